@@ -1,0 +1,51 @@
+"""The one way to write a file that must survive a crash; nothing else may write such files."""
+
+import os
+from pathlib import Path
+
+
+def fsync_directory(path: Path) -> None:
+    """Make the names in a directory durable. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename and make it durable in both directories. Raises OSError."""
+    source.rename(target)
+    fsync_directory(target.parent)
+    if source.parent != target.parent:
+        fsync_directory(source.parent)
+
+
+def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
+    """Write `data` beside `path` and rename it there: readers see the old or the new, never half.
+
+    Without `sync` the file is atomic for readers but may be lost in a power cut: for files that
+    only mirror what is recorded elsewhere (`status.json`). Raises OSError and leaves no stage.
+    """
+    stage = path.parent / f".{path.name}.tmp-{os.getpid()}"
+    fd = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            if sync:
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        stage.rename(path)
+    except OSError:
+        stage.unlink(missing_ok=True)
+        raise
+    if sync:
+        fsync_directory(path.parent)
+
+
+def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+    """Write, flush, fsync, rename, fsync the directory. Raises OSError; the old file stays then."""
+    replace_file(path, data, mode=mode, sync=True)

@@ -1,0 +1,66 @@
+"""Where things are in a run directory (the contract of docs/run-directory.md); it does no I/O."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class RunPaths:
+    """The names inside one run directory."""
+
+    run_dir: Path
+
+    @property
+    def train_log(self) -> Path:
+        """What the trainer printed, all attempts, appended."""
+        return self.run_dir / "train.log"
+
+    @property
+    def state_dir(self) -> Path:
+        """Our own directory, 0700."""
+        return self.run_dir / ".supervisor"
+
+    @property
+    def lock(self) -> Path:
+        """Who has the run."""
+        return self.state_dir / "run.lock"
+
+    @property
+    def status(self) -> Path:
+        """What is so now, readable without the daemon."""
+        return self.state_dir / "status.json"
+
+    @property
+    def intent(self) -> Path:
+        """What the operator wants."""
+        return self.state_dir / "intent.json"
+
+    @property
+    def ledger(self) -> Path:
+        """What happened, append-only."""
+        return self.state_dir / "ledger.jsonl"
+
+    @property
+    def reserve(self) -> Path:
+        """1 MiB that is given back on a full disk, so that a decision can still be recorded."""
+        return self.state_dir / "reserve"
+
+    @property
+    def log(self) -> Path:
+        """The daemon's own log, JSON lines."""
+        return self.state_dir / "supervisor.log"
+
+    @property
+    def incidents(self) -> Path:
+        """One numbered folder an incident."""
+        return self.state_dir / "incidents"
+
+    @property
+    def config(self) -> Path:
+        """The validated configuration that the current supervisor runs with."""
+        return self.state_dir / "config.json"
+
+    @property
+    def pins(self) -> Path:
+        """One empty file for each pinned checkpoint's name."""
+        return self.state_dir / "pins"
