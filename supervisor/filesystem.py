@@ -1,0 +1,35 @@
+"""What kind of file system a path is on; it reads /proc and changes nothing."""
+
+from pathlib import Path
+
+NETWORK_TYPES = frozenset(
+    {"nfs", "nfs4", "lustre", "gpfs", "beegfs", "cifs", "smb3", "ceph", "fuse.glusterfs", "9p", "afs"}
+)
+
+
+def filesystem_type(path: Path) -> str | None:
+    """The type (`ext4`, `nfs4`, `tmpfs` …) of the mount that holds `path` (proc(5), mountinfo)."""
+    target = path.resolve()
+    best: tuple[int, str] | None = None
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        left, _, right = line.partition(" - ")
+        fields = left.split()
+        if len(fields) < 5 or not right:
+            continue
+        mount = Path(fields[4].encode().decode("unicode_escape"))
+        if target.is_relative_to(mount):
+            depth = len(mount.parts)
+            # The last of equal ones wins: it is mounted over the others.
+            if best is None or depth >= best[0]:
+                best = (depth, right.split()[0])
+    return best[1] if best else None
+
+
+def is_network(path: Path) -> bool:
+    """True where other machines may write too, so that flock alone proves nothing."""
+    kind = filesystem_type(path)
+    return kind in NETWORK_TYPES if kind else False

@@ -1,0 +1,53 @@
+"""What the operator wants, in one small file that beats all automation; it decides nothing."""
+
+import json
+import uuid
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import write_durably
+
+
+class Intent(StrEnum):
+    """`run`: go on; `stop`: save and end; `hold`: let the attempt run, launch no other."""
+
+    RUN = "run"
+    STOP = "stop"
+    HOLD = "hold"
+
+
+@dataclass(frozen=True, slots=True)
+class IntentRecord:
+    """An intent, with an id so that the same wish uttered twice can be told from one."""
+
+    intent: Intent
+    id: str
+    at: str
+
+
+DEFAULT = IntentRecord(Intent.RUN, "", "")
+
+
+def read_intent(path: Path) -> IntentRecord:
+    """What the operator wants; `run` where nothing was ever said.
+
+    A file that cannot be understood is a `hold`: training over a wish nobody can read is worse
+    than waiting for its author.
+    """
+    try:
+        data = json.loads(path.read_bytes())
+        return IntentRecord(Intent(data["intent"]), str(data.get("id", "")), str(data.get("at", "")))
+    except FileNotFoundError:
+        return DEFAULT
+    except (ValueError, KeyError, TypeError):
+        return IntentRecord(Intent.HOLD, "unreadable", "")
+
+
+def write_intent(path: Path, intent: Intent) -> IntentRecord:
+    """Say it durably. Raises OSError."""
+    record = IntentRecord(intent, uuid.uuid4().hex, rfc3339(wall_s()))
+    body = {"intent": record.intent.value, "id": record.id, "at": record.at}
+    write_durably(path, json.dumps(body).encode() + b"\n")
+    return record

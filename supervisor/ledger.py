@@ -1,0 +1,147 @@
+"""The ledger: what happened to a run, append-only, a checksum on each line, one writer.
+
+It survives torn lines, bit rot and a full disk; it must never be rewritten.
+"""
+
+import errno
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import rfc3339, wall_s
+
+Entry = dict[str, Any]
+
+RESERVE_BYTES = 1 << 20
+_MARK = b',"sum":"'
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def encode_entry(entry: Mapping[str, Any]) -> bytes:
+    """One line: the JSON of `entry` with the CRC-32 of everything before it as its last field."""
+    body = json.dumps(entry, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    head = body[:-1]
+    return head + _MARK + b'%08x"}\n' % zlib.crc32(head)
+
+
+def decode_entry(line: bytes) -> Entry | None:
+    """The entry of a line without its checksum, or None where the line is not whole."""
+    head, mark, tail = line.rstrip(b"\n").rpartition(_MARK)
+    if not mark or tail != b'%08x"}' % zlib.crc32(head):
+        return None
+    try:
+        entry = json.loads(head + b"}")
+    except ValueError:
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def read_ledger(path: Path) -> list[Entry]:
+    """All whole entries in order; torn or rotten lines are passed over. Raises OSError."""
+    return read_ledger_report(path)[0]
+
+
+def read_ledger_report(path: Path) -> tuple[list[Entry], int]:
+    """All whole entries, and how many lines were not. A file that is not there has none."""
+    entries: list[Entry] = []
+    bad = 0
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if not line.strip():
+                    continue
+                entry = decode_entry(line)
+                if entry is None:
+                    bad += 1
+                else:
+                    entries.append(entry)
+    except FileNotFoundError:
+        return [], 0
+    return entries, bad
+
+
+class LedgerWriter:
+    """The one writer: it belongs to the holder of the run's lock."""
+
+    def __init__(self, path: Path, reserve: Path) -> None:
+        self._path = path
+        self._reserve = reserve
+        self._backlog: list[bytes] = []
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._mid_line = _ends_mid_line(self._fd)
+
+    @property
+    def backlog(self) -> int:
+        """How many entries wait for space on the disk."""
+        return len(self._backlog)
+
+    def append(self, entries: Iterable[Mapping[str, Any]]) -> bool:
+        """Append with one fsync; True when all is durable.
+
+        On a full disk the reserve is given back first; what still does not fit is kept and written
+        with the next call, so that a decision is never lost while the daemon lives.
+        """
+        at = rfc3339(wall_s())
+        self._backlog += [encode_entry({"at": at, **entry}) for entry in entries]
+        if not self._backlog:
+            return True
+        try:
+            self._drain()
+        except OSError as error:
+            if error.errno not in _FULL or not self._give_back():
+                return False
+            try:
+                self._drain()
+            except OSError:
+                return False
+        return True
+
+    def _drain(self) -> None:
+        while self._backlog:
+            line = (b"\n" if self._mid_line else b"") + self._backlog[0]
+            written = os.write(self._fd, line)
+            self._mid_line = written < len(line) and written > 0 or (self._mid_line and not written)
+            if written < len(line):
+                # A short write is how a disk that just filled up answers; the line starts anew.
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+            del self._backlog[0]
+        os.fsync(self._fd)
+
+    def _give_back(self) -> bool:
+        try:
+            self._reserve.unlink()
+        except OSError:
+            return False
+        return True
+
+    def ensure_reserve(self) -> bool:
+        """Lay the reserve by if it is not there; False where the disk has no room for it."""
+        try:
+            if self._reserve.stat().st_size >= RESERVE_BYTES:
+                return True
+        except OSError:
+            self._mid_line = _ends_mid_line(self._fd)
+        try:
+            fd = os.open(self._reserve, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            os.posix_fallocate(fd, 0, RESERVE_BYTES)
+        except OSError:
+            self._give_back()
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def close(self) -> None:
+        """Close the file; what is in the backlog is lost, so `append` first."""
+        os.close(self._fd)
+
+
+def _ends_mid_line(fd: int) -> bool:
+    size = os.fstat(fd).st_size
+    return size > 0 and os.pread(fd, 1, size - 1) != b"\n"

@@ -1,0 +1,152 @@
+"""Who has a run: one supervisor at a time, proven by flock and by the holder's identity.
+
+A lock is never broken for its age (design: age alone proves nothing).
+"""
+
+import fcntl
+import json
+import os
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.filesystem import is_network
+from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
+from supervisor.paths import RunPaths
+
+# What `squeue`/`scontrol` print for a job that will never run again (slurm.schedmd.com, job states).
+SLURM_OVER = frozenset(
+    {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who wrote the lock file."""
+
+    identity: ProcessIdentity
+    host: str
+    slurm_job: str | None
+
+    def is_here(self) -> bool:
+        """Whether it was a process of this machine."""
+        return self.identity.machine_id == machine_id() and self.host == socket.gethostname()
+
+    def is_alive(self) -> bool:
+        """Whether the process is there, as far as this machine can see."""
+        return self.is_here() and is_alive(self.identity)
+
+    def describe(self) -> str:
+        """For a message: `pid 4242 on gpu01 (SLURM job 17)`."""
+        job = f" (SLURM job {self.slurm_job})" if self.slurm_job else ""
+        return f"pid {self.identity.pid} on {self.host}{job}"
+
+
+def holder(paths: RunPaths) -> Holder | None:
+    """Who wrote the lock last; None where nobody did or the file cannot be understood."""
+    try:
+        data = json.loads(paths.lock.read_bytes())
+        identity = ProcessIdentity(
+            str(data["machine_id"]), str(data["boot_id"]), int(data["pid"]), int(data["start_ticks"])
+        )
+        return Holder(identity, str(data["host"]), data.get("slurm_job"))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def is_held(paths: RunPaths) -> bool:
+    """Whether a supervisor has the run now: by flock, or by a holder that is seen alive."""
+    try:
+        fd = os.open(paths.lock, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass  # A file system without flock (ENOLCK): the identity below decides alone.
+    finally:
+        os.close(fd)
+    owner = holder(paths)
+    return owner is not None and owner.is_alive()
+
+
+@dataclass(frozen=True, slots=True)
+class RunLock:
+    """A lock that is ours while `fd` stays open in some process."""
+
+    fd: int
+    path: Path
+
+    @classmethod
+    def acquire(cls, paths: RunPaths, *, break_lock: bool = False) -> "RunLock":
+        """Take the run, or raise SupervisorError with code 69 that names the holder."""
+        fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise _refusal(paths, holder(paths)) from None
+            except OSError:
+                pass  # ENOLCK: no flock on this file system; the identity decides alone.
+            owner = holder(paths)
+            if owner is not None and not break_lock and _may_be_alive(owner, paths):
+                raise _refusal(paths, owner)
+            _write_holder(fd)
+        except BaseException:
+            os.close(fd)
+            raise
+        return cls(fd, paths.lock)
+
+
+def _may_be_alive(owner: Holder, paths: RunPaths) -> bool:
+    if owner.identity == current():
+        return False
+    if owner.is_alive():
+        return True
+    if owner.is_here() or not is_network(paths.state_dir):
+        # Gone from this machine; or the file system is local, where our flock proves it.
+        return False
+    return not (owner.slurm_job and _slurm_job_is_over(owner.slurm_job))
+
+
+def _slurm_job_is_over(job: str) -> bool:
+    command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False  # Unknown is not over.
+    if answer.returncode != 0:
+        return "Invalid job id" in answer.stderr
+    states = set(answer.stdout.split())
+    return bool(states) and states <= SLURM_OVER
+
+
+def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
+    who = owner.describe() if owner else "another process"
+    hint = f"`supervisor status {paths.run_dir}` shows it, `supervisor stop {paths.run_dir}` ends it"
+    if owner is not None and not owner.is_here():
+        hint += "; if that machine is gone for good: `supervisor run CONFIG --break-lock`"
+    return SupervisorError(
+        f"{paths.run_dir}: another supervisor has this run: {who}", hint=hint, code=ExitCode.LOCKED
+    )
+
+
+def _write_holder(fd: int) -> None:
+    # In place, not by rename: the flock belongs to this inode.
+    me = current()
+    body = {
+        "host": socket.gethostname(),
+        "machine_id": me.machine_id,
+        "boot_id": me.boot_id,
+        "pid": me.pid,
+        "start_ticks": me.start_ticks,
+        "slurm_job": os.environ.get("SLURM_JOB_ID"),
+    }
+    data = json.dumps(body).encode() + b"\n"
+    os.pwrite(fd, data, 0)
+    os.ftruncate(fd, len(data))
+    os.fsync(fd)
