@@ -1,0 +1,127 @@
+"""Turns what pydantic found into problems a person can act on; the wording is all that is here."""
+
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from supervisor.config.document import Document
+from supervisor.config.model import RunConfig
+from supervisor.config.problems import Problem, nearest
+
+
+def explain(error: ValidationError, document: Document) -> list[Problem]:
+    """Each error with its line, its dotted key, what was expected, and the nearest valid word."""
+    return [_problem(details, document) for details in error.errors(include_url=False)]
+
+
+def _problem(details: ErrorDetails, document: Document) -> Problem:
+    """One error in words."""
+    path = tuple(part for part in details["loc"] if part != "[key]")
+    line, column = document.place(path)
+    found, context = details["input"], details.get("ctx", {})
+    meant: str | None = None
+    match details["type"]:
+        case "extra_forbidden":
+            known = _keys_of(path[:-1])
+            message = "no such key" if known else "no such key here"
+            meant = nearest(str(path[-1]), known) or _elsewhere(str(path[-1]))
+            if meant is None:
+                message += f"; known here are {', '.join(known)}"
+        case "missing":
+            message = "is missing: the training command as a list"
+        case "string_type" if details["loc"][-1] == "[key]":
+            message = f"is not a key: keys are text, found {_shown(found)}"
+        case "string_type":
+            message = _not_text(found, document.typed(path))
+        case "literal_error":
+            message = f"expected {context['expected']}, found {_shown(found)}"
+            words = str(context["expected"]).replace(" or ", ", ").split(", ")
+            if isinstance(found, str):
+                meant = nearest(found, [word.strip("'") for word in words])
+        case "int_type" | "int_from_float":
+            message = f"expected a whole number, found {_shown(found)}"
+        case "greater_than_equal":
+            message = f"must be at least {context['ge']}, found {_shown(found)}"
+        case "tuple_type":
+            message = f"expected a list ([a, b] or one `- item` a line), found {_shown(found)}"
+        case "model_type" | "dict_type" | "model_attributes_type":
+            message = f"expected keys with values below it, found {_shown(found)}"
+        case "string_too_short":
+            message = "is empty"
+        case "invalid_key":
+            message = f"is not a key: keys are text, found {_shown(found)}"
+        case "string_pattern_mismatch":
+            message = "is not the name of an environment variable"
+        case "value_error":
+            message = str(context["error"])
+            if not _says_what_it_found(message):
+                message += f", found {_shown(found)}"
+        case _:
+            message = f"{details['msg']}, found {_shown(found)}"
+    return Problem(line, column, _dotted(path), message, meant)
+
+
+def _says_what_it_found(message: str) -> bool:
+    """Whether a message of our own validators is complete without the value."""
+    return not message.startswith(("expected", "must be more"))
+
+
+def _not_text(found: object, typed: str | None) -> str:
+    """What to write instead of a number, a truth value or nothing where text belongs."""
+    if isinstance(found, (dict, list)):
+        return f"expected text, found {_shown(found)}"
+    kind = {bool: "a truth value", int: "a number", float: "a number"}.get(type(found))
+    if found is None:
+        return 'expected text, found nothing; write "" for an empty text'
+    if kind is None:
+        kind = f"a {type(found).__name__}"
+    return f'expected text, found {kind}; write "{found if typed is None else typed}"'
+
+
+def _shown(value: object) -> str:
+    """A value as short as it can be recognised."""
+    match value:
+        case None:
+            return "nothing"
+        case dict():
+            return "a mapping"
+        case list() | tuple():
+            return "a list"
+        case bool():
+            return "true" if value else "false"
+        case _:
+            text = repr(value)
+            return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _dotted(path: tuple[str | int, ...]) -> str:
+    """`resume.args[1]` of ("resume", "args", 1)."""
+    text = ""
+    for part in path:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text
+
+
+def _keys_of(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand in the section at a path; empty where there is none."""
+    model: Any = RunConfig
+    for part in path:
+        field = model.model_fields.get(str(part))
+        model = field.annotation if field is not None else None
+        if not (isinstance(model, type) and issubclass(model, BaseModel)) or get_args(model):
+            return []
+    return list(model.model_fields)
+
+
+def _elsewhere(word: str) -> str | None:
+    """A like key of another section: `keep` at the top is meant as checkpoints.keep."""
+    for name, field in RunConfig.model_fields.items():
+        section = field.annotation
+        if name == word:
+            return name
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            close = nearest(word, section.model_fields)
+            if close is not None:
+                return f"{name}.{close}"
+    return None

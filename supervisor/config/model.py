@@ -1,0 +1,114 @@
+"""The configuration of one run, typed and frozen. It must not read files: `load.py` does."""
+
+import os
+import re
+import shlex
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator
+
+from supervisor.config.sections import (
+    CheckpointsConfig,
+    Duration,
+    FinishConfig,
+    LaunchConfig,
+    RestartConfig,
+    ResumeConfig,
+    Section,
+    SignalName,
+    WatchConfig,
+)
+
+
+class RunConfig(Section):
+    """One training run: its command, and how it is kept going."""
+
+    name: str = "run"
+    """The run's name; its run directory belongs to it. Default: the name of this file."""
+    command: tuple[Annotated[str, Field(min_length=1)], ...]
+    """The training command as a list; it is not run by a shell."""
+    run_dir: Annotated[str, Field(min_length=1)] | None = None
+    """Where train.log and .supervisor/ are kept. Default: runs/<name>."""
+    checkpoints: CheckpointsConfig = CheckpointsConfig()
+    """Where the trainer saves, and how many of its checkpoints stay."""
+    resume: ResumeConfig = ResumeConfig()
+    """How the trainer is told to go on from a checkpoint."""
+    finish: FinishConfig = FinishConfig()
+    """What "finished" means, if not that the command exits 0."""
+    watch: WatchConfig = WatchConfig()
+    """How life and progress are seen, and when silence means a hang."""
+    restart: RestartConfig = RestartConfig()
+    """When and how often a failed attempt is started again."""
+    grace: Duration = 120.0
+    """How long a trainer that was asked to stop may take to save and end."""
+    signals: tuple[SignalName, ...] = ("TERM", "USR1")
+    """Signals to `supervisor run` that mean: save and end, to go on later. INT always does."""
+    launch: LaunchConfig = LaunchConfig()
+    """How the trainer's process is made."""
+    env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)
+    """Added to the environment of the trainer. Values are text: quote numbers."""
+
+    @field_validator("name")
+    @classmethod
+    def _a_sane_file_name(cls, name: str) -> str:
+        """The name becomes a directory. Raises ValueError."""
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+            raise ValueError(
+                "must be a file name: letters, digits, . _ - (64 at most), a letter or digit first"
+            )
+        return name
+
+    @field_validator("command", mode="before")
+    @classmethod
+    def _not_one_text(cls, command: object) -> object:
+        """A text would need a shell's rules to take apart. Raises ValueError."""
+        if isinstance(command, str):
+            try:
+                words = shlex.split(command)
+            except ValueError:
+                words = command.split()
+            listed = ", ".join(_yaml_word(word) for word in words)
+            raise ValueError(f"must be a list, one item a word: [{listed}]")
+        if isinstance(command, (list, tuple)) and not command:
+            raise ValueError("is empty: give the training command, one item a word")
+        return command
+
+    @field_validator("signals", mode="before")
+    @classmethod
+    def _without_prefix(cls, names: object) -> object:
+        """SIGTERM and TERM are the same signal."""
+        if isinstance(names, (list, tuple)):
+            return tuple(n.removeprefix("SIG") if isinstance(n, str) else n for n in names)
+        return names
+
+    def resolved(self, directory: Path) -> Self:
+        """The same with absolute paths, relative ones being relative to `directory`."""
+        run_dir = _absolute(self.run_dir or f"runs/{self.name}", directory)
+        checkpoints = _absolute(self.checkpoints.directory or run_dir, directory)
+        finish = self.finish
+        if finish.file is not None:
+            finish = finish.model_copy(update={"file": _absolute(finish.file, directory)})
+        return self.model_copy(
+            update={
+                "run_dir": run_dir,
+                "checkpoints": self.checkpoints.model_copy(update={"directory": checkpoints}),
+                "finish": finish,
+            }
+        )
+
+    def to_json(self) -> str:
+        """All values as JSON; `RunConfig.model_validate_json` reads back the same, with `keep_set`."""
+        unset = None if self.checkpoints.keep_set else {"checkpoints": {"keep"}}
+        return self.model_dump_json(exclude=unset, indent=2)
+
+
+def _yaml_word(word: str) -> str:
+    """A word as it stands in a YAML list, quoted where it must be."""
+    plain = re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./+@-]*|-{1,2}[A-Za-z][A-Za-z0-9_-]*", word)
+    return word if plain else "'" + word.replace("'", "''") + "'"
+
+
+def _absolute(path: str, directory: Path) -> str:
+    """An absolute path without `..`; `~` is the home directory. Links are not followed."""
+    return os.path.abspath(directory / Path(path).expanduser())  # noqa: PTH100 -- keeps links

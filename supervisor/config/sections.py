@@ -1,0 +1,209 @@
+"""The sections of a configuration and what may stand in them; how they fit is in `model.py`."""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
+
+from supervisor.config.arguments import PLACEHOLDERS, unknown_placeholders
+from supervisor.config.durations import DURATION_PATTERN, parse_duration
+from supervisor.config.problems import nearest
+
+_DURATION_SCHEMAS: list[dict[str, Any]] = [
+    {"type": "number", "minimum": 0},
+    {"type": "string", "pattern": DURATION_PATTERN},
+]
+
+
+def _positive(value: object) -> float:
+    """A duration above zero. Raises ValueError."""
+    if (seconds := parse_duration(value)) <= 0:
+        raise ValueError("must be more than 0s")
+    return seconds
+
+
+def _automatic(value: object) -> object:
+    """A duration above zero, or the word auto. Raises ValueError."""
+    if value == "auto":
+        return value
+    try:
+        return _positive(value)
+    except ValueError as error:
+        raise ValueError(f"{error}, or auto") from None
+
+
+Duration = Annotated[
+    float, BeforeValidator(_positive), WithJsonSchema({"anyOf": [*_DURATION_SCHEMAS]})
+]
+AutoDuration = Annotated[
+    float | Literal["auto"],
+    BeforeValidator(_automatic),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, *_DURATION_SCHEMAS]}),
+]
+Count = Annotated[int, Field(strict=True, ge=1)]
+SignalName = Literal["TERM", "USR1", "HUP", "INT"]
+
+
+class Section(BaseModel):
+    """What all sections share: unknown keys are errors and nothing changes after reading."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
+    )
+
+
+class CheckpointsConfig(Section):
+    """Where the trainer saves, and how many of its checkpoints stay."""
+
+    directory: str | None = None
+    """Where the trainer saves its checkpoints. Default: run_dir."""
+    keep: Count | None = 5
+    """Keep this many of the newest checkpoints; null keeps all. Pinned ones always stay.
+    Checkpoints of trainers that do not write our manifest are pruned only if this is set."""
+
+    @property
+    def keep_set(self) -> bool:
+        """Whether the user wrote `keep`: only then foreign checkpoints may be pruned."""
+        return "keep" in self.model_fields_set
+
+
+class ResumeConfig(Section):
+    """How the trainer is told to go on from a checkpoint (SUPERVISOR_RESUME_FROM is always set)."""
+
+    args: tuple[str, ...] = ()
+    """Appended to the command when there is a checkpoint. {checkpoint} is its path,
+    {checkpoint_dir} its parent, {name} its last part, {step} its step."""
+    fresh_args: tuple[str, ...] = ()
+    """Appended to the command when there is no checkpoint."""
+    if_none_valid: Literal["hold", "fresh"] = "hold"
+    """When checkpoints exist but none is valid: hold (a human looks), or start fresh."""
+    existing: Literal["use", "ignore"] | None = None
+    """Checkpoints that were there before this run's first start: use them, or ignore them.
+    Not decided, their presence is an error."""
+    by: Literal["supervisor", "trainer"] = "supervisor"
+    """Who chooses the checkpoint: the supervisor, or the trainer, which finds it by itself."""
+
+    @field_validator("args")
+    @classmethod
+    def _placeholders_are_known(cls, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """Refuse a placeholder that stands for nothing. Raises ValueError."""
+        for argument in arguments:
+            for name in unknown_placeholders(argument):
+                meant = nearest(name, PLACEHOLDERS)
+                known = ", ".join(f"{{{known}}}" for known in PLACEHOLDERS)
+                suffix = f" (did you mean {{{meant}}}?)" if meant else ""
+                raise ValueError(f"{{{name}}} stands for nothing; known are {known}{suffix}")
+        return arguments
+
+    @field_validator("fresh_args")
+    @classmethod
+    def _nothing_to_fill_in(cls, arguments: tuple[str, ...]) -> tuple[str, ...]:
+        """A fresh start has no checkpoint to name. Raises ValueError."""
+        for argument in arguments:
+            for name in PLACEHOLDERS:
+                if f"{{{name}}}" in argument:
+                    raise ValueError(f"{{{name}}} has no value when there is no checkpoint")
+        return arguments
+
+
+class FinishConfig(Section):
+    """What "finished" means, if not that the command exits 0."""
+
+    step: Count | None = None
+    """Finished once a checkpoint of this step is there."""
+    file: Annotated[str, Field(min_length=1)] | None = None
+    """Finished once this file is there."""
+
+    @field_validator("file")
+    @classmethod
+    def _at_most_one(cls, file: str | None, info: ValidationInfo) -> str | None:
+        """Two meanings of finished would contradict each other. Raises ValueError."""
+        if file is not None and info.data.get("step") is not None:
+            raise ValueError("give either finish.step or finish.file, not both")
+        return file
+
+
+class WatchConfig(Section):
+    """How life and progress are seen, and when silence means a hang."""
+
+    heartbeat_timeout: AutoDuration = "auto"
+    """Longest time between two steps of an attached trainer; auto learns it from the steps seen."""
+    startup_timeout: AutoDuration = "auto"
+    """Longest time to the first step; auto is off until one was seen, then 5 × the longest."""
+    eval_timeout: AutoDuration = "auto"
+    """Longest evaluation of an attached trainer; auto learns it from those seen."""
+    save_timeout: AutoDuration = "auto"
+    """Longest save of an attached trainer; auto learns it from those seen."""
+    compile_timeout: AutoDuration = "auto"
+    """Longest compilation of an attached trainer; auto learns it from those seen."""
+    log_silence: Duration = 1800.0
+    """A trainer that is not attached and prints nothing for so long is reported as silent."""
+    on_silence: Literal["notify", "restart"] = "notify"
+    """On silence: stacks and a notification, or also a restart (only if CPU, GPU and I/O
+    counters stood still too)."""
+    progress: str | None = None
+    """A regular expression with a group named step, to read the step from the log."""
+
+    @field_validator("progress")
+    @classmethod
+    def _names_the_step(cls, pattern: str | None) -> str | None:
+        """The pattern must compile and have the group `step`. Raises ValueError."""
+        if pattern is None:
+            return None
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(f"not a regular expression: {error}") from None
+        if "step" not in compiled.groupindex:
+            raise ValueError(r"has no group named step; for example: 'step (?P<step>\d+)'")
+        return pattern
+
+
+class RestartConfig(Section):
+    """When and how often a failed attempt is started again."""
+
+    backoff: Duration = 10.0
+    """First wait after a failure without progress; it doubles with each further one."""
+    backoff_max: Duration = 300.0
+    """The longest wait between two attempts."""
+    max_failures: Count = 5
+    """Hold after this many failures in a row without a newer valid checkpoint."""
+    max_per_day: Count = 50
+    """Hold after this many failures in 24 hours, whatever their progress."""
+
+    @field_validator("backoff_max")
+    @classmethod
+    def _not_below_backoff(cls, seconds: float, info: ValidationInfo) -> float:
+        """A limit below the first wait is a mistake. Raises ValueError."""
+        if seconds < info.data.get("backoff", 0.0):
+            raise ValueError(
+                f"backoff ({info.data['backoff']:g}s) is above backoff_max ({seconds:g}s)"
+            )
+        return seconds
+
+
+class LaunchConfig(Section):
+    """How the trainer's process is made."""
+
+    mode: Literal["auto", "cold"] = "auto"
+    """auto uses a parked interpreter where that is possible; cold never does."""
+    preload: Literal["auto"] | tuple[str, ...] = "auto"
+    """Modules that a parked interpreter imports ahead; auto takes those the last attempt used."""
+
+    @field_validator("preload", mode="before")
+    @classmethod
+    def _a_list_or_auto(cls, value: object) -> object:
+        """One message instead of one for each way to read the value. Raises ValueError."""
+        if value == "auto" or (
+            isinstance(value, (list, tuple)) and all(isinstance(name, str) for name in value)
+        ):
+            return value
+        raise ValueError("expected auto or a list of module names")
