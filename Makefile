@@ -1,0 +1,56 @@
+# Every target sets up what it needs: a fresh machine wants only make, python3 with venv, and PyPI.
+PYTHON ?= python3
+VENV ?= .venv
+OUTPUT ?= demo-output
+# Torch goes in first and by itself: the newest one the extra's range allows would otherwise win.
+TORCH ?= torch==2.13.0
+PYTEST_ARGS ?=
+
+BIN := $(VENV)/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help setup test test-root test-gpu check format demo bench dist clean
+
+help: ## say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+
+setup: $(VENV)/.installed ## the virtual environment with everything in it
+
+$(VENV)/.torch:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet '$(TORCH)'
+	@touch $@
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/.torch
+	$(BIN)/pip install --quiet --editable '.[train,gpu,dev]'
+	@touch $@
+
+test: setup ## all tests that need neither root nor a GPU
+	$(BIN)/python -m pytest -n 2 -m 'not root and not gpu' $(PYTEST_ARGS)
+
+test-root: setup ## the tests that need root: mounts, other users
+	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)
+
+test-gpu: setup ## the tests that need a CUDA device
+	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+check: setup ## lint, format and types: what continuous integration holds
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup ## mend what can be mended by a tool
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+demo: setup ## kill a real run, twice and a half, and compare its weights (OUTPUT=DIR)
+	$(BIN)/python -m demo --output '$(OUTPUT)'
+
+bench: setup ## what supervision costs, beside torchrun and ft_launcher
+	$(BIN)/python -m benchmarks.overhead
+
+dist: setup ## wheel and sdist, in dist/
+	$(BIN)/python -m build --no-isolation --outdir dist
+
+clean: ## everything that these targets made
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

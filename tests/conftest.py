@@ -1,0 +1,19 @@
+"""What all tests share: those that need root or a CUDA device are skipped where there is none."""
+
+import os
+
+import pytest
+
+# Two workers with one thread each: torch's own pools would fight over two cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip, with the reason, what this machine cannot run."""
+    is_root = os.geteuid() == 0
+    has_gpu = os.path.exists("/dev/nvidiactl")
+    for item in items:
+        if "root" in item.keywords and not is_root:
+            item.add_marker(pytest.mark.skip(reason="needs root"))
+        if "gpu" in item.keywords and not has_gpu:
+            item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))

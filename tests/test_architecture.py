@@ -1,0 +1,249 @@
+"""The shape of the code base: who may import whom, and what every file owes its reader."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_LINES = 300
+
+# Outer layers may import inner ones, never the reverse; what is not named here is an adapter.
+LAYERS = ("core", "adapters", "daemon", "cli")
+CORE_MAY_IMPORT = frozenset(
+    {"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "itertools"}
+    | {"math", "operator", "types", "typing"}
+)
+# The processes that have to be small, and what a user's training script imports.
+STANDARD_LIBRARY_ONLY = (
+    "supervisor.launcher",
+    "supervisor.worker",
+    "supervisor.heartbeat",
+    "supervisor.identity",
+)
+CHECKPOINT_MAY_IMPORT = frozenset({"xxhash"})
+TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint")
+
+
+def module_name(path: Path) -> str:
+    """`supervisor/core/__init__.py` → `supervisor.core`."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def sources(package: str) -> list[Path]:
+    """All modules of a top-level package."""
+    return sorted((ROOT / package).rglob("*.py"))
+
+
+def imports(path: Path) -> Iterator[tuple[str, int]]:
+    """Every module imported anywhere in a file, inside functions too, with its line."""
+    package = module_name(path).split(".")
+    if path.name != "__init__.py":
+        package = package[:-1]
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, node.lineno) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            name = ".".join([*base, *(node.module or "").split(".")]).rstrip(".")
+            # `from supervisor import worker` imports supervisor.worker, not all of supervisor.
+            submodules = [
+                f"{name}.{alias.name}"
+                for alias in node.names
+                if (ROOT / name.replace(".", "/") / f"{alias.name}.py").exists()
+                or (ROOT / name.replace(".", "/") / alias.name / "__init__.py").exists()
+            ]
+            yield from ((submodule, node.lineno) for submodule in submodules or [name])
+
+
+def is_within(module: str, packages: tuple[str, ...]) -> bool:
+    """Whether a module is one of these or inside one of them."""
+    return any(module == package or module.startswith(package + ".") for package in packages)
+
+
+def layer(module: str) -> int:
+    """How far out a module of `supervisor` stands."""
+    part = module.split(".")[1] if "." in module else ""
+    if part == "__main__":
+        part = "cli"
+    return LAYERS.index(part) if part in LAYERS else LAYERS.index("adapters")
+
+
+def is_standard(module: str) -> bool:
+    """Whether the module comes with Python."""
+    return module.split(".")[0] in sys.stdlib_module_names
+
+
+Rule = Callable[[str, str], bool]
+
+
+def offences(paths: list[Path], rule: Rule) -> list[str]:
+    """Each import that a rule does not allow, as `file:line imports module`."""
+    return [
+        f"{path.relative_to(ROOT)}:{line} imports {name}"
+        for path in paths
+        for name, line in imports(path)
+        if not rule(module_name(path), name)
+    ]
+
+
+def inner_layers_only(module: str, imported: str) -> bool:
+    """Allow cli → daemon → adapters → core, and the package itself (its version) from anywhere."""
+    if not is_within(imported, ("supervisor",)) or imported == "supervisor":
+        return True
+    return layer(imported) <= layer(module)
+
+
+def pure_modules_only(module: str, imported: str) -> bool:
+    """Allow what takes facts and time as arguments: no clock, no file, no process."""
+    return is_within(imported, ("supervisor.core",)) or imported.split(".")[0] in CORE_MAY_IMPORT
+
+
+def never_the_trainer(module: str, imported: str) -> bool:
+    """Allow all but torch and what is built on the supervisor: it stays small, for any command."""
+    return not is_within(imported, ("torch", "train", "demo", "benchmarks", "tests"))
+
+
+def only_the_contract(module: str, imported: str) -> bool:
+    """Allow the trainer the worker's interface and the checkpoint format, nothing of the daemon."""
+    return not is_within(imported, ("supervisor",)) or is_within(imported, TRAIN_MAY_IMPORT)
+
+
+@pytest.mark.parametrize(
+    ("folder", "rule"),
+    [
+        ("supervisor", inner_layers_only),
+        ("supervisor/core", pure_modules_only),
+        ("supervisor", never_the_trainer),
+        ("train", only_the_contract),
+    ],
+    ids=lambda value: value if isinstance(value, str) else value.__name__,
+)
+def test_imports_keep_their_direction(folder: str, rule: Rule) -> None:
+    """No module imports what its place in the tree forbids."""
+    paths = sources(folder)
+    assert paths
+    assert offences(paths, rule) == []
+
+
+def closure(module: str) -> dict[str, Path]:
+    """The modules of `supervisor` that importing this one brings in, itself included."""
+    found: dict[str, Path] = {}
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        place = ROOT / name.replace(".", "/")
+        path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if name in found or not path.exists():
+            continue
+        found[name] = path
+        parent = name.rpartition(".")[0]
+        pending += [parent] if parent else []
+        pending += [
+            imported for imported, _ in imports(path) if is_within(imported, ("supervisor",))
+        ]
+    return found
+
+
+def modules_under(name: str) -> list[str]:
+    """A package's modules, or the module itself."""
+    place = ROOT / name.replace(".", "/")
+    return [module_name(path) for path in sorted(place.rglob("*.py"))] if place.is_dir() else [name]
+
+
+@pytest.mark.parametrize(
+    ("package", "allowed"),
+    [
+        *((name, frozenset[str]()) for name in STANDARD_LIBRARY_ONLY),
+        ("supervisor.checkpoint", CHECKPOINT_MAY_IMPORT),
+    ],
+)
+def test_small_parts_stay_small(package: str, allowed: frozenset[str]) -> None:
+    """Neither they nor anything that they bring in uses a package beyond those allowed."""
+    assert closure(package)
+    foreign = {
+        f"{name} imports {imported}"
+        for module in modules_under(package)
+        for name, path in closure(module).items()
+        for imported, _ in imports(path)
+        if not is_standard(imported)
+        and not is_within(imported, ("supervisor",))
+        and imported.split(".")[0] not in allowed
+    }
+    assert foreign == set()
+
+
+@pytest.mark.parametrize("module", ["supervisor.cli", "supervisor.daemon.__main__"])
+def test_nothing_heavy_is_loaded(module: str) -> None:
+    """Importing the program does not load torch or numpy by any detour."""
+    code = f"import sys, {module}; print(sorted({{'torch', 'numpy', 'train'}} & set(sys.modules)))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    assert loaded.stdout.strip() == "[]"
+
+
+OURS = ("supervisor", "train", "demo", "benchmarks")
+SHIPPED = [path for package in OURS for path in sources(package)]
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_module_says_why_it_exists(path: Path) -> None:
+    """Each has a docstring, and is short enough to hold one idea."""
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "no docstring"
+    assert text.count("\n") <= MAX_LINES
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: str(path.relative_to(ROOT)))
+def test_no_silent_except(path: Path) -> None:
+    """A broad `except` does something: it logs, counts or raises."""
+    silent = [
+        node.lineno
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+        and all(isinstance(statement, ast.Pass) for statement in node.body)
+    ]
+    assert silent == []
+
+
+def test_every_test_says_what_it_holds() -> None:
+    """One line on each test, so that a failure reads as a broken promise."""
+    mute = [
+        f"{path.relative_to(ROOT)}:{node.lineno} {node.name}"
+        for path in sources("tests")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.name.startswith("test_")
+        and not ast.get_docstring(node)
+    ]
+    assert mute == []
+
+
+def test_the_rules_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each rule reports a planted offence, relative and nested imports included."""
+    core = tmp_path / "supervisor" / "core"
+    core.mkdir(parents=True)
+    for package in (core.parent, core, tmp_path / "train", tmp_path / "supervisor" / "daemon"):
+        package.mkdir(exist_ok=True)
+        (package / "__init__.py").write_text('"""A package."""\n')
+    planted = core / "clock.py"
+    planted.write_text(
+        "def now():\n    import time\n    from ..daemon import loop\n    import torch\n"
+    )
+    trainer = tmp_path / "train" / "loop.py"
+    trainer.write_text("from supervisor.daemon import loop\nfrom supervisor.worker import attach\n")
+    monkeypatch.setitem(globals(), "ROOT", tmp_path)
+
+    assert [line for _, line in imports(planted)] == [2, 3, 4]
+    assert len(offences([planted], pure_modules_only)) == 3
+    assert offences([planted], inner_layers_only) == [
+        "supervisor/core/clock.py:3 imports supervisor.daemon"
+    ]
+    assert offences([planted], never_the_trainer) == ["supervisor/core/clock.py:4 imports torch"]
+    assert offences([trainer], only_the_contract) == ["train/loop.py:1 imports supervisor.daemon"]
