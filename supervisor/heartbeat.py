@@ -1,0 +1,243 @@
+"""The heartbeat page, one a rank: how it is written and read.
+
+It must stay stdlib only and light (trainers import it), a beat must make no system call, and a
+reader must never raise on what it finds nor map what it reads (a truncated page is SIGBUS).
+"""
+
+import errno
+import mmap
+import os
+from binascii import crc32
+from collections.abc import Callable
+from math import nan
+from pathlib import Path
+from time import monotonic_ns
+from typing import Protocol
+
+from supervisor.page import (
+    BEAT,
+    BEAT_AT,
+    CHECKPOINT_BYTES_MAX,
+    HEADER,
+    MAGIC,
+    OUTCOME,
+    OUTCOME_AT,
+    OUTCOME_SIGNED,
+    PAGE_BYTES,
+    STACKS_ARMED,
+    STATE,
+    STATE_AT,
+    STOP_SEEN,
+    VERSION,
+    Outcome,
+    Page,
+    Phase,
+    parse,
+)
+
+__all__ = ["Beat", "Outcome", "Page", "PageWriter", "Phase", "read_page", "read_pages"]
+
+_Q_BEAT, _Q_STATE = BEAT_AT // 8, STATE_AT // 8
+_READS = 32
+
+
+class Beat(Protocol):
+    """Record that a step was done."""
+
+    def __call__(self, step: int, epoch: int | None = -1, loss: float | None = nan) -> None:
+        """`loss` may be anything that float() takes; a CUDA tensor costs a synchronisation."""
+
+
+class PageWriter:
+    """The writing half. Without a path it writes to private memory: the same cost, no effect."""
+
+    __slots__ = (
+        "_durations", "_first_ns", "_is_shared", "_phase", "_redirect", "_since", "_words", "beat",
+    )  # fmt: skip
+
+    beat: Beat
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None,
+        *,
+        start_ticks: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+        local_rank: int = 0,
+        attempt: int = 0,
+    ) -> None:
+        """Put a new page in the place of any older one. Raises OSError (no space, no directory)."""
+        self._phase, self._since, self._first_ns = Phase.STARTUP, monotonic_ns(), 0
+        self._durations = dict.fromkeys((Phase.SAVE, Phase.EVAL, Phase.COMPILE), -1)
+        start = bytearray(PAGE_BYTES)
+        HEADER.pack_into(
+            start, 0, MAGIC, VERSION, os.getpid(), rank, world_size, local_rank, start_ticks,
+            self._since, attempt,
+        )  # fmt: skip
+        BEAT.pack_into(start, BEAT_AT, 1, 0, -1, -1, nan, 1)
+        STATE.pack_into(start, STATE_AT, 1, Phase.STARTUP, self._since, 0, -1, -1, -1, -1, 1)
+        self._is_shared = path is not None
+        buffer = start if path is None else _place(os.fspath(path), bytes(start))
+        self._words: memoryview = memoryview(buffer).cast("q")
+        self.beat, self._redirect = self._make_beat()
+
+    def _make_beat(self) -> tuple[Beat, Callable[[memoryview], None]]:
+        words, floats = self._words, self._words.cast("B").cast("d")
+        now: Callable[[], int] = monotonic_ns
+        count, stepping = 1, False
+        begin, end = _Q_BEAT + 5, _Q_BEAT
+        at, step_at, epoch_at, loss_at = end + 1, end + 2, end + 3, end + 4
+
+        def beat(step: int, epoch: int | None = -1, loss: float | None = nan) -> None:
+            # A closure over memoryviews: 0.3 µs. Struct.pack_into would be 0.04 µs faster, but
+            # clears its target first, so that a reader can meet zeros between equal counters.
+            nonlocal count, stepping
+            count += 1
+            words[begin] = count
+            words[at] = now()
+            words[step_at] = step
+            try:  # the store refuses what is not a number: the check costs nothing otherwise
+                words[epoch_at] = epoch  # type: ignore[assignment]
+                floats[loss_at] = loss  # type: ignore[assignment]
+            except TypeError:
+                words[epoch_at] = -1 if epoch is None else int(epoch)
+                floats[loss_at] = nan if loss is None else float(loss)
+            words[end] = count
+            if not stepping:
+                stepping = True
+                self._begin_stepping()
+
+        def redirect(target: memoryview) -> None:
+            nonlocal words, floats
+            words, floats = target, target.cast("B").cast("d")
+
+        return beat, redirect
+
+    def _begin_stepping(self) -> None:
+        self._first_ns = monotonic_ns()
+        if self._phase is Phase.STARTUP:
+            self._phase, self._since = Phase.STEP, self._first_ns
+        self._write_state()
+
+    @property
+    def phase(self) -> Phase:
+        """The phase the page shows."""
+        return self._phase
+
+    @property
+    def step(self) -> int:
+        """The last beaten step, -1 before the first."""
+        return int(self._words[_Q_BEAT + 2])
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether anybody else can read what is written."""
+        return self._is_shared
+
+    def enter(self, phase: Phase) -> int:
+        """Show `phase` from now on; returns the time (monotonic ns) for `leave`."""
+        self._phase, self._since = phase, monotonic_ns()
+        self._write_state()
+        return self._since
+
+    def leave(self, outer: Phase, since_ns: int, *, completed: bool) -> None:
+        """Show the outer phase again; what was `completed` counts for the durations."""
+        ended, now = self._phase, monotonic_ns()
+        if completed and ended in self._durations:
+            took_ms = (now - since_ns) // 1_000_000
+            self._durations[ended] = max(self._durations[ended], took_ms)
+            if ended is Phase.SAVE:
+                self._words[_Q_STATE + 4] = took_ms
+        has_stepped = self._first_ns != 0
+        self._phase = Phase.STEP if outer is Phase.STARTUP and has_stepped else outer
+        self._since = now
+        self._write_state()
+
+    def _write_state(self) -> None:
+        words, at = self._words, _Q_STATE
+        count = words[at + 8] + 1
+        words[at + 8] = count
+        words[at + 1] = self._phase
+        words[at + 2] = self._since
+        words[at + 3] = self._first_ns
+        for offset, phase in enumerate((Phase.SAVE, Phase.EVAL, Phase.COMPILE), start=5):
+            words[at + offset] = self._durations[phase]
+        words[at] = count
+
+    def show_stop_seen(self) -> None:
+        """Say that a stop was seen; one byte, so a signal handler may do it at any moment."""
+        self._words.cast("B")[STOP_SEEN] = 1
+
+    def show_stacks_armed(self) -> None:
+        """Say that SIGUSR2 makes this process write its stacks (and does not kill it)."""
+        self._words.cast("B")[STACKS_ARMED] = 1
+
+    def write_outcome(self, code: int, step: int | None, checkpoint: str | None) -> None:
+        """Record the ending once; a later one changes nothing. A path too long is left out."""
+        octets = self._words.cast("B")
+        if octets[OUTCOME_AT]:
+            return
+        path = os.fsencode(checkpoint or "")
+        if len(path) > CHECKPOINT_BYTES_MAX:
+            path = b""
+        number = -1 if step is None else step
+        signed = crc32(OUTCOME_SIGNED.pack(code, number, len(path)) + path)
+        entry = OUTCOME.pack(0, code, number, signed, len(path)) + path
+        octets[OUTCOME_AT : OUTCOME_AT + len(entry)] = entry
+        octets[OUTCOME_AT] = 1
+
+    def detach(self) -> None:
+        """Write to private memory from now on: for a forked child, which shares the mapping."""
+        self._words = memoryview(bytearray(self._words)).cast("q")
+        self._is_shared = False
+        self._redirect(self._words)
+
+
+def _place(path: str, content: bytes) -> mmap.mmap:
+    """Put a page there whole, by rename: a reader never meets half a page, nor two writers one."""
+    stage = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp-{os.getpid()}")
+    fd = os.open(stage, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            # Written, not truncated to length: on a full tmpfs a hole is SIGBUS at first touch.
+            if os.write(fd, content) != PAGE_BYTES:
+                raise OSError(errno.ENOSPC, "no space for a heartbeat page", path)
+            page = mmap.mmap(fd, PAGE_BYTES)
+            os.rename(stage, path)
+        finally:
+            os.close(fd)
+    except OSError:
+        if os.path.exists(stage):
+            os.unlink(stage)
+        raise
+    return page
+
+
+def read_page(path: str | os.PathLike[str]) -> Page | None:
+    """Read one page; None if it is absent, short, or not one of ours. Never raises, never waits."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        for _ in range(_READS):
+            page = parse(os.pread(fd, PAGE_BYTES, 0))
+            if page is None or not page.is_torn:
+                return page
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return page
+
+
+def read_pages(directory: str | os.PathLike[str]) -> list[Page]:
+    """All pages of a heartbeat directory by local rank; what is not a page is passed over."""
+    folder = Path(directory)
+    try:
+        names = [name for name in os.listdir(folder) if name.startswith("rank-")]
+    except OSError:
+        return []
+    pages = (read_page(folder / name) for name in names if name[5:].isdigit())
+    return sorted((page for page in pages if page is not None), key=lambda page: page.local_rank)

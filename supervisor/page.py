@@ -1,0 +1,127 @@
+"""What a heartbeat page is: its bytes and the record that one read of it gives.
+
+Stdlib only and light; it must not open, write or read anything: heartbeat.py does.
+"""
+
+import os
+import struct
+from binascii import crc32
+from enum import IntEnum
+from math import isnan
+from typing import NamedTuple
+
+PAGE_BYTES = 4096
+MAGIC = b"TSHB"
+VERSION = 1
+CHECKPOINT_BYTES_MAX = 1024
+
+# Little-endian. What other programs read by offset: magic 0, version 4, pid 8, rank 12,
+# world size 16, local rank 20, start ticks 24.
+HEADER = struct.Struct("<4sIIIII Q QI")  # …, created (monotonic ns) 32, attempt 40
+STOP_SEEN, STACKS_ARMED = 44, 45
+# Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
+# whose two words agree then holds one write. The beat is one cache line; each of its stores is
+# one aligned word, so even a page whose writer was stopped midway has no half-written number.
+BEAT = struct.Struct("<QqqqdQ")  # end 64, ns 72, step 80, epoch 88, loss 96, begin 104
+BEAT_AT = 64
+STATE = struct.Struct("<QqqqqqqqQ")  # end 128, phase, since, first step, 4 durations, begin 192
+STATE_AT = 128
+OUTCOME = struct.Struct("<IiqII")  # set 256, code, step, crc of code, step and path, length
+OUTCOME_AT = 256
+OUTCOME_SIGNED = struct.Struct("<iqI")
+
+
+class Phase(IntEnum):
+    """What a rank is doing; each phase has its own deadline."""
+
+    STARTUP = 0
+    STEP = 1
+    EVAL = 2
+    SAVE = 3
+    COMPILE = 4
+
+
+class Outcome(NamedTuple):
+    """How a trainer says it ended; where set it outranks the exit code that launchers change."""
+
+    code: int
+    step: int | None
+    checkpoint: str | None
+
+
+class Page(NamedTuple):
+    """One read of a page. Absent is None; times are CLOCK_MONOTONIC of this machine."""
+
+    pid: int
+    rank: int
+    world_size: int
+    local_rank: int
+    start_ticks: int
+    attempt: int
+    created_monotonic_ns: int
+    beats: int
+    beat_monotonic_ns: int | None
+    step: int | None
+    epoch: int | None
+    loss: float | None
+    phase: Phase
+    phase_since_monotonic_ns: int
+    first_step_monotonic_ns: int | None
+    last_save_ms: int | None
+    longest_save_ms: int | None
+    longest_eval_ms: int | None
+    longest_compile_ms: int | None
+    stop_seen: bool
+    stacks_armed: bool
+    outcome: Outcome | None
+    is_torn: bool
+    """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
+
+
+def parse(raw: bytes) -> Page | None:
+    """The record of one copy of a page; None if it is not one of ours. Never raises."""
+    if len(raw) != PAGE_BYTES:
+        return None
+    magic, version, pid, rank, world_size, local_rank, ticks, created, attempt = HEADER.unpack_from(
+        raw
+    )
+    if magic != MAGIC or version != VERSION or pid == 0:
+        return None
+    end, beat_ns, step, epoch, loss, begin = BEAT.unpack_from(raw, BEAT_AT)
+    state_end, phase, since, first, *durations, state_begin = STATE.unpack_from(raw, STATE_AT)
+    last_save, save, evaluation, compilation = (ms if ms >= 0 else None for ms in durations)
+    return Page(
+        pid=pid,
+        rank=rank,
+        world_size=world_size,
+        local_rank=local_rank,
+        start_ticks=ticks,
+        attempt=attempt,
+        created_monotonic_ns=created,
+        beats=end - 1,
+        beat_monotonic_ns=beat_ns or None,
+        step=step if step >= 0 else None,
+        epoch=epoch if epoch >= 0 else None,
+        loss=None if isnan(loss) else loss,
+        phase=Phase(phase) if 0 <= phase <= Phase.COMPILE else Phase.STARTUP,
+        phase_since_monotonic_ns=since,
+        first_step_monotonic_ns=first or None,
+        last_save_ms=last_save,
+        longest_save_ms=save,
+        longest_eval_ms=evaluation,
+        longest_compile_ms=compilation,
+        stop_seen=raw[STOP_SEEN] != 0,
+        stacks_armed=raw[STACKS_ARMED] != 0,
+        outcome=_parse_outcome(raw),
+        is_torn=begin != end or state_begin != state_end,
+    )
+
+
+def _parse_outcome(raw: bytes) -> Outcome | None:
+    is_set, code, step, signed, length = OUTCOME.unpack_from(raw, OUTCOME_AT)
+    path = raw[OUTCOME_AT + OUTCOME.size :][:length]
+    if not is_set or length > CHECKPOINT_BYTES_MAX:
+        return None
+    if signed != crc32(OUTCOME_SIGNED.pack(code, step, length) + path):
+        return None
+    return Outcome(code, step if step >= 0 else None, os.fsdecode(path) or None)
