@@ -1,0 +1,1 @@
+"""The checkpoint format: written, proven, listed and set aside here. Never unpickles, no torch."""

@@ -1,0 +1,216 @@
+"""Writing a checkpoint so that it is there whole or not at all; what is in it is the caller's."""
+
+import json
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO
+
+from supervisor.checkpoint import shelf, staging
+from supervisor.checkpoint.digest import digest
+from supervisor.checkpoint.format import (
+    FORMAT,
+    MANIFEST,
+    TRAINING_STATE,
+    FileRecord,
+    Kind,
+    Manifest,
+    is_safe_name,
+)
+from supervisor.checkpoint.staging import clean_staging
+from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import fsync_directory
+
+__all__ = ["CheckpointWriter", "clean_staging"]
+
+
+class CheckpointWriter:
+    """One checkpoint in the making: a context whose `path` takes the files, then `commit()`.
+
+    Until `commit` returns nothing is visible under the name. Whatever is raised, inside the
+    context or by `commit` (a failed fsync above all: pages may be lost, so the caller writes it
+    all again with a new writer), nothing is left in the parent. A killed process leaves at most
+    one `.staging-…` directory, which `clean_staging` removes.
+    """
+
+    def __init__(
+        self,
+        parent: Path,
+        name: str,
+        *,
+        step: int,
+        epoch: int,
+        kind: Kind | str = Kind.PERIODIC,
+        run_id: str | None = None,
+        attempt: int | None = None,
+        resumed_from: str | None = None,
+        world_size: int = 1,
+        torch_version: str | None = None,
+        finite: bool | None = None,
+    ) -> None:
+        if not is_safe_name(name) or "/" in name or name.startswith("."):
+            raise ValueError(f"{name!r} cannot be the name of a checkpoint")
+        self.finite = finite  # may be set until commit
+        self._parent = parent
+        self._name = name
+        self._step = step
+        self._epoch = epoch
+        self._kind = Kind(kind)
+        self._run_id = run_id
+        self._attempt = attempt
+        self._resumed_from = resumed_from
+        self._world_size = world_size
+        self._torch_version = torch_version
+        self._path: Path | None = None
+
+    def __enter__(self) -> "CheckpointWriter":
+        # A parent that is a link stays where it leads to for the whole of the write.
+        self._parent = Path(os.path.realpath(self._parent))
+        _make_durably(self._parent)
+        path = self._parent / staging.staging_name(self._name)
+        path.mkdir()
+        self._path = path
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        path, self._path = self._path, None
+        if path is None:
+            return
+        try:
+            staging.discard(path)
+        except OSError:
+            # On a disk that fails, what was raised inside says more than the failed removal; the
+            # directory goes with `clean_staging`.
+            if error is None:
+                raise
+
+    @property
+    def path(self) -> Path:
+        """The staging directory that the files are written into."""
+        if self._path is None:
+            raise ValueError("the writer is not open: use it as a context, once")
+        return self._path
+
+    def open(self, name: str) -> BinaryIO:
+        """Open a new file of the checkpoint for writing; its folders are made."""
+        if not is_safe_name(name):
+            raise ValueError(f"{name!r} leads out of the checkpoint")
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+
+    def commit(self) -> Path:
+        """Make it durable and give it its name; returns the checkpoint's path.
+
+        A checkpoint that has the name already goes onto the shelf `superseded` first. Raises
+        OSError, and ValueError for content that is no checkpoint; nothing is left then.
+        """
+        path = self.path
+        try:
+            self._check_training_state(path / TRAINING_STATE)
+            files, folders = _walk(path)
+            records = {name: _sync_and_record(path / name) for name in files}
+            with self.open(MANIFEST) as file:
+                file.write(self._manifest(records).to_bytes())
+                file.flush()
+                os.fsync(file.fileno())
+            for folder in folders:
+                fsync_directory(folder)
+            return self._publish(path)
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+
+    def _manifest(self, records: dict[str, FileRecord]) -> Manifest:
+        return Manifest(
+            step=self._step,
+            epoch=self._epoch,
+            kind=self._kind,
+            run_id=self._run_id,
+            attempt=self._attempt,
+            resumed_from=self._resumed_from,
+            wall_time=rfc3339(wall_s()),
+            world_size=self._world_size,
+            torch_version=self._torch_version,
+            finite=self.finite,
+            files=records,
+        )
+
+    def _check_training_state(self, path: Path) -> None:
+        try:
+            state = json.loads(path.read_bytes())
+        except FileNotFoundError as error:
+            raise ValueError(f"a checkpoint needs a {TRAINING_STATE}") from error
+        found = (state.get("format"), state.get("global_step"), state.get("current_epoch"))
+        wanted = (FORMAT, self._step, self._epoch)
+        if found != wanted:
+            raise ValueError(
+                f"{TRAINING_STATE} says (format, global_step, current_epoch) {found}, not {wanted}"
+            )
+
+    def _publish(self, path: Path) -> Path:
+        target = self._parent / self._name
+        aside: Path | None = None
+        try:
+            if os.path.lexists(target):
+                aside = shelf.put_aside(
+                    target, shelf.SUPERSEDED, f"written again at step {self._step}"
+                )
+            path.rename(target)
+            fsync_directory(self._parent)
+        except BaseException:
+            # Whether the rename took place is asked of the disk: an interrupt can come between.
+            if not os.path.lexists(path) and os.path.lexists(target):
+                target.rename(path)
+            if aside is not None:
+                shelf.put_back(aside, target)
+            raise
+        self._path = None
+        return target
+
+
+def _make_durably(folder: Path) -> None:
+    if not folder.is_dir():
+        _make_durably(folder.parent)
+        folder.mkdir(exist_ok=True)
+        fsync_directory(folder.parent)
+
+
+def _walk(root: Path) -> tuple[list[str], list[Path]]:
+    """Names of all files, and all folders with the deepest first. Raises ValueError on links."""
+    files: list[str] = []
+    folders = [root]
+    for path in _descend(root):
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode):
+            folders.append(path)
+        elif stat.S_ISREG(mode):
+            files.append(path.relative_to(root).as_posix())
+        else:
+            raise ValueError(f"{path.name} is neither a file nor a directory")
+    return sorted(files), folders[::-1]
+
+
+def _descend(folder: Path) -> Iterator[Path]:
+    for path in sorted(folder.iterdir()):
+        yield path
+        if path.is_dir() and not path.is_symlink():
+            yield from _descend(path)
+
+
+def _sync_and_record(path: Path) -> FileRecord:
+    """Flush one file to the disk; its size and hash are of what the page cache holds of it."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+        size, hexdigest = digest(fd)
+        return FileRecord(size, hexdigest)
+    finally:
+        os.close(fd)

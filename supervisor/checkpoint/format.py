@@ -1,0 +1,156 @@
+"""The manifest: what makes a directory a checkpoint of ours. It must not touch the disk."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import xxhash
+
+from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, parse_step
+
+__all__ = [
+    "FORMAT",
+    "MANIFEST",
+    "TRAINING_STATE",
+    "FileRecord",
+    "Kind",
+    "Manifest",
+    "ManifestError",
+    "is_safe_name",
+    "parse_step",
+    "resembles_manifest",
+]
+
+FORMAT = 1
+_SELF_HASH = b'\n "manifest_xxh3_128": "'
+_END = b'"\n}\n'
+_HASH_DIGITS = 32
+# At least two of these make a JSON object ours, whatever else is broken in it.
+_OUR_KEYS = frozenset({"format", "run_id", "resumed_from", "files", "finite", "manifest_xxh3_128"})
+
+
+class Kind(StrEnum):
+    """Why a checkpoint was written."""
+
+    PERIODIC = "periodic"
+    EPOCH = "epoch"
+    EMERGENCY = "emergency"
+    FINAL = "final"
+
+
+class ManifestError(ValueError):
+    """What is wrong with a manifest, as a phrase that completes 'the manifest …'."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """One file as it was written: its size in bytes and its xxh3-128 in lower-case hex."""
+
+    size: int
+    xxh3_128: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What a checkpoint consists of and where it comes from.
+
+    `epoch` is an index from 0. `resumed_from` is the name of the checkpoint that its attempt
+    went on from. `finite` says whether all weights are finite, None where nobody looked.
+    """
+
+    step: int
+    epoch: int
+    kind: Kind
+    run_id: str | None
+    attempt: int | None
+    resumed_from: str | None
+    wall_time: str
+    world_size: int
+    torch_version: str | None
+    finite: bool | None
+    files: Mapping[str, FileRecord]
+    format: int = FORMAT
+
+    def to_bytes(self) -> bytes:
+        """JSON whose last value is the hash of all bytes before it."""
+        record = {
+            "format": self.format,
+            "step": self.step,
+            "epoch": self.epoch,
+            "kind": self.kind.value,
+            "run_id": self.run_id,
+            "attempt": self.attempt,
+            "resumed_from": self.resumed_from,
+            "wall_time": self.wall_time,
+            "world_size": self.world_size,
+            "torch_version": self.torch_version,
+            "finite": self.finite,
+            "files": {
+                name: {"size": file.size, "xxh3_128": file.xxh3_128}
+                for name, file in sorted(self.files.items())
+            },
+        }
+        body = json.dumps(record, indent=1).encode()
+        head = body[: -len(b"\n}")] + b"," + _SELF_HASH
+        return head + xxhash.xxh3_128_hexdigest(head).encode() + _END
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Manifest":
+        """Read back what `to_bytes` wrote. Raises ManifestError if a single bit differs."""
+        head, digest = data[: -_HASH_DIGITS - len(_END)], data[-_HASH_DIGITS - len(_END) :]
+        if not head.endswith(_SELF_HASH) or not digest.endswith(_END):
+            raise ManifestError("is cut short or damaged")
+        if xxhash.xxh3_128_hexdigest(head).encode() + _END != digest:
+            raise ManifestError("does not match its own hash")
+        try:
+            record: dict[str, Any] = json.loads(data)
+            if record["format"] != FORMAT:
+                raise ManifestError(f"has format {record['format']}; this program reads {FORMAT}")
+            files = {
+                name: FileRecord(int(file["size"]), str(file["xxh3_128"]))
+                for name, file in record["files"].items()
+            }
+            manifest = cls(
+                step=int(record["step"]),
+                epoch=int(record["epoch"]),
+                kind=Kind(record["kind"]),
+                run_id=record["run_id"],
+                attempt=record["attempt"],
+                resumed_from=record["resumed_from"],
+                wall_time=str(record["wall_time"]),
+                world_size=int(record["world_size"]),
+                torch_version=record["torch_version"],
+                finite=record["finite"],
+                files=files,
+            )
+        except ManifestError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ManifestError(f"has unexpected content ({error!r})") from error
+        # Somebody may have made a manifest with a right hash on purpose: it must not lead outside.
+        for name in files:
+            if not is_safe_name(name) or name == MANIFEST:
+                raise ManifestError(f"names {name!r}, which is no file of a checkpoint")
+        if TRAINING_STATE not in files:
+            raise ManifestError(f"does not list {TRAINING_STATE}")
+        return manifest
+
+
+def is_safe_name(name: str) -> bool:
+    """Whether a name in a manifest stays inside its directory: relative, and no `..` in it."""
+    return (
+        bool(name)
+        and "\0" not in name
+        and all(part not in ("", ".", "..") for part in name.split("/"))
+    )
+
+
+def resembles_manifest(data: bytes) -> bool:
+    """Whether a `manifest.json` is, or once was, ours: other tools use that name too."""
+    try:
+        record = json.loads(data)
+    except (ValueError, RecursionError):
+        return True  # Damaged beyond reading; another tool's would at least be JSON.
+    return isinstance(record, dict) and len(_OUR_KEYS & record.keys()) >= 2

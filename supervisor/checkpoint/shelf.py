@@ -1,0 +1,120 @@
+"""Checkpoints put aside: out of the trainers' sight, with the reason, never deleted here."""
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.checkpoint.names import SET_ASIDE
+from supervisor.durable import fsync_directory, rename_durably
+
+if TYPE_CHECKING:
+    from supervisor.checkpoint.records import Entry
+
+INVALID = "invalid"
+SUPERSEDED = "superseded"
+REASON_SUFFIX = ".reason.txt"
+_MOST_OF_A_NAME = 10_000
+
+
+def put_aside(source: Path, shelf: str, reason: str) -> Path:
+    """Move a checkpoint onto a shelf of its directory, durably; returns where it is now.
+
+    A taken name gets a number. A kill between any two calls leaves the checkpoint in one of the
+    two places, whole. Raises OSError, FileNotFoundError if the checkpoint is gone.
+    """
+    source.lstat()
+    folder = source.parent / SET_ASIDE / shelf
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        fsync_directory(folder.parent)
+        fsync_directory(source.parent)
+    target = _reserve(folder, source.name, reason)
+    try:
+        rename_durably(source, target)
+    except BaseException:
+        if not os.path.lexists(target):
+            _reason_path(target).unlink(missing_ok=True)
+        raise
+    return target
+
+
+def put_back(place: Path, target: Path) -> None:
+    """Undo `put_aside`. Raises OSError."""
+    rename_durably(place, target)
+    _reason_path(place).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not empty: others stand there
+        place.parent.rmdir()
+        place.parent.parent.rmdir()
+
+
+def read_reason(place: Path) -> str | None:
+    """Why something stands on a shelf; None if its reason file is not there."""
+    try:
+        return _reason_path(place).read_text(errors="replace").strip()
+    except OSError:
+        return None
+
+
+def set_aside_invalid(directory: Path, entry: "Entry", reason: str) -> Path | None:
+    """Put a bad checkpoint onto the shelf `invalid`; None if it is gone already. Raises OSError."""
+    return _move(directory, entry, INVALID, reason)
+
+
+def set_aside_later(
+    directory: Path, entries: Iterable["Entry"], step: int
+) -> tuple[tuple[Path, Path], ...]:
+    """Put what lies beyond a step onto the shelf `superseded`: a rollback must not undo itself.
+
+    Only candidates of the run (`Entry.candidate`), only on disk, only with a known step. Call it
+    with nothing running. Returns (from, to) of each that was moved. Raises OSError.
+    """
+    moved = []
+    for entry in entries:
+        if entry.tier == "disk" and entry.candidate and entry.step is not None:
+            if entry.step <= step:
+                continue
+            place = _move(directory, entry, SUPERSEDED, f"the run went back to step {step}")
+            if place is not None:
+                moved.append((entry.path, place))
+    return tuple(moved)
+
+
+def _move(directory: Path, entry: "Entry", shelf: str, reason: str) -> Path | None:
+    try:
+        return put_aside(directory / entry.name, shelf, reason)
+    except FileNotFoundError:
+        if os.path.lexists(directory / entry.name):
+            raise
+        return None  # the trainer's own rotation was faster
+
+
+def _reserve(folder: Path, name: str, reason: str) -> Path:
+    """Claim a free name by creating its reason file: rename(2) would replace a file silently."""
+    for number in range(1, _MOST_OF_A_NAME):
+        target = folder / (name if number == 1 else f"{name}.{number}")
+        if os.path.lexists(target):
+            continue
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            fd = os.open(_reason_path(target), flags, 0o644)
+        except FileExistsError:
+            continue
+        try:
+            os.write(fd, f"{reason}\n".encode())
+            os.fsync(fd)
+        except OSError as error:
+            # A full disk is no reason to leave a bad checkpoint where it is found; the ledger
+            # has the reason too.
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+        finally:
+            os.close(fd)
+        return target
+    raise FileExistsError(errno.EEXIST, "too many of this name were set aside", str(folder / name))
+
+
+def _reason_path(place: Path) -> Path:
+    return place.with_name(place.name + REASON_SUFFIX)
