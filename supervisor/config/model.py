@@ -18,7 +18,9 @@ from supervisor.config.sections import (
     Section,
     SignalName,
     WatchConfig,
+    Word,
 )
+from supervisor.config.template import yaml_word
 
 
 class RunConfig(Section):
@@ -26,7 +28,7 @@ class RunConfig(Section):
 
     name: str = "run"
     """The run's name; its run directory belongs to it. Default: the name of this file."""
-    command: tuple[Annotated[str, Field(min_length=1)], ...]
+    command: tuple[Word, ...]
     """The training command as a list; it is not run by a shell."""
     run_dir: Annotated[str, Field(min_length=1)] | None = None
     """Where train.log and .supervisor/ are kept. Default: runs/<name>."""
@@ -68,10 +70,12 @@ class RunConfig(Section):
                 words = shlex.split(command)
             except ValueError:
                 words = command.split()
-            listed = ", ".join(_yaml_word(word) for word in words)
+            listed = ", ".join(yaml_word(word) for word in words)
             raise ValueError(f"must be a list, one item a word: [{listed}]")
         if isinstance(command, (list, tuple)) and not command:
             raise ValueError("is empty: give the training command, one item a word")
+        if isinstance(command, (list, tuple)) and command[0] == "":
+            raise ValueError("begins with an empty word: the first one is the program")
         return command
 
     @field_validator("signals", mode="before")
@@ -98,15 +102,9 @@ class RunConfig(Section):
         )
 
     def to_json(self) -> str:
-        """All values as JSON; `RunConfig.model_validate_json` reads back the same, with `keep_set`."""
+        """All values as JSON that `RunConfig.model_validate_json` turns back into the same."""
         unset = None if self.checkpoints.keep_set else {"checkpoints": {"keep"}}
         return self.model_dump_json(exclude=unset, indent=2)
-
-
-def _yaml_word(word: str) -> str:
-    """A word as it stands in a YAML list, quoted where it must be."""
-    plain = re.fullmatch(r"[A-Za-z_./][A-Za-z0-9_./+@-]*|-{1,2}[A-Za-z][A-Za-z0-9_-]*", word)
-    return word if plain else "'" + word.replace("'", "''") + "'"
 
 
 def _absolute(path: str, directory: Path) -> str:

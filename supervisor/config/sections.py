@@ -4,6 +4,7 @@ import re
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -40,6 +41,13 @@ def _automatic(value: object) -> object:
         raise ValueError(f"{error}, or auto") from None
 
 
+def _without_nul(word: str) -> str:
+    """The kernel ends an argument at a NUL byte. Raises ValueError."""
+    if "\0" in word:
+        raise ValueError("contains a NUL byte")
+    return word
+
+
 Duration = Annotated[
     float, BeforeValidator(_positive), WithJsonSchema({"anyOf": [*_DURATION_SCHEMAS]})
 ]
@@ -49,6 +57,7 @@ AutoDuration = Annotated[
     WithJsonSchema({"anyOf": [{"const": "auto"}, *_DURATION_SCHEMAS]}),
 ]
 Count = Annotated[int, Field(strict=True, ge=1)]
+Word = Annotated[str, AfterValidator(_without_nul), WithJsonSchema({"type": ["string", "number"]})]
 SignalName = Literal["TERM", "USR1", "HUP", "INT"]
 
 
@@ -78,10 +87,10 @@ class CheckpointsConfig(Section):
 class ResumeConfig(Section):
     """How the trainer is told to go on from a checkpoint (SUPERVISOR_RESUME_FROM is always set)."""
 
-    args: tuple[str, ...] = ()
+    args: tuple[Word, ...] = ()
     """Appended to the command when there is a checkpoint. {checkpoint} is its path,
     {checkpoint_dir} its parent, {name} its last part, {step} its step."""
-    fresh_args: tuple[str, ...] = ()
+    fresh_args: tuple[Word, ...] = ()
     """Appended to the command when there is no checkpoint."""
     if_none_valid: Literal["hold", "fresh"] = "hold"
     """When checkpoints exist but none is valid: hold (a human looks), or start fresh."""

@@ -1,0 +1,35 @@
+"""The JSON Schema of a configuration, for editors; it describes what `load.py` accepts."""
+
+from typing import Any
+
+from supervisor.config.model import RunConfig
+
+
+def config_schema() -> dict[str, Any]:
+    """The schema (draft 2020-12) with each key's meaning as its description."""
+    schema = _tidied(RunConfig.model_json_schema())
+    schema["properties"]["name"].pop("default", None)  # it is the file's own name
+    names = schema["properties"]["signals"]["items"]
+    names["enum"] = [*names["enum"], *(f"SIG{name}" for name in names["enum"])]
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": "A training run under supervisor",
+    }
+
+
+def _tidied(schema: Any) -> Any:
+    """The same without line breaks in descriptions and without made-up titles."""
+    if isinstance(schema, list):
+        return [_tidied(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    tidied: dict[str, Any] = {}
+    for key, value in schema.items():
+        if key == "title" and isinstance(value, str):
+            continue
+        if key == "description" and isinstance(value, str):
+            tidied[key] = " ".join(value.split())
+        else:
+            tidied[key] = _tidied(value)
+    return tidied
