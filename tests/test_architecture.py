@@ -15,7 +15,7 @@ MAX_LINES = 300
 LAYERS = ("core", "adapters", "daemon", "cli")
 CORE_MAY_IMPORT = frozenset(
     {"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "itertools"}
-    | {"math", "operator", "types", "typing"}
+    | {"hashlib", "math", "operator", "types", "typing"}
 )
 # The processes that have to be small, and what a user's training script imports.
 STANDARD_LIBRARY_ONLY = (

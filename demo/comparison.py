@@ -1,0 +1,117 @@
+"""Whether two runs ended with the same state, bit for bit; it explains the first differences."""
+
+import json
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One file of the final checkpoints: what was compared and where it differs."""
+
+    name: str
+    values: int
+    differences: tuple[str, ...]
+
+    @property
+    def is_equal(self) -> bool:
+        """Whether there was something to compare and all of it was the same."""
+        return self.values > 0 and not self.differences
+
+
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Every tensor, number and text in nested containers, with its place."""
+    match value:
+        case Mapping():
+            for key in value:
+                yield from leaves(value[key], f"{place}.{key}" if place else str(key))
+        case str() | bytes():
+            yield place, value
+        case Sequence():
+            for index, item in enumerate(value):
+                yield from leaves(item, f"{place}[{index}]")
+        case _:
+            yield place, value
+
+
+def is_same(first: Any, second: Any) -> bool:
+    """Equal in type and bits; a NaN equals itself."""
+    if type(first) is not type(second):
+        return False
+    if isinstance(first, torch.Tensor):
+        return (
+            first.dtype == second.dtype
+            and first.shape == second.shape
+            and torch.equal(as_bits(first), as_bits(second))
+        )
+    if isinstance(first, float):
+        return struct.pack("d", first) == struct.pack("d", second)
+    return bool(first == second)
+
+
+def as_bits(tensor: torch.Tensor) -> torch.Tensor:
+    """The bytes of a tensor: -0.0 is not 0.0 here, and a NaN is what it is."""
+    return tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
+
+
+def compare_file(name: str, first: Path, second: Path) -> Part:
+    """Compare one saved file of two checkpoints, leaf by leaf. Raises OSError."""
+    ours, theirs = (
+        dict(leaves(torch.load(path / name, map_location="cpu", weights_only=True)))
+        for path in (first, second)
+    )
+    differences = [f"{place}: only in one of them" for place in sorted(ours.keys() ^ theirs.keys())]
+    differences += [
+        f"{place}: {summary(ours[place])} and {summary(theirs[place])}"
+        for place in ours
+        if place in theirs and not is_same(ours[place], theirs[place])
+    ]
+    values = sum(leaf.numel() if isinstance(leaf, torch.Tensor) else 1 for leaf in ours.values())
+    return Part(name, values, tuple(differences))
+
+
+def summary(leaf: Any) -> str:
+    """Enough of a value to tell two apart."""
+    if isinstance(leaf, torch.Tensor):
+        return f"{leaf.dtype}{list(leaf.shape)} sum {leaf.double().sum().item()!r}"
+    return repr(leaf)[:60]
+
+
+def compare_checkpoints(first: Path, second: Path, required: Sequence[str]) -> list[Part]:
+    """Compare every saved tensor file; what is required and in neither is a difference too."""
+    names = {path.name for place in (first, second) for path in place.glob("*.pt")}
+    return [
+        compare_file(name, first, second)
+        if (first / name).exists() and (second / name).exists()
+        else Part(name, 0, ("not in both checkpoints",))
+        for name in sorted(names | set(required))
+    ]
+
+
+def loss_curve(metrics: Path) -> list[tuple[int, float]]:
+    """The (step, loss) pairs in the order they were written. Raises OSError, ValueError."""
+    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
+    return [(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row]
+
+
+def compare_curves(first: Path, second: Path) -> Part:
+    """Compare two loss curves; a step missing or doubled is a difference."""
+    ours, theirs = loss_curve(first), loss_curve(second)
+    differences = []
+    for label, curve in (("the supervised run", ours), ("the uninterrupted run", theirs)):
+        steps = [step for step, _ in curve]
+        if steps != list(range(1, len(steps) + 1)):
+            differences.append(f"{label} has steps missing or doubled")
+    if len(ours) != len(theirs):
+        differences.append(f"{len(ours)} steps and {len(theirs)}")
+    differences += [
+        f"step {step}: {loss!r} and {other!r}"
+        for (step, loss), (_, other) in zip(ours, theirs, strict=False)
+        if not is_same(loss, other)
+    ]
+    return Part(first.name, len(ours), tuple(differences))

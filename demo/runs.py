@@ -1,0 +1,156 @@
+"""The two runs of the demo: one under the supervisor, one left alone. It decides nothing."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from demo.victim import Victim
+from supervisor.checkpoint.format import MANIFEST, Manifest
+from supervisor.ledger import read_ledger
+from supervisor.paths import RunPaths
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "configs" / "demo.yaml"
+POLL_S = 0.02
+# Both runs on two cores, and sums in the same order: the thread count is part of the arithmetic.
+THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
+Found = TypeVar("Found")
+
+
+class DemoError(Exception):
+    """Something did not happen that should have; the message says what was waited for."""
+
+
+def newest_checkpoint(directory: Path) -> Path:
+    """The checkpoint with the most steps, as its manifest says. Raises DemoError without any."""
+    found = [
+        (Manifest.from_bytes(path.read_bytes()).step, path.stat().st_mtime_ns, path.parent)
+        for path in directory.glob(f"checkpoint-*/{MANIFEST}")
+    ]
+    if not found:
+        raise DemoError(f"no checkpoint in {directory}")
+    return max(found)[2]
+
+
+class Run:
+    """A process with its output in a file."""
+
+    def __init__(self, name: str, argv: list[str], output: Path) -> None:
+        self.name = name
+        self.output = output
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+        with output.open("wb") as file:
+            self.process = subprocess.Popen(
+                argv,
+                cwd=ROOT,
+                env={**os.environ, **THREADS, "PATH": path},
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait(self, timeout_s: float) -> int:
+        """Wait for its exit code. Raises DemoError after the timeout."""
+        try:
+            return self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise DemoError(f"{self.name} did not end within {timeout_s:.0f} s") from None
+
+    def end(self) -> None:
+        """Leave nothing behind: ask, wait, and only then force."""
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(30)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+    def last_lines(self, count: int = 15) -> str:
+        """The end of what it printed."""
+        lines = self.output.read_text(errors="replace").splitlines()
+        return "\n".join(f"    {line}" for line in lines[-count:])
+
+
+class SupervisedRun(Run):
+    """`supervisor run`, read through the files that any operator has."""
+
+    def __init__(self, directory: Path) -> None:
+        self.paths = RunPaths(directory / "supervised")
+        config = directory / "supervised.yaml"
+        settings = yaml.safe_load(CONFIG.read_text())
+        settings.update(name="demo", run_dir=str(self.paths.run_dir))
+        settings.setdefault("checkpoints", {}).pop("directory", None)
+        config.write_text(yaml.safe_dump(settings, sort_keys=False))
+        self.command: list[str] = settings["command"]
+        argv = [sys.executable, "-m", "supervisor", "run", str(config)]
+        super().__init__("the supervised run", argv, directory / "supervised.out")
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The ledger's entries of one type, oldest first."""
+        if not self.paths.ledger.exists():
+            return []
+        return [entry for entry in read_ledger(self.paths.ledger) if entry["type"] == kind]
+
+    def attempt(self, number: int, timeout_s: float = 60.0) -> Victim:
+        """Attempt `number`, once it has finished its first step."""
+        self.until(
+            f"the first step of attempt {number}",
+            lambda: self._of_attempt("first_step", number),
+            timeout_s,
+        )
+        started = self._of_attempt("attempt_started", number)
+        assert started is not None
+        return Victim.of_attempt(int(started["pid"]), number)
+
+    def _of_attempt(self, kind: str, number: int) -> dict[str, Any] | None:
+        return next((e for e in self.entries(kind) if e["attempt"] == number), None)
+
+    def checkpoint_after(self, step: int) -> dict[str, Any]:
+        """Wait for a validated checkpoint above `step`."""
+
+        def newer() -> dict[str, Any] | None:
+            found = [entry for entry in self.entries("checkpoint") if entry["valid"]]
+            return next((entry for entry in found if entry["step"] > step), None)
+
+        return self.until(f"a validated checkpoint after step {step}", newer)
+
+    def until(self, what: str, seen: Callable[[], Found | None], timeout_s: float = 60.0) -> Found:
+        """Poll until `seen` gives something. Raises DemoError at the timeout or the run's end."""
+        deadline = time.monotonic() + timeout_s
+        while True:
+            has_ended = self.process.poll() is not None
+            found = seen()
+            if found:
+                return found
+            if has_ended:
+                raise DemoError(f"supervisor exited {self.process.returncode} before {what}")
+            if time.monotonic() > deadline:
+                raise DemoError(f"no sign of {what} within {timeout_s:.0f} s")
+            time.sleep(POLL_S)
+
+    def ask(self, *arguments: str) -> str:
+        """What another shell would see: `supervisor` with these arguments and the run directory."""
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor", *arguments, str(self.paths.run_dir)],
+            capture_output=True, text=True, cwd=ROOT, timeout=60, check=False,
+        )  # fmt: skip
+        return done.stdout + done.stderr
+
+
+class UninterruptedRun(Run):
+    """The same command with nobody to hit it, and without a supervisor."""
+
+    def __init__(self, directory: Path, command: list[str]) -> None:
+        self.directory = directory / "uninterrupted"
+        self.directory.mkdir()
+        argv = [sys.executable if word == "python" else word for word in command]
+        argv += ["--set", f"output_dir={self.directory}"]
+        super().__init__("the uninterrupted run", argv, directory / "uninterrupted.out")

@@ -1,0 +1,71 @@
+"""The trainer process that is hit: it is frozen, looked at and only then killed.
+
+What one sees while it runs may be over by the time a signal arrives; what one sees in a stopped
+process is what it dies of.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.heartbeat import Page, read_pages
+
+FREEZE_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One attempt's main process, held by pidfd: a recycled pid is never hit."""
+
+    pid: int
+    pidfd: int
+    attempt: int
+    heartbeats: Path
+
+    @classmethod
+    def of_attempt(cls, pid: int, attempt: int) -> "Victim":
+        """Hold the process. Raises ProcessLookupError where it is gone or somebody else's."""
+        pidfd = os.pidfd_open(pid)
+        text = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace")
+        environment = dict(entry.partition("=")[::2] for entry in text.split("\0"))
+        if environment.get("SUPERVISOR_ATTEMPT") != str(attempt):
+            os.close(pidfd)
+            raise ProcessLookupError(f"pid {pid} is not attempt {attempt}")
+        return cls(pid, pidfd, attempt, Path(environment["SUPERVISOR_HEARTBEAT"]))
+
+    def page(self) -> Page | None:
+        """The heartbeat page of its first rank, None before it attached."""
+        pages = read_pages(self.heartbeats)
+        return pages[0] if pages else None
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal to this very process. Raises ProcessLookupError."""
+        signal.pidfd_send_signal(self.pidfd, number)
+
+    def freeze(self) -> None:
+        """Stop it and wait until it stands still. Raises ProcessLookupError, TimeoutError."""
+        self.send(signal.SIGSTOP)
+        deadline = time.monotonic() + FREEZE_TIMEOUT_S
+        while self._state() != "T":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"pid {self.pid} does not stop")
+            time.sleep(0.0002)
+
+    def _state(self) -> str:
+        try:
+            stat = Path(f"/proc/{self.pid}/stat").read_text()
+        except FileNotFoundError:
+            raise ProcessLookupError(f"pid {self.pid} is gone") from None
+        return stat.rpartition(")")[2].split()[0]
+
+    def kill_if(self, seen: Callable[[], bool]) -> bool:
+        """Freeze it and look: SIGKILL where `seen` holds, else let it go on."""
+        self.freeze()
+        if seen():
+            self.send(signal.SIGKILL)
+            return True
+        self.send(signal.SIGCONT)
+        return False
