@@ -1,4 +1,4 @@
-"""The two clocks: decisions use monotonic seconds, records carry wall time. Nothing else reads a clock."""
+"""The two clocks: decisions use monotonic seconds, records carry wall time."""
 
 import time
 from datetime import UTC, datetime

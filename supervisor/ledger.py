@@ -103,7 +103,8 @@ class LedgerWriter:
         while self._backlog:
             line = (b"\n" if self._mid_line else b"") + self._backlog[0]
             written = os.write(self._fd, line)
-            self._mid_line = written < len(line) and written > 0 or (self._mid_line and not written)
+            if written:
+                self._mid_line = written < len(line)
             if written < len(line):
                 # A short write is how a disk that just filled up answers; the line starts anew.
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))

@@ -16,7 +16,7 @@ from supervisor.filesystem import is_network
 from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
 from supervisor.paths import RunPaths
 
-# What `squeue`/`scontrol` print for a job that will never run again (slurm.schedmd.com, job states).
+# What squeue prints for a job that will never run again (slurm.schedmd.com, job states).
 SLURM_OVER = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL"}
 )
@@ -49,7 +49,10 @@ def holder(paths: RunPaths) -> Holder | None:
     try:
         data = json.loads(paths.lock.read_bytes())
         identity = ProcessIdentity(
-            str(data["machine_id"]), str(data["boot_id"]), int(data["pid"]), int(data["start_ticks"])
+            str(data["machine_id"]),
+            str(data["boot_id"]),
+            int(data["pid"]),
+            int(data["start_ticks"]),
         )
         return Holder(identity, str(data["host"]), data.get("slurm_job"))
     except (OSError, ValueError, KeyError, TypeError):
@@ -127,7 +130,9 @@ def _slurm_job_is_over(job: str) -> bool:
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
     who = owner.describe() if owner else "another process"
-    hint = f"`supervisor status {paths.run_dir}` shows it, `supervisor stop {paths.run_dir}` ends it"
+    hint = (
+        f"`supervisor status {paths.run_dir}` shows it, `supervisor stop {paths.run_dir}` ends it"
+    )
     if owner is not None and not owner.is_here():
         hint += "; if that machine is gone for good: `supervisor run CONFIG --break-lock`"
     return SupervisorError(

@@ -1,0 +1,91 @@
+"""Reactions to what attempts do: they start, and they end."""
+
+from dataclasses import replace
+
+from supervisor.core.budget import backoff_s, exhausted, with_failure
+from supervisor.core.effects import Exit, Incident, Record, Say, Survey
+from supervisor.core.entries import plain_decision
+from supervisor.core.events import Exited, Started, StartFailed, Unkillable
+from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
+from supervisor.core.reaction import Reaction
+from supervisor.core.states import Activity, Ending, RunState, State, Wish
+
+
+def on_started(state: State, event: Started, now: float) -> Reaction:
+    """The main process runs."""
+    if state.run is not RunState.LAUNCHING or event.attempt != state.attempt:
+        return Reaction("noted", state)
+    return Reaction("started", replace(state, activity=Activity(started_at=now)))
+
+
+def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
+    """Nothing was started: a wrong command holds at once, short resources are a failure."""
+    ending = Ending(state.attempt, None, None, failure="configuration", reason=event.message)
+    record = {"type": "start_failed", "attempt": event.attempt, "reason": event.message}
+    state = replace(state, alive=False, reason=event.message, wake_at=None)
+    if state.run is RunState.DRAINING:
+        stopped = state.wish is Wish.STOP
+        state = replace(state, failure="stopped_by_user" if stopped else "preempted")
+        ends = (Record(record), Exit(TRAINER_PREEMPTED))
+        return Reaction("stopped" if stopped else "preempted", state, ends)
+    if not event.transient:
+        state = replace(state, failure="configuration", action="hold")
+        entry = plain_decision("held", "configuration", "hold", event.message)
+        line = f"held: {event.message}"
+        held = (Record(record), Record(entry), Say(line), Exit(EXIT_HELD))
+        return Reaction("cannot start", state, held)
+    budget = with_failure(state.budget, replace(ending, failure="unknown"), now)
+    state = replace(state, budget=budget, failure="unknown", action="backoff")
+    spent = exhausted(budget, state.policy)
+    if spent is not None:
+        why = f"{event.message}; {spent}"
+        state = replace(state, action="hold", reason=why)
+        entry = plain_decision("held", "unknown", "hold", why)
+        spends = (Record(record), Record(entry), Say(f"held: {why}"), Exit(EXIT_HELD))
+        return Reaction("budget spent", state, spends)
+    wait_s = backoff_s(state.policy, budget.failures, state.attempt)
+    entry = plain_decision("backoff", "unknown", "backoff", event.message, wait_s)
+    line = f"{event.message}; next attempt in {wait_s:.1f} s"
+    state = replace(state, wake_at=now + wait_s)
+    return Reaction("no resources", state, (Record(record), Record(entry), Say(line)))
+
+
+def on_exited(state: State, event: Exited, now: float) -> Reaction:
+    """Everything of the attempt is gone: the checkpoints are read before anything is decided."""
+    ending = event.ending
+    if state.kill is not None and state.kill.failure is not None:
+        ending = replace(
+            ending,
+            failure=state.kill.failure,
+            action="restart",
+            reason=state.kill.reason,
+            exception=None,
+            # What it exits with once we end it says nothing about why it hung.
+            outcome_code=None,
+            code=ending.code if ending.code not in {0, TRAINER_PREEMPTED} else None,
+        )
+    reached = max((s for s in (state.reached_step, ending.step) if s is not None), default=None)
+    state = replace(
+        state,
+        alive=False,
+        surveying=True,
+        ending=ending,
+        kill=None,
+        wake_at=None,
+        reached_step=reached,
+        ever_attached=state.ever_attached or ending.attached,
+    )
+    condition = "ended"
+    if state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}:
+        condition = "ended as asked"
+    return Reaction(condition, state, (Survey(),))
+
+
+def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
+    """A process survives SIGKILL (uninterruptible sleep): end, and never launch over it."""
+    reason = f"a process survives SIGKILL: {event.what}; nothing is launched over it"
+    state = replace(state, failure="stuck", action="hold", reason=reason, wake_at=None)
+    entry = plain_decision("stuck", "stuck", "hold", reason)
+    incident = Incident(event.attempt, "stuck", reason, (event.what,), "the run is held")
+    effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
+    return Reaction("survives SIGKILL", state, effects)

@@ -1,0 +1,66 @@
+"""What restarts cost: budgets refill only when durable progress advances, never by uptime."""
+
+import hashlib
+from dataclasses import replace
+
+from supervisor.core.states import Budget, Checkpoint, Ending, Policy
+
+DAY_S = 86_400.0
+ROLLBACK_REPEATS = 2
+HOLD_REPEATS = 3
+JITTER = 0.25
+
+
+def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...]) -> Budget:
+    """The budget after a survey: refilled when a validated step lies above all earlier ones."""
+    steps = [c.step for c in candidates if c.own_run and c.step is not None]
+    newest = max(steps, default=None)
+    if newest is None or (budget.progress_step is not None and newest <= budget.progress_step):
+        return budget
+    return replace(
+        budget, failures=0, signature=None, repeats=0, progress_step=newest, progressed=True
+    )
+
+
+def with_failure(budget: Budget, ending: Ending, now: float) -> Budget:
+    """The budget after a failure was charged to it."""
+    signature = ending.signature
+    same = signature is not None and signature == budget.signature
+    return replace(
+        budget,
+        failures=budget.failures + 1,
+        recent=(*(t for t in budget.recent if now - t < DAY_S), now),
+        signature=signature,
+        repeats=budget.repeats + 1 if same else 1 if signature is not None else 0,
+        progressed=False,
+    )
+
+
+def exhausted(budget: Budget, policy: Policy) -> str | None:
+    """Why no further restart may be spent; None while one may."""
+    if budget.repeats >= HOLD_REPEATS and budget.signature is not None:
+        exception, frame, step = budget.signature
+        where = f" in {frame}" if frame else ""
+        at = f" at step {step}" if step is not None else " before the first step"
+        return f"the same death {budget.repeats} times without progress: {exception}{where}{at}"
+    if budget.failures >= policy.max_failures:
+        return (
+            f"{budget.failures} failures without a newer validated checkpoint"
+            f" (restart.max_failures: {policy.max_failures})"
+        )
+    if len(budget.recent) >= policy.max_per_day:
+        spent = len(budget.recent)
+        return f"{spent} failures within a day (restart.max_per_day: {policy.max_per_day})"
+    return None
+
+
+def backoff_s(policy: Policy, failures: int, attempt: int) -> float:
+    """How long to wait before the next attempt, in seconds.
+
+    Exponential with jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"); the jitter
+    is drawn from the run's seed and the attempt, so that a replay of the ledger waits the same.
+    """
+    exponent = min(max(failures - 1, 0), 60)
+    full = min(policy.backoff_max_s, policy.backoff_s * 2.0**exponent)
+    digest = hashlib.blake2b(f"{policy.seed}:{attempt}".encode(), digest_size=4).digest()
+    return full * (1.0 - JITTER * int.from_bytes(digest, "big") / 0xFFFFFFFF)

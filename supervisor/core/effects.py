@@ -1,0 +1,106 @@
+"""What the daemon is told to do, in this order."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from supervisor.core.states import Checkpoint
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """Read and validate the checkpoint directory; answer `Surveyed` or `SurveyFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """With nothing running: move aside invalid ones, and those later than `after_step`."""
+
+    invalid: tuple[tuple[str, str], ...]
+    later: tuple[str, ...]
+    after_step: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """Start attempt `attempt`; answer `Started` or `StartFailed`."""
+
+    attempt: int
+    checkpoint: Checkpoint | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendStop:
+    """SIGTERM to the main process, then to the ranks, never to the group."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class SendKill:
+    """SIGKILL everything of the attempt until nothing is left."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class TakeStacks:
+    """Dump the stacks into a new incident's folder; answer `StacksTaken`."""
+
+    attempt: int
+    failure: str
+    what: str
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Look whether what the run waits for is there again; answer `Probed`."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Append to the ledger."""
+
+    entry: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Keep the evidence of a failure in a folder, and say it."""
+
+    attempt: int
+    failure: str
+    what: str
+    evidence: tuple[str, ...]
+    done: str
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Tell the person at the terminal."""
+
+    line: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """End the supervisor with this code."""
+
+    code: int
+
+
+Effect = (
+    Survey
+    | SetAside
+    | Launch
+    | SendStop
+    | SendKill
+    | TakeStacks
+    | Probe
+    | Record
+    | Incident
+    | Say
+    | Exit
+)

@@ -1,0 +1,71 @@
+"""The ledger entries that decisions leave behind; the names are those of docs/run-directory.md."""
+
+from supervisor.core.judgement import Decision, Verdict
+from supervisor.core.states import Ending, State
+
+
+def plain_decision(
+    state: str, failure: str | None, action: str, reason: str, wait_s: float | None = None
+) -> dict[str, object]:
+    """A decision that was made without a survey."""
+    return {
+        "type": "decision",
+        "state": state,
+        "failure": failure,
+        "action": action,
+        "reason": reason,
+        "wait_s": wait_s,
+        "checkpoint": None,
+    }
+
+
+def attempt_ended(state: State, ending: Ending, decision: Decision) -> dict[str, object]:
+    """How an attempt ended, what was made of it, and what it cost."""
+    return {
+        "type": "attempt_ended",
+        "attempt": ending.attempt,
+        "code": ending.code,
+        "signal": ending.signal,
+        "outcome": ending.outcome_code,
+        "failure": decision.failure,
+        "action": decision.action,
+        "reason": ending.reason,
+        "exception": ending.exception,
+        "frame": ending.frame,
+        "step": ending.step,
+        "first_step": ending.first_step_seen,
+        "attached": ending.attached,
+        "stop_requested": state.stop.by if state.stop else None,
+        "saved": decision.saved,
+        "failures": decision.budget.failures,
+        "repeats": decision.budget.repeats,
+        "signature": list(decision.budget.signature) if decision.budget.signature else None,
+        "charged": decision.budget.recent != state.budget.recent,
+        "evidence": list(ending.evidence),
+    }
+
+
+def ended_unread(state: State) -> dict[str, object]:
+    """The same where the checkpoints could not be read."""
+    ending = state.ending
+    return {
+        "type": "attempt_ended",
+        "attempt": state.attempt,
+        "code": ending.code if ending else None,
+        "signal": ending.signal if ending else None,
+        "failure": "filesystem",
+        "action": "resume_later",
+        "reason": state.reason,
+        "step": ending.step if ending else None,
+        "stop_requested": state.stop.by if state.stop else None,
+        "saved": None,
+        "charged": False,
+    }
+
+
+def decision_entry(decision: Decision, wait_s: float | None = None) -> dict[str, object]:
+    """What was decided after a survey."""
+    state = {Verdict.HOLD: "held", Verdict.WAIT: "waiting", Verdict.FINISHED: "completed"}.get(
+        decision.verdict, decision.verdict.value
+    )
+    return plain_decision(state, decision.failure, decision.action, decision.reason, wait_s)

@@ -1,0 +1,154 @@
+"""What the daemon can learn. Times are monotonic seconds, ages are seconds."""
+
+from dataclasses import dataclass
+
+from supervisor.core.states import Checkpoint, Ending, Phase, Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A daemon began, with what history and the launcher know."""
+
+    wish: Wish
+    alive: bool = False
+    stop_sent: bool = False
+    kill_sent: bool = False
+    held: str | None = None
+    """Why the run is held on record, and not resumed since."""
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Surveyed:
+    """The checkpoint directory was read and validated."""
+
+    candidates: tuple[Checkpoint, ...] = ()
+    """Valid ones to choose from, newest first."""
+    exists: bool = False
+    """There is at least one checkpoint of this run, valid or not."""
+    invalid: tuple[tuple[str, str], ...] = ()
+    """Paths of invalid ones, each with the reason."""
+    undecided: tuple[str, ...] = ()
+    """Checkpoints of others that the configuration does not say what to do with."""
+    deciding: bool = True
+    """Made with nothing running, for a decision; otherwise only news."""
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyFailed:
+    """The checkpoint directory could not be read."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The attempt's main process runs."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartFailed:
+    """The command could not be started."""
+
+    attempt: int
+    message: str
+    transient: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Exited:
+    """Everything of the attempt is gone."""
+
+    ending: Ending
+
+
+@dataclass(frozen=True, slots=True)
+class Unkillable:
+    """Something of the attempt survives SIGKILL."""
+
+    attempt: int
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """One look at the running attempt (2 Hz)."""
+
+    attempt: int
+    attached: bool = False
+    beating: bool = False
+    """At least one beat came."""
+    phase: Phase = Phase.STARTUP
+    phase_age_s: float = 0.0
+    beat_age_s: float = 0.0
+    """Since the last beat or change of phase of the slowest rank."""
+    gap_s: float | None = None
+    """Between the last two beats, where a new one came."""
+    finished_phase: tuple[Phase, float] | None = None
+    """The longest finished eval, save or compile so far."""
+    step: int | None = None
+    log_age_s: float = 0.0
+    stood_still: bool | None = None
+    """CPU, GPU and I/O counters did not move; None where that was not measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class StacksTaken:
+    """The stacks of the attempt are in the incident folder."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class StopAsked:
+    """Somebody wants the run to save and end, for now (a signal) or until resumed (an intent)."""
+
+    by: str
+    interrupt: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class WishChanged:
+    """The operator's intent changed."""
+
+    wish: Wish
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What the run waits for was looked at."""
+
+    clear: bool
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
+class Suspended:
+    """The daemon did not run for a while (SIGSTOP, suspend): ages seen so far prove nothing."""
+
+    gap_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    """`State.wake_at` has come, or may have."""
+
+
+Event = (
+    Begun
+    | Surveyed
+    | SurveyFailed
+    | Started
+    | StartFailed
+    | Exited
+    | Unkillable
+    | Observed
+    | StacksTaken
+    | StopAsked
+    | WishChanged
+    | Probed
+    | Suspended
+    | Tick
+)

@@ -1,0 +1,218 @@
+"""What to do once an attempt has ended, or before the first: the restart policy, as values."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from supervisor.core.budget import (
+    ROLLBACK_REPEATS,
+    backoff_s,
+    exhausted,
+    with_failure,
+    with_progress,
+)
+from supervisor.core.events import Surveyed
+from supervisor.core.states import Budget, Checkpoint, Ending, State, Wish
+
+EXIT_HELD = 1
+EXIT_CONFIGURATION = 78
+TRAINER_PREEMPTED = 75
+TRAINER_CONFIGURATION = 78
+
+
+class Verdict(StrEnum):
+    """What a survey leads to."""
+
+    LAUNCH = "launch"
+    BACKOFF = "backoff"
+    WAIT = "wait"
+    HOLD = "hold"
+    FINISHED = "finished"
+    PREEMPTED = "preempted"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with what it was decided from."""
+
+    verdict: Verdict
+    failure: str | None
+    action: str
+    reason: str
+    budget: Budget
+    wait_s: float | None = None
+    checkpoint: Checkpoint | None = None
+    later: tuple[str, ...] = ()
+    saved: bool | None = None
+    exit_code: int = EXIT_HELD
+
+
+def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
+    """What to do now that nothing runs and the checkpoints are known."""
+    budget = with_progress(state.budget, survey.candidates)
+    ending = state.ending
+    if ending is None:
+        return _launch(state, survey, budget, None, "restart", "", rollback=rollback)
+    asked = state.stop is not None and not _was_withdrawn(state)
+    if asked and not (state.stop and state.stop.late and _is_finished(state, survey, ending)):
+        return _after_stop(state, survey, ending, budget)
+    if _is_finished(state, survey, ending):
+        reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
+        return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
+    if state.stop is not None:
+        return _launch(state, survey, budget, None, "restart", "the stop was taken back")
+    return _after_failure(state, survey, ending, budget, now)
+
+
+def _was_withdrawn(state: State) -> bool:
+    return state.stop is not None and state.stop.by == "intent" and state.wish is Wish.RUN
+
+
+def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
+    assert state.stop is not None
+    newest = max((c.step for c in survey.candidates if c.step is not None), default=None)
+    before = state.stop.progress_before
+    saved = newest is not None and (
+        before is None or newest > before or (ending.step is not None and newest >= ending.step)
+    )
+    by = state.stop.by
+    if saved:
+        outcome = f"stopped by {by}, saved at step {newest}"
+    elif ending.step is None:
+        outcome = f"stopped by {by}; nothing was saved since"
+    else:
+        kept = newest or 0
+        outcome = (
+            f"stopped by {by} at step {ending.step}, not saved:"
+            f" {max(ending.step - kept, 0)} steps since step {kept} are lost"
+        )
+    by_user = by in {"intent", "SIGINT"}
+    failure = "stopped_by_user" if by_user else "preempted"
+    verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
+    action = "none" if by_user else "resume_later"
+    return Decision(verdict, failure, action, outcome, budget, saved=saved)
+
+
+def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
+    policy = state.policy
+    if not policy.has_finish_condition:
+        return ending.effective_code == 0 and ending.signal is None
+    if policy.finish_step is not None:
+        steps = [c.step for c in survey.candidates if c.step is not None]
+        steps += [ending.step] if ending.step is not None else []
+        return max(steps, default=-1) >= policy.finish_step
+    return ending.finish_met is True
+
+
+def _after_failure(
+    state: State, survey: Surveyed, ending: Ending, before: Budget, now: float
+) -> Decision:
+    policy = state.policy
+    code = ending.effective_code
+    failure, action, reason = ending.failure, ending.action, ending.reason
+    if code == 0 and ending.signal is None:
+        failure, action = "unknown", "restart"
+        reason = "it exited with 0, but `finish` is not met"
+    progressed = before.progressed
+    budget = with_failure(before, ending, now)
+
+    def hold(why: str, name: str = failure) -> Decision:
+        return Decision(Verdict.HOLD, name, "hold", why, budget)
+
+    if code == TRAINER_CONFIGURATION:
+        return hold(
+            reason or "the trainer says that its configuration is wrong (78)", "configuration"
+        )
+    if failure == "configuration" and not ending.first_step_seen:
+        return hold(reason)
+    if state.wish is Wish.HOLD:
+        return hold("`supervisor hold` was asked for", failure)
+    spent = exhausted(budget, policy)
+    if failure == "disk_full":
+        if len(budget.recent) >= policy.max_per_day:
+            return hold(f"{reason}; {spent}")
+        wait = backoff_s(policy, 1, ending.attempt)
+        return Decision(Verdict.WAIT, failure, "hold", reason, budget, wait_s=wait)
+    if action in {"hold", "exclude"}:
+        return hold(reason)
+    if spent is not None:
+        return hold(f"{reason}; {spent}" if reason else spent)
+    rollback = budget.repeats == ROLLBACK_REPEATS or action == "rollback"
+    action = "rollback" if rollback else action
+    if code == TRAINER_PREEMPTED or (progressed and action != "backoff"):
+        return _launch(state, survey, budget, failure, action, reason, rollback=rollback)
+    wait = backoff_s(policy, budget.failures, ending.attempt)
+    return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
+
+
+def _launch(
+    state: State,
+    survey: Surveyed,
+    budget: Budget,
+    failure: str | None,
+    action: str,
+    reason: str,
+    *,
+    rollback: bool = False,
+) -> Decision:
+    policy = state.policy
+
+    def hold(why: str, code: int = EXIT_HELD, name: str = "checkpoint_corrupt") -> Decision:
+        return Decision(Verdict.HOLD, name, "hold", why, budget, exit_code=code)
+
+    if survey.undecided:
+        listed = ", ".join(survey.undecided[:3])
+        return hold(
+            f"checkpoints that this run did not make: {listed};"
+            " say `resume: {existing: use}` or `resume: {existing: ignore}`",
+            EXIT_CONFIGURATION,
+            "configuration",
+        )
+    candidates = survey.candidates
+    if not candidates:
+        if survey.exists and not policy.start_fresh_if_none_valid:
+            return hold(
+                "checkpoints exist but none is valid; restore one, or set"
+                " `resume: {if_none_valid: fresh}` to start again from nothing"
+            )
+        return Decision(Verdict.LAUNCH, failure, action, reason, budget)
+    chosen = candidates[0]
+    if chosen.kind == "final" and chosen.own_run and _stands_for_the_end(state):
+        return Decision(
+            Verdict.FINISHED,
+            "completed",
+            "none",
+            f"the final checkpoint is at {chosen.path}",
+            budget,
+        )
+    if rollback:
+        chosen = next((c for c in candidates if c.step != chosen.step), chosen)
+    if (
+        state.attempt > 0
+        and not state.ever_attached
+        and not policy.has_resume_args
+        and not policy.trainer_finds_checkpoints
+    ):
+        return hold(
+            "the trainer is not told to resume, and would start from nothing over its checkpoints:"
+            ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
+            " `resume: {by: trainer}` if it finds them itself",
+            name="configuration",
+        )
+    later = tuple(c.path for c in candidates if _is_later(c, chosen))
+    return replace(
+        Decision(Verdict.LAUNCH, failure, action, reason, budget), checkpoint=chosen, later=later
+    )
+
+
+def _stands_for_the_end(state: State) -> bool:
+    # A finish condition, or `run --again`, says that more is wanted than the trainer's own end.
+    return not state.reopened and not state.policy.has_finish_condition
+
+
+def _is_later(other: Checkpoint, chosen: Checkpoint) -> bool:
+    return other.step is not None and chosen.step is not None and other.step > chosen.step
+
+
+def _at(step: int | None) -> str:
+    return "" if step is None else f" at step {step}"

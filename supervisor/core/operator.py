@@ -1,0 +1,165 @@
+"""Reactions to people and schedulers: signals, intents, and a daemon's own beginning."""
+
+from dataclasses import replace
+
+from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
+from supervisor.core.events import Begun, StopAsked, WishChanged
+from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
+from supervisor.core.reaction import Reaction
+from supervisor.core.states import Kill, KillStage, RunState, State, Stop, Wish
+
+EXIT_FINISHED = 0
+KILL_ANSWER_S = 90.0
+
+
+def on_begun(state: State, event: Begun, now: float) -> Reaction:
+    """Take up what history and the launcher say."""
+    if event.alive:
+        state = replace(state, alive=True)
+        if event.kill_sent:
+            killed = Kill(KillStage.KILL, None, "a kill was under way")
+            state = replace(state, kill=killed, wake_at=now + KILL_ANSWER_S)
+            return Reaction("attempt being killed", state)
+        if event.stop_sent:
+            stop = Stop("an earlier request", now, progress_before=_newest_step(state))
+            state = replace(state, stop=stop, wake_at=now + state.policy.grace_s)
+            return Reaction("attempt stopping", state)
+        return Reaction("attempt alive", state)
+    if event.finished:
+        state = replace(state, failure="completed", action="none", reason="it was finished before")
+        return Reaction("finished before", state, (Exit(EXIT_FINISHED),))
+    if event.wish is Wish.STOP:
+        return Reaction("stop wished", *_ended(state, Wish.STOP))
+    if event.held is not None:
+        state = replace(state, action="hold", reason=event.held)
+        return Reaction("held before", state, (Exit(EXIT_HELD),))
+    if event.wish is Wish.HOLD:
+        return Reaction("hold wished", *_ended(state, Wish.HOLD))
+    return Reaction("nothing runs", replace(state, surveying=True), (Survey(),))
+
+
+def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
+    """A signal to the launcher: a drain, not an intent."""
+    match state.run:
+        case RunState.DRAINING:
+            return _again(state, event, now)
+        case RunState.KILLING:
+            if state.stop is None:
+                state = replace(
+                    state, stop=Stop(event.by, now, int(event.interrupt), _newest_step(state))
+                )
+            return Reaction("noted", state)
+        case _ if state.alive:
+            return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
+        case _ if state.ending is not None:
+            note = Record({"type": "stop_requested", "by": event.by})
+            state = _with_stop(state, event.by, now, interrupt=event.interrupt, late=True)
+            return Reaction("being judged", state, (note,))
+        case _:
+            reason = f"stopped by {event.by}; nothing was running"
+            by_user = event.interrupt
+            state = replace(
+                state,
+                surveying=False,
+                failure="stopped_by_user" if by_user else "preempted",
+                action="none" if by_user else "resume_later",
+                reason=reason,
+                wake_at=None,
+            )
+            effects = (Record({"type": "stop_requested", "by": event.by}), Exit(TRAINER_PREEMPTED))
+            return Reaction("nothing runs", state, effects)
+
+
+def _again(state: State, event: StopAsked, now: float) -> Reaction:
+    assert state.stop is not None
+    if not event.interrupt:
+        return Reaction("again", state)
+    count = state.stop.interrupts + 1
+    left = max(state.stop.since + state.policy.grace_s - now, 0.0)
+    state = replace(state, stop=replace(state.stop, interrupts=count))
+    if count < 3 or not state.alive:
+        step = state.activity.step
+        doing = "the trainer is saving" if step is None else f"step {step} is being saved"
+        doing = f"{doing} (up to {left:.0f} s more)"
+        line = f"{doing}; a third Ctrl-C kills it and loses what is not saved"
+        return Reaction("again", state, (Say(line),))
+    state = replace(
+        state,
+        kill=Kill(KillStage.KILL, None, "interrupted three times"),
+        wake_at=now + KILL_ANSWER_S,
+    )
+    line = "killing the trainer: interrupted three times"
+    return Reaction("third interrupt", state, (Say(line), SendKill(state.attempt)))
+
+
+def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
+    """The intent file says something else; it beats all automation."""
+    before, state = state.wish, replace(state, wish=event.wish)
+    note = Record({"type": "intent", "intent": event.wish.value})
+    if event.wish is Wish.STOP:
+        if state.run in {RunState.DRAINING, RunState.KILLING}:
+            if state.stop is None:
+                state = _with_stop(state, "intent", now)
+            return Reaction("noted", state, (note,))
+        if state.alive:
+            changed, effects = _begin_stop(state, "intent", now, interrupt=False)
+            return Reaction("stop, attempt alive", changed, (note, *effects))
+        changed, effects = _ended(state, Wish.STOP)
+        return Reaction("stop, nothing runs", changed, (note, *effects))
+    if (
+        event.wish is Wish.HOLD
+        and not state.alive
+        and state.run
+        not in {
+            RunState.DRAINING,
+            RunState.KILLING,
+        }
+    ):
+        changed, effects = _ended(state, Wish.HOLD)
+        return Reaction("hold, nothing runs", changed, (note, *effects))
+    if event.wish is Wish.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
+        state = replace(state, surveying=True, wake_at=None)
+        return Reaction("go on now", state, (note, Survey()))
+    effects = (note,) if before is not event.wish else ()
+    return Reaction("noted", state, effects)
+
+
+def _begin_stop(
+    state: State, by: str, now: float, interrupt: bool
+) -> tuple[State, tuple[Effect, ...]]:
+    state = _with_stop(state, by, now, interrupt=interrupt)
+    state = replace(state, wake_at=now + state.policy.grace_s)
+    line = f"{by}: the trainer is asked to save and end (up to {state.policy.grace_s:.0f} s)"
+    effects = (
+        SendStop(state.attempt),
+        Record({"type": "stop_requested", "by": by}),
+        Say(line),
+    )
+    return state, effects
+
+
+def _ended(state: State, wish: Wish) -> tuple[State, tuple[Effect, ...]]:
+    if wish is Wish.STOP:
+        reason = "stopped by `supervisor stop`; `supervisor resume` lets it go on"
+        state = replace(
+            state,
+            surveying=False,
+            wake_at=None,
+            failure="stopped_by_user",
+            action="none",
+            reason=reason,
+        )
+        return state, (Exit(TRAINER_PREEMPTED),)
+    reason = "held by `supervisor hold`; `supervisor resume` lets it go on"
+    state = replace(state, surveying=False, wake_at=None, action="hold", reason=reason)
+    return state, (Exit(EXIT_HELD),)
+
+
+def _with_stop(
+    state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
+) -> State:
+    return replace(state, stop=Stop(by, now, int(interrupt), _newest_step(state), late))
+
+
+def _newest_step(state: State) -> int | None:
+    return state.newest.step if state.newest else None

@@ -1,0 +1,239 @@
+"""What the core knows: the states of a run and the facts that decisions are made from."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class RunState(StrEnum):
+    """Where a run is (docs/states.md)."""
+
+    LAUNCHING = "launching"
+    RUNNING = "running"
+    DRAINING = "draining"
+    KILLING = "killing"
+    BACKOFF = "backoff"
+    WAITING = "waiting"
+    HELD = "held"
+    STUCK = "stuck"
+    COMPLETED = "completed"
+    PREEMPTED = "preempted"
+    STOPPED = "stopped"
+
+
+TERMINAL = frozenset(
+    {RunState.HELD, RunState.STUCK, RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED}
+)
+
+
+class Wish(StrEnum):
+    """What the operator's intent asks for."""
+
+    RUN = "run"
+    STOP = "stop"
+    HOLD = "hold"
+
+
+class Phase(StrEnum):
+    """What an attached trainer says it is doing; each has a deadline of its own."""
+
+    STARTUP = "startup"
+    STEP = "step"
+    EVAL = "eval"
+    SAVE = "save"
+    COMPILE = "compile"
+
+
+class KillStage(StrEnum):
+    """How far a kill has come: stacks first, then SIGTERM, then SIGKILL."""
+
+    STACKS = "stacks"
+    TERM = "term"
+    KILL = "kill"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The part of the configuration that decisions depend on; durations in seconds."""
+
+    grace_s: float = 120.0
+    backoff_s: float = 10.0
+    backoff_max_s: float = 300.0
+    max_failures: int = 5
+    max_per_day: int = 50
+    heartbeat_timeout_s: float | None = None
+    startup_timeout_s: float | None = None
+    phase_timeouts_s: tuple[tuple[Phase, float], ...] = ()
+    log_silence_s: float = 1800.0
+    restart_on_silence: bool = False
+    start_fresh_if_none_valid: bool = False
+    trainer_finds_checkpoints: bool = False
+    has_resume_args: bool = False
+    finish_step: int | None = None
+    has_finish_condition: bool = False
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A validated checkpoint that a launch may resume from."""
+
+    path: str
+    step: int | None
+    epoch: int | None = None
+    kind: str | None = None
+    own_run: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, with what the evidence says about why."""
+
+    attempt: int
+    code: int | None
+    signal: int | None
+    outcome_code: int | None = None
+    failure: str = "unknown"
+    action: str = "restart"
+    reason: str = ""
+    exception: str | None = None
+    frame: str | None = None
+    evidence: tuple[str, ...] = ()
+    step: int | None = None
+    first_step_seen: bool = False
+    attached: bool = False
+    finish_met: bool | None = None
+
+    @property
+    def effective_code(self) -> int | None:
+        """The outcome outranks the exit code: launchers such as torchrun exit 1 for everything."""
+        return self.code if self.outcome_code is None else self.outcome_code
+
+    @property
+    def signature(self) -> tuple[str, str | None, int | None] | None:
+        """What makes two deaths the same: exception type, top frame, step."""
+        if self.exception is not None:
+            return (self.exception, self.frame, self.step)
+        if self.failure in {"segfault", "aborted", "hang"} and self.step is not None:
+            return (self.failure, self.frame, self.step)
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What restarts have been spent; it lives in the ledger and survives the daemon."""
+
+    failures: int = 0
+    """Failures since the last durable progress."""
+    recent: tuple[float, ...] = ()
+    """Monotonic seconds of the failures of the last day (may lie before this boot: negative)."""
+    signature: tuple[str, str | None, int | None] | None = None
+    repeats: int = 0
+    """How often in a row the same death came without durable progress."""
+    progress_step: int | None = None
+    """The highest validated step that this run has reached."""
+    progressed: bool = False
+    """Whether durable progress was made since the last failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """A stop that was asked for; whatever the trainer does now, it is not a failure."""
+
+    by: str
+    since: float
+    interrupts: int = 0
+    progress_before: int | None = None
+    late: bool = False
+    """The attempt had ended by itself when the stop came: its end is judged as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """An end that we bring about ourselves."""
+
+    stage: KillStage
+    failure: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What earlier steps and phases took, the longest of each, in seconds."""
+
+    longest: tuple[tuple[Phase, float], ...] = ()
+
+    def get(self, phase: Phase) -> float | None:
+        """The longest time seen, or None where none was."""
+        return dict(self.longest).get(phase)
+
+    def with_seen(self, phase: Phase, seconds: float) -> "Learned":
+        """The same with one more observation."""
+        known = dict(self.longest)
+        if seconds <= known.get(phase, 0.0):
+            return self
+        known[phase] = seconds
+        return Learned(tuple(sorted(known.items())))
+
+
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What the running attempt was last seen doing."""
+
+    phase: Phase = Phase.STARTUP
+    step: int | None = None
+    first_step_seen: bool = False
+    attached: bool = False
+    silence_reported: bool = False
+    excused_since: float | None = None
+    """Ages count from here at most: the machine or this daemon itself was suspended until then."""
+    started_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Where the time went, in seconds; productive time is `training` alone."""
+
+    launching_s: float = 0.0
+    training_s: float = 0.0
+    saving_s: float = 0.0
+    replaying_s: float = 0.0
+    waiting_s: float = 0.0
+    down_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything a decision may depend on."""
+
+    policy: Policy
+    run: RunState = RunState.LAUNCHING
+    wish: Wish = Wish.RUN
+    attempt: int = 0
+    alive: bool = False
+    """A launch was ordered and the end of its attempt was not reported yet."""
+    surveying: bool = False
+    stop: Stop | None = None
+    kill: Kill | None = None
+    ending: Ending | None = None
+    budget: Budget = field(default_factory=Budget)
+    learned: Learned = field(default_factory=Learned)
+    activity: Activity = field(default_factory=Activity)
+    account: Account = field(default_factory=Account)
+    checkpoint: Checkpoint | None = None
+    """What the current or last attempt was resumed from."""
+    newest: Checkpoint | None = None
+    """The newest validated checkpoint, as last surveyed."""
+    ever_attached: bool = False
+    reopened: bool = False
+    """`run --again`: the final checkpoint of before does not end the run."""
+    rollback: bool = False
+    """The next launch resumes one checkpoint further back than the newest."""
+    reached_step: int | None = None
+    """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
+    wake_at: float | None = None
+    """When `Tick` has something to do."""
+    at: float = 0.0
+    failure: str | None = None
+    action: str | None = None
+    reason: str = ""
+    exit_code: int | None = None

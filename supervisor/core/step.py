@@ -1,0 +1,97 @@
+"""The one function that decides: `step(state, event, now) -> (state, effects)`."""
+
+from dataclasses import replace
+from typing import assert_never
+
+from supervisor.core.accounting import spend
+from supervisor.core.attempts import on_exited, on_start_failed, on_started, on_unkillable
+from supervisor.core.effects import Effect
+from supervisor.core.events import (
+    Begun,
+    Event,
+    Exited,
+    Observed,
+    Probed,
+    StacksTaken,
+    Started,
+    StartFailed,
+    StopAsked,
+    Surveyed,
+    SurveyFailed,
+    Suspended,
+    Tick,
+    Unkillable,
+    WishChanged,
+)
+from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
+from supervisor.core.reaction import Reaction
+from supervisor.core.states import TERMINAL, State
+from supervisor.core.surveys import on_survey_failed, on_surveyed
+from supervisor.core.table import target
+from supervisor.core.watching import (
+    on_observed,
+    on_probed,
+    on_stacks_taken,
+    on_suspended,
+    on_tick,
+)
+
+
+def step(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
+    """Decide. `now` is monotonic seconds; a final state answers nothing.
+
+    Raises IllegalTransition where a reaction finds a condition that the table does not have; the
+    state that was passed in is unchanged then.
+    """
+    if state.run in TERMINAL or _is_stale(state, event):
+        return state, ()
+    state = spend(state, now)
+    reaction = _react(state, event, now)
+    return replace(reaction.state, run=target(state.run, event, reaction.condition)), (
+        reaction.effects
+    )
+
+
+def _is_stale(state: State, event: Event) -> bool:
+    """Whether the event tells of an attempt that is over: late news, never acted upon."""
+    match event:
+        case Exited(ending):
+            return ending.attempt != state.attempt or not state.alive
+        case Unkillable(attempt) | StartFailed(attempt):
+            return attempt != state.attempt or not state.alive
+        case _:
+            return False
+
+
+def _react(state: State, event: Event, now: float) -> Reaction:
+    match event:
+        case Begun():
+            return on_begun(state, event, now)
+        case Surveyed():
+            return on_surveyed(state, event, now)
+        case SurveyFailed():
+            return on_survey_failed(state, event, now)
+        case Started():
+            return on_started(state, event, now)
+        case StartFailed():
+            return on_start_failed(state, event, now)
+        case Exited():
+            return on_exited(state, event, now)
+        case Unkillable():
+            return on_unkillable(state, event, now)
+        case Observed():
+            return on_observed(state, event, now)
+        case StacksTaken():
+            return on_stacks_taken(state, event, now)
+        case StopAsked():
+            return on_stop_asked(state, event, now)
+        case WishChanged():
+            return on_wish_changed(state, event, now)
+        case Probed():
+            return on_probed(state, event, now)
+        case Suspended():
+            return on_suspended(state, event, now)
+        case Tick():
+            return on_tick(state, event, now)
+        case _:
+            assert_never(event)

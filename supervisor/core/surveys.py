@@ -1,0 +1,143 @@
+"""Reactions to what is known of the checkpoints: the place where decisions are carried out."""
+
+from dataclasses import replace
+
+from supervisor.core.budget import with_progress
+from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Say, SetAside
+from supervisor.core.entries import attempt_ended, decision_entry, ended_unread, plain_decision
+from supervisor.core.events import Surveyed, SurveyFailed
+from supervisor.core.judgement import TRAINER_PREEMPTED, Decision, Verdict, decide
+from supervisor.core.operator import EXIT_FINISHED
+from supervisor.core.reaction import Reaction
+from supervisor.core.states import Activity, Budget, Ending, RunState, State
+
+SURVEY_RETRY_S = 15.0
+
+
+def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
+    """The checkpoints are known: decide, where a decision waits for them."""
+    newest = event.candidates[0] if event.candidates else None
+    if not (event.deciding and state.surveying):
+        budget = with_progress(state.budget, event.candidates)
+        notes = _progress(state.budget, budget)
+        return Reaction("news", replace(state, newest=newest, budget=budget), notes)
+    decision = decide(state, event, now, rollback=state.rollback)
+    ending = state.ending
+    effects: list[Effect] = [
+        *_progress(state.budget, with_progress(state.budget, event.candidates))
+    ]
+    if ending is not None:
+        effects.append(Record(attempt_ended(state, ending, decision)))
+        if _is_incident(decision):
+            effects.append(_incident(ending, decision))
+    state = replace(
+        state,
+        surveying=False,
+        newest=newest,
+        budget=decision.budget,
+        failure=decision.failure or state.failure,
+        action=decision.action,
+        reason=decision.reason or state.reason,
+        rollback=decision.action == "rollback" and decision.verdict is not Verdict.LAUNCH,
+        ending=None,
+        wake_at=None,
+    )
+    return _carry_out(state, event, decision, effects, now)
+
+
+def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:
+    if after.progress_step == before.progress_step:
+        return ()
+    return (Record({"type": "progress", "step": after.progress_step}),)
+
+
+def _carry_out(
+    state: State, survey: Surveyed, decision: Decision, effects: list[Effect], now: float
+) -> Reaction:
+    match decision.verdict:
+        case Verdict.LAUNCH:
+            state, launch = _launch(state, survey, decision, now)
+            return Reaction("launch", state, (*effects, *launch))
+        case Verdict.BACKOFF | Verdict.WAIT:
+            wait_s = decision.wait_s or 0.0
+            record = decision_entry(decision, wait_s=wait_s)
+            state = replace(state, wake_at=now + wait_s)
+            if decision.verdict is Verdict.WAIT:
+                line = f"waiting: {decision.reason}; goes on by itself when that clears"
+                return Reaction("wait", state, (*effects, Record(record), Say(line)))
+            line = f"{decision.reason}; next attempt in {wait_s:.1f} s"
+            return Reaction("backoff", state, (*effects, Record(record), Say(line)))
+        case Verdict.HOLD:
+            record = decision_entry(decision)
+            line = f"held: {decision.reason}"
+            ends = (Record(record), Say(line), Exit(decision.exit_code))
+            return Reaction("hold", state, (*effects, *ends))
+        case Verdict.FINISHED:
+            ends = (Record(decision_entry(decision)), Say(decision.reason), Exit(EXIT_FINISHED))
+            return Reaction("finished", state, (*effects, *ends))
+        case Verdict.PREEMPTED | Verdict.STOPPED:
+            ends = (
+                Record(decision_entry(decision)),
+                Say(decision.reason),
+                Exit(TRAINER_PREEMPTED),
+            )
+            return Reaction(decision.verdict.value, state, (*effects, *ends))
+
+
+def _launch(
+    state: State, survey: Surveyed, decision: Decision, now: float
+) -> tuple[State, tuple[Effect, ...]]:
+    attempt = state.attempt + 1
+    chosen = decision.checkpoint
+    effects: list[Effect] = []
+    if survey.invalid or decision.later:
+        step = chosen.step if chosen else None
+        effects.append(SetAside(survey.invalid, decision.later, step))
+    state = replace(
+        state,
+        attempt=attempt,
+        alive=True,
+        stop=None,
+        kill=None,
+        checkpoint=chosen,
+        newest=chosen,
+        activity=Activity(started_at=now),
+    )
+    if attempt > 1:
+        source = "from nothing"
+        if chosen is not None:
+            at = "" if chosen.step is None else f" (step {chosen.step})"
+            source = f"from {chosen.path}{at}"
+        why = f"{decision.reason}; " if decision.reason else ""
+        effects.append(Say(f"{why}attempt {attempt} {source}"))
+    return state, (*effects, Launch(attempt, chosen))
+
+
+def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
+    """The checkpoint directory cannot be read: look again later, launch nothing over it."""
+    if not state.surveying:
+        return Reaction("news", state)
+    state = replace(state, surveying=False, reason=event.reason, failure="filesystem")
+    if state.run is RunState.DRAINING:
+        record = Record(ended_unread(state))
+        line = f"stopped; whether it was saved is not known: {event.reason}"
+        state = replace(state, action="resume_later")
+        return Reaction("unreadable", state, (record, Say(line), Exit(TRAINER_PREEMPTED)))
+    state = replace(state, action="backoff", wake_at=now + SURVEY_RETRY_S)
+    entry = plain_decision("waiting", "filesystem", "backoff", event.reason, SURVEY_RETRY_S)
+    return Reaction("unreadable", state, (Record(entry), Say(f"waiting: {event.reason}")))
+
+
+def _is_incident(decision: Decision) -> bool:
+    return decision.failure not in {None, "completed", "preempted", "stopped_by_user"}
+
+
+def _incident(ending: Ending, decision: Decision) -> Incident:
+    done = {
+        Verdict.LAUNCH: "relaunched at once",
+        Verdict.BACKOFF: "relaunched after a pause",
+        Verdict.WAIT: "waiting until the cause clears",
+        Verdict.HOLD: "held: a human has to look",
+    }.get(decision.verdict, "none")
+    what = ending.reason or decision.reason
+    return Incident(ending.attempt, decision.failure or "unknown", what, ending.evidence, done)

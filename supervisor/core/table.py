@@ -1,0 +1,143 @@
+"""The transition table: which event, under which condition, leads from where to where.
+
+This is data. `step` refuses what is not written here, and docs/states.md is drawn from it.
+"""
+
+from dataclasses import dataclass
+
+from supervisor.core.events import (
+    Begun,
+    Event,
+    Exited,
+    Observed,
+    Probed,
+    StacksTaken,
+    Started,
+    StartFailed,
+    StopAsked,
+    Surveyed,
+    SurveyFailed,
+    Suspended,
+    Tick,
+    Unkillable,
+    WishChanged,
+)
+from supervisor.core.states import RunState
+
+L, R, D, K = RunState.LAUNCHING, RunState.RUNNING, RunState.DRAINING, RunState.KILLING
+B, W, H, S = RunState.BACKOFF, RunState.WAITING, RunState.HELD, RunState.STUCK
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One row; `source` None stands for every state that is not final."""
+
+    source: RunState | None
+    event: type[Event]
+    condition: str
+    target: RunState | None
+    """None: the state stays."""
+    why: str
+
+
+TRANSITIONS: tuple[Transition, ...] = (
+    # A daemon begins, for the first time or after its predecessor died.
+    Transition(L, Begun, "nothing runs", L, "read the checkpoints first"),
+    Transition(L, Begun, "attempt alive", R, "the launcher kept it; training did not notice"),
+    Transition(L, Begun, "attempt stopping", D, "a stop was under way"),
+    Transition(L, Begun, "attempt being killed", K, "a kill was under way"),
+    Transition(L, Begun, "finished before", RunState.COMPLETED, "never launched again"),
+    Transition(L, Begun, "held before", H, "until `supervisor resume`"),
+    Transition(L, Begun, "hold wished", H, "the intent beats all automation"),
+    Transition(L, Begun, "stop wished", RunState.STOPPED, "the intent beats all automation"),
+    # What to do, once nothing runs and the checkpoints are known.
+    Transition(L, Surveyed, "launch", L, "from the newest valid checkpoint"),
+    Transition(L, Surveyed, "backoff", B, "a failure without durable progress"),
+    Transition(L, Surveyed, "wait", W, "the cause clears by itself"),
+    Transition(L, Surveyed, "hold", H, "a human has to look"),
+    Transition(L, Surveyed, "finished", RunState.COMPLETED, "the trainer says so"),
+    Transition(D, Surveyed, "preempted", RunState.PREEMPTED, "checkpoints decide what was saved"),
+    Transition(D, Surveyed, "stopped", RunState.STOPPED, "checkpoints decide what was saved"),
+    Transition(D, Surveyed, "launch", L, "the stop was taken back meanwhile"),
+    Transition(D, Surveyed, "hold", H, "the stop was taken back, and a human has to look"),
+    Transition(D, Surveyed, "finished", RunState.COMPLETED, "the stop was taken back: it is done"),
+    Transition(None, Surveyed, "news", None, "a checkpoint appeared while the attempt runs"),
+    Transition(L, SurveyFailed, "unreadable", W, "the file system has to come back"),
+    Transition(D, SurveyFailed, "unreadable", RunState.PREEMPTED, "nothing is known to be saved"),
+    Transition(None, SurveyFailed, "news", None, "looked at again later"),
+    # The attempt.
+    Transition(L, Started, "started", R, ""),
+    Transition(None, Started, "noted", None, "a stop came in between"),
+    Transition(L, StartFailed, "cannot start", H, "the command is wrong"),
+    Transition(L, StartFailed, "no resources", B, "processes or memory are short"),
+    Transition(L, StartFailed, "budget spent", H, ""),
+    Transition(D, StartFailed, "preempted", RunState.PREEMPTED, "nothing was started"),
+    Transition(D, StartFailed, "stopped", RunState.STOPPED, "nothing was started"),
+    Transition(L, Exited, "ended", L, "survey, then decide"),
+    Transition(R, Exited, "ended", L, "survey, then decide"),
+    Transition(K, Exited, "ended", L, "survey, then decide"),
+    Transition(D, Exited, "ended as asked", D, "survey, then say what was saved"),
+    Transition(K, Exited, "ended as asked", D, "survey, then say what was saved"),
+    Transition(L, Unkillable, "survives SIGKILL", S, "never launched over"),
+    Transition(R, Unkillable, "survives SIGKILL", S, "never launched over"),
+    Transition(D, Unkillable, "survives SIGKILL", S, "never launched over"),
+    Transition(K, Unkillable, "survives SIGKILL", S, "never launched over"),
+    # Watching.
+    Transition(R, Observed, "healthy", R, ""),
+    Transition(R, Observed, "silent", R, "stacks and a notice, once"),
+    Transition(R, Observed, "hung", K, "stacks, SIGTERM, 15 s, SIGKILL"),
+    Transition(None, Observed, "noted", None, ""),
+    Transition(K, StacksTaken, "terminate", K, "now SIGTERM"),
+    Transition(None, StacksTaken, "noted", None, ""),
+    Transition(None, Suspended, "excused", None, "ages seen so far prove nothing"),
+    # The operator and the scheduler.
+    Transition(L, StopAsked, "attempt alive", D, "SIGTERM, grace"),
+    Transition(R, StopAsked, "attempt alive", D, "SIGTERM, grace"),
+    Transition(L, StopAsked, "nothing runs", RunState.PREEMPTED, ""),
+    Transition(L, StopAsked, "being judged", D, "an end that came before the stop is told first"),
+    Transition(B, StopAsked, "nothing runs", RunState.PREEMPTED, ""),
+    Transition(W, StopAsked, "nothing runs", RunState.PREEMPTED, ""),
+    Transition(D, StopAsked, "again", D, "a repeated signal changes nothing"),
+    Transition(D, StopAsked, "third interrupt", K, "the user insists"),
+    Transition(K, StopAsked, "noted", K, "do not relaunch"),
+    Transition(L, WishChanged, "stop, attempt alive", D, "SIGTERM, grace"),
+    Transition(R, WishChanged, "stop, attempt alive", D, "SIGTERM, grace"),
+    Transition(L, WishChanged, "stop, nothing runs", RunState.STOPPED, ""),
+    Transition(L, WishChanged, "stop, being judged", D, "an end that came before is told first"),
+    Transition(B, WishChanged, "stop, nothing runs", RunState.STOPPED, ""),
+    Transition(W, WishChanged, "stop, nothing runs", RunState.STOPPED, ""),
+    Transition(L, WishChanged, "hold, nothing runs", H, ""),
+    Transition(B, WishChanged, "hold, nothing runs", H, ""),
+    Transition(W, WishChanged, "hold, nothing runs", H, ""),
+    Transition(B, WishChanged, "go on now", L, "`supervisor resume` ends the wait"),
+    Transition(W, WishChanged, "go on now", L, "`supervisor resume` ends the wait"),
+    Transition(None, WishChanged, "noted", None, "obeyed when the attempt ends"),
+    # Time.
+    Transition(B, Tick, "time is up", L, "survey, then launch"),
+    Transition(W, Tick, "time is up", W, "look again"),
+    Transition(W, Probed, "clear", L, "the cause is gone"),
+    Transition(W, Probed, "not yet", W, "look again later"),
+    Transition(D, Tick, "grace is over", K, "SIGKILL"),
+    Transition(K, Tick, "stacks took too long", K, "SIGTERM without them"),
+    Transition(K, Tick, "SIGTERM was not enough", K, "SIGKILL"),
+    Transition(K, Tick, "SIGKILL was not enough", S, "never launched over"),
+    Transition(None, Tick, "early", None, ""),
+    Transition(None, Probed, "noted", None, ""),
+)
+
+_INDEX: dict[tuple[RunState | None, type[Event], str], Transition] = {
+    (row.source, row.event, row.condition): row for row in TRANSITIONS
+}
+assert len(_INDEX) == len(TRANSITIONS), "a row stands twice"
+
+
+class IllegalTransition(Exception):  # noqa: N818 — h11's and this field's word for it
+    """The table has no such row: a bug in a reaction; nothing happened."""
+
+
+def target(source: RunState, event: Event, condition: str) -> RunState:
+    """Where the event leads. Raises IllegalTransition."""
+    row = _INDEX.get((source, type(event), condition)) or _INDEX.get((None, type(event), condition))
+    if row is None:
+        raise IllegalTransition(f"{source} × {type(event).__name__} × {condition!r}")
+    return row.target if row.target is not None else source

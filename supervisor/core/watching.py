@@ -1,0 +1,173 @@
+"""Reactions to what is seen of a running attempt, and to time."""
+
+from dataclasses import replace
+
+from supervisor.core.accounting import lost_to_hang
+from supervisor.core.deadlines import Health, judge_health
+from supervisor.core.effects import (
+    Effect,
+    Exit,
+    Incident,
+    Probe,
+    Record,
+    Say,
+    SendKill,
+    SendStop,
+    Survey,
+    TakeStacks,
+)
+from supervisor.core.entries import plain_decision
+from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
+from supervisor.core.judgement import EXIT_HELD
+from supervisor.core.operator import KILL_ANSWER_S
+from supervisor.core.reaction import Reaction
+from supervisor.core.states import Kill, KillStage, Phase, RunState, State
+
+STACKS_S = 20.0
+TERM_S = 15.0
+PROBE_EVERY_S = 5.0
+
+
+def on_observed(state: State, event: Observed, now: float) -> Reaction:
+    """Learn from one look; say whether the attempt lives."""
+    if event.attempt != state.attempt or not state.alive:
+        return Reaction("noted", state)
+    first = event.beating and not state.activity.first_step_seen
+    learned = state.learned
+    if first:
+        learned = learned.with_seen(Phase.STARTUP, now - state.activity.started_at)
+    if event.gap_s is not None and event.phase is Phase.STEP:
+        learned = learned.with_seen(Phase.STEP, event.gap_s)
+    if event.finished_phase is not None:
+        learned = learned.with_seen(*event.finished_phase)
+    activity = replace(
+        state.activity,
+        phase=event.phase,
+        step=event.step if event.step is not None else state.activity.step,
+        first_step_seen=state.activity.first_step_seen or event.beating,
+        attached=state.activity.attached or event.attached,
+        silence_reported=state.activity.silence_reported and event.log_age_s > 1.0,
+    )
+    state = replace(
+        state,
+        activity=activity,
+        learned=learned,
+        ever_attached=state.ever_attached or event.attached,
+    )
+    notes: tuple[Effect, ...] = ()
+    if first:
+        startup_s = round(now - activity.started_at, 3)
+        entry = {"type": "first_step", "attempt": state.attempt, "step": activity.step}
+        notes = (Record({**entry, "startup_s": startup_s}),)
+    if state.run is not RunState.RUNNING:
+        return Reaction("noted", state, notes)
+    health, why = judge_health(event, activity, state.policy, learned, now)
+    match health:
+        case Health.HEALTHY:
+            return Reaction("healthy", state, notes)
+        case Health.HUNG:
+            account = lost_to_hang(state.account, event.beat_age_s)
+            return _hung(replace(state, account=account), "hang", why, now)
+        case Health.SILENT:
+            return _silent(state, event, why, now)
+
+
+def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
+    state = replace(
+        state,
+        kill=Kill(KillStage.STACKS, failure, why),
+        failure=failure,
+        action="restart",
+        reason=why,
+        wake_at=now + STACKS_S,
+    )
+    stacks = TakeStacks(state.attempt, failure, why, "stacks taken, then SIGTERM, 15 s, SIGKILL")
+    line = f"hang: {why}; taking stacks, then ending the attempt"
+    return Reaction("hung", state, (stacks, Say(line)))
+
+
+def _silent(state: State, event: Observed, why: str, now: float) -> Reaction:
+    if state.policy.restart_on_silence and event.stood_still:
+        return _hung(state, "hang", f"{why}, and CPU, GPU and I/O counters stood still", now)
+    if state.activity.silence_reported:
+        return Reaction("healthy", state)
+    activity = replace(state.activity, silence_reported=True)
+    state = replace(state, activity=activity)
+    stacks = TakeStacks(state.attempt, "hang", why, "stacks taken; the attempt goes on")
+    return Reaction("silent", state, (stacks, Say(f"silent: {why}; stacks taken")))
+
+
+def on_stacks_taken(state: State, event: StacksTaken, now: float) -> Reaction:
+    """The evidence is kept: now the attempt may be ended."""
+    waits = state.kill is not None and state.kill.stage is KillStage.STACKS
+    if state.run is not RunState.KILLING or event.attempt != state.attempt or not waits:
+        return Reaction("noted", state)
+    return _terminate(state, "terminate", now)
+
+
+def _terminate(state: State, condition: str, now: float) -> Reaction:
+    assert state.kill is not None
+    kill = replace(state.kill, stage=KillStage.TERM)
+    state = replace(state, kill=kill, wake_at=now + TERM_S)
+    return Reaction(condition, state, (SendStop(state.attempt),))
+
+
+def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
+    """After a suspend every age is stale: deadlines begin anew."""
+    activity = replace(state.activity, excused_since=now)
+    wake_at = state.wake_at
+    stop = state.stop
+    if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
+        # The trainer was suspended with us and had nothing of the time that passed.
+        wake_at += event.gap_s
+    return Reaction("excused", replace(state, activity=activity, wake_at=wake_at, stop=stop))
+
+
+def on_tick(state: State, event: Tick, now: float) -> Reaction:
+    """A wait is over, or not yet."""
+    if state.wake_at is None or now < state.wake_at:
+        return Reaction("early", state)
+    state = replace(state, wake_at=None)
+    match state.run:
+        case RunState.BACKOFF:
+            return Reaction("time is up", replace(state, surveying=True), (Survey(),))
+        case RunState.WAITING:
+            state = replace(state, wake_at=now + PROBE_EVERY_S)
+            return Reaction("time is up", state, (Probe(state.failure or "unknown"),))
+        case RunState.DRAINING if state.alive:
+            kill = Kill(KillStage.KILL, None, "the grace is over")
+            state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
+            line = f"not ended within {state.policy.grace_s:.0f} s (grace): killing it"
+            return Reaction("grace is over", state, (SendKill(state.attempt), Say(line)))
+        case RunState.KILLING:
+            return _next_stage(state, now)
+        case _:
+            return Reaction("early", state)
+
+
+def _next_stage(state: State, now: float) -> Reaction:
+    kill = state.kill or Kill(KillStage.KILL, None, "")
+    match kill.stage:
+        case KillStage.STACKS:
+            return _terminate(state, "stacks took too long", now)
+        case KillStage.TERM:
+            kill = replace(kill, stage=KillStage.KILL)
+            state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
+            return Reaction("SIGTERM was not enough", state, (SendKill(state.attempt),))
+        case KillStage.KILL:
+            reason = "the attempt was not seen to end after SIGKILL; nothing is launched over it"
+            state = replace(state, failure="stuck", action="hold", reason=reason)
+            entry = plain_decision("stuck", "stuck", "hold", reason)
+            incident = Incident(state.attempt, "stuck", reason, (), "the run is held")
+            effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
+            return Reaction("SIGKILL was not enough", state, effects)
+
+
+def on_probed(state: State, event: Probed, now: float) -> Reaction:
+    """What the run waits for is there again, or not yet."""
+    if state.run is not RunState.WAITING:
+        return Reaction("noted", state)
+    if not event.clear:
+        return Reaction("not yet", replace(state, wake_at=state.wake_at or now + PROBE_EVERY_S))
+    state = replace(state, surveying=True, wake_at=None, reason=event.what)
+    return Reaction("clear", state, (Say(f"{event.what}: going on"), Survey()))
