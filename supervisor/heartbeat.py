@@ -141,13 +141,13 @@ class PageWriter:
         self._write_state()
         return self._since
 
-    def leave(self, outer: Phase, since_ns: int, *, completed: bool) -> None:
-        """Show the outer phase again; what was `completed` counts for the durations."""
-        ended, now = self._phase, monotonic_ns()
-        if completed and ended in self._durations:
+    def leave(self, phase: Phase, outer: Phase, since_ns: int, *, completed: bool) -> None:
+        """Show the outer phase again; only what was `completed` counts for the durations."""
+        now = monotonic_ns()
+        if completed and phase in self._durations:
             took_ms = (now - since_ns) // 1_000_000
-            self._durations[ended] = max(self._durations[ended], took_ms)
-            if ended is Phase.SAVE:
+            self._durations[phase] = max(self._durations[phase], took_ms)
+            if phase is Phase.SAVE:
                 self._words[_Q_STATE + 4] = took_ms
         has_stepped = self._first_ns != 0
         self._phase = Phase.STEP if outer is Phase.STARTUP and has_stepped else outer

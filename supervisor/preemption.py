@@ -1,0 +1,143 @@
+"""How a training process learns that it should stop, and how its bystanders are kept out of it.
+
+Handlers only set a flag: nothing may be saved, printed or raised in one.
+"""
+
+import os
+import select
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from time import monotonic
+from types import FrameType
+
+from supervisor.identity import start_ticks
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+_LAUNCHER_LOOKS_S = 1.0
+# The namespace every other one descends from (PROC_PID_INIT_INO in the kernel's proc_ns.h).
+_FIRST_PID_NAMESPACE = 0xEFFFFFFC
+
+
+class StopSignals:
+    """Flags the stop signals of the process that made it, and of no child of it."""
+
+    __slots__ = ("_handled", "_on_stop", "_owner_pid", "asked")
+
+    def __init__(self, on_stop: Callable[[], None], handled: tuple[signal.Signals, ...]) -> None:
+        """Take over these signals; `on_stop` runs inside the handler."""
+        self.asked = False
+        self._on_stop = on_stop
+        self._owner_pid = os.getpid()
+        self._handled: tuple[signal.Signals, ...] = ()
+        if not handled:
+            return
+        if threading.current_thread() is not threading.main_thread():
+            warnings.warn(
+                "supervisor.worker.attach() was not called in the main thread: SIGTERM and SIGUSR1 "
+                "will kill this process instead of letting it save; attach earlier",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+            return
+        self._handled = handled
+        for number in handled:
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        if os.getpid() != self._owner_pid:
+            # Forked in a way that ran no after-fork hook: die of it, as a child should.
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+            return
+        self.asked = True
+        self._on_stop()
+
+    def let_go(self) -> None:
+        """In a forked child: the default dispositions again, or terminate() could not end it."""
+        self.asked = False
+        for number in self._handled:
+            if signal.getsignal(number) == self._note:
+                is_interrupt = number == signal.SIGINT
+                signal.signal(
+                    number, signal.default_int_handler if is_interrupt else signal.SIG_DFL
+                )
+        self._handled = ()
+
+
+class LauncherWatch:
+    """Whether the launcher still lives, looked at once a second: nothing trains unsupervised."""
+
+    __slots__ = ("_look_at", "_pid", "_poller", "_ticks", "is_gone")
+
+    def __init__(self, name: str | None) -> None:
+        """`name` is $SUPERVISOR_LAUNCHER: `PID:START_TICKS[:PID_NAMESPACE_INODE]`."""
+        self.is_gone = False
+        self._look_at = float("inf")
+        self._poller: select.poll | None = None
+        self._pid, self._ticks, *rest = _numbers(name) or (0, 0)
+        if self._pid <= 0 or not _sees_namespace(rest[0] if rest else _FIRST_PID_NAMESPACE):
+            return  # in another PID namespace its number means nothing
+        try:
+            # No close: the descriptor lives as long as the process.
+            fd = os.pidfd_open(self._pid)
+            self._poller = select.poll()
+            self._poller.register(fd, select.POLLIN)
+        except ProcessLookupError:
+            self.is_gone = True
+            return
+        except OSError:
+            self._poller = None  # a sandbox without pidfd: compare start times instead
+        self.is_gone = start_ticks(self._pid) != self._ticks
+        self._look_at = monotonic() + _LAUNCHER_LOOKS_S
+
+    def look(self) -> bool:
+        """Whether it is gone; a system call at most once a second."""
+        if not self.is_gone and monotonic() >= self._look_at:
+            self._look_at = monotonic() + _LAUNCHER_LOOKS_S
+            if self._poller is not None:
+                self.is_gone = bool(self._poller.poll(0))
+            else:
+                self.is_gone = start_ticks(self._pid) != self._ticks
+        return self.is_gone
+
+
+def _numbers(name: str | None) -> list[int] | None:
+    parts = (name or "").split(":")
+    return [int(part) for part in parts] if len(parts) in (2, 3) and _are_digits(parts) else None
+
+
+def _are_digits(parts: Iterable[str]) -> bool:
+    return all(part.isascii() and part.isdigit() for part in parts)
+
+
+def _sees_namespace(inode: int) -> bool:
+    try:
+        return Path("/proc/self/ns/pid").stat().st_ino == inode
+    except OSError:
+        return False
+
+
+def ignore_stop_signals(_worker_id: int = 0) -> None:
+    """Make a data-loader worker survive the stop signals; for `worker_init_fn`, main thread only.
+
+    A stop sent to the whole group (`kill -- -PGID`, SLURM, Ctrl-C) must not kill the workers, or
+    the trainer fails before it has saved. Ignoring outright would hang its exit though, because
+    multiprocessing ends workers with SIGTERM and then joins them without a limit. So the sender
+    decides, which only sigwaitinfo(2) tells: the parent's SIGTERM ends the worker, others nothing.
+    """
+    ignored = {*STOP_SIGNALS, signal.SIGINT}
+    signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
+
+    def heed_parent() -> None:
+        while True:
+            info = signal.sigwaitinfo(ignored)
+            if info.si_signo == signal.SIGTERM and info.si_pid == os.getppid():
+                # Zero: torch's loader reports a worker that ended otherwise, even at shutdown.
+                sys.stdout.flush()
+                os._exit(0)
+
+    threading.Thread(target=heed_parent, name="stop-signals", daemon=True).start()

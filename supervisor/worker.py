@@ -1,0 +1,255 @@
+"""What a training script imports: where to resume from, the heartbeat, and when to stop.
+
+Stdlib only, and harmless outside a supervisor. It must never fail a training run by itself.
+"""
+
+import faulthandler
+import os
+import re
+import signal
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from math import isfinite
+from pathlib import Path
+from typing import NoReturn
+
+from supervisor.agreement import StopAgreement
+from supervisor.heartbeat import Beat, PageWriter, Phase
+from supervisor.identity import start_ticks
+from supervisor.preemption import (
+    STOP_SIGNALS,
+    LauncherWatch,
+    StopSignals,
+    ignore_stop_signals,
+)
+
+__all__ = [
+    "EXIT_CONFIGURATION",
+    "EXIT_PREEMPTED",
+    "Worker",
+    "attach",
+    "ignore_stop_signals",
+]
+
+EXIT_PREEMPTED = 75
+EXIT_CONFIGURATION = 78
+
+_worker: "Worker | None" = None
+
+
+class Worker:
+    """A training process as a rank of a supervised run; made by `attach`."""
+
+    __slots__ = (
+        "_agreement", "_is_stopping", "_launcher", "_page", "_signals", "attempt", "beat",
+        "grace_s", "resume_from", "run_id", "snapshot_dir",
+    )  # fmt: skip
+
+    beat: Beat
+    """`beat(step=…, epoch=…, loss=…)` after each step: 0.3 µs, no system call."""
+    run_id: str | None
+    attempt: int | None
+    grace_s: float | None
+    """Seconds between a stop signal and SIGKILL."""
+    resume_from: Path | None
+    """The checkpoint to go on from; None means a fresh start."""
+    snapshot_dir: Path | None
+
+    def __init__(self, directory: Path | None, handled: tuple[signal.Signals, ...]) -> None:
+        self.run_id = os.environ.get("SUPERVISOR_RUN_ID") or None
+        self.attempt = _number("SUPERVISOR_ATTEMPT")
+        self.grace_s = _seconds("SUPERVISOR_GRACE_S")
+        self.resume_from = _path("SUPERVISOR_RESUME_FROM")
+        self.snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
+        self._is_stopping = False
+        self._page = self._open_page(directory)
+        self._agreement = self._open_agreement(directory)
+        self._launcher = LauncherWatch(
+            os.environ.get("SUPERVISOR_LAUNCHER") if self._page.is_shared else None
+        )
+        self.beat = self._page.beat
+        self._signals = StopSignals(self._page.show_stop_seen, handled)
+
+    def _open_page(self, directory: Path | None) -> PageWriter:
+        if directory is None:
+            return PageWriter(None)
+        local_rank = _number("LOCAL_RANK", "SLURM_LOCALID") or 0
+        try:
+            page = PageWriter(
+                directory / f"rank-{local_rank}",
+                start_ticks=start_ticks(os.getpid()) or 0,
+                rank=_number("RANK", "SLURM_PROCID") or 0,
+                world_size=_number("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,
+                local_rank=local_rank,
+                attempt=self.attempt or 0,
+            )
+            _arm_stacks(directory / f"stacks-{local_rank}.txt", page)
+        except OSError as error:
+            warnings.warn(
+                f"no heartbeat page in {directory} ({error}): the supervisor will not see hangs",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return PageWriter(None)
+        return page
+
+    def _open_agreement(self, directory: Path | None) -> StopAgreement | None:
+        if directory is None or not self._page.is_shared or _ranks_here() <= 1:
+            return None
+        # torchrun starts its ranks again within one attempt: that is a new round.
+        again = _number("TORCHELASTIC_RESTART_COUNT") or 0
+        try:
+            return StopAgreement(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
+        except OSError as error:
+            warnings.warn(
+                f"no agreement page in {directory} ({error}): each rank stops by itself",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+            return None
+
+    @property
+    def attached(self) -> bool:
+        """Whether a supervisor can see the heartbeat."""
+        return self._page.is_shared
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether to save and leave now. Read it at step boundaries; once true it stays true.
+
+        True after SIGTERM, SIGUSR1 or `request_stop`, and when the launcher is gone. With several
+        ranks on a node all turn true at one agreed step, a little later than the signal.
+        """
+        if not self._is_stopping:
+            asked = self._signals.asked or self._launcher.look()
+            if self._agreement is None:
+                self._is_stopping = asked
+            else:
+                self._is_stopping = self._agreement.is_reached(self._page.step, asked=asked)
+            if self._is_stopping:
+                self._page.show_stop_seen()
+        return self._is_stopping
+
+    def request_stop(self) -> None:
+        """Ask for a stop from inside, as a signal would."""
+        self._signals.asked = True
+        self._page.show_stop_seen()
+
+    @contextmanager
+    def phase(self, name: str | Phase) -> Iterator[None]:
+        """Say what is being done (eval, save, compile …); the outer phase comes back afterwards.
+
+        Raises ValueError for a name that is no phase. What raises inside does not count as done.
+        """
+        try:
+            phase = name if isinstance(name, Phase) else Phase[name.upper()]
+        except KeyError:
+            known = ", ".join(phase.name.lower() for phase in Phase)
+            raise ValueError(f"no phase {name!r}; there are {known}") from None
+        outer = self._page.phase
+        since_ns = self._page.enter(phase)
+        completed = False
+        try:
+            yield
+            completed = True
+        finally:
+            self._page.leave(phase, outer, since_ns, completed=completed)
+
+    def exit_preempted(
+        self, checkpoint: str | os.PathLike[str] | None = None, step: int | None = None
+    ) -> NoReturn:
+        """Leave with 75: stopped on request, state saved to `checkpoint` at `step` (the last)."""
+        self._end(EXIT_PREEMPTED, checkpoint, step)
+        raise SystemExit(EXIT_PREEMPTED)
+
+    def exit_configuration(self, message: str) -> NoReturn:
+        """Leave with 78: what is wrong has to be corrected by a person; never relaunched."""
+        print(message, file=sys.stderr, flush=True)
+        self._end(EXIT_CONFIGURATION, None, None)
+        raise SystemExit(EXIT_CONFIGURATION)
+
+    def finish(
+        self, checkpoint: str | os.PathLike[str] | None = None, step: int | None = None
+    ) -> None:
+        """Record that training is finished; returns, for the script to end normally (exit 0)."""
+        self._end(0, checkpoint, step)
+
+    def _end(self, code: int, checkpoint: str | os.PathLike[str] | None, step: int | None) -> None:
+        if step is None and self._page.step >= 0:
+            step = self._page.step
+        path = None if checkpoint is None else os.path.abspath(os.fspath(checkpoint))
+        self._page.write_outcome(code, step, path)
+
+    def _become_bystander(self) -> None:
+        """In a forked child (a data-loader worker): touch nothing of the trainer's any more."""
+        self._page.detach()
+        self._signals.let_go()
+        self._launcher = LauncherWatch(None)
+        self._agreement = None
+        self._is_stopping = False
+
+
+def attach(*, handle_interrupt: bool = False) -> Worker:
+    """Become a rank of the supervised run; call it early, in the main thread. Idempotent.
+
+    Flags SIGTERM and SIGUSR1 (with `handle_interrupt` SIGINT too) instead of dying of them. In a
+    child forked after it, it returns the parent's object, without effect on the parent's page.
+    """
+    global _worker
+    if _is_spawn_import():
+        return Worker(None, ())
+    if _worker is None:
+        handled = (*STOP_SIGNALS, signal.SIGINT) if handle_interrupt else STOP_SIGNALS
+        first = Worker(_path("SUPERVISOR_HEARTBEAT"), handled)
+        os.register_at_fork(after_in_child=first._become_bystander)
+        _worker = first
+    return _worker
+
+
+def _is_spawn_import() -> bool:
+    """Whether a spawned data-loader worker is only importing the script again: it is no rank."""
+    multiprocessing = sys.modules.get("multiprocessing.process")
+    return multiprocessing is not None and hasattr(multiprocessing.current_process(), "_inheriting")
+
+
+def _arm_stacks(path: Path, page: PageWriter) -> None:
+    """On SIGUSR2 write all threads' stacks there, unless the script uses that signal itself."""
+    if signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
+        return
+    # Opened now and never closed: the handler of a hung process can open nothing.
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    faulthandler.register(signal.SIGUSR2, file=fd, all_threads=True, chain=False)
+    page.show_stacks_armed()
+
+
+def _path(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
+
+
+def _number(*names: str) -> int | None:
+    """The first of these variables that is a whole number."""
+    for name in names:
+        value = os.environ.get(name, "")
+        if value.isascii() and value.isdigit():
+            return int(value)
+    return None
+
+
+def _seconds(name: str) -> float | None:
+    try:
+        value = float(os.environ.get(name, ""))
+    except ValueError:
+        return None
+    return value if isfinite(value) and value >= 0 else None
+
+
+def _ranks_here() -> int:
+    """How many ranks this node has, as torchrun, DeepSpeed or srun (`4`, `4(x2)`) say."""
+    counted = _number("LOCAL_WORLD_SIZE", "LOCAL_SIZE")
+    if counted is not None or "LOCAL_RANK" in os.environ:
+        return counted or 1
+    tasks = re.match(r"\d+", os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""), re.ASCII)
+    return int(tasks[0]) if tasks else 1
