@@ -1,0 +1,77 @@
+"""The table of subcommands, each imported only when it is called."""
+
+import difflib
+import importlib
+
+import click
+
+from supervisor import __version__
+
+# name -> what it does; the module is supervisor.cli.<name>, the command in it <name>_command.
+COMMANDS = {
+    "run": "Keep a training run going until it is finished.",
+    "status": "What a run is doing now.",
+    "stop": "Save and end; stays ended until `resume`.",
+    "hold": "Let the attempt run, start no further one.",
+    "resume": "Take back `stop` or `hold`, or go on after a run was held.",
+    "reload": "Replace the daemon, for a new version; training goes on.",
+    "logs": "What the trainer printed.",
+    "events": "The story of a run, in sentences.",
+    "checkpoints": "List, pin, unpin or export checkpoints.",
+    "validate": "Check one checkpoint.",
+    "diagnose": "Say why a training run died, from its log.",
+    "check": "Preflight: would this configuration run here?",
+    "init": "Write a commented configuration.",
+    "schema": "Print the JSON Schema of a configuration.",
+}
+
+
+class LazyGroup(click.Group):
+    """A group that knows its commands by name and imports the one that is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All names, in the order in which a user meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"supervisor.cli.{cmd_name}")
+        command = getattr(module, f"{cmd_name}_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command to call, or a usage error with the nearest name."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            meant = f" Did you mean {close[0]!r}?" if close else ""
+            ctx.fail(f"No such command {args[0]!r}.{meant}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The table for --help, without importing any command."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.version_option(__version__, "-V", "--version", prog_name="supervisor")
+def supervisor() -> None:
+    r"""Keep one long training run going until it is finished.
+
+    \b
+    supervisor init -- python train.py     write config.yaml
+    supervisor run config.yaml             start, or go on where it stopped
+
+    TARGET is a run directory or a configuration; without it, the only run here is meant.
+
+    Exit codes: 0 finished, 1 held, 2 usage, 69 another supervisor has the run, 70 internal,
+    75 stopped and to be started again later, 78 configuration.
+    """

@@ -1,0 +1,29 @@
+"""`supervisor hold`: the attempt that runs goes on, no further one is launched."""
+
+import json
+
+import click
+
+from supervisor.cli.record import read_record
+from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.wish import say_wish
+from supervisor.intent import Intent
+
+
+@click.command("hold", short_help="Let the attempt run, start no further one.")
+@target_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the status, machine-readable.")
+def hold_command(target: str | None, as_json: bool) -> None:
+    """Let the attempt run to its end, and launch no other until `supervisor resume`."""
+    run_dir = find_run(target)
+    say_wish(run_dir, Intent.HOLD)
+    record = read_record(run_dir)
+    if as_json:
+        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+    elif record.live:
+        click.echo(
+            f"{record.name}: the attempt goes on; when it ends no other is launched\n"
+            "until `supervisor resume`"
+        )
+    else:
+        click.echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")

@@ -1,0 +1,137 @@
+"""What is on record about a run, and whether somebody still keeps it; it writes nothing."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.cli.moments import wall_of
+from supervisor.clock import wall_s
+from supervisor.core.history import History, fold
+from supervisor.ledger import Entry, read_ledger
+from supervisor.lock import Holder, holder, is_held
+from supervisor.paths import RunPaths
+
+# The daemon writes twice a second; on network file systems other machines see it later.
+FRESH_S = 30.0
+ENDED = frozenset({"held", "stuck", "completed", "preempted", "stopped"})
+# Every key of the contract, so that what is absent is null.
+_KEYS = (
+    "run",
+    "run_id",
+    "name",
+    "run_dir",
+    "config",
+    "host",
+    "state",
+    "reason",
+    "intent",
+    "attempt",
+    "restarts",
+    "pids",
+    "phase",
+    "attached",
+    "step",
+    "step_rate",
+    "epoch",
+    "loss",
+    "heartbeat_age_s",
+    "log_age_s",
+    "last_save_s",
+    "checkpoint",
+    "failure",
+    "action",
+    "next_at",
+    "grace_s",
+    "stopping",
+    "interrupts",
+    "goodput",
+    "budget",
+    "warnings",
+    "started_at",
+    "updated_at",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """One look at a run: its last status, and whether a supervisor has it now."""
+
+    paths: RunPaths
+    status: dict[str, Any] | None
+    live: bool
+    owner: Holder | None
+    age_s: float | None
+    """Since the status was written; None where there is none."""
+
+    @property
+    def name(self) -> str:
+        """The run's name, or its directory's."""
+        name = (self.status or {}).get("name")
+        return str(name) if name else self.paths.run_dir.name
+
+    @property
+    def recorded_state(self) -> str | None:
+        """The state on record, whether or not somebody still keeps it."""
+        state = (self.status or {}).get("state")
+        return str(state) if state is not None else None
+
+    @property
+    def state(self) -> str:
+        """The state on record; `down` where it was left behind by a supervisor that is gone."""
+        recorded = self.recorded_state
+        if self.live:
+            return recorded or "launching"
+        if recorded is None:
+            return "never started"
+        return recorded if recorded in ENDED else "down"
+
+    @property
+    def stale(self) -> bool:
+        """A supervisor has the run but has not written for a while."""
+        return self.live and self.age_s is not None and self.age_s > FRESH_S
+
+    def as_json(self) -> dict[str, Any]:
+        """The status with every contract key, and `live`; ids of processes only while live."""
+        body: dict[str, Any] = dict.fromkeys(_KEYS)
+        body.update(self.status or {})
+        body["run_dir"] = body["run_dir"] or str(self.paths.run_dir)
+        body["name"] = self.name
+        body["run"] = body["run"] or self.name
+        if self.state == "down":
+            body["last_state"] = self.recorded_state
+        body["state"] = self.state
+        body["live"] = self.live
+        pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
+        body["pids"] = {who: pids.get(who) for who in ("launcher", "daemon", "trainer")}
+        return body
+
+
+def read_record(run_dir: Path) -> RunRecord:
+    """Look at a run once. Files that are missing or not whole are as absent; never raises."""
+    paths = RunPaths(run_dir)
+    status = read_status(paths)
+    updated = wall_of((status or {}).get("updated_at"))
+    age_s = max(0.0, wall_s() - updated) if updated is not None else None
+    owner = holder(paths)
+    live = is_held(paths)
+    if not live and owner is not None and not owner.is_here() and status is not None:
+        # Another machine's process cannot be looked at, so its last words decide.
+        live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
+    return RunRecord(paths, status, live, owner, age_s)
+
+
+def read_status(paths: RunPaths) -> dict[str, Any] | None:
+    """The last status; None where there is none that can be read."""
+    try:
+        status = json.loads(paths.status.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return status if isinstance(status, dict) else None
+
+
+def read_history(paths: RunPaths) -> tuple[History, list[Entry]]:
+    """What the ledger tells, folded, and its entries. Raises OSError."""
+    entries = read_ledger(paths.ledger)
+    walls = [wall_of(entry.get("at")) or 0.0 for entry in entries]
+    return fold({**e, "wall": wall} for e, wall in zip(entries, walls, strict=True)), entries

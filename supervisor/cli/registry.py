@@ -1,0 +1,76 @@
+"""Which runs of this user are live: one link a run, believed only if the run's lock is held.
+
+It is a convenience for `supervisor status` without a target; nothing may depend on it.
+"""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from supervisor.cli.record import RunRecord, read_record
+
+
+def registry_directories() -> tuple[Path, ...]:
+    """Where links may be: the user's runtime directory, else a private one on tmpfs."""
+    places = []
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        places.append(Path(runtime) / "train-supervisor" / "runs")
+    # A shell of `su` or cron has no XDG_RUNTIME_DIR: both places are always read.
+    places.append(Path(f"/dev/shm/train-supervisor-{os.getuid()}/runs"))
+    return tuple(places)
+
+
+def register(run_dir: Path) -> None:
+    """Leave a link to a run that is about to live. Where that is not possible nothing is lost."""
+    name = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
+    for directory in registry_directories():
+        try:
+            directory.parent.mkdir(mode=0o700, exist_ok=True)
+            directory.mkdir(mode=0o700, exist_ok=True)
+            if not _is_private(directory):
+                continue
+            stage = directory / f".{name}.{os.getpid()}"
+            stage.symlink_to(run_dir)
+            stage.rename(directory / name)
+        except OSError:
+            continue
+        return
+
+
+def live_runs() -> list[RunRecord]:
+    """Live runs of this user on this machine; links of dead ones are removed."""
+    return [record for record in _registered() if record.live]
+
+
+def _registered() -> Iterable[RunRecord]:
+    """Each registered run once, dead ones taken off the register."""
+    seen: set[Path] = set()
+    for directory in registry_directories():
+        if not _is_private(directory):
+            continue
+        for link in sorted(directory.iterdir()):
+            try:
+                run_dir = link.readlink()
+            except OSError:
+                continue
+            if run_dir in seen or link.name.startswith("."):
+                continue
+            seen.add(run_dir)
+            record = read_record(run_dir)
+            if not record.live:
+                link.unlink(missing_ok=True)
+            yield record
+
+
+def _is_private(directory: Path) -> bool:
+    """Ours and closed to others: /dev/shm is for everyone, so a stranger may have made the name."""
+    try:
+        facts = [path.lstat() for path in (directory.parent, directory)]
+    except OSError:
+        return False
+    return all(
+        stat.S_ISDIR(fact.st_mode) and fact.st_uid == os.getuid() and not fact.st_mode & 0o022
+        for fact in facts
+    )

@@ -1,0 +1,34 @@
+"""`supervisor resume`: takes back a stop or hold; it starts nothing by itself."""
+
+import json
+
+import click
+
+from supervisor.cli.record import read_history, read_record
+from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.wish import say_wish
+from supervisor.intent import Intent
+
+
+@click.command("resume", short_help="Take back `stop` or `hold`, or go on after a run was held.")
+@target_argument
+@click.option("--json", "as_json", is_flag=True, help="Print the status, machine-readable.")
+def resume_command(target: str | None, as_json: bool) -> None:
+    """Take back `stop` or `hold`, or let a run go on that was held.
+
+    Failure budgets start again from zero. Where no supervisor has the run, `supervisor run` starts
+    it.
+    """
+    run_dir = find_run(target)
+    say_wish(run_dir, Intent.RUN)
+    record = read_record(run_dir)
+    if as_json:
+        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        return
+    config = (record.status or {}).get("config") or "CONFIG"
+    if record.live:
+        click.echo(f"{record.name}: goes on")
+    elif read_history(record.paths)[0].finished:
+        click.echo(f"{record.name}: is finished; to train on: supervisor run {config} --again")
+    else:
+        click.echo(f"{record.name}: may run again; start it: supervisor run {config}")

@@ -1,0 +1,77 @@
+"""`supervisor stop`: says the wish in a file and follows what becomes of it; signals nobody."""
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from supervisor.cli.record import RunRecord, read_record
+from supervisor.cli.summary import stopping_text, summary_lines
+from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.wish import say_wish
+from supervisor.clock import wall_s
+from supervisor.intent import Intent
+
+_LOOK_EVERY_S = 0.25
+# The daemon looks at the intent at least twice a second; a frozen or absent one never does.
+_UNHEARD_AFTER_S = 15.0
+
+
+@click.command("stop", short_help="Save and end; stays ended until `resume`.")
+@target_argument
+@click.option("--no-wait", is_flag=True, help="Do not wait until the run has ended.")
+@click.option("--json", "as_json", is_flag=True, help="Print the final status, machine-readable.")
+def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
+    """Have the trainer save and end, and keep the run ended until `supervisor resume`.
+
+    It works from any machine that sees the run directory, and also while nothing runs.
+    """
+    run_dir = find_run(target)
+    say_wish(run_dir, Intent.STOP)
+    record = read_record(run_dir)
+    if record.live and not no_wait:
+        record = _follow(run_dir, quiet=as_json)
+    elif not as_json:
+        if record.live:
+            click.echo(f"{record.name}: asked to save and end; see `supervisor status`")
+        elif record.state == "completed":
+            click.echo(f"{record.name}: already finished; nothing runs")
+        else:
+            click.echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
+    if as_json:
+        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+    if record.state == "stuck":
+        raise SystemExit(1)
+
+
+def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
+    """Wait until nobody has the run any more, telling each change; returns the last record."""
+    asked = time.monotonic()
+    told = ""
+    warned = False
+    try:
+        while (record := read_record(run_dir)).live:
+            line = _doing(record)
+            state = record.recorded_state or ""
+            if state != told and not quiet:
+                click.echo(line)
+                told = state
+            unheard = state not in ("draining", "killing", "stopped", "completed")
+            if unheard and not warned and time.monotonic() - asked > _UNHEARD_AFTER_S:
+                warned = True
+                message = "the daemon has not answered yet; the wish stands and will be heard"
+                click.echo(f"warning: {message}", err=True)
+            time.sleep(_LOOK_EVERY_S)
+    except KeyboardInterrupt:
+        click.echo("\nnot waiting any longer; the stop stands", err=True)
+        raise SystemExit(130) from None
+    if not quiet:
+        click.echo("\n".join(summary_lines(record, now_s=wall_s())))
+    return record
+
+
+def _doing(record: RunRecord) -> str:
+    """One line about how the end comes on."""
+    detail = stopping_text(record.status or {}, wall_s())
+    return f"{record.name}: {record.state}" + (f": {detail}" if detail else "")

@@ -1,0 +1,238 @@
+"""A run's status in a few lines, and what to type next; shared by `status` and `stop`."""
+
+import textwrap
+from collections.abc import Iterator
+from typing import Any
+
+from supervisor.cli.moments import age_text, count_text, wall_of
+from supervisor.cli.record import RunRecord
+from supervisor.cli.terminal import paint, strip_controls
+from supervisor.config.durations import format_duration
+
+STATE_COLOURS = {
+    "running": "green",
+    "completed": "green",
+    "launching": "cyan",
+    "draining": "yellow",
+    "killing": "yellow",
+    "backoff": "yellow",
+    "waiting": "yellow",
+    "preempted": "yellow",
+    "stopped": "yellow",
+    "held": "red",
+    "stuck": "red",
+    "down": "red",
+}
+_LABEL = 14
+_WIDTH = 80
+
+
+def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
+    """The status for a person, 80 columns wide."""
+    status = record.status or {}
+    lines = [_headline(record, status, now_s)]
+    for label, text in _facts(record, status, now_s):
+        wrapped = textwrap.wrap(
+            strip_controls(text),
+            _WIDTH - _LABEL - 2,
+            break_on_hyphens=False,
+            break_long_words=False,
+        )
+        for i, line in enumerate(wrapped):
+            lines.append(f"  {label if i == 0 else '':<{_LABEL}}{line}")
+    lines += ["", *(f"{line}" for line in next_steps(record))]
+    return lines
+
+
+def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
+    """`gpt-docs  running  attempt 3 (2 restarts), up 3h12m`."""
+    parts = [paint(record.state, STATE_COLOURS.get(record.state))]
+    if status.get("attempt"):
+        restarts = status.get("restarts") or 0
+        noun = "restart" if restarts == 1 else "restarts"
+        parts.append(f"attempt {status['attempt']} ({restarts} {noun})")
+    started = wall_of(status.get("started_at"))
+    if started is not None and record.live:
+        parts.append(f"for {format_duration(max(0.0, now_s - started))}")
+    return f"{paint(record.name, 'bold')}  " + "  ".join(parts)
+
+
+def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
+    """Label and text of each fact that is known."""
+    if status.get("reason"):
+        yield "why", str(status["reason"])
+    if progress := progress_text(status if record.live else {**status, "step_rate": None}):
+        yield "progress", progress
+    if record.live and status.get("phase"):
+        yield "phase", _phase_text(status)
+    if checkpoint := checkpoint_text(status.get("checkpoint"), now_s):
+        yield "checkpoint", checkpoint
+    if status.get("failure") and status["failure"] != "completed":
+        action = f" → {status['action']}" if status.get("action") else ""
+        yield "last failure", f"{status['failure']}{action}"
+    if (soon := next_text(status, now_s)) and record.live:
+        yield "next", soon
+    if record.live and (stopping := stopping_text(status, now_s)):
+        yield "stopping", stopping
+    if goodput := goodput_text(status.get("goodput")):
+        yield "goodput", goodput
+    if budget := _budget_text(status.get("budget")):
+        yield "budget", budget
+    for warning in status.get("warnings") or ():
+        yield "warning", str(warning)
+    yield "directory", str(record.paths.run_dir)
+    yield "supervisor", _supervisor_text(record)
+
+
+def _supervisor_text(record: RunRecord) -> str:
+    """Who has the run, as far as that can be seen from here."""
+    who = record.owner.describe() if record.owner else "none"
+    if not record.live:
+        ago = f"; last heard of {age_text(record.age_s)}" if record.age_s is not None else ""
+        gone = f"none now (it was {who})" if record.owner else "none"
+        return f"{gone}{ago}"
+    ago = f"; updated {age_text(record.age_s)}" if record.age_s is not None else ""
+    late = ": the daemon does not write" if record.stale else ""
+    return f"{who}{ago}{late}"
+
+
+def progress_text(status: dict[str, Any]) -> str:
+    """Step, rate, epoch and loss as far as known."""
+    parts = []
+    if isinstance(status.get("step"), int):
+        rate = status.get("step_rate")
+        speed = f" at {rate_text(rate)}" if rate else ""
+        parts.append(f"step {count_text(status['step'])}{speed}")
+    if status.get("epoch") is not None:
+        parts.append(f"epoch {status['epoch']}")
+    if isinstance(status.get("loss"), (int, float)):
+        parts.append(f"loss {status['loss']:.4g}")
+    return ", ".join(parts)
+
+
+def rate_text(rate: float) -> str:
+    """Steps a second, or seconds a step where it is slow."""
+    return f"{rate:.3g} steps/s" if rate >= 0.5 else f"{1 / rate:.3g} s/step"
+
+
+def _phase_text(status: dict[str, Any]) -> str:
+    """What the trainer is doing and how lately it was heard."""
+    age = status.get("heartbeat_age_s")
+    if isinstance(age, (int, float)):
+        return f"{status['phase']}, last heartbeat {age_text(float(age))}"
+    log_age = status.get("log_age_s")
+    if isinstance(log_age, (int, float)):
+        return f"{status['phase']}, no heartbeats; last log line {age_text(float(log_age))}"
+    return str(status["phase"])
+
+
+def checkpoint_text(checkpoint: Any, now_s: float) -> str:
+    """Name, step and age of the newest valid checkpoint."""
+    if not isinstance(checkpoint, dict) or not checkpoint.get("path"):
+        return ""
+    name = str(checkpoint["path"]).rstrip("/").rpartition("/")[2]
+    parts = [name]
+    if checkpoint.get("step") is not None:
+        kind = f", {checkpoint['kind']}" if checkpoint.get("kind") else ""
+        parts.append(f"(step {count_text(checkpoint['step'])}{kind})")
+    saved = wall_of(checkpoint.get("at") or checkpoint.get("saved_at"))
+    if saved is not None:
+        parts.append(age_text(now_s - saved))
+    return " ".join(parts)
+
+
+def next_text(status: dict[str, Any], now_s: float) -> str:
+    """What the daemon will do by itself, with a countdown."""
+    moment = wall_of(status.get("next_at"))
+    what = {
+        "backoff": "relaunch",
+        "waiting": "look again",
+        "draining": "end it by force",
+        "killing": "kill",
+    }.get(str(status.get("state")), "next decision")
+    if moment is None:
+        return ""
+    return f"{what} in {format_duration(max(0.0, moment - now_s))}"
+
+
+def stopping_text(status: dict[str, Any], now_s: float) -> str:
+    """What is being saved, for how long yet, and what another Ctrl-C does."""
+    stopping = status.get("stopping")
+    if not isinstance(stopping, dict) or status.get("state") not in ("draining", "killing"):
+        return ""
+    step = status.get("step")
+    what = f"step {count_text(step)}" if isinstance(step, int) else "what was done since then"
+    text = f"the trainer is saving {what}"
+    since, grace = wall_of(stopping.get("since")), stopping.get("grace_s")
+    if since is not None and isinstance(grace, (int, float)):
+        left = max(0.0, since + float(grace) - now_s)
+        text += f"; it has {format_duration(left)} left"
+    match status.get("interrupts"):
+        case 1:
+            text += "; Ctrl-C twice more kills it unsaved"
+        case int(times) if times >= 2:
+            text += "; a third Ctrl-C kills it unsaved" if times == 2 else "; killed on request"
+    return text
+
+
+def goodput_text(goodput: Any) -> str:
+    """The share of time that training kept, and where the rest went."""
+    if not isinstance(goodput, dict) or not isinstance(goodput.get("goodput"), (int, float)):
+        return ""
+    parts = [
+        f"{label} {format_duration(float(goodput[key]))}"
+        for key, label in (
+            ("training_s", "training"),
+            ("launching_s", "launching"),
+            ("saving_s", "saving"),
+            ("replaying_s", "replaying"),
+            ("waiting_s", "waiting"),
+            ("down_s", "down"),
+        )
+        if isinstance(goodput.get(key), (int, float)) and goodput[key] >= 0.05
+    ]
+    share = f"{100 * goodput['goodput']:.1f} %"
+    return f"{share} ({', '.join(parts)})" if parts else share
+
+
+def _budget_text(budget: Any) -> str:
+    """What of the restart budgets is spent; nothing as long as nothing is."""
+    if not isinstance(budget, dict) or not (budget.get("failures") or budget.get("today")):
+        return ""
+    return (
+        f"{budget.get('failures')} of {budget.get('max_failures')} failures without progress, "
+        f"{budget.get('today')} of {budget.get('max_per_day')} today"
+    )
+
+
+def next_steps(record: RunRecord) -> list[str]:
+    """What to type next, for each state; one line or two."""
+    run_dir = record.paths.run_dir
+    config = (record.status or {}).get("config") or "CONFIG"
+    again = f"supervisor run {config}"
+    match record.state:
+        case "never started":
+            return [f"No status yet. Start it: {again}"]
+        case "down":
+            return [
+                "No supervisor has this run: it was killed, or its machine went down.",
+                f"Nothing trains now. Go on where it stopped: {again}",
+            ]
+        case "held":
+            first = f"A human has to look. What happened: supervisor events {run_dir}"
+            return [first, f"Then: supervisor resume {run_dir} && {again}"]
+        case "stuck":
+            return [
+                "A process survives SIGKILL (a driver or file system hangs in the kernel);",
+                f"end it or reboot, then: supervisor resume {run_dir} && {again}",
+            ]
+        case "stopped":
+            return [f"Stopped on request. Go on: supervisor resume {run_dir} && {again}"]
+        case "preempted":
+            return [f"Saved and ended. Go on where it stopped: {again}"]
+        case "completed":
+            return [f"Finished. To train on: {again} --again"]
+        case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
+            return [f"supervisor logs -f {run_dir}"]
+        case _:
+            return [f"supervisor events {run_dir}"]

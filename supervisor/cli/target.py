@@ -1,0 +1,106 @@
+"""Which run a command means: a run directory, a configuration, or the only one there is."""
+
+from pathlib import Path
+
+import click
+
+from supervisor.cli.registry import live_runs
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.paths import RunPaths
+
+target_argument = click.argument("target", required=False, metavar="[TARGET]")
+
+
+def find_run(target: str | None) -> Path:
+    """The run directory that is meant, absolute. Raises SupervisorError naming the candidates."""
+    if target is None:
+        return _only_run()
+    path = Path(target).expanduser()
+    if path.is_dir():
+        return _of_directory(path)
+    if path.is_file():
+        return _of_config(path)
+    named = Path("runs") / target
+    if "/" not in target and is_run(named):
+        return named.absolute()
+    raise SupervisorError(
+        f"{target}: no such run directory or configuration",
+        hint="name a run directory (it has a .supervisor/ in it) or the YAML file of a run",
+        code=ExitCode.USAGE,
+    )
+
+
+def is_run(directory: Path) -> bool:
+    """Whether a directory is a run's."""
+    return RunPaths(directory).state_dir.is_dir()
+
+
+def _of_directory(path: Path) -> Path:
+    """A run directory, also when its `.supervisor` was named. Raises SupervisorError."""
+    if path.name == ".supervisor":
+        path = path.parent
+    if is_run(path):
+        return path.absolute()
+    inside = _runs_below(path)
+    raise SupervisorError(
+        f"{path}: not a run directory (it has no .supervisor/)",
+        hint=("perhaps one of these:\n" + _listed(inside)) if inside else None,
+        code=ExitCode.USAGE,
+    )
+
+
+def _of_config(path: Path) -> Path:
+    """The run directory of a configuration. Raises SupervisorError."""
+    from supervisor.config.load import load_config
+
+    run_dir = Path(load_config(path).config.resolved(Path.cwd()).run_dir or "")
+    if not is_run(run_dir):
+        raise SupervisorError(
+            f"{path}: its run was never started ({run_dir} has no .supervisor/)",
+            hint=f"`supervisor run {path}` starts it (relative paths: from here)",
+            code=ExitCode.USAGE,
+        )
+    return run_dir
+
+
+def _only_run() -> Path:
+    """The only run here, else this user's only live one. Raises SupervisorError with a list."""
+    here = _runs_below(Path())
+    if len(here) == 1:
+        return here[0]
+    live = [record.paths.run_dir for record in live_runs()]
+    if len(live) == 1:
+        return live[0]
+    if not here and not live:
+        raise SupervisorError(
+            "no run in this directory, and none of yours is live",
+            hint="name one: a run directory or its YAML file; `supervisor init` begins a new one",
+            code=ExitCode.USAGE,
+        )
+    several = list(dict.fromkeys([*here, *live]))
+    raise SupervisorError(
+        "several runs could be meant",
+        hint="name one:\n" + _listed(several),
+        code=ExitCode.USAGE,
+    )
+
+
+def _runs_below(directory: Path) -> list[Path]:
+    """Run directories here, one level down (`outputs`), and in `runs/`; absolute, sorted."""
+    if is_run(directory):
+        return [directory.absolute()]
+    found: set[Path] = set()
+    for base in (directory, directory / "runs"):
+        try:
+            children = [child for child in base.iterdir() if child.is_dir()]
+        except OSError:
+            continue
+        found.update(child.absolute() for child in children if is_run(child))
+    return sorted(found)
+
+
+def _listed(paths: list[Path]) -> str:
+    """Run directories for a message, relative where that is shorter."""
+    here = Path.cwd()
+    names = [str(p.relative_to(here)) if p.is_relative_to(here) else str(p) for p in paths]
+    return "\n".join(f"  {name}" for name in names)

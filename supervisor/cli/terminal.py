@@ -1,0 +1,64 @@
+"""What may be sent to a terminal, and how wide and colourful it is; it must not import rich."""
+
+import os
+import re
+import sys
+from collections.abc import Sequence
+from typing import TextIO
+
+# ECMA-48: CSI … final, OSC/DCS/SOS/PM/APC … terminator, two-byte escapes, then single controls.
+_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x9b[0-?]*[ -/]*[@-~]"
+    r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
+    r"|\x1b[ -/]*[0-~]?"
+)
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+_COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
+
+
+def strip_controls(text: str, *, keep_lines: bool = False) -> str:
+    r"""Text without control sequences: a log line must not move the cursor or set the title.
+
+    Of a line that a progress bar overwrote (`\r`) the last state is kept. Tabs stay; line ends
+    stay only with `keep_lines`.
+    """
+    plain = _SEQUENCES.sub("", text)
+    if keep_lines:
+        return "\n".join(strip_controls(line) for line in plain.split("\n"))
+    plain = plain.rstrip("\r\n").replace("\n", " ")
+    if "\r" in plain:
+        plain = plain.rsplit("\r", 1)[1]
+    return _CONTROLS.sub("", plain)
+
+
+def clip(text: str, width: int) -> str:
+    """At most `width` characters, an ellipsis standing for what was cut."""
+    return text if len(text) <= width else text[: max(0, width - 1)] + "…"
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Whether colour may be used (no-color.org; dumb terminals; pipes)."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        return False
+    return stream.isatty()
+
+
+def paint(text: str, colour: str | None, *, stream: TextIO | None = None) -> str:
+    """The text in a colour where the stream takes colours."""
+    if colour is None or not has_colour(stream or sys.stdout):
+        return text
+    return f"\x1b[{_COLOURS[colour]}m{text}\x1b[0m"
+
+
+def table(rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> str:
+    """Rows in columns two spaces apart; those in `right` are set to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        lines.append("  ".join(cells).rstrip())
+    return "\n".join(lines)

@@ -1,0 +1,25 @@
+"""Says what the operator wants in a run's intent file; the daemon, or the next `run`, reads it."""
+
+from pathlib import Path
+
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.intent import Intent, write_intent
+from supervisor.paths import RunPaths
+
+
+def say_wish(run_dir: Path, intent: Intent) -> None:
+    """Write the intent durably. Raises SupervisorError where it cannot be written."""
+    path = RunPaths(run_dir).intent
+    try:
+        write_intent(path, intent)
+    except PermissionError:
+        raise SupervisorError(
+            f"{path}: not writable for you",
+            hint="the owner of the run directory may stop, hold and resume it",
+            code=ExitCode.CONFIGURATION,
+        ) from None
+    except OSError as error:
+        raise SupervisorError(
+            f"{path}: the wish could not be recorded: {error.strerror}",
+            hint="free some space, or send SIGTERM to `supervisor run` instead",
+        ) from None
