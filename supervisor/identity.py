@@ -1,0 +1,129 @@
+"""Who a process is, so that a bare pid from a file is never signalled. Stdlib only, light imports.
+
+The launcher imports this: no `typing`, no `dataclasses` (each costs it up to 1 MB).
+"""
+
+from __future__ import annotations
+
+import os
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class ProcessIdentity(NamedTuple):
+        """One process of one boot of one machine; `start_ticks` are clock ticks since boot."""
+
+        machine_id: str
+        boot_id: str
+        pid: int
+        start_ticks: int
+
+else:
+    ProcessIdentity = namedtuple("ProcessIdentity", "machine_id boot_id pid start_ticks")
+
+_cache: dict[str, str] = {}
+
+
+def _first_line(path: str) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        # Absent in minimal containers; the callers have a fallback.
+        return ""
+
+
+def machine_id() -> str:
+    """Return /etc/machine-id, or a name made from the host's where there is none."""
+    known = _cache.get("machine")
+    if not known:
+        known = _cache["machine"] = (
+            _first_line("/etc/machine-id")
+            or _first_line("/var/lib/dbus/machine-id")
+            or "host-" + os.uname().nodename
+        )
+    return known
+
+
+def boot_id() -> str:
+    """Return the kernel's random id of this boot ("" where /proc does not tell)."""
+    known = _cache.get("boot")
+    if known is None:
+        known = _cache["boot"] = _first_line("/proc/sys/kernel/random/boot_id")
+    return known
+
+
+def read_stat(pid: int) -> tuple[str, list[bytes]] | None:
+    """Return (comm, the fields of /proc/PID/stat from field 3 on), None if it is gone: proc(5)."""
+    try:
+        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # ENOENT: no such process
+    try:
+        data = os.read(fd, 4096)
+    except OSError:
+        return None  # ESRCH: it went between open and read
+    finally:
+        os.close(fd)
+    # comm may itself hold spaces and parentheses, so it ends at the last one.
+    head, parenthesis, rest = data.rpartition(b") ")
+    fields = rest.split()
+    if not parenthesis or len(fields) < 20:
+        return None
+    return head.partition(b"(")[2].decode("utf-8", "replace"), fields
+
+
+def has_ended(fields: list[bytes]) -> bool:
+    """Tell from the fields of `read_stat` whether only an entry to be reaped is left.
+
+    A zombie with threads is one whose main thread ended while others go on.
+    """
+    return fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
+
+
+def start_ticks(pid: int) -> int | None:
+    """Return the start time of a process in clock ticks since boot (field 22), None if gone."""
+    stat = read_stat(pid)
+    return None if stat is None else int(stat[1][19])
+
+
+def identify(pid: int) -> ProcessIdentity | None:
+    """Return the identity of a process of this machine, None if there is no such process."""
+    ticks = start_ticks(pid)
+    return None if ticks is None else ProcessIdentity(machine_id(), boot_id(), pid, ticks)
+
+
+def current() -> ProcessIdentity:
+    """Return the identity of this process. Raises RuntimeError without /proc."""
+    identity = identify(os.getpid())
+    if identity is None:
+        raise RuntimeError("/proc does not show this process: is /proc mounted?")
+    return identity
+
+
+def is_alive(identity: ProcessIdentity) -> bool:
+    """Tell whether exactly this process runs here now; a zombie, or another machine's, does not."""
+    if identity.machine_id != machine_id() or identity.boot_id != boot_id():
+        return False
+    stat = read_stat(identity.pid)
+    if stat is None:
+        return False
+    fields = stat[1]
+    return int(fields[19]) == identity.start_ticks and not has_ended(fields)
+
+
+def open_pidfd(identity: ProcessIdentity) -> int | None:
+    """Return a pidfd of exactly this process, None if it is not alive. The caller closes it.
+
+    The check comes after the open: from then on the fd names one process whatever its pid becomes.
+    """
+    try:
+        pidfd = os.pidfd_open(identity.pid)
+    except OSError:
+        return None  # ESRCH
+    if not is_alive(identity):
+        os.close(pidfd)
+        return None
+    return pidfd

@@ -1,0 +1,1 @@
+"""The root of a run's processes. It starts, signals and reaps on the daemon's word; stdlib only."""

@@ -1,0 +1,268 @@
+"""One attempt, from its launch until everything of it is gone. It knows nothing of why."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+
+from supervisor import identity
+from supervisor.launcher import kin
+from supervisor.launcher.console import say
+from supervisor.launcher.request import LaunchRequest, Surroundings
+from supervisor.launcher.spawn import Failure, read_report, spawn
+from supervisor.launcher.survivors import Survivors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
+# A signal to a whole job (systemd, scancel --full) may end `bash` before the launcher's own copy
+# has come back to it as a stop: its ranks, who are saving, are not leftovers yet.
+STOP_MAY_COME_S = 0.25
+STOP_IS_COMING_S = 5.0
+
+
+class Attempt:
+    """A launch that was asked for; `is_over` once there is nothing of it."""
+
+    def __init__(self, request: LaunchRequest, around: Surroundings) -> None:
+        self.number = request.number
+        self.run_id = request.run_id
+        self.is_over = False
+        self.exited: dict[str, Any] | None = None
+        self.report_fd = -1
+        self.has_process = False
+        self._request = request
+        self._around = around
+        self._pid = 0
+        self._start_ticks = 0
+        self._started_monotonic = 0.0
+        self._ending: dict[str, Any] | None = None
+        self._kill_leftovers_at: float | None = None
+        self._peak_rss_bytes = 0
+        self._next_at: float | None = time.monotonic()
+        self._survivors = self._survivors_of(None)
+        self._survivors.kill()
+
+    def _survivors_of(self, main: identity.ProcessIdentity | None) -> Survivors:
+        return Survivors(
+            self.run_id,
+            None if main is None else self.number,
+            heartbeat_dir=self._request.heartbeat_dir,
+            main=main,
+            roots=lambda: self._adopted() or [],
+            spare=lambda: self._around.own_pids,
+            unkillable_after_s=self._around.unkillable_after_s,
+        )
+
+    def _adopted(self) -> list[int] | None:
+        if not self.has_process:
+            return []
+        around = self._around
+        return kin.adopted(self.run_id, self._start_ticks, around.own_pids, around.daemon_sessions)
+
+    def as_json(self) -> dict[str, Any] | None:
+        """Return what a new daemon has to know, None before there is a process."""
+        if not self.has_process:
+            return None
+        return {
+            "attempt": self.number,
+            "run_id": self.run_id,
+            "pid": self._pid,
+            "start_ticks": self._start_ticks,
+            "started_monotonic": self._started_monotonic,
+            "stop_sent": self._survivors.stop_signal is not None,
+            "kill_sent": self._survivors.killing_since is not None,
+            "main_ended": self._ending is not None,
+        }
+
+    def deadline(self) -> float | None:
+        """Return the monotonic time at which `advance` has something to do, None for never."""
+        if self._kill_leftovers_at is None or self._next_at is None:
+            return self._next_at if self._kill_leftovers_at is None else self._kill_leftovers_at
+        return min(self._kill_leftovers_at, self._next_at)
+
+    def cancel(self, why: str) -> None:
+        """Give up a launch that is still waiting for leftovers to end; else do nothing."""
+        if not self.has_process and not self.is_over:
+            self._fail(Failure(errno.ECANCELED, why))
+
+    def stop(self, signum: int) -> None:
+        """Deliver a stop once: see `Survivors.stop`."""
+        self.cancel("stopped before it had started")
+        if not self.is_over:
+            self._kill_leftovers_at = None
+            self._survivors.stop(signum)
+            self._watch_the_end()
+
+    def kill(self) -> None:
+        """SIGKILL everything until nothing is left."""
+        self.cancel("killed before it had started")
+        if not self.is_over:
+            self._kill_leftovers_at = None
+            self._survivors.kill()
+            self._next_at = time.monotonic()
+
+    def expect_stop(self) -> None:
+        """Note that the launcher was asked to stop: the daemon's word on it is on its way."""
+        if self._kill_leftovers_at is not None:
+            self._kill_leftovers_at = time.monotonic() + STOP_IS_COMING_S
+
+    def signal_exactly(self, pids: list[int], signum: int) -> None:
+        """Signal those pids that belong to the attempt; the others are left alone, and said."""
+        if self.has_process:
+            left_out = set(pids) - set(self._survivors.signal_exactly(pids, signum))
+            if left_out:
+                say(f"not signalled, no part of attempt {self.number}: {sorted(left_out)}")
+
+    def on_reaped(self, pid: int, status: int, peak_rss_bytes: int) -> None:
+        """Take note of a child that was reaped: the main process, or an orphan of the attempt."""
+        if self.is_over or not self.has_process:
+            return
+        self._peak_rss_bytes = max(self._peak_rss_bytes, peak_rss_bytes)
+        if pid != self._pid:
+            if self._ending is not None:
+                self._next_at = time.monotonic()
+            return
+        if self.report_fd >= 0:
+            self.on_report()
+            if self.is_over:
+                return
+        self._ending = {
+            "attempt": self.number,
+            "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+            "core_dumped": os.WCOREDUMP(status),
+            "monotonic": time.monotonic(),
+        }
+        self._watch_the_end()
+        if not self.is_over:
+            self._around.send({"is": "main_exited", **self._ending})
+
+    def on_report(self) -> None:
+        """Read whether exec happened."""
+        outcome = read_report(self.report_fd)
+        if outcome is False:
+            return
+        os.close(self.report_fd)
+        self.report_fd = -1
+        if isinstance(outcome, Failure):
+            self._fail(outcome)
+            return
+        self._around.send(
+            {
+                "is": "started",
+                "attempt": self.number,
+                "pid": self._pid,
+                "start_ticks": self._start_ticks,
+                "monotonic": self._started_monotonic,
+            }
+        )
+
+    def advance(self) -> None:
+        """Do what is due: end leftovers, launch, kill, tell that something cannot be killed."""
+        now = time.monotonic()
+        due = self.deadline()
+        if self.is_over or due is None or now < due:
+            return
+        if not self.has_process:
+            self._clear_the_way()
+            return
+        if self._kill_leftovers_at is not None and now >= self._kill_leftovers_at:
+            self._kill_leftovers_at = None
+            self._survivors.kill()
+        self._watch_the_end()
+
+    def _clear_the_way(self) -> None:
+        if not self._survivors.advance():
+            self._launch()
+            return
+        self._next_at = time.monotonic() + self._survivors.pause_s
+        if stubborn := self._survivors.unkillable():
+            self._around.send({"is": "unkillable", "attempt": self.number, "pids": stubborn})
+            names = ", ".join(f"{entry['comm']} ({entry['pid']})" for entry in stubborn)
+            self._fail(Failure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
+
+    def _launch(self) -> None:
+        try:
+            spawned = spawn(self._request.program())
+        except OSError as error:
+            self._fail(Failure(error.errno or 0, f"{error.strerror}: fork"))
+            return
+        # Not reaped yet, so it is there, even if it has ended.
+        main = identity.identify(spawned.pid)
+        assert main is not None
+        self.report_fd = spawned.report_fd
+        self._pid, self._start_ticks = main.pid, main.start_ticks
+        self._started_monotonic = time.monotonic()
+        self._next_at = None
+        self.has_process = True
+        self._survivors = self._survivors_of(main)
+
+    def _fail(self, failure: Failure) -> None:
+        self.is_over = True
+        self._around.send(
+            {
+                "is": "start_failed",
+                "attempt": self.number,
+                "errno": failure.errno,
+                "message": failure.message,
+            }
+        )
+
+    def _watch_the_end(self) -> None:
+        """See what is left; with the main process gone and nothing left, the attempt is over."""
+        survivors = self._survivors
+        self._next_at = None
+        if self._ending is None:
+            if survivors.killing_since is None:
+                return
+        elif self._is_gone():
+            self._end()
+            return
+        elif survivors.killing_since is None and survivors.stop_signal is None:
+            if self._kill_leftovers_at is None:
+                self._kill_leftovers_at = self._time_to_kill_leftovers()
+            if self._kill_leftovers_at is not None:
+                return
+            survivors.kill()
+        survivors.advance()
+        self._complain()
+        self._next_at = time.monotonic() + survivors.pause_s
+
+    def _is_gone(self) -> bool:
+        adopted = self._adopted()
+        if adopted is not None and (adopted or not self._survivors.killed):
+            # Exact: as subreaper we are the parent of whatever the main process has left.
+            return not adopted
+        return not self._survivors.advance() and not self._adopted()
+
+    def _time_to_kill_leftovers(self) -> float | None:
+        """Return when to kill what an unasked-for end has left, None for at once."""
+        now = time.monotonic()
+        assert self._ending is not None
+        code, signum = self._ending["code"], self._ending["signal"]
+        due = now
+        if signum in STOP_SIGNALS or code in tuple(128 + number for number in STOP_SIGNALS):
+            due = now + STOP_MAY_COME_S
+        due = max(due, self._around.stop_signal_at + STOP_IS_COMING_S)
+        return due if due > now else None
+
+    def _complain(self) -> None:
+        if stubborn := self._survivors.unkillable():
+            self._around.send({"is": "unkillable", "attempt": self.number, "pids": stubborn})
+
+    def _end(self) -> None:
+        assert self._ending is not None
+        killed = self._survivors.killed - {(self._pid, self._start_ticks)}
+        self.is_over = True
+        self.exited = {
+            "is": "exited",
+            **self._ending,
+            "leftovers": len(killed),
+            "peak_rss_bytes": self._peak_rss_bytes,
+        }
+        self._around.send(self.exited)

@@ -1,0 +1,239 @@
+"""The daemon's process and the socket to it: started, restarted, never waited for.
+
+A daemon that is dead, frozen or mad costs the launcher a bounded queue, and training nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from collections import deque
+
+from supervisor.launcher import procfs
+from supervisor.launcher.console import say
+from supervisor.launcher.protocol import Decoder, encode
+from supervisor.launcher.spawn import Failure, Program, read_report, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 30.0
+GOOD_LIFE_S = 60.0
+SETTLED_AFTER_S = 5.0
+HUNG_UP_GRACE_S = 2.0
+QUEUE_BYTES = 64 << 10
+# What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
+DROPPABLE = ("signal", "unkillable")
+
+
+def _how_it_ended(status: int) -> str:
+    code = os.waitstatus_to_exitcode(status)
+    return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+
+
+class DaemonLink:
+    """One daemon after another, and the messages to and from the one that lives."""
+
+    def __init__(self, argv: Sequence[str]) -> None:
+        self.pid = 0
+        self.socket: socket.socket | None = None
+        self.restarts = -1
+        self.failures_in_a_row = 0
+        self.restart_at: float | None = time.monotonic()
+        self.is_retired = False
+        self._argv = list(argv)
+        self._decoder = Decoder()
+        self._outgoing: deque[bytes] = deque()
+        self._outgoing_bytes = 0
+        self._started_at = 0.0
+        self._report_fd = -1
+        self._has_spoken = False
+        self._backoff_s = FIRST_BACKOFF_S
+        self._absent_since = time.monotonic()
+        self._kill_at: float | None = None
+        # Signals with the time they were handed over, kept until a daemon has surely acted on them.
+        self._signals: list[tuple[str, float | None]] = []
+
+    def start(self, hello: dict[str, Any]) -> None:
+        """Start a daemon and greet it. Raises OSError when there can be no process now."""
+        self.restart_at = time.monotonic() + self._backoff_s
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        environ = dict(os.environ)
+        # A run started inside a trainer: its daemon is no part of that one's attempt.
+        environ.pop(procfs.RUN_ID, None)
+        environ.pop(procfs.ATTEMPT, None)
+        argv = [word.replace("{socket_fd}", str(theirs.fileno())) for word in self._argv]
+        try:
+            spawned = spawn(Program(argv, environ, kept_fd=theirs.fileno()))
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        self._report_fd = spawned.report_fd
+        self.pid, self.socket = spawned.pid, ours
+        self.restart_at = None
+        self._kill_at = None
+        self.restarts += 1
+        self._decoder = Decoder()
+        self._outgoing.clear()
+        self._outgoing_bytes = 0
+        self._has_spoken = False
+        self._started_at = time.monotonic()
+        names = [name for name, _ in self._signals]
+        self._signals = [(name, self._started_at) for name in names]
+        self.send({**hello, "signals": names, "daemon_restarts": self.restarts})
+
+    def is_settled(self) -> bool:
+        """Tell whether a daemon lives that has said something, or lived long enough to listen."""
+        now = time.monotonic()
+        return self.socket is not None and (
+            self._has_spoken or now - self._started_at >= SETTLED_AFTER_S
+        )
+
+    def takeover_at(self, stop_names: Sequence[str]) -> float | None:
+        """Return when the launcher must act on a stop signal itself, None if a daemon does."""
+        if self.is_settled() or not any(name in stop_names for name, _ in self._signals):
+            return None
+        return self._absent_since + SETTLED_AFTER_S
+
+    def deadline(self) -> float | None:
+        """Return the monotonic time of the next restart, or of the end of a hung-up daemon."""
+        return self.restart_at if self.pid == 0 else self._kill_at
+
+    def wants(self) -> tuple[bool, bool]:
+        """Tell whether to read from and to write to the socket: one who never reads is not read."""
+        return self._outgoing_bytes <= QUEUE_BYTES, bool(self._outgoing)
+
+    def hand_over(self, name: str) -> None:
+        """Tell the daemon of a signal, now or in the next hello."""
+        now = time.monotonic()
+        self._signals = [
+            (known, at) for known, at in self._signals if at is None or now - at < SETTLED_AFTER_S
+        ][-64:]
+        self._signals.append((name, None if self.socket is None else now))
+        self.send({"is": "signal", "signal": name})
+
+    def send(self, message: dict[str, Any]) -> None:
+        """Queue a message and write what goes at once; without a daemon the hello will tell."""
+        if self.socket is None:
+            return
+        if self._outgoing_bytes > QUEUE_BYTES and message["is"] in DROPPABLE:
+            return
+        line = encode(message)
+        self._outgoing.append(line)
+        self._outgoing_bytes += len(line)
+        self.write()
+
+    def write(self) -> None:
+        """Write what the socket takes now."""
+        while self._outgoing and self.socket is not None:
+            line = self._outgoing.popleft()
+            try:
+                sent = self.socket.send(line, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                self._hang_up()  # EPIPE, ECONNRESET
+                return
+            self._outgoing_bytes -= sent
+            if sent < len(line):
+                self._outgoing.appendleft(line[sent:])
+                return
+
+    def read(self) -> list[dict[str, Any]]:
+        """Return the commands that have arrived."""
+        if self.socket is None:
+            return []
+        try:
+            data = self.socket.recv(1 << 16)
+        except BlockingIOError:
+            return []
+        except OSError:
+            data = b""
+        if not data:
+            self._hang_up()
+            return []
+        garbage = self._decoder.garbage
+        commands = self._decoder.feed(data)
+        if self._decoder.garbage > garbage:
+            say("the daemon sent something that is no message; it was left out")
+        self._has_spoken = self._has_spoken or bool(commands)
+        if any(command.get("do") in ("stop", "kill", "exit") for command in commands):
+            self._signals.clear()
+        return commands
+
+    def read_rest(self) -> list[dict[str, Any]]:
+        """Return all that a daemon which has ended had still said."""
+        commands: list[dict[str, Any]] = []
+        for _ in range(1024):  # a child of it may hold the socket and write for ever
+            more = self.read()
+            commands += more
+            if not more and (self.socket is None or not self._readable()):
+                break
+        return commands
+
+    def _readable(self) -> bool:
+        assert self.socket is not None
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK))
+        except OSError:
+            return False
+
+    def _hang_up(self) -> None:
+        """Close the socket; a daemon that lives on without it is ended a little later."""
+        if self.socket is None:
+            return
+        now = time.monotonic()
+        if self.is_settled():
+            self._absent_since = now
+        self._signals = [
+            (name, None) for name, at in self._signals if at is None or now - at < SETTLED_AFTER_S
+        ]
+        self.socket.close()
+        self.socket = None
+        if self.pid:
+            self._kill_at = now + HUNG_UP_GRACE_S
+
+    def retire(self) -> None:
+        """Start no other daemon."""
+        self.is_retired = True
+        self.restart_at = None
+
+    def say_goodbye(self) -> None:
+        """Let the daemon read the end of the conversation."""
+        if self.socket is not None:
+            try:
+                self.socket.shutdown(socket.SHUT_WR)
+            except OSError:
+                self._hang_up()  # ENOTCONN: it has closed its end
+
+    def on_reaped(self, status: int, going_on: str) -> None:
+        """Note the daemon's death and when to start the next; `going_on` says what of training."""
+        now = time.monotonic()
+        failure = read_report(self._report_fd)
+        os.close(self._report_fd)
+        self._hang_up()
+        self.pid = 0
+        if self.is_retired:
+            return
+        if now - self._started_at >= GOOD_LIFE_S:
+            self._backoff_s = FIRST_BACKOFF_S
+        self.failures_in_a_row += 1
+        self.restart_at = now + self._backoff_s
+        why = failure.message if isinstance(failure, Failure) else _how_it_ended(status)
+        say(f"the daemon {why}; starting it again in {self._backoff_s:g} s{going_on}")
+        self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
+
+    def on_deadline(self) -> None:
+        """End a daemon that closed its socket and stays."""
+        if self.pid and self._kill_at is not None and time.monotonic() >= self._kill_at:
+            self._kill_at = None
+            os.kill(self.pid, signal.SIGKILL)

@@ -1,0 +1,95 @@
+"""Which processes belong to an attempt. It only looks; nothing here signals."""
+
+from __future__ import annotations
+
+import os
+
+from supervisor.launcher import procfs
+from supervisor.launcher.procfs import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+
+def _ancestors(table: dict[int, Process]) -> set[int]:
+    found = {os.getpid()}
+    process = table.get(os.getpid())
+    while process is not None and process.ppid and process.ppid not in found:
+        found.add(process.ppid)
+        process = table.get(process.ppid)
+    return found
+
+
+def _is_marked(pid: int, run_id: str, attempt: int | None) -> bool:
+    environ = procfs.read_environ(pid)
+    return (
+        environ is not None
+        and procfs.has_mark(environ, procfs.RUN_ID, run_id)
+        and (attempt is None or procfs.has_mark(environ, procfs.ATTEMPT, str(attempt)))
+    )
+
+
+def find(
+    run_id: str,
+    attempt: int | None,
+    *,
+    roots: Collection[int] = (),
+    spare: Collection[int] = (),
+) -> list[Process]:
+    """Return the living processes of an attempt (None: of any attempt of the run), oldest first.
+
+    Those whose environment carries the marks, those in `roots`, and everything that descends from
+    either: a program may overwrite the memory that /proc/PID/environ shows (setproctitle does), or
+    start a child with an empty environment. Never this process, its ancestors or `spare`.
+    """
+    marked = {
+        pid for pid in procfs.all_pids() if pid not in spare and _is_marked(pid, run_id, attempt)
+    }
+    if not marked and not roots:
+        return []
+    table = {pid: process for pid in procfs.all_pids() if (process := procfs.read_process(pid))}
+    forbidden = _ancestors(table) | set(spare)
+    offspring: dict[int, list[int]] = {}
+    for process in table.values():
+        offspring.setdefault(process.ppid, []).append(process.pid)
+    pending = [*marked, *roots]
+    seen: set[int] = set()
+    while pending:
+        pid = pending.pop()
+        if pid not in seen and pid not in forbidden:
+            seen.add(pid)
+            pending += offspring.get(pid, ())
+    members = [table[pid] for pid in seen if pid in table and not table[pid].has_ended]
+    return sorted(members, key=lambda process: (process.start_ticks, process.pid))
+
+
+def adopted(
+    run_id: str, since_ticks: int, own: Collection[int], daemon_sessions: Collection[int]
+) -> list[int] | None:
+    """Return the launcher's children that belong to the attempt begun at `since_ticks`.
+
+    As a subreaper it is the parent of all orphans of the attempt; zombies are included, since they
+    have to be reaped first. Left out are `own` (daemon, view), what a dead daemon left behind,
+    children from before the attempt (a shell's that became us by exec) and, as PID 1, those that
+    came into the container from outside (`docker exec`). None if the kernel does not tell.
+    """
+    pids = procfs.children(os.getpid())
+    if pids is None:
+        return None
+    found = []
+    for pid in pids:
+        if pid in own:
+            continue
+        process = procfs.read_process(pid)
+        if process is None or process.start_ticks < since_ticks:
+            continue
+        if process.session in daemon_sessions:
+            continue
+        environ = procfs.read_environ(pid)
+        if environ and not procfs.has_mark(environ, procfs.RUN_ID, run_id):
+            is_another_run = procfs.has_mark(environ, procfs.RUN_ID)
+            if is_another_run or os.getpid() == 1:
+                continue
+        found.append(pid)
+    return found

@@ -1,0 +1,255 @@
+"""The launcher's one loop: collect, hand on, sleep. It decides nothing of the run."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+
+from supervisor.launcher import prctl
+from supervisor.launcher.attempt import STOP_SIGNALS, Attempt
+from supervisor.launcher.console import say, say_exception
+from supervisor.launcher.daemon_link import DaemonLink
+from supervisor.launcher.ending import Ending, Stage
+from supervisor.launcher.request import LaunchRequest, Surroundings
+from supervisor.launcher.spawn import Program, spawn
+from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
+from supervisor.launcher.wakeup import REPORTED, Wakeup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+EXIT_INTERNAL = 70
+EXIT_PREEMPTED = 75
+MOST_FAILED_STARTS = 5
+PAUSE_AFTER_FAULT_S = 0.2
+STOP_NAMES = tuple(REPORTED[number] for number in STOP_SIGNALS)
+
+
+class Launcher:
+    """The root process of one `supervisor run`."""
+
+    def __init__(
+        self,
+        daemon_argv: Sequence[str],
+        view_argv: Sequence[str] | None = None,
+        *,
+        unkillable_after_s: float = UNKILLABLE_AFTER_S,
+    ) -> None:
+        self._link = DaemonLink(daemon_argv)
+        self._view_argv = view_argv
+        self._view_pid = 0
+        self._wakeup = Wakeup()
+        self._around = Surroundings(self._link.send, unkillable_after_s)
+        self._attempt: Attempt | None = None
+        self._last_exit: dict[str, Any] | None = None
+        self._has_launched = False
+        self._has_taken_over = False
+        self._ending: Ending | None = None
+
+    def run(self) -> int:
+        """Run until the end and return the exit code; no stray exception ends it."""
+        self._wakeup.install()
+        prctl.become_subreaper()
+        if self._view_argv is not None:
+            ignored = (signal.SIGINT,)
+            program = Program(
+                self._view_argv,
+                dict(os.environ),
+                null_stdin=False,
+                new_session=False,
+                death_signal=signal.SIGTERM,
+                ignored=ignored,
+            )
+            spawned = spawn(program)
+            os.close(spawned.report_fd)
+            self._view_pid = spawned.pid
+        while True:
+            try:
+                self._turn()
+                if self._ending is not None and self._ending.stage is Stage.DONE:
+                    return self._ending.code
+            except Exception:  # the trainer's life hangs on this process: say it and go on
+                say_exception("in the launcher")
+                # A fault that repeats at once must not burn a core.
+                select.poll().poll(PAUSE_AFTER_FAULT_S * 1000)
+
+    def _turn(self) -> None:
+        poll = select.poll()
+        poll.register(self._wakeup.fd, select.POLLIN)
+        link, attempt = self._link, self._attempt
+        socket_fd = report_fd = -1
+        if link.socket is not None:
+            socket_fd = link.socket.fileno()
+            wants_read, wants_write = link.wants()
+            events = select.POLLIN * wants_read | select.POLLOUT * wants_write
+            poll.register(socket_fd, events)
+        if attempt is not None and attempt.report_fd >= 0:
+            report_fd = attempt.report_fd
+            poll.register(report_fd, select.POLLIN)
+        ready = dict(poll.poll(self._timeout_ms()))
+        for number in self._wakeup.drain():
+            self._on_signal(number)
+        self._reap()
+        if attempt is not None and report_fd in ready and attempt.report_fd == report_fd:
+            attempt.on_report()
+        events = ready.get(socket_fd, 0)
+        if events & select.POLLOUT:
+            link.write()
+        if events & ~select.POLLOUT:
+            for command in link.read():
+                self._obey(command)
+        self._on_time()
+
+    def _timeout_ms(self) -> float | None:
+        deadlines = [self._link.deadline(), self._link.takeover_at(STOP_NAMES)]
+        if self._has_taken_over:
+            deadlines[1] = None
+        if self._attempt is not None:
+            deadlines.append(self._attempt.deadline())
+        if self._ending is not None:
+            deadlines.append(self._ending.deadline())
+        known = [deadline for deadline in deadlines if deadline is not None]
+        if not known:
+            return None
+        # Rounded up: waking a fraction of a millisecond early would only mean waking twice.
+        return max(0.0, min(known) - time.monotonic()) * 1000 + 0.5
+
+    def _reap(self) -> None:
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            if pid == self._link.pid:
+                for command in self._link.read_rest():
+                    self._obey(command)
+                self._on_daemon_gone(status)
+            elif pid == self._view_pid:
+                self._view_pid = 0
+            elif self._attempt is not None:
+                self._attempt.on_reaped(pid, status, usage.ru_maxrss * 1024)
+
+    def _on_daemon_gone(self, status: int) -> None:
+        is_training = self._attempt is not None and self._attempt.has_process
+        self._link.on_reaped(status, " (training goes on)" if is_training else "")
+        if self._attempt is not None:
+            self._attempt.cancel("the daemon that asked for it has ended")
+        if self._ending is not None or self._has_launched:
+            return
+        if self._link.failures_in_a_row >= MOST_FAILED_STARTS:
+            say(f"the daemon failed {MOST_FAILED_STARTS} times in a row; giving up")
+            self._end(EXIT_INTERNAL)
+
+    def _on_signal(self, number: int) -> None:
+        self._link.hand_over(REPORTED[signal.Signals(number)])
+        if number in STOP_SIGNALS:
+            self._around.stop_signal_at = time.monotonic()
+            if self._attempt is not None:
+                self._attempt.expect_stop()
+
+    def _obey(self, command: dict[str, Any]) -> None:
+        what = command.get("do")
+        try:
+            if what == "launch":
+                self._launch(command)
+            elif what == "exit":
+                self._end(int(command["code"]))
+            elif self._attempt is None or command.get("attempt") != self._attempt.number:
+                return  # it has ended meanwhile: the daemon has been or is being told
+            elif what == "stop":
+                self._attempt.stop(int(command["signal"]))
+            elif what == "kill":
+                self._attempt.kill()
+            elif what == "signal":
+                self._attempt.signal_exactly([int(p) for p in command["pids"]], command["signal"])
+            else:
+                say(f"the daemon asked for {what!r}, which is unknown")
+        except Exception as error:  # a bad command must not take the good ones with it
+            say_exception(f"while obeying {what!r}")
+            if what == "launch":
+                self._refuse(command, 0, f"{type(error).__name__}: {error}")
+
+    def _launch(self, command: dict[str, Any]) -> None:
+        if self._attempt is not None and not self._attempt.is_over:
+            self._refuse(command, 16, f"still alive: attempt {self._attempt.number}")
+            return
+        if self._ending is not None:
+            self._refuse(command, 125, "the launcher is ending")
+            return
+        request = LaunchRequest(command)
+        self._last_exit = None
+        self._around.stop_signal_at = float("-inf")
+        self._attempt = Attempt(request, self._around)
+        self._attempt.advance()
+
+    def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
+        self._link.send(
+            {
+                "is": "start_failed",
+                "attempt": command.get("attempt"),
+                "errno": number,
+                "message": message,
+            }
+        )
+
+    def _on_time(self) -> None:
+        attempt = self._attempt
+        if attempt is not None:
+            attempt.advance()
+            self._has_launched = self._has_launched or attempt.has_process
+            if attempt.is_over:
+                self._last_exit = attempt.exited
+                self._attempt = None
+        self._take_over_if_alone()
+        self._link.on_deadline()
+        if self._ending is not None:
+            self._go_on_ending(self._ending)
+            return
+        restart_at = self._link.restart_at
+        if self._link.pid == 0 and restart_at is not None and time.monotonic() >= restart_at:
+            self._link.start(
+                {
+                    "is": "hello",
+                    "launcher_pid": os.getpid(),
+                    "attempt": None if self._attempt is None else self._attempt.as_json(),
+                    "last_exit": self._last_exit,
+                }
+            )
+            self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]
+        self._around.own_pids = {pid for pid in (self._link.pid, self._view_pid) if pid}
+
+    def _take_over_if_alone(self) -> None:
+        """Act on a stop signal that no daemon is there to hear."""
+        due = self._link.takeover_at(STOP_NAMES)
+        if due is not None and not self._has_taken_over and time.monotonic() >= due:
+            self._has_taken_over = True
+            say("asked to stop, and there is no daemon: stopping the trainer")
+            if self._attempt is not None:
+                self._attempt.stop(signal.SIGTERM)
+        if self._has_taken_over and self._attempt is None and self._link.pid == 0:
+            self._end(EXIT_PREEMPTED)
+
+    def _end(self, code: int) -> None:
+        if self._ending is not None:
+            return
+        self._ending = Ending(code, self._around.unkillable_after_s)
+        self._link.retire()
+        if self._attempt is not None:
+            self._attempt.kill()
+
+    def _go_on_ending(self, ending: Ending) -> None:
+        if ending.waits_for_attempt(self._attempt is not None):
+            return
+        if ending.stage in (Stage.ATTEMPT, Stage.VIEW):
+            if ending.waits_for(Stage.VIEW, self._view_pid):
+                return
+            self._link.say_goodbye()
+        if ending.waits_for(Stage.DAEMON, self._link.pid):
+            return
+        ending.stage = Stage.DONE

@@ -1,0 +1,123 @@
+"""Reading and signalling processes through /proc and pidfds; it decides nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import namedtuple
+
+from supervisor import identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Process(NamedTuple):
+        """A process as /proc shows it at one moment; `state` is the letter of ps(1)."""
+
+        pid: int
+        start_ticks: int
+        ppid: int
+        session: int
+        state: str
+        comm: str
+        has_ended: bool
+
+else:
+    Process = namedtuple("Process", "pid start_ticks ppid session state comm has_ended")
+
+RUN_ID = "SUPERVISOR_RUN_ID"
+ATTEMPT = "SUPERVISOR_ATTEMPT"
+
+
+def read_process(pid: int) -> Process | None:
+    """Return a process, None if it is gone; zombies are returned (see `Process.has_ended`)."""
+    stat = identity.read_stat(pid)
+    if stat is None:
+        return None
+    comm, fields = stat
+    return Process(
+        pid,
+        int(fields[19]),
+        int(fields[1]),
+        int(fields[3]),
+        fields[0].decode(),
+        comm,
+        identity.has_ended(fields),
+    )
+
+
+def all_pids() -> list[int]:
+    """Return every pid that /proc shows."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def children(pid: int) -> list[int] | None:
+    """Return the children, zombies included, of a single-threaded process; None if unknown.
+
+    Exact when `pid` is the caller: only it takes entries out of its list. None where the kernel
+    was built without CONFIG_PROC_CHILDREN.
+    """
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
+            return [int(child) for child in file.read().split()]
+    except OSError:
+        return None
+
+
+def read_environ(pid: int) -> bytes | None:
+    """Return the environment a process was started with, None if it may not or cannot be read.
+
+    Empty for a kernel thread and for a process that is already exiting.
+    """
+    try:
+        fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None  # gone, or another user's
+    try:
+        parts = []
+        while part := os.read(fd, 65536):
+            parts.append(part)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    return b"".join(parts)
+
+
+def has_mark(environ: bytes, name: str, value: str | None = None) -> bool:
+    """Tell whether an environment has a variable (with exactly this value, if one is given)."""
+    start = b"\0" + os.fsencode(name) + b"="
+    padded = b"\0" + environ
+    if value is None:
+        return start in padded
+    return start + os.fsencode(value) + b"\0" in padded + b"\0"
+
+
+def send_signal(pid: int, start_ticks: int, signum: int) -> bool:
+    """Signal exactly the process that started at `start_ticks`; False if it is gone or not ours."""
+    try:
+        pidfd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        # After the open: the fd now names one process, whatever happens to the pid.
+        process = read_process(pid)
+        if process is None or process.start_ticks != start_ticks:
+            return False
+        signal.pidfd_send_signal(pidfd, signum)
+    except OSError:
+        return False  # ESRCH: it ended; EPERM: it changed its user
+    else:
+        return True
+    finally:
+        os.close(pidfd)
+
+
+def waiting_channel(pid: int) -> str:
+    """Return the kernel function a process sleeps in ("" if unknown): what SIGKILL waits for."""
+    try:
+        with open(f"/proc/{pid}/wchan", encoding="ascii", errors="replace") as file:
+            return file.read(128).strip()
+    except OSError:
+        return ""

@@ -1,0 +1,70 @@
+"""Which survivors of a launcher program are training ranks, so that a stop reaches them."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections import namedtuple
+
+from supervisor.launcher import procfs
+from supervisor.launcher.procfs import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    class Ranks(NamedTuple):
+        """The ranks, and whether that is known (`is_certain`) or only the best guess."""
+
+        processes: list[Process]
+        is_certain: bool
+
+else:
+    Ranks = namedtuple("Ranks", "processes is_certain")
+
+# supervisor/heartbeat.py: magic, version, pid, rank, world size, local rank, start ticks.
+_PAGE = struct.Struct("<4sIIIIIQ")
+
+
+def _attached(heartbeat_dir: str) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    try:
+        names = os.listdir(heartbeat_dir)
+    except OSError:
+        return found  # an emptied tmpfs: the other ways of finding ranks remain
+    for name in names:
+        if not name.startswith("rank-"):
+            continue
+        try:
+            with open(os.path.join(heartbeat_dir, name), "rb") as file:
+                head = file.read(_PAGE.size)
+        except OSError:
+            continue
+        if len(head) == _PAGE.size and head.startswith(b"TSHB"):
+            _, _, pid, _, _, _, start_ticks = _PAGE.unpack(head)
+            found.add((pid, start_ticks))
+    return found
+
+
+def _has_local_rank(pid: int) -> bool:
+    return procfs.has_mark(procfs.read_environ(pid) or b"", "LOCAL_RANK")
+
+
+def choose(members: list[Process], heartbeat_dir: str | None) -> Ranks:
+    """Choose among an attempt's living processes (oldest first) those a stop has to reach.
+
+    Processes with a heartbeat page; else those with LOCAL_RANK whose parent has none (the rest are
+    their data-loader workers, which must not get SIGTERM); else the oldest.
+    """
+    if heartbeat_dir:
+        attached = _attached(heartbeat_dir)
+        # A page without a start time is of a worker that could not read /proc.
+        known = [p for p in members if {(p.pid, p.start_ticks), (p.pid, 0)} & attached]
+        if known:
+            return Ranks(known, True)
+    ranked = [p for p in members if _has_local_rank(p.pid)]
+    ranked_pids = {p.pid for p in ranked}
+    first = [p for p in ranked if p.ppid not in ranked_pids]
+    if first:
+        return Ranks(first, True)
+    return Ranks(members[:1], False)

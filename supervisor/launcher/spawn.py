@@ -1,0 +1,178 @@
+"""Fork and exec of one program, with a report when it cannot start; in one thread only."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import namedtuple
+
+from supervisor.launcher import prctl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import NamedTuple, NoReturn
+
+    class Spawned(NamedTuple):
+        """A forked child; `report_fd` ends at exec, or brings the reason why there was none."""
+
+        pid: int
+        report_fd: int
+
+    class Failure(NamedTuple):
+        """Why a program could not be started: an errno (0 if none) and a sentence."""
+
+        errno: int
+        message: str
+
+else:
+    Spawned = namedtuple("Spawned", "pid report_fd")
+    Failure = namedtuple("Failure", "errno message")
+
+_OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
+
+
+class Program:
+    """What to start and how; every path is used by the child, so a hung disk hangs only it."""
+
+    __slots__ = (
+        "argv",
+        "cwd",
+        "death_signal",
+        "environ",
+        "ignored",
+        "kept_fd",
+        "log",
+        "new_session",
+        "null_stdin",
+        "oom_eligible",
+    )
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        environ: dict[str, str],
+        *,
+        cwd: str | None = None,
+        log: str | None = None,
+        null_stdin: bool = True,
+        new_session: bool = True,
+        death_signal: int = 0,
+        kept_fd: int = -1,
+        ignored: Sequence[int] = (),
+        oom_eligible: bool = False,
+    ) -> None:
+        self.argv = list(argv)
+        self.environ = environ
+        self.cwd = cwd
+        self.log = log
+        self.null_stdin = null_stdin
+        self.new_session = new_session
+        self.death_signal = death_signal
+        self.kept_fd = kept_fd
+        self.ignored = tuple(ignored)
+        self.oom_eligible = oom_eligible
+
+
+def _close_all_but(kept: Sequence[int]) -> None:
+    low = 3
+    for fd in sorted(kept):
+        os.closerange(low, fd)
+        low = max(low, fd + 1)
+    os.closerange(low, os.sysconf("SC_OPEN_MAX"))
+
+
+def _reset_signals(ignored: Sequence[int]) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if number not in (signal.SIGKILL, signal.SIGSTOP):
+            is_ignored = number in ignored
+            signal.signal(number, signal.SIG_IGN if is_ignored else signal.SIG_DFL)
+
+
+def _share_the_oom_killer() -> None:
+    # A service's protection is for the supervisor; inherited by the trainer, it would make the
+    # kernel kill everything else first.
+    try:
+        with open(_OOM_SCORE_ADJ, encoding="ascii") as file:
+            score = int(file.read())
+        if score < 0:
+            with open(_OOM_SCORE_ADJ, "w", encoding="ascii") as file:
+                file.write("0")
+    except OSError:
+        return  # a /proc mounted read-only: the score stays what the container gave
+
+
+def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
+    """Run in the child: become the program, or report why not. Never returns."""
+    try:
+        _reset_signals(program.ignored)
+        if program.new_session:
+            os.setsid()
+        if program.death_signal:
+            prctl.die_with_parent(program.death_signal, launcher_pid)
+        if program.oom_eligible:
+            _share_the_oom_killer()
+        if program.null_stdin:
+            null = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(null, 0)
+        if program.log is not None:
+            flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY
+            log = os.open(program.log, flags, 0o600)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+        if program.cwd is not None:
+            os.chdir(program.cwd)
+        _close_all_but([report_fd] + ([program.kept_fd] if program.kept_fd >= 0 else []))
+        if program.kept_fd >= 0:
+            os.set_inheritable(program.kept_fd, True)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.execvpe(program.argv[0], program.argv, program.environ)
+    except OSError as error:
+        # The PATH search names its last guess; the user wrote argv[0].
+        name = error.filename if isinstance(error.filename, str) else program.argv[0]
+        text = f"{error.errno or 0} {error.strerror}: {name!r}"
+        os.write(report_fd, text.encode("utf-8", "backslashreplace"))
+    except BaseException as error:  # the child must not go on as a second launcher
+        text = f"0 {type(error).__name__}: {error}"
+        os.write(report_fd, text.encode("utf-8", "backslashreplace"))
+    finally:
+        os._exit(127)
+
+
+def spawn(program: Program) -> Spawned:
+    """Fork the program's process; whether it started is learnt from `report_fd` (non-blocking).
+
+    Raises OSError when there can be no fork (EAGAIN, ENOMEM) or no pipe.
+    """
+    launcher_pid = os.getpid()
+    report_fd, child_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+    # Until the child has its own dispositions, a signal to it would run our handlers there and
+    # write into our wake-up pipe.
+    previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become(program, launcher_pid, child_fd)
+    except OSError:
+        os.close(report_fd)
+        raise
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        os.close(child_fd)
+    return Spawned(pid, report_fd)
+
+
+def read_report(report_fd: int) -> Failure | bool:
+    """Return the failure, True once exec has happened, or False while neither is known.
+
+    A child that was killed before its exec reads as started; its end tells the rest.
+    """
+    try:
+        data = os.read(report_fd, 4096)
+    except BlockingIOError:
+        return False
+    if not data:
+        return True
+    number, _, message = data.decode("utf-8", "replace").partition(" ")
+    return Failure(int(number), message)
