@@ -1,0 +1,133 @@
+"""The decision: from an attempt's ending to a failure, an action and the lines that say so.
+
+It reads no file, no clock and no process: all it knows is in the `Ending`. It never raises.
+
+How lines are weighed, in this order:
+
+1. A line counts only if training did not go on after it: later step lines refute it, except for
+   the scheduler's and the hardware's word. A save that failed an hour ago killed nobody.
+2. What a process says of its own failure (`CAUSE`) beats what its peers see (`CONSEQUENCE`), and
+   that beats how something died (`DEATH`). The machine's own word (`STATED`) beats all. Warnings
+   and retries (`MENTION`) count last, and never against a signal; `CASCADE` never.
+3. Of equals the earliest wins; within a chained traceback its root, unless only a later one is
+   known. In a single process a traceback after which it still logged was handled: the last wins.
+4. Without one of this process's own, a traceback up to three steps back counts: other ranks print a
+   few more steps before they notice.
+5. The signal or exit code alone.
+"""
+
+from supervisor.diagnosis.candidates import Candidate, choose
+from supervisor.diagnosis.ending_codes import (
+    Outcome,
+    from_code,
+    from_signal,
+    signal_of,
+    start_failure,
+)
+from supervisor.diagnosis.failure import Action, Diagnosis, Ending, Failure
+from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.patterns import Standing
+
+EVIDENCE_LINES_MAX = 8
+EVIDENCE_CHARS_MAX = 500
+LINES_MAX = 5000
+# Less than this is full: no checkpoint fits. A file system with more that still says EIO is broken.
+FULL_DISK_BYTES = 64 * 1024 * 1024
+
+_MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
+
+
+def diagnose(ending: Ending) -> Diagnosis:
+    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises."""
+    if ending.start_errno is not None:
+        return _plain(start_failure(ending.start_errno), ())
+    if ending.signal is None:
+        outcome = from_code(ending.code)
+        if outcome is not None:
+            return _plain(outcome, ())
+    candidate = _choose(ending)
+    signal = signal_of(ending.code, ending.signal)
+    if _was_killed_for_memory(ending, candidate, signal):
+        return _out_of_memory(ending, candidate)
+    weakest = _weakest_that_explains(signal)
+    if candidate is not None and candidate.standing <= weakest:
+        return _from_candidate(ending, candidate)
+    if signal is not None:
+        return _plain(from_signal(signal), candidate.evidence if candidate else ())
+    if ending.code in (126, 127) and not ending.first_step_seen:
+        said = (
+            "the command cannot be executed" if ending.code == 126 else "the command is not found"
+        )
+        outcome = Outcome(Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})")
+        return _plain(outcome, ())
+    said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
+    reason = f"{said} and its log names no cause"
+    return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())
+
+
+def _choose(ending: Ending) -> Candidate | None:
+    lines: list[str] = []
+    for line in (*ending.kernel_lines[-LINES_MAX:], *ending.lines[-LINES_MAX:]):
+        if "\r" in line or "\n" in line:
+            pieces = line.replace("\r", "\n").split("\n")
+            lines.extend(clean(piece) for piece in pieces[-LINES_MAX:] if piece)
+        else:
+            lines.append(clean(line))
+    return choose(lines[-2 * LINES_MAX :], first_step_seen=ending.first_step_seen)
+
+
+def _weakest_that_explains(signal: int | None) -> Standing:
+    """The least that a line must be to explain this ending better than the ending itself does."""
+    if signal is None:
+        return Standing.MENTION
+    name = from_signal(signal).failure
+    # An abort is how NCCL's watchdog and C++ exceptions end a process that has said why.
+    explains_more = name in (Failure.ABORTED, Failure.UNKNOWN)
+    return Standing.CONSEQUENCE if explains_more else Standing.CAUSE
+
+
+def _was_killed_for_memory(ending: Ending, candidate: Candidate | None, signal: int | None) -> bool:
+    if not ending.oom_kill_delta or ending.oom_kill_delta < 0:
+        return False
+    if signal is not None:
+        return from_signal(signal).failure is Failure.KILLED
+    if candidate is None or candidate.standing >= Standing.DEATH:
+        return True
+    # A worker or a peer that vanished: the kernel's counter says why.
+    return candidate.failure in _MEMORY_VICTIMS or candidate.standing is Standing.CONSEQUENCE
+
+
+def _out_of_memory(ending: Ending, candidate: Candidate | None) -> Diagnosis:
+    kills = ending.oom_kill_delta
+    fact = f"the cgroup's oom_kill counter rose by {kills}"
+    evidence = (fact, *(candidate.evidence if candidate is not None else ()))
+    reason = f"the kernel killed {kills} of its processes for want of memory"
+    return _plain(Outcome(Failure.HOST_OUT_OF_MEMORY, Action.RESTART, reason), evidence)
+
+
+def _from_candidate(ending: Ending, candidate: Candidate) -> Diagnosis:
+    failure, action = candidate.failure, candidate.action
+    evidence = candidate.evidence
+    if candidate.full_disk_decides and ending.free_bytes is not None:
+        evidence = (*evidence, f"{ending.free_bytes} bytes were free")
+        if ending.free_bytes < FULL_DISK_BYTES:
+            failure, action = Failure.DISK_FULL, Action.HOLD
+    said = evidence[0].strip() if evidence else failure.value
+    where = f" in {candidate.frame}" if candidate.frame else ""
+    return Diagnosis(
+        failure,
+        action,
+        candidate.exception,
+        candidate.frame,
+        _bounded(evidence),
+        f"{failure.value.replace('_', ' ')}{where}: {said[:200]}",
+    )
+
+
+def _plain(outcome: Outcome, evidence: tuple[str, ...]) -> Diagnosis:
+    bounded = _bounded(evidence)
+    return Diagnosis(outcome.failure, outcome.action, None, None, bounded, outcome.reason)
+
+
+def _bounded(evidence: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(line[:EVIDENCE_CHARS_MAX] for line in evidence[:EVIDENCE_LINES_MAX])

@@ -1,0 +1,102 @@
+"""What an exit code, a signal or a failed start says by itself; it must not look at the log."""
+
+import errno
+import os
+import signal as signals
+from typing import NamedTuple
+
+from supervisor.diagnosis.failure import Action, Failure
+
+EXIT_PREEMPTED = 75
+EXIT_CONFIGURATION = 78
+# A shell reports a child's death by signal N as 128 + N.
+_SHELL_SIGNAL_BASE = 128
+
+_WRONG_COMMAND = frozenset(
+    {
+        errno.ENOENT,
+        errno.EACCES,
+        errno.ENOTDIR,
+        errno.ENOEXEC,
+        errno.EISDIR,
+        errno.ELOOP,
+        errno.EPERM,
+    }
+)
+_WANT_OF_DESCRIPTORS = frozenset({errno.EMFILE, errno.ENFILE})
+_WANT_OF_MEMORY = frozenset({errno.ENOMEM, errno.EAGAIN})
+_BROKEN_STORAGE = frozenset({errno.EIO, errno.ESTALE, errno.ENOTCONN, errno.EROFS})
+
+_BY_SIGNAL = {
+    signals.SIGKILL: Failure.KILLED,
+    signals.SIGSEGV: Failure.SEGFAULT,
+    signals.SIGBUS: Failure.SEGFAULT,
+    signals.SIGABRT: Failure.ABORTED,
+    signals.SIGILL: Failure.ABORTED,
+    signals.SIGFPE: Failure.ABORTED,
+    signals.SIGTRAP: Failure.ABORTED,
+    signals.SIGSYS: Failure.ABORTED,
+}
+
+
+class Outcome(NamedTuple):
+    """A failure, an action, and one sentence."""
+
+    failure: Failure
+    action: Action
+    reason: str
+
+
+def from_code(code: int | None) -> Outcome | None:
+    """What an exit code says for certain; None where the log has to be asked.
+
+    75 without a stop asked for is restarted at once (the caller knows of stops, and outranks this).
+    """
+    match code:
+        case 0:
+            return Outcome(Failure.COMPLETED, Action.NONE, "it finished with exit code 0")
+        case 75:
+            return Outcome(Failure.PREEMPTED, Action.RESTART, "it saved and stopped (exit code 75)")
+        case 78:
+            reason = "it says that its configuration is wrong (exit code 78)"
+            return Outcome(Failure.CONFIGURATION, Action.HOLD, reason)
+        case _:
+            return None
+
+
+def signal_of(code: int | None, signal: int | None) -> int | None:
+    """The signal that ended it, also where a shell in between made an exit code of it."""
+    if signal is not None:
+        return signal
+    if code is not None and _SHELL_SIGNAL_BASE < code <= _SHELL_SIGNAL_BASE + 64:
+        candidate = code - _SHELL_SIGNAL_BASE
+        return candidate if candidate in _BY_SIGNAL or candidate == signals.SIGTERM else None
+    return None
+
+
+def from_signal(signal: int) -> Outcome:
+    """What death by a signal says where nothing else explains it."""
+    try:
+        name = signals.Signals(signal).name
+    except ValueError:
+        name = f"signal {signal}"
+    failure = _BY_SIGNAL.get(signals.Signals(signal)) if name.startswith("SIG") else None
+    if failure is Failure.KILLED:
+        reason = "it was killed (SIGKILL), and there is no evidence of why"
+    else:
+        reason = f"it was ended by {name}, and its log names no cause"
+    return Outcome(failure or Failure.UNKNOWN, Action.RESTART, reason)
+
+
+def start_failure(number: int) -> Outcome:
+    """Why a command could not be started at all, by the errno of the attempt."""
+    said = f"it could not be started: {os.strerror(number)}"
+    if number in _WRONG_COMMAND:
+        return Outcome(Failure.CONFIGURATION, Action.HOLD, said)
+    if number in _WANT_OF_DESCRIPTORS:
+        return Outcome(Failure.TOO_MANY_OPEN_FILES, Action.BACKOFF, said)
+    if number in _WANT_OF_MEMORY:
+        return Outcome(Failure.HOST_OUT_OF_MEMORY, Action.BACKOFF, said)
+    if number in _BROKEN_STORAGE:
+        return Outcome(Failure.FILESYSTEM, Action.BACKOFF, said)
+    return Outcome(Failure.UNKNOWN, Action.BACKOFF, said)

@@ -1,0 +1,131 @@
+"""Facts about an end that the log does not hold: OOM kill counters, free space, the kernel log.
+
+It reads and never decides. Each function answers None or nothing where it may not look.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+_KERNEL_RECORD_BYTES = 8192
+_KERNEL_LINES_MAX = 2000
+_KERNEL_WORDS = (b"NVRM", b"oom", b"out of memory", b"Killed process", b"I/O error", b"segfault")
+
+
+def read_oom_kills(
+    pid: int | None = None, *, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
+) -> int | None:
+    """How many processes the kernel has killed for memory in the cgroup of `pid` (None: ours).
+
+    A counter: the difference over an attempt is the evidence. cgroup v2 `memory.events` (with all
+    below it), v1 `memory.oom_control` (that group alone). See the kernel's cgroup-v2.rst, 5.2.
+    """
+    membership = _read(proc / (str(pid) if pid is not None else "self") / "cgroup")
+    if membership is None:
+        return None
+    for directory, name in _memory_files(membership, cgroups):
+        text = _read(directory / name)
+        if text is not None:
+            return _counter(text, "oom_kill")
+    return None
+
+
+def free_bytes(path: Path) -> int | None:
+    """Bytes free for us where `path` is or would be; 0 where it is out of inodes.
+
+    None where that cannot be known. It can block on a dead network file system.
+    """
+    for place in (path, *path.parents):
+        try:
+            figures = os.statvfs(place)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return None
+        if figures.f_files > 0 and figures.f_favail == 0:
+            return 0
+        return figures.f_bavail * figures.f_frsize
+    return None
+
+
+def read_kernel_log(since_s: float, *, device: Path = Path("/dev/kmsg")) -> tuple[str, ...]:
+    """The kernel's lines about devices, memory and disks since `since_s` (monotonic seconds).
+
+    Empty where the kernel log may not be read (kernel.dmesg_restrict, a container). The last 2,000
+    at most. Source: the kernel's Documentation/ABI/testing/dev-kmsg.
+    """
+    try:
+        fd = os.open(device, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ()
+    lines: list[str] = []
+    try:
+        for record in _kernel_records(fd):
+            head, _, text = record.partition(b";")
+            fields = head.split(b",")
+            # Its clock is not slewed and so drifts from the monotonic one: allow two seconds.
+            if len(fields) < 3 or not fields[2].isdigit() or int(fields[2]) / 1e6 < since_s - 2:
+                continue
+            if any(word in text for word in _KERNEL_WORDS):
+                lines.append(text.partition(b"\n")[0].decode("utf-8", "replace"))
+                del lines[:-_KERNEL_LINES_MAX]
+    finally:
+        os.close(fd)
+    return tuple(lines)
+
+
+def _kernel_records(fd: int) -> Iterator[bytes]:
+    while True:
+        try:
+            record = os.read(fd, _KERNEL_RECORD_BYTES)
+        except BrokenPipeError:
+            continue  # overwritten while we read: the next read gives the oldest that is left
+        except OSError:
+            return  # EAGAIN is the end; anything else is one as well
+        if not record:
+            return
+        yield record
+
+
+def _memory_files(membership: str, cgroups: Path) -> Iterator[tuple[Path, str]]:
+    version_1, version_2 = None, None
+    for line in membership.splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if "memory" in controllers.split(","):
+            version_1 = path
+        elif not controllers:
+            version_2 = path
+    if version_1 is not None:
+        for directory in _upward(cgroups / "memory", version_1):
+            yield directory, "memory.oom_control"
+    elif version_2 is not None:
+        for directory in _upward(cgroups, version_2):
+            yield directory, "memory.events"
+
+
+def _upward(root: Path, path: str) -> Iterator[Path]:
+    # In a container the path can be the host's, and not be there: the nearest visible counts.
+    relative = PurePosixPath(path.lstrip("/"))
+    if ".." not in relative.parts:
+        yield root / relative
+        for parent in relative.parents:
+            if parent != relative:
+                yield root / parent
+    else:
+        yield root
+
+
+def _counter(text: str, name: str) -> int | None:
+    for line in text.splitlines():
+        key, _, value = line.partition(" ")
+        if key == name and value.strip().isdigit():
+            return int(value)
+    return None
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text("utf-8", "replace")
+    except OSError:
+        return None
