@@ -1,0 +1,153 @@
+"""What it costs to be supervised: memory, CPU, a heartbeat, a look, and the time to notice a death.
+
+Ours beside torchrun and ft_launcher, each with the same workload, one after the other.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.cost import Cost, measure
+from benchmarks.peers import ROOT, Peer, Unavailable
+from benchmarks.report import OURS, Report, Row
+from benchmarks.subjects import Ours, Subject, noticed_ms, start, start_training
+
+SETTLE_S = 5.0
+LOOKS = 9
+MB = 1e6
+
+
+def measure_training(subject: Subject, seconds: float) -> tuple[dict[str, Cost], list[float]]:
+    """The cost of each process while training prints and beats; for ours also `status` in ms."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        running = start_training(subject, Path(folder))
+        try:
+            time.sleep(SETTLE_S)
+            costs = measure(running.overhead_pids(), seconds)
+            looks = [look_ms(Path(folder)) for _ in range(LOOKS)] if subject.name == OURS else []
+        finally:
+            running.end()
+    return costs, looks
+
+
+def look_ms(directory: Path) -> float:
+    """One `supervisor status`, from the shell's point of view."""
+    argv = [sys.executable, "-m", "supervisor", "status", str(directory / "run")]
+    began = time.perf_counter()
+    subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
+    return (time.perf_counter() - began) * 1e3
+
+
+def measure_notice(subject: Subject, deaths: int) -> float:
+    """The median time to notice a death, in ms."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        return statistics.median(noticed_ms(subject, Path(folder), deaths))
+
+
+def measure_beat(subject: Subject) -> float:
+    """The median of the rounds, in ns a beat, as the trainer pays it."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        record = Path(folder, "beats")
+        workload = ["--beat", subject.beat, "--time-beats", str(record)]
+        running = start(subject, Path(folder), workload)
+        try:
+            running.until("beats timed", record.exists, 60.0)
+        finally:
+            running.end()
+        return statistics.median(map(float, record.read_text().splitlines()))
+
+
+def rows_of(subject: Subject, seconds: float, deaths: int) -> dict[str, float | str]:
+    """Everything that is measured of one subject, by the name of its row."""
+    progress(f"{subject.name}: {seconds:.0f} s of training")
+    costs, looks = measure_training(subject, seconds)
+    progress(f"{subject.name}: {deaths} deaths")
+    values: dict[str, float | str] = {"notice": measure_notice(subject, deaths)}
+    root = costs["root"]
+    total = sum((cost for name, cost in costs.items() if name != "root"), root)
+    daemon = costs.get("daemon")
+    monitors = [cost for name, cost in costs.items() if name.startswith("monitor")]
+    values["decides"] = (daemon or root).rss_bytes / MB
+    if daemon is not None:
+        values["beside"] = root.rss_bytes / MB
+    elif monitors:
+        values["beside"] = max(cost.rss_bytes for cost in monitors) / MB
+    values["pss"] = total.pss_bytes / MB
+    values["cpu"] = total.cpu_percent
+    values["beat"] = "none" if subject.beat == "none" else measure_beat(subject)
+    if looks:
+        values["look"] = statistics.median(looks)
+    return values
+
+
+ROWS: tuple[tuple[str, str, str, float | None], ...] = (
+    ("decides", "daemon, resident (peers: agent, launcher)", "MB", 48),
+    ("beside", "launcher, resident (ft_launcher: a rank's monitor)", "MB", 16),
+    ("pss", "all of it, proportional", "MB", None),
+    ("cpu", "all of it, of a core, at ten log lines and beats a second", "%", 0.3),
+    ("beat", "one heartbeat, as the trainer pays it", "ns", 1000),
+    ("look", "`status`, wall", "ms", 150),
+    ("notice", "exit → told", "ms", 5),
+)
+
+
+def progress(text: str) -> None:
+    """What is being measured, to stderr."""
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def run(wanted: list[str], seconds: float, deaths: int) -> Report:
+    """Measure all subjects, one after the other. Raises BenchmarkError."""
+    found: dict[str, Subject | Unavailable] = {OURS: Ours()}
+    for name, setup in (("torchrun", peers.torchrun), ("ft_launcher", peers.ft_launcher)):
+        if name in wanted:
+            progress(f"setting up {name}")
+            found[name] = setup()
+    values: dict[str, dict[str, float | str]] = {}
+    subjects: dict[str, str] = {}
+    for name, subject in found.items():
+        match subject:
+            case Unavailable():
+                subjects[name] = f"not available: {subject.reason}"
+                values[name] = {key: "not available" for key, *_ in ROWS if key != "look"}
+            case Ours() | Peer():
+                about = getattr(subject, "version", "this checkout")
+                subjects[name] = about
+                values[name] = rows_of(subject, seconds, deaths)
+    rows = [
+        Row(what, unit, {name: values[name][key] for name in found if key in values[name]}, target)
+        for key, what, unit, target in ROWS
+    ]
+    notes = (
+        f"CPU over {seconds:.0f} s, threads and reaped children included; memory: the most seen.",
+        f"Exit → told: median of {deaths}, to the line on its output; `status`: median of {LOOKS}.",
+        "MB is 10^6 bytes. ÷ is ours over the peer's.",
+    )
+    return Report("The cost of being supervised", subjects, rows, notes)
+
+
+def main() -> int:
+    """Exit code 0 where every target is reached, else 1."""
+    parser = argparse.ArgumentParser(prog="benchmarks.overhead", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--seconds", type=float, default=30.0, help="how long CPU is measured")
+    parser.add_argument("--deaths", type=int, default=7, help="how many deaths are timed")
+    parser.add_argument(
+        "--peers", default="torchrun,ft_launcher", help="separated by commas; empty for none"
+    )
+    arguments = parser.parse_args()
+    report = run(arguments.peers.split(","), arguments.seconds, arguments.deaths)
+    if arguments.json:
+        print(report.as_json())
+    else:
+        report.show()
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

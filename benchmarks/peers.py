@@ -1,0 +1,93 @@
+"""The supervisors measured beside ours, and how each is set up; none is installed into `.venv`."""
+
+import subprocess
+import sys
+import sysconfig
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PEERS_VENV = ROOT / "build" / "peers"
+# Without its dependencies: they would bring another torch. What it needs beyond ours is light.
+FT_LAUNCHER_PACKAGES = ("nvidia-resiliency-ext==0.4.1", "defusedxml==0.7.1")
+INSTALL_TIMEOUT_S = 600.0
+# Port 0: a free one each time, so that runs do not meet.
+RENDEZVOUS = ("--nproc-per-node=1", "--rdzv-backend=c10d", "--rdzv-endpoint=localhost:0")
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """How a peer starts a script, how it beats, and the line by which it says that one died."""
+
+    name: str
+    version: str
+    command: tuple[str, ...]
+    beat: str
+    death_line: str
+
+    def argv(self, script: Sequence[str], *, restarts: int = 0) -> list[str]:
+        """The command line for a script with its arguments."""
+        return [*self.command, f"--max-restarts={restarts}", *script]
+
+
+@dataclass(frozen=True, slots=True)
+class Unavailable:
+    """A peer that cannot run here, and why."""
+
+    name: str
+    reason: str
+
+
+def torchrun() -> Peer | Unavailable:
+    """The torchrun of the project's own torch."""
+    try:
+        installed = version("torch")
+    except ModuleNotFoundError:
+        return Unavailable("torchrun", "torch is not installed")
+    command = (sys.executable, "-m", "torch.distributed.run", *RENDEZVOUS)
+    return Peer("torchrun", installed, command, "none", r"failed \(exitcode")
+
+
+def ft_launcher() -> Peer | Unavailable:
+    """NVIDIA's ft_launcher, in a virtual environment that sees the project's torch."""
+    python = PEERS_VENV / "bin" / "python"
+    try:
+        if not (PEERS_VENV / "bin" / "ft_launcher").exists():
+            _install_ft_launcher(python)
+        shown = _output([str(python), "-c", _FT_VERSION])
+    except (OSError, subprocess.SubprocessError) as error:
+        return Unavailable("ft_launcher", _reason(error))
+    command = (
+        str(python), str(PEERS_VENV / "bin" / "ft_launcher"), *RENDEZVOUS,
+        "--ft-param-initial_rank_heartbeat_timeout=600", "--ft-param-rank_heartbeat_timeout=600",
+    )  # fmt: skip
+    return Peer("ft_launcher", shown.strip(), command, "ft_launcher", r"failed \(exitcode")
+
+
+_FT_VERSION = (
+    "from importlib.metadata import version; import nvidia_resiliency_ext.fault_tolerance;"
+    "print(version('nvidia-resiliency-ext'))"
+)
+
+
+def _install_ft_launcher(python: Path) -> None:
+    _output([sys.executable, "-m", "venv", str(PEERS_VENV)])
+    site = _output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+    ours = sysconfig.get_path("purelib")
+    Path(site.strip(), "project.pth").write_text(f"{ours}\n{ROOT}\n")
+    _output([str(python), "-m", "pip", "install", "--quiet", "--no-deps", *FT_LAUNCHER_PACKAGES])
+
+
+def _output(argv: list[str]) -> str:
+    return subprocess.run(
+        argv, capture_output=True, text=True, check=True, timeout=INSTALL_TIMEOUT_S
+    ).stdout
+
+
+def _reason(error: OSError | subprocess.SubprocessError) -> str:
+    if isinstance(error, subprocess.CalledProcessError):
+        lines = str(error.stderr).strip().splitlines()
+        return lines[-1] if lines else f"exit code {error.returncode}"
+    return str(error)

@@ -1,0 +1,77 @@
+"""The measure itself: a process that works hard must be seen to, and an idle one must not."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks.cost import Cost, cpu_ns, measure, memory_bytes
+
+BUSY = "while True: pass"
+IDLE = "import signal; signal.pause()"
+
+
+@pytest.fixture
+def start() -> Iterator[object]:
+    """Start Python programs that end with the test."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def run(code: str) -> int:
+        started.append(subprocess.Popen([sys.executable, "-c", code]))
+        return started[-1].pid
+
+    yield run
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+def test_work_costs_cpu_and_waiting_does_not(start: object) -> None:
+    """The measure tells a process that spins from one that waits."""
+    assert callable(start)
+    costs = measure({"busy": start(BUSY), "idle": start(IDLE)}, 2.0)
+    # A shared machine may give it little, but never less than this in two seconds.
+    assert costs["busy"].cpu_percent > 10
+    assert costs["idle"].cpu_percent < 10
+
+
+def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path) -> None:
+    """What was done by a thread or a child that is gone was still done."""
+    assert callable(start)
+    go, done = tmp_path / "go", tmp_path / "done"
+    pid = start(
+        "import pathlib, subprocess, sys, threading, time\n"
+        f"go, done = pathlib.Path({str(go)!r}), pathlib.Path({str(done)!r})\n"
+        "while not go.exists(): time.sleep(0.01)\n"
+        "spin = 'import time\\nbegan = time.process_time()\\n'\n"
+        "spin += 'while time.process_time() < began + 0.3: pass'\n"
+        "thread = threading.Thread(target=exec, args=(spin,))\n"
+        "thread.start(); thread.join()\n"
+        "subprocess.run([sys.executable, '-c', spin])\n"
+        "done.touch()\n"
+        f"{IDLE}\n"
+    )
+    before = cpu_ns(pid)
+    go.touch()
+    while not done.exists():
+        time.sleep(0.01)
+    assert cpu_ns(pid) - before > 0.55e9
+
+
+def test_memory_is_what_was_touched(start: object) -> None:
+    """Resident size follows what a process writes, and the proportional size is no larger."""
+    assert callable(start)
+    small, large = start(IDLE), start(f"held = bytearray(b'x' * (64 << 20)); {IDLE}")
+    measure({"large": large}, 1.0)
+    assert memory_bytes(large)[0] - memory_bytes(small)[0] > 60 << 20
+    for pid in (small, large):
+        rss, pss = memory_bytes(pid)
+        assert pss <= rss
+
+
+def test_costs_add_up() -> None:
+    """All processes of a supervisor together are what it costs."""
+    assert Cost(1, 2, 0.5) + Cost(10, 20, 0.25) == Cost(11, 22, 0.75)
