@@ -1,0 +1,58 @@
+"""An exponential moving average of the weights; it must never share memory with the model."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from train.model import canonical
+
+
+class EMA:
+    """Averages of all floating-point weights and buffers; the rest is copied."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._live: list[Tensor] = []
+        self._average: list[Tensor] = []
+        self.weights: dict[str, Tensor] = {}
+        # the model's own name of each average: torch.compile inside a model prefixes names
+        self.names: dict[str, str] = {}
+        clones: dict[tuple[int, torch.Size], Tensor] = {}
+        for name, tensor in model.state_dict(keep_vars=True).items():
+            # tied weights stay tied: one average under both names, stepped once
+            place = (tensor.data_ptr(), tensor.shape)
+            if place not in clones:
+                clones[place] = tensor.detach().clone()
+                self._live.append(tensor)
+                self._average.append(clones[place])
+            self.names[name] = canonical(name)
+            self.weights[canonical(name)] = clones[place]
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """Move the averages towards the weights of now."""
+        averages = [pair for pair in self._pairs() if pair[0].is_floating_point()]
+        torch._foreach_lerp_(
+            [average for average, _ in averages],
+            [live for _, live in averages],
+            1 - self.decay,
+        )
+        for average, live in self._pairs():
+            if not average.is_floating_point():
+                average.copy_(live)
+
+    @torch.no_grad()
+    def restart(self) -> None:
+        """Start again from the weights of now."""
+        for average, live in self._pairs():
+            average.copy_(live)
+
+    @torch.no_grad()
+    def load(self, weights: Mapping[str, Tensor]) -> None:
+        """Copy checked weights in; names are canonical, shapes fit."""
+        for name, tensor in weights.items():
+            self.weights[name].copy_(tensor)
+
+    def _pairs(self) -> list[tuple[Tensor, Tensor]]:
+        return list(zip(self._average, self._live, strict=True))

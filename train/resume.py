@@ -1,0 +1,186 @@
+"""Finding and loading a checkpoint: all is read and checked before anything is changed.
+
+It must write nothing.
+"""
+
+import json
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from supervisor.checkpoint.validate import validate
+
+from train import randomness
+from train.data import TrainingData
+from train.errors import ConfigurationError, TrainingError
+from train.log import Log
+from train.position import STATE_FILE, FoundPosition, find_position
+from train.state import TrainingState
+from train.weights import apply_weights, fit_optimizer, fit_weights
+
+MODEL_FILE = "model.pt"
+OPTIMIZER_FILE = "optimizer.pt"
+SCHEDULER_FILE = "scheduler.pt"
+EMA_FILE = "ema_model.pt"
+SCALER_FILE = "scaler.pt"
+RANDOM_FILE = "random_state.pt"
+_NAME = re.compile(r"checkpoint-(epoch-)?(\d{1,18})", re.ASCII)
+
+
+def list_checkpoints(directory: Path) -> list[Path]:
+    """All directories named like checkpoints, the one with the most steps first."""
+    found: list[tuple[int, str, Path]] = []
+    if directory.is_dir():
+        for path in directory.iterdir():
+            match = _NAME.fullmatch(path.name)
+            if match is not None and path.is_dir():
+                found.append((_steps_of(path, match), path.name, path))
+    return [path for _, _, path in sorted(found, reverse=True)]
+
+
+def steps_of(path: Path) -> int:
+    """Optimizer steps in a checkpoint, by its training_state.json or its name; -1 if unknown."""
+    match = _NAME.fullmatch(path.name)
+    return -1 if match is None else _steps_of(path, match)
+
+
+def _steps_of(path: Path, match: re.Match[str]) -> int:
+    try:
+        step = json.loads((path / STATE_FILE).read_bytes())["global_step"]
+        return int(step)
+    except (OSError, ValueError, TypeError, KeyError):
+        # `validate` is what judges it; here it only gets a place in the order
+        return -1 if match[1] else int(match[2])
+
+
+def newest_valid(directory: Path, log: Log) -> Path | None:
+    """The newest checkpoint proven good; None if there is none at all.
+
+    Raises TrainingError if there are some and none is good: starting from nothing beside them
+    would be a loss that nobody asked for.
+    """
+    candidates = list_checkpoints(directory)
+    for path in candidates:
+        verdict = validate(path)
+        if verdict.valid and verdict.finite is not False:
+            return path
+        reason = verdict.reason or "its weights are not finite"
+        log.warn(f"passing over {path}: {reason}")
+    if candidates:
+        raise TrainingError(
+            f"none of the {len(candidates)} checkpoints in {directory} is valid; --fresh sets them"
+            " aside and starts over"
+        )
+    return None
+
+
+@dataclass(slots=True)
+class _Files:
+    """The content of a checkpoint, on the CPU."""
+
+    model: Any
+    optimizer: Any
+    scheduler: Any | None
+    ema: Any | None
+    scaler: Any | None
+    random: Any | None
+    warnings: list[str] = field(default_factory=list)
+
+
+def load_checkpoint(
+    path: Path, state: TrainingState, data: TrainingData, log: Log, *, is_checked: bool
+) -> None:
+    """Put `state`, the random numbers and the position back to where the checkpoint left them.
+
+    `is_checked`: somebody has validated it just now (the supervisor has). Raises TrainingError if
+    it is missing or damaged, ConfigurationError if it does not fit the configured model.
+    """
+    require_directory(path)
+    verdict = None if is_checked else validate(path)
+    # files without STATE_FILE are incomplete to `validate`, and still can be resumed
+    if verdict is not None and not verdict.valid and (path / STATE_FILE).exists():
+        raise TrainingError(f"the checkpoint {path} is damaged: {verdict.reason}")
+    files = _read(path, state)
+    found = find_position(path, data)
+    _apply(path, files, found, state)
+    for warning in (*files.warnings, *found.warnings):
+        log.warn(warning)
+
+
+def require_directory(path: Path) -> None:
+    """Raise TrainingError, naming the path, unless a checkpoint directory is there."""
+    if not path.exists():
+        raise TrainingError(f"the checkpoint {path} does not exist")
+    if not path.is_dir():
+        raise TrainingError(f"the checkpoint {path} is a file: a checkpoint is a directory")
+
+
+def _read(path: Path, state: TrainingState) -> _Files:
+    files = _Files(
+        model=_load(path / MODEL_FILE),
+        optimizer=_load(path / OPTIMIZER_FILE),
+        scheduler=_load_optional(path / SCHEDULER_FILE),
+        ema=_load_optional(path / EMA_FILE) if state.ema is not None else None,
+        scaler=_load_optional(path / SCALER_FILE) if state.scaler is not None else None,
+        random=_load_optional(path / RANDOM_FILE),
+    )
+    if state.ema is not None and files.ema is None:
+        files.warnings.append(f"{path / EMA_FILE} does not exist: EMA starts from the weights")
+    if files.scheduler is None:
+        files.warnings.append(f"{path / SCHEDULER_FILE} does not exist: its place follows the step")
+    if state.scaler is not None and files.scaler is None:
+        files.warnings.append(f"{path / SCALER_FILE} does not exist: the loss scale starts anew")
+    return files
+
+
+def _apply(path: Path, files: _Files, found: FoundPosition, state: TrainingState) -> None:
+    """Check all parts, then change all."""
+    for name, content in ((MODEL_FILE, files.model), (EMA_FILE, files.ema)):
+        if content is not None and not isinstance(content, dict):
+            raise ConfigurationError(f"{path / name} holds a {type(content).__name__}, not weights")
+    weights = fit_weights(files.model, state.model.state_dict(), str(path / MODEL_FILE))
+    optimizer = fit_optimizer(files.optimizer, state.optimizer, str(path / OPTIMIZER_FILE))
+    averages = None
+    if state.ema is not None and files.ema is not None:
+        averages = fit_weights(files.ema, state.ema.weights, str(path / EMA_FILE))
+    apply_weights(state.model, weights)
+    state.optimizer.load_state_dict(optimizer)
+    state.schedule.position = found.position.step
+    if files.scheduler is not None:
+        try:
+            state.schedule.load_state_dict(files.scheduler)
+        except (KeyError, TypeError, ValueError):
+            files.warnings.append(f"{path / SCHEDULER_FILE} names no position: it follows the step")
+    if state.ema is not None:
+        # also before averages are loaded: a foreign file may lack buffers
+        state.ema.restart()
+        state.ema.load(averages or {})
+    if state.scaler is not None and files.scaler is not None:
+        state.scaler.load_state_dict(files.scaler)
+    state.position = found.position
+    state.evaluation_due = found.evaluation_due
+    if files.random is None:
+        files.warnings.append(
+            f"{path / RANDOM_FILE} does not exist: random numbers (dropout) start from the seed,"
+            " so this goes on well but not bit for bit"
+        )
+    else:
+        for left_out in randomness.restore(files.random):
+            files.warnings.append(f"random-number state not restored: {left_out}")
+
+
+def _load_optional(path: Path) -> Any | None:
+    return _load(path) if path.exists() else None
+
+
+def _load(path: Path) -> Any:
+    try:
+        # to the CPU first: the device it was saved from may not be here
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise TrainingError(f"the checkpoint is incomplete: {path} does not exist") from error
+    except Exception as error:
+        # a damaged pickle can raise anything
+        raise TrainingError(f"{path} cannot be loaded: {error!r}") from error

@@ -1,0 +1,129 @@
+"""One start of the trainer: from what was asked for to a Trainer that is ready to run."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from supervisor.checkpoint import shelf
+from supervisor.checkpoint.commit import clean_staging
+from supervisor.worker import Worker
+from train.checkpointing import Checkpoints
+from train.config import TrainConfig
+from train.data import TrainingData, load_data
+from train.errors import ConfigurationError, TrainingError
+from train.log import Log
+from train.loop import Trainer
+from train.metrics import Metrics
+from train.resume import (
+    list_checkpoints,
+    load_checkpoint,
+    newest_valid,
+    require_directory,
+    steps_of,
+)
+from train.state import TrainingState, build_state, prepare_torch
+
+
+def start(
+    config: TrainConfig, output_dir: Path, resume: str | None, run: Worker, *, fresh: bool
+) -> Trainer:
+    """Load data, model and checkpoint; nothing is written before all of them have been read.
+
+    Raises ConfigurationError and TrainingError.
+    """
+    log = Log()
+    checkpoint = _choose_checkpoint(output_dir, resume, run, log, fresh=fresh)
+    if checkpoint is not None:
+        require_directory(checkpoint)
+    device = prepare_torch(config)
+    data = load_data(config)
+    data.pin_memory = device.type == "cuda"
+    state = build_state(config, data, device)
+    if checkpoint is not None:
+        load_checkpoint(checkpoint, state, data, log, is_checked=checkpoint == run.resume_from)
+    _claim(output_dir, state, checkpoint, run, log)
+    metrics = _open_metrics(output_dir, state)
+    _describe(log, config, state, data, checkpoint)
+    checkpoints = Checkpoints(output_dir, config.checkpoints, state, data, run, log, checkpoint)
+    return Trainer(config, state, data, checkpoints, metrics, run, log)
+
+
+def _choose_checkpoint(
+    output_dir: Path, resume: str | None, run: Worker, log: Log, *, fresh: bool
+) -> Path | None:
+    """The supervisor's choice wins: a `--resume` in its command is where the first attempt began.
+
+    Obeying that one at each restart would throw away all that was learned since.
+    """
+    if run.resume_from is not None:
+        if resume not in (None, "auto", "latest", str(run.resume_from)):
+            log.say(f"resuming from the supervisor's {run.resume_from}, not from --resume {resume}")
+        return run.resume_from
+    if resume in ("auto", "latest"):
+        newest = newest_valid(output_dir, log)
+        if newest is None and resume == "latest":
+            raise TrainingError(f"--resume latest: there is no checkpoint in {output_dir}")
+        return newest
+    if resume is not None:
+        return Path(resume)
+    if not fresh and not run.attached and (existing := list_checkpoints(output_dir)):
+        raise ConfigurationError(
+            f"{existing[0]} is there from an earlier run: add --resume auto to go on from the"
+            " newest, or --fresh to set the old checkpoints aside and start over"
+        )
+    return None
+
+
+def _claim(
+    output_dir: Path, state: TrainingState, checkpoint: Path | None, run: Worker, log: Log
+) -> None:
+    """Make the output directory this run's; under a supervisor it has been done already."""
+    try:
+        output_dir.mkdir(parents=True, exist_ok=True)
+        clean_staging(output_dir)
+        log.open_file(None if run.attached else output_dir / "train.log")
+        if run.attached:
+            return
+        for path in list_checkpoints(output_dir):
+            steps = steps_of(path)
+            is_later = steps > state.position.step or checkpoint is None
+            if is_later and (checkpoint is None or path.resolve() != checkpoint.resolve()):
+                # or the next `--resume auto` would undo this rollback
+                place = shelf.put_aside(
+                    path, shelf.SUPERSEDED, f"the run went back to step {state.position.step}"
+                )
+                log.say(f"set aside {path} (beyond step {state.position.step}): {place}")
+    except OSError as error:
+        raise TrainingError(f"{output_dir} cannot be written: {error}") from error
+
+
+def _open_metrics(output_dir: Path, state: TrainingState) -> Metrics:
+    metrics = Metrics(output_dir / "metrics.jsonl")
+    try:
+        metrics.cut_after(state.position.step, reopen_last=state.evaluation_due)
+    except OSError as error:
+        raise TrainingError(f"{metrics.path} cannot be written: {error}") from error
+    return metrics
+
+
+def _describe(
+    log: Log, config: TrainConfig, state: TrainingState, data: TrainingData, checkpoint: Path | None
+) -> None:
+    parameters = sum(parameter.numel() for parameter in state.model.parameters())
+    log.say(
+        f"{parameters:,} parameters on {state.device}, {config.training.precision.value},"
+        f" {torch.get_num_threads()} threads, pid {os.getpid()}"
+    )
+    log.say(
+        f"{data.samples:,} samples, {data.steps_per_epoch:,} steps an epoch,"
+        f" {config.training.epochs} epochs"
+    )
+    position = state.position
+    if checkpoint is None:
+        log.say("starting from the beginning")
+    else:
+        log.say(
+            f"resuming from {checkpoint} at step {position.step}, epoch {position.epoch},"
+            f" batch {position.batch}"
+        )
