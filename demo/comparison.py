@@ -93,25 +93,23 @@ def compare_checkpoints(first: Path, second: Path, required: Sequence[str]) -> l
     ]
 
 
-def loss_curve(metrics: Path) -> list[tuple[int, float]]:
-    """The (step, loss) pairs in the order they were written. Raises OSError, ValueError."""
-    rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    return [(int(row["step"]), float(row["loss"])) for row in rows if "loss" in row]
-
-
 def compare_curves(first: Path, second: Path) -> Part:
-    """Compare two loss curves; a step missing or doubled is a difference."""
-    ours, theirs = loss_curve(first), loss_curve(second)
+    """Compare two metrics files line by line; a step missing or doubled is a difference.
+
+    Raises OSError, ValueError.
+    """
+    ours, theirs = (
+        [json.loads(line) for line in path.read_text().splitlines()] for path in (first, second)
+    )
     differences = []
-    for label, curve in (("the supervised run", ours), ("the uninterrupted run", theirs)):
-        steps = [step for step, _ in curve]
-        if steps != list(range(1, len(steps) + 1)):
+    for label, rows in (("the supervised run", ours), ("the uninterrupted run", theirs)):
+        if [row["step"] for row in rows] != list(range(1, len(rows) + 1)):
             differences.append(f"{label} has steps missing or doubled")
     if len(ours) != len(theirs):
         differences.append(f"{len(ours)} steps and {len(theirs)}")
     differences += [
-        f"step {step}: {loss!r} and {other!r}"
-        for (step, loss), (_, other) in zip(ours, theirs, strict=False)
-        if not is_same(loss, other)
+        f"step {row['step']}: {row} and {other}"
+        for row, other in zip(ours, theirs, strict=False)
+        if row != other
     ]
     return Part(first.name, len(ours), tuple(differences))

@@ -152,5 +152,5 @@ class UninterruptedRun(Run):
         self.directory = directory / "uninterrupted"
         self.directory.mkdir()
         argv = [sys.executable if word == "python" else word for word in command]
-        argv += ["--set", f"output_dir={self.directory}"]
+        argv += ["--output-dir", str(self.directory)]
         super().__init__("the uninterrupted run", argv, directory / "uninterrupted.out")
