@@ -3,14 +3,16 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import wall_of
 from supervisor.clock import wall_s
-from supervisor.core.history import History, fold
 from supervisor.ledger import Entry, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
+
+if TYPE_CHECKING:
+    from supervisor.core.history import History
 
 # The daemon writes twice a second; on network file systems other machines see it later.
 FRESH_S = 30.0
@@ -130,8 +132,10 @@ def read_status(paths: RunPaths) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
-def read_history(paths: RunPaths) -> tuple[History, list[Entry]]:
+def read_history(paths: RunPaths) -> "tuple[History, list[Entry]]":
     """What the ledger tells, folded, and its entries. Raises OSError."""
+    from supervisor.core.history import fold  # `status` need not pay for it
+
     entries = read_ledger(paths.ledger)
     walls = [wall_of(entry.get("at")) or 0.0 for entry in entries]
     return fold({**e, "wall": wall} for e, wall in zip(entries, walls, strict=True)), entries

@@ -1,0 +1,132 @@
+"""Whether a run may start: what the ledger, the operator and the disk say. It writes nothing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from supervisor.checkpoint.names import parse_name
+from supervisor.cli.moments import age_text, wall_of
+from supervisor.cli.record import read_history
+from supervisor.clock import wall_s
+from supervisor.config.model import RunConfig
+from supervisor.core.history import History
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.intent import Intent, IntentRecord, read_intent
+from supervisor.ledger import Entry
+from supervisor.paths import RunPaths
+
+
+class Verdict(StrEnum):
+    """What `run` does with a run."""
+
+    START = "start"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A verdict, why, and what has to be recorded before a start."""
+
+    verdict: Verdict
+    reason: str = ""
+    resumed_by: str | None = None
+    """The id of the intent that lets a held run go on."""
+    reopens: bool = False
+
+
+def admit(paths: RunPaths, config: RunConfig, *, again: bool) -> Admission:
+    """Decide from what is on record. Raises SupervisorError for another name's directory."""
+    history, entries = read_history(paths)
+    if history.name is not None and history.name != config.name:
+        raise SupervisorError(
+            f"{paths.run_dir}: belongs to the run {history.name!r}, not to {config.name!r}",
+            hint="give this run a run_dir of its own, or take back the change of `name`",
+            code=ExitCode.CONFIGURATION,
+        )
+    if history.finished and not again:
+        return Admission(Verdict.FINISHED, _finished_reason(entries))
+    intent = read_intent(paths.intent)
+    match intent.intent:
+        case Intent.STOP:
+            return Admission(Verdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}")
+        case Intent.HOLD if intent.id == "unreadable":
+            return Admission(Verdict.HELD, f"{paths.intent} cannot be understood")
+        case Intent.HOLD:
+            return Admission(Verdict.HELD, f"held with `supervisor hold`{_since(intent)}")
+        case Intent.RUN:
+            pass
+    reopens = again and history.finished
+    if history.held is None:
+        return Admission(Verdict.START, reopens=reopens)
+    if _lifts(intent, history, entries):
+        return Admission(Verdict.START, resumed_by=intent.id, reopens=reopens)
+    return Admission(Verdict.HELD, history.held)
+
+
+def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:
+    """Refuse to begin beside checkpoints that nobody decided about. Raises SupervisorError."""
+    if config.resume.existing is not None or history.attempt:
+        return
+    directory = Path(config.checkpoints.directory or run_dir)
+    found = existing_checkpoints(directory)
+    if not found:
+        return
+    names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    raise SupervisorError(
+        f"{directory}: holds checkpoints that this run did not make: {names}",
+        hint="say what to do with them:\n"
+        "  resume: {existing: use}      go on from the newest valid one\n"
+        "  resume: {existing: ignore}   start fresh and leave them alone",
+        code=ExitCode.CONFIGURATION,
+    )
+
+
+def existing_checkpoints(directory: Path) -> list[str]:
+    """Names in a directory that trainers give to checkpoints, newest first. None are read."""
+    try:
+        found = [entry for entry in directory.iterdir() if parse_name(entry.name) is not None]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return [path.name for path in sorted(found, key=_modified, reverse=True)]
+
+
+def _modified(path: Path) -> float:
+    """When a path changed last, in seconds since 1970; 0 where it just went."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool:
+    """Whether `supervisor resume` was said after the run was held, and not counted before."""
+    if not intent.id or intent.id == history.last_intent_id:
+        return False
+    held_at = max(
+        (
+            wall_of(entry.get("at")) or 0.0
+            for entry in entries
+            if entry.get("type") == "decision" and entry.get("state") in ("held", "stuck")
+        ),
+        default=0.0,
+    )
+    said_at = wall_of(intent.at)
+    return said_at is not None and said_at >= held_at
+
+
+def _finished_reason(entries: list[Entry]) -> str:
+    """How and when the run was finished."""
+    for entry in reversed(entries):
+        if entry.get("type") == "decision" and entry.get("state") == "completed":
+            wall = wall_of(entry.get("at"))
+            when = f" {age_text(wall_s() - wall)}" if wall is not None else ""
+            return f"finished{when}"
+    return "finished"
+
+
+def _since(intent: IntentRecord) -> str:
+    """` 3m ago`, or nothing where the intent has no time."""
+    wall = wall_of(intent.at)
+    return f" {age_text(wall_s() - wall)}" if wall is not None else ""

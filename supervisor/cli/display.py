@@ -1,0 +1,102 @@
+"""What the live display looks like, from a status and the log's last lines; no clock, no files."""
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from supervisor.cli.moments import age_text, wall_of
+from supervisor.cli.record import RunRecord
+from supervisor.cli.summary import (
+    STATE_COLOURS,
+    checkpoint_text,
+    goodput_text,
+    next_steps,
+    next_text,
+    progress_text,
+    stopping_text,
+)
+from supervisor.cli.terminal import strip_controls
+from supervisor.config.durations import format_duration
+
+_FACT_ROWS = 12
+_MOST_LOG_LINES = 12
+_LATE_S = 10.0
+
+
+def render(
+    record: RunRecord, log: list[str], *, now_s: float, height: int, final: bool
+) -> RenderableType:
+    """The whole display; `height` is the terminal's, in lines. `final` is what stays at the end."""
+    status = record.status or {}
+    facts = Table.grid(padding=(0, 2))
+    facts.add_column(style="dim", no_wrap=True)
+    facts.add_column(overflow="fold")
+    for label, text in _rows(record, status, now_s):
+        facts.add_row(label, text)
+    room = max(0, min(_MOST_LOG_LINES, height - facts.row_count - 5))
+    parts: list[RenderableType] = [facts]
+    if room and log:
+        lines = Text("\n").join(Text(line, style="dim") for line in log[-room:])
+        lines.no_wrap, lines.overflow = True, "ellipsis"
+        parts += [Text(), lines]
+    if final:
+        parts += [Text(), *(Text(line) for line in next_steps(record))]
+    state = record.state if record.status else "starting"
+    colour = STATE_COLOURS.get(state, "cyan")
+    title = Text.assemble((f" {strip_controls(record.name)} ", "bold"), (f"{state} ", colour))
+    return Panel(
+        Group(*parts), title=title, title_align="left", border_style=colour, padding=(0, 1)
+    )
+
+
+def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple[str, Text]]:
+    """Label and text of each line, at most `_FACT_ROWS`."""
+    rows: list[tuple[str, Text]] = []
+
+    def add(label: str, text: str, style: str = "") -> None:
+        if text:
+            rows.append((label, Text(strip_controls(text), style=style)))
+
+    if not status:
+        add("", "waiting for the daemon's first word")
+    add("attempt", _attempt_text(status, now_s))
+    add("progress", progress_text(status))
+    add("checkpoint", checkpoint_text(status.get("checkpoint"), now_s))
+    add("phase", _phase_text(status))
+    add("goodput", goodput_text(status.get("goodput")))
+    if status.get("failure") and status["failure"] != "completed":
+        action = f" → {status['action']}" if status.get("action") else ""
+        add("last failure", f"{status['failure']}{action}")
+    add("why", str(status.get("reason") or ""))
+    add("next", next_text(status, now_s), "yellow")
+    add("stopping", stopping_text(status, now_s), "yellow")
+    for warning in list(status.get("warnings") or ())[-2:]:
+        add("warning", str(warning), "yellow")
+    if record.age_s is not None and record.age_s > _LATE_S and record.live:
+        add("daemon", f"has not written for {format_duration(record.age_s)}", "red")
+    return rows[:_FACT_ROWS]
+
+
+def _attempt_text(status: dict[str, Any], now_s: float) -> str:
+    """Which attempt, how many restarts, since when."""
+    if not status.get("attempt"):
+        return ""
+    text = f"{status['attempt']}, {status.get('restarts') or 0} restarts"
+    started = wall_of(status.get("started_at"))
+    return text + (f", for {format_duration(max(0.0, now_s - started))}" if started else "")
+
+
+def _phase_text(status: dict[str, Any]) -> str:
+    """What the trainer does, and how lately it was heard."""
+    if not status.get("phase"):
+        return ""
+    age, log_age = status.get("heartbeat_age_s"), status.get("log_age_s")
+    if isinstance(age, (int, float)):
+        # Below the time between two looks the number would only flicker.
+        return f"{status['phase']}, heartbeat {'just now' if age < 2 else age_text(float(age))}"
+    if isinstance(log_age, (int, float)):
+        return f"{status['phase']}, last log line {age_text(float(log_age))}"
+    return str(status["phase"])

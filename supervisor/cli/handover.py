@@ -1,0 +1,145 @@
+"""From the command line to the launcher: directories, lock, records, and an exec.
+
+Nothing that decides may stand here: once the launcher runs, only it and the daemon do.
+"""
+
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import supervisor
+from supervisor.cli.admission import Admission
+from supervisor.cli.registry import register
+from supervisor.config.load import LoadedConfig
+from supervisor.config.model import RunConfig
+from supervisor.durable import write_durably
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.ledger import LedgerWriter
+from supervisor.lock import RunLock
+from supervisor.paths import RunPaths
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started; `config` is resolved, `loaded` as it was written."""
+
+    paths: RunPaths
+    config: RunConfig
+    loaded: LoadedConfig
+    view: str
+    break_lock: bool
+
+
+def make_directories(paths: RunPaths) -> None:
+    """Make the run directory, and ours in it closed to others. Raises SupervisorError."""
+    try:
+        paths.run_dir.mkdir(parents=True, exist_ok=True)
+        paths.state_dir.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise SupervisorError(
+            f"{error.filename}: cannot be made: {error.strerror}",
+            hint="choose another run_dir, or make that one writable",
+            code=ExitCode.CONFIGURATION,
+        ) from None
+
+
+def take_lock(start: Start) -> RunLock:
+    """Take the run's lock. Raises SupervisorError: 69 naming the holder, 78 where not writable."""
+    try:
+        return RunLock.acquire(start.paths, break_lock=start.break_lock)
+    except OSError as error:
+        raise SupervisorError(
+            f"{start.paths.lock}: {error.strerror}",
+            hint="make the run directory writable for you",
+            code=ExitCode.CONFIGURATION,
+        ) from None
+
+
+def record(start: Start, admission: Admission) -> None:
+    """Write the configuration for the daemon, and what lets a held or finished run go on.
+
+    Only the holder of the lock may call it: the ledger has one writer. Raises OSError.
+    """
+    paths = start.paths
+    write_durably(paths.config, start.config.to_json().encode() + b"\n")
+    entries: list[dict[str, object]] = []
+    if admission.resumed_by is not None:
+        entries.append({"type": "resumed", "intent_id": admission.resumed_by})
+    if admission.reopens:
+        entries.append({"type": "reopened"})
+    if entries:
+        writer = LedgerWriter(paths.ledger, paths.reserve)
+        try:
+            if not writer.append(entries):
+                raise SupervisorError(
+                    f"{paths.ledger}: no space left to record the start",
+                    hint="free some space and run again",
+                )
+        finally:
+            writer.close()
+
+
+def become_launcher(start: Start, lock: RunLock) -> NoReturn:
+    """Replace this process by the launcher; the lock goes with it. Raises OSError."""
+    register(start.paths.run_dir)
+    os.set_inheritable(lock.fd, True)
+    package = Path(supervisor.__file__).resolve().parent
+    words = [sys.executable, "-S", "-P", str(package / "launcher" / "__main__.py")]
+    words += ["--run-dir", str(start.paths.run_dir), "--lock-fd", str(lock.fd)]
+    words += ["--view", start.view]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores SIGPIPE for itself; what is exec'ed would inherit that.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    environment = {**os.environ, "SUPERVISOR_CONFIG": str(start.loaded.path.absolute())}
+    os.execve(sys.executable, words, environment)
+
+
+def detach(console: Path) -> int | None:
+    """Go on in a process of its own session without a terminal.
+
+    Returns, in the process that stays, None once the other has become the launcher; in the other
+    one the descriptor to report an error to (`report_failure`). Raises SupervisorError with what
+    was reported.
+    """
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (child := os.fork()) == 0:
+        os.close(read_fd)
+        os.setsid()
+        # The second fork: a session leader could acquire a terminal by opening one.
+        if os.fork() != 0:
+            os._exit(0)
+        log_fd = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null_fd = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null_fd, 0), (log_fd, 1), (log_fd, 2)):
+            os.dup2(source, target)
+        return write_fd
+    os.close(write_fd)
+    os.waitpid(child, 0)
+    # The pipe closes by the exec; until then whatever is written is the reason of a failure.
+    with os.fdopen(read_fd, "rb") as pipe:
+        report = pipe.read()
+    if report:
+        failure = json.loads(report)
+        raise SupervisorError(
+            failure["message"], hint=failure["hint"], code=ExitCode(failure["code"])
+        )
+    return None
+
+
+def report_failure(descriptor: int, error: Exception) -> NoReturn:
+    """Tell the process at the terminal why the start failed, and end."""
+    known = error if isinstance(error, SupervisorError) else None
+    failure = {
+        "message": known.message if known else f"{type(error).__name__}: {error}",
+        "hint": known.hint if known else None,
+        "code": int(known.code if known else ExitCode.INTERNAL),
+    }
+    os.write(descriptor, json.dumps(failure).encode())
+    os._exit(int(known.code if known else ExitCode.INTERNAL))

@@ -1,0 +1,122 @@
+"""`supervisor run`: checks everything, then becomes the launcher. It never trains by itself."""
+
+import os
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from supervisor.cli.admission import Admission, Verdict, admit, refuse_undecided
+from supervisor.cli.handover import (
+    Start,
+    become_launcher,
+    detach,
+    make_directories,
+    record,
+    report_failure,
+    take_lock,
+)
+from supervisor.cli.record import read_history
+from supervisor.config.load import load_config
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.lock import RunLock, is_held
+from supervisor.paths import RunPaths
+
+
+@click.command("run", short_help="Keep a training run going until it is finished.")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--again", is_flag=True, help="Train on although the run is finished.")
+@click.option("--break-lock", is_flag=True, help="Take the run from a machine that is gone.")
+@click.option("--detach", "detached", is_flag=True, help="In the background, without a terminal.")
+@click.option("--plain", is_flag=True, help="Log lines instead of the live display.")
+@click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
+def run_command(
+    config: Path, again: bool, break_lock: bool, detached: bool, plain: bool, quiet: bool
+) -> None:
+    """Keep the run of CONFIG going until it is finished.
+
+    SIGTERM, SIGUSR1 or Ctrl-C: the trainer saves and ends; the next `run` goes on there.
+    Exits 0 finished, 75 to be started again later, 1 held, 69 another supervisor has it, 78
+    configuration.
+    """
+    loaded = load_config(config)
+    resolved = loaded.config.resolved(Path.cwd())
+    assert resolved.run_dir is not None
+    live = not (plain or quiet or detached) and _is_capable_terminal()
+    start = Start(
+        paths=RunPaths(Path(resolved.run_dir)),
+        config=resolved,
+        loaded=loaded,
+        view="live" if live else "none",
+        break_lock=break_lock,
+    )
+    admission = admit(start.paths, resolved, again=again)
+    if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
+        take_lock(start)  # refuses, and names the holder
+    _leave_unless_admitted(start, admission, quiet=quiet)
+    refuse_undecided(resolved, start.paths.run_dir, read_history(start.paths)[0])
+    make_directories(start.paths)
+    if quiet:
+        # The daemon's lines go to stdout; errors go to stderr and stay.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if detached:
+        _run_detached(start, again=again, quiet=quiet)
+    else:
+        _hand_over(start, take_lock(start), again=again, quiet=quiet)
+
+
+def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
+    """Look once more, now that nobody else can change the record, and become the launcher."""
+    admission = admit(start.paths, start.config, again=again)
+    _leave_unless_admitted(start, admission, quiet=quiet)
+    record(start, admission)
+    become_launcher(start, lock)
+
+
+def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
+    """Start in the background and say how to follow. Raises SupervisorError."""
+    console = start.paths.state_dir / "console.log"
+    descriptor = detach(console)
+    if descriptor is not None:
+        try:
+            _hand_over(start, take_lock(start), again=again, quiet=quiet)
+        except Exception as error:
+            report_failure(descriptor, error)
+    where = start.paths.run_dir
+    click.echo(
+        f"{start.config.name}: runs in the background\n"
+        f"  supervisor status {where}\n"
+        f"  supervisor logs -f {where}\n"
+        f"  supervisor stop {where}"
+    )
+
+
+def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -> None:
+    """Exit with what design says where the run must not start; return where it may."""
+    name, where, config = start.config.name, start.paths.run_dir, start.loaded.path
+    match admission.verdict:
+        case Verdict.START:
+            return
+        case Verdict.FINISHED:
+            if not quiet:
+                click.echo(
+                    f"{name}: {admission.reason}; to train on: supervisor run {config} --again"
+                )
+            raise SystemExit(ExitCode.FINISHED)
+        case Verdict.STOPPED:
+            message = f"{name}: {admission.reason}; nothing was started"
+            code, hint = ExitCode.PREEMPTED, f"supervisor resume {where} && supervisor run {config}"
+        case Verdict.HELD:
+            message = f"{name}: held: {admission.reason}"
+            code, hint = (
+                ExitCode.HELD,
+                f"`supervisor events {where}` tells what happened; then\n"
+                f"  supervisor resume {where} && supervisor run {config}",
+            )
+    raise SupervisorError(message, hint=hint, code=code)
+
+
+def _is_capable_terminal() -> bool:
+    """Whether a live display can be drawn where this process prints."""
+    return sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")

@@ -1,0 +1,105 @@
+"""The live display of `supervisor run`: a process of its own that only reads files and draws.
+
+The launcher starts it by path and ends it with SIGTERM; whatever happens to it, training goes on.
+"""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+if __name__ == "__main__":
+    # Started by path in an environment where the package may not be installed.
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
+
+from rich.console import Console
+from rich.live import Live
+
+from supervisor.cli.display import render
+from supervisor.cli.record import read_record
+from supervisor.cli.terminal import strip_controls
+
+_REDRAW_S = 0.25
+_TAIL_BYTES = 1 << 15
+
+
+class LogEnd:
+    """The last lines of a growing log, read again only when its size changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._size = -1
+        self._lines: list[str] = []
+
+    def lines(self) -> list[str]:
+        """The last lines without control sequences; empty ones left out."""
+        try:
+            size = self._path.stat().st_size
+            if size == self._size:
+                return self._lines
+            with self._path.open("rb") as file:
+                file.seek(max(0, size - _TAIL_BYTES))
+                data = file.read(_TAIL_BYTES)
+        except OSError:
+            # Not there yet, or a network file system that stalls: the last known lines stay.
+            return self._lines
+        self._size = size
+        pieces = data.decode("utf-8", "replace").split("\n")
+        if size > _TAIL_BYTES:
+            del pieces[0]  # cut somewhere in the middle
+        self._lines = [line for piece in pieces if (line := strip_controls(piece).rstrip())]
+        return self._lines
+
+
+def watch(run_dir: Path, console: Console) -> None:
+    """Draw until SIGTERM, SIGHUP, or the launcher's death. Raises OSError when the terminal goes."""
+    log = LogEnd(run_dir / "train.log")
+    launcher = os.getppid()
+    with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
+        drawn: object = None
+        while True:
+            record = read_record(run_dir)
+            lines = log.lines()
+            # A countdown moves once a second; otherwise only what changed is drawn again.
+            facts = (record.status, lines[-1:], len(lines), int(time.time()), console.size)
+            if facts != drawn:
+                drawn = facts
+                picture = render(
+                    record, lines, now_s=time.time(), height=console.size.height, final=False
+                )
+                live.update(picture, refresh=True)
+            ended = signal.sigtimedwait({signal.SIGTERM, signal.SIGHUP}, _REDRAW_S)
+            if ended is not None and ended.si_signo == signal.SIGHUP:
+                return
+            if ended is not None or os.getppid() != launcher:
+                break
+        picture = render(
+            read_record(run_dir),
+            log.lines(),
+            now_s=time.time(),
+            height=console.size.height,
+            final=True,
+        )
+        live.update(picture, refresh=True)
+
+
+def main() -> None:
+    """Draw the run given by --run-dir on the terminal at stdout."""
+    parser = argparse.ArgumentParser(prog="supervisor view")
+    parser.add_argument("--run-dir", type=Path, required=True)
+    run_dir: Path = parser.parse_args().run_dir
+    # Ctrl-C is for the launcher; the other two are waited for, not handled.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
+    try:
+        watch(run_dir, Console())
+        sys.stdout.flush()
+    except OSError:
+        # EIO, EPIPE: the terminal is gone. Nobody is there to be told, and the run goes on.
+        os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
