@@ -54,7 +54,7 @@ class LogEnd:
 
 
 def watch(run_dir: Path, console: Console) -> None:
-    """Draw until SIGTERM, SIGHUP, or the launcher's death. Raises OSError when the terminal goes."""
+    """Draw until SIGTERM, SIGHUP or the launcher ends. Raises OSError when the terminal goes."""
     log = LogEnd(run_dir / "train.log")
     launcher = os.getppid()
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
