@@ -1,0 +1,39 @@
+"""The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
+
+`python supervisor/checkpoint/__main__.py survey` reads a SurveyRequest from stdin as JSON and
+prints the Survey as JSON. It changes nothing.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+if __package__ in (None, ""):
+    # Run by path: the folder of this file must not be where modules are looked for, its parent's
+    # parent may have to be.
+    _HERE = str(Path(__file__).resolve().parent)
+    sys.path[:] = [place for place in sys.path if place != _HERE]
+    sys.path.append(str(Path(_HERE).parents[1]))
+
+from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.errors import ExitCode
+
+
+def main(arguments: list[str]) -> int:
+    """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
+    if arguments != ["survey"]:
+        sys.stderr.write("usage: python supervisor/checkpoint/__main__.py survey < request.json\n")
+        return ExitCode.USAGE
+    request = SurveyRequest.from_json(json.load(sys.stdin))
+    try:
+        answer = survey(request)
+    except OSError as error:
+        sys.stderr.write(f"{request.directory} cannot be read: {error.strerror or error}\n")
+        return ExitCode.INTERNAL
+    json.dump(answer.to_json(), sys.stdout)
+    return ExitCode.FINISHED
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,154 @@
+"""Which names in a checkpoint directory are checkpoints, and what is known of each unread."""
+
+import os
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.checkpoint import shelf
+from supervisor.checkpoint.names import (
+    MANIFEST,
+    SET_ASIDE,
+    SINGLE_FILE_SUFFIXES,
+    TRAINING_STATE,
+    parse_name,
+)
+from supervisor.checkpoint.position import Place, Position, order, read_position
+from supervisor.checkpoint.records import Remembered, SurveyRequest
+from supervisor.checkpoint.stock import Stock, take_stock
+from supervisor.checkpoint.validate import Claim, read_claim
+
+# A directory of any name with one of these is a checkpoint: `best`, `final`, a back-up.
+_STATE_FILES = (TRAINING_STATE, MANIFEST, "trainer_state.json")
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One checkpoint as it was listed.
+
+    `known` is what was remembered under its path, `is_unchanged` that this still describes it.
+    `claim` is None where nothing had to be read or nothing could be; then `problem` says why.
+    """
+
+    stock: Stock
+    shelf: str | None
+    known: Remembered | None
+    is_unchanged: bool
+    position: Position
+    claim: Claim | None
+    problem: str | None
+
+    @property
+    def name(self) -> str:
+        """Its name in the directory."""
+        return self.stock.path.name
+
+
+def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> list[Candidate]:
+    """The checkpoints of one directory, newest first; no directory holds none. Raises OSError.
+
+    Names that vanish while they are looked at are left out.
+    """
+    by_fingerprint = {known.fingerprint: known for known in request.memory.values()}
+    found = []
+    for path in _names(folder, on_shelf is not None):
+        try:
+            stock = take_stock(path)
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            unread = _unlisted(path)
+            if unread is not None:
+                found.append(_unknown(unread, on_shelf, request.memory, error))
+            continue
+        known = request.memory.get(str(path))
+        if known is None:
+            # Moved onto a shelf, or with its whole run directory.
+            known = by_fingerprint.get(stock.fingerprint)
+        found.append(_look(stock, on_shelf, known))
+    places = [
+        Place(one.position.step, one.position.epoch, one.stock.mtime, one.name) for one in found
+    ]
+    return [found[index] for index in order(places)]
+
+
+def shelves(request: SurveyRequest) -> Iterator[Candidate]:
+    """Those that were set aside. Raises OSError."""
+    for name in (shelf.SUPERSEDED, shelf.INVALID):
+        yield from find(request, request.directory / SET_ASIDE / name, name)
+
+
+def _names(folder: Path, is_shelf: bool) -> list[Path]:
+    try:
+        with os.scandir(folder) as entries:
+            return [
+                Path(entry.path)
+                for entry in entries
+                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf)
+            ]
+    except FileNotFoundError:
+        return []
+
+
+def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool) -> bool:
+    """Links are other names of what stands elsewhere (`last.ckpt`, `latest`): never candidates."""
+    if entry.is_symlink():
+        return False
+    if is_shelf:
+        return not entry.name.endswith(shelf.REASON_SUFFIX)
+    is_named = parse_name(entry.name) is not None
+    if entry.is_dir():
+        return is_named or any(os.path.lexists(f"{entry.path}/{name}") for name in _STATE_FILES)
+    return is_named and entry.name.endswith(SINGLE_FILE_SUFFIXES) and entry.is_file()
+
+
+def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:
+    """Where it stands in the training: remembered if it is unchanged, else read."""
+    if known is not None and known.fingerprint == stock.fingerprint:
+        position = Position(known.step, known.epoch, known.kind)
+        return Candidate(stock, on_shelf, known, True, position, None, None)
+    try:
+        claim = read_claim(stock, expect_manifest=known is not None and known.proof == "hashes")
+        manifest = claim.manifest
+        position = (
+            read_position(stock)
+            if manifest is None
+            else Position(manifest.step, manifest.epoch, manifest.kind.value)
+        )
+    except OSError as error:
+        position = _named(stock)
+        return Candidate(stock, on_shelf, known, False, position, None, _said(error))
+    return Candidate(stock, on_shelf, known, False, position, claim, None)
+
+
+def _unlisted(path: Path) -> Stock | None:
+    """What can be said of a checkpoint whose content cannot be listed; None if it is gone."""
+    try:
+        top = path.lstat()
+    except OSError:
+        return None
+    return Stock(
+        path=path,
+        is_directory=stat.S_ISDIR(top.st_mode),
+        files={},
+        fingerprint="",
+        total_bytes=0,
+        newest_mtime_ns=top.st_mtime_ns,
+        newest_change_ns=top.st_ctime_ns,
+    )
+
+
+def _unknown(
+    stock: Stock, on_shelf: str | None, memory: Mapping[str, Remembered], error: OSError
+) -> Candidate:
+    known = memory.get(str(stock.path))
+    return Candidate(stock, on_shelf, known, False, _named(stock), None, _said(error))
+
+
+def _named(stock: Stock) -> Position:
+    return Position(*(parse_name(stock.path.name) or (None, None, None)))
+
+
+def _said(error: OSError) -> str:
+    return f"it cannot be read: {error.strerror or error}"

@@ -1,0 +1,92 @@
+"""A copy of a checkpoint to keep elsewhere, proven on both sides; the source is only read."""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from supervisor.checkpoint import staging
+from supervisor.checkpoint.digest import digest, open_inside
+from supervisor.checkpoint.stock import Stock, open_root, take_stock
+from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.durable import fsync_directory
+from supervisor.errors import ExitCode, SupervisorError
+
+
+def export(source: Path, destination: Path) -> Verdict:
+    """Copy a checkpoint to `destination` (into it, if that is a directory); the copy's verdict.
+
+    There is no copy unless the verdict is valid: what is there under that name was read back from
+    the copy and matches the source. Raises SupervisorError (nothing to copy, name taken), OSError.
+    """
+    source = Path(os.path.realpath(source))
+    if not os.path.lexists(source):
+        raise SupervisorError(
+            f"{source} does not exist",
+            hint="`supervisor checkpoints` lists what there is",
+            code=ExitCode.USAGE,
+        )
+    target = destination / source.name if destination.is_dir() else destination
+    parent = Path(os.path.realpath(target.parent))
+    target = parent / target.name
+    if os.path.lexists(target):
+        raise SupervisorError(
+            f"{target} is there already", hint="give another name", code=ExitCode.USAGE
+        )
+    parent.mkdir(parents=True, exist_ok=True)
+    folder = parent / staging.staging_name(source.name)
+    try:
+        folder.mkdir()
+        # Under its own name: what a foreign checkpoint says of itself is partly in its name.
+        verdict = _copy(take_stock(source), folder / source.name)
+        if verdict.valid:
+            (folder / source.name).rename(target)
+            fsync_directory(parent)
+    finally:
+        staging.discard(folder)
+    return verdict
+
+
+def _copy(stock: Stock, target: Path) -> Verdict:
+    before: dict[str, str] = {}
+    with open_root(stock) as root_fd:
+        for name, facts in stock.files.items():
+            if not facts.is_regular:
+                continue  # A link would lead elsewhere from there; the verdict says if it mattered.
+            path = target / name if stock.is_directory else target
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(open_inside(root_fd, name), "rb", buffering=0) as reader:
+                before[name] = _copy_file(reader.fileno(), path)
+    if not before:
+        return Verdict(valid=False, proof=None, reason="it holds no files")
+    copied = take_stock(target)
+    for folder in sorted({(copied.root / name).parent for name in copied.files}, reverse=True):
+        fsync_directory(folder)
+    verdict = validate(target)
+    if not verdict.valid:
+        return verdict
+    # A foreign checkpoint has no hashes of its own: the copy must equal what was read.
+    with open_root(copied) as root_fd:
+        for name, expected in before.items():
+            if verdict.hashes.get(name) == expected:
+                continue
+            fd = open_inside(root_fd, name if stock.is_directory else target.name)
+            try:
+                if digest(fd)[1] != expected:
+                    return replace(verdict, valid=False, reason=f"{name} was copied wrongly")
+            finally:
+                os.close(fd)
+    return verdict
+
+
+def _copy_file(fd: int, target: Path) -> str:
+    """Copy and flush one file; the xxh3-128 of what was read."""
+    with target.open("xb", buffering=0) as writer:
+
+        def write(chunk: memoryview) -> None:
+            while chunk:
+                chunk = chunk[writer.write(chunk) or 0 :]
+
+        _, hexdigest = digest(fd, write)
+        os.fsync(writer.fileno())
+        os.fchmod(writer.fileno(), os.fstat(fd).st_mode & 0o777)
+    return hexdigest

@@ -1,0 +1,106 @@
+"""Where in the training a checkpoint stands, and the order that follows; unpickles nothing."""
+
+import json
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from supervisor.checkpoint.names import TRAINING_STATE, parse_name
+from supervisor.checkpoint.stock import Stock
+
+_MOST_STATE_BYTES = 32 << 20
+# Progress as each tool writes it: the guide's trainers, HF Trainer, kohya.
+_STATE_FILES = (
+    (TRAINING_STATE, "global_step", "current_epoch"),
+    ("trainer_state.json", "global_step", "epoch"),
+    ("train_state.json", "current_step", "current_epoch"),
+)
+
+
+class Position(NamedTuple):
+    """Optimizer steps done and the epoch's index from 0; None is unknown."""
+
+    step: int | None
+    epoch: int | None
+    kind: str | None
+
+
+def read_position(stock: Stock) -> Position:
+    """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
+    named = parse_name(stock.path.name)
+    step, epoch, kind = named or (None, None, None)
+    for name, step_key, epoch_key in _STATE_FILES:
+        if not stock.is_directory:
+            break
+        state = _read_object(stock, name)
+        found = _whole(state.get(step_key))
+        if found is not None:
+            known_epoch = _whole(state.get(epoch_key))
+            return Position(found, epoch if known_epoch is None else known_epoch, kind)
+    return Position(step, epoch, kind)
+
+
+def is_marked(stock: Stock) -> bool:
+    """Whether `training_state.json` says that this program's format was used. Raises OSError."""
+    return "format" in _read_object(stock, TRAINING_STATE)
+
+
+def _read_object(stock: Stock, name: str) -> dict[str, Any]:
+    data = stock.read(name, _MOST_STATE_BYTES)
+    if data is None:
+        return {}
+    try:
+        state = json.loads(data)
+    except (ValueError, RecursionError):
+        return {}  # The validation says what is wrong with it; here only the place is asked for.
+    return state if isinstance(state, dict) else {}
+
+
+def _whole(value: object) -> int | None:
+    """A step or epoch from JSON; HF's epoch is a fraction."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value < 2**63 else None
+
+
+class Place(NamedTuple):
+    """What the order is made from; `mtime` in seconds since 1970."""
+
+    step: int | None
+    epoch: int | None
+    mtime: float
+    name: str
+
+
+def order(places: Sequence[Place]) -> list[int]:
+    """Indices, newest first.
+
+    By step; the same step by time. One whose step is unknown stands after the highest step that
+    was on disk before it; those that name an epoch keep the order of their epochs even where
+    their times say otherwise (copied files).
+    """
+    known = sorted((place.mtime, place.step) for place in places if place.step is not None)
+    times = [mtime for mtime, _ in known]
+    highest: list[int] = []
+    for _, step in known:
+        highest.append(max(step, highest[-1] if highest else -1))
+
+    def anchor(place: Place) -> int:
+        index = bisect_right(times, place.mtime)
+        return highest[index - 1] if index else -1
+
+    keys: dict[int, tuple[int, int, int, float, str]] = {}
+    floor = -1
+    unknown = [index for index, place in enumerate(places) if place.step is None]
+    unknown.sort(key=lambda index: (places[index].epoch or -1, places[index].mtime))
+    for index in unknown:
+        place = places[index]
+        at = anchor(place)
+        if place.epoch is not None:
+            at = floor = max(floor, at)
+        epoch = -1 if place.epoch is None else place.epoch
+        keys[index] = (at, 1, epoch, place.mtime, place.name)
+    for index, place in enumerate(places):
+        if place.step is not None:
+            keys[index] = (place.step, 0, 0, place.mtime, place.name)
+    return sorted(keys, key=keys.__getitem__, reverse=True)

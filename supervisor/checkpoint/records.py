@@ -1,0 +1,188 @@
+"""What a survey is asked and what it answers, as values that travel between processes as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+Proof = Literal["hashes", "structure", "files"]
+Tier = Literal["disk", "set_aside"]
+NOT_FINITE = "not all of its weights are finite"
+
+
+@dataclass(frozen=True, slots=True)
+class Remembered:
+    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint."""
+
+    fingerprint: str
+    valid: bool
+    proof: Proof | None
+    reason: str | None
+    hashes: Mapping[str, str]
+    step: int | None
+    epoch: int | None
+    kind: str | None
+    bytes: int
+    own_run: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRequest:
+    """What to look at and what is known already.
+
+    `memory`: verdicts by the checkpoint's path as `str(entry.path)`. `quiet`: nothing that could
+    write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
+    taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
+    """
+
+    directory: Path
+    run_id: str | None = None
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
+    existing: Literal["use", "ignore"] | None = None
+    quiet: bool = False
+    pins: frozenset[str] = frozenset()
+    first_attempt_wall: float | None = None
+    thorough: bool = True
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = _plain(self)
+        record["memory"] = {path: _plain(known) for path, known in self.memory.items()}
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "SurveyRequest":
+        """The inverse of `to_json`. Raises KeyError, TypeError."""
+        return cls(
+            **{
+                **record,
+                "directory": Path(record["directory"]),
+                "pins": frozenset(record["pins"]),
+                "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One checkpoint, as far as it is known.
+
+    `valid` is None where nothing was proven: it is still being written, cannot be read, or was
+    not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it. `candidate`:
+    this run may resume from it. `rememberable`: the verdict may be kept under `fingerprint`.
+    `mtime` is in seconds since 1970, `epoch` an index from 0.
+    """
+
+    path: Path
+    name: str
+    step: int | None
+    epoch: int | None
+    kind: str | None
+    bytes: int
+    valid: bool | None
+    proof: Proof | None
+    reason: str | None
+    fingerprint: str
+    hashes: Mapping[str, str]
+    ours: bool
+    own_run: bool
+    candidate: bool
+    finite: bool | None
+    mtime: float
+    remembered: bool
+    rememberable: bool
+    tier: Tier
+    pinned: bool
+
+    def as_json(self) -> dict[str, Any]:
+        """What `supervisor checkpoints --json` shows of it."""
+        return {
+            "path": str(self.path),
+            "step": self.step,
+            "epoch": self.epoch,
+            "kind": self.kind,
+            "tier": self.tier,
+            "bytes": self.bytes,
+            "valid": self.valid,
+            "proof": self.proof,
+            "reason": self.reason,
+            "pinned": self.pinned,
+        }
+
+    def as_remembered(self) -> Remembered | None:
+        """What to put into the next request's memory; None if the verdict must not be kept."""
+        if self.valid is None or not self.rememberable:
+            return None
+        return Remembered(
+            fingerprint=self.fingerprint,
+            valid=self.valid,
+            proof=self.proof,
+            reason=self.reason,
+            hashes=self.hashes,
+            step=self.step,
+            epoch=self.epoch,
+            kind=self.kind,
+            bytes=self.bytes,
+            own_run=self.own_run,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """All fields as JSON values."""
+        return _plain(self)
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Entry":
+        """The inverse of `to_json`. Raises KeyError, TypeError."""
+        return cls(**{**record, "path": Path(record["path"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is, newest first, those set aside last.
+
+    `exists`: this run has or had checkpoints, valid or not, so starting from nothing loses
+    something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
+    """
+
+    entries: tuple[Entry, ...] = ()
+    newest_valid: Entry | None = None
+    exists: bool = False
+    undecided: tuple[Path, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; `newest_valid` as its place in `entries`."""
+        newest = self.newest_valid
+        return {
+            "entries": [entry.to_json() for entry in self.entries],
+            "newest_valid": None if newest is None else self.entries.index(newest),
+            "exists": self.exists,
+            "undecided": [str(path) for path in self.undecided],
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Survey":
+        """The inverse of `to_json`. Raises KeyError, TypeError, IndexError."""
+        entries = tuple(Entry.from_json(entry) for entry in record["entries"])
+        newest = record["newest_valid"]
+        return cls(
+            entries=entries,
+            newest_valid=None if newest is None else entries[newest],
+            exists=record["exists"],
+            undecided=tuple(Path(path) for path in record["undecided"]),
+        )
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    """A dataclass's fields as JSON values, one level deep (`asdict` would copy all hashes)."""
+    record: dict[str, Any] = {}
+    for one in fields(value):
+        content = getattr(value, one.name)
+        match content:
+            case Path():
+                content = str(content)
+            case frozenset():
+                content = sorted(content)
+            case Mapping():
+                content = dict(content)
+        record[one.name] = content
+    return record

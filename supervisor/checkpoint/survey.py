@@ -1,0 +1,191 @@
+"""What checkpoints a run has and which is the newest proven good. It reads; it changes nothing."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from supervisor.checkpoint import candidates, family, shelf
+from supervisor.checkpoint.candidates import Candidate
+from supervisor.checkpoint.records import NOT_FINITE, Entry, Survey, SurveyRequest
+from supervisor.checkpoint.validate import Verdict, prove
+
+# How long a foreign checkpoint must lie untouched while anything that could write it is alive.
+QUIET_S = 10.0
+NOT_LOOKED_AT = "not looked at: a newer one is valid"
+
+
+def survey(request: SurveyRequest) -> Survey:
+    """List, prove what is not remembered, and choose. Raises OSError for the directory itself.
+
+    A checkpoint counts as this run's own when its manifest says so, when it is remembered as such,
+    or, without a manifest, when it is newer than the run's first attempt.
+    """
+    found = candidates.find(request, request.directory)
+    entries: list[Entry] = []
+    newest_valid: Entry | None = None
+    for index, candidate in enumerate(found):
+        if newest_valid is not None and not request.thorough and not candidate.is_unchanged:
+            verdict = _unproven(candidate, NOT_LOOKED_AT)
+        else:
+            verdict = _judge(request, candidate, found[index + 1 :], found)
+        entry = _entry(request, candidate, verdict)
+        if entry.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
+            continue  # gone while it was read
+        entries.append(entry)
+        if newest_valid is None and entry.candidate and is_resumable(entry):
+            newest_valid = entry
+    for candidate in candidates.shelves(request):
+        entries.append(_entry(request, candidate, _shelved(candidate)))
+    return Survey(
+        entries=tuple(entries),
+        newest_valid=newest_valid,
+        exists=any(entry.own_run or entry.candidate for entry in entries),
+        undecided=tuple(
+            entry.path
+            for entry in entries
+            if request.existing is None and not entry.own_run and entry.tier == "disk"
+        ),
+    )
+
+
+def is_resumable(entry: Entry) -> bool:
+    """Whether a run may go on from it: proven, and no weight is NaN or infinite."""
+    return entry.valid is True and entry.finite is not False
+
+
+def _judge(
+    request: SurveyRequest,
+    candidate: Candidate,
+    older: Sequence[Candidate],
+    everyone: Sequence[Candidate],
+) -> Verdict:
+    known, stock = candidate.known, candidate.stock
+    if known is not None and candidate.is_unchanged:
+        return _recall(candidate)
+    if candidate.problem is not None:
+        return _unproven(candidate, candidate.problem)
+    is_ours = candidate.claim is not None and candidate.claim.ours
+    if not is_ours and not request.quiet and not stock.is_older_than(QUIET_S):
+        return _unproven(
+            candidate, f"it may still be written: it changed less than {QUIET_S:g} s ago"
+        )
+    verdict = prove(stock, expect_manifest=known is not None and known.proof == "hashes")
+    if verdict.valid and not verdict.ours:
+        reason = _find_gap(request, candidate, verdict, older, everyone)
+        if reason is not None:
+            return _with_reason(verdict, reason)
+    return verdict
+
+
+def _find_gap(
+    request: SurveyRequest,
+    candidate: Candidate,
+    verdict: Verdict,
+    older: Sequence[Candidate],
+    everyone: Sequence[Candidate],
+) -> str | None:
+    """What a foreign checkpoint lacks by the measure of its siblings and of its own past."""
+    known, stock = candidate.known, candidate.stock
+    if known is not None and known.valid:
+        change = family.unexplained_change(stock, dict(verdict.hashes), known)
+        if change is not None:
+            return change
+    siblings = [one for one in everyone if _is_sibling(request, candidate, one)]
+    if family.lacks_optimizer(stock, [one.stock for one in siblings]):
+        return "it has no optimizer state, its siblings have: it cannot be resumed from"
+    before = next((one for one in older if _is_sibling(request, candidate, one)), None)
+    if before is None:
+        return None
+    missing = family.lacks(stock, candidate.position.step, before.stock, before.position.step)
+    return None if missing is None else f"{missing} is missing, which {before.name} has"
+
+
+def _is_sibling(request: SurveyRequest, candidate: Candidate, other: Candidate) -> bool:
+    """Whether two stand for the same trainer with the same settings: both foreign, one run's."""
+    return (
+        other is not candidate
+        and other.stock.is_directory == candidate.stock.is_directory
+        and not _is_ours(other)
+        and _is_own_run(request, other) == _is_own_run(request, candidate)
+    )
+
+
+def _entry(request: SurveyRequest, candidate: Candidate, verdict: Verdict) -> Entry:
+    own_run = _is_own_run(request, candidate)
+    is_on_disk = candidate.shelf is None
+    stock, position = candidate.stock, candidate.position
+    return Entry(
+        path=stock.path,
+        name=candidate.name,
+        step=position.step,
+        epoch=position.epoch,
+        kind=position.kind,
+        bytes=stock.total_bytes,
+        valid=verdict.valid,
+        proof=verdict.proof,
+        reason=verdict.reason,
+        fingerprint=verdict.fingerprint,
+        hashes=verdict.hashes,
+        ours=verdict.ours or _is_ours(candidate),
+        own_run=own_run,
+        candidate=is_on_disk and (own_run or request.existing == "use"),
+        finite=verdict.finite,
+        mtime=stock.mtime,
+        remembered=candidate.is_unchanged,
+        rememberable=verdict.rememberable,
+        tier="disk" if is_on_disk else "set_aside",
+        pinned=is_on_disk and candidate.name in request.pins,
+    )
+
+
+def _is_ours(candidate: Candidate) -> bool:
+    if candidate.claim is not None:
+        return candidate.claim.ours
+    return candidate.known is not None and candidate.known.proof == "hashes"
+
+
+def _is_own_run(request: SurveyRequest, candidate: Candidate) -> bool:
+    if candidate.known is not None:
+        return candidate.known.own_run
+    manifest = candidate.claim.manifest if candidate.claim is not None else None
+    if manifest is not None and manifest.run_id is not None:
+        return manifest.run_id == request.run_id
+    begun = request.first_attempt_wall
+    return begun is not None and candidate.stock.mtime >= begun
+
+
+def _recall(candidate: Candidate) -> Verdict:
+    known = candidate.known
+    assert known is not None
+    return Verdict(
+        valid=known.valid,
+        proof=known.proof,
+        reason=known.reason,
+        hashes=known.hashes,
+        bytes=known.bytes,
+        fingerprint=known.fingerprint,
+        finite=False if known.reason == NOT_FINITE else None,
+        ours=known.proof == "hashes",
+        rememberable=True,
+    )
+
+
+def _shelved(candidate: Candidate) -> Verdict:
+    """What was set aside is not read again: the reason beside it says what was found."""
+    reason = shelf.read_reason(candidate.stock.path)
+    if candidate.is_unchanged:
+        verdict = _recall(candidate)
+        return verdict if reason is None else _with_reason(verdict, reason, valid=verdict.valid)
+    return Verdict(
+        valid=False if candidate.shelf == shelf.INVALID else None,
+        proof=None,
+        reason=reason,
+        fingerprint=candidate.stock.fingerprint,
+    )
+
+
+def _unproven(candidate: Candidate, reason: str) -> Verdict:
+    return Verdict(valid=None, proof=None, reason=reason, fingerprint=candidate.stock.fingerprint)
+
+
+def _with_reason(verdict: Verdict, reason: str, *, valid: bool | None = False) -> Verdict:
+    return replace(verdict, valid=valid, reason=reason)

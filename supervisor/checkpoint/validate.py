@@ -1,0 +1,203 @@
+"""Whether a checkpoint is whole: by its manifest's hashes, or by what can be seen of its files.
+
+It never unpickles, follows no link, and says what it found as a value, whatever the bytes are.
+"""
+
+import errno
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from supervisor.checkpoint import foreign
+from supervisor.checkpoint.digest import digest, open_inside
+from supervisor.checkpoint.format import Manifest, ManifestError, resembles_manifest
+from supervisor.checkpoint.names import MANIFEST
+from supervisor.checkpoint.position import is_marked, read_position
+from supervisor.checkpoint.records import NOT_FINITE, Proof
+from supervisor.checkpoint.stock import YOUNG_S, Stock, open_root, take_stock
+from supervisor.checkpoint.structure import DamagedError
+
+_MOST_MANIFEST_BYTES = 64 << 20
+# A listed file that is absent, or has become a link, a directory or a pipe.
+_DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What was found. `valid` is None where it could not be read to its end.
+
+    `hashes` are xxh3-128 in lower-case hex by relative name. `ours`: it has our manifest or mark.
+    `rememberable`: the verdict may be kept under `fingerprint`. `epoch` is an index from 0.
+    """
+
+    valid: bool | None
+    proof: Proof | None
+    reason: str | None
+    step: int | None = None
+    epoch: int | None = None
+    kind: str | None = None
+    bytes: int = 0
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    fingerprint: str = ""
+    finite: bool | None = None
+    run_id: str | None = None
+    ours: bool = False
+    rememberable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a directory says of itself, its files unread: the manifest, or what is wrong with it."""
+
+    ours: bool
+    manifest: Manifest | None = None
+    problem: str | None = None
+
+
+def validate(path: Path, *, expect_manifest: bool = False) -> Verdict:
+    """Prove a checkpoint, a directory or a single file; a link given as `path` is resolved.
+
+    `expect_manifest`: it is known to have had one. Raises nothing for anything on the disk.
+    """
+    try:
+        stock = take_stock(Path(os.path.realpath(path)))
+    except FileNotFoundError:
+        return Verdict(valid=False, proof=None, reason="it does not exist")
+    except OSError as error:
+        return Verdict(valid=None, proof=None, reason=_unreadable(error))
+    return prove(stock, expect_manifest=expect_manifest)
+
+
+def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:
+    """Prove what was listed. A change while it was read leaves the verdict open."""
+    try:
+        claim = read_claim(stock, expect_manifest=expect_manifest)
+        verdict = _prove_ours(stock, claim) if claim.ours else _prove_foreign(stock)
+        is_unchanged = take_stock(stock.path).fingerprint == stock.fingerprint
+    except FileNotFoundError:
+        if os.path.lexists(stock.path):
+            return _open(stock, "it changed while it was read")
+        return Verdict(valid=False, proof=None, reason="it does not exist")
+    except OSError as error:
+        # A stale handle, a missing permission, an unreadable sector: not chosen, not condemned.
+        return _open(stock, _unreadable(error))
+    if not is_unchanged:
+        return _open(stock, "it changed while it was read")
+    return replace(verdict, rememberable=stock.is_older_than(YOUNG_S))
+
+
+def read_claim(stock: Stock, *, expect_manifest: bool = False) -> Claim:
+    """Whether a checkpoint is of this format, and its manifest if that is whole. Raises OSError."""
+    if not stock.is_directory:
+        return Claim(ours=False)
+    is_ours = expect_manifest or is_marked(stock)
+    facts = stock.files.get(MANIFEST)
+    if facts is None:
+        return Claim(ours=is_ours, problem=f"{MANIFEST} is missing")
+    data = stock.read(MANIFEST, _MOST_MANIFEST_BYTES)
+    if data is None:
+        return Claim(ours=True, problem=f"{MANIFEST} is no file, or too large for one of ours")
+    try:
+        return Claim(ours=True, manifest=Manifest.from_bytes(data))
+    except ManifestError as error:
+        return Claim(ours=is_ours or resembles_manifest(data), problem=f"{MANIFEST} {error}")
+
+
+def _prove_ours(stock: Stock, claim: Claim) -> Verdict:
+    manifest = claim.manifest
+    if manifest is None:
+        place = read_position(stock)
+        return Verdict(
+            valid=False,
+            proof="hashes",
+            reason=claim.problem,
+            step=place.step,
+            epoch=place.epoch,
+            kind=place.kind,
+            bytes=stock.total_bytes,
+            fingerprint=stock.fingerprint,
+            ours=True,
+        )
+    damage = _find_damage(stock, manifest)
+    reason = damage or (NOT_FINITE if manifest.finite is False else None)
+    return Verdict(
+        valid=damage is None,
+        proof="hashes",
+        reason=reason,
+        step=manifest.step,
+        epoch=manifest.epoch,
+        kind=manifest.kind.value,
+        bytes=stock.total_bytes,
+        hashes={name: file.xxh3_128 for name, file in manifest.files.items()},
+        fingerprint=stock.fingerprint,
+        finite=manifest.finite,
+        run_id=manifest.run_id,
+        ours=True,
+    )
+
+
+def _find_damage(stock: Stock, manifest: Manifest) -> str | None:
+    """The first file that is not what the manifest says. Raises OSError if it cannot be read."""
+    for name, expected in manifest.files.items():
+        facts = stock.files.get(name)
+        if facts is None:
+            return f"{name} is missing"
+        if not facts.is_regular:
+            return f"{name} is a link or no file, which is not followed"
+        if facts.size != expected.size:
+            return f"{name} has {facts.size} bytes, not {expected.size}"
+    with open_root(stock) as root_fd:
+        for name, expected in manifest.files.items():
+            try:
+                fd = open_inside(root_fd, name)
+            except OSError as error:
+                if error.errno not in _DAMAGE:
+                    raise
+                return f"{name} cannot be opened ({error.strerror})"
+            try:
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    return f"{name} is no file"
+                size, hexdigest = digest(fd)
+            finally:
+                os.close(fd)
+            if (size, hexdigest) != (expected.size, expected.xxh3_128):
+                return f"{name} does not match its hash"
+    return None
+
+
+def _prove_foreign(stock: Stock) -> Verdict:
+    place = read_position(stock)
+    proof: Proof = "structure"
+    hashes: dict[str, str] = {}
+    reason = None
+    try:
+        proof, hashes = foreign.prove(stock)
+    except DamagedError as error:
+        reason = str(error)
+    return Verdict(
+        valid=reason is None,
+        proof=proof,
+        reason=reason,
+        step=place.step,
+        epoch=place.epoch,
+        kind=place.kind,
+        bytes=stock.total_bytes,
+        hashes=hashes,
+        fingerprint=stock.fingerprint,
+    )
+
+
+def _open(stock: Stock, reason: str) -> Verdict:
+    return Verdict(
+        valid=None,
+        proof=None,
+        reason=reason,
+        bytes=stock.total_bytes,
+        fingerprint=stock.fingerprint,
+    )
+
+
+def _unreadable(error: OSError) -> str:
+    return f"it cannot be read: {error.strerror or error} ({error.filename or 'a file in it'})"
