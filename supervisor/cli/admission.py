@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint import candidates
+from supervisor.checkpoint.records import SurveyRequest
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import read_history
 from supervisor.clock import wall_s
@@ -84,20 +85,9 @@ def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None
 
 
 def existing_checkpoints(directory: Path) -> list[str]:
-    """Names in a directory that trainers give to checkpoints, newest first. None are read."""
-    try:
-        found = [entry for entry in directory.iterdir() if parse_name(entry.name) is not None]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    return [path.name for path in sorted(found, key=_modified, reverse=True)]
-
-
-def _modified(path: Path) -> float:
-    """When a path changed last, in seconds since 1970; 0 where it just went."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return 0.0
+    """Names of the checkpoints in a directory, newest first. None is read to its end."""
+    found = candidates.find(SurveyRequest(directory), directory)
+    return [candidate.name for candidate in found]
 
 
 def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool:

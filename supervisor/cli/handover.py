@@ -133,7 +133,7 @@ def detach(console: Path) -> int | None:
     return None
 
 
-def report_failure(descriptor: int, error: Exception) -> NoReturn:
+def report_failure(descriptor: int, error: BaseException) -> NoReturn:
     """Tell the process at the terminal why the start failed, and end."""
     known = error if isinstance(error, SupervisorError) else None
     failure = {

@@ -81,7 +81,7 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
     if descriptor is not None:
         try:
             _hand_over(start, take_lock(start), again=again, quiet=quiet)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             report_failure(descriptor, error)
     where = start.paths.run_dir
     click.echo(

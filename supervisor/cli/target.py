@@ -41,7 +41,7 @@ def _of_directory(path: Path) -> Path:
         path = path.parent
     if is_run(path):
         return path.absolute()
-    inside = _runs_below(path)
+    inside = runs_below(path)
     raise SupervisorError(
         f"{path}: not a run directory (it has no .supervisor/)",
         hint=("perhaps one of these:\n" + _listed(inside)) if inside else None,
@@ -65,7 +65,7 @@ def _of_config(path: Path) -> Path:
 
 def _only_run() -> Path:
     """The only run here, else this user's only live one. Raises SupervisorError with a list."""
-    here = _runs_below(Path())
+    here = runs_below(Path())
     if len(here) == 1:
         return here[0]
     live = [record.paths.run_dir for record in live_runs()]
@@ -85,7 +85,7 @@ def _only_run() -> Path:
     )
 
 
-def _runs_below(directory: Path) -> list[Path]:
+def runs_below(directory: Path) -> list[Path]:
     """Run directories here, one level down (`outputs`), and in `runs/`; absolute, sorted."""
     if is_run(directory):
         return [directory.absolute()]

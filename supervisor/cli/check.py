@@ -1,0 +1,164 @@
+"""`supervisor check`: the preflight. It starts nothing and writes nothing."""
+
+import json
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from supervisor.checkpoint.pins import pinned
+from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.cli import preflight
+from supervisor.cli.admission import Verdict, admit
+from supervisor.cli.moments import count_text, size_text
+from supervisor.cli.preflight import Finding, Level
+from supervisor.cli.record import read_history
+from supervisor.cli.terminal import paint, strip_controls
+from supervisor.config.load import load_config
+from supervisor.config.model import RunConfig
+from supervisor.daemon.surveyor import memory_of
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.lock import holder, is_held
+from supervisor.paths import RunPaths
+
+_COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+_INDENT = " " * 20
+
+
+@click.command("check", short_help="Preflight: would this configuration run here?")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="A list of findings, machine-readable.")
+def check_command(config: Path, as_json: bool) -> None:
+    """Say whether CONFIG would run here, and what stands in the way.
+
+    Exits 0 if nothing does, 78 otherwise; warnings alone do not.
+    """
+    loaded = load_config(config)
+    resolved = loaded.config.resolved(Path.cwd())
+    findings = list(_findings(config, resolved))
+    if as_json:
+        body = [
+            {"what": f.what, "level": str(f.level), "text": f.text, "do": f.do} for f in findings
+        ]
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+    else:
+        for finding in findings:
+            click.echo(_line(finding))
+    if any(finding.level is Level.FAIL for finding in findings):
+        raise SystemExit(ExitCode.CONFIGURATION)
+
+
+def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
+    """All answers, in the order in which a start would need them."""
+    assert config.run_dir is not None
+    run_dir = Path(config.run_dir)
+    paths = RunPaths(run_dir)
+    directory = Path(config.checkpoints.directory or run_dir)
+    yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
+    yield from preflight.host_findings(config, run_dir)
+    yield _record(paths, config)
+    history, entries = read_history(paths)
+    undecided = preflight.existing(config, directory, history.attempt)
+    if undecided is not None:
+        yield undecided
+    request = SurveyRequest(
+        directory=directory,
+        run_id=history.run_id,
+        memory=memory_of(entries),
+        existing=config.resume.existing,
+        pins=pinned(paths.pins),
+        first_attempt_wall=history.first_attempt_wall,
+        thorough=False,
+    )
+    found = survey(request)
+    on_disk = [entry for entry in found.entries if entry.tier == "disk"]
+    yield from _newest(on_disk, found.newest_valid, config)
+    yield preflight.space(on_disk[0].bytes if on_disk else None, config, directory)
+    yield preflight.grace(config, run_dir)
+    yield _resuming(config)
+
+
+def _record(paths: RunPaths, config: RunConfig) -> Finding:
+    """Whether what is on record lets the run start."""
+    if is_held(paths):
+        owner = holder(paths)
+        who = owner.describe() if owner else "another process"
+        return Finding("record", Level.WARN, f"a supervisor has this run: {who}")
+    try:
+        admission = admit(paths, config, again=False)
+    except SupervisorError as error:
+        return Finding("record", Level.FAIL, error.message, error.hint)
+    match admission.verdict:
+        case Verdict.START:
+            return Finding("record", Level.OK, "nothing stands in the way of a start")
+        case Verdict.FINISHED:
+            return Finding("record", Level.OK, f"{admission.reason}; --again would train on")
+        case Verdict.STOPPED | Verdict.HELD:
+            do = f"supervisor resume {paths.run_dir}"
+            return Finding("record", Level.WARN, admission.reason, do)
+
+
+def _newest(
+    entries: list[Entry], newest_valid: Entry | None, config: RunConfig
+) -> Iterator[Finding]:
+    """What a start would resume from, and what newer ones are worth."""
+    for entry in entries:
+        if newest_valid is not None and entry.path == newest_valid.path:
+            break
+        if entry.valid is False and (entry.candidate or entry.own_run):
+            text = f"{entry.name} is not valid: {entry.reason}"
+            yield Finding("checkpoint", Level.WARN, text, "it will be set aside")
+    if newest_valid is not None:
+        step = f"step {count_text(newest_valid.step)}, " if newest_valid.step is not None else ""
+        facts = f"{step}{size_text(newest_valid.bytes)}, proven by {newest_valid.proof}"
+        yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
+    elif not any(entry.candidate for entry in entries):
+        yield Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
+    elif config.resume.if_none_valid == "fresh":
+        yield Finding("checkpoint", Level.WARN, "none is valid: starts from the beginning")
+    else:
+        yield Finding(
+            "checkpoint", Level.FAIL, "there are some, but none is valid: it would be held",
+            "resume: {if_none_valid: fresh} starts from the beginning",
+        )  # fmt: skip
+
+
+def _resuming(config: RunConfig) -> Finding:
+    """Whether the trainer is told how to resume in its arguments."""
+    if config.resume.args or config.resume.by == "trainer":
+        how = "by its arguments" if config.resume.args else "the trainer finds it itself"
+        return Finding("resume", Level.OK, how)
+    return Finding(
+        "resume", Level.WARN,
+        "only SUPERVISOR_RESUME_FROM: a trainer that neither attaches nor gets arguments is held "
+        "rather than started over its checkpoints",
+        'resume: {args: [--resume, "{checkpoint}"]}, attach(), or resume: {by: trainer}',
+    )  # fmt: skip
+
+
+def _line(finding: Finding) -> str:
+    """A finding for a person, 80 columns wide."""
+    text = textwrap.fill(
+        strip_controls(finding.text),
+        74,  # and six for the mark
+        initial_indent=f"{finding.what:<14}",
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    mark = paint(f"{finding.level:<4}", _COLOURS[finding.level])
+    lines = [f"{mark}  {text}"]
+    if finding.do and finding.level is not Level.OK:
+        lines.append(
+            textwrap.fill(
+                strip_controls(finding.do),
+                80,
+                initial_indent=f"{_INDENT}→ ",
+                subsequent_indent=f"{_INDENT}  ",
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        )
+    return "\n".join(lines)

@@ -1,0 +1,47 @@
+"""`supervisor diagnose`: says from a log why a training run died; it decides nothing."""
+
+import json
+import textwrap
+from pathlib import Path
+
+import click
+
+from supervisor.cli.terminal import strip_controls
+from supervisor.diagnosis.log_file import diagnose_file
+from supervisor.errors import ExitCode, SupervisorError
+
+
+@click.command("diagnose", short_help="Say why a training run died, from its log.")
+@click.argument("logfile", type=click.Path(path_type=Path))
+@click.option("--code", type=int, help="The exit code, if known.")
+@click.option("--signal", type=click.IntRange(min=1), help="The signal it died of, if known.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
+def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_json: bool) -> None:
+    """Say why a training run died, from its LOGFILE: the root cause, not what it led to."""
+    try:
+        found = diagnose_file(logfile, code=code, signal=signal)
+    except OSError as error:
+        raise SupervisorError(
+            f"{logfile}: {error.strerror}",
+            hint="name the file that holds what the trainer printed",
+            code=ExitCode.USAGE,
+        ) from None
+    if as_json:
+        body = {
+            "logfile": str(logfile.absolute()),
+            "failure": str(found.failure),
+            "action": str(found.action),
+            "reason": found.reason,
+            "exception": found.exception,
+            "frame": found.frame,
+            "evidence": list(found.evidence),
+        }
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
+    click.echo(f"{found.failure}  (what a supervisor would do: {found.action})")
+    click.echo(textwrap.fill(strip_controls(found.reason), 80))
+    if found.exception:
+        where = f" in {found.frame}" if found.frame else ""
+        click.echo(strip_controls(f"exception: {found.exception}{where}"))
+    for line in found.evidence:
+        click.echo(f"  | {strip_controls(line)}")
