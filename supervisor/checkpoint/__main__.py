@@ -1,7 +1,7 @@
 """The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
 
 `python supervisor/checkpoint/__main__.py survey` reads a SurveyRequest from stdin as JSON and
-prints the Survey as JSON. It changes nothing.
+prints the Survey as JSON, changing nothing; `... remove` reads a list of entries and deletes them.
 """
 
 import json
@@ -15,15 +15,18 @@ if __package__ in (None, ""):
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
-from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.prune import finish_removals, remove
+from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.errors import ExitCode
 
 
 def main(arguments: list[str]) -> int:
     """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
+    if arguments == ["remove"]:
+        return _remove([Entry.from_json(entry) for entry in json.load(sys.stdin)])
     if arguments != ["survey"]:
-        sys.stderr.write("usage: python supervisor/checkpoint/__main__.py survey < request.json\n")
+        sys.stderr.write("usage: python supervisor/checkpoint/__main__.py survey|remove < JSON\n")
         return ExitCode.USAGE
     request = SurveyRequest.from_json(json.load(sys.stdin))
     try:
@@ -33,6 +36,19 @@ def main(arguments: list[str]) -> int:
         return ExitCode.INTERNAL
     json.dump(answer.to_json(), sys.stdout)
     return ExitCode.FINISHED
+
+
+def _remove(entries: list[Entry]) -> int:
+    """Delete each, and what earlier removals left; one that fails does not keep the others."""
+    code = ExitCode.FINISHED
+    for entry in entries:
+        try:
+            remove(entry)
+            finish_removals(entry.path.parent)
+        except OSError as error:
+            sys.stderr.write(f"{entry.path} cannot be removed: {error.strerror or error}\n")
+            code = ExitCode.INTERNAL
+    return code
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Draws docs/states.md from the transition table, so that the page cannot disagree with the code."""
+"""Draws docs/states.md from the transition table, so that page and code cannot disagree."""
 
 from supervisor.core.states import TERMINAL, RunState
 from supervisor.core.table import TRANSITIONS, Transition

@@ -1,7 +1,7 @@
 """What a run has behind it, folded from its ledger: budgets and verdicts survive the daemon."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from supervisor.core.states import Account, Budget, Learned, Phase, Policy, State
@@ -30,13 +30,15 @@ class History:
     held: str | None = None
     finished: bool = False
     last_intent_id: str | None = None
-    learned: Learned = Learned()
-    account: Account = Account()
+    learned: Learned = field(default_factory=Learned)
+    account: Account = field(default_factory=Account)
     accounted_wall: float | None = None
     """Up to when `account` counts; what came after was spent with nobody counting."""
     ended_state: str | None = None
     """How the last supervisor ended; None while one runs, or where it was killed."""
     restarts: int = 0
+    log_offset: int | None = None
+    """Where the last attempt's lines begin in train.log."""
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
     failure: str | None = None
@@ -70,6 +72,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 held=None,
                 finished=False,
                 last_attempt_open=True,
+                log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
             )
         case "first_step":
@@ -101,8 +104,6 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
             known = {f.name for f in fields(Account)}
             spent = {key: float(value) for key, value in entry.items() if key in known}
             return replace(past, account=Account(**spent), accounted_wall=wall)
-        case "saved":
-            return replace(past, last_save_s=entry.get("duration_s"))
         case _:
             return past
 
@@ -115,6 +116,7 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
         failure=entry.get("failure"),
+        last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
     if not entry.get("charged"):
         return past

@@ -162,4 +162,4 @@ def _with_stop(
 
 
 def _newest_step(state: State) -> int | None:
-    return state.newest.step if state.newest else None
+    return state.newest.step if state.newest else state.budget.progress_step

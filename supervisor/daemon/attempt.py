@@ -1,0 +1,140 @@
+"""The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
+
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.states import Ending
+from supervisor.daemon.endings import AttemptFacts, ending_of
+from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.run import Run
+from supervisor.identity import ProcessIdentity, identify
+from supervisor.watch.counters import Counters
+from supervisor.watch.stacks import StackDump
+
+# What our trainer and any that follows its wording prints when a save fails and training goes on.
+SAVE_FAILED = "checkpoint save FAILED"
+_COUNTERS_AT = 0.5
+
+
+class RunningAttempt:
+    """One attempt from its launch order to the report that everything of it is gone."""
+
+    def __init__(
+        self,
+        run: Run,
+        number: int,
+        heartbeat_dir: Path,
+        now: float,
+        *,
+        log_offset: int | None = None,
+    ) -> None:
+        self.number = number
+        self.started_at = now
+        self.main: ProcessIdentity | None = None
+        self.last_save_s: float | None = None
+        self.last_loss: float | None = None
+        self.look: Look | None = None
+        self._run = run
+        self._facts = AttemptFacts(number, run.paths.train_log, now, log_offset=log_offset)
+        self._heartbeat_dir = heartbeat_dir
+        self._observer = Observer(
+            number,
+            heartbeat_dir,
+            run.paths.train_log,
+            log_offset=self._facts.log_offset,
+            progress=run.config.watch.progress,
+            now=now,
+        )
+        self._counters: Counters | None = None
+        self._stacks: StackDump | None = None
+        self._vanished_reported = False
+
+    @property
+    def heartbeat_dir(self) -> Path:
+        """Where its pages are."""
+        return self._heartbeat_dir
+
+    @property
+    def log_offset(self) -> int:
+        """Where its lines begin in train.log."""
+        return self._facts.log_offset
+
+    def started(self, pid: int, start_ticks: int) -> None:
+        """The launcher has started it."""
+        found = identify(pid)
+        if found is not None:
+            self.main = found._replace(start_ticks=start_ticks)
+
+    def observe(self, now: float) -> Look:
+        """Look at it; counters are read only when the log has been silent for a while."""
+        look = self._observer.look(now, stood_still=self._stood_still(now))
+        self.look = look
+        self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
+        self.last_loss = look.loss if look.loss is not None else self.last_loss
+        return look
+
+    def failed_saves(self) -> list[str]:
+        """Lines of the last look that report a failed save."""
+        lines = self.look.lines if self.look else ()
+        return [line for line in lines if SAVE_FAILED in line]
+
+    def newly_vanished(self) -> bool:
+        """Whether the heartbeat directory was found gone, told once."""
+        if self._vanished_reported or not self._observer.vanished:
+            return False
+        self._vanished_reported = True
+        return True
+
+    def _stood_still(self, now: float) -> bool | None:
+        watch = self._run.config.watch
+        silent_s = now - self._observer.log_age_since
+        if watch.on_silence != "restart" or silent_s < watch.log_silence * _COUNTERS_AT:
+            self._counters = None
+            return None
+        if self.main is None:
+            return None
+        if self._counters is None:
+            self._counters = Counters(self.main.pid)
+            return None
+        return self._counters.stood_still()
+
+    def begin_stacks(self, folder: Path) -> list[int]:
+        """Begin a dump; returns the processes that are to be sent SIGUSR2."""
+        pages = [page for page in (self.look.pages if self.look else ()) if page.outcome is None]
+        self._stacks = StackDump(
+            folder,
+            pages=pages,
+            main_pid=self.main.pid if self.main else None,
+            heartbeat_dir=self._heartbeat_dir,
+        )
+        self._stacks.start()
+        return [page.pid for page in pages if page.stacks_armed]
+
+    @property
+    def is_taking_stacks(self) -> bool:
+        """Whether a dump is under way."""
+        return self._stacks is not None
+
+    def poll_stacks(self) -> bool:
+        """True once when the dump is complete."""
+        if self._stacks is None or not self._stacks.poll():
+            return False
+        self._stacks = None
+        return True
+
+    def ended(self, report: dict[str, Any], now: float) -> Ending:
+        """The ending, from the launcher's report and a last look."""
+        look = self.observe(now)
+        config = self._run.config
+        return ending_of(
+            report,
+            self._facts,
+            look.pages,
+            step=look.observed.step,
+            finish_file=Path(config.finish.file) if config.finish.file else None,
+            checkpoint_directory=self._run.surveyor.directory,
+        )
+
+    def close(self) -> None:
+        """Close what was opened for looking."""
+        self._observer.close()

@@ -1,0 +1,36 @@
+"""Plain lines for whoever started the run; a reader that stalls must never stall the daemon."""
+
+import os
+import select
+import time
+
+from supervisor.diagnosis.log_line import clean
+
+_PIPE_BUF = 4096
+
+
+class Console:
+    """Writes lines to a file descriptor if it takes them at once, and drops them if not."""
+
+    def __init__(self, fd: int, *, enabled: bool) -> None:
+        self._fd = fd
+        self._enabled = enabled
+        self.dropped = 0
+
+    def say(self, line: str) -> None:
+        """One line with the local time of day in front."""
+        if not self._enabled:
+            return
+        text = f"{time.strftime('%H:%M:%S')} {clean(line)}\n"
+        data = text.encode("utf-8", "replace")[:_PIPE_BUF]
+        poller = select.poll()
+        poller.register(self._fd, select.POLLOUT)
+        try:
+            if poller.poll(0):
+                # Up to PIPE_BUF bytes a pipe that polls writable takes whole (pipe(7)).
+                os.write(self._fd, data)
+                return
+        except OSError:
+            # The terminal or the reader is gone: the run goes on without it.
+            self._enabled = False
+        self.dropped += 1

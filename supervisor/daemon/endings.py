@@ -1,0 +1,111 @@
+"""From an exit report and what the attempt left behind to the core's `Ending`."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.states import Ending
+from supervisor.diagnosis.diagnose import diagnose
+from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
+from supervisor.diagnosis.failure import Ending as Evidence
+from supervisor.page import Outcome, Page
+
+TAIL_BYTES = 256 * 1024
+TAIL_LINES = 2000
+
+
+class AttemptFacts:
+    """What was so when the attempt began, to be compared with its end."""
+
+    def __init__(
+        self, attempt: int, train_log: Path, now: float, *, log_offset: int | None = None
+    ) -> None:
+        self.attempt = attempt
+        self.started_at = now
+        self.oom_kills = read_oom_kills()
+        self._log = train_log
+        self.log_offset = 0
+        self._inode: int | None = None
+        try:
+            facts = train_log.stat()
+            self.log_offset = facts.st_size if log_offset is None else log_offset
+            self._inode = facts.st_ino
+        except FileNotFoundError:
+            return  # The launcher makes it with the first attempt.
+
+    def last_lines(self) -> list[str]:
+        """The attempt's own last lines: bounded, and not those of the attempt before."""
+        try:
+            with self._log.open("rb") as file:
+                facts = os.fstat(file.fileno())
+                same = self._inode in {facts.st_ino, None} and facts.st_size >= self.log_offset
+                begin = max(self.log_offset if same else 0, facts.st_size - TAIL_BYTES)
+                file.seek(begin)
+                data = file.read(TAIL_BYTES)
+        except OSError:
+            return []
+        return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+
+    def oom_kill_delta(self) -> int | None:
+        """How many processes the kernel killed for memory since the attempt began."""
+        now = read_oom_kills()
+        if now is None or self.oom_kills is None:
+            return None
+        return now - self.oom_kills
+
+
+def agreed_outcome(pages: Sequence[Page]) -> Outcome | None:
+    """What the ranks say of their end, where all of them say the same."""
+    outcomes = [page.outcome for page in pages]
+    if not outcomes or any(outcome is None for outcome in outcomes):
+        return None
+    first = outcomes[0]
+    assert first is not None
+    agree = all(outcome is not None and outcome.code == first.code for outcome in outcomes)
+    return first if agree else None
+
+
+def ending_of(
+    report: dict[str, Any],
+    facts: AttemptFacts,
+    pages: Sequence[Page],
+    *,
+    step: int | None,
+    finish_file: Path | None,
+    checkpoint_directory: Path,
+) -> Ending:
+    """All that is known of the end of an attempt, with its diagnosis."""
+    outcome = agreed_outcome(pages)
+    first_step = any(page.beats > 0 for page in pages) or step is not None
+    code = report.get("code")
+    signal = report.get("signal")
+    if outcome is not None and outcome.step is not None:
+        step = outcome.step
+    evidence = Evidence(
+        code=outcome.code if outcome is not None else code,
+        signal=None if outcome is not None else signal,
+        lines=facts.last_lines(),
+        first_step_seen=first_step,
+        step=step,
+        oom_kill_delta=facts.oom_kill_delta(),
+        free_bytes=free_bytes(checkpoint_directory),
+        kernel_lines=read_kernel_log(facts.started_at),
+    )
+    found = diagnose(evidence)
+    return Ending(
+        attempt=facts.attempt,
+        code=code,
+        signal=signal,
+        outcome_code=outcome.code if outcome is not None else None,
+        failure=found.failure.value,
+        action=found.action.value,
+        reason=found.reason,
+        exception=found.exception,
+        frame=found.frame,
+        evidence=found.evidence,
+        step=step,
+        first_step_seen=first_step,
+        attached=bool(pages),
+        finish_met=finish_file.exists() if finish_file is not None else None,
+    )

@@ -1,0 +1,155 @@
+"""What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
+
+from pathlib import Path
+from typing import Any
+
+from supervisor.checkpoint.pins import pinned
+from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.accounting import spend
+from supervisor.core.states import Account, State
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.performer import Performer
+from supervisor.daemon.pruner import Pruner
+from supervisor.daemon.run import Run
+from supervisor.daemon.status import StatusFacts, status_of, write_status
+from supervisor.daemon.surveyor import Answer, entry_of
+
+STATUS_S = 1.0
+ACCOUNT_S = 300.0
+RESERVE_S = 60.0
+# A save in progress changes the directory again and again.
+SURVEY_PAUSE_S = 2.0
+
+
+class Housekeeping:
+    """Called from the loop; none of it decides anything."""
+
+    def __init__(self, run: Run, performer: Performer, facts: StatusFacts) -> None:
+        self._run = run
+        self._performer = performer
+        self._facts = facts
+        self._pruner = Pruner(run)
+        self._status_at = 0.0
+        self._account_at = monotonic_s() + ACCOUNT_S
+        self._reserve_at = 0.0
+        self._listing: tuple[tuple[str, int], ...] | None = None
+        self._survey_at = 0.0
+        self._progress = run.history.progress_step
+
+    def note_started(self, attempt: RunningAttempt, state: State) -> None:
+        """Record a start, and say it."""
+        run, checkpoint = self._run, state.checkpoint
+        pid = attempt.main.pid if attempt.main else None
+        self._facts.trainer_pid = pid
+        self._facts.restarts += 1 if attempt.number > 1 else 0
+        source = None
+        if checkpoint is not None:
+            source = {"path": checkpoint.path, "step": checkpoint.step}
+        run.journal.record(
+            {
+                "type": "attempt_started",
+                "attempt": attempt.number,
+                "pid": pid,
+                "start_ticks": attempt.main.start_ticks if attempt.main else None,
+                "command": list(run.config.command),
+                "checkpoint": source,
+                "log_offset": attempt.log_offset,
+            }
+        )
+        origin = "from nothing"
+        if checkpoint is not None:
+            at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
+            origin = f"from {Path(checkpoint.path).name}{at}"
+        run.console.say(f"attempt {attempt.number} started, pid {pid}, {origin}")
+
+    def note_look(self, attempt: RunningAttempt) -> None:
+        """Record what a look brought besides life: failed saves, a vanished directory."""
+        run = self._run
+        self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
+        for line in attempt.failed_saves():
+            entry = {"type": "save_failed", "attempt": attempt.number, "line": line[:500]}
+            run.journal.record(entry)
+            run.console.say(f"a save failed, training goes on: {line[:200]}")
+        if attempt.newly_vanished():
+            what = f"{attempt.heartbeat_dir} vanished (systemd-logind's RemoveIPC does that)"
+            run.journal.record(
+                {
+                    "type": "incident",
+                    "id": 0,
+                    "attempt": attempt.number,
+                    "failure": "unknown",
+                    "what": what,
+                    "evidence": [],
+                    "done": "the heartbeat is read on through the open pages",
+                    "folder": None,
+                }
+            )
+            run.console.say(what)
+
+    def note_survey(self, answer: Answer, state: State) -> None:
+        """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
+        if answer.survey is None:
+            return
+        entries: list[dict[str, Any]] = []
+        for found in answer.news:
+            ahead = found.step is not None and (
+                self._progress is None or found.step > self._progress
+            )
+            progress = bool(found.valid and found.own_run and ahead)
+            if progress:
+                self._progress = found.step
+            entries.append(entry_of(found, progress=progress))
+        if entries:
+            self._run.journal.record(*entries)
+        self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
+
+    def poll(self, state: State, now: float) -> None:
+        """Twice a second: look for checkpoints, keep status, account and reserve."""
+        if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
+            listing = self._run.surveyor.listing()
+            if listing != self._listing:
+                self._listing = listing
+                self._survey_at = now + SURVEY_PAUSE_S
+                self._performer.survey(deciding=False)
+        if now >= self._status_at:
+            self.show(state)
+        if now >= self._account_at:
+            self._account_at = now + ACCOUNT_S
+            self._record_account(state)
+        if now >= self._reserve_at:
+            self._reserve_at = now + RESERVE_S
+            if self._run.journal.ledger.backlog:
+                self._run.journal.record()
+            self._run.journal.ledger.ensure_reserve()
+
+    def show(self, state: State) -> None:
+        """Write status.json; a disk that refuses costs the display, never the run."""
+        now, wall = monotonic_s(), wall_s()
+        self._status_at = now + STATUS_S
+        attempt = self._performer.attempt
+        look = attempt.look if attempt is not None else None
+        status = status_of(state, self._facts, look, now=now, wall=wall)
+        try:
+            write_status(self._run.paths.status, status)
+        except OSError as error:
+            self._run.journal.log.warning("status_not_written", error=str(error))
+
+    def _record_account(self, state: State) -> None:
+        account: Account = spend(state, monotonic_s()).account
+        self._run.journal.record(
+            {
+                "type": "time",
+                "launching_s": round(account.launching_s, 3),
+                "training_s": round(account.training_s, 3),
+                "saving_s": round(account.saving_s, 3),
+                "replaying_s": round(account.replaying_s, 3),
+                "waiting_s": round(account.waiting_s, 3),
+                "down_s": round(account.down_s, 3),
+            }
+        )
+
+    def finish(self, state: State) -> None:
+        """Before the end: the account, and the last status."""
+        self._pruner.finish(5.0)
+        self._record_account(state)
+        self.show(state)

@@ -1,0 +1,96 @@
+"""Incident folders: what happened, the evidence, what was done. Best effort: a full disk loses them
+before it loses anything else.
+"""
+
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import replace_file
+
+LOG_TAIL_BYTES = 64 * 1024
+_GPU_TIMEOUT_S = "20"
+
+
+class IncidentFolders:
+    """The folders `.supervisor/incidents/0001`, `0002` and so on."""
+
+    def __init__(self, root: Path, train_log: Path) -> None:
+        self._root = root
+        self._train_log = train_log
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    def open(self) -> tuple[int, Path]:
+        """Make the next folder. Raises OSError."""
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        taken = [int(path.name) for path in self._root.iterdir() if path.name.isdigit()]
+        number = max(taken, default=0) + 1
+        folder = self._root / f"{number:04d}"
+        folder.mkdir(mode=0o700)
+        return number, folder
+
+    def write(
+        self,
+        folder: Path,
+        *,
+        attempt: int,
+        failure: str,
+        what: str,
+        evidence: Sequence[str],
+        done: str,
+    ) -> None:
+        """Write the report, the end of the log and the state of the machine. Raises OSError."""
+        report: dict[str, Any] = {
+            "at": rfc3339(wall_s()),
+            "attempt": attempt,
+            "failure": failure,
+            "what": what,
+            "evidence": list(evidence),
+            "done": done,
+        }
+        body = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
+        replace_file(folder / "incident.json", body)
+        replace_file(folder / "log-tail.txt", self._log_tail(), sync=False)
+        replace_file(folder / "machine.txt", self._machine().encode(), sync=False)
+        self._begin_gpu_report(folder)
+
+    def _log_tail(self) -> bytes:
+        try:
+            with self._train_log.open("rb") as file:
+                size = file.seek(0, 2)
+                file.seek(max(size - LOG_TAIL_BYTES, 0))
+                return file.read()
+        except OSError as error:
+            return f"(train.log cannot be read: {error})\n".encode()
+
+    def _machine(self) -> str:
+        parts = [time.strftime("%Y-%m-%dT%H:%M:%S%z")]
+        for name in ("loadavg", "meminfo", "pressure/memory", "pressure/io"):
+            try:
+                parts.append(f"== /proc/{name}\n{Path('/proc', name).read_text().strip()}")
+            except OSError:
+                continue  # Not every kernel has pressure files.
+        try:
+            usage = shutil.disk_usage(self._train_log.parent)
+            parts.append(f"== disk of the run directory\nfree {usage.free} of {usage.total} bytes")
+        except OSError as error:
+            parts.append(f"== disk of the run directory\n{error}")
+        return "\n\n".join(parts) + "\n"
+
+    def _begin_gpu_report(self, folder: Path) -> None:
+        # A broken GPU can hang nvidia-smi for minutes: it is not waited for.
+        self._children = [child for child in self._children if child.poll() is None]
+        program, limit = shutil.which("nvidia-smi"), shutil.which("timeout")
+        if program is None or limit is None:
+            return
+        with (folder / "gpu.txt").open("wb") as file:
+            command = [limit, "-s", "KILL", _GPU_TIMEOUT_S, program, "-q"]
+            child = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
+            )
+        self._children.append(child)

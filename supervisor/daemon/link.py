@@ -1,0 +1,71 @@
+"""The line to the launcher: orders out, reports in, never blocking. It decides nothing."""
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+from supervisor.launcher.protocol import Decoder, encode
+
+Message = dict[str, Any]
+
+
+class LauncherLink:
+    """One end of the inherited socket pair."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._socket.setblocking(False)
+        self._decoder = Decoder()
+        self._out = bytearray()
+        self.is_lost = False
+
+    def fileno(self) -> int:
+        """For the selector."""
+        return self._socket.fileno()
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Whether orders wait for the launcher to read."""
+        return bool(self._out) and not self.is_lost
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Send an order now or as soon as the launcher reads."""
+        self._out += encode(dict(order))
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as far as it goes without blocking."""
+        while self._out and not self.is_lost:
+            try:
+                sent = self._socket.send(self._out)
+            except BlockingIOError:
+                return
+            except OSError:
+                self.is_lost = True
+                return
+            del self._out[:sent]
+
+    def receive(self) -> list[Message]:
+        """The reports that have come; sets `is_lost` when the launcher is gone."""
+        messages: list[Message] = []
+        while True:
+            try:
+                data = self._socket.recv(65536)
+            except BlockingIOError:
+                return messages
+            except OSError:
+                data = b""
+            if not data:
+                self.is_lost = True
+                return messages
+            messages += self._decoder.feed(data)
+
+    def wait_flushed(self, timeout_s: float) -> None:
+        """Send everything, waiting at most so long."""
+        self._socket.settimeout(timeout_s)
+        try:
+            while self._out and not self.is_lost:
+                sent = self._socket.send(self._out)
+                del self._out[:sent]
+        except OSError:
+            self.is_lost = True

@@ -1,0 +1,217 @@
+"""The daemon's loop, one thread and one selector: collect events, step, perform."""
+
+import os
+import selectors
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import monotonic_s
+from supervisor.core.events import (
+    Event,
+    Exited,
+    StacksTaken,
+    Started,
+    StartFailed,
+    StopAsked,
+    Suspended,
+    Tick,
+    Unkillable,
+    WishChanged,
+)
+from supervisor.core.states import State, Wish
+from supervisor.core.step import step
+from supervisor.daemon.housekeeping import Housekeeping
+from supervisor.daemon.link import LauncherLink, Message
+from supervisor.daemon.orphan import OrphanedAttempt
+from supervisor.daemon.performer import Performer
+from supervisor.daemon.run import Run
+from supervisor.daemon.signals import SignalPipe
+from supervisor.daemon.status import StatusFacts
+from supervisor.daemon.wakeups import WakeUps
+from supervisor.errors import SupervisorError
+from supervisor.intent import read_intent
+from supervisor.lock import RunLock
+
+POLL_S = 0.5
+SUSPENDED_S = 5.0
+# Missing resources pass (fork(2)); anything else is a wrong command.
+TRANSIENT_ERRNOS = frozenset({11, 12, 23, 24, 28})
+
+
+class Daemon:
+    """One run's daemon, from its first look to the order to exit."""
+
+    def __init__(
+        self, run: Run, state: State, link: LauncherLink, facts: StatusFacts, wakeups: WakeUps
+    ) -> None:
+        self.run = run
+        self.state = state
+        self._link = link
+        self._orphan: OrphanedAttempt | None = None
+        self._queue: deque[Event] = deque()
+        self._facts = facts
+        self._wakeups = wakeups
+        self._signals = SignalPipe((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
+        self.performer = Performer(run, link, self._queue.append)
+        self._house = Housekeeping(run, self.performer, facts)
+        self._intent_id = read_intent(run.paths.intent).id
+        self._next_poll = 0.0
+        self._reload = False
+        self._lock: RunLock | None = None
+        self._errors = 0
+
+    def run_until_exit(self, first: list[Event], messages: list[Message]) -> int:
+        """Go on until the core says exit; returns the run's exit code.
+
+        -1: nothing is over, another daemon is to take over (reload).
+        """
+        selector = selectors.DefaultSelector()
+        selector.register(self._link, selectors.EVENT_READ, "link")
+        selector.register(self._wakeups, selectors.EVENT_READ, "wake")
+        selector.register(self._signals, selectors.EVENT_READ, "signal")
+        self._queue.extend(first)
+        for message in messages:
+            self._on_message(message)
+        self._settle()
+        while self.performer.exit_code is None and not self._reload:
+            self._wait(selector)
+            try:
+                self._gather()
+                self._settle()
+            except Exception:
+                # The one broad net: a daemon that dies of a bug in a look would only be started
+                # again; one that dies of a bug in a decision has to be, with fresh state.
+                self._errors += 1
+                self.run.journal.log.exception("daemon_error", count=self._errors)
+                if self._errors >= 5:
+                    raise
+        self._house.finish(self.state)
+        return -1 if self._reload else self.performer.exit_code or 0
+
+    def _wait(self, selector: selectors.BaseSelector) -> None:
+        now = monotonic_s()
+        until = min(self._next_poll, self.state.wake_at or float("inf"))
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.wants_to_write else 0)
+        if not self._link.is_lost:
+            selector.modify(self._link, events, "link")
+        elif "link" in {key.data for key in selector.get_map().values()}:
+            selector.unregister(self._link)
+        ready = selector.select(max(until - now, 0.0))
+        for key, _ in ready:
+            if key.data == "wake":
+                self._wakeups.drain()
+                self._next_poll = 0.0
+        late = monotonic_s() - until
+        if not ready and late > SUSPENDED_S:
+            self._queue.append(Suspended(late))
+
+    def _gather(self) -> None:
+        if not self._link.is_lost:
+            self._link.flush()
+            for message in self._link.receive():
+                self._on_message(message)
+            if self._link.is_lost:
+                self._on_launcher_lost()
+        if self._orphan is not None:
+            for message in self._orphan.poll():
+                self._on_message(message)
+        for number in self._signals.read():
+            if number == signal.SIGHUP:
+                self._reload = True
+        self._poll_children()
+        now = monotonic_s()
+        if self.state.wake_at is not None and now >= self.state.wake_at:
+            self._queue.append(Tick())
+        if now >= self._next_poll:
+            self._next_poll = now + POLL_S
+            self._poll(now)
+
+    def _poll_children(self) -> None:
+        answer = self.run.surveyor.poll()
+        if answer is not None:
+            self._house.note_survey(answer, self.state)
+            self._queue.append(answer.event)
+        attempt = self.performer.attempt
+        if attempt is not None and attempt.poll_stacks():
+            self._queue.append(StacksTaken(attempt.number))
+
+    def _poll(self, now: float) -> None:
+        intent = read_intent(self.run.paths.intent)
+        if intent.id != self._intent_id:
+            self._intent_id = intent.id
+            self._queue.append(WishChanged(Wish(intent.intent.value)))
+        attempt = self.performer.attempt
+        if attempt is not None and self.state.alive:
+            self._queue.append(attempt.observe(now).observed)
+            self._house.note_look(attempt)
+        self._house.poll(self.state, now)
+
+    def _on_message(self, message: Message) -> None:
+        number = int(message.get("attempt") or 0)
+        attempt = self.performer.attempt
+        match message.get("is"):
+            case "started" if attempt is not None and attempt.number == number:
+                attempt.started(int(message["pid"]), int(message["start_ticks"]))
+                self._house.note_started(attempt, self.state)
+                self._queue.append(Started(number))
+            case "start_failed":
+                transient = message.get("errno") in TRANSIENT_ERRNOS
+                self._queue.append(StartFailed(number, str(message["message"]), transient))
+            case "exited" if attempt is not None and attempt.number == number:
+                self._queue.append(Exited(attempt.ended(message, monotonic_s())))
+            case "unkillable":
+                self._queue.append(Unkillable(number, _describe(message.get("pids") or [])))
+            case "signal":
+                self._on_signal(str(message["signal"]))
+
+    def _on_signal(self, name: str) -> None:
+        self.run.journal.log.info("signal_received", signal=name)
+        if name == "INT":
+            self._queue.append(StopAsked("SIGINT", interrupt=True))
+        elif name in self.run.config.signals:
+            self._queue.append(StopAsked(f"SIG{name}"))
+
+    def _on_launcher_lost(self) -> None:
+        """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
+        self.run.journal.log.error("launcher_lost", attempt=self.state.attempt)
+        attempt = self.performer.attempt
+        main = attempt.main if attempt is not None else None
+        folder = attempt.heartbeat_dir if attempt is not None else Path(os.devnull)
+        self._orphan = OrphanedAttempt(self.run.run_id, self.state.attempt, main, folder)
+        self.performer.orders = self._orphan
+        try:
+            # The launcher's lock died with it: nobody may launch while the trainer still saves.
+            self._lock = RunLock.acquire(self.run.paths)
+        except SupervisorError as error:
+            self.run.journal.log.error("lock_not_taken", error=error.message)
+        self._queue.append(StopAsked("the launcher's death"))
+
+    def _settle(self) -> None:
+        while self._queue:
+            event = self._queue.popleft()
+            before = self.state
+            self.state, effects = step(before, event, monotonic_s())
+            if effects or self.state.run is not before.run:
+                self.run.journal.log.info(
+                    "decided",
+                    on=type(event).__name__,
+                    was=before.run.value,
+                    state=self.state.run.value,
+                    attempt=self.state.attempt,
+                    reason=self.state.reason,
+                    effects=[type(effect).__name__ for effect in effects],
+                )
+            for effect in effects:
+                self.performer.perform(effect, self.state)
+            if self.state.run is not before.run or effects:
+                self._house.show(self.state)
+
+
+def _describe(processes: list[dict[str, Any]]) -> str:
+    parts = [
+        f"pid {p.get('pid')} ({p.get('comm')}, state {p.get('state')}, in {p.get('wchan')})"
+        for p in processes
+    ]
+    return ", ".join(parts) or "a process of the attempt"

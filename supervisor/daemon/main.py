@@ -1,0 +1,218 @@
+"""Puts a daemon together: configuration, ledger, launcher, and the state to begin from."""
+
+import argparse
+import os
+import select
+import socket
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import supervisor
+from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
+from supervisor.config.model import RunConfig
+from supervisor.core.events import Begun
+from supervisor.core.history import History, fold, initial_state
+from supervisor.core.states import Activity, State, Wish
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.console import Console
+from supervisor.daemon.incidents import IncidentFolders
+from supervisor.daemon.journal import Journal
+from supervisor.daemon.leftovers import end_leftovers
+from supervisor.daemon.link import LauncherLink, Message
+from supervisor.daemon.loop import Daemon
+from supervisor.daemon.run import Run
+from supervisor.daemon.runtime import RuntimeDirectory
+from supervisor.daemon.settings import policy_of
+from supervisor.daemon.status import StatusFacts
+from supervisor.daemon.surveyor import Surveyor, memory_of
+from supervisor.daemon.wakeups import WakeUps
+from supervisor.identity import boot_id
+from supervisor.intent import read_intent
+from supervisor.ledger import LedgerWriter, read_ledger
+from supervisor.paths import RunPaths
+
+HELLO_S = 30.0
+EXIT_INTERNAL = 70
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Be the daemon; its own exit code, which the launcher restarts on unless it said exit."""
+    parser = argparse.ArgumentParser(prog="supervisor-daemon")
+    parser.add_argument("--run-dir", type=Path, required=True)
+    parser.add_argument("--socket-fd", type=int, required=True)
+    parser.add_argument("--view", choices=("live", "none"), default="none")
+    options = parser.parse_args(arguments)
+    os.umask(0o077)
+    link = LauncherLink(options.socket_fd)
+    paths = RunPaths(options.run_dir)
+    config = RunConfig.model_validate_json(paths.config.read_bytes())
+    console = Console(sys.stdout.fileno(), enabled=options.view == "none")
+    hello, messages = _hello(link)
+    if hello is None:
+        sys.stderr.write("supervisor: the daemon was not greeted by its launcher\n")
+        return EXIT_INTERNAL
+    run = _open_run(paths, config, console)
+    code = _serve(run, link, hello, messages)
+    if code >= 0:
+        link.send({"do": "exit", "code": code})
+        link.wait_flushed(5.0)
+    return 0
+
+
+def _hello(link: LauncherLink) -> tuple[Message | None, list[Message]]:
+    """The launcher's first message, and what came right behind it."""
+    deadline = monotonic_s() + HELLO_S
+    poller = select.poll()
+    poller.register(link.fileno(), select.POLLIN)
+    while (left := deadline - monotonic_s()) > 0 and not link.is_lost:
+        poller.poll(left * 1000)
+        messages = link.receive()
+        if messages:
+            return messages[0], messages[1:]
+    return None, []
+
+
+def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
+    entries = [{**entry, "wall": parse_rfc3339(entry["at"])} for entry in read_ledger(paths.ledger)]
+    history = fold(entries)
+    journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
+    journal.ledger.ensure_reserve()
+    run_id = history.run_id
+    if run_id is None:
+        run_id = uuid.uuid4().hex[:16]
+        created = {"type": "run_created", "run_id": run_id, "name": config.name}
+        journal.record({**created, "version": supervisor.__version__})
+    runtime = RuntimeDirectory(run_id, paths.state_dir)
+    surveyor = Surveyor(
+        Path(config.checkpoints.directory or paths.run_dir),
+        runtime.root,
+        run_id=run_id,
+        existing=config.resume.existing,
+        memory=memory_of(entries),
+    )
+    incidents = IncidentFolders(paths.incidents, paths.train_log)
+    return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)
+
+
+def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]) -> int:
+    now, wall = monotonic_s(), wall_s()
+    history = run.history
+    state = initial_state(history, policy_of(run.config, run.run_id), now=now, wall=wall)
+    facts = StatusFacts(
+        run_id=run.run_id,
+        config=run.config,
+        config_path=os.environ.get("SUPERVISOR_CONFIG", str(run.paths.config)),
+        started_wall=wall,
+        launcher_pid=hello.get("launcher_pid"),
+        daemon_pid=os.getpid(),
+        restarts=history.restarts,
+        warnings=_warnings(run),
+    )
+    adopted = hello.get("attempt")
+    is_first = not hello.get("daemon_restarts")
+    if is_first:
+        run.journal.record(_supervisor_started(run, facts))
+    attempt_number = adopted["attempt"] if adopted else None
+    run.journal.record(
+        {"type": "daemon_started", "pid": os.getpid(), "adopted_attempt": attempt_number}
+    )
+    wakeups = WakeUps()
+    wakeups.watch(run.paths.state_dir)
+    wakeups.watch(run.surveyor.directory)
+    if adopted is None:
+        end_leftovers(run)
+    begun, state, late = _beginning(run, history, state, hello)
+    daemon = Daemon(run, state, link, facts, wakeups)
+    running = adopted or hello.get("last_exit") if begun.alive else None
+    if running is not None:
+        daemon.performer.attempt = _adopt(run, running, adopted)
+    try:
+        code = daemon.run_until_exit([begun], [*late, *messages])
+        if code >= 0:
+            run.journal.record(
+                {
+                    "type": "supervisor_ended",
+                    "state": daemon.state.run.value,
+                    "code": code,
+                    "reason": daemon.state.reason,
+                }
+            )
+            run.surveyor.cancel()
+            run.runtime.remove()
+        else:
+            run.journal.record({"type": "reloaded"})
+    finally:
+        wakeups.close()
+    return code
+
+
+def _beginning(
+    run: Run, history: History, state: State, hello: Message
+) -> tuple[Begun, State, list[Message]]:
+    """The first event, with what the launcher kept for a daemon that comes after another."""
+    wish = Wish(read_intent(run.paths.intent).intent.value)
+    signals: list[Message] = [
+        {"is": "signal", "signal": name} for name in hello.get("signals") or []
+    ]
+    adopted, ended = hello.get("attempt"), hello.get("last_exit")
+    unjudged = ended is not None and _is_unjudged(history, ended)
+    running = adopted if adopted is not None else ended if unjudged else None
+    if running is not None:
+        number = int(running["attempt"])
+        state = _with_running(state, number)
+        begun = Begun(
+            Wish.RUN,
+            alive=True,
+            stop_sent=bool(adopted and adopted.get("stop_sent")),
+            kill_sent=bool(adopted and adopted.get("kill_sent")),
+        )
+        late = [*signals]
+        if adopted is None and ended is not None:
+            late.insert(0, ended)
+        if adopted is not None and number > history.attempt:
+            # The daemon before died between the order and the record of it.
+            late.insert(0, {**adopted, "is": "started"})
+        return begun, state, late
+    held = history.held
+    return Begun(wish, held=held, finished=history.finished), state, signals
+
+
+def _is_unjudged(history: History, ended: Message) -> bool:
+    number = int(ended["attempt"])
+    return number > history.attempt or (number == history.attempt and history.last_attempt_open)
+
+
+def _with_running(state: State, number: int) -> State:
+    return replace(state, attempt=number, activity=Activity(started_at=state.at))
+
+
+def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) -> RunningAttempt:
+    number = int(running["attempt"])
+    heartbeat_dir = run.runtime.heartbeat_dir(number)
+    known = run.history.log_offset if number == run.history.attempt else None
+    attempt = RunningAttempt(run, number, heartbeat_dir, monotonic_s(), log_offset=known)
+    if adopted is not None:
+        attempt.started(int(adopted["pid"]), int(adopted["start_ticks"]))
+    return attempt
+
+
+def _supervisor_started(run: Run, facts: StatusFacts) -> dict[str, Any]:
+    return {
+        "type": "supervisor_started",
+        "pid": facts.launcher_pid,
+        "host": socket.gethostname(),
+        "boot_id": boot_id(),
+        "config_path": facts.config_path,
+        "command": list(run.config.command),
+        "version": supervisor.__version__,
+    }
+
+
+def _warnings(run: Run) -> tuple[str, ...]:
+    if run.runtime.is_in_memory:
+        return ()
+    return (f"heartbeats are on disk ({run.runtime.root}): no private directory in /dev/shm",)

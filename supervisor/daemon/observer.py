@@ -1,0 +1,225 @@
+"""What is seen of a running attempt: heartbeat pages, the log's growth, the step. It only looks."""
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor import page as heartbeat_page
+from supervisor.core.events import Observed
+from supervisor.core.states import Phase
+from supervisor.identity import has_ended, read_stat
+from supervisor.page import PAGE_BYTES, Page, parse
+from supervisor.watch.logtail import LogTail
+from supervisor.watch.progress import ProgressReader
+
+_RATE_WINDOW_S = 30.0
+_READS = 32
+_PHASES = {
+    heartbeat_page.Phase.STARTUP: Phase.STARTUP,
+    heartbeat_page.Phase.STEP: Phase.STEP,
+    heartbeat_page.Phase.EVAL: Phase.EVAL,
+    heartbeat_page.Phase.SAVE: Phase.SAVE,
+    heartbeat_page.Phase.COMPILE: Phase.COMPILE,
+}
+
+
+class PageSet:
+    """The pages of one attempt, kept open: they stay readable when their directory vanishes.
+
+    systemd-logind's RemoveIPC empties a user's /dev/shm at logout; the trainer's mapping and these
+    descriptors outlive the names.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[str, tuple[int, int]] = {}
+
+    def read(self) -> list[Page]:
+        """All pages by local rank; what is not a page is passed over."""
+        try:
+            found = [path.name for path in self._directory.iterdir()]
+        except OSError:
+            found = []
+        for name in (n for n in found if n[:5] == "rank-" and n[5:].isdigit()):
+            self._refresh(name)
+        pages = [page for fd, _ in self._open.values() if (page := _read(fd)) is not None]
+        return sorted(pages, key=lambda page: page.local_rank)
+
+    def _refresh(self, name: str) -> None:
+        path = self._directory / name
+        try:
+            inode = path.lstat().st_ino
+            known = self._open.get(name)
+            if known is not None and known[1] == inode:
+                return
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        if known is not None:
+            os.close(known[0])
+        self._open[name] = (fd, inode)
+
+    @property
+    def is_vanished(self) -> bool:
+        """Whether the directory is gone although pages were read from it."""
+        return bool(self._open) and not self._directory.is_dir()
+
+    def close(self) -> None:
+        """Close the pages."""
+        for fd, _ in self._open.values():
+            os.close(fd)
+        self._open.clear()
+
+
+def _read(fd: int) -> Page | None:
+    page = None
+    for _ in range(_READS):
+        try:
+            page = parse(os.pread(fd, PAGE_BYTES, 0))
+        except OSError:
+            return None
+        if page is None or not page.is_torn:
+            break
+    return page
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One look at an attempt; ages in seconds, absent is None."""
+
+    observed: Observed
+    pages: tuple[Page, ...]
+    lines: tuple[str, ...]
+    epoch: int | None
+    loss: float | None
+    step_rate: float | None
+    heartbeat_age_s: float | None
+    last_save_s: float | None
+    world_size: int | None
+
+
+class Observer:
+    """Looks at one attempt; made anew for each."""
+
+    def __init__(
+        self,
+        attempt: int,
+        heartbeat_dir: Path,
+        train_log: Path,
+        *,
+        log_offset: int,
+        progress: str | None,
+        now: float,
+    ) -> None:
+        self.attempt = attempt
+        self.heartbeat_dir = heartbeat_dir
+        self._pages = PageSet(heartbeat_dir)
+        self._tail = LogTail(train_log, offset=log_offset)
+        self._progress = ProgressReader(progress) if progress else None
+        self._step: int | None = None
+        self._log_grew_at = now
+        self._beat: tuple[int, int] | None = None
+        self._rate: deque[tuple[float, int]] = deque()
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the heartbeat directory was taken away under the attempt."""
+        return self._pages.is_vanished
+
+    @property
+    def log_age_since(self) -> float:
+        """When the log last grew, monotonic seconds."""
+        return self._log_grew_at
+
+    def look(self, now: float, *, stood_still: bool | None = None) -> Look:
+        """Look once. Constant cost, whatever the trainer prints."""
+        chunk = self._tail.poll()
+        if chunk.grew:
+            self._log_grew_at = now
+        if self._progress is not None and chunk.lines:
+            step = self._progress.feed(chunk.lines)
+            self._step = step if step is not None else self._step
+        pages = self._pages.read()
+        working = [page for page in pages if page.outcome is None and _is_there(page)]
+        slowest = min(working, key=_last_sign_ns, default=None)
+        steps = [page.step for page in pages if page.step is not None]
+        if steps:
+            self._step = max(steps) if slowest is None or slowest.step is None else slowest.step
+        self._note_rate(now)
+        shown = slowest or (pages[0] if pages else None)
+        age = None if slowest is None else max(now - _last_sign_ns(slowest) / 1e9, 0.0)
+        observed = Observed(
+            attempt=self.attempt,
+            attached=bool(working),
+            beating=any(page.beats > 0 for page in pages),
+            phase=_PHASES[shown.phase] if shown else Phase.STARTUP,
+            phase_age_s=max(now - shown.phase_since_monotonic_ns / 1e9, 0.0) if shown else 0.0,
+            beat_age_s=age or 0.0,
+            gap_s=self._gap_s(shown),
+            finished_phase=_longest(shown),
+            step=self._step,
+            log_age_s=max(now - self._log_grew_at, 0.0),
+            stood_still=stood_still,
+        )
+        saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
+        return Look(
+            observed=observed,
+            pages=tuple(pages),
+            lines=chunk.lines,
+            epoch=shown.epoch if shown else None,
+            loss=shown.loss if shown else None,
+            step_rate=self._step_rate(),
+            heartbeat_age_s=age,
+            last_save_s=max(saves) / 1000 if saves else None,
+            world_size=shown.world_size if shown else None,
+        )
+
+    def _gap_s(self, page: Page | None) -> float | None:
+        if page is None or page.beat_monotonic_ns is None:
+            return None
+        before, self._beat = self._beat, (page.beats, page.beat_monotonic_ns)
+        if before is None or page.beats <= before[0]:
+            return None
+        # Several beats between two looks: the longest gap among them is at most this.
+        return (page.beat_monotonic_ns - before[1]) / 1e9 / (page.beats - before[0])
+
+    def _note_rate(self, now: float) -> None:
+        if self._step is None:
+            return
+        if self._rate and self._step < self._rate[-1][1]:
+            self._rate.clear()
+        self._rate.append((now, self._step))
+        while now - self._rate[0][0] > _RATE_WINDOW_S:
+            self._rate.popleft()
+
+    def _step_rate(self) -> float | None:
+        if len(self._rate) < 2:
+            return None
+        (begin, first), (end, last) = self._rate[0], self._rate[-1]
+        return (last - first) / (end - begin) if end > begin else None
+
+    def close(self) -> None:
+        """Close what was opened for looking."""
+        self._pages.close()
+
+
+def _last_sign_ns(page: Page) -> int:
+    return max(page.beat_monotonic_ns or 0, page.phase_since_monotonic_ns)
+
+
+def _is_there(page: Page) -> bool:
+    stat = read_stat(page.pid)
+    return stat is not None and int(stat[1][19]) == page.start_ticks and not has_ended(stat[1])
+
+
+def _longest(page: Page | None) -> tuple[Phase, float] | None:
+    if page is None:
+        return None
+    seen = {
+        Phase.SAVE: page.longest_save_ms,
+        Phase.EVAL: page.longest_eval_ms,
+        Phase.COMPILE: page.longest_compile_ms,
+    }
+    known = [(phase, ms / 1000) for phase, ms in seen.items() if ms is not None]
+    return max(known, key=lambda item: item[1], default=None)

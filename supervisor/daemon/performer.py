@@ -1,0 +1,205 @@
+"""Does what the core says. Every effect stands here; whatever fails here becomes an event."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, assert_never
+
+from supervisor.checkpoint.pins import pinned
+from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside
+from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.accounting import goodput
+from supervisor.core.effects import (
+    Effect,
+    Exit,
+    Incident,
+    Launch,
+    Probe,
+    Record,
+    Say,
+    SendKill,
+    SendStop,
+    SetAside,
+    Survey,
+    TakeStacks,
+)
+from supervisor.core.events import Event, StacksTaken, StartFailed
+from supervisor.core.states import State
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.probes import probe
+from supervisor.daemon.run import Run
+from supervisor.daemon.settings import command_line, environment
+
+SIGTERM, SIGUSR2 = 15, 12
+
+
+class Orders(Protocol):
+    """Where orders about processes go: the launcher, or its stand-in when it is dead."""
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Send one order."""
+
+
+class Performer:
+    """Performs effects for one run; holds the running attempt."""
+
+    def __init__(self, run: Run, orders: Orders, emit: Callable[[Event], None]) -> None:
+        self.run = run
+        self.orders = orders
+        self.attempt: RunningAttempt | None = None
+        self.first_attempt_wall = run.history.first_attempt_wall
+        self.exit_code: int | None = None
+        self._emit = emit
+
+    def perform(self, effect: Effect, state: State) -> None:
+        """Do one thing; `state` is the one that the decision led to."""
+        match effect:
+            case Survey():
+                self.survey(deciding=True)
+            case SetAside():
+                self._set_aside(effect)
+            case Launch():
+                self._launch(effect)
+            case SendStop():
+                self.orders.send({"do": "stop", "attempt": effect.attempt, "signal": SIGTERM})
+            case SendKill():
+                self.orders.send({"do": "kill", "attempt": effect.attempt})
+            case TakeStacks():
+                self._take_stacks(effect)
+            case Probe():
+                self._emit(
+                    probe(
+                        effect.what,
+                        directory=self.run.surveyor.directory,
+                        checkpoint_bytes=self.run.surveyor.largest_bytes,
+                    )
+                )
+            case Record():
+                self.run.journal.record(self._enriched(effect.entry, state))
+            case Incident():
+                self._incident(effect)
+            case Say():
+                self.run.console.say(effect.line)
+            case Exit():
+                self.exit_code = effect.code
+            case _:
+                assert_never(effect)
+
+    def survey(self, *, deciding: bool) -> None:
+        """Have the checkpoints looked at."""
+        failed = self.run.surveyor.begin(
+            deciding=deciding,
+            pins=pinned(self.run.paths.pins),
+            first_attempt_wall=self.first_attempt_wall,
+        )
+        if failed is not None and deciding:
+            self._emit(failed)
+
+    def _set_aside(self, effect: SetAside) -> None:
+        moves = [(path, INVALID, reason) for path, reason in effect.invalid]
+        reason = f"the run goes on from step {effect.after_step}"
+        moves += [(path, SUPERSEDED, reason) for path in effect.later]
+        for path, shelf, why in moves:
+            try:
+                place = put_aside(Path(path), shelf, why)
+            except FileNotFoundError:
+                continue  # The trainer's own rotation was faster.
+            except OSError as error:
+                self.run.console.say(f"{path} cannot be set aside: {error.strerror}")
+                self.run.journal.log.error("set_aside_failed", path=path, error=str(error))
+                continue
+            self.run.surveyor.forget(path)
+            entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "to": str(place)}
+            self.run.journal.record({**entry, "reason": why})
+            self.run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}")
+
+    def _launch(self, effect: Launch) -> None:
+        run, now = self.run, monotonic_s()
+        checkpoint = effect.checkpoint
+        try:
+            heartbeat_dir = run.runtime.begin_attempt(effect.attempt)
+        except OSError as error:
+            why = f"no heartbeat directory: {error}"
+            self._emit(StartFailed(effect.attempt, why, transient=True))
+            return
+        overlay, unset = environment(
+            run.config,
+            os.environ,
+            run_dir=run.paths.run_dir,
+            run_id=run.run_id,
+            attempt=effect.attempt,
+            heartbeat_dir=heartbeat_dir,
+            snapshot_dir=run.runtime.snapshot_dir,
+            checkpoint=checkpoint,
+        )
+        if self.attempt is not None:
+            self.attempt.close()
+        self.attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
+        self.first_attempt_wall = self.first_attempt_wall or wall_s()
+        self.orders.send(
+            {
+                "do": "launch",
+                "attempt": effect.attempt,
+                "run_id": run.run_id,
+                "argv": command_line(run.config, checkpoint),
+                "env": overlay,
+                "unset": unset,
+                "cwd": os.getcwd(),  # noqa: PTH109 -- as the launcher has it, links unresolved
+                "log": str(run.paths.train_log),
+            }
+        )
+
+    def _take_stacks(self, effect: TakeStacks) -> None:
+        folder = self._incident(
+            Incident(effect.attempt, effect.failure, effect.what, (), effect.done)
+        )
+        if folder is None or self.attempt is None:
+            self._emit(StacksTaken(effect.attempt))
+            return
+        armed = self.attempt.begin_stacks(folder)
+        if armed:
+            order = {"do": "signal", "attempt": effect.attempt, "signal": SIGUSR2, "pids": armed}
+            self.orders.send(order)
+
+    def _incident(self, effect: Incident) -> Path | None:
+        run = self.run
+        try:
+            number, folder = run.incidents.open()
+            run.incidents.write(
+                folder,
+                attempt=effect.attempt,
+                failure=effect.failure,
+                what=effect.what,
+                evidence=effect.evidence,
+                done=effect.done,
+            )
+        except OSError as error:
+            run.journal.log.error("incident_not_kept", error=str(error), what=effect.what)
+            number, folder = 0, None
+        run.journal.record(
+            {
+                "type": "incident",
+                "id": number,
+                "attempt": effect.attempt,
+                "failure": effect.failure,
+                "what": effect.what,
+                "evidence": list(effect.evidence),
+                "done": effect.done,
+                "folder": str(folder) if folder else None,
+            }
+        )
+        return folder
+
+    def _enriched(self, entry: Mapping[str, object], state: State) -> dict[str, object]:
+        match entry.get("type"):
+            case "attempt_ended" if self.attempt is not None:
+                facts: dict[str, object] = {
+                    "duration_s": round(monotonic_s() - self.attempt.started_at, 3),
+                    "last_save_s": self.attempt.last_save_s,
+                    "loss": self.attempt.last_loss,
+                }
+                return {**entry, **facts}
+            case "decision":
+                return {**entry, "goodput": goodput(state.account)}
+            case _:
+                return dict(entry)

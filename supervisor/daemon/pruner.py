@@ -1,0 +1,74 @@
+"""Keeps the newest checkpoints and removes the rest; the choice is `checkpoint.prune`'s."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import supervisor.checkpoint
+from supervisor.checkpoint.prune import plan
+from supervisor.checkpoint.records import Entry, Survey
+from supervisor.daemon.run import Run
+
+_PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
+
+
+class Pruner:
+    """Deletes in a child process: removing gigabytes takes a file system its time."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def prune(self, survey: Survey, pins: frozenset[str]) -> None:
+        """Remove what is beyond `keep`, once the removal before is through."""
+        if self._child is not None and self._child.poll() is None:
+            return
+        settings = self._run.config.checkpoints
+        doomed = [
+            *plan(survey.entries, settings.keep, pins, include_foreign=settings.keep_set),
+            *_shelved(survey, settings.keep, pins),
+        ]
+        if not doomed:
+            return
+        asked = self._run.runtime.root / "remove-request.json"
+        try:
+            asked.write_text(json.dumps([entry.to_json() for entry in doomed]))
+            with asked.open("rb") as question:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", str(_PROGRAM), "remove"],
+                    stdin=question,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.DEVNULL,
+                )
+        except OSError as error:
+            self._run.journal.log.error("pruning_failed", error=str(error))
+            return
+        for entry in doomed:
+            self._run.surveyor.forget(str(entry.path))
+        self._run.journal.record(
+            *(
+                {"type": "checkpoint_removed", "path": str(e.path), "why": "pruned", "to": None}
+                for e in doomed
+            )
+        )
+
+    def finish(self, timeout_s: float) -> None:
+        """Wait for a removal under way; the next daemon finishes what is left."""
+        if self._child is not None:
+            try:
+                self._child.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                self._run.journal.log.warning("pruning_unfinished")
+
+
+def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[Entry]:
+    """Set-aside ones of this run beyond `keep`: a rolling-back run must not fill the disk."""
+    if keep is None:
+        return []
+    mine = [
+        entry
+        for entry in survey.entries
+        if entry.tier == "set_aside" and entry.ours and entry.own_run and entry.name not in pins
+    ]
+    return sorted(mine, key=lambda entry: entry.mtime, reverse=True)[keep:]

@@ -1,0 +1,27 @@
+"""What belongs to one run while its daemon lives; a plain record, it does nothing."""
+
+from dataclasses import dataclass
+
+from supervisor.config.model import RunConfig
+from supervisor.core.history import History
+from supervisor.daemon.console import Console
+from supervisor.daemon.incidents import IncidentFolders
+from supervisor.daemon.journal import Journal
+from supervisor.daemon.runtime import RuntimeDirectory
+from supervisor.daemon.surveyor import Surveyor
+from supervisor.paths import RunPaths
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """The parts that the daemon's loop and its performer share."""
+
+    paths: RunPaths
+    config: RunConfig
+    run_id: str
+    history: History
+    journal: Journal
+    console: Console
+    runtime: RuntimeDirectory
+    surveyor: Surveyor
+    incidents: IncidentFolders

@@ -1,0 +1,84 @@
+"""The run's private directory in memory: heartbeats and survey files; nothing in it must survive.
+
+A page on a slow disk can block the process that it should prove alive, hence tmpfs.
+"""
+
+import os
+import shutil
+import stat
+from pathlib import Path
+
+from supervisor.filesystem import filesystem_type
+
+SHARED_MEMORY = Path("/dev/shm")
+
+
+class RuntimeDirectory:
+    """`/dev/shm/train-supervisor-<uid>/<run id>/`, 0700; under .supervisor/ where there is none."""
+
+    def __init__(self, run_id: str, fallback: Path) -> None:
+        """Make the directory. Raises OSError where neither place can be made."""
+        self.path = _private(SHARED_MEMORY / f"train-supervisor-{os.getuid()}", run_id)
+        if self.path is None or not _is_writable(self.path):
+            self.path = fallback / "runtime"
+            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    path: Path | None
+
+    @property
+    def root(self) -> Path:
+        """The directory that is there."""
+        assert self.path is not None
+        return self.path
+
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether heartbeats cost no disk."""
+        return filesystem_type(self.root) == "tmpfs"
+
+    def heartbeat_dir(self, attempt: int) -> Path:
+        """Where the pages of an attempt are; each attempt has its own, so none is ever stale."""
+        return self.root / f"attempt-{attempt:04d}"
+
+    @property
+    def snapshot_dir(self) -> Path:
+        """Where the trainer may keep snapshots in memory."""
+        return self.root / "snapshots"
+
+    def begin_attempt(self, attempt: int) -> Path:
+        """Make the attempt's directory anew and remove those of earlier ones. Raises OSError."""
+        for old in self.root.glob("attempt-*"):
+            shutil.rmtree(old, ignore_errors=True)
+        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.snapshot_dir.mkdir(mode=0o700, exist_ok=True)
+        folder = self.heartbeat_dir(attempt)
+        folder.mkdir(mode=0o700)
+        return folder
+
+    def remove(self) -> None:
+        """Nothing stays in memory after a run has ended."""
+        shutil.rmtree(self.root, ignore_errors=True)
+
+
+def _private(parent: Path, name: str) -> Path | None:
+    # /dev/shm is everybody's: a directory that somebody else laid there first is not used.
+    try:
+        parent.mkdir(mode=0o700, exist_ok=True)
+        facts = parent.lstat()
+        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+            return None
+        path = parent / name
+        path.mkdir(mode=0o700, exist_ok=True)
+    except OSError:
+        return None
+    return path
+
+
+def _is_writable(path: Path) -> bool:
+    probe = path / ".probe"
+    try:
+        probe.write_bytes(b"x" * 4096)
+        probe.unlink()
+    except OSError:
+        return False
+    return True

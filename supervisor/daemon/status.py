@@ -1,0 +1,126 @@
+"""`status.json`: what is so now, for people and programs, readable without the daemon."""
+
+import json
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import rfc3339
+from supervisor.config.model import RunConfig
+from supervisor.core.accounting import goodput, total_s
+from supervisor.core.budget import DAY_S
+from supervisor.core.states import RunState, State
+from supervisor.daemon.observer import Look
+from supervisor.durable import replace_file
+
+
+@dataclass(slots=True)
+class StatusFacts:
+    """What the status shows besides the core's state."""
+
+    run_id: str
+    config: RunConfig
+    config_path: str
+    started_wall: float
+    launcher_pid: int | None = None
+    daemon_pid: int | None = None
+    trainer_pid: int | None = None
+    restarts: int = 0
+    last_save_s: float | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def status_of(
+    state: State, facts: StatusFacts, look: Look | None, *, now: float, wall: float
+) -> dict[str, Any]:
+    """The whole status as JSON values; absent is null, durations are seconds."""
+    config = facts.config
+    alive = state.alive
+    seen = look.observed if look is not None and alive else None
+    shown = look if alive else None
+    waits = state.run in {RunState.BACKOFF, RunState.WAITING} and state.wake_at is not None
+    next_at = rfc3339(wall + max((state.wake_at or now) - now, 0.0)) if waits else None
+    newest = state.newest
+    activity = state.activity
+    account = state.account
+    return {
+        "run": config.name,
+        "run_id": facts.run_id,
+        "name": config.name,
+        "state": state.run.value,
+        "attempt": state.attempt,
+        "restarts": facts.restarts,
+        "pids": {
+            "launcher": facts.launcher_pid,
+            "daemon": facts.daemon_pid,
+            "trainer": facts.trainer_pid if alive else None,
+        },
+        "phase": activity.phase.value if alive and activity.attached else None,
+        "step": activity.step if activity.step is not None else _last_step(state),
+        "epoch": shown.epoch if shown else None,
+        "loss": _finite(shown.loss) if shown else None,
+        "step_rate": shown.step_rate if shown else None,
+        "heartbeat_age_s": _rounded(shown.heartbeat_age_s) if shown else None,
+        "log_age_s": _rounded(seen.log_age_s) if seen else None,
+        "attached": activity.attached if alive else None,
+        "world_size": shown.world_size if shown else None,
+        "checkpoint": None
+        if newest is None
+        else {"path": newest.path, "step": newest.step, "kind": newest.kind},
+        "failure": state.failure,
+        "action": state.action,
+        "reason": state.reason or None,
+        "next_at": next_at,
+        "intent": state.wish.value,
+        "stopping": None
+        if state.stop is None
+        else {
+            "by": state.stop.by,
+            "since": rfc3339(wall - max(now - state.stop.since, 0.0)),
+            "grace_s": state.policy.grace_s,
+        },
+        "interrupts": state.stop.interrupts if state.stop else 0,
+        "budget": {
+            "failures": state.budget.failures,
+            "max_failures": state.policy.max_failures,
+            "today": sum(1 for failed in state.budget.recent if now - failed < DAY_S),
+            "max_per_day": state.policy.max_per_day,
+        },
+        "goodput": {
+            "goodput": _rounded(goodput(account), 4),
+            "launching_s": _rounded(account.launching_s),
+            "training_s": _rounded(account.training_s),
+            "saving_s": _rounded(account.saving_s),
+            "replaying_s": _rounded(account.replaying_s),
+            "waiting_s": _rounded(account.waiting_s),
+            "down_s": _rounded(account.down_s),
+            "total_s": _rounded(total_s(account)),
+        },
+        "last_save_s": facts.last_save_s,
+        "grace_s": config.grace,
+        "warnings": list(facts.warnings),
+        "host": socket.gethostname(),
+        "config": facts.config_path,
+        "run_dir": config.run_dir,
+        "started_at": rfc3339(facts.started_wall),
+        "updated_at": rfc3339(wall),
+    }
+
+
+def write_status(path: Path, status: dict[str, Any]) -> None:
+    """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
+    body = json.dumps(status, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    replace_file(path, body.encode() + b"\n", sync=False)
+
+
+def _last_step(state: State) -> int | None:
+    return state.reached_step
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and value - value == 0 else None
+
+
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)
