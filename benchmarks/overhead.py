@@ -92,7 +92,7 @@ ROWS: tuple[tuple[str, str, str, float | None], ...] = (
     ("cpu", "all of it, of a core, at ten log lines and beats a second", "%", 0.3),
     ("beat", "one heartbeat, as the trainer pays it", "ns", 1000),
     ("look", "`status`, wall", "ms", 150),
-    ("notice", "exit → told", "ms", 5),
+    ("notice", "exit → noticed", "ms", 5),
 )
 
 
@@ -125,7 +125,7 @@ def run(wanted: list[str], seconds: float, deaths: int) -> Report:
     ]
     notes = (
         f"CPU over {seconds:.0f} s, threads and reaped children included; memory: the most seen.",
-        f"Exit → told: median of {deaths}, to the line on its output; `status`: median of {LOOKS}.",
+        f"Exit → noticed: to the line in its log, median of {deaths}; `status`: median of {LOOKS}.",
         "MB is 10^6 bytes. ÷ is ours over the peer's.",
     )
     return Report("The cost of being supervised", subjects, rows, notes)

@@ -15,10 +15,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks.peers import ROOT, Peer
+from supervisor.paths import RunPaths
 
 WORKLOAD = str(ROOT / "benchmarks" / "workload.py")
 START_TIMEOUT_S = 120.0
 END_TIMEOUT_S = 30.0
+FOLLOW_S = 0.0005
 
 
 class BenchmarkError(Exception):
@@ -31,7 +33,7 @@ class Ours:
 
     name: str = "supervisor"
     beat: str = "supervisor"
-    death_line: str = r"attempt \d+ (?:ended|failed|died|was killed)"
+    death_line: str = r'"on": ?"Exited"'
 
     def argv(self, script: Sequence[str], directory: Path) -> list[str]:
         """Write the configuration and give the command line that runs it."""
@@ -67,6 +69,17 @@ class Running:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
+
+    def follow(self, log: Path) -> None:
+        """The same for a log that is a file."""
+        while not log.exists() and self.process.poll() is None:
+            time.sleep(FOLLOW_S)
+        with log.open() as file:
+            while self.process.poll() is None:
+                if line := file.readline():
+                    self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
+                else:
+                    time.sleep(FOLLOW_S)
 
     def overhead_pids(self) -> dict[str, int]:
         """Every process that is there because of the supervisor, and not the workload's own."""
@@ -125,6 +138,10 @@ def start(subject: Subject, directory: Path, workload: Sequence[str], restarts: 
     )
     running = Running(process, directory)
     threading.Thread(target=running.read, daemon=True).start()
+    if isinstance(subject, Ours):
+        # Peers log to their standard error, our daemon to a file: each is timed where it logs.
+        log = RunPaths(directory / "run").log
+        threading.Thread(target=running.follow, args=(log,), daemon=True).start()
     return running
 
 
