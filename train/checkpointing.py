@@ -50,7 +50,7 @@ class _WatchedFile:
         self.error: OSError | None = None
 
     def write(self, data: Any) -> int:
-        """Write, and remember the first failure."""
+        """Write all of it, and remember the first failure."""
         try:
             return self._file.write(data)
         except OSError as error:

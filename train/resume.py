@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from supervisor.checkpoint.validate import validate
 
+from supervisor.checkpoint.format import MANIFEST
+from supervisor.checkpoint.validate import validate
 from train import randomness
 from train.data import TrainingData
 from train.errors import ConfigurationError, TrainingError
@@ -98,15 +99,31 @@ def load_checkpoint(
     it is missing or damaged, ConfigurationError if it does not fit the configured model.
     """
     require_directory(path)
-    verdict = None if is_checked else validate(path)
-    # files without STATE_FILE are incomplete to `validate`, and still can be resumed
-    if verdict is not None and not verdict.valid and (path / STATE_FILE).exists():
-        raise TrainingError(f"the checkpoint {path} is damaged: {verdict.reason}")
+    if not is_checked:
+        _verify(path, log)
     files = _read(path, state)
     found = find_position(path, data)
     _apply(path, files, found, state)
     for warning in (*files.warnings, *found.warnings):
         log.warn(warning)
+
+
+def _verify(path: Path, log: Log) -> None:
+    """Compare the files with their manifest, if there is one. Raises TrainingError.
+
+    Somebody chose this checkpoint by hand: what nothing contradicts is taken, with a warning.
+    """
+    if not (path / MANIFEST).exists() or not (path / STATE_FILE).exists():
+        log.warn(f"{path} is not proven: it was not written whole by this trainer")
+        return
+    verdict = validate(path)
+    if verdict.valid is False:
+        raise TrainingError(
+            f"the checkpoint {path} is damaged: {verdict.reason}."
+            f" If it was changed on purpose, remove its {MANIFEST}"
+        )
+    if verdict.reason is not None:
+        log.warn(f"{path}: {verdict.reason}")
 
 
 def require_directory(path: Path) -> None:
