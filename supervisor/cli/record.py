@@ -102,7 +102,7 @@ class RunRecord:
         body["run"] = body["run"] or self.name
         if self.state == "down":
             body["last_state"] = self.recorded_state
-        body["state"] = self.state
+        body["state"] = None if self.state == "never started" else self.state
         body["live"] = self.live
         pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
         body["pids"] = {who: pids.get(who) for who in ("launcher", "daemon", "trainer")}

@@ -1,0 +1,142 @@
+"""Every problem of a configuration at once, each with its place and what to write instead."""
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.config.load import load_config
+from supervisor.config.problems import ConfigError, Problem
+
+
+def problems_of(tmp_path: Path, text: str | bytes) -> tuple[Problem, ...]:
+    """What is wrong with a text."""
+    path = tmp_path / "run.yaml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ConfigError) as caught:
+        load_config(path)
+    assert caught.value.code == 78
+    assert caught.value.hint
+    return caught.value.problems
+
+
+def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
+    """Ten mistakes in one file are ten problems, in the order of the file, each with its line."""
+    found = problems_of(
+        tmp_path,
+        """\
+name: a b
+command: []
+checkpoints: {kep: 5}
+resume: {args: ["{chekpoint}"], if_none_valid: helt}
+watch: {heartbeat_timeout: 5x, progress: '(\\d+'}
+restart: {max_failures: 0}
+grace: 0s
+signals: [KILL]
+env: {OMP_NUM_THREADS: 1}
+colour: red
+""",
+    )
+    assert [(p.line, p.key) for p in found] == [
+        (1, "name"),
+        (2, "command"),
+        (3, "checkpoints.kep"),
+        (4, "resume.args"),
+        (4, "resume.if_none_valid"),
+        (5, "watch.heartbeat_timeout"),
+        (5, "watch.progress"),
+        (6, "restart.max_failures"),
+        (7, "grace"),
+        (8, "signals[0]"),
+        (9, "env.OMP_NUM_THREADS"),
+        (10, "colour"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "says"),
+    [
+        ("command: [a]\ncheckpoint: {}", "checkpoint", "did you mean 'checkpoints'?"),
+        ("command: [a]\nkeep: 3", "keep", "did you mean 'checkpoints.keep'?"),
+        ("command: [a]\nwatch: {heartbeat-timeout: 5m}", "watch.heartbeat-timeout", "'heartbeat_t"),
+        ("command: [a]\nresume: {existing: usee}", "resume.existing", "did you mean 'use'?"),
+        ("command: [a]\nresume: {args: ['{stepp}']}", "resume.args", "did you mean {step}?"),
+        ("command: [a]\nresume: {fresh_args: ['{step}']}", "resume.fresh_args", "no checkpoint"),
+        ("command: python x.py 'a b'", "command", "[python, x.py, 'a b']"),
+        ("command: ['']", "command", "the first one is the program"),
+        ("name: x", "command", "is missing"),
+        ("command: [a, on]", "command[1]", 'write "on"'),
+        ("command: [a, [b]]", "command[1]", "found a list"),
+        ('command: [a, "b\\0c"]', "command[1]", "NUL"),
+        ("command: [a]\nenv: {A: yes}", "env.A", 'write "yes"'),
+        ("command: [a]\nenv: {A: 007}", "env.A", 'write "007"'),
+        ("command: [a]\nenv: {A: }", "env.A", 'write ""'),
+        ("command: [a]\nenv: {1: x}", "env[1]", "keys are text"),
+        ("command: [a]\nenv: {'A=B': x}", "env.A=B", "environment variable"),
+        ("command: [a]\nenv: [A]", "env", "expected keys with values"),
+        ("command: [a]\nlaunch: fast", "launch", "expected keys with values"),
+        ("command: [a]\nlaunch: {preload: torch}", "launch.preload", "list of module names"),
+        ("command: [a]\nsignals: TERM", "signals", "expected a list"),
+        ("command: [a]\nfinish: {step: 5, file: x}", "finish.file", "not both"),
+        ("command: [a]\nwatch: {progress: '(\\d+)'}", "watch.progress", "(?P<step>"),
+        ("command: [a]\nwatch: {log_silence: auto}", "watch.log_silence", "expected a duration"),
+        ("command: [a]\nrestart: {backoff: 10m}", "restart.backoff_max", "above backoff_max"),
+        ("command: [a]\ncheckpoints: {keep: true}", "checkpoints.keep", "whole number"),
+        ("command: [a]\ncheckpoints: {keep: '5'}", "checkpoints.keep", "whole number"),
+        ("command: [a]\ngrace: 5m\ngrace: 6m", "grace", "stands twice, first in line 2"),
+        ("command: [a]\nwatch: {log_silence: 5, log_silence: 6}", "watch.log_silence", "twice"),
+    ],
+)
+def test_a_problem_names_its_key_and_what_to_write(
+    tmp_path: Path, text: str, key: str, says: str
+) -> None:
+    """Each mistake is one problem that says what to do about it."""
+    (problem,) = problems_of(tmp_path, text)
+    assert problem.key == key
+    assert says in str(problem)
+    assert problem.line is not None
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "says"),
+    [
+        (b"", None, "is empty"),
+        (b"# only a comment\n", None, "is empty"),
+        (b"- a\n- b\n", 1, "found a list"),
+        (b"just words\n", 1, "found one text"),
+        (b"a:\n\tb: 1\n", 2, "a tab"),
+        (b"a: [1\nb: 2\n", 2, "not YAML"),
+        (b"name: x\ncommand: [caf\xe9]\n", 2, "not UTF-8"),
+        (b"a: 1\n---\nb: 2\n", 2, "single document"),
+        (b"command: !!python/object/apply:os.system [x]\n", 1, "tag"),
+        (b"a: \x00\n", None, "not YAML"),
+        (b"x: 2026-99-99\n", None, "not readable YAML"),
+        (b"a" * (2 << 20), None, "not a configuration"),
+        (b"[" * 5000, None, "not readable YAML"),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_is_no_configuration_is_said_to_be_none(
+    tmp_path: Path, content: bytes, line: int | None, says: str
+) -> None:
+    """A file of any other kind gives one clear problem, never a traceback."""
+    (problem,) = problems_of(tmp_path, content)
+    assert problem.line == line
+    assert says in problem.message
+
+
+@pytest.mark.parametrize("name", ["missing.yaml", "."])
+def test_a_path_that_is_no_file_is_named(tmp_path: Path, name: str) -> None:
+    """A missing file and a directory are configuration errors that name the path."""
+    with pytest.raises(ConfigError) as caught:
+        load_config(tmp_path / name)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_anchors_cannot_blow_up_or_loop(tmp_path: Path) -> None:
+    """An alias of itself and a billion laughs end as ordinary problems."""
+    bomb = "a: &a [x, x]\n" + "".join(
+        f"{b}: &{b} [{', '.join(f'*{a}' for _ in range(9))}]\n"
+        for a, b in zip("abcdefgh", "bcdefghi", strict=True)
+    )
+    assert problems_of(tmp_path, bomb + "command: *i\n")
+    assert problems_of(tmp_path, "command: &a [*a]\n")
