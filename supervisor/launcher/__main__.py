@@ -10,8 +10,9 @@ OPTIONS = {
     "--run-dir": "",
     "--lock-fd": "-1",
     "--view": "none",
-    # For tests: another daemon ("{socket_fd}" is replaced), less patience with SIGKILL.
+    # For tests: another daemon ("{socket_fd}" is replaced), another view, less patience.
     "--daemon-argv-json": "",
+    "--view-argv-json": "",
     "--unkillable-after-s": "60",
 }
 MARKS = ("SUPERVISOR_RUN_ID", "SUPERVISOR_ATTEMPT", "SUPERVISOR_LAUNCHER")
@@ -49,6 +50,8 @@ def main(words: list[str]) -> int:
     if options["--daemon-argv-json"]:
         daemon = json.loads(options["--daemon-argv-json"])
     view = [*python, os.path.join(PACKAGE, "cli", "view.py"), *run]
+    if options["--view-argv-json"]:
+        view = json.loads(options["--view-argv-json"])
     launcher = Launcher(
         daemon,
         view if options["--view"] == "live" else None,

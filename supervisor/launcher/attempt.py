@@ -127,10 +127,8 @@ class Attempt:
             if self._ending is not None:
                 self._next_at = time.monotonic()
             return
-        if self.report_fd >= 0:
-            self.on_report()
-            if self.is_over:
-                return
+        if self.report_fd >= 0 and not self.on_report():
+            return
         self._ending = {
             "attempt": self.number,
             "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
@@ -142,16 +140,16 @@ class Attempt:
         if not self.is_over:
             self._around.send({"is": "main_exited", **self._ending})
 
-    def on_report(self) -> None:
-        """Read whether exec happened."""
+    def on_report(self) -> bool:
+        """Read whether exec happened; False if it failed."""
         outcome = read_report(self.report_fd)
         if outcome is False:
-            return
+            return True
         os.close(self.report_fd)
         self.report_fd = -1
         if isinstance(outcome, Failure):
             self._fail(outcome)
-            return
+            return False
         self._around.send(
             {
                 "is": "started",
@@ -161,6 +159,7 @@ class Attempt:
                 "monotonic": self._started_monotonic,
             }
         )
+        return True
 
     def advance(self) -> None:
         """Do what is due: end leftovers, launch, kill, tell that something cannot be killed."""

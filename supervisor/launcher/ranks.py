@@ -50,17 +50,20 @@ def _has_local_rank(pid: int) -> bool:
     return procfs.has_mark(procfs.read_environ(pid) or b"", "LOCAL_RANK")
 
 
-def choose(members: list[Process], heartbeat_dir: str | None) -> Ranks:
+def choose(members: list[Process], heartbeat_dir: str | None, since_ticks: int | None) -> Ranks:
     """Choose among an attempt's living processes (oldest first) those a stop has to reach.
 
     Processes with a heartbeat page; else those with LOCAL_RANK whose parent has none (the rest are
-    their data-loader workers, which must not get SIGTERM); else the oldest.
+    their data-loader workers, which must not get SIGTERM); else the oldest. `since_ticks` is the
+    main process's start: a page of a later process proves that this attempt's ranks have pages,
+    also when none of them lives any more.
     """
     if heartbeat_dir:
         attached = _attached(heartbeat_dir)
         # A page without a start time is of a worker that could not read /proc.
         known = [p for p in members if {(p.pid, p.start_ticks), (p.pid, 0)} & attached]
-        if known:
+        is_ours = since_ticks is not None and any(ticks >= since_ticks for _, ticks in attached)
+        if known or is_ours:
             return Ranks(known, True)
     ranked = [p for p in members if _has_local_rank(p.pid)]
     ranked_pids = {p.pid for p in ranked}

@@ -172,9 +172,13 @@ class Survivors:
             self.kill()
             return
         untold = [p for p in members if (p.pid, p.start_ticks) not in self._told]
-        choice = ranks.choose(untold, self.heartbeat_dir)
+        since_ticks = None if self.main is None else self.main.start_ticks
+        choice = ranks.choose(untold, self.heartbeat_dir, since_ticks)
         self._ranks = choice.processes
         self._ranks_are_certain = choice.is_certain
+        if not self._ranks and self._ranks_are_certain:
+            self.kill()
+            return
         assert self.stop_signal is not None
         for rank in self._ranks:
             self._tell(rank.pid, rank.start_ticks, self.stop_signal)

@@ -1,0 +1,83 @@
+"""A stop under torchrun: both gloo ranks get to save, however torchrun takes the signal."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.launcher.conftest import Rig
+
+
+@pytest.mark.timeout(120)
+def test_torchrun_with_two_gloo_ranks_saves(rig: Rig) -> None:
+    """torchrun passes the stop on; with its shutdown time-out set both ranks get to save."""
+    pytest.importorskip("torch")
+    script = rig.script(
+        "ranks.py",
+        """\
+import os, signal, time
+import torch, torch.distributed as dist
+stop = []
+signal.signal(signal.SIGTERM, lambda number, frame: stop.append(number))
+dist.init_process_group("gloo")
+rank = dist.get_rank()
+open(f"rank{rank}.ready", "w").write(str(os.getpid()))
+wish = torch.zeros(1)
+while not wish.item():
+    time.sleep(0.02)
+    wish.fill_(float(bool(stop)))
+    dist.all_reduce(wish, op=dist.ReduceOp.MAX)
+time.sleep(1.0)
+open(f"rank{rank}.saved", "w").write(str(len(stop)))
+dist.destroy_process_group()
+raise SystemExit(75)
+""",
+    )
+    rig.start()
+    daemon = rig.daemon()
+    env = {"TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "60", "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    rig.launch(daemon, *torchrun, script, env=env)
+    for rank in ("rank0", "rank1"):
+        rig.wait_until(lambda r=rank: (rig.folder / f"{r}.ready").exists(), rank, 90)
+    daemon.send("stop", attempt=1, signal=15)
+    exited = daemon.expect("exited", timeout_s=60)
+    assert [(rig.folder / f"rank{rank}.saved").exists() for rank in (0, 1)] == [True, True]
+    # torchrun says 1 (or its signal) whatever its workers said: that is why outcomes exist.
+    assert exited["code"] != 75
+
+
+@pytest.mark.timeout(120)
+def test_ranks_of_a_torchrun_that_dies_of_the_stop_get_it_and_the_time(rig: Rig) -> None:
+    """SIGUSR1 ends torchrun at once; its ranks, in sessions of their own, are told and save."""
+    pytest.importorskip("torch")
+    script = rig.script(
+        "ranks.py",
+        """\
+import os, signal, time
+stop = []
+signal.signal(signal.SIGUSR1, lambda number, frame: stop.append(number))
+rank = os.environ["LOCAL_RANK"]
+open(f"rank{rank}.ready", "w").write(str(os.getpid()))
+while not stop:
+    time.sleep(0.02)
+time.sleep(1.0)
+open(f"rank{rank}.saved", "w").write(str(len(stop)))
+""",
+    )
+    rig.start()
+    daemon = rig.daemon()
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    rig.launch(daemon, *torchrun, script, env={"OMP_NUM_THREADS": "1"})
+    for rank in ("rank0", "rank1"):
+        rig.wait_until(lambda r=rank: (rig.folder / f"{r}.ready").exists(), rank, 90)
+    daemon.send("stop", attempt=1, signal=int(signal.SIGUSR1))
+    assert daemon.expect("main_exited")["signal"] == signal.SIGUSR1
+    exited = daemon.expect("exited")
+    assert exited["leftovers"] == 0
+    for rank in ("rank0", "rank1"):
+        assert (rig.folder / f"{rank}.saved").read_text() == "1"

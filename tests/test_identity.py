@@ -1,0 +1,108 @@
+"""A process is known by machine, boot, pid and start time, and by nothing less."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from supervisor import identity
+
+
+def test_this_process_is_alive() -> None:
+    """Our own identity is whole and alive."""
+    me = identity.current()
+    assert me == identity.identify(os.getpid())
+    assert me.pid == os.getpid()
+    assert me.machine_id
+    assert identity.is_alive(me)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"machine_id": "other"}, {"boot_id": "other"}, {"start_ticks": 1}, {"pid": 2**22 + 1}],
+)
+def test_whoever_differs_in_anything_is_not_alive(change: dict[str, object]) -> None:
+    """Another machine, another boot, a reused pid, no such pid."""
+    other = identity.current()._replace(**change)
+    assert not identity.is_alive(other)
+    assert identity.open_pidfd(other) is None
+
+
+def test_a_zombie_is_not_alive() -> None:
+    """A process that has ended and was not reaped does not run."""
+    child = subprocess.Popen(["sleep", "1000"])
+    them = identity.identify(child.pid)
+    assert them is not None
+    assert identity.is_alive(them)
+    child.kill()
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert identity.identify(child.pid) == them
+    assert not identity.is_alive(them)
+    child.wait()
+    assert identity.identify(child.pid) is None
+
+
+def test_a_process_without_its_main_thread_is_alive() -> None:
+    """Its leader is a zombie, but other threads work on."""
+    text = """\
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(1000,)).start()
+print("go", flush=True)
+ctypes.CDLL(None).syscall(60 if __import__("platform").machine() == "x86_64" else 93, 0)
+"""
+    with subprocess.Popen([sys.executable, "-c", text], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"go\n"
+        them = identity.identify(child.pid)
+        end = time.monotonic() + 10
+        while (stat := identity.read_stat(child.pid)) and stat[1][0] != b"Z":
+            assert time.monotonic() < end
+        assert them is not None
+        assert identity.is_alive(them)
+        child.kill()
+
+
+def test_a_pidfd_is_of_exactly_that_process() -> None:
+    """It signals, and tells the end."""
+    child = subprocess.Popen(["sleep", "1000"])
+    them = identity.identify(child.pid)
+    assert them is not None
+    pidfd = identity.open_pidfd(them)
+    assert pidfd is not None
+    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    assert select.select([pidfd], [], [], 10)[0] == [pidfd]
+    os.close(pidfd)
+    assert child.wait() == -signal.SIGKILL
+
+
+def test_a_name_cannot_forge_a_start_time() -> None:
+    """comm may hold spaces and parentheses."""
+    text = """\
+import sys
+open("/proc/self/comm", "w").write("a) R 1 (b) 2 3")
+print("go", flush=True)
+sys.stdin.read()
+"""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", text], **pipes) as child:
+        before = identity.start_ticks(child.pid)
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"go\n"
+        stat = identity.read_stat(child.pid)
+        assert stat is not None
+        assert stat[0] == "a) R 1 (b) 2 3"
+        assert identity.start_ticks(child.pid) == before
+
+
+def test_without_a_machine_id_the_host_name_serves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A container without /etc/machine-id still has an identity."""
+    monkeypatch.setattr(identity, "_cache", {})
+    monkeypatch.setattr(identity, "_first_line", lambda path: "")
+    assert identity.machine_id() == "host-" + os.uname().nodename
+    assert identity.boot_id() == ""
