@@ -20,10 +20,13 @@ def on_started(state: State, event: Started, now: float) -> Reaction:
 
 def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     """Nothing was started: a wrong command holds at once, short resources are a failure."""
+    is_stopping = state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}
+    if state.run is not RunState.LAUNCHING and not is_stopping:
+        return Reaction("noted", state)
     ending = Ending(state.attempt, None, None, failure="configuration", reason=event.message)
     record = {"type": "start_failed", "attempt": event.attempt, "reason": event.message}
     state = replace(state, alive=False, reason=event.message, wake_at=None)
-    if state.run is RunState.DRAINING:
+    if is_stopping:
         stopped = state.wish is Wish.STOP
         state = replace(state, failure="stopped_by_user" if stopped else "preempted")
         ends = (Record(record), Exit(TRAINER_PREEMPTED))

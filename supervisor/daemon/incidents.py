@@ -1,5 +1,6 @@
-"""Incident folders: what happened, the evidence, what was done. Best effort: a full disk loses them
-before it loses anything else.
+"""Incident folders: what happened, the evidence, what was done.
+
+Best effort: on a full disk they are lost before anything else is.
 """
 
 import json

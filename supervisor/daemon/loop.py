@@ -108,13 +108,13 @@ class Daemon:
             self._queue.append(Suspended(late))
 
     def _gather(self) -> None:
-        if not self._link.is_lost:
+        if self._orphan is None:
             self._link.flush()
             for message in self._link.receive():
                 self._on_message(message)
             if self._link.is_lost:
                 self._on_launcher_lost()
-        if self._orphan is not None:
+        else:
             for message in self._orphan.poll():
                 self._on_message(message)
         for number in self._signals.read():

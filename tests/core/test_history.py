@@ -1,0 +1,67 @@
+"""What the ledger remembers for the next daemon."""
+
+from supervisor.core.history import fold, initial_state
+from supervisor.core.states import Policy
+
+CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
+
+
+def started(number: int, wall: float) -> dict[str, object]:
+    """An attempt's start."""
+    return {"type": "attempt_started", "attempt": number, "wall": wall}
+
+
+def failed(number: int, wall: float, **more: object) -> dict[str, object]:
+    """An attempt's end that was charged to the budget."""
+    facts = {"failures": number, "repeats": 1, "signature": ["E", "f", 3], "charged": True}
+    return {"type": "attempt_ended", "attempt": number, "wall": wall, "step": 40, **facts, **more}
+
+
+def test_budget_survives() -> None:
+    """Failures, their ages and their signature are there again."""
+    history = fold(
+        [CREATED, started(1, 110.0), failed(1, 120.0), started(2, 130.0), failed(2, 140)]
+    )
+    state = initial_state(history, Policy(), now=1000.0, wall=150.0)
+    assert state.budget.failures == 2
+    assert state.budget.recent == (970.0, 990.0)
+    assert state.budget.signature == ("E", "f", 3)
+    assert (state.attempt, state.reached_step) == (2, 40)
+
+
+def test_progress_refills_and_resume_forgives() -> None:
+    """A validated step clears failures; so does `supervisor resume`."""
+    entries = [CREATED, started(1, 110.0), failed(1, 120.0)]
+    progressed = fold([*entries, {"type": "progress", "step": 500, "wall": 130.0}])
+    assert (progressed.failures, progressed.progress_step) == (0, 500)
+    held = [*entries, {"type": "decision", "state": "held", "reason": "why", "wall": 121.0}]
+    assert fold(held).held == "why"
+    resumed = fold([*held, {"type": "resumed", "intent_id": "i", "wall": 140.0}])
+    assert (resumed.held, resumed.failures, resumed.failure_walls) == (None, 0, ())
+
+
+def test_a_clock_that_jumped_back_never_makes_failures_older() -> None:
+    """With wall time before the failures they count as of now."""
+    history = fold([CREATED, started(1, 110.0), failed(1, 5000.0)])
+    state = initial_state(history, Policy(), now=10.0, wall=200.0)
+    assert state.budget.recent == (10.0,)
+
+
+def test_time_nobody_counted_is_down_unless_it_was_wished() -> None:
+    """Between supervisors a run is down, unless the operator stopped it."""
+    spent = {"type": "time", "training_s": 50.0, "wall": 200.0}
+    ended = {"type": "supervisor_ended", "wall": 210.0}
+    killed = initial_state(fold([CREATED, spent]), Policy(), now=0.0, wall=230.0)
+    assert (killed.account.training_s, killed.account.down_s) == (50.0, 30.0)
+    stopped = fold([CREATED, spent, {**ended, "state": "stopped"}])
+    assert initial_state(stopped, Policy(), now=0.0, wall=999.0).account.down_s == 0.0
+    preempted = fold([CREATED, spent, {**ended, "state": "preempted"}])
+    assert initial_state(preempted, Policy(), now=0.0, wall=310.0).account.down_s == 100.0
+
+
+def test_rollback_that_was_decided_is_not_forgotten() -> None:
+    """A daemon that dies in the backoff before a rollback leaves the rollback to the next."""
+    entries = [CREATED, started(1, 1.0), {"type": "decision", "state": "backoff",
+                                          "action": "rollback", "wall": 2.0}]  # fmt: skip
+    assert fold(entries).rollback
+    assert not fold([*entries, started(2, 3.0)]).rollback

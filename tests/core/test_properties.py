@@ -1,0 +1,201 @@
+"""Properties of the core under arbitrary event sequences, sensible ones and absurd ones."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from supervisor.core.effects import Effect, Exit, Launch, Survey
+from supervisor.core.events import (
+    Begun,
+    Event,
+    Exited,
+    Observed,
+    Probed,
+    StacksTaken,
+    Started,
+    StartFailed,
+    StopAsked,
+    Surveyed,
+    SurveyFailed,
+    Suspended,
+    Tick,
+    Unkillable,
+    WishChanged,
+)
+from supervisor.core.states import (
+    TERMINAL,
+    Checkpoint,
+    Ending,
+    Phase,
+    Policy,
+    RunState,
+    State,
+    Wish,
+)
+from supervisor.core.step import step
+
+FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
+ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]
+small = st.integers(0, 6)
+maybe_step = st.none() | st.integers(0, 9).map(lambda n: n * 100)
+checkpoints = st.builds(
+    Checkpoint,
+    path=st.integers(0, 9).map(lambda n: f"/c/{n}"),
+    step=maybe_step,
+    kind=st.sampled_from([None, "periodic", "final"]),
+    own_run=st.booleans(),
+)
+endings = st.builds(
+    Ending,
+    attempt=small,
+    code=st.sampled_from([None, 0, 1, 75, 78]),
+    signal=st.sampled_from([None, None, 9, 11]),
+    outcome_code=st.sampled_from([None, None, 0, 75, 78]),
+    failure=st.sampled_from(FAILURES),
+    action=st.sampled_from(ACTIONS),
+    exception=st.sampled_from([None, "ValueError"]),
+    step=maybe_step,
+    first_step_seen=st.booleans(),
+    attached=st.booleans(),
+    finish_met=st.sampled_from([None, True, False]),
+)
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(
+        Surveyed,
+        candidates=st.lists(checkpoints, max_size=3).map(tuple),
+        exists=st.booleans(),
+        undecided=st.sampled_from([(), ("/c/x",)]),
+        deciding=st.booleans(),
+    ),
+    st.builds(SurveyFailed, reason=st.just("stale file handle")),
+    st.builds(Started, attempt=small),
+    st.builds(StartFailed, attempt=small, message=st.just("no"), transient=st.booleans()),
+    st.builds(Exited, ending=endings),
+    st.builds(Unkillable, attempt=small, what=st.just("pid 1")),
+    st.builds(
+        Observed,
+        attempt=small,
+        attached=st.booleans(),
+        beating=st.booleans(),
+        phase=st.sampled_from(Phase),
+        beat_age_s=st.floats(0, 1e5),
+        gap_s=st.none() | st.floats(0, 1e4),
+        step=maybe_step,
+        log_age_s=st.floats(0, 1e5),
+        stood_still=st.sampled_from([None, True, False]),
+    ),
+    st.builds(StacksTaken, attempt=small),
+    st.builds(StopAsked, by=st.sampled_from(["SIGTERM", "SIGINT"]), interrupt=st.booleans()),
+    st.builds(WishChanged, wish=st.sampled_from(Wish)),
+    st.builds(Probed, clear=st.booleans(), what=st.just("space")),
+    st.builds(Suspended, gap_s=st.floats(0, 1e4)),
+    st.just(Tick()),
+)
+policies = st.builds(
+    Policy,
+    max_failures=st.integers(1, 4),
+    max_per_day=st.integers(1, 6),
+    restart_on_silence=st.booleans(),
+    start_fresh_if_none_valid=st.booleans(),
+    trainer_finds_checkpoints=st.booleans(),
+    has_resume_args=st.booleans(),
+)
+begins = st.builds(
+    Begun,
+    wish=st.sampled_from(Wish),
+    alive=st.booleans(),
+    stop_sent=st.booleans(),
+    kill_sent=st.booleans(),
+    held=st.sampled_from([None, "why"]),
+    finished=st.booleans(),
+)
+moments = st.floats(0, 2000, allow_nan=False)
+
+
+def relevant(event: Event, state: State) -> Event:
+    """Half of the time events speak of the attempt that runs; stale ones are drawn as well."""
+    if isinstance(event, Exited) and event.ending.attempt % 2:
+        ending = event.ending
+        fields = {f: getattr(ending, f) for f in Ending.__dataclass_fields__}
+        return Exited(Ending(**{**fields, "attempt": state.attempt}))
+    if isinstance(event, Observed) and event.attempt % 2:
+        fields = {f: getattr(event, f) for f in Observed.__dataclass_fields__}
+        return Observed(**{**fields, "attempt": state.attempt})
+    if isinstance(event, Started | StacksTaken) and event.attempt % 2:
+        return type(event)(state.attempt)
+    return event
+
+
+@given(policies, begins, st.lists(st.tuples(events, moments), max_size=60))
+@settings(max_examples=600, deadline=None)
+def test_invariants_hold_whatever_comes(
+    policy: Policy, begun: Begun, story: list[tuple[Event, float]]
+) -> None:
+    """Never two alive, never a launch against a wish or after an end, and every wait ends."""
+    now = 1000.0
+    state = State(policy=policy, at=now, attempt=1 if begun.alive else 0)
+    living = {1} if begun.alive else set()
+    wish = begun.wish if not begun.alive else Wish.RUN
+    state, effects = step(state, begun, now)
+    check(state, effects, living, wish)
+    for drawn, elapsed in story:
+        now += elapsed
+        event = relevant(drawn, state)
+        was_over = state.run in TERMINAL
+        if isinstance(event, WishChanged):
+            wish = event.wish
+        if isinstance(event, Exited):
+            living.discard(event.ending.attempt)
+        stopping = state.stop is not None
+        if isinstance(event, StartFailed) and (state.run is RunState.LAUNCHING or stopping):
+            living.discard(event.attempt)
+        state, effects = step(state, event, now)
+        assert not (was_over and effects), "a final state did something"
+        check(state, effects, living, wish)
+
+
+def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Wish) -> None:
+    """The invariants after one step; `living` is what the world knows to run."""
+    for effect in effects:
+        if isinstance(effect, Launch):
+            assert not living, "two attempts alive"
+            assert wish is Wish.RUN, "launched against the operator's wish"
+            assert state.run is RunState.LAUNCHING
+            living.add(effect.attempt)
+    assert state.alive == bool(living) or state.run in TERMINAL
+    assert (state.run in TERMINAL) or not any(isinstance(e, Exit) for e in effects)
+    if state.run in TERMINAL and effects:
+        assert sum(isinstance(e, Exit) for e in effects) == 1
+    if any(isinstance(e, Survey) for e in effects):
+        assert state.surveying
+    match state.run:
+        case RunState.BACKOFF | RunState.WAITING | RunState.KILLING:
+            assert state.wake_at is not None, "a wait that nothing ends"
+        case RunState.DRAINING if state.alive:
+            assert state.wake_at is not None, "a wait that nothing ends"
+        case RunState.DRAINING | RunState.LAUNCHING:
+            assert state.surveying or state.alive, "a wait that nothing ends"
+        case _:
+            pass
+
+
+@given(st.integers(1, 6), st.integers(1, 30))
+def test_a_crash_loop_always_ends(max_failures: int, rounds: int) -> None:
+    """Deaths without progress hold after exactly `max_failures`, whatever the waits."""
+    now, launches = 0.0, 0
+    state = State(policy=Policy(max_failures=max_failures, max_per_day=1000), at=now)
+    state, _ = step(state, Begun(Wish.RUN), now)
+    for _ in range(rounds):
+        if state.run in TERMINAL:
+            break
+        if state.run is RunState.BACKOFF:
+            assert state.wake_at is not None
+            now = state.wake_at
+            state, _ = step(state, Tick(), now)
+        state, effects = step(state, Surveyed(), now)
+        launches += sum(isinstance(e, Launch) for e in effects)
+        state, _ = step(state, Started(state.attempt), now)
+        now += 1.0
+        state, _ = step(state, Exited(Ending(state.attempt, 1, None)), now)
+        state, _ = step(state, Surveyed(), now)
+    assert launches == min(max_failures, rounds)
+    assert (state.run is RunState.HELD) == (rounds >= max_failures)

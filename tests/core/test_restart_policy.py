@@ -1,0 +1,186 @@
+"""What follows an attempt's end: tables of endings and decisions."""
+
+import pytest
+
+from supervisor.core.effects import Launch, SetAside
+from supervisor.core.events import Tick, WishChanged
+from supervisor.core.states import Policy, RunState, Wish
+from tests.core.world import World, checkpoint
+
+
+def running(**more: object) -> World:
+    """A world with its first attempt running."""
+    world = World(**more)  # type: ignore[arg-type]
+    world.begin()
+    assert world.state.run is RunState.RUNNING
+    return world
+
+
+@pytest.mark.parametrize(
+    ("ending", "state", "code"),
+    [
+        ({"code": 0, "failure": "completed"}, RunState.COMPLETED, 0),
+        ({"code": 78, "failure": "configuration"}, RunState.HELD, 1),
+        ({"code": 1, "outcome_code": 78, "failure": "configuration"}, RunState.HELD, 1),
+        ({"code": 1, "outcome_code": 0, "failure": "completed"}, RunState.COMPLETED, 0),
+        ({"code": 2, "failure": "configuration"}, RunState.HELD, 1),
+        ({"code": 1, "failure": "cuda_device_assert", "action": "hold"}, RunState.HELD, 1),
+        ({"code": 1, "failure": "gpu_ecc", "action": "exclude"}, RunState.HELD, 1),
+        ({"code": 1, "failure": "disk_full", "action": "hold"}, RunState.WAITING, None),
+        ({"code": 1, "failure": "exception"}, RunState.BACKOFF, None),
+        ({"code": None, "signal": 9, "failure": "killed"}, RunState.BACKOFF, None),
+        ({"code": 75, "failure": "preempted"}, RunState.LAUNCHING, None),
+    ],
+)
+def test_first_ending(ending: dict[str, object], state: RunState, code: int | None) -> None:
+    """An ending before any progress leads where the contract says."""
+    world = running()
+    world.end(**ending)
+    assert world.state.run is state
+    assert world.exit_codes() == ([] if code is None else [code])
+
+
+def test_configuration_error_after_steps_is_a_failure_like_others() -> None:
+    """An ImportError in the middle of training is no reason to hold at once."""
+    world = running()
+    world.end(failure="configuration", first_step_seen=True, step=7)
+    assert world.state.run is RunState.BACKOFF
+
+
+def test_progress_restarts_at_once() -> None:
+    """A validated step above all before it relaunches without a pause, and refills the budget."""
+    world = running()
+    world.end()
+    assert world.state.budget.failures == 1
+    world.now += 400
+    world.launched([*world.feed(Tick()), *world.survey()])
+    world.checkpoints = (checkpoint(100),)
+    effects = world.end(step=120)
+    launch = next(e for e in effects if isinstance(e, Launch))
+    assert launch.checkpoint == checkpoint(100)
+    assert world.state.budget.failures == 1
+    assert world.records("progress") == [{"type": "progress", "step": 100}]
+
+
+def test_without_new_progress_it_backs_off() -> None:
+    """The same old checkpoint is no progress."""
+    world = running(checkpoints=(checkpoint(100),))
+    world.launched(world.end())
+    assert world.state.run is RunState.BACKOFF
+
+
+def test_budget_holds_and_counts_failures_since_progress() -> None:
+    """The n-th failure without a newer checkpoint holds, with exit 1."""
+    world = running(policy=Policy(max_failures=3))
+    for _ in range(2):
+        world.end()
+        assert world.state.run is RunState.BACKOFF
+        world.now += 400
+        world.feed(Tick())
+        world.launched(world.survey())
+    world.end()
+    assert world.state.run is RunState.HELD
+    assert world.exit_codes() == [1]
+    assert "3 failures" in world.state.reason
+
+
+def test_day_limit_holds_in_spite_of_progress() -> None:
+    """Progress refills the budget but not the day."""
+    world = running(policy=Policy(max_per_day=4))
+    for number in range(1, 4):
+        world.checkpoints = (checkpoint(100 * number), *world.checkpoints)
+        world.launched(world.end())
+        assert world.state.run is RunState.RUNNING
+    world.checkpoints = (checkpoint(900), *world.checkpoints)
+    world.end()
+    assert world.state.run is RunState.HELD
+    assert "within a day" in world.state.reason
+
+
+def test_same_death_twice_goes_one_back_three_times_holds() -> None:
+    """Exception, frame and step equal: roll back once, then a human has to look."""
+    world = running(checkpoints=(checkpoint(100),))
+    world.checkpoints = (checkpoint(200), checkpoint(100))
+    death = {"exception": "ValueError", "frame": "data.py:next", "step": 230}
+    world.launched(world.end(**death))
+    assert world.state.checkpoint == checkpoint(200)
+    world.end(**death)
+    assert (world.state.run, world.state.action) == (RunState.BACKOFF, "rollback")
+    world.now += 400
+    world.feed(Tick())
+    effects = world.survey()
+    launch = next(e for e in effects if isinstance(e, Launch))
+    assert launch.checkpoint == checkpoint(100)
+    aside = next(e for e in effects if isinstance(e, SetAside))
+    assert aside.later == ("/run/checkpoint-200",)
+    world.checkpoints = (checkpoint(100),)
+    world.launched(effects)
+    world.end(**death)
+    assert world.state.run is RunState.HELD
+    assert "3 times" in world.state.reason
+
+
+def test_rollback_with_nothing_further_back_takes_the_newest() -> None:
+    """With one checkpoint only, starting from nothing would lose it."""
+    world = running()
+    world.checkpoints = (checkpoint(100),)
+    death = {"exception": "ValueError", "frame": "f", "step": 130}
+    world.launched(world.end(**death))
+    world.end(**death)
+    world.now += 400
+    world.feed(Tick())
+    launch = next(e for e in world.survey() if isinstance(e, Launch))
+    assert launch.checkpoint == checkpoint(100)
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_none_valid(fresh: bool) -> None:
+    """Checkpoints without a valid one hold, unless the configuration says to start fresh."""
+    world = running(policy=Policy(start_fresh_if_none_valid=fresh))
+    world.exists = True
+    world.end()
+    world.now += 400
+    if world.state.run is RunState.BACKOFF:
+        world.feed(Tick())
+        effects = world.survey()
+        launches = [e for e in effects if isinstance(e, Launch)]
+        assert bool(launches) is fresh
+        assert world.state.run is (RunState.LAUNCHING if fresh else RunState.HELD)
+
+
+def test_never_from_nothing_over_checkpoints() -> None:
+    """A trainer that neither got arguments nor attached is not relaunched over its checkpoints."""
+    world = running()
+    world.checkpoints = (checkpoint(100),)
+    world.end(attached=False)
+    assert world.state.run is RunState.HELD
+    assert "resume:" in world.state.reason
+
+
+def test_final_checkpoint_means_finished() -> None:
+    """A run that finished during its grace is seen to be finished at the next start."""
+    world = World(checkpoints=(checkpoint(500, kind="final"),))
+    world.begin()
+    assert world.state.run is RunState.COMPLETED
+    assert world.exit_codes() == [0]
+    assert "Launch" not in world.kinds()
+
+
+@pytest.mark.parametrize(("step", "state"), [(500, RunState.COMPLETED), (499, RunState.BACKOFF)])
+def test_finish_step(step: int, state: RunState) -> None:
+    """With `finish: {step: N}` exit 0 alone means nothing."""
+    policy = Policy(has_finish_condition=True, finish_step=500)
+    world = running(policy=policy)
+    world.end(code=0, failure="completed", step=step)
+    assert world.state.run is state
+
+
+def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
+    """`supervisor hold` while an attempt runs."""
+    world = running()
+    world.feed(WishChanged(Wish.HOLD))
+    assert world.state.run is RunState.RUNNING
+    world.end()
+    assert world.state.run is RunState.HELD
+    assert "Launch" in world.kinds()
+    assert world.kinds().count("Launch") == 1

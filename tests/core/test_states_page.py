@@ -1,0 +1,28 @@
+"""docs/states.md is drawn from the table."""
+
+from pathlib import Path
+
+import pytest
+
+from supervisor.core.diagram import MEANING, states_page
+from supervisor.core.events import Tick
+from supervisor.core.states import RunState
+from supervisor.core.table import IllegalTransition, target
+
+PAGE = Path(__file__).parents[2] / "docs" / "states.md"
+
+
+def test_page_is_fresh() -> None:
+    """`make docs` was run after the table changed."""
+    assert PAGE.read_text() == states_page(), "stale: run `make docs`"
+
+
+def test_every_state_is_explained() -> None:
+    """A state without a meaning helps nobody."""
+    assert set(MEANING) == set(RunState)
+
+
+def test_unwritten_transitions_are_refused() -> None:
+    """What the table does not have cannot happen."""
+    with pytest.raises(IllegalTransition):
+        target(RunState.HELD, Tick(), "time is up")

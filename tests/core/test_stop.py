@@ -1,0 +1,117 @@
+"""Stops: signals, intents, repeated interrupts, and what is said about what was saved."""
+
+import pytest
+
+from supervisor.core.effects import Say, SendKill, SendStop
+from supervisor.core.events import Begun, Exited, Started, StopAsked, Tick, WishChanged
+from supervisor.core.states import RunState, Wish
+from tests.core.world import World, checkpoint, died
+
+
+def running() -> World:
+    """A world with its first attempt running from step 100."""
+    world = World(checkpoints=(checkpoint(100),))
+    world.begin()
+    return world
+
+
+@pytest.mark.parametrize("code", [0, 1, 75, 143])
+def test_after_a_stop_checkpoints_decide_not_the_code(code: int) -> None:
+    """Whatever the code: a newer checkpoint means saved, and nothing is charged."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    assert world.state.run is RunState.DRAINING
+    world.checkpoints = (checkpoint(130), *world.checkpoints)
+    world.end(code=code, step=130)
+    assert world.state.run is RunState.PREEMPTED
+    assert world.exit_codes() == [75]
+    assert "saved at step 130" in world.state.reason
+    assert world.state.budget.failures == 0
+
+
+def test_unsaved_stop_states_the_loss() -> None:
+    """No newer checkpoint: preempted all the same, and the loss is said."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.end(code=0, step=137)
+    assert world.state.run is RunState.PREEMPTED
+    assert "37 steps since step 100 are lost" in world.state.reason
+    assert world.records("attempt_ended")[0]["saved"] is False
+
+
+def test_repeated_sigterm_changes_nothing() -> None:
+    """The stop is sent once, whatever comes."""
+    world = running()
+    for _ in range(5):
+        world.feed(StopAsked("SIGTERM"))
+    assert sum(isinstance(e, SendStop) for e in world.effects) == 1
+    assert not any(isinstance(e, SendKill) for e in world.effects)
+
+
+def test_third_interrupt_kills_the_second_explains() -> None:
+    """Ctrl-C three times."""
+    world = running()
+    world.feed(StopAsked("SIGINT", interrupt=True))
+    said = [e.line for e in world.feed(StopAsked("SIGINT", interrupt=True)) if isinstance(e, Say)]
+    assert "third Ctrl-C" in said[0]
+    effects = world.feed(StopAsked("SIGINT", interrupt=True))
+    assert any(isinstance(e, SendKill) for e in effects)
+    assert world.state.run is RunState.KILLING
+    world.end(code=None, signal=9, step=150)
+    assert world.state.run is RunState.PREEMPTED
+    assert world.state.failure == "stopped_by_user"
+
+
+def test_grace_over_kills() -> None:
+    """SIGKILL only when the grace is over."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.now += world.policy.grace_s - 1
+    assert world.feed(Tick()) == []
+    world.now += 2
+    assert any(isinstance(e, SendKill) for e in world.feed(Tick()))
+
+
+def test_stop_intent_ends_stopped_and_resume_meanwhile_goes_on() -> None:
+    """`supervisor stop` ends as stopped; taken back while saving, training goes on."""
+    world = running()
+    world.feed(WishChanged(Wish.STOP))
+    world.end(code=75, step=130)
+    assert world.state.run is RunState.STOPPED
+    again = running()
+    again.feed(WishChanged(Wish.STOP))
+    again.feed(WishChanged(Wish.RUN))
+    again.end(code=75, step=130)
+    assert again.state.run is RunState.LAUNCHING
+    assert again.state.attempt == 2
+
+
+def test_stop_before_the_start_was_reported() -> None:
+    """A stop between the order and the start is sent behind the order."""
+    world = World()
+    world.feed(Begun(Wish.RUN))
+    world.survey()
+    effects = world.feed(StopAsked("SIGTERM"))
+    assert any(isinstance(e, SendStop) for e in effects)
+    world.feed(Started(1))
+    assert world.state.run is RunState.DRAINING
+
+
+def test_a_finish_before_the_stop_stays_a_finish() -> None:
+    """The stop came while the end was being judged: finished is finished."""
+    world = running()
+    world.feed(Exited(died(1, code=0, failure="completed")))
+    world.feed(StopAsked("SIGTERM"))
+    assert world.state.run is RunState.DRAINING
+    world.survey()
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_stop_while_waiting_ends_at_once() -> None:
+    """In backoff there is nothing to wait for."""
+    world = running()
+    world.end()
+    assert world.state.run is RunState.BACKOFF
+    world.feed(StopAsked("SIGTERM"))
+    assert world.state.run is RunState.PREEMPTED
+    assert world.exit_codes() == [75]

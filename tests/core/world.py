@@ -1,0 +1,82 @@
+"""A scripted world for the core: it answers effects as launcher, disk and trainer would."""
+
+from dataclasses import dataclass, field
+
+from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Survey
+from supervisor.core.events import Begun, Event, Exited, Started, Surveyed
+from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State, Wish
+from supervisor.core.step import step
+
+
+def checkpoint(step_number: int, **more: object) -> Checkpoint:
+    """A valid checkpoint of this run."""
+    return Checkpoint(f"/run/checkpoint-{step_number}", step_number, **more)  # type: ignore[arg-type]
+
+
+def died(attempt: int, **more: object) -> Ending:
+    """An ordinary death."""
+    facts: dict[str, object] = {"code": 1, "signal": None, "failure": "exception", "attached": True}
+    return Ending(attempt=attempt, **{**facts, **more})  # type: ignore[arg-type]
+
+
+@dataclass
+class World:
+    """Feeds events, keeps effects; time moves only when told."""
+
+    policy: Policy = field(default_factory=Policy)
+    now: float = 1000.0
+    checkpoints: tuple[Checkpoint, ...] = ()
+    exists: bool = False
+    effects: list[Effect] = field(default_factory=list)
+    state: State = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Begin in the first state."""
+        steps = [c.step for c in self.checkpoints if c.step is not None]
+        budget = Budget(progress_step=max(steps, default=None))
+        self.state = State(policy=self.policy, at=self.now, budget=budget)
+
+    def feed(self, event: Event) -> list[Effect]:
+        """Step, and return what is to be done."""
+        self.state, effects = step(self.state, event, self.now)
+        self.effects += effects
+        return list(effects)
+
+    def survey(self) -> list[Effect]:
+        """Answer a survey with the checkpoints there are."""
+        exists = self.exists or bool(self.checkpoints)
+        return self.feed(Surveyed(candidates=self.checkpoints, exists=exists))
+
+    def begin(self) -> list[Effect]:
+        """Begin with nothing running, and launch the first attempt."""
+        self.feed(Begun(Wish.RUN))
+        return self.launched(self.survey())
+
+    def launched(self, effects: list[Effect]) -> list[Effect]:
+        """Report the start of what was launched."""
+        for effect in effects:
+            if isinstance(effect, Launch):
+                self.feed(Started(effect.attempt))
+        return effects
+
+    def end(self, **more: object) -> list[Effect]:
+        """The attempt ends, and the checkpoints are surveyed."""
+        self.feed(Exited(died(self.state.attempt, **more)))
+        return self.survey()
+
+    def kinds(self) -> list[str]:
+        """The names of all effects so far."""
+        return [type(effect).__name__ for effect in self.effects]
+
+    def records(self, kind: str) -> list[dict[str, object]]:
+        """The recorded entries of one type."""
+        return [
+            dict(e.entry) for e in self.effects if isinstance(e, Record) and e.entry["type"] == kind
+        ]
+
+    def exit_codes(self) -> list[int]:
+        """All exits that were ordered."""
+        return [effect.code for effect in self.effects if isinstance(effect, Exit)]
+
+
+__all__ = ["SendKill", "Survey", "World", "checkpoint", "died"]
