@@ -1,25 +1,29 @@
-"""Which lines could say why an attempt died, and which of them is to be believed.
-
-The rules and their order are in `diagnose`; this module must not know exit codes or signals.
-"""
+"""Which lines could say why an attempt died; it must not choose among them, that is `belief`."""
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from supervisor.diagnosis.device_patterns import DEVICE, NETWORK
 from supervisor.diagnosis.failure import Action, Failure
 from supervisor.diagnosis.host_patterns import MEMORY, SCHEDULER, STORAGE
 from supervisor.diagnosis.log_line import (
-    shows_going_on,
     split_prefix,
     tells_survival,
     without_hedge,
 )
-from supervisor.diagnosis.patterns import Pattern, Standing, first_match, scan
-from supervisor.diagnosis.program_patterns import CASCADE, CONFIGURATION, DEATHS, OUTSIDE, TRAINING
-from supervisor.diagnosis.python_traceback import Chain, exception_of, find_chains
-from supervisor.diagnosis.survival import StepsAfter
+from supervisor.diagnosis.patterns import Hit, Pattern, Standing, first_match, scan
+from supervisor.diagnosis.program_patterns import (
+    CASCADE,
+    CONFIGURATION,
+    DEATHS,
+    FIRST_DEATH_HEADER,
+    FIRST_DEATHS,
+    OUTSIDE,
+    TRAINING,
+)
+from supervisor.diagnosis.python_traceback import exception_of, find_chains
+from supervisor.diagnosis.traceback_stream import Chain
 from supervisor.diagnosis.xid import read_xid
 
 TABLE: tuple[Pattern, ...] = (
@@ -38,22 +42,20 @@ _AFTER_FIRST_STEP = tuple(row for row in TABLE if not row.only_before_first_step
 
 # How many steps the other ranks print before they notice that one has died.
 PEERS_GO_ON_STEPS = 3
-_SAME_FAILURE_LINES = 3
 
 _NEGATED = re.compile(
-    r"\b(?:no|not|without|never|avoid\w{0,4}|prevent\w{0,4}|against|0) (?:\w{1,20} )?['\"(]?$",
+    r"\b(?:no|not|without|never|avoid\w{0,4}|prevent\w{0,4}|against) (?:\w{1,20} )?['\"(]?$",
     re.IGNORECASE,
 )
 _SECONDARY = re.compile(
     r"^(?:Exception ignored|Error in atexit|Error in sys\.|--- Logging error"
     r"|Task exception was never|Exception in callback)"
 )
+_EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
+_TABLE_LINES = 8
 _IN_THREAD = re.compile(r"^(?:Exception in thread|Thread )")
 _REPORTED = re.compile(
     r"\b(?:WARN(?:ING)?|warn(?:ing)?)\b.{0,200}(?:fail|error|could not|unable)", re.I
-)
-_DISTRIBUTED = re.compile(
-    r"local_rank|torchrun|torch\.distributed|\[rank ?\d|processgroup|\bnccl", re.I
 )
 
 
@@ -73,61 +75,19 @@ class Candidate:
     full_disk_decides: bool = False
     outlasts: int = 0
     is_traceback: bool = False
+    is_reported: bool = False
 
 
-def choose(lines: Sequence[str], *, first_step_seen: bool) -> Candidate | None:
-    """The explanation to be believed among clean `lines`, oldest first; None if there is none."""
+def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Candidate]:
+    """All that clean `lines`, oldest first, say about an end."""
     table = _AFTER_FIRST_STEP if first_step_seen else TABLE
     chains = find_chains(lines)
     inside = frozenset[int]().union(*(chain.lines for chain in chains))
     candidates = [found for chain in chains if (found := _from_chain(chain, table)) is not None]
     candidates.extend(_from_lines(lines, table, inside))
     candidates.extend(_from_xids(lines))
-    if not candidates:
-        return None
-    is_distributed = any(map(_DISTRIBUTED.search, lines)) or any(chain.stream for chain in chains)
-    candidates = _demote_handled(candidates, lines, is_distributed=is_distributed)
-    return _believe(
-        candidates,
-        StepsAfter(lines, min(found.index for found in candidates)),
-        is_distributed=is_distributed,
-    )
-
-
-def _believe(
-    candidates: Sequence[Candidate], steps: StepsAfter, *, is_distributed: bool
-) -> Candidate | None:
-    later = {id(found): steps.count(found.end) for found in candidates}
-    last = [found for found in candidates if later[id(found)] <= found.outlasts]
-    best = min(last, key=_weight, default=None)
-    if best is None or best.standing > Standing.CAUSE:
-        recent = [
-            found
-            for found in candidates
-            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= Standing.CAUSE
-        ]
-        if is_distributed and recent:
-            best = min(recent, key=_weight)
-    if best is None:
-        return None
-    return _with_company(best, last)
-
-
-def _weight(found: Candidate) -> tuple[Standing, int]:
-    return found.standing, found.index
-
-
-def _with_company(best: Candidate, others: Sequence[Candidate]) -> Candidate:
-    """Add what other lines say of the same failure: the traceback's frame, more evidence."""
-    same = [found for found in others if found.failure is best.failure and found is not best]
-    evidence = list(best.evidence)
-    for found in same[:_SAME_FAILURE_LINES]:
-        evidence.extend(line for line in found.evidence if line not in evidence)
-    if not best.is_traceback:
-        traced = next((found for found in same if found.is_traceback), None)
-        if traced is not None:
-            best = replace(best, exception=traced.exception, frame=traced.frame)
-    return replace(best, evidence=tuple(evidence))
+    candidates.extend(_from_torchrun(lines))
+    return candidates
 
 
 def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
@@ -137,7 +97,7 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         hit = first_match(without_hedge(raised.line), table)
         for detail in raised.details if hit is None else ():
             hit = first_match(without_hedge(detail), table)
-            if hit is not None and hit.pattern.standing <= Standing.CONSEQUENCE:
+            if hit is not None and _is_meant(hit):
                 break
             hit = None
         if hit is not None:
@@ -157,8 +117,6 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         standing = Standing.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
         standing = Standing.CONSEQUENCE
-    elif standing is not Standing.STATED and _was_reported(chain.lead):
-        standing = Standing.MENTION
     evidence = [raised.line]
     evidence.extend(line for line in (raised.frame_line, *raised.details[:3]) if line)
     if chain.raised[-1] is not raised:
@@ -176,6 +134,7 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         decides,
         outlasts,
         is_traceback=True,
+        is_reported=_was_reported(chain.lead),
     )
 
 
@@ -218,8 +177,30 @@ def _from_lines(
     return list(by_line.values())
 
 
+def _is_meant(hit: Hit) -> bool:
+    """Whether a line below an exception is of its message, and no report of something survived."""
+    if hit.pattern.standing > Standing.CONSEQUENCE or tells_survival(hit.text):
+        return False
+    return _NEGATED.search(hit.text[: hit.start]) is None
+
+
 def _plain(line: str) -> str:
     return without_hedge(split_prefix(line).body)
+
+
+def _from_torchrun(lines: Sequence[str]) -> list[Candidate]:
+    """How the rank ended that torchrun's table names as the first to fail."""
+    found = []
+    for header, line in enumerate(lines):
+        if FIRST_DEATH_HEADER not in line:
+            continue
+        for index in range(header + 1, min(header + _TABLE_LINES, len(lines))):
+            code = _EXIT_CODE.search(lines[index])
+            known = FIRST_DEATHS.get(int(code[1])) if code is not None else None
+            if known is not None:
+                said = (lines[index].strip(),)
+                found.append(Candidate(index, index, "", Standing.FIRST_DEATH, *known, said))
+    return found
 
 
 def _from_xids(lines: Sequence[str]) -> list[Candidate]:
@@ -245,38 +226,3 @@ def _from_xids(lines: Sequence[str]) -> list[Candidate]:
             )
         )
     return found
-
-
-def _demote_handled(
-    candidates: Sequence[Candidate], lines: Sequence[str], *, is_distributed: bool
-) -> list[Candidate]:
-    """Make a mention of what its own process outlived: it logged on and died of something later.
-
-    Lines without a label are one process only where nothing speaks of several.
-    """
-    result = []
-    for found in candidates:
-        is_one_process = bool(found.stream) or not is_distributed
-        if found.standing is Standing.CAUSE and is_one_process and not found.outlasts:
-            fatal = max(
-                (
-                    other.index
-                    for other in candidates
-                    if other.is_traceback
-                    and other.stream == found.stream
-                    and other.standing <= Standing.CAUSE
-                ),
-                default=-1,
-            )
-            if fatal > found.end and _goes_on(lines[found.end + 1 : fatal], found.stream):
-                found = replace(found, standing=Standing.MENTION)
-        result.append(found)
-    return result
-
-
-def _goes_on(lines: Sequence[str], stream: str) -> bool:
-    for line in lines:
-        prefix = split_prefix(line)
-        if prefix.stream == stream and shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
-            return True
-    return False

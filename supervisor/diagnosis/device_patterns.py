@@ -50,9 +50,10 @@ NETWORK: tuple[Pattern, ...] = (
         unless=r"no nccl error|retry",
     ),
     Pattern(
-        ("nccl warn", "connection closed by remote peer", "connection closed by peer"),
+        ("nccl warn", "connection closed by remote peer", "gloo/transport"),
         r"NCCL WARN (?:Net|NET/\w+|Call to (?:connect|recv|send|ibv_\w+|bind)|Timeout|socket)\b"
-        r"|connection closed by remote peer|gloo.{0,200}connection (?:closed|reset) by peer",
+        r"|connection closed by remote peer"
+        r"|gloo/transport.{0,300}(?:(?:closed|reset) by peer|broken pipe|read error)",
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
         Standing.CONSEQUENCE,

@@ -6,9 +6,10 @@ How lines are weighed, in this order:
 
 1. A line counts only if training did not go on after it: later step lines refute it, except for
    the scheduler's and the hardware's word. A save that failed an hour ago killed nobody.
-2. What a process says of its own failure (`CAUSE`) beats what its peers see (`CONSEQUENCE`), and
-   that beats how something died (`DEATH`). The machine's own word (`STATED`) beats all. Warnings
-   and retries (`MENTION`) count last, and never against a signal; `CASCADE` never.
+2. What a process says of its own failure (`CAUSE`) beats how the first rank died
+   (`FIRST_DEATH`), that what its peers see (`CONSEQUENCE`), that how anything died (`DEATH`).
+   The machine's own word (`STATED`) beats all. Warnings and retries (`MENTION`) count last, and
+   never against a signal; `CASCADE` never.
 3. Of equals the earliest wins; within a chained traceback its root, unless only a later one is
    known. In a single process a traceback after which it still logged was handled: the last wins.
 4. Without one of this process's own, a traceback up to three steps back counts: other ranks print a
@@ -16,7 +17,8 @@ How lines are weighed, in this order:
 5. The signal or exit code alone.
 """
 
-from supervisor.diagnosis.candidates import Candidate, choose
+from supervisor.diagnosis.belief import choose
+from supervisor.diagnosis.candidates import Candidate
 from supervisor.diagnosis.ending_codes import (
     Outcome,
     from_code,

@@ -60,13 +60,13 @@ class LinePrefix(NamedTuple):
 
 
 def clean(line: str) -> str:
-    """The line without control sequences, line ends and tabs, at most 2,003 characters."""
+    """The line without control sequences, line ends and tabs, at most 2,005 characters."""
     if len(line) > 8 * HEAD_CHARS:
         line = line[: 6 * HEAD_CHARS] + line[-2 * HEAD_CHARS :]
     if not line.isprintable():
         line = _CONTROL.sub("", line).replace("\t", "    ").rstrip("\r\n")
     if len(line) > HEAD_CHARS + TAIL_CHARS:
-        line = f"{line[:HEAD_CHARS]} … {line[-TAIL_CHARS:]}"
+        line = f"{line[:HEAD_CHARS]} ... {line[-TAIL_CHARS:]}"
     return line
 
 

@@ -172,6 +172,16 @@ CASCADE: tuple[Pattern, ...] = tuple(
     )
 )
 
+# torchrun ends the other ranks by itself, but what it lists as the root cause it only saw.
+FIRST_DEATH_HEADER = "Root Cause (first observed failure)"
+FIRST_DEATHS = {
+    -9: (Failure.KILLED, Action.RESTART),
+    -11: (Failure.SEGFAULT, Action.RESTART),
+    -7: (Failure.SEGFAULT, Action.RESTART),
+    75: (Failure.PREEMPTED, Action.RESTART),
+    78: (Failure.CONFIGURATION, Action.HOLD),
+}
+
 DEATHS: tuple[Pattern, ...] = (
     Pattern(
         ("segmentation fault", "sigsegv", "exitcode: -11", "exitcode  : -11", "segfault at"),

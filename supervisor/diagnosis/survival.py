@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 from supervisor.diagnosis.log_line import StepMark, read_step, split_prefix
 
-
 # Enough to know again the numbers that are printed once more at the end.
 _LOOK_BACK_LINES = 200
 

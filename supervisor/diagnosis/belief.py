@@ -1,0 +1,109 @@
+"""Which of the candidates is to be believed; the rules and their order are in `diagnose`.
+
+It must not know exit codes or signals.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Candidate, find_candidates
+from supervisor.diagnosis.log_line import shows_going_on, split_prefix
+from supervisor.diagnosis.patterns import Standing
+from supervisor.diagnosis.survival import StepsAfter
+
+_SAME_FAILURE_LINES = 3
+
+_SEVERAL_PROCESSES = (
+    "local_rank",
+    "torchrun",
+    "torch.distributed",
+    "[rank",
+    "processgroup",
+    "nccl",
+)
+
+
+def choose(lines: Sequence[str], *, first_step_seen: bool) -> Candidate | None:
+    """The explanation to be believed among clean `lines`, oldest first; None if there is none."""
+    candidates = find_candidates(lines, first_step_seen=first_step_seen)
+    if not candidates:
+        return None
+    is_distributed = any(found.stream for found in candidates) or any(
+        word in lowered for lowered in map(str.lower, lines) for word in _SEVERAL_PROCESSES
+    )
+    candidates = _demote_handled(candidates, lines, is_distributed=is_distributed)
+    steps = StepsAfter(lines, min(found.index for found in candidates))
+    return _believe(candidates, steps, is_distributed=is_distributed)
+
+
+def _believe(
+    candidates: Sequence[Candidate], steps: StepsAfter, *, is_distributed: bool
+) -> Candidate | None:
+    later = {id(found): steps.count(found.end) for found in candidates}
+    last = [found for found in candidates if later[id(found)] <= found.outlasts]
+    best = min(last, key=_weight, default=None)
+    if best is None or best.standing > Standing.CAUSE:
+        recent = [
+            found
+            for found in candidates
+            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= Standing.CAUSE
+        ]
+        if is_distributed and recent:
+            best = min(recent, key=_weight)
+    if best is None:
+        return None
+    return _with_company(best, last)
+
+
+def _weight(found: Candidate) -> tuple[Standing, int]:
+    return found.standing, found.index
+
+
+def _with_company(best: Candidate, others: Sequence[Candidate]) -> Candidate:
+    """Add what other lines say of the same failure: the traceback's frame, more evidence."""
+    same = [found for found in others if found.failure is best.failure and found is not best]
+    evidence = list(best.evidence)
+    for found in same[:_SAME_FAILURE_LINES]:
+        evidence.extend(line for line in found.evidence if line not in evidence)
+    if not best.is_traceback:
+        traced = next((found for found in same if found.is_traceback), None)
+        if traced is not None:
+            best = replace(best, exception=traced.exception, frame=traced.frame)
+    return replace(best, evidence=tuple(evidence))
+
+
+def _demote_handled(
+    candidates: Sequence[Candidate], lines: Sequence[str], *, is_distributed: bool
+) -> list[Candidate]:
+    """Make a mention of what its own process outlived: it logged on and died of something later.
+
+    Lines without a label are one process only where nothing speaks of several.
+    """
+    result = []
+    for found in candidates:
+        is_one_process = bool(found.stream) or not is_distributed
+        if found.standing is Standing.CAUSE and is_one_process and not found.outlasts:
+            fatal = max(
+                (
+                    other.index
+                    for other in candidates
+                    if other.is_traceback
+                    and other.stream == found.stream
+                    and other.standing <= Standing.CAUSE
+                ),
+                default=-1,
+            )
+            if fatal > found.end and (
+                found.is_reported or _goes_on(lines[found.end + 1 : fatal], found.stream)
+            ):
+                found = replace(found, standing=Standing.MENTION)
+        result.append(found)
+    return result
+
+
+def _goes_on(lines: Sequence[str], stream: str) -> bool:
+    for line in lines:
+        prefix = split_prefix(line)
+        if prefix.stream == stream and shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
+            return True
+    return False
