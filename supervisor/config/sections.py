@@ -64,9 +64,7 @@ SignalName = Literal["TERM", "USR1", "HUP", "INT"]
 class Section(BaseModel):
     """What all sections share: unknown keys are errors and nothing changes after reading."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 class CheckpointsConfig(Section):

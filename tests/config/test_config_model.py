@@ -118,8 +118,14 @@ def test_our_own_configurations_are_valid(name: str) -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"command": ["a"], "grace": "5x"}, {"command": ["a"], "kep": 1}, {"command": "a"}, {}]
-    + [{"command": ["a"], "signals": ["KILL"]}, {"command": ["a"], "checkpoints": {"keep": 0}}],
+    [
+        {"command": ["a"], "grace": "5x"},
+        {"command": ["a"], "kep": 1},
+        {"command": "a"},
+        {},
+        {"command": ["a"], "signals": ["KILL"]},
+        {"command": ["a"], "checkpoints": {"keep": 0}},
+    ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, object]) -> None:
     """An editor underlines what `run` would not take."""
@@ -133,5 +139,4 @@ def test_every_key_has_a_description() -> None:
     sections = [schema, *schema["$defs"].values()]
     for section in sections:
         for key, facts in section["properties"].items():
-            named = schema["$defs"].get(facts.get("$ref", "").rpartition("/")[2], {})
-            assert facts.get("description") or named.get("description"), key
+            assert facts.get("description"), key
