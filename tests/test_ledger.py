@@ -1,0 +1,94 @@
+"""The ledger survives torn lines, rot and a full disk."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from supervisor.ledger import (
+    RESERVE_BYTES,
+    LedgerWriter,
+    decode_entry,
+    encode_entry,
+    read_ledger,
+    read_ledger_report,
+)
+
+
+def writer(folder: Path) -> LedgerWriter:
+    """A writer in a folder."""
+    return LedgerWriter(folder / "ledger.jsonl", folder / "reserve")
+
+
+def test_round_trip_with_hostile_text(tmp_path: Path) -> None:
+    """Quotes, newlines, the mark itself and control sequences stay what they were."""
+    entry = {"type": "x", "reason": 'a "quoted"\n line,"sum":"0"}\x1b[31m é'}
+    ledger = writer(tmp_path)
+    assert ledger.append([entry])
+    (read,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert {k: v for k, v in read.items() if k != "at"} == entry
+
+
+def test_every_flipped_bit_is_seen() -> None:
+    """A line with any one bit flipped is no entry, or at least never another one."""
+    line = encode_entry({"type": "attempt_ended", "attempt": 3, "code": 1})
+    for index in range(len(line) - 1):
+        for bit in range(8):
+            rotten = bytearray(line)
+            rotten[index] ^= 1 << bit
+            assert decode_entry(bytes(rotten)) is None
+
+
+def test_torn_tail_loses_only_itself(tmp_path: Path) -> None:
+    """A line torn by a power cut does not swallow the next one."""
+    path = tmp_path / "ledger.jsonl"
+    writer(tmp_path).append([{"type": "a"}, {"type": "b"}])
+    whole = path.read_bytes()
+    for cut in range(1, len(whole)):
+        path.write_bytes(whole[:cut])
+        writer(tmp_path).append([{"type": "c"}])
+        kinds = [entry["type"] for entry in read_ledger(path)]
+        assert kinds[-1] == "c"
+        assert kinds[:-1] in ([], ["a"], ["a", "b"])
+
+
+def test_absent_ledger_is_empty(tmp_path: Path) -> None:
+    """Nothing was recorded yet."""
+    assert read_ledger_report(tmp_path / "none") == ([], 0)
+
+
+@pytest.mark.root
+def test_full_disk_spends_the_reserve_and_then_keeps_entries(tmp_path: Path) -> None:
+    """On a full disk the decision is still recorded; what does not fit comes later."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(mount)], check=True)
+    try:
+        ledger = writer(mount)
+        assert ledger.ensure_reserve()
+        assert (mount / "reserve").stat().st_size == RESERVE_BYTES
+        _fill(mount / "filler")
+        assert ledger.append([{"type": "decision", "state": "waiting"}])
+        assert not (mount / "reserve").exists()
+        assert not ledger.ensure_reserve()
+        _fill(mount / "filler2")
+        long = {"type": "later", "reason": "x" * 200_000}
+        assert not ledger.append([long])
+        assert ledger.backlog == 1
+        (mount / "filler").unlink()
+        assert ledger.append([])
+        kinds = [entry["type"] for entry in read_ledger(mount / "ledger.jsonl")]
+        assert kinds == ["decision", "later"]
+        ledger.close()
+    finally:
+        subprocess.run(["umount", "-l", str(mount)], check=True)
+
+
+def _fill(path: Path) -> None:
+    with path.open("wb") as file:
+        try:
+            while True:
+                os.write(file.fileno(), b"\0" * 65536)
+        except OSError:
+            return

@@ -1,0 +1,108 @@
+"""One supervisor a run: proven by flock and identity, never by age."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor import lock as lock_module
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.lock import RunLock, holder, is_held
+from supervisor.paths import RunPaths
+
+TAKE = """
+import sys, time
+from pathlib import Path
+from supervisor.lock import RunLock
+from supervisor.paths import RunPaths
+RunLock.acquire(RunPaths(Path(sys.argv[1])))
+print("taken", flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """A run directory."""
+    run = RunPaths(tmp_path)
+    run.state_dir.mkdir()
+    return run
+
+
+def other_machine(paths: RunPaths, **more: object) -> None:
+    """A lock left by a supervisor elsewhere."""
+    body = {"host": "gpu07", "machine_id": "m7", "boot_id": "b7", "pid": 77, "start_ticks": 5}
+    paths.lock.write_text(json.dumps({**body, "slurm_job": None, **more}))
+
+
+def test_second_is_refused_and_told_who_has_it(paths: RunPaths) -> None:
+    """Exit 69, naming the first."""
+    first = subprocess.Popen(
+        [sys.executable, "-c", TAKE, str(paths.run_dir)], stdout=subprocess.PIPE, text=True
+    )
+    assert first.stdout is not None
+    try:
+        assert first.stdout.readline() == "taken\n"
+        assert is_held(paths)
+        with pytest.raises(SupervisorError) as refused:
+            RunLock.acquire(paths)
+        assert refused.value.code is ExitCode.LOCKED
+        assert str(first.pid) in refused.value.message
+    finally:
+        first.kill()
+        first.wait()
+        first.stdout.close()
+    assert not is_held(paths)
+    RunLock.acquire(paths)
+
+
+def test_dead_holder_of_this_machine_never_blocks(paths: RunPaths) -> None:
+    """A lock left behind by a killed supervisor is taken at once."""
+    os.close(RunLock.acquire(paths).fd)
+    dead = {**json.loads(paths.lock.read_text()), "start_ticks": 1}
+    paths.lock.write_text(json.dumps(dead))
+    assert RunLock.acquire(paths).path == paths.lock
+
+
+def test_another_machines_lock_on_a_network_disk_holds(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody can see whether that process lives; --break-lock is the way."""
+    monkeypatch.setattr(lock_module, "is_network", lambda path: True)
+    other_machine(paths)
+    with pytest.raises(SupervisorError) as refused:
+        RunLock.acquire(paths)
+    assert "gpu07" in refused.value.message
+    assert "--break-lock" in str(refused.value.hint)
+    RunLock.acquire(paths, break_lock=True)
+
+
+def test_another_machines_lock_on_a_local_disk_is_disproved_by_flock(paths: RunPaths) -> None:
+    """A copied directory, or a machine that got a new id: our flock shows nobody has it."""
+    other_machine(paths)
+    assert RunLock.acquire(paths).path == paths.lock
+
+
+@pytest.mark.parametrize(("over", "taken"), [(True, True), (False, False)])
+def test_slurm_may_say_that_the_holder_is_over(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, over: bool, taken: bool
+) -> None:
+    """A lost node's lock is broken when its job is over, and only then."""
+    monkeypatch.setattr(lock_module, "is_network", lambda path: True)
+    monkeypatch.setattr(lock_module, "_slurm_job_is_over", lambda job: over)
+    other_machine(paths, slurm_job="17")
+    if taken:
+        assert RunLock.acquire(paths).path == paths.lock
+    else:
+        with pytest.raises(SupervisorError):
+            RunLock.acquire(paths)
+
+
+def test_garbage_in_the_lock_file_is_overwritten(paths: RunPaths) -> None:
+    """A torn lock file names nobody; flock decides."""
+    paths.lock.write_text('{"pid": 1')
+    RunLock.acquire(paths)
+    assert holder(paths) is not None
