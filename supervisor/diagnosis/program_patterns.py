@@ -11,6 +11,7 @@ TRAINING: tuple[Pattern, ...] = (
         r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
         r"|\bnon-?finite (?:loss|gradient|grad|value|weight|parameter)s?\b"
         r"|\bfor gradients from .{0,40}is non-finite"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception|Exit)\b.{0,100}\bloss ?[:=(] ?(?:nan|[+-]?inf)\b"
         r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
         r"|probability tensor contains either|but found invalid values:.{0,200}\bnan\b",
         Failure.NON_FINITE_LOSS,
@@ -113,6 +114,7 @@ CONFIGURATION: tuple[Pattern, ...] = tuple(
             r"FileNotFoundError: .{0,300}no such file or directory: .{0,300}"
             r"\.(?:ya?ml|toml|ini|cfg)'",
         ),
+        (("syntax error near",), r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near"),
         (("error(s) in loading state_dict",), r"error\(s\) in loading state_dict"),
         (
             (
@@ -184,8 +186,9 @@ FIRST_DEATHS = {
 
 DEATHS: tuple[Pattern, ...] = (
     Pattern(
-        ("segmentation fault", "sigsegv", "exitcode: -11", "exitcode  : -11", "segfault at"),
-        r"\bsegmentation fault\b|\bSIGSEGV\b|\bexitcode {0,3}: -11\b|\bsegfault at [0-9a-f]",
+        ("segmentation fault", "sigsegv", "exitcode: -11", "code = -11", "segfault at"),
+        r"\bsegmentation fault\b|\bSIGSEGV\b|\b(?:exit|return )code ?[:=] -11\b"
+        r"|\bsegfault at [0-9a-f]",
         Failure.SEGFAULT,
         Action.RESTART,
     ),
@@ -219,9 +222,9 @@ DEATHS: tuple[Pattern, ...] = (
         Standing.DEATH,
     ),
     Pattern(
-        ("killed", "sigkill", "exitcode: -9", "exitcode  : -9"),
+        ("killed", "sigkill", "exitcode: -9", "code = -9"),
         r"^killed$|: line \d+: +\d+ killed\b|task \d+: killed\b|\bsignal 9 \(sigkill\) received by"
-        r"|terminated with signal sigkill|<signals\.sigkill: 9>|\bexitcode {0,3}: -9\b",
+        r"|terminated with signal sigkill|<signals\.sigkill: 9>|\b(?:exit|return )code ?[:=] -9\b",
         Failure.KILLED,
         Action.RESTART,
         Standing.DEATH,

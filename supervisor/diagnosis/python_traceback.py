@@ -11,8 +11,9 @@ from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain, Trac
 
 _STREAMS_MAX = 256
 _LABELS_MAX = 64
+_LABELLED_WITHIN_LINES = 8
 _LEAD_LINES = 20  # a traceback is led by a line of its own stream
-# What Python itself prints before the word, and torchrun's table, are no labels.
+# What Python itself prints before the word is no label.
 _MARGIN = re.compile(r"(?:Original | {0,80}\+ Exception Group | {0,80}\| {1,4})$")
 _NOT_PYTHON = ("nccl", "Lustre")
 
@@ -47,20 +48,26 @@ def exception_of(line: str) -> str | None:
     found = EXCEPTION.match(line)
     if found is None or not found[1].endswith(("Error", "Exception", "Interrupt")):
         return None
-    if found[1].startswith(_NOT_PYTHON):
+    if found[1].startswith(_NOT_PYTHON) or found[1] == "Error":
         return None
     return found[1]
 
 
 def _labels(lines: Sequence[str]) -> list[str]:
-    """What stands before the header of a traceback may stand before each of its lines: a host."""
+    """What stands before a traceback's header and before its next lines too: a host, a logger.
+
+    A progress bar stands before the header and no frame: it has no line end of its own.
+    """
     labels: list[str] = []
-    for line in lines:
+    for index, line in enumerate(lines):
         if HEADER not in line or len(labels) >= _LABELS_MAX:
             continue
         body = split_prefix(line).body
         label = _MARGIN.sub("", body[: body.find(HEADER)])
         is_known = any(label.startswith(known) for known in labels)
-        if label.strip() and not is_known and not label.lstrip().startswith("traceback"):
-            labels.append(label)
+        if label.strip() and not is_known:
+            following = lines[index + 1 : index + 1 + _LABELLED_WITHIN_LINES]
+            bodies = [split_prefix(other).body for other in following if 'File "' in other]
+            if any(body.startswith(label) for body in bodies):
+                labels.append(label)
     return labels

@@ -204,3 +204,15 @@ def test_foreign_lines_inside_a_traceback() -> None:
     ]
     assert diagnose(Ending(1, None, lines, True)).frame == "t.py:main"
     assert find_chains(lines[:2]) == []
+
+
+def test_a_progress_bar_before_the_header() -> None:
+    """tqdm leaves its bar without a line end, so a traceback begins on that line."""
+    lines = [
+        " 12%|#2  | 120/1000 [00:10<01:13, 12.01it/s]Traceback (most recent call last):",
+        '  File "/job/t.py", line 4, in main',
+        "    boom()",
+        "RuntimeError: boom",
+        " 12%|#2  | 120/1000 [00:10<01:13, 12.01it/s]",
+    ]
+    assert diagnose(Ending(1, None, lines, True)).frame == "t.py:main"
