@@ -15,7 +15,6 @@ if __package__ in (None, ""):
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
-from supervisor.checkpoint.prune import finish_removals, remove
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.errors import ExitCode
@@ -40,6 +39,8 @@ def main(arguments: list[str]) -> int:
 
 def _remove(entries: list[Entry]) -> int:
     """Delete each, and what earlier removals left; one that fails does not keep the others."""
+    from supervisor.checkpoint.prune import finish_removals, remove  # not on the way to a launch
+
     code = ExitCode.FINISHED
     for entry in entries:
         try:

@@ -7,7 +7,7 @@ from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
 from supervisor.checkpoint.structure import is_payload
 
-_STATE_FILES = frozenset({"training_state.json", "trainer_state.json", "train_state.json"})
+_STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json", ".index.json")
 # These differ with the number of ranks, which may change at any restart, and the trainers resume
 # without them or check them by an index of their own: one of a kind is enough.
 _PER_RANK = tuple(
@@ -75,7 +75,7 @@ def _file_set(stock: Stock, step: int | None) -> set[str]:
         return set()
     names = set()
     for name in stock.files:
-        if not is_payload(name) and name not in _STATE_FILES:
+        if not is_payload(name) and not name.endswith(_STATE_FILES):
             continue
         shown = name
         for pattern in _PER_RANK:

@@ -27,16 +27,21 @@ def put_aside(source: Path, shelf: str, reason: str) -> Path:
     """
     source.lstat()
     folder = source.parent / SET_ASIDE / shelf
-    if not folder.is_dir():
-        folder.mkdir(parents=True, exist_ok=True)
-        fsync_directory(folder.parent)
-        fsync_directory(source.parent)
-    target = _reserve(folder, source.name, reason)
+    target: Path | None = None
     try:
+        if not folder.is_dir():
+            folder.mkdir(parents=True, exist_ok=True)
+            fsync_directory(folder.parent)
+            fsync_directory(source.parent)
+        target = _reserve(folder, source.name)
+        _write_reason(target, reason)
         rename_durably(source, target)
     except BaseException:
-        if not os.path.lexists(target):
+        if target is not None:
+            if os.path.lexists(target) and not os.path.lexists(source):
+                target.rename(source)
             _reason_path(target).unlink(missing_ok=True)
+        _remove_if_empty(folder)
         raise
     return target
 
@@ -45,9 +50,7 @@ def put_back(place: Path, target: Path) -> None:
     """Undo `put_aside`. Raises OSError."""
     rename_durably(place, target)
     _reason_path(place).unlink(missing_ok=True)
-    with contextlib.suppress(OSError):  # not empty: others stand there
-        place.parent.rmdir()
-        place.parent.parent.rmdir()
+    _remove_if_empty(place.parent)
 
 
 def read_reason(place: Path) -> str | None:
@@ -91,7 +94,7 @@ def _move(directory: Path, entry: "Entry", shelf: str, reason: str) -> Path | No
         return None  # the trainer's own rotation was faster
 
 
-def _reserve(folder: Path, name: str, reason: str) -> Path:
+def _reserve(folder: Path, name: str) -> Path:
     """Claim a free name by creating its reason file: rename(2) would replace a file silently."""
     for number in range(1, _MOST_OF_A_NAME):
         target = folder / (name if number == 1 else f"{name}.{number}")
@@ -99,21 +102,31 @@ def _reserve(folder: Path, name: str, reason: str) -> Path:
             continue
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
-            fd = os.open(_reason_path(target), flags, 0o644)
+            os.close(os.open(_reason_path(target), flags, 0o644))
         except FileExistsError:
             continue
-        try:
-            os.write(fd, f"{reason}\n".encode())
-            os.fsync(fd)
-        except OSError as error:
-            # A full disk is no reason to leave a bad checkpoint where it is found; the ledger
-            # has the reason too.
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-        finally:
-            os.close(fd)
         return target
     raise FileExistsError(errno.EEXIST, "too many of this name were set aside", str(folder / name))
+
+
+def _write_reason(target: Path, reason: str) -> None:
+    fd = os.open(_reason_path(target), os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(fd, f"{reason}\n".encode())
+        os.fsync(fd)
+    except OSError as error:
+        # A full disk is no reason to leave a bad checkpoint where it is found; the ledger has
+        # the reason too.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+    finally:
+        os.close(fd)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    for one in (folder, folder.parent):
+        with contextlib.suppress(OSError):  # not there, or not empty: others stand there
+            one.rmdir()
 
 
 def _reason_path(place: Path) -> Path:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import pickletools
 import struct
 from collections.abc import Callable
 from itertools import islice
@@ -172,6 +171,8 @@ def _check_pickle(fd: int) -> Check:
 
 def _follow(stream: Any) -> list[object]:
     """One pickle, to its STOP; its first arguments. Raises ValueError, _TooLargeError."""
+    import pickletools  # 3 ms that few checkpoints need
+
     opcodes = pickletools.genops(stream)
     first = [argument for _, argument, _ in islice(opcodes, 3)]
     for count, _ in enumerate(opcodes):

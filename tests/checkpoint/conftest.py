@@ -1,0 +1,89 @@
+"""Checkpoints as trainers really write them: torch saves them once, tests copy the bytes."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint.commit import CheckpointWriter
+
+Files = dict[str, bytes]
+MakeOurs = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def torch_files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Model, optimizer, scheduler and EMA state of a tiny model after one step, by torch.save."""
+    import torch
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("torch")
+    model = torch.nn.Sequential(torch.nn.Linear(8, 16), torch.nn.Linear(16, 4))
+    optimizer = torch.optim.AdamW(model.parameters())
+    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, 10)
+    model(torch.randn(2, 8)).sum().backward()
+    optimizer.step()
+    scheduler.step()
+    states = {
+        "model.pt": model.state_dict(),
+        "optimizer.pt": optimizer.state_dict(),
+        "scheduler.pt": scheduler.state_dict(),
+        "ema_model.pt": model.state_dict(),
+    }
+    for name, state in states.items():
+        torch.save(state, folder / name)
+    torch.save(model.state_dict(), folder / "legacy.pt", _use_new_zipfile_serialization=False)
+    torch.serialization.set_crc32_options(False)
+    torch.save(model.state_dict(), folder / "no_crc.pt")
+    torch.serialization.set_crc32_options(True)
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def guide_files(torch_files: Files) -> Files:
+    """The resume guide's five files; the progress in them is filled in by `write_foreign`."""
+    names = ("model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt")
+    return {name: torch_files[name] for name in names}
+
+
+@pytest.fixture(scope="session")
+def make_ours(guide_files: Files) -> MakeOurs:
+    """Write a checkpoint of our format, with any files beside the guide's."""
+
+    def make(parent: Path, step: int, name: str | None = None, **options: object) -> Path:
+        settings: dict[str, object] = {"epoch": 0, "run_id": "run", **options}
+        with CheckpointWriter(
+            parent, name or f"checkpoint-{step}", step=step, **settings
+        ) as writer:  # type: ignore[arg-type]
+            for file, data in guide_files.items():
+                (writer.path / file).write_bytes(data)
+            state = {"global_step": step, "current_epoch": settings["epoch"], "format": 1}
+            (writer.path / "training_state.json").write_text(json.dumps(state))
+            return writer.commit()
+
+    return make
+
+
+def write_files(folder: Path, files: Files, age_s: float = 60.0) -> Path:
+    """A foreign checkpoint directory, last written `age_s` ago."""
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    make_old(folder, age_s)
+    return folder
+
+
+def make_old(path: Path, age_s: float = 60.0) -> None:
+    """Set the modification time of a checkpoint's files back (their ctime stays)."""
+    then = time.time() - age_s
+    for one in [path, *path.rglob("*")]:
+        os.utime(one, (then, then), follow_symlinks=False)
+
+
+def as_json(**content: object) -> bytes:
+    """A small JSON file."""
+    return json.dumps(content).encode()

@@ -1,0 +1,208 @@
+"""Checkpoints of other trainers: their layouts, and what a torn one lacks."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
+from tests.checkpoint.conftest import Files, as_json, write_files
+from tests.checkpoint.test_structure import safetensors, tensor
+
+Layout = Callable[[Files, int], Files]
+WEIGHTS = safetensors({"w": tensor(0, 8)}, bytes(8))
+
+
+def guide(files: Files, step: int) -> Files:
+    """The resume guide's five files."""
+    names = ("model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt")
+    state = as_json(global_step=step, current_epoch=step // 1000)
+    return {**{name: files[name] for name in names}, "training_state.json": state}
+
+
+def hugging_face(files: Files, step: int) -> Files:
+    """HF Trainer, in the order in which it writes."""
+    return {
+        "config.json": b"{}",
+        "model.safetensors": WEIGHTS,
+        "training_args.bin": files["scheduler.pt"],
+        "optimizer.pt": files["optimizer.pt"],
+        "scheduler.pt": files["scheduler.pt"],
+        "rng_state_0.pth": files["scheduler.pt"],
+        "rng_state_1.pth": files["scheduler.pt"],
+        "trainer_state.json": as_json(global_step=step, epoch=step / 1000),
+    }
+
+
+def accelerate(files: Files, step: int) -> Files:
+    """accelerate's save_state, diffusers."""
+    return {
+        "unet/diffusion_pytorch_model.safetensors": WEIGHTS,
+        "optimizer.bin": files["optimizer.pt"],
+        "scheduler.bin": files["scheduler.pt"],
+        "random_states_0.pkl": files["scheduler.pt"],
+    }
+
+
+def sharded(files: Files, step: int) -> Files:
+    """FSDP with DCP folders, and sharded safetensors with their index."""
+    shards = [f"model-0000{index}-of-00002.safetensors" for index in (1, 2)]
+    return {
+        **dict.fromkeys(shards, WEIGHTS),
+        "model.safetensors.index.json": as_json(weight_map={"a": shards[0], "b": shards[1]}),
+        "optimizer_0/__0_0.distcp": b"data",
+        "optimizer_0/__1_0.distcp": b"data",
+        "optimizer_0/.metadata": b"\x80\x04N.",
+    }
+
+
+def deepspeed(files: Files, step: int) -> Files:
+    """A DeepSpeed tag of three ranks."""
+    ranks = [f"bf16_zero_pp_rank_{rank}_mp_rank_00_optim_states.pt" for rank in range(3)]
+    return {
+        "mp_rank_00_model_states.pt": files["model.pt"],
+        **dict.fromkeys(ranks, files["optimizer.pt"]),
+    }
+
+
+LAYOUTS: dict[Layout, str] = {
+    guide: "checkpoint-{}",
+    hugging_face: "checkpoint-{}",
+    accelerate: "checkpoint-{}",
+    sharded: "checkpoint-{}",
+    deepspeed: "global_step{}",
+}
+# What a kill after the first files leaves, with no sibling to compare with.
+LAST_WRITTEN = {
+    hugging_face: "trainer_state.json",
+    accelerate: "random_states_0.pkl",
+    sharded: "optimizer_0/.metadata",
+    deepspeed: "bf16_zero_pp_rank_1_mp_rank_00_optim_states.pt",
+}
+by_layout = pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+
+
+def look(directory: Path) -> SurveyRequest:
+    """A request of a user who said `existing: use`."""
+    return SurveyRequest(directory, existing="use", quiet=True)
+
+
+@by_layout
+def test_whole_ones_are_valid(tmp_path: Path, torch_files: Files, layout: Layout) -> None:
+    """Two of each, in order, the newest chosen."""
+    for step in (500, 1000):
+        write_files(tmp_path / LAYOUTS[layout].format(step), layout(torch_files, step))
+    found = survey(look(tmp_path))
+    assert [entry.step for entry in found.entries] == [1000, 500]
+    assert [entry.reason for entry in found.entries] == [None, None]
+    assert found.newest_valid == found.entries[0]
+    assert not found.entries[0].ours
+
+
+@by_layout
+@pytest.mark.parametrize("harm", ["delete", "empty"])
+def test_each_file_of_state_is_needed(
+    tmp_path: Path, torch_files: Files, layout: Layout, harm: str
+) -> None:
+    """With a whole sibling before it, one that lacks any file of state is passed over."""
+    write_files(tmp_path / LAYOUTS[layout].format(500), layout(torch_files, 500))
+    newest = tmp_path / LAYOUTS[layout].format(1000)
+    for name in layout(torch_files, 1000):
+        files = layout(torch_files, 1000)
+        if harm == "delete":
+            del files[name]
+        else:
+            files[name] = b""
+        write_files(newest, files)
+        found = survey(look(tmp_path))
+        assert found.newest_valid is not None
+        is_needed = name not in {"config.json", "rng_state_0.pth", "rng_state_1.pth"}
+        if is_needed and not (harm == "delete" and name.endswith("0.distcp")):
+            assert found.newest_valid.step == 500, name
+        shutil.rmtree(newest)
+
+
+@pytest.mark.parametrize("layout", LAST_WRITTEN, ids=lambda layout: layout.__name__)
+def test_a_torn_one_is_seen_without_siblings(
+    tmp_path: Path, torch_files: Files, layout: Layout
+) -> None:
+    """What the tool writes last says whether it was finished."""
+    files = layout(torch_files, 500)
+    del files[LAST_WRITTEN[layout]]
+    verdict = validate(write_files(tmp_path / LAYOUTS[layout].format(500), files))
+    assert verdict.valid is False
+    assert "missing" in (verdict.reason or "")
+
+
+def test_the_mark_of_an_unfinished_save(tmp_path: Path, torch_files: Files) -> None:
+    """checkpoint-is-incomplete.txt says it all."""
+    files = {**hugging_face(torch_files, 500), "checkpoint-is-incomplete.txt": b""}
+    assert validate(write_files(tmp_path / "checkpoint-500", files)).valid is False
+
+
+def test_a_missing_shard_is_seen(tmp_path: Path, torch_files: Files) -> None:
+    """By the index, by the number in the names, and an index that leads outside is refused."""
+    files = sharded(torch_files, 500)
+    del files["model-00002-of-00002.safetensors"]
+    path = write_files(tmp_path / "checkpoint-500", files)
+    assert "00002" in (validate(path).reason or "")
+    (path / "model.safetensors.index.json").unlink()
+    assert validate(path).valid is False
+    index = {"weight_map": {"a": "../../etc/passwd"}}
+    (path / "model.safetensors.index.json").write_text(json.dumps(index))
+    assert "outside" in (validate(path).reason or "")
+
+
+def test_weights_alone_cannot_be_resumed_from(tmp_path: Path, torch_files: Files) -> None:
+    """A newer one without optimizer state beside siblings that have it (`save_only_model`)."""
+    write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
+    write_files(
+        tmp_path / "checkpoint-1000",
+        {"model.safetensors": WEIGHTS, "trainer_state.json": as_json(global_step=1000)},
+    )
+    found = survey(look(tmp_path))
+    assert found.newest_valid is not None
+    assert found.newest_valid.step == 500
+    assert "optimizer" in (found.entries[0].reason or "")
+
+
+def test_fewer_ranks_are_no_damage(tmp_path: Path, torch_files: Files) -> None:
+    """A run that goes on with another number of ranks writes fewer random states."""
+    write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))
+    files = hugging_face(torch_files, 1000)
+    del files["rng_state_1.pth"]
+    write_files(tmp_path / "checkpoint-1000", files)
+    newest = survey(look(tmp_path)).newest_valid
+    assert newest is not None
+    assert newest.step == 1000
+
+
+def test_somebody_elses_five_files_beside_ours(
+    tmp_path: Path, torch_files: Files, make_ours: Callable[..., Path]
+) -> None:
+    """The guide's directory is resumable next to ours, which hold more."""
+    make_ours(tmp_path, 400)
+    write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
+    newest = survey(look(tmp_path)).newest_valid
+    assert newest is not None
+    assert (newest.step, newest.ours, newest.proof) == (500, False, "structure")
+
+
+def test_a_missing_training_state_leaves_the_name(tmp_path: Path, torch_files: Files) -> None:
+    """The epoch is inferred from the name, as the guide promises."""
+    files = guide(torch_files, 500)
+    del files["training_state.json"]
+    verdict = validate(write_files(tmp_path / "checkpoint-epoch-118", files))
+    assert (verdict.valid, verdict.step, verdict.epoch) == (True, None, 117)
+
+
+def test_a_link_out_of_a_foreign_checkpoint_is_refused(tmp_path: Path, torch_files: Files) -> None:
+    """Weights that are elsewhere cannot be proven here."""
+    path = write_files(tmp_path / "checkpoint-500", guide(torch_files, 500))
+    (path / "model.pt").rename(tmp_path / "model.pt")
+    (path / "model.pt").symlink_to(tmp_path / "model.pt")
+    assert validate(path).valid is False

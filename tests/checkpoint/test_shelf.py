@@ -1,0 +1,177 @@
+"""Setting aside, pruning and pinning: nothing is lost, nothing good is deleted."""
+
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint import pins, prune, shelf
+from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
+from supervisor.errors import SupervisorError
+from tests.checkpoint.conftest import Files, MakeOurs, write_files
+from tests.checkpoint.test_foreign import guide
+from tests.checkpoint.test_survey import remember
+
+
+def look(directory: Path) -> Survey:
+    """The run's own checkpoints."""
+    return survey(SurveyRequest(directory, "run", quiet=True))
+
+
+def names(entries: tuple[Entry, ...]) -> list[str]:
+    """Their names."""
+    return [entry.name for entry in entries]
+
+
+def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Out of the listing of candidates, still listed, the reason beside it, its name reusable."""
+    for _ in range(2):
+        (make_ours(tmp_path, 500) / "model.pt").unlink()
+        (entry,) = (entry for entry in look(tmp_path).entries if entry.tier == "disk")
+        place = shelf.set_aside_invalid(tmp_path, entry, entry.reason or "")
+        assert place is not None
+        assert shelf.read_reason(place) == "model.pt is missing"
+    assert shelf.set_aside_invalid(tmp_path, entry, "again") is None
+    found = look(tmp_path)
+    assert names(found.entries) == ["checkpoint-500.2", "checkpoint-500"]
+    assert {(entry.tier, entry.valid, entry.reason) for entry in found.entries} == {
+        ("set_aside", False, "model.pt is missing")
+    }
+    assert (found.newest_valid, found.exists) == (None, True)
+
+
+def test_later_ones_are_set_aside(tmp_path: Path, make_ours: MakeOurs, torch_files: Files) -> None:
+    """A rollback to a step moves what is beyond it, and only what belongs to the run."""
+    for step in (500, 1000, 1500):
+        make_ours(tmp_path, step)
+    make_ours(tmp_path, 2000, run_id="other")
+    write_files(tmp_path / "checkpoint-3000", guide(torch_files, 3000))
+    moved = shelf.set_aside_later(tmp_path, look(tmp_path).entries, 500)
+    assert [source.name for source, _ in moved] == ["checkpoint-1500", "checkpoint-1000"]
+    assert all(validate(place).valid for _, place in moved)
+    found = look(tmp_path)
+    assert found.newest_valid is not None
+    assert found.newest_valid.step == 500
+    assert {path.name for path in found.undecided} == {"checkpoint-2000", "checkpoint-3000"}
+    assert shelf.set_aside_later(tmp_path, found.entries, 500) == ()
+
+
+def test_what_is_set_aside_keeps_its_verdict(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """A directory that only moved is the same checkpoint: its verdict is remembered."""
+    make_ours(tmp_path, 500)
+    first = look(tmp_path)
+    shelf.set_aside_later(tmp_path, first.entries, 0)
+    request = SurveyRequest(tmp_path, "run", remember(first))
+    (entry,) = survey(request).entries
+    assert (entry.tier, entry.valid, entry.remembered) == ("set_aside", True, True)
+    assert entry.reason == "the run went back to step 0"
+
+
+def test_a_single_file_is_set_aside_too(tmp_path: Path, torch_files: Files) -> None:
+    """And rename does not replace another of its name."""
+    request = SurveyRequest(tmp_path, existing="use", quiet=True)
+    for _ in range(2):
+        (tmp_path / "ckpt.pt").write_bytes(torch_files["model.pt"][:-30])
+        entry = survey(request).entries[0]
+        assert entry.valid is False
+        shelf.set_aside_invalid(tmp_path, entry, "torn")
+    left = os.listdir(tmp_path / ".set-aside" / "invalid")
+    assert {"ckpt.pt", "ckpt.pt.2"} < set(left)
+
+
+def test_the_plan_keeps_the_newest(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """`keep` of the run's own; not counting bad, pinned and strangers' ones."""
+    for step in range(1, 8):
+        make_ours(tmp_path, step * 100)
+    make_ours(tmp_path, 50, run_id="other")
+    (tmp_path / "checkpoint-700" / "model.pt").unlink()
+    entries = look(tmp_path).entries
+    assert prune.plan(entries, None, ()) == ()
+    assert names(prune.plan(entries, 3, ())) == [
+        "checkpoint-100",
+        "checkpoint-200",
+        "checkpoint-300",
+    ]
+    assert names(prune.plan(entries, 3, {"checkpoint-100", "checkpoint-600"})) == ["checkpoint-200"]
+    assert "checkpoint-600" not in names(prune.plan(entries, 0, ()))
+
+
+def test_the_newest_valid_one_is_never_pruned(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Even when newer ones fill the quota without being fit to resume from."""
+    make_ours(tmp_path, 100)
+    for step in (200, 300, 400):
+        make_ours(tmp_path, step, finite=False)
+    assert prune.plan(look(tmp_path).entries, 1, ()) == tuple(
+        entry for entry in reversed(look(tmp_path).entries) if entry.step in (200, 300)
+    )
+
+
+def test_foreign_ones_are_pruned_only_on_request(tmp_path: Path, torch_files: Files) -> None:
+    """`keep` set by the user covers them, the default does not."""
+    for step in (100, 200, 300):
+        write_files(tmp_path / f"checkpoint-{step}", guide(torch_files, step))
+    request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
+    entries = survey(request).entries
+    assert prune.plan(entries, 1, ()) == ()
+    assert names(prune.plan(entries, 1, (), include_foreign=True)) == [
+        "checkpoint-100",
+        "checkpoint-200",
+    ]
+
+
+def test_a_removal_is_whole(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Killed between rename and deletion nothing stands half under its name; the rest is found."""
+    make_ours(tmp_path, 100)
+    entry = look(tmp_path).entries[0]
+    pid = os.fork()
+    if pid == 0:
+        prune.discard = lambda path: path.exists() and os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        prune.remove(entry)
+        os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    assert os.WIFSIGNALED(status)
+    assert look(tmp_path).entries == ()
+    assert names(tuple(look(tmp_path).entries)) == []
+    assert [path.name for path in prune.finish_removals(tmp_path)] == [".deleting-checkpoint-100"]
+    make_ours(tmp_path, 100)
+    prune.remove(entry)
+    prune.remove(entry)
+    assert not (tmp_path / "checkpoint-100").exists()
+    assert os.listdir(tmp_path / ".set-aside") == []
+    assert prune.finish_removals(tmp_path / "absent") == ()
+
+
+def test_one_that_was_set_aside_can_be_removed(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """From its shelf, by the same way."""
+    make_ours(tmp_path, 100)
+    shelf.set_aside_later(tmp_path, look(tmp_path).entries, 0)
+    prune.remove(look(tmp_path).entries[0])
+    assert look(tmp_path).entries == ()
+
+
+def test_pins(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Pinned and unpinned by name, twice is once, and the survey shows it."""
+    folder = tmp_path / "pins"
+    assert pins.pinned(folder) == frozenset()
+    make_ours(tmp_path, 100)
+    for _ in range(2):
+        pins.pin(folder, "checkpoint-100")
+    assert pins.pinned(folder) == {"checkpoint-100"}
+    entry = survey(SurveyRequest(tmp_path, "run", pins=pins.pinned(folder))).entries[0]
+    assert entry.pinned
+    assert entry.as_json()["pinned"] is True
+    assert prune.plan((replace(entry, step=200), entry), 1, ()) == ()
+    assert pins.unpin(folder, "checkpoint-100")
+    assert not pins.unpin(folder, "checkpoint-100")
+    assert pins.pinned(folder) == frozenset()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a\0"])
+def test_a_pin_is_a_name(tmp_path: Path, name: str) -> None:
+    """A path or nothing is refused with a hint."""
+    with pytest.raises(SupervisorError):
+        pins.pin(tmp_path, name)
