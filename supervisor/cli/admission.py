@@ -66,6 +66,19 @@ def admit(paths: RunPaths, config: RunConfig, *, again: bool) -> Admission:
     return Admission(Verdict.HELD, history.held)
 
 
+def refuse_bad_place(run_dir: Path) -> None:
+    """Refuse a run directory with a file in its way. Raises SupervisorError."""
+    place = run_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        raise SupervisorError(
+            f"{run_dir}: cannot be a run directory: {place} is a file",
+            hint="choose another run_dir",
+            code=ExitCode.CONFIGURATION,
+        )
+
+
 def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:
     """Refuse to begin beside checkpoints that nobody decided about. Raises SupervisorError."""
     if config.resume.existing is not None or history.attempt:
@@ -103,7 +116,7 @@ def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool
         default=0.0,
     )
     said_at = wall_of(intent.at)
-    return said_at is not None and said_at >= held_at
+    return said_at is not None and said_at > held_at
 
 
 def _finished_reason(entries: list[Entry]) -> str:

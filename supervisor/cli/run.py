@@ -7,7 +7,13 @@ from typing import NoReturn
 
 import click
 
-from supervisor.cli.admission import Admission, Verdict, admit, refuse_undecided
+from supervisor.cli.admission import (
+    Admission,
+    Verdict,
+    admit,
+    refuse_bad_place,
+    refuse_undecided,
+)
 from supervisor.cli.handover import (
     Start,
     become_launcher,
@@ -51,6 +57,7 @@ def run_command(
         view="live" if live else "none",
         break_lock=break_lock,
     )
+    refuse_bad_place(start.paths.run_dir)
     admission = admit(start.paths, resolved, again=again)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder

@@ -1,0 +1,88 @@
+"""stop, hold, resume, reload: wishes in a file, from any shell, also while nothing runs."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from supervisor.intent import Intent
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Command, FakeRun
+
+
+@pytest.mark.parametrize(
+    ("verb", "intent"), [("stop", Intent.STOP), ("hold", Intent.HOLD), ("resume", Intent.RUN)]
+)
+def test_a_wish_is_written_while_nothing_runs(
+    command: Command, fake_run: FakeRun, verb: str, intent: Intent
+) -> None:
+    """It succeeds, says what it means, and stands in the intent file."""
+    done = command(verb, fake_run.run_dir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert ("nothing runs" in done.stdout) is (verb != "resume")
+    assert fake_run.intent().intent is intent
+    assert json.loads(command(verb, "--json").stdout)["live"] is False
+
+
+def test_stop_follows_until_the_run_has_ended(
+    tmp_path: Path, fake_run: FakeRun, environment: dict[str, str]
+) -> None:
+    """It waits while the trainer saves, tells so, and ends with the final state."""
+    fake_run.write_status("running")
+    holder = fake_run.hold_lock()
+    stop = subprocess.Popen(
+        [sys.executable, "-m", "supervisor", "stop"],
+        cwd=tmp_path, env={**environment, "PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert stop.stdout is not None
+    assert "running" in stop.stdout.readline()
+    assert fake_run.intent().intent is Intent.STOP
+    fake_run.write_status("draining", stopping={"since": "2026-01-01T00:00:00Z", "grace_s": 120})
+    assert "the trainer is saving step 6,100" in stop.stdout.readline()
+    assert stop.poll() is None
+    fake_run.write_status("stopped", reason="saved at step 6100")
+    holder.kill()
+    rest, _ = stop.communicate(timeout=20)
+    assert stop.returncode == 0
+    assert "demo  stopped" in rest
+
+
+def test_no_wait_returns_at_once(command: Command, fake_run: FakeRun) -> None:
+    """`--no-wait` leaves the run to its saving."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    begun = time.monotonic()
+    done = command("stop", "--no-wait")
+    assert done.returncode == 0
+    assert "asked to save and end" in done.stdout
+    assert time.monotonic() - begun < 10
+
+
+def test_reload_signals_nothing_it_cannot_prove(command: Command, fake_run: FakeRun) -> None:
+    """A pid in status.json that is not the daemon of this run stays unharmed."""
+    done = command("reload")
+    assert done.returncode == 70
+    assert "nothing runs" in done.stderr
+    holder = fake_run.hold_lock()
+    with subprocess.Popen(["sleep", "60"]) as bystander:
+        fake_run.write_status("running", pids={"launcher": holder.pid, "daemon": bystander.pid})
+        done = command("reload")
+        assert done.returncode == 70
+        assert "is not the daemon of this run" in done.stderr
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_resume_of_a_finished_run_says_so(command: Command, fake_run: FakeRun) -> None:
+    """The way on from there is --again."""
+    fake_run.create()
+    fake_run.record({"type": "decision", "state": "completed", "reason": "exit 0"})
+    assert "--again" in command("resume").stdout

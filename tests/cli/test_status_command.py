@@ -1,0 +1,96 @@
+"""`supervisor status`: true whether or not somebody keeps the record, and quick."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Command, FakeRun
+
+
+def test_a_live_run_is_shown(command: Command, fake_run: FakeRun) -> None:
+    """State, step, checkpoint and failure, at most 80 columns wide and without colour in a pipe."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    done = command("status")
+    assert done.returncode == 0
+    assert done.stdout.startswith("demo  running  attempt 3 (2 restarts)")
+    assert "step 6,100 at 1.9 steps/s, epoch 117, loss 1.234" in done.stdout
+    assert "checkpoint-6000 (step 6,000, periodic)" in done.stdout
+    assert "killed → restart" in done.stdout
+    assert "\x1b" not in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 80 + len(str(fake_run.run_dir))
+
+
+def test_json_has_every_contract_key(command: Command, fake_run: FakeRun) -> None:
+    """What is absent is null, never missing."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    body = json.loads(command("status", fake_run.run_dir, "--json").stdout)
+    contract = "run state attempt restarts pids phase step epoch loss heartbeat_age_s checkpoint"
+    assert set(contract.split()) | {"failure", "action", "updated_at", "goodput"} <= set(body)
+    assert body["state"] == "running"
+    assert body["live"] is True
+    assert body["pids"] == {"launcher": 11, "daemon": 12, "trainer": 13}
+    assert body["goodput"] is None
+
+
+def test_a_run_whose_supervisor_is_gone_is_down(command: Command, fake_run: FakeRun) -> None:
+    """`running` on record is not believed without a living holder, and no stale pid is shown."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    fake_run.end()
+    text = command("status").stdout
+    assert text.startswith("demo  down")
+    assert "supervisor run /etc/config.yaml" in text
+    body = json.loads(command("status", "--json").stdout)
+    assert (body["state"], body["last_state"], body["live"]) == ("down", "running", False)
+    assert body["pids"] == {"launcher": None, "daemon": None, "trainer": None}
+
+
+def test_an_ended_run_keeps_its_state(command: Command, fake_run: FakeRun) -> None:
+    """A held run says what to type next."""
+    fake_run.write_status("held", reason="5 failures without a newer valid checkpoint")
+    text = command("status").stdout
+    assert text.startswith("demo  held")
+    assert "5 failures without a newer valid checkpoint" in text
+    assert "supervisor resume" in text
+
+
+def test_a_run_without_a_status_is_no_error(command: Command, fake_run: FakeRun) -> None:
+    """A torn or missing status.json is as none."""
+    assert command("status").stdout.startswith("demo  never started")
+    fake_run.paths.status.write_text('{"state": "runn')
+    done = command("status", "--json")
+    assert json.loads(done.stdout)["state"] is None
+
+
+def test_log_text_cannot_steer_the_terminal(command: Command, fake_run: FakeRun) -> None:
+    """Control sequences from an exception's text are taken out."""
+    fake_run.write_status("running", reason="bad \x1b]0;title\x07\x1b[2Jthing")
+    assert "bad thing" in command("status").stdout
+
+
+def test_status_is_quick(tmp_path: Path, fake_run: FakeRun, environment: dict[str, str]) -> None:
+    """At most 150 ms, the interpreter's start included; and what is slow is never imported."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    argv = [sys.executable, "-X", "importtime", "-m", "supervisor", "status"]
+    options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    imported = subprocess.run(argv, **options, check=True).stderr
+    for heavy in ("pydantic", "rich", "yaml", "psutil", "structlog", "watchdog", "asyncio"):
+        assert not any(
+            line.rpartition("|")[2].strip().split(".")[0] == heavy for line in imported.splitlines()
+        ), heavy
+    plain = [word for word in argv if word not in ("-X", "importtime")]
+    took = []
+    for _ in range(7):
+        begun = time.perf_counter()
+        subprocess.run(plain, **options, check=True)
+        took.append(time.perf_counter() - begun)
+    assert min(took) < 0.150, took

@@ -1,0 +1,99 @@
+"""Which run a command means when it is told little or nothing."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from supervisor.cli import registry, target
+from supervisor.errors import SupervisorError
+from supervisor.paths import RunPaths
+
+if TYPE_CHECKING:
+    from tests.cli.conftest import Command, FakeRun
+
+
+def make_run(run_dir: Path) -> Path:
+    """A run directory."""
+    RunPaths(run_dir).state_dir.mkdir(parents=True)
+    return run_dir
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty present directory, and a register that no other run of this user is in."""
+    monkeypatch.chdir(tmp_path)
+    places = (tmp_path / "register" / "runs",)
+    monkeypatch.setattr(registry, "registry_directories", lambda: places)
+    return tmp_path
+
+
+@pytest.mark.parametrize("place", [".", "outputs", "runs/a"])
+def test_the_only_run_here_is_meant(here: Path, place: str) -> None:
+    """The directory itself, one below it, or one in runs/."""
+    run_dir = make_run(here / place)
+    assert target.find_run(None) == run_dir
+
+
+def test_several_runs_are_listed(here: Path) -> None:
+    """Nobody guesses: the error names them all."""
+    make_run(here / "runs" / "a")
+    make_run(here / "runs" / "b")
+    with pytest.raises(SupervisorError) as caught:
+        target.find_run(None)
+    assert caught.value.code == 2
+    assert "runs/a\n  runs/b" in str(caught.value.hint)
+
+
+def test_no_run_at_all_says_what_to_do(here: Path) -> None:
+    """It names `init`."""
+    with pytest.raises(SupervisorError, match="no run") as caught:
+        target.find_run(None)
+    assert "supervisor init" in str(caught.value.hint)
+
+
+def test_the_only_live_run_is_meant_elsewhere(here: Path, fake_run: FakeRun) -> None:
+    """From any directory, while it lives; dead ones are taken off the register."""
+    other = here / "other"
+    other.mkdir()
+    os.chdir(other)
+    dead = make_run(here / "dead")
+    registry.register(dead)
+    registry.register(fake_run.run_dir)
+    fake_run.hold_lock()
+    assert target.find_run(None) == fake_run.run_dir
+    assert len(list((here / "register" / "runs").iterdir())) == 1
+
+
+def test_a_register_of_somebody_else_is_not_read(here: Path, fake_run: FakeRun) -> None:
+    """/dev/shm is everybody's: one that others may write is neither used nor believed."""
+    folder = here / "register" / "runs"
+    folder.mkdir(parents=True)
+    folder.chmod(0o777)
+    registry.register(fake_run.run_dir)
+    assert list(folder.iterdir()) == []
+    (folder / "trap").symlink_to(fake_run.run_dir)
+    fake_run.hold_lock()
+    assert registry.live_runs() == []
+
+
+def test_names_and_configurations_are_targets(here: Path) -> None:
+    """A run's name, its directory, its .supervisor, and its YAML file all mean it."""
+    run_dir = make_run(here / "runs" / "gpt")
+    (here / "gpt.yaml").write_text("command: [a]\n")
+    for word in ("gpt", "runs/gpt", "runs/gpt/.supervisor", "gpt.yaml"):
+        assert target.find_run(word) == run_dir
+
+
+@pytest.mark.parametrize("word", ["nowhere", "runs", "new.yaml"])
+def test_what_is_no_run_is_a_usage_error(command: Command, tmp_path: Path, word: str) -> None:
+    """Exit 2, and a hint."""
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "new.yaml").write_text("command: [a]\n")
+    done = command("status", word)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert done.stdout == ""
