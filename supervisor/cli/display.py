@@ -2,15 +2,16 @@
 
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from supervisor.cli.moments import age_text, wall_of
-from supervisor.cli.record import RunRecord
+from supervisor.cli.record import ENDED, RunRecord
 from supervisor.cli.summary import (
     STATE_COLOURS,
+    UNREMARKABLE,
     checkpoint_text,
     goodput_text,
     next_steps,
@@ -27,16 +28,19 @@ _LATE_S = 10.0
 
 
 def render(
-    record: RunRecord, log: list[str], *, now_s: float, height: int, final: bool
+    record: RunRecord, log: list[str], console: Console, *, now_s: float, final: bool
 ) -> RenderableType:
-    """The whole display; `height` is the terminal's, in lines. `final` is what stays at the end."""
+    """The whole display, no higher than the terminal; `final` is what stays at the end."""
     status = record.status or {}
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
     for label, text in _rows(record, status, now_s):
         facts.add_row(label, text)
-    room = max(0, min(_MOST_LOG_LINES, height - facts.row_count - 5))
+    inside = console.options.update(width=max(10, console.size.width - 4))
+    used = len(console.render_lines(facts, inside)) + (6 if final else 0)
+    # Frame, empty line, and one line for the cursor; a log line less than fits is no loss.
+    room = max(0, min(_MOST_LOG_LINES, console.size.height - used - 4))
     parts: list[RenderableType] = [facts]
     if room and log:
         lines = Text("\n").join(Text(line, style="dim") for line in log[-room:])
@@ -65,9 +69,10 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
     add("attempt", _attempt_text(status, now_s))
     add("progress", progress_text(status))
     add("checkpoint", checkpoint_text(status.get("checkpoint"), now_s))
-    add("phase", _phase_text(status))
+    if record.live and record.state not in ENDED:
+        add("phase", _phase_text(status))
     add("goodput", goodput_text(status.get("goodput")))
-    if status.get("failure") and status["failure"] != "completed":
+    if status.get("failure") and status["failure"] not in UNREMARKABLE:
         action = f" → {status['action']}" if status.get("action") else ""
         add("last failure", f"{status['failure']}{action}")
     add("why", str(status.get("reason") or ""))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.record import RunRecord, read_record
+from supervisor.cli.record import ENDED, RunRecord, read_record
 from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.wish import say_wish
@@ -54,7 +54,7 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
         while (record := read_record(run_dir)).live:
             line = _doing(record)
             state = record.recorded_state or ""
-            if state != told and not quiet:
+            if state != told and state not in ENDED and not quiet:
                 click.echo(line)
                 told = state
             unheard = state not in ("draining", "killing", "stopped", "completed")

@@ -1,7 +1,9 @@
 """A run's status in a few lines, and what to type next; shared by `status` and `stop`."""
 
+import shlex
 import textwrap
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from supervisor.cli.moments import age_text, count_text, wall_of
@@ -23,6 +25,8 @@ STATE_COLOURS = {
     "stuck": "red",
     "down": "red",
 }
+# Endings that are no failures: `why` says all there is to say.
+UNREMARKABLE = frozenset({"completed", "preempted", "stopped_by_user", "cancelled"})
 _LABEL = 14
 _WIDTH = 80
 
@@ -40,7 +44,7 @@ def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
         )
         for i, line in enumerate(wrapped):
             lines.append(f"  {label if i == 0 else '':<{_LABEL}}{line}")
-    lines += ["", *(f"{line}" for line in next_steps(record))]
+    lines += ["", *next_steps(record)]
     return lines
 
 
@@ -67,7 +71,7 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "phase", _phase_text(status)
     if checkpoint := checkpoint_text(status.get("checkpoint"), now_s):
         yield "checkpoint", checkpoint
-    if status.get("failure") and status["failure"] != "completed":
+    if status.get("failure") and status["failure"] not in UNREMARKABLE:
         action = f" → {status['action']}" if status.get("action") else ""
         yield "last failure", f"{status['failure']}{action}"
     if (soon := next_text(status, now_s)) and record.live:
@@ -149,8 +153,8 @@ def next_text(status: dict[str, Any], now_s: float) -> str:
         "waiting": "look again",
         "draining": "end it by force",
         "killing": "kill",
-    }.get(str(status.get("state")), "next decision")
-    if moment is None:
+    }.get(str(status.get("state")))
+    if moment is None or what is None:
         return ""
     return f"{what} in {format_duration(max(0.0, moment - now_s))}"
 
@@ -206,33 +210,37 @@ def _budget_text(budget: Any) -> str:
 
 
 def next_steps(record: RunRecord) -> list[str]:
-    """What to type next, for each state; one line or two."""
-    run_dir = record.paths.run_dir
-    config = (record.status or {}).get("config") or "CONFIG"
-    again = f"supervisor run {config}"
+    """What to type next, for each state; a command stands alone on its line."""
+    run_dir = shown_path(record.paths.run_dir)
+    config = (record.status or {}).get("config")
+    again = f"  supervisor run {shown_path(Path(config)) if config else 'CONFIG'}"
+    resume = f"  supervisor resume {run_dir}"
+    events = f"  supervisor events {run_dir}"
     match record.state:
         case "never started":
-            return [f"No status yet. Start it: {again}"]
+            return ["It was never started:", again]
         case "down":
-            return [
-                "No supervisor has this run: it was killed, or its machine went down.",
-                f"Nothing trains now. Go on where it stopped: {again}",
-            ]
+            text = "No supervisor has this run: it was killed, or its machine went down."
+            return [text, "Nothing trains now. To go on where it stopped:", again]
         case "held":
-            first = f"A human has to look. What happened: supervisor events {run_dir}"
-            return [first, f"Then: supervisor resume {run_dir} && {again}"]
+            return ["A human has to look:", events, "Then:", resume, again]
         case "stuck":
-            return [
-                "A process survives SIGKILL (a driver or file system hangs in the kernel);",
-                f"end it or reboot, then: supervisor resume {run_dir} && {again}",
-            ]
+            text = "A process survives SIGKILL (it hangs in a driver or a file system)."
+            return [text, "End it or reboot, then:", resume, again]
         case "stopped":
-            return [f"Stopped on request. Go on: supervisor resume {run_dir} && {again}"]
+            return ["To go on where it stopped:", resume, again]
         case "preempted":
-            return [f"Saved and ended. Go on where it stopped: {again}"]
+            return ["To go on where it stopped:", again]
         case "completed":
-            return [f"Finished. To train on: {again} --again"]
+            return ["Finished. To train on:", f"{again} --again"]
         case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
-            return [f"supervisor logs -f {run_dir}"]
+            return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
         case _:
-            return [f"supervisor events {run_dir}"]
+            return [events]
+
+
+def shown_path(path: Path) -> str:
+    """A path as it may be typed here: relative where that is shorter."""
+    here = Path.cwd()
+    inside = path.is_relative_to(here) and path != here
+    return shlex.quote(str(path.relative_to(here) if inside else path))

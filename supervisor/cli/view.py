@@ -66,9 +66,7 @@ def watch(run_dir: Path, console: Console) -> None:
             facts = (record.status, lines[-1:], len(lines), int(time.time()), console.size)
             if facts != drawn:
                 drawn = facts
-                picture = render(
-                    record, lines, now_s=time.time(), height=console.size.height, final=False
-                )
+                picture = render(record, lines, console, now_s=time.time(), final=False)
                 live.update(picture, refresh=True)
             ended = signal.sigtimedwait({signal.SIGTERM, signal.SIGHUP}, _REDRAW_S)
             if ended is not None and ended.si_signo == signal.SIGHUP:
@@ -78,8 +76,8 @@ def watch(run_dir: Path, console: Console) -> None:
         picture = render(
             read_record(run_dir),
             log.lines(),
+            console,
             now_s=time.time(),
-            height=console.size.height,
             final=True,
         )
         live.update(picture, refresh=True)
