@@ -13,7 +13,8 @@ from supervisor.core.states import Activity, Ending, RunState, State, Wish
 
 def on_started(state: State, event: Started, now: float) -> Reaction:
     """The main process runs."""
-    if state.run is not RunState.LAUNCHING or event.attempt != state.attempt:
+    expected = state.alive and event.attempt == state.attempt
+    if state.run is not RunState.LAUNCHING or not expected:
         return Reaction("noted", state)
     return Reaction("started", replace(state, activity=Activity(started_at=now)))
 
@@ -73,6 +74,9 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         alive=False,
         surveying=True,
         ending=ending,
+        activity=replace(
+            state.activity, step=state.activity.step if ending.step is None else ending.step
+        ),
         kill=None,
         wake_at=None,
         reached_step=reached,

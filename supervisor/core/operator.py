@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
+from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
@@ -51,7 +52,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             return Reaction("noted", state)
         case _ if state.alive:
             return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
-        case _ if state.ending is not None:
+        case RunState.LAUNCHING if state.ending is not None:
             note = Record({"type": "stop_requested", "by": event.by})
             state = _with_stop(state, event.by, now, interrupt=event.interrupt, late=True)
             return Reaction("being judged", state, (note,))
@@ -66,7 +67,8 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
                 reason=reason,
                 wake_at=None,
             )
-            effects = (Record({"type": "stop_requested", "by": event.by}), Exit(TRAINER_PREEMPTED))
+            note = Record({"type": "stop_requested", "by": event.by})
+            effects = (note, *_unjudged(state), Exit(TRAINER_PREEMPTED))
             return Reaction("nothing runs", state, effects)
 
 
@@ -96,6 +98,7 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     """The intent file says something else; it beats all automation."""
     before, state = state.wish, replace(state, wish=event.wish)
     note = Record({"type": "intent", "intent": event.wish.value})
+    being_judged = state.ending is not None and state.run is RunState.LAUNCHING
     if event.wish is Wish.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
@@ -104,17 +107,13 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
         if state.alive:
             changed, effects = _begin_stop(state, "intent", now, interrupt=False)
             return Reaction("stop, attempt alive", changed, (note, *effects))
+        if being_judged:
+            stopping = _with_stop(state, "intent", now, late=True)
+            return Reaction("stop, being judged", stopping, (note,))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
-    if (
-        event.wish is Wish.HOLD
-        and not state.alive
-        and state.run
-        not in {
-            RunState.DRAINING,
-            RunState.KILLING,
-        }
-    ):
+    idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
+    if event.wish is Wish.HOLD and idle:
         changed, effects = _ended(state, Wish.HOLD)
         return Reaction("hold, nothing runs", changed, (note, *effects))
     if event.wish is Wish.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
@@ -149,10 +148,15 @@ def _ended(state: State, wish: Wish) -> tuple[State, tuple[Effect, ...]]:
             action="none",
             reason=reason,
         )
-        return state, (Exit(TRAINER_PREEMPTED),)
+        return state, (*_unjudged(state), Exit(TRAINER_PREEMPTED))
     reason = "held by `supervisor hold`; `supervisor resume` lets it go on"
     state = replace(state, surveying=False, wake_at=None, action="hold", reason=reason)
-    return state, (Exit(EXIT_HELD),)
+    return state, (*_unjudged(state), Exit(EXIT_HELD))
+
+
+def _unjudged(state: State) -> tuple[Effect, ...]:
+    """An end whose checkpoints could not be read yet goes on record all the same."""
+    return () if state.ending is None else (Record(ended_unread(state)),)
 
 
 def _with_stop(

@@ -65,7 +65,7 @@ def _carry_out(
             if decision.verdict is Verdict.WAIT:
                 line = f"waiting: {decision.reason}; goes on by itself when that clears"
                 return Reaction("wait", state, (*effects, Record(record), Say(line)))
-            line = f"{decision.reason}; next attempt in {wait_s:.1f} s"
+            line = f"attempt {state.attempt}: {decision.reason}; the next one in {wait_s:.1f} s"
             return Reaction("backoff", state, (*effects, Record(record), Say(line)))
         case Verdict.HOLD:
             record = decision_entry(decision)
@@ -103,13 +103,8 @@ def _launch(
         newest=chosen,
         activity=Activity(started_at=now),
     )
-    if attempt > 1:
-        source = "from nothing"
-        if chosen is not None:
-            at = "" if chosen.step is None else f" (step {chosen.step})"
-            source = f"from {chosen.path}{at}"
-        why = f"{decision.reason}; " if decision.reason else ""
-        effects.append(Say(f"{why}attempt {attempt} {source}"))
+    if decision.failure is not None:
+        effects.append(Say(f"attempt {attempt - 1}: {decision.reason}; relaunching at once"))
     return state, (*effects, Launch(attempt, chosen))
 
 

@@ -8,7 +8,7 @@ from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.observer import Look, Observer
 from supervisor.daemon.run import Run
 from supervisor.identity import ProcessIdentity, identify
-from supervisor.watch.counters import Counters
+from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.stacks import StackDump
 
 # What our trainer and any that follows its wording prints when a save fails and training goes on.
@@ -46,6 +46,7 @@ class RunningAttempt:
             now=now,
         )
         self._counters: Counters | None = None
+        self._sample: CounterSample | None = None
         self._stacks: StackDump | None = None
         self._vanished_reported = False
 
@@ -94,21 +95,20 @@ class RunningAttempt:
         if self.main is None:
             return None
         if self._counters is None:
-            self._counters = Counters(self.main.pid)
+            self._counters = Counters([self.main.pid])
+            self._sample = self._counters.sample()
             return None
-        return self._counters.stood_still()
+        assert self._sample is not None
+        return stood_still(self._sample, self._counters.sample())
 
     def begin_stacks(self, folder: Path) -> list[int]:
         """Begin a dump; returns the processes that are to be sent SIGUSR2."""
+        if self.main is None:
+            return []
         pages = [page for page in (self.look.pages if self.look else ()) if page.outcome is None]
-        self._stacks = StackDump(
-            folder,
-            pages=pages,
-            main_pid=self.main.pid if self.main else None,
-            heartbeat_dir=self._heartbeat_dir,
-        )
+        self._stacks = StackDump(folder, pages, self.main.pid, self._heartbeat_dir)
         self._stacks.start()
-        return [page.pid for page in pages if page.stacks_armed]
+        return list(self._stacks.to_signal)
 
     @property
     def is_taking_stacks(self) -> bool:
@@ -119,6 +119,8 @@ class RunningAttempt:
         """True once when the dump is complete."""
         if self._stacks is None or not self._stacks.poll():
             return False
+        if self._stacks.problems:
+            self._run.journal.log.warning("stacks_incomplete", problems=self._stacks.problems)
         self._stacks = None
         return True
 

@@ -36,6 +36,7 @@ from supervisor.lock import RunLock
 
 POLL_S = 0.5
 SUSPENDED_S = 5.0
+STACKS_POLL_S = 0.05
 # Missing resources pass (fork(2)); anything else is a wrong command.
 TRANSIENT_ERRNOS = frozenset({11, 12, 23, 24, 28})
 
@@ -93,6 +94,9 @@ class Daemon:
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()
         until = min(self._next_poll, self.state.wake_at or float("inf"))
+        attempt = self.performer.attempt
+        if attempt is not None and attempt.is_taking_stacks:
+            until = min(until, now + STACKS_POLL_S)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.wants_to_write else 0)
         if not self._link.is_lost:
             selector.modify(self._link, events, "link")

@@ -157,6 +157,8 @@ class Performer:
             self._emit(StacksTaken(effect.attempt))
             return
         armed = self.attempt.begin_stacks(folder)
+        if not self.attempt.is_taking_stacks:
+            self._emit(StacksTaken(effect.attempt))
         if armed:
             order = {"do": "signal", "attempt": effect.attempt, "signal": SIGUSR2, "pids": armed}
             self.orders.send(order)
