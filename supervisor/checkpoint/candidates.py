@@ -3,8 +3,8 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.checkpoint import shelf
 from supervisor.checkpoint.names import (
@@ -23,8 +23,7 @@ from supervisor.checkpoint.validate import Claim, read_claim
 _STATE_FILES = (TRAINING_STATE, MANIFEST, "trainer_state.json")
 
 
-@dataclass(frozen=True, slots=True)
-class Candidate:
+class Candidate(NamedTuple):
     """One checkpoint as it was listed.
 
     `known` is what was remembered under its path, `is_unchanged` that this still describes it.

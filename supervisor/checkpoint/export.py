@@ -1,7 +1,6 @@
 """A copy of a checkpoint to keep elsewhere, proven on both sides; the source is only read."""
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint import staging
@@ -72,7 +71,7 @@ def _copy(stock: Stock, target: Path) -> Verdict:
             fd = open_inside(root_fd, name if stock.is_directory else target.name)
             try:
                 if digest(fd)[1] != expected:
-                    return replace(verdict, valid=False, reason=f"{name} was copied wrongly")
+                    return verdict._replace(valid=False, reason=f"{name} was copied wrongly")
             finally:
                 os.close(fd)
     return verdict

@@ -10,14 +10,11 @@ from supervisor.checkpoint.structure import is_payload
 _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json", ".index.json")
 # These differ with the number of ranks, which may change at any restart, and the trainers resume
 # without them or check them by an index of their own: one of a kind is enough.
-_PER_RANK = tuple(
-    re.compile(pattern)
-    for pattern in (
-        r"(.*rng_state_)\d+(\.pth)",
-        r"(.*random_states_)\d+(\.pkl)",
-        r"(.*__)\d+_\d+(\.distcp)",
-        r"(.*)-\d{5,6}-of-\d{5,6}(\..*)",
-    )
+_PER_RANK = (
+    r"(.*rng_state_)\d+(\.pth)",
+    r"(.*random_states_)\d+(\.pkl)",
+    r"(.*__)\d+_\d+(\.distcp)",
+    r"(.*)-\d{5,6}-of-\d{5,6}(\..*)",
 )
 
 
@@ -79,7 +76,7 @@ def _file_set(stock: Stock, step: int | None) -> set[str]:
             continue
         shown = name
         for pattern in _PER_RANK:
-            shown = pattern.sub(r"\1*\2", shown)
+            shown = re.sub(pattern, r"\1*\2", shown)
         if step is not None:
             shown = re.sub(rf"(?<!\d)0*{step}(?!\d)", "{step}", shown)
         names.add(shown)

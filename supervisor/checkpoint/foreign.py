@@ -15,9 +15,9 @@ from supervisor.checkpoint.structure import DamagedError, inspect, is_payload
 
 _MOST_INDEX_BYTES = 32 << 20
 _INDEX_SUFFIX = ".index.json"
-_SHARD = re.compile(r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)")
-_RANDOM_STATE = re.compile(r"random_states_\d+\.pkl")
-_ZERO_RANK = re.compile(r"((?:.*/)?(?:bf16_)?zero_pp_rank_)(\d+)(_mp_rank_\d+_.*)")
+_SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
+_RANDOM_STATE = r"random_states_\d+\.pkl"
+_ZERO_RANK = r"((?:.*/)?(?:bf16_)?zero_pp_rank_)(\d+)(_mp_rank_\d+_.*)"
 
 
 def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
@@ -77,7 +77,7 @@ def _check_index(stock: Stock, name: str) -> None:
 
 def _check_shards(names: Set[str]) -> None:
     """`model-00002-of-00003.safetensors` says how many there must be."""
-    shards = [match.groups() for match in map(_SHARD.fullmatch, names) if match]
+    shards = [match.groups() for match in (re.fullmatch(_SHARD, name) for name in names) if match]
     counts = Counter((head, total, tail) for head, _, total, tail in shards)
     for (head, total, tail), count in counts.items():
         if count != int(total):
@@ -87,7 +87,7 @@ def _check_shards(names: Set[str]) -> None:
 def _check_ranks(names: Set[str]) -> None:
     """DeepSpeed's ranks count from 0; a gap is a shard that was never written."""
     ranks: dict[tuple[str, str], set[int]] = {}
-    for match in map(_ZERO_RANK.fullmatch, names):
+    for match in (re.fullmatch(_ZERO_RANK, name) for name in names):
         if match:
             ranks.setdefault((match[1], match[3]), set()).add(int(match[2]))
     for (head, tail), found in ranks.items():
@@ -101,7 +101,7 @@ def _check_last_written(names: Set[str]) -> None:
     if "training_args.bin" in names and "trainer_state.json" not in names:
         raise DamagedError("trainer_state.json is missing, which HF's Trainer writes last")
     if names & {"optimizer.bin", "scheduler.bin"} and not any(
-        _RANDOM_STATE.fullmatch(name) for name in names
+        re.fullmatch(_RANDOM_STATE, name) for name in names
     ):
         raise DamagedError("random_states_0.pkl is missing, which accelerate writes last")
     for name in names:

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 import xxhash
 
@@ -44,16 +43,14 @@ class ManifestError(ValueError):
     """What is wrong with a manifest, as a phrase that completes 'the manifest …'."""
 
 
-@dataclass(frozen=True, slots=True)
-class FileRecord:
+class FileRecord(NamedTuple):
     """One file as it was written: its size in bytes and its xxh3-128 in lower-case hex."""
 
     size: int
     xxh3_128: str
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """What a checkpoint consists of and where it comes from.
 
     `epoch` is an index from 0. `resumed_from` is the name of the checkpoint that its attempt

@@ -1,6 +1,7 @@
 """What a checkpoint's name says: trainers number theirs by step or by epoch. It reads no file."""
 
 import re
+from functools import cache
 from typing import NamedTuple
 
 # Ours stand in hidden directories: `checkpoint-1000.corrupt` beside the others broke the name
@@ -22,36 +23,41 @@ class CheckpointName(NamedTuple):
     kind: str | None
 
 
-# First match wins. `epoch` groups count finished epochs where the pattern is marked so.
-_FINISHED_EPOCHS = "finished"
-_PATTERNS: tuple[tuple[re.Pattern[str], str | None], ...] = tuple(
-    (re.compile(pattern, re.ASCII), kind)
-    for pattern, kind in (
-        (r"checkpoint-epoch-(?P<finished>\d+)", "epoch"),  # the resume guide
-        (r"checkpoint-(?P<step>\d+)", "periodic"),  # the guide, HF, accelerate, diffusers
-        (r"(?:.*-)?epoch=(?P<epoch>\d+)-step=(?P<step>\d+)(?:-v\d+)?\.ckpt", "periodic"),
-        (r"hpc_ckpt_\d+\.ckpt", "emergency"),  # Lightning under SLURM
-        (r"last(?:-v\d+)?\.ckpt", None),  # Lightning
-        (r"global_step(?P<step>\d+)", "periodic"),  # DeepSpeed
-        (r"iter_(?P<step>\d+)", "periodic"),  # Megatron
-        (r".+-step(?P<step>\d{8})-state", "periodic"),  # kohya
-        (r".+-(?P<finished>\d{6})-state", "epoch"),  # kohya
-        (r".+-state", "final"),  # kohya
-        (r"(?:ckpt|checkpoint|last|latest)\.(?:pt|pth|ckpt|safetensors)", None),  # nanoGPT …
-        (
-            r"(?:.*[-_.])?(?:steps?|iter)[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)",
-            "periodic",
-        ),
-        (r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)", "epoch"),
-        (r"(?:ckpt|checkpoint)[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
-    )
+# First match wins. The first column must be in the name: compiling all patterns would cost more
+# than listing a directory. `finished` counts epochs that are done, `epoch` is an index.
+_PATTERNS: tuple[tuple[str, str, str | None], ...] = (
+    ("checkpoint-epoch-", r"checkpoint-epoch-(?P<finished>\d+)", "epoch"),  # the resume guide
+    ("checkpoint-", r"checkpoint-(?P<step>\d+)", "periodic"),  # the guide, HF, accelerate
+    (
+        "-step=",
+        r"(?:.*-)?epoch=(?P<epoch>\d+)-step=(?P<step>\d+)(?:-v\d+)?\.ckpt",
+        "periodic",
+    ),  # Lightning
+    ("hpc_ckpt_", r"hpc_ckpt_\d+\.ckpt", "emergency"),  # Lightning under SLURM
+    ("last", r"last(?:-v\d+)?\.ckpt", None),  # Lightning
+    ("global_step", r"global_step(?P<step>\d+)", "periodic"),  # DeepSpeed
+    ("iter_", r"iter_(?P<step>\d+)", "periodic"),  # Megatron
+    ("-state", r".+-step(?P<step>\d{8})-state", "periodic"),  # kohya
+    ("-state", r".+-(?P<finished>\d{6})-state", "epoch"),  # kohya
+    ("-state", r".+-state", "final"),  # kohya
+    (".", r"(?:ckpt|checkpoint|last|latest)\.(?:pt|pth|ckpt|safetensors)", None),  # nanoGPT …
+    ("step", r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("iter", r"(?:.*[-_.])?iter[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("epoch", r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)", "epoch"),
+    ("ckpt", r"ckpt[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("checkpoint", r"checkpoint[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
 )
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern, re.ASCII)
 
 
 def parse_name(name: str) -> CheckpointName | None:
     """What a checkpoint's name says; None for a name that no trainer gives to a checkpoint."""
-    for pattern, kind in _PATTERNS:
-        match = pattern.fullmatch(name)
+    for part, pattern, kind in _PATTERNS:
+        match = _compiled(pattern).fullmatch(name) if part in name else None
         if match is None:
             continue
         groups = match.groupdict()
@@ -60,7 +66,7 @@ def parse_name(name: str) -> CheckpointName | None:
             return None
         step = groups.get("step")
         epoch = groups.get("epoch")
-        finished = groups.get(_FINISHED_EPOCHS)
+        finished = groups.get("finished")
         index = int(epoch) if epoch else max(int(finished) - 1, 0) if finished else None
         return CheckpointName(int(step) if step else None, index, kind)
     return None

@@ -32,7 +32,7 @@ def plan(
     mine = [
         entry
         for entry in entries
-        if entry.tier == "disk" and entry.own_run and entry.candidate and entry.valid is not False
+        if entry.tier == "disk" and entry.own_run and entry.candidate and entry.valid
     ]
     newest_valid = next((entry for entry in mine if is_resumable(entry)), None)
     counted = [

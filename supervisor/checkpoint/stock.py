@@ -5,8 +5,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import xxhash
 
@@ -20,8 +20,7 @@ _MOST_FILES = 100_000
 _MOST_LEVELS = 16
 
 
-@dataclass(frozen=True, slots=True)
-class FileFacts:
+class FileFacts(NamedTuple):
     """One name inside a checkpoint, not followed if it is a link. Times in ns since 1970."""
 
     mode: int
@@ -35,8 +34,7 @@ class FileFacts:
         return stat.S_ISREG(self.mode)
 
 
-@dataclass(frozen=True, slots=True)
-class Stock:
+class Stock(NamedTuple):
     """All files of one checkpoint, a directory's by relative name, a single file's under its own.
 
     `fingerprint` is `HEX@NS`: a digest over name, device, inode, size, mtime and ctime of every

@@ -1,7 +1,6 @@
 """What checkpoints a run has and which is the newest proven good. It reads; it changes nothing."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from supervisor.checkpoint import candidates, family, shelf
 from supervisor.checkpoint.candidates import Candidate
@@ -144,11 +143,15 @@ def _is_ours(candidate: Candidate) -> bool:
 
 
 def _is_own_run(request: SurveyRequest, candidate: Candidate) -> bool:
-    if candidate.known is not None:
-        return candidate.known.own_run
+    known = candidate.known
+    if known is not None and candidate.is_unchanged:
+        return known.own_run
+    # Before memory: another run's checkpoint may have been put under a remembered name.
     manifest = candidate.claim.manifest if candidate.claim is not None else None
     if manifest is not None and manifest.run_id is not None:
         return manifest.run_id == request.run_id
+    if known is not None:
+        return known.own_run
     begun = request.first_attempt_wall
     return begun is not None and candidate.stock.mtime >= begun
 
@@ -188,4 +191,4 @@ def _unproven(candidate: Candidate, reason: str) -> Verdict:
 
 
 def _with_reason(verdict: Verdict, reason: str, *, valid: bool | None = False) -> Verdict:
-    return replace(verdict, valid=valid, reason=reason)
+    return verdict._replace(valid=valid, reason=reason)

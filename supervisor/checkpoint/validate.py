@@ -7,8 +7,9 @@ import errno
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import MappingProxyType
+from typing import NamedTuple
 
 from supervisor.checkpoint import foreign
 from supervisor.checkpoint.digest import digest, open_inside
@@ -24,8 +25,7 @@ _MOST_MANIFEST_BYTES = 64 << 20
 _DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """What was found. `valid` is None where it could not be read to its end.
 
     `hashes` are xxh3-128 in lower-case hex by relative name. `ours`: it has our manifest or mark.
@@ -39,7 +39,7 @@ class Verdict:
     epoch: int | None = None
     kind: str | None = None
     bytes: int = 0
-    hashes: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = MappingProxyType({})
     fingerprint: str = ""
     finite: bool | None = None
     run_id: str | None = None
@@ -47,8 +47,7 @@ class Verdict:
     rememberable: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """What a directory says of itself, its files unread: the manifest, or what is wrong with it."""
 
     ours: bool
@@ -85,7 +84,7 @@ def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:
         return _open(stock, _unreadable(error))
     if not is_unchanged:
         return _open(stock, "it changed while it was read")
-    return replace(verdict, rememberable=stock.is_older_than(YOUNG_S))
+    return verdict._replace(rememberable=stock.is_older_than(YOUNG_S))
 
 
 def read_claim(stock: Stock, *, expect_manifest: bool = False) -> Claim:

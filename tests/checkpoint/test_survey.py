@@ -194,6 +194,19 @@ def test_whose_checkpoints_they_are(
     assert found.newest_valid.step == 400
 
 
+def test_a_strangers_checkpoint_under_a_remembered_name(
+    tmp_path: Path, make_ours: MakeOurs
+) -> None:
+    """What its manifest says goes before what the name once stood for."""
+    make_ours(tmp_path / "out", 100)
+    memory = remember(survey(SurveyRequest(tmp_path / "out", "run")))
+    shutil.rmtree(tmp_path / "out" / "checkpoint-100")
+    make_ours(tmp_path / "other", 100, run_id="other").rename(tmp_path / "out" / "checkpoint-100")
+    found = survey(SurveyRequest(tmp_path / "out", "run", memory))
+    assert [entry.own_run for entry in found.entries] == [False]
+    assert found.newest_valid is None
+
+
 def test_existing_ones_are_used_only_on_request(tmp_path: Path, make_ours: MakeOurs) -> None:
     """Undecided and ignored are not chosen; `use` makes them candidates."""
     make_ours(tmp_path, 100, run_id="other")
