@@ -64,9 +64,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
             action="restart",
             reason=state.kill.reason,
             exception=None,
-            # What it exits with once we end it says nothing about why it hung.
-            outcome_code=None,
-            code=ending.code if ending.code not in {0, TRAINER_PREEMPTED} else None,
+            ended_by_us=True,
         )
     reached = max((s for s in (state.reached_step, ending.step) if s is not None), default=None)
     state = replace(

@@ -102,10 +102,14 @@ class Ending:
     first_step_seen: bool = False
     attached: bool = False
     finish_met: bool | None = None
+    ended_by_us: bool = False
+    """We ended it as hung: what it exits with then says nothing about why."""
 
     @property
     def effective_code(self) -> int | None:
         """The outcome outranks the exit code: launchers such as torchrun exit 1 for everything."""
+        if self.ended_by_us:
+            return None
         return self.code if self.outcome_code is None else self.outcome_code
 
     @property

@@ -28,7 +28,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     ]
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
-        if _is_incident(decision):
+        if _is_incident(ending, decision):
             effects.append(_incident(ending, decision))
     state = replace(
         state,
@@ -123,7 +123,9 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
     return Reaction("unreadable", state, (Record(entry), Say(f"waiting: {event.reason}")))
 
 
-def _is_incident(decision: Decision) -> bool:
+def _is_incident(ending: Ending, decision: Decision) -> bool:
+    if ending.ended_by_us:
+        return False  # It became one, with stacks, when it was found to hang.
     return decision.failure not in {None, "completed", "preempted", "stopped_by_user"}
 
 

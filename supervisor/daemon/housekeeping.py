@@ -19,6 +19,7 @@ ACCOUNT_S = 300.0
 RESERVE_S = 60.0
 # A save in progress changes the directory again and again.
 SURVEY_PAUSE_S = 2.0
+UNPROVEN_S = 5.0
 
 
 class Housekeeping:
@@ -34,6 +35,7 @@ class Housekeeping:
         self._reserve_at = 0.0
         self._listing: tuple[tuple[str, int], ...] | None = None
         self._survey_at = 0.0
+        self._again_at: float | None = None
         self._progress = run.history.progress_step
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
@@ -101,14 +103,18 @@ class Housekeeping:
             entries.append(entry_of(found, progress=progress))
         if entries:
             self._run.journal.record(*entries)
+        unproven = any(e.valid is None and e.tier == "disk" for e in answer.survey.entries)
+        # A foreign one counts only once it has been left alone for a while.
+        self._again_at = monotonic_s() + UNPROVEN_S if unproven else None
         self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
-            if listing != self._listing:
-                self._listing = listing
+            due = self._again_at is not None and now >= self._again_at
+            if listing != self._listing or due:
+                self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S
                 self._performer.survey(deciding=False)
         if now >= self._status_at:

@@ -1,5 +1,6 @@
 """Wake-ups from inotify by watchdog: hints that something changed. Polled `stat` is the truth."""
 
+import logging
 import os
 import socket
 from pathlib import Path
@@ -14,6 +15,10 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+
+# Its complaints about a watch that ended while being read are for nobody (the poll goes on).
+logging.getLogger("watchdog").addHandler(logging.NullHandler())
+logging.getLogger("watchdog").propagate = False
 
 # Only what appears or is renamed into place: an event for each log line cost 374 µs.
 _FILTER: list[type[FileSystemEvent]] = [
