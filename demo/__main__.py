@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpoint
+from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpoint, step_of
 from demo.victim import Victim
 from supervisor.heartbeat import Phase
 
@@ -43,22 +43,20 @@ def prepare(output: Path) -> None:
     (output / MARK).touch()
 
 
-def hit_in_a_step(run: SupervisedRun, victim: Victim, after_step: int) -> str:
-    """SIGKILL between two steps' ends, with steps done that no checkpoint holds."""
+def hit_in_a_step(run: SupervisedRun, victim: Victim) -> str:
+    """SIGKILL between the ends of two steps, with steps done that no checkpoint holds."""
+    seen: list[tuple[int, Path]] = []
 
     def is_inside_a_step() -> bool:
-        page = victim.page()
-        return (
-            page is not None
-            and page.phase is Phase.STEP
-            and page.step is not None
-            and page.step > after_step
-        )
+        page, newest = victim.page(), newest_checkpoint(run.paths.run_dir)
+        if page is None or page.step is None or page.phase is not Phase.STEP:
+            return False
+        seen[:] = [(page.step, newest)]
+        return page.step > step_of(newest)
 
     run.until("a step to hit", lambda: victim.kill_if(is_inside_a_step))
-    page = victim.page()
-    done = page.step if page is not None and page.step is not None else after_step
-    return f"SIGKILL in the middle of step {done + 1}; the newest checkpoint is of {after_step}"
+    done, newest = seen[0]
+    return f"SIGKILL in the middle of step {done + 1}; the newest checkpoint is {newest.name}"
 
 
 def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
@@ -101,8 +99,10 @@ def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
 
 def came_back(run: SupervisedRun, attempt: int) -> str:
     """How attempt `attempt` went on, from the ledger."""
-    start = next(e for e in run.entries("attempt_started") if e["attempt"] == attempt)
-    first = next(e for e in run.entries("first_step") if e["attempt"] == attempt)
+    start = run.of_attempt("attempt_started", attempt)
+    first = run.of_attempt("first_step", attempt)
+    assert start is not None
+    assert first is not None
     source = start["checkpoint"]
     where = Path(source["path"]).name if source else "the beginning"
     return f"attempt {attempt} went on from {where}, first step after {first['startup_s']:.1f} s"
@@ -112,17 +112,17 @@ def hit_three_times(run: SupervisedRun, story: Story) -> None:
     """The whole assault; each hit comes after new progress, so that there is something to lose."""
     victim = run.attempt(1)
     story.say(f"attempt 1 trains (pid {victim.pid})")
-    saved = run.checkpoint_after(0)
-    story.say(hit_in_a_step(run, victim, saved["step"]))
+    run.progress(1)
+    story.say(hit_in_a_step(run, victim))
 
     victim = run.attempt(2)
     story.say(came_back(run, 2))
-    saved = run.checkpoint_after(saved["step"])
+    run.progress(2)
     story.say(hit_in_a_save(run, victim))
 
     victim = run.attempt(3)
     story.say(came_back(run, 3))
-    run.checkpoint_after(saved["step"])
+    run.progress(3)
     story.say(hit_with_rot(run, victim))
 
     run.attempt(4)

@@ -30,13 +30,15 @@ class DemoError(Exception):
 
 def newest_checkpoint(directory: Path) -> Path:
     """The checkpoint with the most steps, as its manifest says. Raises DemoError without any."""
-    found = [
-        (Manifest.from_bytes(path.read_bytes()).step, path.stat().st_mtime_ns, path.parent)
-        for path in directory.glob(f"checkpoint-*/{MANIFEST}")
-    ]
+    found = [path.parent for path in directory.glob(f"checkpoint-*/{MANIFEST}")]
     if not found:
         raise DemoError(f"no checkpoint in {directory}")
-    return max(found)[2]
+    return max(found, key=lambda path: (step_of(path), path.stat().st_mtime_ns))
+
+
+def step_of(checkpoint: Path) -> int:
+    """The step that its manifest says. Raises OSError, ManifestError."""
+    return Manifest.from_bytes((checkpoint / MANIFEST).read_bytes()).step
 
 
 class Run:
@@ -103,24 +105,28 @@ class SupervisedRun(Run):
         """Attempt `number`, once it has finished its first step."""
         self.until(
             f"the first step of attempt {number}",
-            lambda: self._of_attempt("first_step", number),
+            lambda: self.of_attempt("first_step", number),
             timeout_s,
         )
-        started = self._of_attempt("attempt_started", number)
+        started = self.of_attempt("attempt_started", number)
         assert started is not None
         return Victim.of_attempt(int(started["pid"]), number)
 
-    def _of_attempt(self, kind: str, number: int) -> dict[str, Any] | None:
+    def of_attempt(self, kind: str, number: int) -> dict[str, Any] | None:
+        """The first entry of one type that is of this attempt."""
         return next((e for e in self.entries(kind) if e["attempt"] == number), None)
 
-    def checkpoint_after(self, step: int) -> dict[str, Any]:
-        """Wait for a validated checkpoint above `step`."""
+    def progress(self, number: int) -> int:
+        """Wait until attempt `number` has saved what it did, validated; the step of that."""
+        started = self.of_attempt("attempt_started", number)
+        assert started is not None
+        before = started["checkpoint"]["step"] if started["checkpoint"] else 0
 
-        def newer() -> dict[str, Any] | None:
-            found = [entry for entry in self.entries("checkpoint") if entry["valid"]]
-            return next((entry for entry in found if entry["step"] > step), None)
+        def newer() -> int | None:
+            found = [int(entry["step"]) for entry in self.entries("checkpoint") if entry["valid"]]
+            return max((step for step in found if step > before), default=None)
 
-        return self.until(f"a validated checkpoint after step {step}", newer)
+        return self.until(f"a validated checkpoint of attempt {number}", newer)
 
     def until(self, what: str, seen: Callable[[], Found | None], timeout_s: float = 60.0) -> Found:
         """Poll until `seen` gives something. Raises DemoError at the timeout or the run's end."""
