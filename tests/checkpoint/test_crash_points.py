@@ -23,7 +23,7 @@ def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> Non
         check=True,
     )
     reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sum(report["killed"] for report in reports) > 40
+    assert sum(report["killed"] for report in reports) > 30
     assert not reports[-1]["killed"]
     assert reports[-1]["newest"] == 500
     for report in reports:
