@@ -6,7 +6,6 @@ Handlers only set a flag: nothing may be saved, printed or raised in one.
 import os
 import select
 import signal
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -18,6 +17,8 @@ from supervisor.identity import start_ticks
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _LAUNCHER_LOOKS_S = 1.0
+_WORKERS_END_S = 5.0
+_TERMINATE_EVERY_S = 0.2
 # The namespace every other one descends from (PROC_PID_INIT_INO in the kernel's proc_ns.h).
 _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
@@ -129,15 +130,47 @@ def ignore_stop_signals(_worker_id: int = 0) -> None:
     multiprocessing ends workers with SIGTERM and then joins them without a limit. So the sender
     decides, which only sigwaitinfo(2) tells: the parent's SIGTERM ends the worker, others nothing.
     """
+    from multiprocessing import util
+
     ignored = {*STOP_SIGNALS, signal.SIGINT}
     signal.pthread_sigmask(signal.SIG_BLOCK, ignored)
+    leaving = threading.Event()
 
     def heed_parent() -> None:
-        while True:
+        while not leaving.is_set():
             info = signal.sigwaitinfo(ignored)
             if info.si_signo == signal.SIGTERM and info.si_pid == os.getppid():
                 # Zero: torch's loader reports a worker that ended otherwise, even at shutdown.
-                sys.stdout.flush()
                 os._exit(0)
 
-    threading.Thread(target=heed_parent, name="stop-signals", daemon=True).start()
+    thread = threading.Thread(target=heed_parent, name="stop-signals", daemon=True)
+    thread.start()
+
+    def leave() -> None:
+        # A signal that woke the thread while the interpreter is being torn down would abort it.
+        leaving.set()
+        if thread.ident is not None:
+            signal.pthread_kill(thread.ident, signal.SIGUSR1)
+        thread.join()
+
+    util.Finalize(None, leave, exitpriority=-100)
+
+
+def end_workers_at_exit() -> None:
+    """Make sure that the trainer's exit does not wait for workers that ignore others' signals.
+
+    A SIGTERM that arrives while another is pending is lost, so a worker can miss its parent's when
+    the group got one just before; and multiprocessing sends it once, then joins without a limit.
+    """
+    from multiprocessing import active_children, util
+
+    def end_workers() -> None:
+        deadline = monotonic() + _WORKERS_END_S
+        while any(child.daemon for child in active_children()):
+            for child in active_children():
+                if child.daemon:
+                    child.terminate() if monotonic() < deadline else child.kill()
+                    child.join(_TERMINATE_EVERY_S)
+
+    # Priority 0 is the last to run before multiprocessing itself terminates and joins.
+    util.Finalize(None, end_workers, exitpriority=0)

@@ -22,6 +22,7 @@ from supervisor.preemption import (
     STOP_SIGNALS,
     LauncherWatch,
     StopSignals,
+    end_workers_at_exit,
     ignore_stop_signals,
 )
 
@@ -204,6 +205,7 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
         handled = (*STOP_SIGNALS, signal.SIGINT) if handle_interrupt else STOP_SIGNALS
         first = Worker(_path("SUPERVISOR_HEARTBEAT"), handled)
         os.register_at_fork(after_in_child=first._become_bystander)
+        end_workers_at_exit()
         _worker = first
     return _worker
 

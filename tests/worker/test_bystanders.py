@@ -28,9 +28,11 @@ FORKED = """
             pass
         run.request_stop()
         attach().finish(step=99)
-        print(attach().attached, run.should_stop, signal.getsignal(signal.SIGTERM).name, flush=True)
+        default = signal.getsignal(signal.SIGTERM).name
+        # One write each: the two processes share the pipe.
+        os.write(1, f"{attach().attached} {run.should_stop} {default}\\n".encode())
         time.sleep(1000)
-    print(child, flush=True)
+    os.write(1, f"{child}\\n".encode())
     _, status = os.waitpid(child, 0)
     print(os.WTERMSIG(status), run.should_stop, flush=True)
 """
@@ -125,7 +127,7 @@ def test_a_worker_survives_what_is_sent_to_the_group(trainers: Trainers) -> None
     assert trainers.line(process) == "True"
     began = time.monotonic()
     assert process.wait(20) == 75
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 10
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
 
@@ -166,7 +168,7 @@ def test_torch_loaders_survive_and_shut_down(
     began = time.monotonic()
     _, err = process.communicate(timeout=40)
     assert (process.returncode, err) == (75, "")
-    assert time.monotonic() - began < 8
+    assert time.monotonic() - began < 15
     trainers.eventually(lambda: not group(process.pid))
 
 

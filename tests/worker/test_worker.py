@@ -233,8 +233,8 @@ def test_a_launcher_that_was_gone_before(trainers: Trainers, name: str, stops: b
 
 
 HANGS = {
-    "sleep": "def stuck_here(): time.sleep(1000)",
-    "a C call that keeps the GIL": "def stuck_here(): re.match(r'(a+)+$', 'a' * 64 + 'b')",
+    "sleep": "time.sleep(1000)",
+    "a C call that keeps the GIL": "re.match(r'(a+)+$', 'a' * 64 + 'b')",
 }
 
 
@@ -242,8 +242,15 @@ HANGS = {
 def test_a_hung_trainer_writes_its_stacks(trainers: Trainers, hang: str) -> None:
     """SIGUSR2 names the line it hangs in and does not end it."""
     process = trainers.start(
-        f"import re, time\nfrom supervisor.worker import attach\n{hang}\nattach().beat(step=1)\n"
-        "print('ready', flush=True)\nstuck_here()\n",
+        f"""
+        import re, time
+        from supervisor.worker import attach
+        attach().beat(step=1)
+        def stuck_here():
+            print("ready", flush=True)
+            {hang}
+        stuck_here()
+        """,
         LOCAL_RANK="2",
     )
     assert trainers.line(process) == "ready"

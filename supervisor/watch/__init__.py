@@ -1,0 +1,1 @@
+"""How a running attempt is watched from outside: its log, its counters, its stacks."""

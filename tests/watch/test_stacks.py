@@ -1,0 +1,206 @@
+"""Stacks of real hung processes: attached ones by faulthandler, others by py-spy."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.heartbeat import Page, read_pages
+from supervisor.watch import stacks
+from supervisor.watch.counters import with_descendants
+from supervisor.watch.stacks import StackDump
+
+ROOT = Path(__file__).resolve().parents[2]
+HANG = "import time\ndef stuck_here():\n    print('ready', flush=True)\n    time.sleep(1000)\n"
+ATTACHED = f"from supervisor.worker import attach\nattach().beat(step=1)\n{HANG}stuck_here()\n"
+
+Start = Callable[..., int]
+
+pytestmark = pytest.mark.skipif(stacks.find_py_spy() is None, reason="py-spy is not installed")
+
+
+@pytest.fixture
+def heartbeats(tmp_path: Path) -> Path:
+    """The heartbeat directory."""
+    (tmp_path / "heartbeats").mkdir()
+    return tmp_path / "heartbeats"
+
+
+@pytest.fixture
+def start(heartbeats: Path) -> Iterator[Start]:
+    """Start a command; returns its pid once it has said that it is ready."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_one(*argv: str) -> int:
+        process = subprocess.Popen(
+            argv,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT), "SUPERVISOR_HEARTBEAT": str(heartbeats)},
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process.pid
+
+    yield start_one
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def finish(dump: StackDump) -> float:
+    """Send what is to be sent and poll to the end; returns the longest poll in seconds."""
+    dump.start()
+    for pid in dump.to_signal:
+        os.kill(pid, signal.SIGUSR2)
+    longest = 0.0
+    while True:
+        began = time.monotonic()
+        done = dump.poll()
+        longest = max(longest, time.monotonic() - began)
+        if done:
+            return longest
+        time.sleep(0.02)
+
+
+def test_a_python_process_that_is_not_attached(start: Start, tmp_path: Path) -> None:
+    """py-spy names the function it hangs in; no poll waits for that."""
+    pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
+    assert dump.to_signal == ()
+    assert finish(dump) < 1.0
+    assert dump.problems == []
+    assert "stuck_here" in (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+    text = (tmp_path / "incident/processes.txt").read_text()
+    assert text.startswith(f"process {pid} (python")
+    assert ": sleeping" in text
+    assert f"thread {pid}: S (sleeping), waits in" in text
+
+
+def test_a_shell_script_with_a_python_child(start: Start, tmp_path: Path) -> None:
+    """The child's stacks are there, the shell's state too."""
+    pid = start("bash", "-c", f'{sys.executable} -c "$0"; true', HANG + "stuck_here()")
+    (_, child) = with_descendants([pid])
+    dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
+    finish(dump)
+    assert "stuck_here" in (tmp_path / "incident" / f"stacks-{child}.txt").read_text()
+    text = (tmp_path / "incident/processes.txt").read_text()
+    assert f"process {pid} (bash)" in text
+    assert f"process {child} (" in text
+    assert sorted(os.listdir(tmp_path / "incident")) == ["processes.txt", f"stacks-{child}.txt"]
+
+
+def test_an_attached_process_writes_its_own(start: Start, tmp_path: Path, heartbeats: Path) -> None:
+    """Only what it wrote this time is copied, and it goes on."""
+    pid = start(sys.executable, "-c", ATTACHED)
+    (heartbeats / "stacks-0.txt").write_text("an earlier dump\n")
+    dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
+    assert dump.to_signal == (pid,)
+    assert finish(dump) < 1.0
+    assert dump.problems == []
+    text = (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+    assert "in stuck_here" in text
+    assert "Current thread" in text or "Thread 0x" in text
+    assert "earlier" not in text
+    os.kill(pid, 0)
+
+
+def test_a_stopped_process(start: Start, tmp_path: Path, heartbeats: Path) -> None:
+    """It cannot answer; its state is said, and py-spy reads its stacks without waking it."""
+    pid = start(sys.executable, "-c", ATTACHED)
+    os.kill(pid, signal.SIGSTOP)
+    dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
+    finish(dump)
+    assert dump.problems == [f"process {pid} did not answer SIGUSR2; asked py-spy"]
+    assert "stuck_here" in (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+    text = (tmp_path / "incident/processes.txt").read_text()
+    assert "stopped by a signal (SIGSTOP, SIGTSTP)" in text
+    assert "State: T (stopped)" in text
+
+
+def test_sigusr2_is_kept_from_whom_it_would_kill(
+    start: Start, tmp_path: Path, heartbeats: Path
+) -> None:
+    """A trainer that replaced itself by exec has the same pid and page, but no handler."""
+    argv = f"[sys.executable, '-c', {HANG!r} + 'stuck_here()']"
+    again = f"import os, sys; os.execv(sys.executable, {argv})"
+    pid = start(sys.executable, "-c", f"from supervisor.worker import attach\nattach()\n{again}")
+    (page,) = read_pages(heartbeats)
+    assert page.stacks_armed
+    dump = StackDump(tmp_path / "incident", [page], pid, heartbeats)
+    assert dump.to_signal == ()
+    finish(dump)
+    assert "stuck_here" in (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+
+
+def test_a_page_of_a_dead_process_names_nobody(
+    start: Start, tmp_path: Path, heartbeats: Path
+) -> None:
+    """Its pid may be somebody else's by now."""
+    pid = start(sys.executable, "-c", ATTACHED)
+    (page,) = read_pages(heartbeats)
+    stale: Page = page._replace(start_ticks=page.start_ticks - 1)
+    assert StackDump(tmp_path / "incident", [stale], pid, heartbeats).to_signal == ()
+
+
+def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, script: str | None) -> None:
+    """Put something in py-spy's place."""
+    path = tmp_path / "py-spy"
+    if script is not None:
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    monkeypatch.setattr(stacks, "find_py_spy", lambda: str(path) if script else None)
+
+
+def test_py_spy_is_missing(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file says so, and the kernel's part is there all the same."""
+    fake(tmp_path, monkeypatch, None)
+    pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
+    finish(dump)
+    text = (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+    assert "pip install py-spy" in text
+    assert dump.problems == ["py-spy is not installed: pip install py-spy"]
+    assert (tmp_path / "incident/processes.txt").exists()
+
+
+def test_py_spy_is_not_permitted(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it said stays, with where to look."""
+    fake(tmp_path, monkeypatch, "echo 'Error: Permission Denied (os error 13)' >&2; exit 1")
+    pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    finish(StackDump(tmp_path / "incident", [], pid, tmp_path))
+    text = (tmp_path / "incident" / f"stacks-{pid}.txt").read_text()
+    assert "Permission Denied" in text
+    assert "kernel.yama.ptrace_scope" in text
+
+
+def test_py_spy_hangs(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is ended at the deadline, and the dump with it."""
+    fake(tmp_path, monkeypatch, "exec sleep 1000")
+    monkeypatch.setattr(stacks, "DEADLINE_S", 0.5)
+    pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
+    began = time.monotonic()
+    assert finish(dump) < 1.0
+    assert time.monotonic() - began < 5
+    assert dump.problems == [f"py-spy gave no stacks of process {pid} in 0.5 s"]
+
+
+def test_nowhere_to_write(start: Start, tmp_path: Path) -> None:
+    """A folder that cannot be made is told, not raised."""
+    (tmp_path / "file").touch()
+    pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    dump = StackDump(tmp_path / "file/incident", [], pid, tmp_path)
+    finish(dump)
+    assert any("cannot write to" in problem for problem in dump.problems)
