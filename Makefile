@@ -5,6 +5,7 @@ OUTPUT ?= demo-output
 # Torch goes in first and by itself: the newest one the extra's range allows would otherwise win.
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
+JOBS ?= 2
 
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -17,6 +18,8 @@ help: ## say what there is
 setup: $(VENV)/.installed ## the virtual environment with everything in it
 
 $(VENV)/.torch:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11 …")'
+	@echo 'setting up $(VENV), once; torch is large'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet '$(TORCH)'
 	@touch $@
@@ -26,7 +29,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@touch $@
 
 test: setup ## all tests that need neither root nor a GPU
-	$(BIN)/python -m pytest -n 2 -m 'not root and not gpu' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not root and not gpu' $(PYTEST_ARGS)
 
 test-root: setup ## the tests that need root: mounts, other users
 	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)
@@ -43,7 +46,7 @@ format: setup ## mend what can be mended by a tool
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-demo: setup ## kill a real run, twice and a half, and compare its weights (OUTPUT=DIR)
+demo: setup ## kill a real run three times, compare its weights (OUTPUT=DIR)
 	$(BIN)/python -m demo --output '$(OUTPUT)'
 
 bench: setup ## what supervision costs, beside torchrun and ft_launcher
