@@ -118,6 +118,8 @@ def test_a_stopped_process(start: Start, tmp_path: Path, heartbeats: Path) -> No
     """It cannot answer; its state is said, and py-spy reads its stacks without waking it."""
     pid = start(sys.executable, "-c", ATTACHED)
     os.kill(pid, signal.SIGSTOP)
+    while "T (stopped)" not in Path(f"/proc/{pid}/status").read_text():
+        time.sleep(0.01)
     dump = StackDump(tmp_path / "incident", read_pages(heartbeats), pid, heartbeats)
     finish(dump)
     assert dump.problems == [f"process {pid} did not answer SIGUSR2; asked py-spy"]
