@@ -1,6 +1,7 @@
 """The `supervisor` command. Subcommands are imported when called: `status` must stay quick."""
 
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -9,10 +10,18 @@ from supervisor.errors import ExitCode, SupervisorError
 
 def main() -> NoReturn:
     """Run the command line in `sys.argv` and exit with the codes of supervisor.errors."""
+    import click
+
     from supervisor.cli.group import supervisor
 
     try:
-        supervisor.main(prog_name="supervisor", standalone_mode=True)
+        code = supervisor.main(prog_name="supervisor", standalone_mode=False) or 0
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except click.Abort:
+        # click's own answer would be 1, which means that a run is held.
+        code = 128 + signal.SIGINT
     except SupervisorError as error:
         code = complain(error.message, error.hint, error.code)
     except BrokenPipeError:

@@ -57,7 +57,10 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
     paths = RunPaths(run_dir)
     directory = Path(config.checkpoints.directory or run_dir)
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
-    yield from preflight.host_findings(config, run_dir)
+    host = list(preflight.host_findings(config, run_dir))
+    yield from host
+    if any(f.what == "run_dir" and f.level is Level.FAIL for f in host):
+        return  # there is nothing to be read where no run directory can be
     yield _record(paths, config)
     history, entries = read_history(paths)
     undecided = preflight.existing(config, directory, history.attempt)

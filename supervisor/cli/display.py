@@ -89,7 +89,8 @@ def _attempt_text(status: dict[str, Any], now_s: float) -> str:
     """Which attempt, how many restarts, since when."""
     if not status.get("attempt"):
         return ""
-    text = f"{status['attempt']}, {status.get('restarts') or 0} restarts"
+    restarts = status.get("restarts") or 0
+    text = f"{status['attempt']}, {restarts} {'restart' if restarts == 1 else 'restarts'}"
     started = wall_of(status.get("started_at"))
     return text + (f", for {format_duration(max(0.0, now_s - started))}" if started else "")
 

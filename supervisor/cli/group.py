@@ -58,20 +58,28 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
 
+_HELP = """Keep one long training run going until it is finished.
+
+\b
+supervisor init -- python train.py     write config.yaml
+supervisor run config.yaml             start, or go on where it stopped
+
+TARGET is a run directory or a configuration; without it, the only run here is meant.
+
+\b
+Exit codes
+   0  finished                           70  the supervisor itself failed
+   1  held: a human has to look          75  stopped, to be started again later
+   2  wrong command line                 78  wrong configuration
+  69  another supervisor has the run
+"""
+
+
 @click.group(
     cls=LazyGroup,
+    help=_HELP,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, "-V", "--version", prog_name="supervisor")
 def supervisor() -> None:
-    r"""Keep one long training run going until it is finished.
-
-    \b
-    supervisor init -- python train.py     write config.yaml
-    supervisor run config.yaml             start, or go on where it stopped
-
-    TARGET is a run directory or a configuration; without it, the only run here is meant.
-
-    Exit codes: 0 finished, 1 held, 2 usage, 69 another supervisor has the run, 70 internal,
-    75 stopped and to be started again later, 78 configuration.
-    """
+    """The command line; its text is `_HELP`, where click's `\\b` needs no raw docstring."""

@@ -4,10 +4,14 @@ The launcher starts it by path and ends it with SIGTERM; whatever happens to it,
 """
 
 import argparse
+import errno
 import os
 import signal
 import sys
+import termios
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -57,9 +61,13 @@ def watch(run_dir: Path, console: Console) -> None:
     """Draw until SIGTERM, SIGHUP or the launcher ends. Raises OSError when the terminal goes."""
     log = LogEnd(run_dir / "train.log")
     launcher = os.getppid()
+    is_terminal = os.isatty(sys.stdout.fileno())
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
         drawn: object = None
         while True:
+            if is_terminal and not os.isatty(sys.stdout.fileno()):
+                # rich would take it for a file from now on, and write nothing that could fail.
+                raise OSError(errno.EIO, "the terminal is gone")
             record = read_record(run_dir)
             lines = log.lines()
             # A countdown moves once a second; otherwise only what changed is drawn again.
@@ -83,6 +91,29 @@ def watch(run_dir: Path, console: Console) -> None:
         live.update(picture, refresh=True)
 
 
+@contextmanager
+def no_echo_of_controls(fd: int) -> Iterator[None]:
+    """Keep the terminal from printing `^C` into the display, and undo that at the end."""
+    try:
+        before = termios.tcgetattr(fd)
+    except termios.error:
+        yield  # not a terminal
+        return
+    # A background process that changes the terminal is stopped by SIGTTOU unless it ignores it.
+    signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+    quiet = [*before]
+    quiet[3] = before[3] & ~termios.ECHOCTL
+    termios.tcsetattr(fd, termios.TCSANOW, quiet)
+    try:
+        yield
+    finally:
+        try:
+            termios.tcsetattr(fd, termios.TCSANOW, before)
+        except termios.error as error:
+            # tcsetattr(3) says EIO when the terminal hung up; main() treats both alike.
+            raise OSError(*error.args) from None
+
+
 def main() -> None:
     """Draw the run given by --run-dir on the terminal at stdout."""
     parser = argparse.ArgumentParser(prog="supervisor view")
@@ -92,8 +123,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     try:
-        watch(run_dir, Console())
-        sys.stdout.flush()
+        with no_echo_of_controls(sys.stdout.fileno()):
+            watch(run_dir, Console())
+            sys.stdout.flush()
     except OSError:
         # EIO, EPIPE: the terminal is gone. Nobody is there to be told, and the run goes on.
         os._exit(0)
