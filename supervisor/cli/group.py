@@ -82,4 +82,4 @@ Exit codes
 )
 @click.version_option(__version__, "-V", "--version", prog_name="supervisor")
 def supervisor() -> None:
-    """The command line; its text is `_HELP`, where click's `\\b` needs no raw docstring."""
+    """Everything is in the subcommands; the text for --help is `_HELP`."""
