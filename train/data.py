@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from supervisor.worker import ignore_stop_signals
 from train import randomness
 from train.config import DataConfig, TrainConfig
+from train.data_worker import worker_initializer
 from train.errors import ConfigurationError
 from train.factory import make
 
@@ -134,14 +134,14 @@ class TrainingData:
             dataset,
             batch_sampler=order,  # type: ignore[arg-type]  # it is handed to __getitems__ as it is
             num_workers=self.config.workers,
-            worker_init_fn=ignore_stop_signals,
+            worker_init_fn=worker_initializer(),
             pin_memory=self.pin_memory,
             # its own generator: by default each epoch's start draws from the one of training
             generator=torch.Generator().manual_seed(self.seed),
         )
         # Systems send a stop to whole process groups (SLURM, Ctrl-C), and a worker that dies of it
         # fails the trainer before it has saved. Workers are forked with these signals blocked, for
-        # the moment until `ignore_stop_signals` runs in them.
+        # the moment until they can tell who sent one.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             return iter(loader)

@@ -1,8 +1,10 @@
 """The trainer as its users start it, a model that trains a step in milliseconds, and comparison."""
 
+import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -94,7 +96,8 @@ class RunningTrainer:
 
     def close(self) -> None:
         """Leave nothing behind."""
-        self.process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self._reader.join(5)
         if self.process.stdout is not None:
@@ -102,7 +105,7 @@ class RunningTrainer:
 
 
 class Workplace:
-    """A directory with a corpus, where the trainer is run with the tiny config and changes to it."""
+    """A directory with a corpus, where the trainer runs with the tiny config and changes to it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

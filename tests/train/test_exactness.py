@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from tests.train.conftest import Workplace
 
 Same = Callable[[Path, Path], None]
@@ -16,7 +17,7 @@ EVERYTHING: dict[str, Any] = {
     "data": {"workers": 1},
     "training": {"precision": "bf16", "deterministic": True},
     "checkpoints": {"save_steps": 3},
-    "evaluation": {"steps": 4},
+    "evaluation": {"steps": 9},
 }
 AUGMENTED = """
 import random, numpy, torch
@@ -38,7 +39,8 @@ class Mean(torch.nn.Module):
         self.norm = torch.nn.BatchNorm1d(3)
     def forward(self, inputs, targets):
         noise = 0.01 * torch.rand(()) + 0.01 * random.random() + 0.01 * numpy.random.rand()
-        return {"loss": (self.linear(self.norm(inputs)).squeeze(1) - targets + noise).square().mean()}
+        error = self.linear(self.norm(inputs)).squeeze(1) - targets + noise
+        return {"loss": error.square().mean()}
 """
 OWN: dict[str, Any] = {
     "data": {"text": None, "factory": "augmented:Noisy", "args": {"length": 90}},
@@ -57,16 +59,16 @@ def test_random_kills_change_no_bit(
     untouched.close()
     chance = random.Random(20261123)
     kills = 0
-    for _ in range(7):
+    for _ in range(5):
         trainer = workplace.start("--resume", "auto", changes=EVERYTHING)
         assert trainer.wait_for("tokens/s"), trainer.output
         # from within the first steps to after the end of the epoch
-        for _ in range(chance.randrange(9)):
+        for _ in range(chance.randrange(16)):
             trainer.wait_for("tokens/s")
         time.sleep(chance.random() * 0.02)  # anywhere in a step or a save, on purpose
         trainer.process.kill()
         kills += trainer.end() == -signal.SIGKILL
-    assert kills >= 3
+    assert kills >= 4
     workplace.run("--resume", "auto", changes=EVERYTHING)
     assert_same_training(untouched.outputs, workplace.outputs)
 
@@ -83,8 +85,6 @@ def test_killed_inside_a_save(
     trainer.process.kill()
     assert trainer.end() == -signal.SIGKILL
     assert found
-    # the kill may come after the rename: put remains there in either case
-    (workplace.outputs / ".staging-checkpoint-5.99999999").mkdir(exist_ok=True)
     workplace.run("--resume", "auto")
     assert list(workplace.outputs.glob(".staging-*")) == []
     assert_same_training(reference.outputs, workplace.outputs)

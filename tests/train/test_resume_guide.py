@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+
 from tests.train.conftest import ROOT, WEIGHT_FILES, Workplace
 
 Same = Callable[[Path, Path], None]
@@ -232,9 +233,9 @@ def test_a_changed_model_is_a_clear_error(reference: Workplace, workplace: Workp
     assert "missing: blocks.1.attention.project_in.weight" in output
     assert "shape differs: norm.weight 16 in the checkpoint, 24 here" in output
     assert "Traceback" not in output
-    shallower = torch.load(
-        workplace.outputs / "checkpoint-40" / "model.pt", weights_only=True
-    ) | {"extra.weight": torch.zeros(2)}
+    shallower = torch.load(workplace.outputs / "checkpoint-40" / "model.pt", weights_only=True) | {
+        "extra.weight": torch.zeros(2)
+    }
     torch.save(shallower, workplace.outputs / "checkpoint-40" / "model.pt")
     (workplace.outputs / "checkpoint-40" / "manifest.json").unlink()
     output = workplace.run("--resume", "outputs/checkpoint-40", code=78)

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint
 
 from supervisor.heartbeat import read_page
+from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint
 
 Same = Callable[[Path, Path], None]
 
@@ -118,7 +118,7 @@ def test_a_stop_in_an_evaluation(workplace: Workplace, tmp_path: Path) -> None:
 
 
 def test_a_stop_while_compiling(workplace: Workplace) -> None:
-    """The first step is given up between two compilations; nothing has changed, nothing is saved."""
+    """The first step is given up between two compilations: nothing has changed, nothing to save."""
     data = slow(workplace, 0, 0)
     launcher = workplace.path / "with_backend.py"
     launcher.write_text(
