@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from supervisor.paths import RunPaths
 SLURM_OVER = frozenset(
     {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL"}
 )
+
+GLANCE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,12 +92,8 @@ class RunLock:
         """Take the run, or raise SupervisorError with code 69 that names the holder."""
         fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise _refusal(paths, holder(paths)) from None
-            except OSError:
-                pass  # ENOLCK: no flock on this file system; the identity decides alone.
+            if not _lock_exclusively(fd):
+                raise _refusal(paths, holder(paths))
             owner = holder(paths)
             if owner is not None and not break_lock and _may_be_alive(owner, paths):
                 raise _refusal(paths, owner)
@@ -103,6 +102,22 @@ class RunLock:
             os.close(fd)
             raise
         return cls(fd, paths.lock)
+
+
+def _lock_exclusively(fd: int) -> bool:
+    deadline = time.monotonic() + GLANCE_S
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            # `is_held` takes a shared lock for an instant, so one refusal proves nothing.
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+            continue
+        except OSError:
+            return True  # ENOLCK: no flock on this file system; the identity decides alone.
+        return True
 
 
 def _may_be_alive(owner: Holder, paths: RunPaths) -> bool:

@@ -142,16 +142,22 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
             return past
 
 
-def initial_state(past: History, policy: Policy, *, now: float, wall: float) -> State:
+def initial_state(
+    past: History, policy: Policy, *, now: float, wall: float, alive: bool = False
+) -> State:
     """The state to begin from, at monotonic `now` and wall time `wall`.
 
     Failures keep their age by the wall clock; where that clock jumped forward beyond them they
-    count as of now, so that a jump never refills a budget.
+    count as of now, so that a jump never refills a budget. `alive`: an attempt runs on.
     """
     recent = tuple(now - max(wall - failed, 0.0) for failed in past.failure_walls)
     account = past.account
     if past.accounted_wall is not None and past.ended_state not in _IDLE_AFTER:
-        account = replace(account, down_s=account.down_s + max(wall - past.accounted_wall, 0.0))
+        unseen = max(wall - past.accounted_wall, 0.0)
+        if alive:  # Training went on without a daemon.
+            account = replace(account, training_s=account.training_s + unseen)
+        else:
+            account = replace(account, down_s=account.down_s + unseen)
     return State(
         policy=policy,
         attempt=past.attempt,

@@ -36,7 +36,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         newest=newest,
         budget=decision.budget,
         failure=decision.failure or state.failure,
-        action=decision.action,
+        action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
         rollback=decision.action == "rollback" and decision.verdict is not Verdict.LAUNCH,
         ending=None,

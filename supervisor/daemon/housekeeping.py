@@ -19,7 +19,7 @@ ACCOUNT_S = 300.0
 RESERVE_S = 60.0
 # A save in progress changes the directory again and again.
 SURVEY_PAUSE_S = 2.0
-UNPROVEN_S = 5.0
+UNSETTLED_S = 2.5
 
 
 class Housekeeping:
@@ -103,9 +103,10 @@ class Housekeeping:
             entries.append(entry_of(found, progress=progress))
         if entries:
             self._run.journal.record(*entries)
-        unproven = any(e.valid is None and e.tier == "disk" for e in answer.survey.entries)
-        # A foreign one counts only once it has been left alone for a while.
-        self._again_at = monotonic_s() + UNPROVEN_S if unproven else None
+        # A foreign one counts only once it has been left alone for a while, and a verdict on
+        # files that just changed is not kept: both are looked at again though nothing changes.
+        unsettled = any(not e.rememberable and e.tier == "disk" for e in answer.survey.entries)
+        self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
         self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
     def poll(self, state: State, now: float) -> None:

@@ -1,7 +1,9 @@
-"""What a dead launcher left behind is let save and end before anything new is launched."""
+"""What a dead launcher or a killed trainer left behind, ended and tidied before a first launch."""
 
 import time
 
+from supervisor.checkpoint.commit import clean_staging
+from supervisor.checkpoint.prune import finish_removals
 from supervisor.clock import monotonic_s
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
@@ -23,3 +25,15 @@ def end_leftovers(run: Run) -> None:
     deadline = monotonic_s() + run.config.grace
     while survivors.advance() and monotonic_s() < deadline:
         time.sleep(survivors.pause_s)
+
+
+def tidy(run: Run) -> None:
+    """With nothing running: finish removals that were interrupted, remove half-written saves."""
+    directory = run.surveyor.directory
+    try:
+        removed = [*clean_staging(directory, quiet=True), *finish_removals(directory)]
+    except OSError as error:
+        run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
+        return
+    if removed:
+        run.journal.log.info("tidied", removed=[str(path) for path in removed])

@@ -21,7 +21,7 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.console import Console
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
-from supervisor.daemon.leftovers import end_leftovers
+from supervisor.daemon.leftovers import end_leftovers, tidy
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.run import Run
@@ -101,7 +101,9 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
 def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]) -> int:
     now, wall = monotonic_s(), wall_s()
     history = run.history
-    state = initial_state(history, policy_of(run.config, run.run_id), now=now, wall=wall)
+    policy = policy_of(run.config, run.run_id)
+    alive = hello.get("attempt") is not None
+    state = initial_state(history, policy, now=now, wall=wall, alive=alive)
     facts = StatusFacts(
         run_id=run.run_id,
         config=run.config,
@@ -125,6 +127,8 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     wakeups.watch(run.surveyor.directory)
     if adopted is None:
         end_leftovers(run)
+        if hello.get("last_exit") is None:
+            tidy(run)
     begun, state, late = _beginning(run, history, state, hello)
     daemon = Daemon(run, state, link, facts, wakeups)
     running = adopted or hello.get("last_exit") if begun.alive else None
@@ -194,7 +198,8 @@ def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) ->
     number = int(running["attempt"])
     heartbeat_dir = run.runtime.heartbeat_dir(number)
     known = run.history.log_offset if number == run.history.attempt else None
-    attempt = RunningAttempt(run, number, heartbeat_dir, monotonic_s(), log_offset=known)
+    began = float((adopted or {}).get("started_monotonic") or monotonic_s())
+    attempt = RunningAttempt(run, number, heartbeat_dir, began, log_offset=known)
     if adopted is not None:
         attempt.started(int(adopted["pid"]), int(adopted["start_ticks"]))
     return attempt

@@ -84,6 +84,6 @@ def environment(
         "SUPERVISOR_GRACE_S": f"{config.grace:g}",
     }
     if checkpoint is None:
-        return overlay, ["SUPERVISOR_RESUME_FROM"]
+        return overlay, ["SUPERVISOR_CONFIG", "SUPERVISOR_RESUME_FROM"]
     overlay["SUPERVISOR_RESUME_FROM"] = checkpoint.path
-    return overlay, []
+    return overlay, ["SUPERVISOR_CONFIG"]

@@ -57,7 +57,7 @@ def status_of(
             "trainer": facts.trainer_pid if alive else None,
         },
         "phase": activity.phase.value if alive and activity.attached else None,
-        "step": activity.step if activity.step is not None else _last_step(state),
+        "step": activity.step if alive else _last_step(state),
         "epoch": shown.epoch if shown else None,
         "loss": _finite(shown.loss) if shown else None,
         "step_rate": shown.step_rate if shown else None,
@@ -115,7 +115,8 @@ def write_status(path: Path, status: dict[str, Any]) -> None:
 
 
 def _last_step(state: State) -> int | None:
-    return state.reached_step
+    """Where the last attempt ended; what any reached where that is not known."""
+    return state.reached_step if state.activity.step is None else state.activity.step
 
 
 def _finite(value: float | None) -> float | None:

@@ -1,0 +1,1 @@
+"""Whole runs: `supervisor run` as a user starts it, with real processes, signals and files."""

@@ -1,0 +1,168 @@
+"""Starts supervised runs and waits on what their files say, never on time."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from supervisor.ledger import read_ledger
+from supervisor.paths import RunPaths
+
+TRAINER = Path(__file__).with_name("trainer.py")
+COMMAND = [sys.executable, str(TRAINER)]
+
+
+class Supervised:
+    """One run directory and whatever supervisors are started on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.run_dir = folder / "run"
+        self.paths = RunPaths(self.run_dir)
+        self.config = folder / "config.yaml"
+        self.process: subprocess.Popen[str] | None = None
+        self.output = folder / "output.txt"
+        self.configure()
+
+    def configure(self, **more: Any) -> None:
+        """Write the configuration; `env` values become text."""
+        body: dict[str, Any] = {
+            "name": "e2e",
+            "command": COMMAND,
+            "run_dir": str(self.run_dir),
+            "restart": {"backoff": "0.1s", "backoff_max": "0.3s"},
+            "watch": {"heartbeat_timeout": "1s"},
+            "grace": "10s",
+        }
+        body |= more
+        body["env"] = {key: str(value) for key, value in body.get("env", {}).items()}
+        self.config.write_text(yaml.safe_dump(body))
+
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        """Start `supervisor run` in the background."""
+        command = [sys.executable, "-m", "supervisor", "run", str(self.config), *options]
+        with self.output.open("a") as out:
+            self.process = subprocess.Popen(
+                command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True
+            )
+        return self.process
+
+    def finish(self, timeout_s: float = 50) -> int:
+        """Wait for the end; the exit code."""
+        assert self.process is not None
+        return self.process.wait(timeout_s)
+
+    def run(self, *options: str) -> int:
+        """Start and wait."""
+        self.start(*options)
+        return self.finish()
+
+    def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """Another `supervisor` command on this run."""
+        return self.raw(words[0], str(self.run_dir), *words[1:])
+
+    def raw(self, *words: str) -> "subprocess.CompletedProcess[str]":
+        """A `supervisor` command with exactly these words."""
+        command = [sys.executable, "-m", "supervisor", *words]
+        return subprocess.run(
+            command, cwd=self.folder, capture_output=True, text=True, timeout=50, check=False
+        )
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """status.json, empty before there is one."""
+        try:
+            return dict(json.loads(self.paths.status.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    def entries(self, kind: str | None = None) -> list[dict[str, Any]]:
+        """The ledger, or its entries of one type."""
+        return [e for e in read_ledger(self.paths.ledger) if kind in (None, e["type"])]
+
+    @property
+    def text(self) -> str:
+        """What `supervisor run` printed."""
+        return self.output.read_text()
+
+    @property
+    def log(self) -> str:
+        """train.log."""
+        return self.paths.train_log.read_text()
+
+    def wait(self, claim: Callable[[], Any], timeout_s: float = 30) -> Any:
+        """Wait until something is so."""
+        deadline = time.monotonic() + timeout_s
+        while not (value := claim()):
+            if time.monotonic() > deadline:
+                said = self.text if self.output.exists() else ""
+                pytest.fail(f"never came true; status {self.status}; output:\n{said}")
+            time.sleep(0.02)
+        return value
+
+    def wait_step(self, step: int, attempt: int | None = None) -> int:
+        """Wait until an attempt was seen at a step; the trainer's pid."""
+
+        def reached() -> int | None:
+            status = self.status
+            if attempt is not None and status.get("attempt") != attempt:
+                return None
+            here = (status.get("step") or -1) >= step and status.get("state") == "running"
+            return status["pids"]["trainer"] if here else None
+
+        return int(self.wait(reached))
+
+    def weight(self) -> float:
+        """The final model."""
+        return float((self.run_dir / f"checkpoint-{self.steps}" / "model.pt").read_text())
+
+    steps = 40
+
+    def close(self) -> None:
+        """End what is still there, the hard way."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+        for pid in self._strays():
+            os.kill(pid, signal.SIGKILL)
+
+    def _strays(self) -> list[int]:
+        marks = os.fsencode(f"SUPERVISOR_RUN_DIR={self.run_dir}")
+        found = []
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit():
+                continue
+            try:
+                if marks in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+            except OSError:
+                continue
+        return found
+
+    def strays(self) -> list[int]:
+        """Processes of the run's attempts that still live."""
+        return self._strays()
+
+
+def uninterrupted(steps: int = 40) -> float:
+    """The model that the trainer reaches when nothing happens."""
+    weight = 1.0
+    for step in range(1, steps + 1):
+        weight = (weight * 1103515245.0 + step) % 2147483647.0
+    return weight
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Supervised]:
+    """A run in a fresh directory."""
+    supervised = Supervised(tmp_path)
+    yield supervised
+    supervised.close()

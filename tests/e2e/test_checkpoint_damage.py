@@ -1,0 +1,110 @@
+"""Any damage to the newest checkpoint makes the next be used; with none valid a human decides."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Supervised, uninterrupted
+
+FILES = ["model.pt", "training_state.json", "manifest.json"]
+
+
+def damage(path: Path, how: str) -> None:
+    """Hurt one file."""
+    data = path.read_bytes()
+    match how:
+        case "truncate":
+            path.write_bytes(data[: len(data) // 2])
+        case "flip":
+            middle = len(data) // 2
+            path.write_bytes(data[:middle] + bytes([data[middle] ^ 4]) + data[middle + 1 :])
+        case "empty":
+            path.write_bytes(b"")
+        case "delete":
+            path.unlink()
+
+
+def stopped_at_two_checkpoints(run: Supervised) -> None:
+    """A run that was stopped with checkpoints 10 and 20 on disk."""
+    run.configure(env={"FAULTS": '{"1": [25, "exit78"]}'})
+    assert run.run() == 1
+    assert (run.run_dir / "checkpoint-20").is_dir()
+    run.command("resume")
+    run.configure()
+
+
+@pytest.mark.parametrize("how", ["truncate", "flip", "empty", "delete"])
+@pytest.mark.parametrize("name", FILES)
+def test_damaged_newest_is_passed_over(run: Supervised, name: str, how: str) -> None:
+    """Truncated, bit-flipped, emptied or deleted: set aside with the reason, the next is used."""
+    stopped_at_two_checkpoints(run)
+    damage(run.run_dir / "checkpoint-20" / name, how)
+    assert run.run() == 0
+    assert run.entries("attempt_started")[-1]["checkpoint"]["step"] == 10
+    aside = run.run_dir / ".set-aside" / "invalid"
+    assert (aside / "checkpoint-20").is_dir()
+    assert (aside / "checkpoint-20.reason.txt").read_text().strip()
+    assert run.weight() == uninterrupted()
+
+
+@pytest.mark.parametrize("policy", ["hold", "fresh"])
+def test_none_valid(run: Supervised, policy: str) -> None:
+    """With no valid one the run starts from nothing only if the configuration says so."""
+    stopped_at_two_checkpoints(run)
+    for number in (10, 20):
+        damage(run.run_dir / f"checkpoint-{number}" / "model.pt", "flip")
+    run.configure(resume={"if_none_valid": policy})
+    code = run.run()
+    if policy == "hold":
+        assert code == 1
+        assert (run.run_dir / "checkpoint-20").is_dir()
+        assert len(run.entries("attempt_started")) == 1
+        assert "none is valid" in run.text
+    else:
+        assert code == 0
+        assert run.entries("attempt_started")[-1]["checkpoint"] is None
+        assert run.weight() == uninterrupted()
+
+
+def test_same_death_twice_resumes_further_back_and_holds_at_three(run: Supervised) -> None:
+    """A deterministic death: rollback, later ones set aside, then a human has to look."""
+    run.configure(env={"FAULTS": '{"*": [25, "raise"]}'})
+    assert run.run() == 1
+    steps = [e["checkpoint"] and e["checkpoint"]["step"] for e in run.entries("attempt_started")]
+    assert steps == [None, 20, 10]
+    assert (run.run_dir / ".set-aside" / "superseded" / "checkpoint-20").is_dir()
+    assert "3 times" in run.status["reason"]
+
+
+def test_keep_and_pins(run: Supervised) -> None:
+    """`keep` newest stay; a pinned one stays too."""
+    run.configure(
+        env={"STEPS": "80", "SAVE_EVERY": "5", "FAULTS": '{"1": [22, "exit78"]}'},
+        checkpoints={"keep": 2},
+    )
+    assert run.run() == 1
+    pinned = run.raw("checkpoints", "pin", str(run.run_dir / "checkpoint-20"))
+    assert pinned.returncode == 0, pinned.stderr
+    run.command("resume")
+    run.configure(env={"STEPS": "80", "SAVE_EVERY": "5"}, checkpoints={"keep": 2})
+    assert run.run() == 0
+    left = sorted(path.name for path in run.run_dir.glob("checkpoint-*"))
+    assert left == ["checkpoint-20", "checkpoint-75", "checkpoint-80"]
+
+
+def test_existing_checkpoints_have_to_be_decided(run: Supervised, tmp_path: Path) -> None:
+    """Checkpoints of somebody else: 78 naming both choices; `use` goes on from them."""
+    stopped_at_two_checkpoints(run)
+    foreign = tmp_path / "foreign"
+    (run.run_dir / "checkpoint-20").rename(foreign)
+    other = Supervised(tmp_path / "other") if (tmp_path / "other").mkdir() is None else run
+    (other.run_dir).mkdir()
+    foreign.rename(other.run_dir / "checkpoint-20")
+    assert other.run() == 78
+    assert "existing: use" in other.text
+    assert "existing: ignore" in other.text
+    assert not other.paths.ledger.exists()
+    other.configure(resume={"existing": "use"})
+    assert other.run() == 0
+    assert other.entries("attempt_started")[0]["checkpoint"]["step"] == 20
+    assert other.weight() == uninterrupted()
