@@ -44,7 +44,7 @@ def test_a_full_disk_does_not_stop_training(
 
 
 def test_a_last_save_that_fails_is_no_success(workplace: Workplace) -> None:
-    """With files limited in size no checkpoint can be written: training goes on, but ends with 1."""
+    """With files limited in size nothing can be saved: training goes on to the end, and exits 1."""
     trainer = workplace.start(prefix=["prlimit", "--fsize=12000"])
     assert trainer.end() == 1, trainer.output
     failed = [line for line in trainer.lines if "checkpoint save FAILED step=" in line]

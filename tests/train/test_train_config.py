@@ -43,7 +43,7 @@ def test_impossible_values_are_listed(tmp_path: Path) -> None:
     )
     with pytest.raises(ConfigurationError) as caught:
         load_config(path, [])
-    keys = {problem.split(":")[0] for problem in caught.value.problems}
+    keys = {problem.split(":")[0] for problem in caught.value.problems}  # no other is listed
     assert keys == {
         "model.width",
         "training.epochs",

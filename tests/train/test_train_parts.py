@@ -1,5 +1,6 @@
 """The trainer's parts, each against what it stands in for."""
 
+import copy
 import json
 import math
 from pathlib import Path
@@ -33,13 +34,13 @@ def test_the_optimizer_is_torchs_adamw() -> None:
             model(batch).square().sum().backward()
             optimizer.step()
         if step == 5:
-            ours.load_state_dict(reference.state_dict())
+            ours.load_state_dict(copy.deepcopy(reference.state_dict()))
     assert all(map(torch.equal, mine.parameters(), theirs.parameters()))
     assert ours.state_dict()["param_groups"] == reference.state_dict()["param_groups"]
 
 
 def test_the_schedule_warms_up_and_falls() -> None:
-    """Linear to the peak, cosine to the final ratio, constant after; torch's state is understood."""
+    """Linear to the peak, cosine to the final ratio, then constant; torch's state is understood."""
     config = ScheduleConfig(warmup_steps=4, total_steps=None, final_ratio=0.1)
     schedule = WarmupCosine(config, 1.0, 24)
     rates = []
