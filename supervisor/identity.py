@@ -5,6 +5,7 @@ The launcher imports this: no `typing`, no `dataclasses` (each costs it up to 1 
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import namedtuple
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 else:
     ProcessIdentity = namedtuple("ProcessIdentity", "machine_id boot_id pid start_ticks")
+
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _cache: dict[str, str] = {}
 
@@ -55,16 +58,30 @@ def boot_id() -> str:
     return known
 
 
+def raise_on_shortage(error: OSError) -> None:
+    """Raise `error` again if it says nothing of the process: out of descriptors or of memory.
+
+    What is left means gone (ENOENT, ESRCH) or hidden (EPERM, EACCES: hidepid, another user's).
+    """
+    if error.errno in _SHORTAGES:
+        raise error
+
+
 def read_stat(pid: int) -> tuple[str, list[bytes]] | None:
-    """Return (comm, the fields of /proc/PID/stat from field 3 on), None if it is gone: proc(5)."""
+    """Return (comm, the fields of /proc/PID/stat from field 3 on), None if it is gone: proc(5).
+
+    Raises OSError on a shortage (EMFILE, ENOMEM), which must not read as "gone".
+    """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None  # ENOENT: no such process
+    except OSError as error:
+        raise_on_shortage(error)
+        return None
     try:
         data = os.read(fd, 4096)
-    except OSError:
-        return None  # ESRCH: it went between open and read
+    except OSError as error:
+        raise_on_shortage(error)
+        return None
     finally:
         os.close(fd)
     # comm may itself hold spaces and parentheses, so it ends at the last one.
@@ -121,8 +138,9 @@ def open_pidfd(identity: ProcessIdentity) -> int | None:
     """
     try:
         pidfd = os.pidfd_open(identity.pid)
-    except OSError:
-        return None  # ESRCH
+    except OSError as error:
+        raise_on_shortage(error)
+        return None
     if not is_alive(identity):
         os.close(pidfd)
         return None

@@ -12,7 +12,7 @@ from supervisor.launcher import kin
 from supervisor.launcher.console import say
 from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import Failure, read_report, spawn
-from supervisor.launcher.survivors import Survivors
+from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -191,9 +191,15 @@ class Attempt:
         except OSError as error:
             self._fail(Failure(error.errno or 0, f"{error.strerror}: fork"))
             return
-        # Not reaped yet, so it is there, even if it has ended.
-        main = identity.identify(spawned.pid)
-        assert main is not None
+        try:
+            main = identity.identify(spawned.pid)
+        except OSError:
+            main = None
+        if main is None:  # it cannot be gone, since we have not reaped it: /proc is out of reach
+            os.kill(spawned.pid, signal.SIGKILL)
+            os.close(spawned.report_fd)
+            self._fail(Failure(errno.EIO, "/proc does not show the new process"))
+            return
         self.report_fd = spawned.report_fd
         self._pid, self._start_ticks = main.pid, main.start_ticks
         self._started_monotonic = time.monotonic()
@@ -215,9 +221,11 @@ class Attempt:
     def _watch_the_end(self) -> None:
         """See what is left; with the main process gone and nothing left, the attempt is over."""
         survivors = self._survivors
-        self._next_at = None
+        # Should /proc be out of reach (EMFILE): try again, rather than never.
+        self._next_at = time.monotonic() + LONGEST_PAUSE_S
         if self._ending is None:
             if survivors.killing_since is None:
+                self._next_at = None
                 return
         elif self._is_gone():
             self._end()
@@ -226,6 +234,7 @@ class Attempt:
             if self._kill_leftovers_at is None:
                 self._kill_leftovers_at = self._time_to_kill_leftovers()
             if self._kill_leftovers_at is not None:
+                self._next_at = None
                 return
             survivors.kill()
         survivors.advance()

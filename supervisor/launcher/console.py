@@ -24,9 +24,16 @@ def say(text: str) -> None:
         return  # The terminal is gone (EIO, EPIPE): there is nobody to tell.
 
 
-def say_exception(where: str) -> None:
-    """Say the exception that is being handled, with its traceback."""
-    # Imported only when something went wrong: traceback costs 0.5 MB.
-    import traceback
+def say_exception(where: str, error: BaseException) -> None:
+    """Say an exception and the places it went through; never raises.
 
-    say(f"internal error {where}; going on\n{traceback.format_exc(limit=-8)}")
+    By hand: importing traceback costs 0.5 MB, and fails just when descriptors or memory are short.
+    """
+    places = []
+    trace = error.__traceback__
+    while trace is not None:
+        code = trace.tb_frame.f_code
+        places.append(f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}")
+        trace = trace.tb_next
+    what = f"{type(error).__name__}: {error}"
+    say(f"internal error {where}; going on: {what} ({' > '.join(places[-8:])})")

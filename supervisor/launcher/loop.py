@@ -72,8 +72,8 @@ class Launcher:
                 self._turn()
                 if self._ending is not None and self._ending.stage is Stage.DONE:
                     return self._ending.code
-            except Exception:  # the trainer's life hangs on this process: say it and go on
-                say_exception("in the launcher")
+            except Exception as error:  # the trainer hangs on this process: say it and go on
+                say_exception("in the launcher", error)
                 # A fault that repeats at once must not burn a core.
                 select.poll().poll(PAUSE_AFTER_FAULT_S * 1000)
 
@@ -171,7 +171,7 @@ class Launcher:
             else:
                 say(f"the daemon asked for {what!r}, which is unknown")
         except Exception as error:  # a bad command must not take the good ones with it
-            say_exception(f"while obeying {what!r}")
+            say_exception(f"while obeying {what!r}", error)
             if what == "launch":
                 self._refuse(command, 0, f"{type(error).__name__}: {error}")
 
@@ -185,8 +185,9 @@ class Launcher:
         request = LaunchRequest(command)
         self._last_exit = None
         self._around.stop_signal_at = float("-inf")
-        self._attempt = Attempt(request, self._around)
-        self._attempt.advance()
+        attempt = Attempt(request, self._around)
+        attempt.advance()
+        self._attempt = attempt
 
     def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
         self._link.send(

@@ -61,7 +61,8 @@ def children(pid: int) -> list[int] | None:
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
             return [int(child) for child in file.read().split()]
-    except OSError:
+    except OSError as error:
+        identity.raise_on_shortage(error)
         return None
 
 
@@ -72,13 +73,15 @@ def read_environ(pid: int) -> bytes | None:
     """
     try:
         fd = os.open(f"/proc/{pid}/environ", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return None  # gone, or another user's
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return None
     try:
         parts = []
         while part := os.read(fd, 65536):
             parts.append(part)
-    except OSError:
+    except OSError as error:
+        identity.raise_on_shortage(error)
         return None
     finally:
         os.close(fd)
@@ -98,7 +101,8 @@ def send_signal(pid: int, start_ticks: int, signum: int) -> bool:
     """Signal exactly the process that started at `start_ticks`; False if it is gone or not ours."""
     try:
         pidfd = os.pidfd_open(pid)
-    except OSError:
+    except OSError as error:
+        identity.raise_on_shortage(error)
         return False
     try:
         # After the open: the fd now names one process, whatever happens to the pid.
@@ -106,8 +110,9 @@ def send_signal(pid: int, start_ticks: int, signum: int) -> bool:
         if process is None or process.start_ticks != start_ticks:
             return False
         signal.pidfd_send_signal(pidfd, signum)
-    except OSError:
-        return False  # ESRCH: it ended; EPERM: it changed its user
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return False  # it ended, or changed its user
     else:
         return True
     finally:

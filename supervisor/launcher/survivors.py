@@ -100,7 +100,6 @@ class Survivors:
         """
         if self.stop_signal is not None:
             return
-        self.stop_signal = signum
         if self.main_is_alive():
             assert self.main is not None
             self._tell(self.main.pid, self.main.start_ticks, signum)
@@ -108,7 +107,9 @@ class Survivors:
                 if process.state == "T":
                     procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
         else:
-            self._stop_ranks(self.members())
+            self._stop_ranks(self.members(), signum)
+        # Only now: were /proc out of reach (EMFILE), a repeated stop would have to work.
+        self.stop_signal = signum
 
     def kill(self) -> None:
         """Begin to SIGKILL everything; `advance` repeats it until nothing is left."""
@@ -126,7 +127,7 @@ class Survivors:
             return False
         if self.killing_since is None and self.stop_signal is not None:
             if not self.main_is_alive():
-                self._stop_ranks(members)
+                self._stop_ranks(members, self.stop_signal)
             self.pause_s = LONGEST_PAUSE_S
         if self.killing_since is not None:
             for process in members:
@@ -159,7 +160,7 @@ class Survivors:
             if process.pid in pids and procfs.send_signal(process.pid, process.start_ticks, signum)
         ]
 
-    def _stop_ranks(self, members: list[Process]) -> None:
+    def _stop_ranks(self, members: list[Process], signum: int) -> None:
         """Stop the ranks once; when all known ones have ended, kill what served them.
 
         Where ranks were only guessed (the oldest survivor), the next oldest is told instead: it
@@ -179,9 +180,8 @@ class Survivors:
         if not self._ranks and self._ranks_are_certain:
             self.kill()
             return
-        assert self.stop_signal is not None
         for rank in self._ranks:
-            self._tell(rank.pid, rank.start_ticks, self.stop_signal)
+            self._tell(rank.pid, rank.start_ticks, signum)
 
     def _tell(self, pid: int, start_ticks: int, signum: int) -> None:
         self._told.add((pid, start_ticks))

@@ -44,7 +44,8 @@ def is_gone(pid: int) -> bool:
 class Daemon:
     """The test's end of one daemon's conversation."""
 
-    def __init__(self, connection: socket.socket) -> None:
+    def __init__(self, connection: socket.socket, stderr: Path) -> None:
+        self.stderr = stderr
         self.connection = connection
         self.decoder = Decoder()
         self.inbox: list[dict[str, Any]] = []
@@ -66,7 +67,8 @@ class Daemon:
                 if message["is"] == what:
                     return message
             if not select.select([self.connection], [], [], max(0, end - time.monotonic()))[0]:
-                pytest.fail(f"no {what!r} in {timeout_s} s; seen: {self.seen}")
+                said = self.stderr.read_text()
+                pytest.fail(f"no {what!r} in {timeout_s} s; seen: {self.seen}; said: {said}")
             data = self.connection.recv(65536)
             assert data, f"the daemon's line ended before {what!r}; seen: {self.seen}"
             self.inbox += self.decoder.feed(data)
@@ -122,7 +124,7 @@ class Rig:
 
     def daemon(self) -> Daemon:
         """Wait for the next daemon's connection and its hello."""
-        daemon = Daemon(self._server.accept()[0])
+        daemon = Daemon(self._server.accept()[0], self.stderr)
         self._daemons.append(daemon)
         return daemon
 

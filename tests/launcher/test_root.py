@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -152,6 +153,32 @@ def test_a_stopped_terminal_does_not_block_it(rig: Rig) -> None:
     rig.finish(daemon)
     os.close(read_fd)
     os.close(write_fd)
+
+
+def test_without_descriptors_it_goes_on(rig: Rig) -> None:
+    """EMFILE everywhere: launches fail with it, a daemon waits for better times, nothing dies."""
+    rig.start()
+    daemon = rig.daemon()
+    started = rig.launch(daemon, "sleep", "1000")
+    old = resource.prlimit(rig.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(rig.pid, resource.RLIMIT_NOFILE, (3, old[1]))
+    daemon.send("stop", attempt=1, signal=15)
+    os.kill(started["pid"], signal.SIGKILL)
+    rig.wait_until(lambda: "internal error" in rig.stderr.read_text(), "an error")
+    daemon.send("launch", **rig.request("touch", "launched", attempt=2))
+    assert daemon.expect("start_failed")["attempt"] == 2
+    os.kill(daemon.pid, signal.SIGKILL)
+    rig.wait_until(lambda: "socket" in rig.stderr.read_text(), "a daemon that cannot start")
+    resource.prlimit(rig.pid, resource.RLIMIT_NOFILE, old)
+    daemon = rig.daemon()
+    if daemon.hello["attempt"] is not None:
+        daemon.expect("exited")
+    else:
+        assert daemon.hello["last_exit"]["attempt"] == 1
+    rig.launch(daemon, "true", attempt=3)
+    daemon.expect("exited")
+    assert not (rig.folder / "launched").exists()
+    rig.finish(daemon)
 
 
 @pytest.mark.root
