@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from supervisor.clock import monotonic_s
 from supervisor.core.states import Ending
 from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.observer import Look, Observer
@@ -43,7 +44,8 @@ class RunningAttempt:
             run.paths.train_log,
             log_offset=self._facts.log_offset,
             progress=run.config.watch.progress,
-            now=now,
+            # An adopted attempt's silence counts from now: nobody looked before.
+            now=monotonic_s(),
         )
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None

@@ -134,6 +134,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     running = adopted or hello.get("last_exit") if begun.alive else None
     if running is not None:
         daemon.performer.attempt = _adopt(run, running, adopted)
+        facts.trainer_pid = adopted["pid"] if adopted else None
     try:
         code = daemon.run_until_exit([begun], [*late, *messages])
         if code >= 0:

@@ -1,0 +1,95 @@
+"""Commands that know nothing of us: restarted, watched by their log, reported when silent."""
+
+import sys
+from pathlib import Path
+
+from tests.e2e.conftest import Supervised
+
+SCRIPT = """
+counter=$(cat {state} 2>/dev/null || echo 0)
+while [ $counter -lt 30 ]; do
+    counter=$((counter + 1))
+    echo $counter > {state}.new && mv {state}.new {state}
+    echo "iteration: $counter of 30"
+    [ $counter = 12 ] && kill -9 $$
+    {hang}
+    sleep 0.05
+done
+"""
+
+
+def shell(run: Supervised, hang: str = ":") -> list[str]:
+    """A shell script that keeps its own state."""
+    text = SCRIPT.format(state=run.folder / "state", hang=hang)
+    (run.folder / "job.sh").write_text(text)
+    return ["bash", str(run.folder / "job.sh")]
+
+
+def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
+    """Killed at 12, started again, finished; the step comes from the log."""
+    run.configure(command=shell(run), watch={"progress": r"iteration: (?P<step>\d+)"})
+    assert run.run() == 0
+    assert len(run.entries("attempt_started")) == 2
+    assert run.entries("attempt_ended")[0]["step"] == 12
+    assert run.status["step"] == 30
+
+
+def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> None:
+    """Stacks of the shell's Python child are in the incident; the attempt goes on."""
+    child = f"{sys.executable} -c 'import time; time.sleep(6)'"
+    hang = f"[ $counter = 5 ] && {child}"
+    run.configure(command=shell(run, hang), watch={"log_silence": "2s"})
+    assert run.run() == 0
+    (silence,) = [e for e in run.entries("incident") if e["failure"] == "hang"]
+    assert "not grown" in silence["what"]
+    folder = Path(silence["folder"])
+    stacks = "".join(path.read_text() for path in folder.glob("stacks-*.txt"))
+    assert "<module>" in stacks
+    assert len(run.entries("attempt_started")) == 2  # the kill at 12 alone
+
+
+def test_silence_restarts_when_asked_to(run: Supervised) -> None:
+    """`on_silence: restart`, with counters that stood still."""
+    hang = "[ $counter = 5 ] && sleep 3600"
+    run.configure(
+        command=shell(run, hang), watch={"log_silence": "2s", "on_silence": "restart"}, grace="2s"
+    )
+    assert run.run() == 0
+    assert run.entries("attempt_ended")[0]["failure"] == "hang"
+    assert run.strays() == []
+
+
+def test_arguments_and_environment_as_documented(run: Supervised) -> None:
+    """resume.args and fresh_args, the SUPERVISOR_ variables, defaults that yield to the user's."""
+    script = run.folder / "show.py"
+    script.write_text(
+        "import json, os, sys\n"
+        "from pathlib import Path\n"
+        "run_dir = Path(os.environ['SUPERVISOR_RUN_DIR'])\n"
+        "n = os.environ['SUPERVISOR_ATTEMPT']\n"
+        "env = {k: v for k, v in os.environ.items()}\n"
+        "(run_dir / f'seen-{n}.json').write_text(json.dumps([sys.argv[1:], env]))\n"
+        "import torch\n"
+        "torch.save({'w': torch.zeros(3)}, run_dir / 'checkpoint-7.pt')\n"
+        "os.utime(run_dir / 'checkpoint-7.pt')\n"
+        "sys.exit(0 if n == '2' else 9)\n"
+    )
+    run.configure(
+        command=[sys.executable, str(script)],
+        resume={"args": ["--from", "{checkpoint}", "--step={step}"], "fresh_args": ["--new"]},
+        env={"PYTHONUNBUFFERED": "x", "MINE": "1"},
+    )
+    assert run.run() == 0
+    import json
+
+    first, env = json.loads((run.run_dir / "seen-1.json").read_text())
+    second, again = json.loads((run.run_dir / "seen-2.json").read_text())
+    checkpoint = str(run.run_dir / "checkpoint-7.pt")
+    assert first == ["--new"]
+    assert second == ["--from", checkpoint, "--step=7"]
+    assert "SUPERVISOR_RESUME_FROM" not in env
+    assert again["SUPERVISOR_RESUME_FROM"] == checkpoint
+    assert (env["PYTHONUNBUFFERED"], env["MINE"]) == ("x", "1")
+    assert env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == "10"
+    assert env["WANDB_RUN_ID"] == again["WANDB_RUN_ID"]
+    assert env["SUPERVISOR_GRACE_S"] == "10"

@@ -1,0 +1,94 @@
+"""A dead daemon, a dead launcher, both: the run goes on, or saves and ends; nothing is left."""
+
+import os
+import signal
+import time
+
+from supervisor.identity import start_ticks
+from tests.e2e.conftest import Supervised, uninterrupted
+
+
+def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
+    """Three kills of the daemon: the same trainer, the same result, one attempt."""
+    run.configure(env={"STEP_S": "0.1"})
+    run.start()
+    trainer = run.wait_step(3)
+    for _ in range(3):
+        before = run.status["pids"]["daemon"]
+        os.kill(before, signal.SIGKILL)
+        run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
+        assert run.status["pids"]["trainer"] == trainer
+    assert run.finish() == 0
+    assert len(run.entries("attempt_started")) == 1
+    assert run.weight() == uninterrupted()
+
+
+def test_an_end_while_no_daemon_lives_is_not_lost(run: Supervised) -> None:
+    """The trainer is killed right after the daemon: the next daemon learns the status."""
+    run.configure(env={"STEP_S": "0.1"})
+    run.start()
+    trainer = run.wait_step(12)
+    os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    os.kill(trainer, signal.SIGKILL)
+    assert run.finish() == 0
+    first, second = run.entries("attempt_ended")
+    assert (first["signal"], second["code"]) == (9, 0)
+    assert run.weight() == uninterrupted()
+
+
+def test_killed_launcher_lets_the_trainer_save_and_end(run: Supervised) -> None:
+    """Nothing trains unsupervised; the next run resumes at the saved step."""
+    run.configure(env={"STEP_S": "0.1"})
+    process = run.start()
+    run.wait_step(5)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run.wait(lambda: not run.strays())
+    (end,) = run.wait(lambda: run.entries("attempt_ended"))
+    assert end["saved"] is True
+    daemon = run.status["pids"]["daemon"]
+    run.wait(lambda: start_ticks(daemon) is None)
+    assert run.run() == 0
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == end["step"]
+    assert run.weight() == uninterrupted()
+
+
+def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
+    """The trainer has the kernel's word alone, and saves."""
+    run.configure(env={"STEP_S": "0.1"})
+    process = run.start()
+    run.wait_step(5)
+    os.kill(run.status["pids"]["daemon"], signal.SIGSTOP)
+    daemon = run.status["pids"]["daemon"]
+    process.send_signal(signal.SIGKILL)
+    os.kill(daemon, signal.SIGKILL)
+    process.wait()
+    run.wait(lambda: not run.strays())
+    saved = max(int(p.name.split("-")[1]) for p in run.run_dir.glob("checkpoint-*"))
+    assert saved % 10, "an emergency checkpoint, not a periodic one"
+    assert run.run() == 0
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == saved
+    assert run.weight() == uninterrupted()
+
+
+def test_a_frozen_daemon_excuses_what_it_did_not_see(run: Supervised) -> None:
+    """Seven seconds frozen with the trainer: nobody is taken for hung."""
+    run.configure(env={"STEP_S": "0.2"}, watch={"heartbeat_timeout": "3s"})
+    run.start()
+    trainer = run.wait_step(3)
+    daemon = run.status["pids"]["daemon"]
+    for pid in (daemon, trainer):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(7)
+    for pid in (daemon, trainer):
+        os.kill(pid, signal.SIGCONT)
+    assert run.finish() == 0
+    assert [e["failure"] for e in run.entries("attempt_ended")] == ["completed"]
+
+
+def test_nothing_is_left_in_memory_after_the_end(run: Supervised) -> None:
+    """Heartbeats and all are gone from /dev/shm."""
+    assert run.run() == 0
+    (created,) = run.entries("run_created")
+    shared = f"/dev/shm/train-supervisor-{os.getuid()}/{created['run_id']}"
+    assert not os.path.exists(shared)

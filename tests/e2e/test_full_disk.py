@@ -1,0 +1,67 @@
+"""A full disk: a live trainer goes on, a dead one waits for space, the decision is on record."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Supervised, uninterrupted
+
+pytestmark = pytest.mark.root
+
+
+@pytest.fixture
+def small(run: Supervised) -> Iterator[Supervised]:
+    """A run directory on a tmpfs of 12 MB."""
+    run.run_dir.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(run.run_dir)]
+    subprocess.run(mount, check=True)
+    yield run
+    run.close()
+    subprocess.run(["umount", "-l", str(run.run_dir)], check=True)
+
+
+def fill(path: Path) -> None:
+    """Take all the space there is."""
+    with path.open("wb") as file:
+        try:
+            while os.write(file.fileno(), b"\0" * 65536):
+                continue
+        except OSError:
+            return
+
+
+def test_a_trainer_that_died_of_it_waits_and_goes_on_by_itself(small: Supervised) -> None:
+    """`waiting` with disk_full; older checkpoints stay; space ends the wait."""
+    run = small
+    run.configure(env={"STEP_S": "0.05", "PADDING": str(1 << 20)})
+    run.start()
+    run.wait_step(12)
+    fill(run.run_dir / "filler")
+    run.wait(lambda: run.status.get("state") == "waiting" or run.entries("decision"))
+    (decision,) = [e for e in run.wait(lambda: run.entries("decision")) if e["wait_s"]]
+    assert (decision["state"], decision["failure"]) == ("waiting", "disk_full")
+    assert (run.run_dir / "checkpoint-10").is_dir()
+    assert len(run.entries("attempt_started")) == 1
+    (run.run_dir / "filler").unlink()
+    assert run.finish() == 0
+    assert run.weight() == uninterrupted()
+    assert not list(run.run_dir.glob(".staging-*"))
+
+
+def test_waiting_for_space_can_be_stopped(small: Supervised) -> None:
+    """A stop during the wait exits 75; the next run goes on."""
+    run = small
+    run.configure(env={"STEP_S": "0.05", "PADDING": str(1 << 20)})
+    process = run.start()
+    run.wait_step(12)
+    fill(run.run_dir / "filler")
+    run.wait(lambda: any(e["state"] == "waiting" for e in run.entries("decision")))
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    (run.run_dir / "filler").unlink()
+    assert run.run() == 0
+    assert run.weight() == uninterrupted()

@@ -1,0 +1,69 @@
+"""When restarts end: budgets, configuration errors, the trainer's own word."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+from tests.e2e.conftest import Supervised
+
+
+def test_crash_loop_holds_and_a_new_daemon_does_not_forget(run: Supervised) -> None:
+    """Exit 1 after the budget, although the daemon is killed in the middle."""
+    run.configure(
+        command=["bash", "-c", "sleep 0.2; exit 3"],
+        restart={"backoff": "0.1s", "backoff_max": "0.2s", "max_failures": 4},
+    )
+    run.start()
+    run.wait(lambda: len(run.entries("attempt_ended")) >= 2)
+    os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    assert run.finish() == 1
+    assert len(run.entries("attempt_started")) == 4
+    assert "4 failures" in run.status["reason"]
+    assert run.run() == 1
+    assert len(run.entries("attempt_started")) == 4
+    run.command("resume")
+    assert run.run() == 1
+    assert len(run.entries("attempt_started")) == 8
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["import no_such_module_anywhere", "def broken(:", "import argparse as a\n"
+     "p = a.ArgumentParser(); p.add_argument('--lr', required=True); p.parse_args()"],
+    ids=["import", "syntax", "argument"],
+)  # fmt: skip
+def test_an_error_before_the_first_step_holds_at_once(run: Supervised, source: str) -> None:
+    """Restarting cannot mend it."""
+    script = run.folder / "wrong.py"
+    script.write_text(source)
+    run.configure(command=[sys.executable, str(script)])
+    assert run.run() == 1
+    assert run.status["failure"] == "configuration"
+    assert len(run.entries("attempt_started")) == 1
+
+
+@pytest.mark.parametrize("code", [78])
+def test_the_trainers_own_word_holds(run: Supervised, code: int) -> None:
+    """78 from the trainer is never answered by a launch."""
+    run.configure(env={"FAULTS": f'{{"1": [5, "exit{code}"]}}'})
+    assert run.run() == 1
+    assert run.entries("attempt_ended")[0]["failure"] == "configuration"
+
+
+def test_a_command_that_is_not_there_holds(run: Supervised) -> None:
+    """The error names it."""
+    run.configure(command=["no-such-program-anywhere", "--x"])
+    assert run.run() == 1
+    assert "no-such-program-anywhere" in run.text
+    assert run.status["failure"] == "configuration"
+
+
+def test_finish_file(run: Supervised) -> None:
+    """With a finish condition exit 0 alone is not the end."""
+    marker = run.folder / "done"
+    script = f"[ $SUPERVISOR_ATTEMPT = 3 ] && touch {marker}; exit 0"
+    run.configure(command=["bash", "-c", script], finish={"file": str(marker)})
+    assert run.run() == 0
+    assert len(run.entries("attempt_started")) == 3

@@ -1,0 +1,41 @@
+"""torchrun with two real gloo ranks: one agreed step, a 75 that survives its exit code 1."""
+
+import json
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Supervised
+
+RANKS = Path(__file__).with_name("ranks.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_preempted_and_resumed(run: Supervised) -> None:
+    """Both ranks stop after the same step; the run is preempted and saved, and goes on."""
+    saves = run.folder / "saves"
+    saves.mkdir()
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    run.configure(
+        command=[*command, "--master-port=0", str(RANKS), str(saves)],
+        checkpoints={"directory": str(saves)},
+        grace="60s",
+        watch={"heartbeat_timeout": "30s"},
+    )
+    process = run.start()
+    run.wait(lambda: (run.status.get("step") or 0) >= 5, 90)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish(90) == 75
+    (end,) = run.entries("attempt_ended")
+    assert end["saved"] is True
+    assert end["outcome"] == 75
+    assert end["code"] == 1
+    assert run.strays() == []
+    assert run.run() == 0
+    weight = 1.0
+    for step in range(1, 61):
+        weight = weight * 0.5 + (step + step + 1)
+    assert json.loads((saves / "final.json").read_text()) == [weight] * 4
