@@ -37,8 +37,9 @@ from supervisor.lock import RunLock
 POLL_S = 0.5
 SUSPENDED_S = 5.0
 STACKS_POLL_S = 0.05
-# Missing resources pass (fork(2)); anything else is a wrong command.
-TRANSIENT_ERRNOS = frozenset({11, 12, 23, 24, 28})
+# Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
+# (ECANCELED); anything else is a wrong command.
+TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
 
 
 class Daemon:

@@ -65,7 +65,10 @@ class LaunchRequest:
         environ.update(self._env)
         environ[procfs.RUN_ID] = self.run_id
         environ[procfs.ATTEMPT] = str(self.number)
-        environ["SUPERVISOR_LAUNCHER"] = f"{os.getpid()}:{identity.start_ticks(os.getpid())}"
+        # The namespace tells a worker whether our pid means to it what it means to us.
+        namespace = os.stat("/proc/self/ns/pid").st_ino
+        who = f"{os.getpid()}:{identity.start_ticks(os.getpid())}:{namespace}"
+        environ["SUPERVISOR_LAUNCHER"] = who
         return Program(
             self._argv,
             environ,

@@ -18,12 +18,13 @@ def test_preempted_and_resumed(run: Supervised) -> None:
     """Both ranks stop after the same step; the run is preempted and saved, and goes on."""
     saves = run.folder / "saves"
     saves.mkdir()
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2"]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
     run.configure(
-        command=[*command, "--master-port=0", str(RANKS), str(saves)],
+        command=[*command, "--nproc-per-node=2", str(RANKS), str(saves)],
         checkpoints={"directory": str(saves)},
         grace="60s",
         watch={"heartbeat_timeout": "30s"},
+        env={"OMP_NUM_THREADS": "1"},
     )
     process = run.start()
     run.wait(lambda: (run.status.get("step") or 0) >= 5, 90)

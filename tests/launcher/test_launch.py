@@ -81,7 +81,9 @@ def test_the_trainer_gets_what_it_needs_and_nothing_of_ours(rig: Rig) -> None:
     assert facts["env"]["SET"] == "new"
     assert facts["env"]["SUPERVISOR_RUN_ID"] == rig.run_id
     assert facts["env"]["SUPERVISOR_ATTEMPT"] == "7"
-    assert facts["env"]["SUPERVISOR_LAUNCHER"] == f"{rig.pid}:{launcher.start_ticks}"
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    who = f"{rig.pid}:{launcher.start_ticks}:{namespace}"
+    assert facts["env"]["SUPERVISOR_LAUNCHER"] == who
     assert rig.log.read_text() == "an earlier attempt\non stdout\non stderr\n"
     assert exited["attempt"] == 7
     assert (exited["code"], exited["signal"], exited["leftovers"]) == (0, None, 0)
