@@ -67,13 +67,16 @@ class Running:
     def read(self) -> None:
         """Note the arrival (monotonic ns) of each line until the output ends."""
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
+        with self.process.stdout as output:
+            for line in output:
+                self.lines.append((time.monotonic_ns(), line.rstrip("\n")))
 
     def follow(self, log: Path) -> None:
         """The same for a log that is a file."""
         while not log.exists() and self.process.poll() is None:
             time.sleep(FOLLOW_S)
+        if not log.exists():
+            return
         with log.open() as file:
             while self.process.poll() is None:
                 if line := file.readline():
