@@ -38,7 +38,9 @@ def read_intent(path: Path) -> IntentRecord:
     """
     try:
         data = json.loads(path.read_bytes())
-        return IntentRecord(Intent(data["intent"]), str(data.get("id", "")), str(data.get("at", "")))
+        return IntentRecord(
+            Intent(data["intent"]), str(data.get("id", "")), str(data.get("at", ""))
+        )
     except FileNotFoundError:
         return DEFAULT
     except (ValueError, KeyError, TypeError):
