@@ -12,6 +12,7 @@ from pathlib import Path
 
 from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpoint, step_of
 from demo.victim import Victim
+from supervisor.checkpoint.names import MANIFEST
 from supervisor.heartbeat import Phase
 
 FINISH_TIMEOUT_S = 300.0
@@ -63,23 +64,25 @@ def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
     """SIGKILL while a checkpoint is half written: files in the stage, and not yet renamed."""
     directory = run.paths.run_dir
 
-    def half_written() -> list[str]:
-        return [
-            f"{file.name} ({file.stat().st_size} bytes)"
-            for stage in directory.glob(STAGES)
-            for file in sorted(stage.iterdir())
-        ]
+    seen: list[int] = []
+
+    def is_half_written() -> bool:
+        files = list(directory.glob(f"{STAGES}/*"))
+        seen[:] = [file.stat().st_size for file in files]
+        return bool(files) and all(file.name != MANIFEST for file in files)
 
     def is_hit() -> bool:
         # A save takes milliseconds: look without pause, and freeze only when there is something.
         deadline = time.monotonic() + 0.5
         while time.monotonic() < deadline:
             if any(directory.glob(STAGES)):
-                return victim.kill_if(lambda: bool(half_written()))
+                return victim.kill_if(is_half_written)
         return False
 
     run.until("a save to hit", is_hit)
-    return f"SIGKILL in the middle of a save, with only {', '.join(half_written())} written"
+    return (
+        f"SIGKILL in the middle of a save: {len(seen)} files ({sum(seen)} bytes), no manifest yet"
+    )
 
 
 def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
@@ -163,7 +166,7 @@ def compare(run: SupervisedRun, alone: UninterruptedRun) -> list[tuple[str, bool
 
 
 def tell(output: Path) -> bool:
-    """Run the demo in `output`; whether everything held. Raises DemoError."""
+    """Run the demo in `output`; whether everything held. Raises DemoError, OSError."""
     story = Story()
     prepare(output)
     run = SupervisedRun(output)
@@ -175,7 +178,7 @@ def tell(output: Path) -> bool:
         story.say(f"supervisor run ended with {code}")
         alone_code = alone.wait(FINISH_TIMEOUT_S)
         story.say(f"the uninterrupted run ended with {alone_code}")
-    except DemoError:
+    except (DemoError, OSError):
         for process in (run, alone):
             print(f"\nThe end of {process.output}:\n{process.last_lines()}", flush=True)
         raise
@@ -200,7 +203,7 @@ def main() -> int:
     output = parser.parse_args().output.resolve()
     try:
         passed = tell(output)
-    except DemoError as error:
+    except (DemoError, OSError) as error:
         print(f"\nFAIL: {error}", file=sys.stderr)
         return 1
     print("\nPASS: nothing was lost." if passed else "\nFAIL: see above.")

@@ -30,10 +30,16 @@ class DemoError(Exception):
 
 def newest_checkpoint(directory: Path) -> Path:
     """The checkpoint with the most steps, as its manifest says. Raises DemoError without any."""
-    found = [path.parent for path in directory.glob(f"checkpoint-*/{MANIFEST}")]
+    found: list[tuple[int, int, Path]] = []
+    for manifest in directory.glob(f"checkpoint-*/{MANIFEST}"):
+        path = manifest.parent
+        try:
+            found.append((step_of(path), path.stat().st_mtime_ns, path))
+        except FileNotFoundError:
+            continue  # pruned between the listing and the look
     if not found:
         raise DemoError(f"no checkpoint in {directory}")
-    return max(found, key=lambda path: (step_of(path), path.stat().st_mtime_ns))
+    return max(found)[2]
 
 
 def step_of(checkpoint: Path) -> int:
