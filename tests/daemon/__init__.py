@@ -1,0 +1,1 @@
+"""The daemon's parts, each with real files, pipes and processes."""
