@@ -10,7 +10,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu check format demo bench dist clean
+.PHONY: help setup test test-root test-gpu check format demo docs bench dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -48,6 +48,9 @@ format: setup ## mend what can be mended by a tool
 
 demo: setup ## kill a real run three times, compare its weights (OUTPUT=DIR)
 	$(BIN)/python -m demo --output '$(OUTPUT)'
+
+docs: setup ## the pages that are drawn from the code
+	$(BIN)/python -m supervisor.core.diagram > docs/states.md
 
 bench: setup ## what supervision costs, beside torchrun and ft_launcher
 	$(BIN)/python -m benchmarks.overhead
