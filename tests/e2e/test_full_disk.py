@@ -3,12 +3,15 @@
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.e2e.conftest import Supervised, uninterrupted
+from tests.train.conftest import CORPUS, ROOT, TINY, merge
 
 pytestmark = pytest.mark.root
 
@@ -65,3 +68,37 @@ def test_waiting_for_space_can_be_stopped(small: Supervised) -> None:
     (run.run_dir / "filler").unlink()
     assert run.run() == 0
     assert run.weight() == uninterrupted()
+
+
+@pytest.mark.slow
+def test_a_live_trainer_goes_on_and_its_failed_save_is_reported(
+    run: Supervised, tmp_path: Path
+) -> None:
+    """The reference trainer on a full disk: one attempt, the failure on record, a whole end."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]
+    subprocess.run(mount, check=True)
+    try:
+        filler = disk / "filler"
+        filler.write_bytes(b"x" * 4056 * 1024)
+        settings = merge(TINY, {"output_dir": str(disk), "training": {"epochs": 40}})
+        settings = merge(settings, {"checkpoints": {"save_steps": 150}})
+        (tmp_path / "corpus.txt").write_text(CORPUS)
+        (tmp_path / "train.yaml").write_text(yaml.safe_dump(settings))
+        run.configure(
+            command=[sys.executable, "-m", "train", "--config", str(tmp_path / "train.yaml")],
+            checkpoints={"directory": str(disk), "keep": 1},
+            watch={"heartbeat_timeout": "60s"},
+            env={"PYTHONPATH": str(ROOT)},
+        )
+        run.start()
+        (first, *_) = run.wait(lambda: run.entries("save_failed"), 60)
+        assert "No space left on device" in first["line"]
+        filler.unlink()
+        assert run.finish(100) == 0, run.log[-2000:]
+        assert len(run.entries("attempt_started")) == 1
+        assert run.status["checkpoint"]["kind"] == "final"
+    finally:
+        run.close()
+        subprocess.run(["umount", "-l", str(disk)], check=True)
