@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
 
-_SILENT = frozenset({"time", "progress", "saved"})
+_SILENT = frozenset({"time", "progress", "saved", "hung"})
 
 
 def sentence(entry: dict[str, Any]) -> str | None:

@@ -13,6 +13,10 @@ class Begun:
     alive: bool = False
     stop_sent: bool = False
     kill_sent: bool = False
+    stop_by: str | None = None
+    """Who asked the attempt to stop, as recorded by the daemon before."""
+    hung: str | None = None
+    """Why the daemon before was ending the attempt as hung."""
     held: str | None = None
     """Why the run is held on record, and not resumed since."""
     finished: bool = False

@@ -43,6 +43,12 @@ class History:
     """The last attempt's end is not on record."""
     failure: str | None = None
     last_save_s: float | None = None
+    stop_by: str | None = None
+    """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
+    stop_late: bool = False
+    """That stop came when the attempt had ended by itself."""
+    hung: str | None = None
+    """Why the last attempt was being ended as hung."""
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -59,7 +65,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "run_created":
             return replace(past, run_id=entry.get("run_id"), name=entry.get("name"))
         case "supervisor_started":
-            return replace(past, ended_state=None)
+            return replace(past, ended_state=None, stop_by=None, stop_late=False, hung=None)
         case "supervisor_ended":
             return replace(past, ended_state=entry.get("state"), accounted_wall=wall)
         case "attempt_started":
@@ -74,7 +80,14 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 last_attempt_open=True,
                 log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
+                stop_by=None,
+                stop_late=False,
+                hung=None,
             )
+        case "stop_requested":
+            return replace(past, stop_by=str(entry["by"]), stop_late=bool(entry.get("late")))
+        case "hung":
+            return replace(past, hung=str(entry["reason"]))
         case "first_step":
             seen = past.learned.with_seen(Phase.STARTUP, float(entry.get("startup_s") or 0.0))
             return replace(past, ever_attached=True, learned=seen)
@@ -113,6 +126,9 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
     past = replace(
         past,
         last_attempt_open=False,
+        stop_by=None,
+        stop_late=False,
+        hung=None,
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
         failure=entry.get("failure"),

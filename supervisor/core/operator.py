@@ -11,21 +11,13 @@ from supervisor.core.states import Kill, KillStage, RunState, State, Stop, Wish
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
+TERM_S = 15.0
 
 
 def on_begun(state: State, event: Begun, now: float) -> Reaction:
     """Take up what history and the launcher say."""
     if event.alive:
-        state = replace(state, alive=True)
-        if event.kill_sent:
-            killed = Kill(KillStage.KILL, None, "a kill was under way")
-            state = replace(state, kill=killed, wake_at=now + KILL_ANSWER_S)
-            return Reaction("attempt being killed", state)
-        if event.stop_sent:
-            stop = Stop("an earlier request", now, progress_before=_newest_step(state))
-            state = replace(state, stop=stop, wake_at=now + state.policy.grace_s)
-            return Reaction("attempt stopping", state)
-        return Reaction("attempt alive", state)
+        return _take_over(replace(state, alive=True), event, now)
     if event.finished:
         state = replace(state, failure="completed", action="none", reason="it was finished before")
         return Reaction("finished before", state, (Exit(EXIT_FINISHED),))
@@ -39,21 +31,43 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
     return Reaction("nothing runs", replace(state, surveying=True), (Survey(),))
 
 
+def _take_over(state: State, event: Begun, now: float) -> Reaction:
+    """Go on with an attempt as the daemon before would have: its stop or its kill included."""
+    if event.stop_by is not None:
+        state = _with_stop(state, event.stop_by, now)
+    failure = None if event.hung is None else "hang"
+    if event.kill_sent:
+        killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")
+        state = replace(state, kill=killed, wake_at=now + KILL_ANSWER_S)
+        return Reaction("attempt being killed", state)
+    if event.hung is not None and event.stop_by is None:
+        hung = Kill(KillStage.TERM, failure, event.hung)
+        state = replace(state, kill=hung, wake_at=now + TERM_S, failure=failure)
+        return Reaction("attempt being killed", state, (SendStop(state.attempt),))
+    if event.stop_sent or event.stop_by is not None:
+        if state.stop is None:
+            state = _with_stop(state, "an earlier request", now)
+        state = replace(state, wake_at=now + state.policy.grace_s)
+        # A repeat changes nothing, and the first one may have died with its daemon.
+        return Reaction("attempt stopping", state, (SendStop(state.attempt),))
+    return Reaction("attempt alive", state)
+
+
 def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
     """A signal to the launcher: a drain, not an intent."""
     match state.run:
         case RunState.DRAINING:
             return _again(state, event, now)
         case RunState.KILLING:
-            if state.stop is None:
-                state = replace(
-                    state, stop=Stop(event.by, now, int(event.interrupt), _newest_step(state))
-                )
-            return Reaction("noted", state)
+            if state.stop is not None:
+                return Reaction("noted", state)
+            note = Record({"type": "stop_requested", "by": event.by})
+            state = _with_stop(state, event.by, now, interrupt=event.interrupt)
+            return Reaction("noted", state, (note,))
         case _ if state.alive:
             return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
         case RunState.LAUNCHING if state.ending is not None:
-            note = Record({"type": "stop_requested", "by": event.by})
+            note = Record({"type": "stop_requested", "by": event.by, "late": True})
             state = _with_stop(state, event.by, now, interrupt=event.interrupt, late=True)
             return Reaction("being judged", state, (note,))
         case _:

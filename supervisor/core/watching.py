@@ -19,12 +19,11 @@ from supervisor.core.effects import (
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
 from supervisor.core.judgement import EXIT_HELD
-from supervisor.core.operator import KILL_ANSWER_S
+from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Kill, KillStage, Phase, RunState, State
 
 STACKS_S = 20.0
-TERM_S = 15.0
 PROBE_EVERY_S = 5.0
 
 
@@ -83,7 +82,9 @@ def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
     )
     stacks = TakeStacks(state.attempt, failure, why, "stacks taken, then SIGTERM, 15 s, SIGKILL")
     line = f"hang: {why}; taking stacks, then ending the attempt"
-    return Reaction("hung", state, (stacks, Say(line)))
+    # On record before anything is done: the next daemon must not take its SIGTERM for a stop.
+    note = Record({"type": "hung", "attempt": state.attempt, "reason": why})
+    return Reaction("hung", state, (note, stacks, Say(line)))
 
 
 def _silent(state: State, event: Observed, why: str, now: float) -> Reaction:

@@ -128,16 +128,27 @@ class RunningAttempt:
 
     def ended(self, report: dict[str, Any], now: float) -> Ending:
         """The ending, from the launcher's report and a last look."""
-        look = self.observe(now)
-        config = self._run.config
-        return ending_of(
-            report,
-            self._facts,
-            look.pages,
-            step=look.observed.step,
-            finish_file=Path(config.finish.file) if config.finish.file else None,
-            checkpoint_directory=self._run.surveyor.directory,
-        )
+        finish = self._run.config.finish.file
+        try:
+            look = self.observe(now)
+            return ending_of(
+                report,
+                self._facts,
+                look.pages,
+                step=look.observed.step,
+                finish_file=Path(finish) if finish else None,
+                checkpoint_directory=self._run.surveyor.directory,
+            )
+        except Exception as error:
+            # A diagnosis reads whatever anybody printed; an end must never be lost to it.
+            self._run.journal.log.exception("ending_not_diagnosed", attempt=self.number)
+            return Ending(
+                self.number,
+                report.get("code"),
+                report.get("signal"),
+                reason=f"it could not be diagnosed: {type(error).__name__}",
+                finish_met=Path(finish).exists() if finish else None,
+            )
 
     def close(self) -> None:
         """Close what was opened for looking."""

@@ -35,6 +35,7 @@ from supervisor.intent import read_intent
 from supervisor.lock import RunLock
 
 POLL_S = 0.5
+LEAST_POLL_S = 0.1
 SUSPENDED_S = 5.0
 STACKS_POLL_S = 0.05
 # Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
@@ -46,7 +47,14 @@ class Daemon:
     """One run's daemon, from its first look to the order to exit."""
 
     def __init__(
-        self, run: Run, state: State, link: LauncherLink, facts: StatusFacts, wakeups: WakeUps
+        self,
+        run: Run,
+        state: State,
+        link: LauncherLink,
+        facts: StatusFacts,
+        wakeups: WakeUps,
+        *,
+        intent_id: str,
     ) -> None:
         self.run = run
         self.state = state
@@ -58,13 +66,15 @@ class Daemon:
         self._signals = SignalPipe((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
         self.performer = Performer(run, link, self._queue.append)
         self._house = Housekeeping(run, self.performer, facts)
-        self._intent_id = read_intent(run.paths.intent).id
-        self._next_poll = 0.0
+        self._intent_id = intent_id
+        self._messages: deque[Message] = deque()
+        self._polled_at = 0.0
+        self._next_poll = monotonic_s()
         self._reload = False
         self._lock: RunLock | None = None
         self._errors = 0
 
-    def run_until_exit(self, first: list[Event], messages: list[Message]) -> int:
+    def run_until_exit(self, first: list[Event], messages: list[Message], then: list[Event]) -> int:
         """Go on until the core says exit; returns the run's exit code.
 
         -1: nothing is over, another daemon is to take over (reload).
@@ -76,21 +86,23 @@ class Daemon:
         self._queue.extend(first)
         for message in messages:
             self._on_message(message)
+        self._queue.extend(then)
         self._settle()
         while self.performer.exit_code is None and not self._reload:
             self._wait(selector)
             try:
                 self._gather()
-                self._settle()
             except Exception:
                 # The one broad net: a daemon that dies of a bug in a look would only be started
-                # again; one that dies of a bug in a decision has to be, with fresh state.
+                # again. One that dies of a bug in a decision, or with half of its effects done,
+                # has to be, with fresh state.
                 self._errors += 1
                 self.run.journal.log.exception("daemon_error", count=self._errors)
                 if self._errors >= 5:
                     raise
+            self._settle()
         self._house.finish(self.state)
-        return -1 if self._reload else self.performer.exit_code or 0
+        return -1 if self.performer.exit_code is None else self.performer.exit_code
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()
@@ -107,16 +119,19 @@ class Daemon:
         for key, _ in ready:
             if key.data == "wake":
                 self._wakeups.drain()
-                self._next_poll = 0.0
+                self._next_poll = min(self._next_poll, self._polled_at + LEAST_POLL_S)
+        # Whatever came meanwhile: with this process frozen, nobody looked in time.
         late = monotonic_s() - until
-        if not ready and late > SUSPENDED_S:
+        if late > SUSPENDED_S:
             self._queue.append(Suspended(late))
 
     def _gather(self) -> None:
         if self._orphan is None:
             self._link.flush()
-            for message in self._link.receive():
-                self._on_message(message)
+            self._messages.extend(self._link.receive())
+            # One by one: what is wrong with one message must not cost those behind it.
+            while self._messages:
+                self._on_message(self._messages.popleft())
             if self._link.is_lost:
                 self._on_launcher_lost()
         else:
@@ -130,14 +145,14 @@ class Daemon:
         if self.state.wake_at is not None and now >= self.state.wake_at:
             self._queue.append(Tick())
         if now >= self._next_poll:
-            self._next_poll = now + POLL_S
+            self._polled_at, self._next_poll = now, now + POLL_S
             self._poll(now)
 
     def _poll_children(self) -> None:
         answer = self.run.surveyor.poll()
         if answer is not None:
-            self._house.note_survey(answer, self.state)
             self._queue.append(answer.event)
+            self._house.note_survey(answer, self.state)
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))

@@ -14,7 +14,7 @@ from typing import Any
 import supervisor
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
-from supervisor.core.events import Begun
+from supervisor.core.events import Begun, Event, StopAsked, WishChanged
 from supervisor.core.history import History, fold, initial_state
 from supervisor.core.states import Activity, State, Wish
 from supervisor.daemon.attempt import RunningAttempt
@@ -129,14 +129,18 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
         end_leftovers(run)
         if hello.get("last_exit") is None:
             tidy(run)
-    begun, state, late = _beginning(run, history, state, hello)
-    daemon = Daemon(run, state, link, facts, wakeups)
+    intent = read_intent(run.paths.intent)
+    wish = Wish(intent.intent.value)
+    begun, state, late = _beginning(run, wish, state, hello)
+    daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id)
     running = adopted or hello.get("last_exit") if begun.alive else None
     if running is not None:
         daemon.performer.attempt = _adopt(run, running, adopted)
         facts.trainer_pid = adopted["pid"] if adopted else None
     try:
-        code = daemon.run_until_exit([begun], [*late, *messages])
+        code = daemon.run_until_exit(
+            [begun], [*late, *messages], _still_asked(history, wish) if begun.alive else []
+        )
         if code >= 0:
             run.journal.record(
                 {
@@ -156,13 +160,13 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
 
 
 def _beginning(
-    run: Run, history: History, state: State, hello: Message
+    run: Run, wish: Wish, state: State, hello: Message
 ) -> tuple[Begun, State, list[Message]]:
     """The first event, with what the launcher kept for a daemon that comes after another."""
-    wish = Wish(read_intent(run.paths.intent).intent.value)
     signals: list[Message] = [
         {"is": "signal", "signal": name} for name in hello.get("signals") or []
     ]
+    history = run.history
     adopted, ended = hello.get("attempt"), hello.get("last_exit")
     unjudged = ended is not None and _is_unjudged(history, ended)
     running = adopted if adopted is not None else ended if unjudged else None
@@ -174,6 +178,8 @@ def _beginning(
             alive=True,
             stop_sent=bool(adopted and adopted.get("stop_sent")),
             kill_sent=bool(adopted and adopted.get("kill_sent")),
+            stop_by=None if history.stop_late else history.stop_by,
+            hung=history.hung,
         )
         late = [*signals]
         if adopted is None and ended is not None:
@@ -184,6 +190,16 @@ def _beginning(
         return begun, state, late
     held = history.held
     return Begun(wish, held=held, finished=history.finished), state, signals
+
+
+def _still_asked(history: History, wish: Wish) -> list[Event]:
+    """What people had asked for and the daemon before can not carry out any more."""
+    asked: list[Event] = []
+    if history.stop_by is not None and history.stop_late:
+        asked.append(StopAsked(history.stop_by, interrupt=history.stop_by == "SIGINT"))
+    if wish is not Wish.RUN:
+        asked.append(WishChanged(wish))
+    return asked
 
 
 def _is_unjudged(history: History, ended: Message) -> bool:

@@ -202,6 +202,7 @@ class Observer:
     def close(self) -> None:
         """Close what was opened for looking."""
         self._pages.close()
+        self._tail.close()
 
 
 def _last_sign_ns(page: Page) -> int:

@@ -1,6 +1,7 @@
 """A trainer without torch: one float is the model. It attaches, saves whole checkpoints, resumes.
 
-FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang, raise, exit<N>, full.
+FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang, deaf (hang, SIGTERM only
+printed), raise, diverge, exit<N>, full.
 """
 
 import json
@@ -43,6 +44,13 @@ def fail(kind: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         case "hang":
             time.sleep(3600)
+        case "deaf":
+            signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM ignored", flush=True))
+            while True:
+                time.sleep(1)
+        case "diverge":
+            run.beat(step=fault_step, loss=float("inf"))
+            sys.exit(1)
         case "raise":
             raise ValueError("a bad batch")
         case _ if kind.startswith("exit"):
