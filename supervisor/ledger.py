@@ -5,6 +5,7 @@ It survives torn lines, bit rot and a full disk; it must never be rewritten.
 
 import errno
 import json
+import math
 import os
 import zlib
 from collections.abc import Iterable, Mapping
@@ -21,10 +22,26 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def encode_entry(entry: Mapping[str, Any]) -> bytes:
-    """One line: the JSON of `entry` with the CRC-32 of everything before it as its last field."""
-    body = json.dumps(entry, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    head = body[:-1]
+    """One line: the JSON of `entry` with the CRC-32 of everything before it as its last field.
+
+    What JSON has no word for (an infinite loss) is null, and names that are not UTF-8 pass as they
+    are: an entry that cannot be written would cost the run its decision.
+    """
+    body = json.dumps(_plain(entry), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    head = body.encode("utf-8", "surrogatepass")[:-1]
     return head + _MARK + b'%08x"}\n' % zlib.crc32(head)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case float():
+            return value if math.isfinite(value) else None
+        case Mapping():
+            return {key: _plain(one) for key, one in value.items()}
+        case list() | tuple():
+            return [_plain(one) for one in value]
+        case _:
+            return value
 
 
 def decode_entry(line: bytes) -> Entry | None:
@@ -100,16 +117,28 @@ class LedgerWriter:
         return True
 
     def _drain(self) -> None:
-        while self._backlog:
-            line = (b"\n" if self._mid_line else b"") + self._backlog[0]
-            written = os.write(self._fd, line)
-            if written:
-                self._mid_line = written < len(line)
-            if written < len(line):
-                # A short write is how a disk that just filled up answers; the line starts anew.
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-            del self._backlog[0]
-        os.fsync(self._fd)
+        done = 0
+        try:
+            for entry in self._backlog:
+                line = (b"\n" if self._mid_line else b"") + entry
+                written = os.write(self._fd, line)
+                if written:
+                    self._mid_line = written < len(line)
+                if written < len(line):
+                    # A short write is how a disk that just filled up answers; it starts anew.
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+                done += 1
+        finally:
+            try:
+                os.fsync(self._fd)
+            except OSError as error:
+                if error.errno in _FULL:
+                    # NFS tells of a full disk only here, and what was written is gone: all of it
+                    # is written again. Twice on record harms less than never.
+                    self._mid_line, done = True, 0
+                raise
+            finally:
+                del self._backlog[:done]
 
     def _give_back(self) -> bool:
         try:

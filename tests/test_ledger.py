@@ -1,5 +1,6 @@
 """The ledger survives torn lines, rot and a full disk."""
 
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -92,3 +93,31 @@ def _fill(path: Path) -> None:
                 os.write(file.fileno(), b"\0" * 65536)
         except OSError:
             return
+
+
+def test_what_json_cannot_say_costs_no_entry(tmp_path: Path) -> None:
+    """An infinite loss and a name that is not UTF-8 are no reason to lose a decision."""
+    ledger = writer(tmp_path)
+    name = os.fsdecode(b"best\xff")
+    assert ledger.append([{"type": "x", "loss": float("inf"), "paths": [name]}])
+    (read,) = read_ledger(tmp_path / "ledger.jsonl")
+    assert (read["loss"], read["paths"]) == (None, [name])
+
+
+def test_disk_that_is_found_full_by_fsync_is_written_to_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """NFS takes a write and refuses it at fsync: the entry stays to be written."""
+    ledger = writer(tmp_path)
+    path = tmp_path / "ledger.jsonl"
+
+    def lose(_: int) -> None:
+        path.write_bytes(b"")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", lose)
+        assert not ledger.append([{"type": "decision"}])
+        assert ledger.backlog == 1
+    assert ledger.append([])
+    assert [entry["type"] for entry in read_ledger(path)] == ["decision"]

@@ -29,6 +29,7 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.settings import command_line, environment
+from supervisor.daemon.status import finite
 
 SIGTERM, SIGUSR2 = 15, 12
 
@@ -198,7 +199,7 @@ class Performer:
                 facts: dict[str, object] = {
                     "duration_s": round(monotonic_s() - self.attempt.started_at, 3),
                     "last_save_s": self.attempt.last_save_s,
-                    "loss": self.attempt.last_loss,
+                    "loss": finite(self.attempt.last_loss),
                 }
                 return {**entry, **facts}
             case "decision":

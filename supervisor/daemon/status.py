@@ -59,7 +59,7 @@ def status_of(
         "phase": activity.phase.value if alive and activity.attached else None,
         "step": activity.step if alive else _last_step(state),
         "epoch": shown.epoch if shown else None,
-        "loss": _finite(shown.loss) if shown else None,
+        "loss": finite(shown.loss) if shown else None,
         "step_rate": shown.step_rate if shown else None,
         "heartbeat_age_s": _rounded(shown.heartbeat_age_s) if shown else None,
         "log_age_s": _rounded(seen.log_age_s) if seen else None,
@@ -111,7 +111,7 @@ def status_of(
 def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
     body = json.dumps(status, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    replace_file(path, body.encode() + b"\n", sync=False)
+    replace_file(path, body.encode("utf-8", "replace") + b"\n", sync=False)
 
 
 def _last_step(state: State) -> int | None:
@@ -119,7 +119,8 @@ def _last_step(state: State) -> int | None:
     return state.reached_step if state.activity.step is None else state.activity.step
 
 
-def _finite(value: float | None) -> float | None:
+def finite(value: float | None) -> float | None:
+    """The value where JSON has a word for it, else None."""
     return value if value is not None and value - value == 0 else None
 
 
