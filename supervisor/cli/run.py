@@ -1,6 +1,7 @@
 """`supervisor run`: checks everything, then becomes the launcher. It never trains by itself."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import NoReturn
@@ -46,6 +47,9 @@ def run_command(
     Exits 0 finished, 75 to be started again later, 1 held, 69 another supervisor has it, 78
     configuration.
     """
+    # A stop that comes while we check is kept for the launcher, which inherits it by the exec: the
+    # default would end us by a signal, and a scheduler would read that as a failure.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
     assert resolved.run_dir is not None

@@ -1,6 +1,7 @@
 """Stops, holds and resumes: by signals, by intents from any shell, also while nothing runs."""
 
 import signal
+import subprocess
 import sys
 import time
 
@@ -154,3 +155,27 @@ def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
     assert len(run.entries("attempt_started")) == 1
     assert run.status["goodput"]["down_s"] < 0.2
     assert run.weight() == uninterrupted()
+
+
+def test_a_stop_before_the_launcher_is_there_is_kept(run: Supervised) -> None:
+    """SIGUSR1 while the configuration is read: 75, nothing started, not a death by the signal."""
+    hooked = (
+        "import os, signal, sys\n"
+        "import supervisor.cli.run as r\n"
+        "load = r.load_config\n"
+        "def slow(path):\n"
+        "    os.kill(os.getpid(), signal.SIGUSR1)\n"
+        "    return load(path)\n"
+        "r.load_config = slow\n"
+        "from supervisor.cli import main\n"
+        "sys.argv = ['supervisor', 'run', sys.argv[1]]\n"
+        "main()\n"
+    )
+    script = run.folder / "hooked.py"
+    script.write_text(hooked)
+    done = subprocess.run(
+        [sys.executable, str(script), str(run.config)], cwd=run.folder, timeout=50, check=False
+    )
+    assert done.returncode == 75
+    assert run.entries("attempt_started") == []
+    assert run.run() == 0
