@@ -7,6 +7,8 @@ from supervisor.core.states import Activity, Learned, Phase, Policy
 
 STEP_FLOOR_S = 60.0
 STEP_MULTIPLE = 10.0
+# Until this daemon has seen a step it knows nothing: one step of a large batch may take minutes.
+UNKNOWN_STEP_S = 1800.0
 # Resuming may skip data for hours without a step (transformers #11284, #21934).
 STARTUP_FLOOR_S = 120.0
 STARTUP_MULTIPLE = 5.0
@@ -37,7 +39,9 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
         case Phase.STEP:
             if policy.heartbeat_timeout_s is not None:
                 return policy.heartbeat_timeout_s
-            return max(STEP_FLOOR_S, STEP_MULTIPLE * (longest or 0.0))
+            if longest is None:
+                return UNKNOWN_STEP_S
+            return max(STEP_FLOOR_S, STEP_MULTIPLE * longest)
         case Phase.EVAL | Phase.SAVE | Phase.COMPILE:
             configured = dict(policy.phase_timeouts_s).get(phase)
             if configured is not None:

@@ -90,8 +90,8 @@ class Observed:
     """Since the last beat or change of phase of the slowest rank."""
     gap_s: float | None = None
     """Between the last two beats, where a new one came."""
-    finished_phase: tuple[Phase, float] | None = None
-    """The longest finished eval, save or compile so far."""
+    finished_phases: tuple[tuple[Phase, float], ...] = ()
+    """The longest finished eval, save and compile so far."""
     step: int | None = None
     log_age_s: float = 0.0
     stood_still: bool | None = None

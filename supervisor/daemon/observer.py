@@ -157,7 +157,7 @@ class Observer:
             phase_age_s=max(now - shown.phase_since_monotonic_ns / 1e9, 0.0) if shown else 0.0,
             beat_age_s=age or 0.0,
             gap_s=self._gap_s(shown),
-            finished_phase=_longest(shown),
+            finished_phases=_longest(shown),
             step=self._step,
             log_age_s=max(now - self._log_grew_at, 0.0),
             stood_still=stood_still,
@@ -181,8 +181,10 @@ class Observer:
         before, self._beat = self._beat, (page.beats, page.beat_monotonic_ns)
         if before is None or page.beats <= before[0]:
             return None
-        # Several beats between two looks: the longest gap among them is at most this.
-        return (page.beat_monotonic_ns - before[1]) / 1e9 / (page.beats - before[0])
+        # An evaluation or a save in between is no part of the step. Several beats between two
+        # looks: this is what one took on average.
+        begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
+        return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
 
     def _note_rate(self, now: float) -> None:
         if self._step is None:
@@ -214,13 +216,12 @@ def _is_there(page: Page) -> bool:
     return stat is not None and int(stat[1][19]) == page.start_ticks and not has_ended(stat[1])
 
 
-def _longest(page: Page | None) -> tuple[Phase, float] | None:
+def _longest(page: Page | None) -> tuple[tuple[Phase, float], ...]:
     if page is None:
-        return None
+        return ()
     seen = {
         Phase.SAVE: page.longest_save_ms,
         Phase.EVAL: page.longest_eval_ms,
         Phase.COMPILE: page.longest_compile_ms,
     }
-    known = [(phase, ms / 1000) for phase, ms in seen.items() if ms is not None]
-    return max(known, key=lambda item: item[1], default=None)
+    return tuple((phase, ms / 1000) for phase, ms in seen.items() if ms is not None)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.deadlines import STEP_FLOOR_S, deadline_s
+from supervisor.core.deadlines import STEP_FLOOR_S, UNKNOWN_STEP_S, deadline_s
 from supervisor.core.effects import SendKill, SendStop, TakeStacks
 from supervisor.core.events import Observed, StacksTaken, Suspended, Tick, Unkillable
 from supervisor.core.states import Learned, Phase, Policy, RunState
@@ -100,7 +100,9 @@ def test_startup_has_no_limit_until_a_first_step_was_seen() -> None:
     assert deadline_s(Phase.STARTUP, Policy(), learned) == 500.0
 
 
-@pytest.mark.parametrize(("longest", "limit"), [(0.0, STEP_FLOOR_S), (1.0, 60.0), (30.0, 300.0)])
+@pytest.mark.parametrize(
+    ("longest", "limit"), [(0.0, UNKNOWN_STEP_S), (1.0, STEP_FLOOR_S), (30.0, 300.0)]
+)
 def test_step_deadline_is_a_floor_or_a_multiple(longest: float, limit: float) -> None:
     """The step deadline learns from the steps seen."""
     assert deadline_s(Phase.STEP, Policy(), Learned().with_seen(Phase.STEP, longest)) == limit
