@@ -7,11 +7,13 @@ from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Kill, KillStage, RunState, State, Stop, Wish
+from supervisor.core.states import Kill, KillStage, Policy, RunState, State, Stop, Wish
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
+# Whoever asked for a stop does not wait for ever for a file system that does not answer.
+SURVEY_AFTER_STOP_S = 60.0
 
 
 def on_begun(state: State, event: Begun, now: float) -> Reaction:
@@ -68,7 +70,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
         case RunState.LAUNCHING if state.ending is not None:
             note = Record({"type": "stop_requested", "by": event.by, "late": True})
-            state = _with_stop(state, event.by, now, interrupt=event.interrupt, late=True)
+            state = _judged_late(state, event.by, now, interrupt=event.interrupt)
             return Reaction("being judged", state, (note,))
         case _:
             reason = f"stopped by {event.by}; nothing was running"
@@ -93,7 +95,9 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
     count = state.stop.interrupts + 1
     left = max(state.stop.since + state.policy.grace_s - now, 0.0)
     state = replace(state, stop=replace(state.stop, interrupts=count))
-    if count < 3 or not state.alive:
+    if count >= 3 and not state.alive:
+        return unread(state, "third interrupt, ended", "the user did not wait for the checkpoints")
+    if count < 3:
         step = state.activity.step
         doing = "the trainer is saving" if step is None else f"step {step} is being saved"
         doing = f"{doing} (up to {left:.0f} s more)"
@@ -122,7 +126,7 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
             changed, effects = _begin_stop(state, "intent", now, interrupt=False)
             return Reaction("stop, attempt alive", changed, (note, *effects))
         if being_judged:
-            stopping = _with_stop(state, "intent", now, late=True)
+            stopping = _judged_late(state, "intent", now)
             return Reaction("stop, being judged", stopping, (note,))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
@@ -177,6 +181,25 @@ def _with_stop(
     state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
 ) -> State:
     return replace(state, stop=Stop(by, now, int(interrupt), _newest_step(state), late))
+
+
+def _judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
+    state = _with_stop(state, by, now, interrupt=interrupt, late=True)
+    assert state.stop is not None
+    return replace(state, wake_at=survey_until(state.stop, state.policy, now))
+
+
+def survey_until(stop: Stop, policy: Policy, now: float) -> float:
+    """Until when the checkpoints may take to say what a stopped attempt has saved."""
+    return max(stop.since + policy.grace_s, now + SURVEY_AFTER_STOP_S)
+
+
+def unread(state: State, condition: str, reason: str) -> Reaction:
+    """End a stop without knowing what was saved."""
+    state = replace(state, surveying=False, wake_at=None, action="resume_later", reason=reason)
+    line = f"stopped; whether it was saved is not known: {reason}"
+    effects = (Record(ended_unread(state)), Say(line), Exit(TRAINER_PREEMPTED))
+    return Reaction(condition, state, effects)
 
 
 def _newest_step(state: State) -> int | None:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from supervisor.core.budget import with_progress
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Say, SetAside
-from supervisor.core.entries import attempt_ended, decision_entry, ended_unread, plain_decision
+from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import TRAINER_PREEMPTED, Decision, Verdict, decide
-from supervisor.core.operator import EXIT_FINISHED
+from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Activity, Budget, Ending, RunState, State
 
@@ -114,10 +114,7 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
         return Reaction("news", state)
     state = replace(state, surveying=False, reason=event.reason, failure="filesystem")
     if state.run is RunState.DRAINING:
-        record = Record(ended_unread(state))
-        line = f"stopped; whether it was saved is not known: {event.reason}"
-        state = replace(state, action="resume_later")
-        return Reaction("unreadable", state, (record, Say(line), Exit(TRAINER_PREEMPTED)))
+        return unread(state, "unreadable", event.reason)
     state = replace(state, action="backoff", wake_at=now + SURVEY_RETRY_S)
     entry = plain_decision("waiting", "filesystem", "backoff", event.reason, SURVEY_RETRY_S)
     return Reaction("unreadable", state, (Record(entry), Say(f"waiting: {event.reason}")))

@@ -19,7 +19,7 @@ from supervisor.core.effects import (
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
 from supervisor.core.judgement import EXIT_HELD
-from supervisor.core.operator import KILL_ANSWER_S, TERM_S
+from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Kill, KillStage, Phase, RunState, State
 
@@ -37,8 +37,8 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         learned = learned.with_seen(Phase.STARTUP, now - state.activity.started_at)
     if event.gap_s is not None and event.phase is Phase.STEP:
         learned = learned.with_seen(Phase.STEP, event.gap_s)
-    if event.finished_phase is not None:
-        learned = learned.with_seen(*event.finished_phase)
+    for phase, seconds in event.finished_phases:
+        learned = learned.with_seen(phase, seconds)
     activity = replace(
         state.activity,
         phase=event.phase,
@@ -140,6 +140,8 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
             state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
             line = f"not ended within {state.policy.grace_s:.0f} s (grace): killing it"
             return Reaction("grace is over", state, (SendKill(state.attempt), Say(line)))
+        case RunState.DRAINING if state.surveying:
+            return unread(state, "unread in time", "the checkpoints could not be read in time")
         case RunState.KILLING:
             return _next_stage(state, now)
         case _:

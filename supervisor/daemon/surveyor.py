@@ -18,6 +18,7 @@ from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyReque
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
 
+LEFT_S = 1.0
 _PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
 
 
@@ -41,13 +42,16 @@ class Surveyor:
         run_id: str,
         existing: Literal["use", "ignore"] | None,
         memory: dict[str, Remembered],
+        pattern: str | None = None,
     ) -> None:
         self.directory = directory
         self._folder = folder
         self._run_id = run_id
         self._existing = existing
         self._memory = memory
+        self._pattern = pattern
         self._child: subprocess.Popen[bytes] | None = None
+        self._lost: list[subprocess.Popen[bytes]] = []
         self._deciding = False
         self._generation = 0
 
@@ -76,10 +80,11 @@ class Surveyor:
             quiet=deciding,
             pins=pins,
             first_attempt_wall=first_attempt_wall,
+            pattern=self._pattern,
         )
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            asked = self._folder / "survey-request.json"
+            asked = self._file("request")
             asked.write_text(json.dumps(request.to_json()))
             with (
                 asked.open("rb") as question,
@@ -107,14 +112,15 @@ class Surveyor:
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    if parse_name(entry.name) is not None:
+                    if parse_name(entry.name, self._pattern) is not None:
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
             return ()
         return tuple(sorted(found))
 
     def _file(self, name: str) -> Path:
-        return self._folder / f"survey-{self._generation}-{name}"
+        # A child of a daemon that died may still be writing its own.
+        return self._folder / f"survey-{os.getpid()}-{self._generation}-{name}"
 
     def poll(self) -> Answer | None:
         """The answer, once the child has ended."""
@@ -128,8 +134,7 @@ class Surveyor:
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             survey, complaint = None, f"{type(error).__name__}: {error}"
         finally:
-            self._file("answer").unlink(missing_ok=True)
-            self._file("errors").unlink(missing_ok=True)
+            self._remove_files()
         if survey is None:
             last = complaint.splitlines()[-1] if complaint else f"exit code {code}"
             reason = f"{self.directory}: the checkpoints cannot be read: {last}"
@@ -154,10 +159,18 @@ class Surveyor:
         """Give up the survey under way."""
         if self._child is not None:
             self._child.kill()
-            self._child.wait()
+            try:
+                self._child.wait(LEFT_S)
+            except subprocess.TimeoutExpired:
+                # On a disk that does not answer not even SIGKILL ends it: it is not waited for.
+                self._lost.append(self._child)
+            self._lost = [child for child in self._lost if child.poll() is None]
             self._child = None
-            self._file("answer").unlink(missing_ok=True)
-            self._file("errors").unlink(missing_ok=True)
+            self._remove_files()
+
+    def _remove_files(self) -> None:
+        for name in ("request", "answer", "errors"):
+            self._file(name).unlink(missing_ok=True)
 
 
 def _event(survey: Survey, *, deciding: bool) -> Surveyed:

@@ -115,3 +115,35 @@ def test_stop_while_waiting_ends_at_once() -> None:
     world.feed(StopAsked("SIGTERM"))
     assert world.state.run is RunState.PREEMPTED
     assert world.exit_codes() == [75]
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_stop_does_not_wait_for_a_file_system_that_does_not_answer(late: bool) -> None:
+    """The trainer has ended, the survey never does: preempted once the grace is over."""
+    world = running()
+    if not late:
+        world.feed(StopAsked("SIGTERM"))
+    world.feed(Exited(died(1, code=75, step=130)))
+    if late:
+        world.feed(StopAsked("SIGTERM"))
+    assert world.state.run is RunState.DRAINING
+    world.now += world.policy.grace_s - 1
+    world.feed(Tick())
+    assert world.state.run is RunState.DRAINING
+    world.now += 2
+    world.feed(Tick())
+    assert world.state.run is RunState.PREEMPTED
+    assert world.exit_codes() == [75]
+    assert world.records("attempt_ended")[0]["saved"] is None
+
+
+def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
+    """With nothing left to kill, it ends at once."""
+    world = running()
+    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(Exited(died(1, code=75, step=130)))
+    world.feed(StopAsked("SIGINT", interrupt=True))
+    assert world.exit_codes() == []
+    world.feed(StopAsked("SIGINT", interrupt=True))
+    assert world.state.run is RunState.PREEMPTED
+    assert world.exit_codes() == [75]

@@ -1,0 +1,68 @@
+"""The surveyor's child: killed, lost on a stalled disk, or left behind by a dead daemon."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from supervisor.core.events import Surveyed
+from supervisor.daemon import surveyor as surveyor_module
+from supervisor.daemon.surveyor import Answer, Surveyor
+
+
+def surveyor(folder: Path) -> Surveyor:
+    """A surveyor of an empty directory."""
+    (folder / "checkpoints").mkdir(exist_ok=True)
+    return Surveyor(folder / "checkpoints", folder / "shm", run_id="r", existing=None, memory={})
+
+
+def answer(one: Surveyor) -> Answer:
+    """Wait for the answer."""
+    deadline = time.monotonic() + 30
+    while (found := one.poll()) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    return found
+
+
+class Deaf(subprocess.Popen[bytes]):
+    """A child in uninterruptible sleep: SIGKILL is pending, and it stays."""
+
+    def kill(self) -> None:
+        """Nothing comes of it."""
+
+
+def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
+    """A stop, or the next survey, must not wait for a disk that does not answer."""
+    one = surveyor(tmp_path)
+    child = Deaf([sys.executable, "-c", "import time; time.sleep(60)"])
+    one._child = child
+    begun = time.monotonic()
+    one.cancel()
+    assert time.monotonic() - begun < surveyor_module.LEFT_S + 5
+    assert not one.is_busy
+    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert isinstance(answer(one).event, Surveyed)
+    subprocess.Popen.kill(child)
+    child.wait()
+
+
+def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path) -> None:
+    """What another process's surveyor has open is not what this one reads."""
+    one = surveyor(tmp_path)
+    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    script = (
+        "import sys, os\n"
+        "from pathlib import Path\n"
+        "from tests.daemon.test_surveyor import surveyor, answer\n"
+        "one = surveyor(Path(sys.argv[1]))\n"
+        "one.begin(deciding=False, pins=frozenset(), first_attempt_wall=None)\n"
+        "print(one._file('answer').name)\n"
+        "answer(one)\n"
+    )
+    other = subprocess.run(
+        [sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert other.stdout.strip() != one._file("answer").name
+    assert isinstance(answer(one).event, Surveyed)
+    assert not list((tmp_path / "shm").iterdir())
