@@ -51,13 +51,14 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
     """
     by_fingerprint = {known.fingerprint: known for known in request.memory.values()}
     found = []
-    for path in _names(folder, on_shelf is not None):
+    pattern = request.pattern
+    for path in _names(folder, on_shelf is not None, pattern):
         try:
-            stock = take_stock(path)
+            stock = take_stock(path, pattern)
         except FileNotFoundError:
             continue
         except OSError as error:
-            unread = _unlisted(path)
+            unread = _unlisted(path, pattern)
             if unread is not None:
                 found.append(_unknown(unread, on_shelf, request.memory, error))
             continue
@@ -78,28 +79,29 @@ def shelves(request: SurveyRequest) -> Iterator[Candidate]:
         yield from find(request, request.directory / SET_ASIDE / name, name)
 
 
-def _names(folder: Path, is_shelf: bool) -> list[Path]:
+def _names(folder: Path, is_shelf: bool, pattern: str | None) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return [
                 Path(entry.path)
                 for entry in entries
-                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf)
+                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf, pattern)
             ]
     except FileNotFoundError:
         return []
 
 
-def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool) -> bool:
+def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, pattern: str | None) -> bool:
     """Links are other names of what stands elsewhere (`last.ckpt`, `latest`): never candidates."""
     if entry.is_symlink():
         return False
     if is_shelf:
         return not entry.name.endswith(shelf.REASON_SUFFIX)
-    is_named = parse_name(entry.name) is not None
+    is_named = parse_name(entry.name, pattern) is not None
     if entry.is_dir():
         return is_named or any(os.path.lexists(f"{entry.path}/{name}") for name in _STATE_FILES)
-    return is_named and entry.name.endswith(SINGLE_FILE_SUFFIXES) and entry.is_file()
+    is_of_a_kind = pattern is not None or entry.name.endswith(SINGLE_FILE_SUFFIXES)
+    return is_named and is_of_a_kind and entry.is_file()
 
 
 def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:
@@ -121,7 +123,7 @@ def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candi
     return Candidate(stock, on_shelf, known, False, position, claim, None)
 
 
-def _unlisted(path: Path) -> Stock | None:
+def _unlisted(path: Path, pattern: str | None) -> Stock | None:
     """What can be said of a checkpoint whose content cannot be listed; None if it is gone."""
     try:
         top = path.lstat()
@@ -135,6 +137,7 @@ def _unlisted(path: Path) -> Stock | None:
         total_bytes=0,
         newest_mtime_ns=top.st_mtime_ns,
         newest_change_ns=top.st_ctime_ns,
+        named=parse_name(path.name, pattern),
     )
 
 
@@ -146,7 +149,7 @@ def _unknown(
 
 
 def _named(stock: Stock) -> Position:
-    return Position(*(parse_name(stock.path.name) or (None, None, None)))
+    return Position(*(stock.named or (None, None, None)))
 
 
 def _said(error: OSError) -> str:

@@ -41,8 +41,10 @@ _PATTERNS: tuple[tuple[str, str, str | None], ...] = (
     ("-state", r".+-(?P<finished>\d{6})-state", "epoch"),  # kohya
     ("-state", r".+-state", "final"),  # kohya
     (".", r"(?:ckpt|checkpoint|last|latest)\.(?:pt|pth|ckpt|safetensors)", None),  # nanoGPT …
-    ("step", r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("step", r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors|bin)", "periodic"),
+    ("step", r"step[-_]?(?P<step>\d+)", "periodic"),  # accelerate's examples: directories
     ("iter", r"(?:.*[-_.])?iter[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("epoch", r"epoch[-_]?(?P<epoch>\d+)", "epoch"),  # accelerate's examples: directories
     ("epoch", r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)", "epoch"),
     ("ckpt", r"ckpt[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
     ("checkpoint", r"checkpoint[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
@@ -54,10 +56,18 @@ def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII)
 
 
-def parse_name(name: str) -> CheckpointName | None:
-    """What a checkpoint's name says; None for a name that no trainer gives to a checkpoint."""
-    for part, pattern, kind in _PATTERNS:
-        match = _compiled(pattern).fullmatch(name) if part in name else None
+def parse_name(name: str, pattern: str | None = None) -> CheckpointName | None:
+    """What a checkpoint's name says; None for a name that no trainer gives to a checkpoint.
+
+    `pattern`: the user's own regular expression for whole names, with a group `step`; names that
+    it does not match are read as those of known trainers all the same.
+    """
+    if pattern is not None and (match := _compiled(pattern).fullmatch(name)) is not None:
+        digits = match.group("step")
+        if digits is not None and digits.isdecimal() and len(digits) <= 18:
+            return CheckpointName(int(digits), None, "periodic")
+    for part, known, kind in _PATTERNS:
+        match = _compiled(known).fullmatch(name) if part in name else None
         if match is None:
             continue
         groups = match.groupdict()

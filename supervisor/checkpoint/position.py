@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from supervisor.checkpoint.names import TRAINING_STATE, parse_name
+from supervisor.checkpoint.names import TRAINING_STATE
 from supervisor.checkpoint.stock import Stock
 
 _MOST_STATE_BYTES = 32 << 20
@@ -27,8 +27,7 @@ class Position(NamedTuple):
 
 def read_position(stock: Stock) -> Position:
     """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
-    named = parse_name(stock.path.name)
-    step, epoch, kind = named or (None, None, None)
+    step, epoch, kind = stock.named or (None, None, None)
     for name, step_key, epoch_key in _STATE_FILES:
         if not stock.is_directory:
             break

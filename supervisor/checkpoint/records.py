@@ -33,6 +33,7 @@ class SurveyRequest:
     `memory`: verdicts by the checkpoint's path as `str(entry.path)`. `quiet`: nothing that could
     write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
     taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
+    `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
     """
 
     directory: Path
@@ -43,6 +44,7 @@ class SurveyRequest:
     pins: frozenset[str] = frozenset()
     first_attempt_wall: float | None = None
     thorough: bool = True
+    pattern: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import xxhash
 
 from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.names import CheckpointName, parse_name
 from supervisor.clock import wall_s
 
 # A file system may stamp two writes within its clock's granularity alike (FAT and some network
@@ -48,6 +49,8 @@ class Stock(NamedTuple):
     total_bytes: int
     newest_mtime_ns: int
     newest_change_ns: int
+    named: CheckpointName | None
+    """What its name says."""
 
     @property
     def root(self) -> Path:
@@ -83,8 +86,11 @@ def open_root(stock: Stock) -> Iterator[int]:
         os.close(fd)
 
 
-def take_stock(path: Path) -> Stock:
-    """List a checkpoint. Raises OSError, FileNotFoundError if it is gone."""
+def take_stock(path: Path, pattern: str | None = None) -> Stock:
+    """List a checkpoint. Raises OSError, FileNotFoundError if it is gone.
+
+    `pattern`: how the user names checkpoints, as `parse_name` takes it.
+    """
     top = path.lstat()
     files: dict[str, FileFacts] = {}
     lines: list[str] = []
@@ -124,4 +130,5 @@ def take_stock(path: Path) -> Stock:
         total_bytes=sum(facts.size for facts in files.values()),
         newest_mtime_ns=newest,
         newest_change_ns=max(newest, changed),
+        named=parse_name(path.name, pattern),
     )

@@ -61,6 +61,19 @@ Word = Annotated[str, AfterValidator(_without_nul), WithJsonSchema({"type": ["st
 SignalName = Literal["TERM", "USR1", "HUP", "INT"]
 
 
+def _with_step_group(pattern: str | None, example: str) -> str | None:
+    """A regular expression that names a step. Raises ValueError."""
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    if "step" not in compiled.groupindex:
+        raise ValueError(f"has no group named step; for example: '{example}'")
+    return pattern
+
+
 class Section(BaseModel):
     """What all sections share: unknown keys are errors and nothing changes after reading."""
 
@@ -75,6 +88,16 @@ class CheckpointsConfig(Section):
     keep: Count | None = 5
     """Keep this many of the newest checkpoints; null keeps all. Pinned ones always stay.
     Checkpoints of trainers that do not write our manifest are pruned only if this is set."""
+
+    pattern: str | None = None
+    """A regular expression for the whole name of a checkpoint, with a group named step, where the
+    trainer gives its checkpoints names that are not known (docs/checkpoints.md lists those)."""
+
+    @field_validator("pattern")
+    @classmethod
+    def _names_the_step(cls, pattern: str | None) -> str | None:
+        """The pattern must compile and have the group `step`. Raises ValueError."""
+        return _with_step_group(pattern, r"weights-(?P<step>\d+)\.bin")
 
     @property
     def keep_set(self) -> bool:
@@ -163,15 +186,7 @@ class WatchConfig(Section):
     @classmethod
     def _names_the_step(cls, pattern: str | None) -> str | None:
         """The pattern must compile and have the group `step`. Raises ValueError."""
-        if pattern is None:
-            return None
-        try:
-            compiled = re.compile(pattern)
-        except re.error as error:
-            raise ValueError(f"not a regular expression: {error}") from None
-        if "step" not in compiled.groupindex:
-            raise ValueError(r"has no group named step; for example: 'step (?P<step>\d+)'")
-        return pattern
+        return _with_step_group(pattern, r"step (?P<step>\d+)")
 
 
 class RestartConfig(Section):

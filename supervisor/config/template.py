@@ -18,11 +18,14 @@ command: {command}
 # Where train.log and .supervisor/ are kept.
 # run_dir: runs/{name}
 
-checkpoints:
-  # Where the trainer saves. Default: the run directory.
-  # directory: outputs
-  # Keep this many of the newest; pinned ones always stay (supervisor checkpoints pin PATH).
-  keep: 5
+# checkpoints:
+#   # Where the trainer saves. Default: the run directory.
+#   directory: outputs
+#   # Keep this many of the newest; pinned ones always stay (supervisor checkpoints pin PATH).
+#   # Default: 5 of those with our manifest; other trainers' all stay until a number is given.
+#   keep: 5
+#   # If the trainer gives them names that are not known (docs/checkpoints.md), for example:
+#   pattern: 'weights-(?P<step>\\d+)\\.bin'
 
 resume:
   # Appended to the command when there is a checkpoint; also known: {{checkpoint_dir}}, {{name}},

@@ -93,6 +93,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         run_id=run_id,
         existing=config.resume.existing,
         memory=memory_of(entries),
+        pattern=config.checkpoints.pattern,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)

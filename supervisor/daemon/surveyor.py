@@ -138,7 +138,7 @@ class Surveyor:
         if survey is None:
             last = complaint.splitlines()[-1] if complaint else f"exit code {code}"
             reason = f"{self.directory}: the checkpoints cannot be read: {last}"
-            return Answer(SurveyFailed(reason), None, ())
+            return Answer(SurveyFailed(reason, deciding=self._deciding), None, ())
         news = tuple(self._remember(survey.entries))
         return Answer(_event(survey, deciding=self._deciding), survey, news)
 

@@ -48,3 +48,12 @@ def test_parse_step_says_which_count_a_name_has() -> None:
     assert parse_step("checkpoint-500") == ("step", 500)
     assert parse_step("checkpoint-epoch-118") == ("epoch", 117)
     assert parse_step("ckpt.pt") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("weights-10.bin", 10), ("weights-x.bin", None), ("checkpoint-7", 7)]
+)
+def test_a_pattern_of_the_users_own(name: str, step: int | None) -> None:
+    """A name nobody knows counts where the user says how to read it; known ones go on counting."""
+    parsed = parse_name(name, r"weights-(?P<step>\d+)\.bin")
+    assert (parsed.step if parsed else None) == step

@@ -1,5 +1,6 @@
 """Commands that know nothing of us: restarted, watched by their log, reported when silent."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -80,8 +81,6 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
         env={"PYTHONUNBUFFERED": "x", "MINE": "1"},
     )
     assert run.run() == 0
-    import json
-
     first, env = json.loads((run.run_dir / "seen-1.json").read_text())
     second, again = json.loads((run.run_dir / "seen-2.json").read_text())
     checkpoint = str(run.run_dir / "checkpoint-7.pt")
@@ -93,3 +92,28 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
     assert env["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == "10"
     assert env["WANDB_RUN_ID"] == again["WANDB_RUN_ID"]
     assert env["SUPERVISOR_GRACE_S"] == "10"
+
+
+def test_checkpoints_with_names_of_their_own(run: Supervised) -> None:
+    """`checkpoints.pattern`: a script's own names are found, resumed from and kept."""
+    saves = run.folder / "saves"
+    script = (
+        f'mkdir -p {saves}; n=${{2:-0}}; [ "$1" = --at ] || n=0; '
+        f"for i in 1 2 3; do n=$((n+1)); head -c 4096 /dev/urandom > {saves}/weights-$n.bin; done; "
+        "echo began at ${2:-nothing}; [ $n -ge 6 ]"
+    )
+    run.configure(
+        command=["bash", "-c", script, "job"],
+        checkpoints={"directory": str(saves), "pattern": r"weights-(?P<step>\d+)\.bin"},
+        resume={"args": ["--at", "{step}"]},
+    )
+    assert run.run() == 0
+    assert "began at 3" in run.log
+    assert [
+        e["checkpoint"] and e["checkpoint"]["step"] for e in run.entries("attempt_started")
+    ] == [
+        None,
+        3,
+    ]
+    listed = json.loads(run.raw("checkpoints", "--json", str(run.run_dir)).stdout)
+    assert listed[0]["step"] == 6
