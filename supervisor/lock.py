@@ -6,6 +6,7 @@ A lock is never broken for its age (design: age alone proves nothing).
 import fcntl
 import json
 import os
+import shlex
 import socket
 import subprocess
 import time
@@ -145,9 +146,8 @@ def _slurm_job_is_over(job: str) -> bool:
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
     who = owner.describe() if owner else "another process"
-    hint = (
-        f"`supervisor status {paths.run_dir}` shows it, `supervisor stop {paths.run_dir}` ends it"
-    )
+    run_dir = shlex.quote(str(paths.run_dir))
+    hint = f"`supervisor status {run_dir}` shows it, `supervisor stop {run_dir}` ends it"
     if owner is not None and not owner.is_here():
         hint += "; if that machine is gone for good: `supervisor run CONFIG --break-lock`"
     return SupervisorError(

@@ -99,6 +99,11 @@ def unpin_command(path: str, as_json: bool) -> None:
 def export_command(path: Path, destination: Path, as_json: bool) -> None:
     """Copy the checkpoint at PATH to DESTINATION, proven on both sides."""
     target = destination / path.name if destination.is_dir() else destination
+    if path.is_dir() and any((destination / inside.name).exists() for inside in path.iterdir()):
+        # Copied into it, this one would become part of the other.
+        raise SupervisorError(
+            f"{destination} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
+        )
     verdict = export(path, destination)
     if verdict.valid is not True:
         raise SupervisorError(

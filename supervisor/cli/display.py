@@ -7,6 +7,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import ENDED, RunRecord
 from supervisor.cli.summary import (
@@ -14,7 +15,6 @@ from supervisor.cli.summary import (
     UNREMARKABLE,
     checkpoint_text,
     goodput_text,
-    next_steps,
     next_text,
     progress_text,
     stopping_text,
@@ -78,6 +78,7 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
     add("why", str(status.get("reason") or ""))
     add("next", next_text(status, now_s), "yellow")
     add("stopping", stopping_text(status, now_s), "yellow")
+    add("operator", wish_text(record) if record.live else "", "yellow")
     for warning in list(status.get("warnings") or ())[-2:]:
         add("warning", str(warning), "yellow")
     if record.age_s is not None and record.age_s > _LATE_S and record.live:
@@ -92,7 +93,7 @@ def _attempt_text(status: dict[str, Any], now_s: float) -> str:
     restarts = status.get("restarts") or 0
     text = f"{status['attempt']}, {restarts} {'restart' if restarts == 1 else 'restarts'}"
     started = wall_of(status.get("started_at"))
-    return text + (f", for {format_duration(max(0.0, now_s - started))}" if started else "")
+    return text + (f", up {format_duration(max(0.0, now_s - started))}" if started else "")
 
 
 def _phase_text(status: dict[str, Any]) -> str:

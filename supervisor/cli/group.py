@@ -64,7 +64,8 @@ _HELP = """Keep one long training run going until it is finished.
 supervisor init -- python train.py     write config.yaml
 supervisor run config.yaml             start, or go on where it stopped
 
-TARGET is a run directory or a configuration; without it, the only run here is meant.
+TARGET is a run directory or a configuration; without it the only run here is meant, else your
+only live one.
 
 \b
 Exit codes

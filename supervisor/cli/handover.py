@@ -3,6 +3,7 @@
 Nothing that decides may stand here: once the launcher runs, only it and the daemon do.
 """
 
+import errno
 import json
 import os
 import signal
@@ -40,32 +41,33 @@ def make_directories(paths: RunPaths) -> None:
         paths.run_dir.mkdir(parents=True, exist_ok=True)
         paths.state_dir.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        raise SupervisorError(
-            f"{error.filename}: cannot be made: {error.strerror}",
-            hint="choose another run_dir, or make that one writable",
-            code=ExitCode.CONFIGURATION,
-        ) from None
+        hint = "choose another run_dir, or make that one writable"
+        raise _refusal(error, f"{error.filename}: cannot be made", hint) from None
 
 
 def take_lock(start: Start) -> RunLock:
-    """Take the run's lock. Raises SupervisorError: 69 naming the holder, 78 where not writable."""
+    """Take the run's lock.
+
+    Raises SupervisorError: 69 naming the holder, 78 where not writable, 75 where the disk is full.
+    """
     try:
         return RunLock.acquire(start.paths, break_lock=start.break_lock)
     except OSError as error:
-        raise SupervisorError(
-            f"{start.paths.lock}: {error.strerror}",
-            hint="make the run directory writable for you",
-            code=ExitCode.CONFIGURATION,
-        ) from None
+        hint = "make the run directory writable for you"
+        raise _refusal(error, str(start.paths.lock), hint) from None
 
 
 def record(start: Start, admission: Admission) -> None:
     """Write the configuration for the daemon, and what lets a held or finished run go on.
 
-    Only the holder of the lock may call it: the ledger has one writer. Raises OSError.
+    Only the holder of the lock may call it: the ledger has one writer. Raises SupervisorError.
     """
     paths = start.paths
-    write_durably(paths.config, start.config.to_json().encode() + b"\n")
+    try:
+        write_durably(paths.config, start.config.to_json().encode() + b"\n")
+    except OSError as error:
+        hint = "make the run directory writable for you"
+        raise _refusal(error, str(paths.config), hint) from None
     entries: list[dict[str, object]] = []
     if admission.resumed_by is not None:
         entries.append({"type": "resumed", "intent_id": admission.resumed_by})
@@ -78,9 +80,20 @@ def record(start: Start, admission: Admission) -> None:
                 raise SupervisorError(
                     f"{paths.ledger}: no space left to record the start",
                     hint="free some space and run again",
+                    code=ExitCode.PREEMPTED,
                 )
         finally:
             writer.close()
+
+
+def _refusal(error: OSError, what: str, hint: str) -> SupervisorError:
+    """Why a start cannot write: a full disk clears by itself (75), anything else does not (78)."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return SupervisorError(
+        f"{what}: {error.strerror}",
+        hint="free some space and run again" if is_full else hint,
+        code=ExitCode.PREEMPTED if is_full else ExitCode.CONFIGURATION,
+    )
 
 
 def become_launcher(start: Start, lock: RunLock) -> NoReturn:

@@ -17,6 +17,9 @@ from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
 from supervisor.filesystem import filesystem_type, is_network
 
+# Bytes: the reserve, a config, a status and a ledger, and something to write a log with.
+_LEAST_FREE = 8 << 20
+
 
 class Level(StrEnum):
     """How bad it is."""
@@ -40,6 +43,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
     yield command(config)
+    yield from placeholders(config)
     yield from directories(config, run_dir)
     yield locking(run_dir)
     yield devices()
@@ -77,6 +81,16 @@ def command(config: RunConfig) -> Finding:
         return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
     hint = f"for this environment's Python write {sys.executable}" if "python" in program else None
     return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
+
+
+def placeholders(config: RunConfig) -> Iterator[Finding]:
+    """`command` is passed as it stands: {checkpoint} in it would reach the trainer as such."""
+    for known in ("checkpoint", "checkpoint_dir"):
+        if any(f"{{{known}}}" in word for word in config.command):
+            yield Finding(
+                "command", Level.WARN, f"{{{known}}} in `command` stands for nothing",
+                f'resume: {{args: [--resume, "{{{known}}}"]}} is appended where there is one',
+            )  # fmt: skip
 
 
 def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
@@ -165,6 +179,9 @@ def space(needed_each: int | None, config: RunConfig, directory: Path) -> Findin
     while not place.exists():
         place = place.parent
     free = shutil.disk_usage(place).free
+    if free < _LEAST_FREE:
+        text = f"{size_text(free)} free: not even logs and records fit"
+        return Finding("space", Level.FAIL, text, "free some space")
     if needed_each is None:
         return Finding("space", Level.OK, f"{size_text(free)} free; no checkpoint to measure yet")
     keep = config.checkpoints.keep

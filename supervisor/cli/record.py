@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import wall_of
 from supervisor.clock import wall_s
+from supervisor.intent import Intent, read_intent
 from supervisor.ledger import Entry, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # The daemon writes twice a second; on network file systems other machines see it later.
 FRESH_S = 30.0
+_LATE_S = 10.0
 ENDED = frozenset({"held", "stuck", "completed", "preempted", "stopped"})
 # Every key of the contract, so that what is absent is null.
 _KEYS = (
@@ -65,6 +67,8 @@ class RunRecord:
     owner: Holder | None
     age_s: float | None
     """Since the status was written; None where there is none."""
+    wish: Intent = Intent.RUN
+    """What the operator wants now, also where no daemon has heard it."""
 
     @property
     def name(self) -> str:
@@ -91,7 +95,8 @@ class RunRecord:
     @property
     def stale(self) -> bool:
         """A supervisor has the run but has not written for a while."""
-        return self.live and self.age_s is not None and self.age_s > FRESH_S
+        late_s = _LATE_S if self.owner is not None and self.owner.is_here() else FRESH_S
+        return self.live and self.age_s is not None and self.age_s > late_s
 
     def as_json(self) -> dict[str, Any]:
         """The status with every contract key, and `live`; ids of processes only while live."""
@@ -103,6 +108,7 @@ class RunRecord:
         if self.state == "down":
             body["last_state"] = self.recorded_state
         body["state"] = None if self.state == "never started" else self.state
+        body["intent"] = str(self.wish)
         body["live"] = self.live
         pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
         body["pids"] = {who: pids.get(who) for who in ("launcher", "daemon", "trainer")}
@@ -120,7 +126,16 @@ def read_record(run_dir: Path) -> RunRecord:
     if not live and owner is not None and not owner.is_here() and status is not None:
         # Another machine's process cannot be looked at, so its last words decide.
         live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
-    return RunRecord(paths, status, live, owner, age_s)
+    return RunRecord(paths, status, live, owner, age_s, _wish(paths, status))
+
+
+def _wish(paths: RunPaths, status: dict[str, Any] | None) -> Intent:
+    """What the operator wants; what the daemon last heard where the file is closed to us."""
+    try:
+        return read_intent(paths.intent).intent
+    except OSError:
+        heard = (status or {}).get("intent")
+        return next((intent for intent in Intent if intent == heard), Intent.RUN)
 
 
 def read_status(paths: RunPaths) -> dict[str, Any] | None:

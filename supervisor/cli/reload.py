@@ -10,7 +10,7 @@ import click
 
 from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
-from supervisor.errors import SupervisorError
+from supervisor.errors import ExitCode, SupervisorError
 from supervisor.identity import identify, open_pidfd, read_stat
 
 _DEADLINE_S = 30.0
@@ -54,11 +54,13 @@ def _signal_daemon(record: RunRecord) -> int:
         raise SupervisorError(
             f"{record.name}: nothing runs, so there is nothing to replace",
             hint="the next `supervisor run` uses the version now installed",
+            code=ExitCode.USAGE,
         )
     if not record.owner.is_here():
         raise SupervisorError(
             f"{record.name}: runs on {record.owner.host}, not here",
             hint=f"ssh {record.owner.host} supervisor reload {record.paths.run_dir}",
+            code=ExitCode.USAGE,
         )
     pid = _daemon_of(record)
     identity = identify(pid) if pid is not None else None

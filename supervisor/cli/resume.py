@@ -1,9 +1,11 @@
 """`supervisor resume`: takes back a stop or hold; it starts nothing by itself."""
 
 import json
+from pathlib import Path
 
 import click
 
+from supervisor.cli.advice import shown_path
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.wish import say_wish
@@ -25,7 +27,8 @@ def resume_command(target: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
         return
-    config = (record.status or {}).get("config") or "CONFIG"
+    known = (record.status or {}).get("config")
+    config = shown_path(Path(known)) if known else "CONFIG"
     if record.live:
         click.echo(f"{record.name}: goes on")
     elif read_history(record.paths)[0].finished:

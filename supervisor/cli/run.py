@@ -15,6 +15,7 @@ from supervisor.cli.admission import (
     refuse_bad_place,
     refuse_undecided,
 )
+from supervisor.cli.advice import shown_path
 from supervisor.cli.handover import (
     Start,
     become_launcher,
@@ -24,7 +25,8 @@ from supervisor.cli.handover import (
     report_failure,
     take_lock,
 )
-from supervisor.cli.record import read_history
+from supervisor.cli.record import read_history, read_status
+from supervisor.cli.target import is_run
 from supervisor.config.load import load_config
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.lock import RunLock, is_held
@@ -50,6 +52,7 @@ def run_command(
     # A stop that comes while we check is kept for the launcher, which inherits it by the exec: the
     # default would end us by a signal, and a scheduler would read that as a failure.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
+    _refuse_run_directory(config)
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
     assert resolved.run_dir is not None
@@ -94,7 +97,7 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
             _hand_over(start, take_lock(start), again=again, quiet=quiet)
         except (Exception, SystemExit) as error:
             report_failure(descriptor, error)
-    where = start.paths.run_dir
+    where = shown_path(start.paths.run_dir)
     click.echo(
         f"{start.config.name}: runs in the background\n"
         f"  supervisor status {where}\n"
@@ -105,7 +108,8 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
 
 def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -> None:
     """Exit with what design says where the run must not start; return where it may."""
-    name, where, config = start.config.name, start.paths.run_dir, start.loaded.path
+    name, where = start.config.name, shown_path(start.paths.run_dir)
+    config = shown_path(start.loaded.path)
     match admission.verdict:
         case Verdict.START:
             return
@@ -126,6 +130,19 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
                 f"  supervisor resume {where} && supervisor run {config}",
             )
     raise SupervisorError(message, hint=hint, code=code)
+
+
+def _refuse_run_directory(path: Path) -> None:
+    """Say which configuration is meant where a run directory was named. Raises SupervisorError."""
+    if not (path.is_dir() and is_run(path)):
+        return
+    config = (read_status(RunPaths(path)) or {}).get("config")
+    shown = shown_path(Path(config)) if config else "CONFIG"
+    raise SupervisorError(
+        f"{path}: is a run directory; `run` wants its configuration",
+        hint=f"supervisor run {shown}",
+        code=ExitCode.CONFIGURATION,
+    )
 
 
 def _is_capable_terminal() -> bool:

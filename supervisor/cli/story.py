@@ -102,7 +102,9 @@ def _attempt_ended(entry: dict[str, Any]) -> str:
         if entry.get("exception"):
             parts.append(f", {entry['exception']}{where}")
     text = "".join(parts).rstrip(".") + "."
-    return f"{text} {_whole(entry['reason'])}" if entry.get("reason") else text
+    # "Killed, and nobody knows why" would be false: a stop ends so once its grace is over.
+    is_known = entry.get("stop_requested") and entry.get("signal") == signal.SIGKILL
+    return f"{text} {_whole(entry['reason'])}" if entry.get("reason") and not is_known else text
 
 
 def _whole(text: Any) -> str:
@@ -151,8 +153,9 @@ def _decision(entry: dict[str, Any]) -> str:
 def _incident(entry: dict[str, Any]) -> str:
     done = f" Done: {entry['done']}." if entry.get("done") else ""
     folder = f" ({entry['folder']})" if entry.get("folder") else ""
-    number = entry.get("id")
-    return f"Incident {number}: {_whole(entry.get('what') or entry.get('failure'))}{done}{folder}"
+    # Without a number where its folder could not be made.
+    number = f" {entry['id']}" if entry.get("id") else ""
+    return f"Incident{number}: {_whole(entry.get('what') or entry.get('failure'))}{done}{folder}"
 
 
 def _supervisor_ended(entry: dict[str, Any]) -> str:

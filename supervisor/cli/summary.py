@@ -1,11 +1,10 @@
 """A run's status in a few lines, and what to type next; shared by `status` and `stop`."""
 
-import shlex
 import textwrap
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
+from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.moments import age_text, count_text, wall_of
 from supervisor.cli.record import RunRecord
 from supervisor.cli.terminal import paint, strip_controls
@@ -57,7 +56,7 @@ def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
         parts.append(f"attempt {status['attempt']} ({restarts} {noun})")
     started = wall_of(status.get("started_at"))
     if started is not None and record.live:
-        parts.append(f"for {format_duration(max(0.0, now_s - started))}")
+        parts.append(f"up {format_duration(max(0.0, now_s - started))}")
     return f"{paint(record.name, 'bold')}  " + "  ".join(parts)
 
 
@@ -68,7 +67,7 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
     if progress := progress_text(status if record.live else {**status, "step_rate": None}):
         yield "progress", progress
     if record.live and status.get("phase"):
-        yield "phase", _phase_text(status)
+        yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.get("checkpoint"), now_s):
         yield "checkpoint", checkpoint
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
@@ -78,6 +77,8 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "next", soon
     if record.live and (stopping := stopping_text(status, now_s)):
         yield "stopping", stopping
+    if wish := wish_text(record):
+        yield "operator", wish
     if goodput := goodput_text(status.get("goodput")):
         yield "goodput", goodput
     if budget := _budget_text(status.get("budget")):
@@ -96,7 +97,7 @@ def _supervisor_text(record: RunRecord) -> str:
         gone = f"none now (it was {who})" if record.owner else "none"
         return f"{gone}{ago}"
     ago = f"; updated {age_text(record.age_s)}" if record.age_s is not None else ""
-    late = ": the daemon does not write" if record.stale else ""
+    late = ": the daemon does not write, so this is how it was then" if record.stale else ""
     return f"{who}{ago}{late}"
 
 
@@ -119,14 +120,14 @@ def rate_text(rate: float) -> str:
     return f"{rate:.3g} steps/s" if rate >= 0.5 else f"{1 / rate:.3g} s/step"
 
 
-def _phase_text(status: dict[str, Any]) -> str:
-    """What the trainer is doing and how lately it was heard."""
+def _phase_text(status: dict[str, Any], since_s: float) -> str:
+    """What the trainer is doing and how lately it was heard, `since_s` after it was written."""
     age = status.get("heartbeat_age_s")
     if isinstance(age, (int, float)):
-        return f"{status['phase']}, last heartbeat {age_text(float(age))}"
+        return f"{status['phase']}, last heartbeat {age_text(age + since_s)}"
     log_age = status.get("log_age_s")
     if isinstance(log_age, (int, float)):
-        return f"{status['phase']}, no heartbeats; last log line {age_text(float(log_age))}"
+        return f"{status['phase']}, no heartbeats; last log line {age_text(log_age + since_s)}"
     return str(status["phase"])
 
 
@@ -160,13 +161,20 @@ def next_text(status: dict[str, Any], now_s: float) -> str:
 
 
 def stopping_text(status: dict[str, Any], now_s: float) -> str:
-    """What is being saved, for how long yet, and what another Ctrl-C does."""
+    """What was asked of the trainer, for how long yet, and what another Ctrl-C does."""
     stopping = status.get("stopping")
     if not isinstance(stopping, dict) or status.get("state") not in ("draining", "killing"):
         return ""
     step = status.get("step")
-    what = f"step {count_text(step)}" if isinstance(step, int) else "what was done since then"
-    text = f"the trainer is saving {what}"
+    if status["state"] == "killing":
+        asked = isinstance(times := status.get("interrupts"), int) and times > 2
+        return "the trainer is being killed" + (" on request" if asked else "")
+    # Only what calls attach() says that it saves; of the others nobody knows.
+    if status.get("phase") == "save":
+        text = "the trainer is saving" + (f" step {count_text(step)}" if step is not None else "")
+    else:
+        at = f" (step {count_text(step)})" if isinstance(step, int) else ""
+        text = f"the trainer was asked to save and end{at}"
     since, grace = wall_of(stopping.get("since")), stopping.get("grace_s")
     if since is not None and isinstance(grace, (int, float)):
         left = max(0.0, since + float(grace) - now_s)
@@ -175,7 +183,7 @@ def stopping_text(status: dict[str, Any], now_s: float) -> str:
         case 1:
             text += "; Ctrl-C twice more kills it unsaved"
         case int(times) if times >= 2:
-            text += "; a third Ctrl-C kills it unsaved" if times == 2 else "; killed on request"
+            text += "; a third Ctrl-C kills it unsaved"
     return text
 
 
@@ -207,40 +215,3 @@ def _budget_text(budget: Any) -> str:
         f"{budget.get('failures')} of {budget.get('max_failures')} failures without progress, "
         f"{budget.get('today')} of {budget.get('max_per_day')} today"
     )
-
-
-def next_steps(record: RunRecord) -> list[str]:
-    """What to type next, for each state; a command stands alone on its line."""
-    run_dir = shown_path(record.paths.run_dir)
-    config = (record.status or {}).get("config")
-    again = f"  supervisor run {shown_path(Path(config)) if config else 'CONFIG'}"
-    resume = f"  supervisor resume {run_dir}"
-    events = f"  supervisor events {run_dir}"
-    match record.state:
-        case "never started":
-            return ["It was never started:", again]
-        case "down":
-            text = "No supervisor has this run: it was killed, or its machine went down."
-            return [text, "Nothing trains now. To go on where it stopped:", again]
-        case "held":
-            return ["A human has to look:", events, "Then:", resume, again]
-        case "stuck":
-            text = "A process survives SIGKILL (it hangs in a driver or a file system)."
-            return [text, "End it or reboot, then:", resume, again]
-        case "stopped":
-            return ["To go on where it stopped:", resume, again]
-        case "preempted":
-            return ["To go on where it stopped:", again]
-        case "completed":
-            return ["Finished. To train on:", f"{again} --again"]
-        case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
-            return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
-        case _:
-            return [events]
-
-
-def shown_path(path: Path) -> str:
-    """A path as it may be typed here: relative where that is shorter."""
-    here = Path.cwd()
-    inside = path.is_relative_to(here) and path != here
-    return shlex.quote(str(path.relative_to(here) if inside else path))

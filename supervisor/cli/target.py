@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from supervisor.cli.advice import shown_path
 from supervisor.cli.registry import live_runs
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.paths import RunPaths
@@ -57,7 +58,7 @@ def _of_config(path: Path) -> Path:
     if not is_run(run_dir):
         raise SupervisorError(
             f"{path}: its run was never started ({run_dir} has no .supervisor/)",
-            hint=f"`supervisor run {path}` starts it (relative paths: from here)",
+            hint=f"`supervisor run {shown_path(path)}` starts it (relative paths: from here)",
             code=ExitCode.USAGE,
         )
     return run_dir
@@ -77,7 +78,7 @@ def _only_run() -> Path:
             hint="name one: a run directory or its YAML file; `supervisor init` begins a new one",
             code=ExitCode.USAGE,
         )
-    several = list(dict.fromkeys([*here, *live]))
+    several = _distinct([*here, *live])
     raise SupervisorError(
         "several runs could be meant",
         hint="name one:\n" + _listed(several),
@@ -89,18 +90,22 @@ def runs_below(directory: Path) -> list[Path]:
     """Run directories here, one level down (`outputs`), and in `runs/`; absolute, sorted."""
     if is_run(directory):
         return [directory.absolute()]
-    found: set[Path] = set()
+    found: list[Path] = []
     for base in (directory, directory / "runs"):
         try:
             children = [child for child in base.iterdir() if child.is_dir()]
         except OSError:
             continue
-        found.update(child.absolute() for child in children if is_run(child))
-    return sorted(found)
+        found += [child.absolute() for child in children if is_run(child)]
+    # The directory itself before links to it.
+    return sorted(_distinct(sorted(found, key=lambda path: path.is_symlink())))
+
+
+def _distinct(runs: list[Path]) -> list[Path]:
+    """Each run once, by its first path: links may lead to the same one."""
+    return list({path.resolve(): path for path in reversed(runs)}.values())[::-1]
 
 
 def _listed(paths: list[Path]) -> str:
     """Run directories for a message, relative where that is shorter."""
-    here = Path.cwd()
-    names = [str(p.relative_to(here)) if p.is_relative_to(here) else str(p) for p in paths]
-    return "\n".join(f"  {name}" for name in names)
+    return "\n".join(f"  {shown_path(path)}" for path in paths)

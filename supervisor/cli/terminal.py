@@ -37,11 +37,11 @@ def clip(text: str, width: int) -> str:
     return text if len(text) <= width else text[: max(0, width - 1)] + "…"
 
 
-def has_colour(stream: TextIO) -> bool:
-    """Whether colour may be used (no-color.org; dumb terminals; pipes)."""
+def has_colour(stream: TextIO | None) -> bool:
+    """Whether colour may be used (no-color.org; dumb terminals; pipes; none)."""
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
         return False
-    return stream.isatty()
+    return stream is not None and stream.isatty()
 
 
 def paint(text: str, colour: str | None, *, stream: TextIO | None = None) -> str:

@@ -64,6 +64,7 @@ def watch(run_dir: Path, console: Console) -> None:
     is_terminal = os.isatty(sys.stdout.fileno())
     with Live(console=console, auto_refresh=False, redirect_stdout=False) as live:
         drawn: object = None
+        place: object = None
         while True:
             if is_terminal and not os.isatty(sys.stdout.fileno()):
                 # rich would take it for a file from now on, and write nothing that could fail.
@@ -74,6 +75,12 @@ def watch(run_dir: Path, console: Console) -> None:
             facts = (record.status, lines[-1:], len(lines), int(time.time()), console.size)
             if facts != drawn:
                 drawn = facts
+                daemon = ((record.status or {}).get("pids") or {}).get("daemon")
+                if place not in (None, (console.size, daemon)):
+                    # Lines wrapped anew, or the launcher's words about the daemon: the old picture
+                    # is no longer where it was drawn. Above goes all that is seen, and below anew.
+                    console.file.write("\n" * console.size.height + "\x1b[H\x1b[J")
+                place = (console.size, daemon)
                 picture = render(record, lines, console, now_s=time.time(), final=False)
                 live.update(picture, refresh=True)
             ended = signal.sigtimedwait({signal.SIGTERM, signal.SIGHUP}, _REDRAW_S)

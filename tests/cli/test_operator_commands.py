@@ -45,14 +45,41 @@ def test_stop_follows_until_the_run_has_ended(
     assert stop.stdout is not None
     assert "running" in stop.stdout.readline()
     assert fake_run.intent().intent is Intent.STOP
-    fake_run.write_status("draining", stopping={"since": "2026-01-01T00:00:00Z", "grace_s": 120})
-    assert "the trainer is saving step 6,100" in stop.stdout.readline()
+    stopping = {"since": "2026-01-01T00:00:00Z", "grace_s": 120}
+    fake_run.write_status("draining", stopping=stopping)
+    assert "the trainer was asked to save and end (step 6,100)" in stop.stdout.readline()
     assert stop.poll() is None
     fake_run.write_status("stopped", reason="saved at step 6100")
     holder.kill()
     rest, _ = stop.communicate(timeout=20)
     assert stop.returncode == 0
     assert "demo  stopped" in rest
+
+
+@pytest.mark.parametrize("wish", ["stop", "hold"])
+def test_a_wish_that_no_daemon_heard_is_shown(
+    command: Command, fake_run: FakeRun, wish: str
+) -> None:
+    """`run` would start nothing, so `status` says so, and what takes it back."""
+    fake_run.write_status("preempted", intent="run")
+    command(wish)
+    text = command("status").stdout
+    assert f"{wish}: nothing starts until" in text
+    assert text.index("supervisor resume") < text.index("supervisor run /etc/config.yaml")
+    assert json.loads(command("status", "--json").stdout)["intent"] == wish
+    assert json.loads(command("resume", "--json").stdout)["intent"] == "run"
+    assert "supervisor resume" not in command("status").stdout
+
+
+def test_a_hold_shows_while_the_attempt_goes_on(command: Command, fake_run: FakeRun) -> None:
+    """Nothing else in the status would tell it; nobody has to look afterwards."""
+    fake_run.write_status("running")
+    fake_run.hold_lock()
+    command("hold")
+    assert "hold: when this attempt ends no other is launched" in command("status").stdout
+    fake_run.end()
+    fake_run.write_status("held", reason="`supervisor hold` was asked for")
+    assert "A human has to look" not in command("status").stdout
 
 
 def test_no_wait_returns_at_once(command: Command, fake_run: FakeRun) -> None:
@@ -69,7 +96,7 @@ def test_no_wait_returns_at_once(command: Command, fake_run: FakeRun) -> None:
 def test_reload_signals_nothing_it_cannot_prove(command: Command, fake_run: FakeRun) -> None:
     """A pid in status.json that is not the daemon of this run stays unharmed."""
     done = command("reload")
-    assert done.returncode == 70
+    assert done.returncode == 2
     assert "nothing runs" in done.stderr
     holder = fake_run.hold_lock()
     with subprocess.Popen(["sleep", "60"]) as bystander:

@@ -166,6 +166,26 @@ def test_check_fails_with_what_to_do(
     assert not (tmp_path / "runs").exists()
 
 
+def test_check_names_a_placeholder_that_is_not_filled_in(command: Command, tmp_path: Path) -> None:
+    """Only `resume.args` are filled in; the trainer would be given the braces."""
+    config = tmp_path / "c.yaml"
+    config.write_text('command: [bash, -c, "{checkpoint}"]\nresume: {by: trainer}\n')
+    done = command("check", config, "--json")
+    assert any("{checkpoint} in `command`" in f["text"] for f in json.loads(done.stdout))
+
+
+def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: Path) -> None:
+    """Its files would be taken for a part of that one."""
+    source = tmp_path / "checkpoint-5"
+    source.mkdir()
+    header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+    (source / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    for code in (0, 2):
+        done = command("checkpoints", "export", source, tmp_path / "copy")
+        assert done.returncode == code, done.stderr
+    assert [path.name for path in (tmp_path / "copy").iterdir()] == ["m.safetensors"]
+
+
 def test_check_passes_what_would_run(command: Command, tmp_path: Path) -> None:
     """Warnings alone do not fail, and the lines fit the terminal."""
     config = tmp_path / "c.yaml"

@@ -132,6 +132,14 @@ def test_a_run_dir_that_cannot_be_made_is_named(command: Command, tmp_path: Path
     assert "runs" in done.stderr
 
 
+def test_a_run_directory_is_no_configuration(command: Command, fake_run: FakeRun) -> None:
+    """It names the configuration that was used."""
+    fake_run.write_status("preempted")
+    done = command("run", fake_run.run_dir)
+    assert done.returncode == 78
+    assert "supervisor run /etc/config.yaml" in done.stderr
+
+
 def test_wrong_command_lines_exit_2(command: Command) -> None:
     """Unknown commands and options, with the nearest command."""
     done = command("stats")

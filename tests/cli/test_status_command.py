@@ -9,6 +9,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from supervisor.clock import rfc3339
+
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun
 
@@ -51,6 +55,44 @@ def test_a_run_whose_supervisor_is_gone_is_down(command: Command, fake_run: Fake
     body = json.loads(command("status", "--json").stdout)
     assert (body["state"], body["last_state"], body["live"]) == ("down", "running", False)
     assert body["pids"] == {"launcher": None, "daemon": None, "trainer": None}
+
+
+def test_a_status_that_is_not_written_grows_old(command: Command, fake_run: FakeRun) -> None:
+    """On a full disk the last words stay: what was `just now` then is not so now."""
+    written = rfc3339(time.time() - 50)
+    fake_run.write_status("running", updated_at=written, heartbeat_age_s=10.0)
+    fake_run.hold_lock()
+    text = command("status").stdout
+    assert "last heartbeat 1m" in text
+    assert "the daemon does not write" in text
+
+
+@pytest.mark.parametrize(
+    ("phase", "words"),
+    [("save", "the trainer is saving step 6,100"), (None, "was asked to save and end")],
+)
+def test_only_a_save_that_is_seen_is_told(
+    command: Command, fake_run: FakeRun, phase: str | None, words: str
+) -> None:
+    """A command that ignores SIGTERM saves nothing, and nobody may read that it does."""
+    stopping = {"since": rfc3339(time.time()), "grace_s": 120}
+    fake_run.write_status("draining", phase=phase, stopping=stopping)
+    fake_run.hold_lock()
+    text = " ".join(command("status").stdout.split())
+    assert words in text
+    assert ("is saving" in text) is (phase == "save")
+
+
+def test_a_closed_stdout_is_no_failure_of_ours(
+    fake_run: FakeRun, environment: dict[str, str]
+) -> None:
+    """`supervisor status >&-` in a script that closed everything."""
+    fake_run.write_status("completed")
+    words = f"exec {sys.executable} -m supervisor status {fake_run.run_dir} >&-"
+    done = subprocess.run(
+        ["bash", "-c", words], env=environment, stderr=subprocess.PIPE, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_an_ended_run_keeps_its_state(command: Command, fake_run: FakeRun) -> None:

@@ -48,6 +48,22 @@ def test_several_runs_are_listed(here: Path) -> None:
     assert "runs/a\n  runs/b" in str(caught.value.hint)
 
 
+def test_a_link_to_a_run_is_no_second_one(here: Path) -> None:
+    """`latest -> run7` beside run7."""
+    run_dir = make_run(here / "run7")
+    (here / "latest").symlink_to("run7")
+    assert target.find_run(None) == run_dir
+
+
+def test_names_can_be_typed_as_they_are_listed(here: Path) -> None:
+    """A blank in a path is quoted."""
+    make_run(here / "runs" / "a")
+    make_run(here / "runs" / "b c")
+    with pytest.raises(SupervisorError) as caught:
+        target.find_run(None)
+    assert "'runs/b c'" in str(caught.value.hint)
+
+
 def test_no_run_at_all_says_what_to_do(here: Path) -> None:
     """It names `init`."""
     with pytest.raises(SupervisorError, match="no run") as caught:

@@ -112,6 +112,18 @@ def test_sigterm_draws_the_final_state(fake_run: FakeRun, screen: Screen) -> Non
     assert "--again" in screen.end()
 
 
+def test_what_others_print_is_left_above(fake_run: FakeRun, screen: Screen) -> None:
+    """After a resize or a word of the launcher's the old picture is not where it was drawn."""
+    fake_run.write_status("running")
+    assert "\x1b[H\x1b[J" not in screen.until("6,100")
+    fcntl.ioctl(screen.main, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 60, 0, 0))
+    screen.until("\x1b[H\x1b[J")
+    fake_run.write_status("running", pids={"daemon": 99}, step=7001)
+    assert "\x1b[H\x1b[J" in screen.until("7,001")
+    fake_run.write_status("running", pids={"daemon": 99}, step=7002)
+    assert "\x1b[H\x1b[J" not in screen.until("7,002")
+
+
 def test_a_hangup_ends_it_quietly(screen: Screen) -> None:
     """A closed terminal is no error."""
     screen.until("waiting for")

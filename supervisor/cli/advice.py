@@ -1,0 +1,59 @@
+"""What to type next, for each state of a run, as it can be typed here; it runs nothing."""
+
+import shlex
+from pathlib import Path
+
+from supervisor.cli.record import RunRecord
+from supervisor.intent import Intent
+
+
+def next_steps(record: RunRecord) -> list[str]:
+    """What to type next, for each state; a command stands alone on its line."""
+    run_dir = shown_path(record.paths.run_dir)
+    status = record.status or {}
+    config = status.get("config")
+    again = f"  supervisor run {shown_path(Path(config)) if config else 'CONFIG'}"
+    resume = f"  supervisor resume {run_dir}"
+    events = f"  supervisor events {run_dir}"
+    # Under a wish `run` starts nothing, so it has to be taken back first.
+    start = [again] if record.wish is Intent.RUN else [resume, again]
+    go_on = "To go on where it stopped:" if status.get("checkpoint") else "To start it again:"
+    match record.state:
+        case "never started":
+            return ["It was never started:", *start]
+        case "down":
+            text = "No supervisor has this run: it was killed, or its machine went down."
+            return [text, f"Nothing trains now. {go_on}", *start]
+        case "held" if "`supervisor hold`" in str(status.get("reason")):
+            return [go_on, resume, again]
+        case "held":
+            return ["A human has to look:", events, "Then:", resume, again]
+        case "stuck":
+            text = "A process survives SIGKILL (it hangs in a driver or a file system)."
+            return [text, "End it or reboot, then:", resume, again]
+        case "stopped" | "preempted":
+            return [go_on, *start]
+        case "completed":
+            return ["Finished. To train on:", f"{again} --again"]
+        case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
+            return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
+        case _:
+            return [events]
+
+
+def wish_text(record: RunRecord) -> str:
+    """What the operator asked for and what that means now; nothing where it is obvious."""
+    if record.wish is Intent.RUN or record.state in ("completed", "draining", "killing"):
+        return ""
+    if not record.live:
+        return f"{record.wish}: nothing starts until `supervisor resume`"
+    if record.wish is Intent.STOP:
+        return "stop: not yet heard by the daemon"
+    return "hold: when this attempt ends no other is launched until `supervisor resume`"
+
+
+def shown_path(path: Path) -> str:
+    """A path as it may be typed here: relative where that is shorter, quoted where needed."""
+    here = Path.cwd()
+    inside = path.is_relative_to(here) and path != here and here != Path(here.anchor)
+    return shlex.quote(str(path.relative_to(here) if inside else path))
