@@ -71,6 +71,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         run_id=history.run_id,
         memory=memory_of(entries),
         existing=config.resume.existing,
+        quiet=not is_held(paths),
         pins=pinned(paths.pins),
         first_attempt_wall=history.first_attempt_wall,
         thorough=False,
@@ -78,7 +79,9 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]
     yield from _newest(on_disk, found.newest_valid, config)
-    yield preflight.space(on_disk[0].bytes if on_disk else None, config, directory)
+    # The newest may be cut short.
+    largest = max((entry.bytes for entry in on_disk), default=None)
+    yield preflight.space(largest, config, directory)
     yield preflight.grace(config, run_dir)
     yield _resuming(config)
 

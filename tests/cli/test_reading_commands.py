@@ -174,6 +174,23 @@ def test_check_names_a_placeholder_that_is_not_filled_in(command: Command, tmp_p
     assert any("{checkpoint} in `command`" in f["text"] for f in json.loads(done.stdout))
 
 
+def test_check_tells_of_a_newest_that_is_damaged(command: Command, tmp_path: Path) -> None:
+    """However lately it was written: nothing is alive that could still write it."""
+    header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+    for step, data in ((1, b"1234"), (2, b"1")):
+        path = tmp_path / "ckpt" / f"checkpoint-{step}"
+        path.mkdir(parents=True)
+        (path / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + data)
+    config = tmp_path / "c.yaml"
+    config.write_text(
+        "command: [bash]\ncheckpoints: {directory: ckpt}\nresume: {by: trainer, existing: use}\n"
+    )
+    done = command("check", config)
+    assert done.returncode == 0, done.stdout
+    assert "checkpoint-2 is not valid" in done.stdout
+    assert "resumes from checkpoint-1" in done.stdout
+
+
 def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: Path) -> None:
     """Its files would be taken for a part of that one."""
     source = tmp_path / "checkpoint-5"
