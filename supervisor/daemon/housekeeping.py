@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.checkpoint.pins import pinned
+from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import spend
-from supervisor.core.states import Account, State
+from supervisor.core.states import Account, RunState, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
@@ -20,6 +21,7 @@ RESERVE_S = 60.0
 # A save in progress changes the directory again and again.
 SURVEY_PAUSE_S = 2.0
 UNSETTLED_S = 2.5
+_PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
 class Housekeeping:
@@ -37,6 +39,7 @@ class Housekeeping:
         self._survey_at = 0.0
         self._again_at: float | None = None
         self._progress = run.history.progress_step
+        self._unpruned: Survey | None = None
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
@@ -107,7 +110,10 @@ class Housekeeping:
         # files that just changed is not kept: both are looked at again though nothing changes.
         unsettled = any(not e.rememberable and e.tier == "disk" for e in answer.survey.entries)
         self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
-        self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
+        # What a decision is being made from stays: a rollback may need what is beyond `keep`.
+        self._unpruned = answer.survey if state.surveying else None
+        if self._unpruned is None:
+            self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
@@ -157,6 +163,8 @@ class Housekeeping:
 
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
+        if self._unpruned is not None and state.run in _PRUNED_AT_END:
+            self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
         self._pruner.finish(5.0)
         self._record_account(state)
         self.show(state)

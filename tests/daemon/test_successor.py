@@ -6,7 +6,7 @@ import sys
 
 from supervisor.identity import start_ticks
 from supervisor.intent import Intent, write_intent
-from tests.e2e.conftest import Supervised
+from tests.e2e.conftest import Supervised, uninterrupted
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
 
@@ -97,3 +97,14 @@ def test_infinite_loss_is_recorded_and_survived(run: Supervised) -> None:
     assert run.finish(40) == 0
     assert [e["attempt"] for e in run.entries("attempt_ended")] == [1, 2]
     assert run.entries("attempt_ended")[0]["loss"] is None
+
+
+def test_pruning_spares_what_a_rollback_goes_back_to(run: Supervised) -> None:
+    """With `keep: 1` a decision to go one back finds that one still there."""
+    env = {"FAULTS": '{"1": [15, "nan"]}', "SAVE_EVERY": "5", "STEP_S": "0.01"}
+    run.configure(checkpoints={"keep": 1}, env=env)
+    assert run.run() == 0
+    (end, _) = run.entries("attempt_ended")
+    assert (end["failure"], end["action"]) == ("non_finite_loss", "rollback")
+    assert run.entries("attempt_started")[1]["checkpoint"]["step"] == 5
+    assert run.weight() == uninterrupted()

@@ -1,7 +1,7 @@
 """A trainer without torch: one float is the model. It attaches, saves whole checkpoints, resumes.
 
 FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang, deaf (hang, SIGTERM only
-printed), raise, diverge, exit<N>, full.
+printed), raise, nan, diverge, exit<N>, full.
 """
 
 import json
@@ -48,6 +48,8 @@ def fail(kind: str) -> None:
             signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM ignored", flush=True))
             while True:
                 time.sleep(1)
+        case "nan":
+            raise FloatingPointError("loss is nan")
         case "diverge":
             run.beat(step=fault_step, loss=float("inf"))
             sys.exit(1)
