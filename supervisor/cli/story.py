@@ -169,7 +169,7 @@ _TELLERS = {
     "daemon_started": _daemon_started,
     "reloaded": lambda _: "The daemon was replaced on request.",
     "attempt_started": _attempt_started,
-    "start_failed": lambda e: f"Attempt {e['attempt']} could not start: {e.get('message')}.",
+    "start_failed": lambda e: f"Attempt {e['attempt']} could not start: {e.get('reason')}.",
     "first_step": _first_step,
     "attempt_ended": _attempt_ended,
     "checkpoint": _checkpoint,

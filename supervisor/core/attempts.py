@@ -26,7 +26,11 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     if state.run is not RunState.LAUNCHING and not is_stopping:
         return Reaction("noted", state)
     ending = Ending(state.attempt, None, None, failure="configuration", reason=event.message)
-    record = {"type": "start_failed", "attempt": event.attempt, "reason": event.message}
+    record: dict[str, object] = {
+        "type": "start_failed",
+        "attempt": event.attempt,
+        "reason": event.message,
+    }
     state = replace(state, alive=False, reason=event.message, wake_at=None)
     if is_stopping:
         stopped = state.wish is Wish.STOP
@@ -41,6 +45,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
         return Reaction("cannot start", state, held)
     budget = with_failure(state.budget, replace(ending, failure="unknown"), now)
     state = replace(state, budget=budget, failure="unknown", action="backoff")
+    record |= {"failures": budget.failures, "repeats": 0, "signature": None, "charged": True}
     spent = exhausted(budget, state.policy)
     if spent is not None:
         why = f"{event.message}; {spent}"

@@ -43,6 +43,8 @@ class SurveyFailed:
     """The checkpoint directory could not be read."""
 
     reason: str
+    deciding: bool = True
+    """As in `Surveyed`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,7 +105,11 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "decision":
             return _with_decision(past, entry)
         case "start_failed":
-            return replace(past, last_attempt_open=False)
+            return _charged(replace(past, last_attempt_open=False), entry, wall)
+        case "checkpoint_removed":
+            # The rollback is done: what it took back is set aside.
+            done = entry.get("why") == "superseded"
+            return replace(past, rollback=past.rollback and not done)
         case "resumed":
             return replace(
                 past, held=None, failures=0, failure_walls=(), signature=None, repeats=0,
@@ -125,6 +129,8 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
     reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
     past = replace(
         past,
+        attempt=max(past.attempt, int(entry.get("attempt") or 0)),
+        rollback=past.rollback or entry.get("action") == "rollback",
         last_attempt_open=False,
         stop_by=None,
         stop_late=False,
@@ -134,6 +140,10 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
         failure=entry.get("failure"),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
+    return _charged(past, entry, wall)
+
+
+def _charged(past: History, entry: Mapping[str, Any], wall: float) -> History:
     if not entry.get("charged"):
         return past
     signature = entry.get("signature")

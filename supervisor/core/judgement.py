@@ -52,6 +52,9 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     budget = with_progress(state.budget, survey.candidates)
     ending = state.ending
     if ending is None:
+        if state.wish is Wish.HOLD:
+            why = "`supervisor hold` was asked for"
+            return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
         return _launch(state, survey, budget, None, "restart", "", rollback=rollback)
     asked = state.stop is not None and not _was_withdrawn(state)
     if asked and not (state.stop and state.stop.late and _is_finished(state, survey, ending)):
@@ -78,6 +81,8 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
     by = state.stop.by
     if saved:
         outcome = f"stopped by {by}, saved at step {newest}"
+        if ending.step is not None and newest is not None and ending.step > newest:
+            outcome += f"; {ending.step - newest} steps since then are lost"
     elif ending.step is None:
         outcome = f"stopped by {by}; nothing was saved since"
     else:
@@ -96,10 +101,12 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
 def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     policy = state.policy
     if not policy.has_finish_condition:
-        return ending.effective_code == 0 and ending.signal is None
+        return ending.effective_code == 0
     if policy.finish_step is not None:
         steps = [c.step for c in survey.candidates if c.step is not None]
-        steps += [ending.step] if ending.step is not None else []
+        if ending.step is not None and ending.effective_code == 0:
+            # A death at the last step may have come before it was saved.
+            steps.append(ending.step)
         return max(steps, default=-1) >= policy.finish_step
     return ending.finish_met is True
 
@@ -110,7 +117,7 @@ def _after_failure(
     policy = state.policy
     code = ending.effective_code
     failure, action, reason = ending.failure, ending.action, ending.reason
-    if code == 0 and ending.signal is None:
+    if code == 0:
         failure, action = "unknown", "restart"
         reason = "it exited with 0, but `finish` is not met"
     progressed = before.progressed

@@ -110,7 +110,7 @@ def _launch(
 
 def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
     """The checkpoint directory cannot be read: look again later, launch nothing over it."""
-    if not state.surveying:
+    if not (event.deciding and state.surveying):
         return Reaction("news", state)
     state = replace(state, surveying=False, reason=event.reason, failure="filesystem")
     if state.run is RunState.DRAINING:

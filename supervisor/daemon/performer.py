@@ -118,10 +118,11 @@ class Performer:
         run, now = self.run, monotonic_s()
         checkpoint = effect.checkpoint
         try:
+            folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
             heartbeat_dir = run.runtime.begin_attempt(effect.attempt)
+            attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
         except OSError as error:
-            why = f"no heartbeat directory: {error}"
-            self._emit(StartFailed(effect.attempt, why, transient=True))
+            self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
             return
         overlay, unset = environment(
             run.config,
@@ -135,7 +136,7 @@ class Performer:
         )
         if self.attempt is not None:
             self.attempt.close()
-        self.attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
+        self.attempt = attempt
         self.first_attempt_wall = self.first_attempt_wall or wall_s()
         self.orders.send(
             {
@@ -145,7 +146,7 @@ class Performer:
                 "argv": command_line(run.config, checkpoint),
                 "env": overlay,
                 "unset": unset,
-                "cwd": os.getcwd(),  # noqa: PTH109 -- as the launcher has it, links unresolved
+                "cwd": folder,
                 "log": str(run.paths.train_log),
             }
         )

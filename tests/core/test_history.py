@@ -1,7 +1,9 @@
 """What the ledger remembers for the next daemon."""
 
+from supervisor.core.events import Begun, StartFailed
 from supervisor.core.history import fold, initial_state
-from supervisor.core.states import Policy
+from supervisor.core.states import Policy, Wish
+from tests.core.world import World
 
 CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
 
@@ -65,3 +67,28 @@ def test_rollback_that_was_decided_is_not_forgotten() -> None:
                                           "action": "rollback", "wall": 2.0}]  # fmt: skip
     assert fold(entries).rollback
     assert not fold([*entries, started(2, 3.0)]).rollback
+
+
+def test_failed_starts_stay_charged() -> None:
+    """What a start without resources cost is not forgotten with the daemon."""
+    world = World()
+    world.feed(Begun(Wish.RUN))
+    world.survey()
+    world.feed(StartFailed(1, "fork: no memory", transient=True))
+    (entry,) = world.records("start_failed")
+    history = fold([CREATED, {**entry, "wall": 100.0}])
+    assert (history.failures, history.failure_walls) == (1, (100.0,))
+
+
+def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:
+    """A daemon that dies around the setting aside neither forgets it nor goes back twice."""
+    entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback")]
+    assert fold(entries).rollback
+    removed = {"type": "checkpoint_removed", "why": "superseded", "path": "/c/9", "wall": 3.0}
+    assert not fold([*entries, removed]).rollback
+
+
+def test_an_end_is_judged_once_though_its_start_is_not_on_record() -> None:
+    """The daemon that ordered the attempt died before it could record the start."""
+    history = fold([CREATED, started(1, 1.0), failed(1, 2.0), failed(2, 4.0)])
+    assert (history.attempt, history.last_attempt_open) == (2, False)

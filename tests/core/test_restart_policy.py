@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core.effects import Launch, SetAside
-from supervisor.core.events import Tick, WishChanged
+from supervisor.core.events import Begun, StartFailed, Tick, WishChanged
 from supervisor.core.states import Policy, RunState, Wish
 from tests.core.world import World, checkpoint
 
@@ -173,6 +173,41 @@ def test_finish_step(step: int, state: RunState) -> None:
     world = running(policy=policy)
     world.end(code=0, failure="completed", step=step)
     assert world.state.run is state
+
+
+@pytest.mark.parametrize("code", [None, 1])
+def test_finish_step_that_was_not_saved_is_no_end(code: int | None) -> None:
+    """Killed at the last step before its checkpoint was there: it has to be made again."""
+    policy = Policy(has_finish_condition=True, finish_step=500)
+    world = running(policy=policy, checkpoints=(checkpoint(400),))
+    world.end(code=code, signal=None if code else 9, failure="killed", step=500)
+    assert world.state.run is RunState.BACKOFF
+    world.now += 400
+    world.launched([*world.feed(Tick()), *world.survey()])
+    world.checkpoints = (checkpoint(500), *world.checkpoints)
+    world.end(code=code, signal=None if code else 9, failure="killed", step=500)
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_a_trainer_that_said_it_finished_may_crash_at_exit() -> None:
+    """The outcome outranks a segmentation fault of the interpreter's end."""
+    world = running()
+    world.end(code=None, signal=11, outcome_code=0, failure="segfault")
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_hold_wish_during_a_start_that_failed() -> None:
+    """The retry of a start is a launch, too."""
+    world = World()
+    world.feed(Begun(Wish.RUN))
+    world.survey()
+    world.feed(WishChanged(Wish.HOLD))
+    world.feed(StartFailed(1, "no memory", transient=True))
+    world.now += 400
+    world.feed(Tick())
+    world.survey()
+    assert world.state.run is RunState.HELD
+    assert world.kinds().count("Launch") == 1
 
 
 def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:

@@ -3,7 +3,15 @@
 import pytest
 
 from supervisor.core.effects import Say, SendKill, SendStop
-from supervisor.core.events import Begun, Exited, Started, StopAsked, Tick, WishChanged
+from supervisor.core.events import (
+    Begun,
+    Exited,
+    Started,
+    StopAsked,
+    SurveyFailed,
+    Tick,
+    WishChanged,
+)
 from supervisor.core.states import RunState, Wish
 from tests.core.world import World, checkpoint, died
 
@@ -147,3 +155,24 @@ def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
     world.feed(StopAsked("SIGINT", interrupt=True))
     assert world.state.run is RunState.PREEMPTED
     assert world.exit_codes() == [75]
+
+
+def test_saved_before_the_stop_is_not_saved_at_the_stop() -> None:
+    """A checkpoint that was only found afterwards is said with what was lost since."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.checkpoints = (checkpoint(120), *world.checkpoints)
+    world.end(code=75, step=137)
+    assert "saved at step 120; 17 steps since then are lost" in world.state.reason
+
+
+def test_news_that_failed_does_not_answer_for_the_decision() -> None:
+    """A survey for news that failed as the attempt ended says nothing of what was saved."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.feed(Exited(died(1, code=75, step=130)))
+    world.feed(SurveyFailed("killed", deciding=False))
+    assert world.state.run is RunState.DRAINING
+    world.checkpoints = (checkpoint(130), *world.checkpoints)
+    world.survey()
+    assert world.records("attempt_ended")[0]["saved"] is True
