@@ -8,7 +8,7 @@ import json
 import math
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +54,19 @@ def decode_entry(line: bytes) -> Entry | None:
     except ValueError:
         return None
     return entry if isinstance(entry, dict) else None
+
+
+def iterate_ledger(path: Path) -> Iterator[Entry]:
+    """The same one by one: a ledger of weeks is never in memory as a whole. Raises OSError."""
+    try:
+        file = path.open("rb")
+    except FileNotFoundError:
+        return
+    with file:
+        for line in file:
+            entry = decode_entry(line)
+            if entry is not None:
+                yield entry
 
 
 def read_ledger(path: Path) -> list[Entry]:

@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from supervisor.ledger import (
     LedgerWriter,
     decode_entry,
     encode_entry,
+    iterate_ledger,
     read_ledger,
     read_ledger_report,
 )
@@ -121,3 +123,17 @@ def test_disk_that_is_found_full_by_fsync_is_written_to_again(
         assert ledger.backlog == 1
     assert ledger.append([])
     assert [entry["type"] for entry in read_ledger(path)] == ["decision"]
+
+
+def test_weeks_are_replayed_without_holding_them(tmp_path: Path) -> None:
+    """Entries come one by one, torn lines left out: a daemon's memory does not grow with them."""
+    path = tmp_path / "ledger.jsonl"
+    line = encode_entry({"type": "checkpoint", "hashes": {"a": "b" * 1000}})
+    path.write_bytes(line * 5000 + line[:20] + b"\n" + line)
+    tracemalloc.start()
+    count = sum(1 for _ in iterate_ledger(path))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 5001
+    assert peak < 1 << 20
+    assert list(iterate_ledger(tmp_path / "absent")) == []

@@ -20,6 +20,7 @@ ACCOUNT_S = 300.0
 RESERVE_S = 60.0
 # A save in progress changes the directory again and again.
 SURVEY_PAUSE_S = 2.0
+LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
@@ -104,6 +105,8 @@ class Housekeeping:
             if progress:
                 self._progress = found.step
             entries.append(entry_of(found, progress=progress))
+        removed = {"type": "checkpoint_removed", "why": "gone", "to": None}
+        entries += [{**removed, "path": path} for path in answer.gone]
         if entries:
             self._run.journal.record(*entries)
         # A foreign one counts only once it has been left alone for a while, and a verdict on
@@ -119,6 +122,8 @@ class Housekeeping:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
+            # Thousands of checkpoints, or a slow file system, are looked at less often.
+            self._survey_at = now + LISTING_PAUSE * (monotonic_s() - now)
             due = self._again_at is not None and now >= self._again_at
             if listing != self._listing or due:
                 self._listing, self._again_at = listing, None

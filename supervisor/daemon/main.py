@@ -6,12 +6,13 @@ import select
 import socket
 import sys
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import supervisor
+from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.events import Begun, Event, StopAsked, WishChanged
@@ -28,11 +29,11 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import policy_of
 from supervisor.daemon.status import StatusFacts
-from supervisor.daemon.surveyor import Surveyor, memory_of
+from supervisor.daemon.surveyor import Surveyor, remember
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.identity import boot_id
 from supervisor.intent import read_intent
-from supervisor.ledger import LedgerWriter, read_ledger
+from supervisor.ledger import LedgerWriter, iterate_ledger
 from supervisor.paths import RunPaths
 
 HELLO_S = 30.0
@@ -77,8 +78,8 @@ def _hello(link: LauncherLink) -> tuple[Message | None, list[Message]]:
 
 
 def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
-    entries = [{**entry, "wall": parse_rfc3339(entry["at"])} for entry in read_ledger(paths.ledger)]
-    history = fold(entries)
+    memory: dict[str, Remembered] = {}
+    history = fold(_replay(paths, memory))
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
     journal.ledger.ensure_reserve()
     run_id = history.run_id
@@ -92,11 +93,17 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         runtime.root,
         run_id=run_id,
         existing=config.resume.existing,
-        memory=memory_of(entries),
+        memory=memory,
         pattern=config.checkpoints.pattern,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)
+
+
+def _replay(paths: RunPaths, memory: dict[str, Remembered]) -> Iterator[dict[str, Any]]:
+    for entry in iterate_ledger(paths.ledger):
+        remember(memory, entry)
+        yield {**entry, "wall": parse_rfc3339(entry["at"])}
 
 
 def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]) -> int:

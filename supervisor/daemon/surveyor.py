@@ -29,6 +29,8 @@ class Answer:
     event: Surveyed | SurveyFailed
     survey: Survey | None
     news: tuple[Entry, ...]
+    gone: tuple[str, ...] = ()
+    """Remembered ones that are there no more: a trainer prunes its own."""
 
 
 class Surveyor:
@@ -140,7 +142,11 @@ class Surveyor:
             reason = f"{self.directory}: the checkpoints cannot be read: {last}"
             return Answer(SurveyFailed(reason, deciding=self._deciding), None, ())
         news = tuple(self._remember(survey.entries))
-        return Answer(_event(survey, deciding=self._deciding), survey, news)
+        there = {str(entry.path) for entry in survey.entries}
+        gone = tuple(path for path in self._memory if path not in there)
+        for path in gone:
+            del self._memory[path]
+        return Answer(_event(survey, deciding=self._deciding), survey, news, gone)
 
     def _remember(self, entries: Iterable[Entry]) -> Iterable[Entry]:
         for entry in entries:
@@ -191,26 +197,31 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
     )
 
 
+def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
+    """Take over the verdict that a ledger entry has, if it has one."""
+    match entry.get("type"):
+        case "checkpoint":
+            memory[entry["path"]] = Remembered(
+                fingerprint=entry["fingerprint"],
+                valid=bool(entry["valid"]),
+                proof=entry.get("proof"),
+                reason=entry.get("reason"),
+                hashes=entry.get("hashes") or {},
+                step=entry.get("step"),
+                epoch=entry.get("epoch"),
+                kind=entry.get("kind"),
+                bytes=int(entry.get("bytes") or 0),
+                own_run=bool(entry.get("own_run", True)),
+            )
+        case "checkpoint_removed":
+            memory.pop(str(entry.get("path")), None)
+
+
 def memory_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, Remembered]:
     """The verdicts that a ledger has."""
     memory: dict[str, Remembered] = {}
     for entry in entries:
-        match entry.get("type"):
-            case "checkpoint":
-                memory[entry["path"]] = Remembered(
-                    fingerprint=entry["fingerprint"],
-                    valid=bool(entry["valid"]),
-                    proof=entry.get("proof"),
-                    reason=entry.get("reason"),
-                    hashes=entry.get("hashes") or {},
-                    step=entry.get("step"),
-                    epoch=entry.get("epoch"),
-                    kind=entry.get("kind"),
-                    bytes=int(entry.get("bytes") or 0),
-                    own_run=bool(entry.get("own_run", True)),
-                )
-            case "checkpoint_removed":
-                memory.pop(str(entry.get("path")), None)
+        remember(memory, entry)
     return memory
 
 

@@ -5,6 +5,7 @@ import sys
 import time
 from pathlib import Path
 
+from supervisor.checkpoint.records import Remembered
 from supervisor.core.events import Surveyed
 from supervisor.daemon import surveyor as surveyor_module
 from supervisor.daemon.surveyor import Answer, Surveyor
@@ -66,3 +67,13 @@ def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path
     assert other.stdout.strip() != one._file("answer").name
     assert isinstance(answer(one).event, Surveyed)
     assert not list((tmp_path / "shm").iterdir())
+
+
+def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> None:
+    """Weeks of a trainer that rotates its own: memory and requests stay small."""
+    known = Remembered("f", True, "files", None, {}, 5, None, None, 1)
+    one = surveyor(tmp_path)
+    one._memory[str(tmp_path / "checkpoints" / "checkpoint-5")] = known
+    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert answer(one).gone == (str(tmp_path / "checkpoints" / "checkpoint-5"),)
+    assert not one._memory
