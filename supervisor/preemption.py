@@ -6,6 +6,7 @@ Handlers only set a flag: nothing may be saved, printed or raised in one.
 import os
 import select
 import signal
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable
@@ -152,8 +153,21 @@ def ignore_stop_signals(_worker_id: int = 0) -> None:
         if thread.ident is not None:
             signal.pthread_kill(thread.ident, signal.SIGUSR1)
         thread.join()
+        if _is_ending_well():
+            # A spawned worker goes on to tear its interpreter down, under the feet of the queue's
+            # feeder thread: inside torch's C++ that thread then ends by std::terminate, and the
+            # trainer is told of an aborted worker. A forked one is ended just like this.
+            util._flush_std_streams()  # type: ignore[attr-defined]
+            os._exit(0)
 
     util.Finalize(None, leave, exitpriority=-100)
+
+
+def _is_ending_well() -> bool:
+    """Whether this is a child of multiprocessing that is ending without an exception."""
+    from multiprocessing import parent_process
+
+    return parent_process() is not None and sys.exc_info()[0] is None
 
 
 def end_workers_at_exit() -> None:
