@@ -56,6 +56,10 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> History:
     history = History()
     for entry in entries:
         history = _with(history, entry)
+        first, wall = history.first_attempt_wall, float(entry.get("wall", 0.0))
+        if first is not None and 0.0 < wall < first:
+            # The clock was set back: what is made from now on is no older than this.
+            history = replace(history, first_attempt_wall=wall)
     return history
 
 

@@ -120,6 +120,7 @@ class Housekeeping:
 
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
+        self._performer.note_clock(wall_s())
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.

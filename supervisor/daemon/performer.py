@@ -86,6 +86,14 @@ class Performer:
             case _:
                 assert_never(effect)
 
+    def note_clock(self, wall: float) -> None:
+        """Keep the first attempt's time by a clock that may be set back.
+
+        What is newer and has no manifest is taken for this run's own.
+        """
+        if self.first_attempt_wall is not None:
+            self.first_attempt_wall = min(self.first_attempt_wall, wall)
+
     def survey(self, *, deciding: bool) -> None:
         """Have the checkpoints looked at."""
         failed = self.run.surveyor.begin(

@@ -92,3 +92,10 @@ def test_an_end_is_judged_once_though_its_start_is_not_on_record() -> None:
     """The daemon that ordered the attempt died before it could record the start."""
     history = fold([CREATED, started(1, 1.0), failed(1, 2.0), failed(2, 4.0)])
     assert (history.attempt, history.last_attempt_open) == (2, False)
+
+
+def test_clock_set_back_does_not_disown_what_is_made_after() -> None:
+    """Checkpoints without a manifest are told by time: the earliest that was seen since counts."""
+    entries = [CREATED, started(1, 9000.0), failed(1, 1800.0), failed(1, 2500.0)]
+    assert fold(entries).first_attempt_wall == 1800.0
+    assert fold([{**CREATED, "wall": 50.0}, started(1, 9000.0)]).first_attempt_wall == 9000.0

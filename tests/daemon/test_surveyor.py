@@ -4,10 +4,12 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 from supervisor.checkpoint.records import Remembered
 from supervisor.core.events import Surveyed
 from supervisor.daemon import surveyor as surveyor_module
+from supervisor.daemon.performer import Performer
 from supervisor.daemon.surveyor import Answer, Surveyor
 
 
@@ -77,3 +79,19 @@ def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> Non
     assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
     assert answer(one).gone == (str(tmp_path / "checkpoints" / "checkpoint-5"),)
     assert not one._memory
+
+
+def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
+    """A foreign trainer's checkpoint made after the clock went back two hours is this run's."""
+    made = tmp_path / "checkpoints" / "checkpoint-5"
+    made.mkdir(parents=True)
+    (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    history = SimpleNamespace(first_attempt_wall=time.time() + 7200)
+    performer = Performer(SimpleNamespace(history=history), None, print)  # type: ignore[arg-type]
+    performer.note_clock(made.stat().st_mtime - 1)
+    one = surveyor(tmp_path)
+    wall = performer.first_attempt_wall
+    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=wall) is None
+    event = answer(one).event
+    assert isinstance(event, Surveyed)
+    assert event.undecided == ()
