@@ -84,7 +84,7 @@ def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None
     if config.resume.existing is not None or history.attempt:
         return
     directory = Path(config.checkpoints.directory or run_dir)
-    found = existing_checkpoints(directory)
+    found = existing_checkpoints(directory, config.checkpoints.pattern)
     if not found:
         return
     names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
@@ -97,9 +97,9 @@ def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None
     )
 
 
-def existing_checkpoints(directory: Path) -> list[str]:
+def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[str]:
     """Names of the checkpoints in a directory, newest first. None is read to its end."""
-    found = candidates.find(SurveyRequest(directory), directory)
+    found = candidates.find(SurveyRequest(directory, pattern=pattern), directory)
     return [candidate.name for candidate in found]
 
 

@@ -75,6 +75,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         pins=pinned(paths.pins),
         first_attempt_wall=history.first_attempt_wall,
         thorough=False,
+        pattern=config.checkpoints.pattern,
     )
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]

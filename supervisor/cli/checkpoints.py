@@ -125,7 +125,7 @@ def _survey(run_dir: Path) -> tuple[Entry, ...]:
     """Look at the run's checkpoints; what the ledger remembers unchanged is not read again."""
     paths = RunPaths(run_dir)
     history, entries = read_history(paths)
-    directory, existing = _settings(paths)
+    directory, existing, pattern = _settings(paths)
     request = SurveyRequest(
         directory=directory,
         run_id=history.run_id,
@@ -134,19 +134,21 @@ def _survey(run_dir: Path) -> tuple[Entry, ...]:
         quiet=not read_record(run_dir).live,
         pins=pinned(paths.pins),
         first_attempt_wall=history.first_attempt_wall,
+        pattern=pattern,
     )
     return survey(request).entries
 
 
-def _settings(paths: RunPaths) -> tuple[Path, Any]:
-    """Where the run's checkpoints are, and what was decided about those of others."""
+def _settings(paths: RunPaths) -> tuple[Path, Any, str | None]:
+    """Where the run's checkpoints are, what was decided about those of others, their names."""
     try:
         config = json.loads(paths.config.read_bytes())
-        directory = config["checkpoints"]["directory"]
-        return Path(directory), config["resume"].get("existing")
+        section = config["checkpoints"]
+        existing = config["resume"].get("existing")
+        return Path(section["directory"]), existing, section.get("pattern")
     except (OSError, ValueError, KeyError, TypeError):
         # Never started with this version, or moved away from its configuration.
-        return paths.run_dir, None
+        return paths.run_dir, None, None
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -212,7 +212,7 @@ def grace(config: RunConfig, run_dir: Path) -> Finding:
 
 def existing(config: RunConfig, directory: Path, attempts: int) -> Finding | None:
     """Whether somebody decided about checkpoints that were there before."""
-    found = existing_checkpoints(directory) if attempts == 0 else []
+    found = existing_checkpoints(directory, config.checkpoints.pattern) if attempts == 0 else []
     if not found:
         return None
     text = f"{len(found)} were there before ({found[0]} …)"
