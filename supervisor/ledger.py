@@ -121,7 +121,7 @@ class LedgerWriter:
         try:
             self._drain()
         except OSError as error:
-            if error.errno not in _FULL or not self._give_back():
+            if error.errno not in _FULL or not self.release_reserve():
                 return False
             try:
                 self._drain()
@@ -153,7 +153,8 @@ class LedgerWriter:
             finally:
                 del self._backlog[:done]
 
-    def _give_back(self) -> bool:
+    def release_reserve(self) -> bool:
+        """Give the reserve back to a full disk; False where it is gone already."""
         try:
             self._reserve.unlink()
         except OSError:
@@ -174,7 +175,7 @@ class LedgerWriter:
         try:
             os.posix_fallocate(fd, 0, RESERVE_BYTES)
         except OSError:
-            self._give_back()
+            self.release_reserve()
             return False
         finally:
             os.close(fd)

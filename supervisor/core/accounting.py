@@ -36,7 +36,7 @@ def bucket(state: State) -> str | None:
                 return "replaying_s"
             return "training_s"
         case RunState.DRAINING:
-            return "saving_s"
+            return "saving_s" if state.activity.attached else "down_s"
         case RunState.KILLING:
             return "down_s"
         case RunState.BACKOFF | RunState.WAITING:

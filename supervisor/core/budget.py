@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import replace
 
-from supervisor.core.states import Budget, Checkpoint, Ending, Policy
+from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State
 
 DAY_S = 86_400.0
 ROLLBACK_REPEATS = 2
@@ -11,15 +11,36 @@ HOLD_REPEATS = 3
 JITTER = 0.25
 
 
-def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...]) -> Budget:
-    """The budget after a survey: refilled when a validated step lies above all earlier ones."""
-    steps = [c.step for c in candidates if c.own_run and c.step is not None]
-    newest = max(steps, default=None)
-    if newest is None or (budget.progress_step is not None and newest <= budget.progress_step):
+def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: bool) -> Budget:
+    """The budget after a survey: refilled when a validated step lies above all earlier ones.
+
+    Where a checkpoint does not tell its step (`ckpt.pt`, rewritten in place), a newer one counts
+    if training was seen `ahead` of all earlier attempts.
+    """
+    mine = [c for c in candidates if c.own_run]
+    newest = max((c.step for c in mine if c.step is not None), default=None)
+    higher = newest is not None and (budget.progress_step is None or newest > budget.progress_step)
+    times = [c.written for c in mine if c.step is None and c.written is not None]
+    latest = max(times, default=None)
+    before = budget.progress_written
+    later = ahead and latest is not None and (before is None or latest > before)
+    if not higher and not later:
         return budget
     return replace(
-        budget, failures=0, signature=None, repeats=0, progress_step=newest, progressed=True
+        budget,
+        failures=0,
+        signature=None,
+        repeats=0,
+        progressed=True,
+        progress_step=newest if higher else budget.progress_step,
+        progress_written=latest if later else before,
     )
+
+
+def is_ahead(state: State) -> bool:
+    """Whether the attempt was seen beyond all earlier ones; a step nobody knows counts as such."""
+    step = state.activity.step if state.ending is None else state.ending.step
+    return step is None or state.reached_before is None or step > state.reached_before
 
 
 def with_failure(budget: Budget, ending: Ending, now: float) -> Budget:

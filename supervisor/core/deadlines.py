@@ -16,12 +16,17 @@ PHASE_FLOOR_S = {Phase.EVAL: 1800.0, Phase.SAVE: 1800.0, Phase.COMPILE: 3600.0}
 PHASE_MULTIPLE = 5.0
 
 
+# Tearing down NCCL, or a logger that uploads what it has, takes minutes; then it hangs.
+LINGER_S = 600.0
+
+
 class Health(StrEnum):
     """What one look at an attempt says."""
 
     HEALTHY = "healthy"
     HUNG = "hung"
     SILENT = "silent"
+    LINGERING = "lingering"
 
 
 def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
@@ -57,6 +62,11 @@ def judge_health(
     An attached trainer that beats is known to hang; any other is only known to be silent.
     """
     excused = now - activity.excused_since if activity.excused_since is not None else float("inf")
+    if seen.ended_age_s is not None:
+        age = min(seen.ended_age_s, excused)
+        if age > LINGER_S:
+            return Health.LINGERING, f"it said {age:.0f} s ago that it ends, and has not"
+        return Health.HEALTHY, ""
     if seen.attached:
         limit = deadline_s(seen.phase, policy, learned)
         age = min(seen.beat_age_s, excused)

@@ -96,6 +96,8 @@ class Observed:
     """The longest finished eval, save and compile so far."""
     step: int | None = None
     log_age_s: float = 0.0
+    ended_age_s: float | None = None
+    """Since all ranks had said that they end; None where one has not."""
     stood_still: bool | None = None
     """CPU, GPU and I/O counters did not move; None where that was not measured."""
 

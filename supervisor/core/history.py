@@ -22,6 +22,7 @@ class History:
     signature: tuple[str, str | None, int | None] | None = None
     repeats: int = 0
     progress_step: int | None = None
+    progress_written: float | None = None
     progressed: bool = False
     ever_attached: bool = False
     reached_step: int | None = None
@@ -42,6 +43,12 @@ class History:
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
     failure: str | None = None
+    action: str | None = None
+    reason: str = ""
+    supervisor_wall: float | None = None
+    """When the last supervisor began."""
+    first_step_seen: bool = False
+    """The last attempt's first step is on record."""
     last_save_s: float | None = None
     stop_by: str | None = None
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
@@ -69,7 +76,11 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "run_created":
             return replace(past, run_id=entry.get("run_id"), name=entry.get("name"))
         case "supervisor_started":
-            return replace(past, ended_state=None, stop_by=None, stop_late=False, hung=None)
+            counted = wall if past.accounted_wall is None else past.accounted_wall
+            return replace(
+                past, ended_state=None, stop_by=None, stop_late=False, hung=None,
+                supervisor_wall=wall, accounted_wall=counted,
+            )  # fmt: skip
         case "supervisor_ended":
             return replace(past, ended_state=entry.get("state"), accounted_wall=wall)
         case "attempt_started":
@@ -82,6 +93,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 held=None,
                 finished=False,
                 last_attempt_open=True,
+                first_step_seen=False,
                 log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
                 stop_by=None,
@@ -94,7 +106,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, hung=str(entry["reason"]))
         case "first_step":
             seen = past.learned.with_seen(Phase.STARTUP, float(entry.get("startup_s") or 0.0))
-            return replace(past, ever_attached=True, learned=seen)
+            return replace(past, ever_attached=True, learned=seen, first_step_seen=True)
         case "attempt_ended":
             return _with_end(past, entry, wall)
         case "progress":
@@ -105,6 +117,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 repeats=0,
                 progressed=True,
                 progress_step=entry.get("step"),
+                progress_written=entry.get("written"),
             )
         case "decision":
             return _with_decision(past, entry)
@@ -142,6 +155,8 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
         failure=entry.get("failure"),
+        action=entry.get("action"),
+        reason=str(entry.get("reason") or ""),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
     return _charged(past, entry, wall)
@@ -197,6 +212,7 @@ def initial_state(
             signature=past.signature,
             repeats=past.repeats,
             progress_step=past.progress_step,
+            progress_written=past.progress_written,
             progressed=past.progressed,
         ),
         learned=past.learned,
@@ -205,6 +221,9 @@ def initial_state(
         reopened=past.reopened,
         rollback=past.rollback,
         reached_step=past.reached_step,
+        reached_before=past.reached_step,
         failure=past.failure,
+        action=past.action,
+        reason=past.reason,
         at=now,
     )

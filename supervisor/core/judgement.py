@@ -7,11 +7,12 @@ from supervisor.core.budget import (
     ROLLBACK_REPEATS,
     backoff_s,
     exhausted,
+    is_ahead,
     with_failure,
     with_progress,
 )
 from supervisor.core.events import Surveyed
-from supervisor.core.states import Budget, Checkpoint, Ending, State, Wish
+from supervisor.core.states import Budget, Checkpoint, Ending, State, Stop, Wish
 
 EXIT_HELD = 1
 EXIT_CONFIGURATION = 78
@@ -49,7 +50,7 @@ class Decision:
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
     """What to do now that nothing runs and the checkpoints are known."""
-    budget = with_progress(state.budget, survey.candidates)
+    budget = with_progress(state.budget, survey.candidates, ahead=is_ahead(state))
     ending = state.ending
     if ending is None:
         if state.wish is Wish.HOLD:
@@ -72,30 +73,49 @@ def _was_withdrawn(state: State) -> bool:
 
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
-    assert state.stop is not None
-    newest = max((c.step for c in survey.candidates if c.step is not None), default=None)
-    before = state.stop.progress_before
-    saved = newest is not None and (
-        before is None or newest > before or (ending.step is not None and newest >= ending.step)
-    )
-    by = state.stop.by
-    if saved:
-        outcome = f"stopped by {by}, saved at step {newest}"
-        if ending.step is not None and newest is not None and ending.step > newest:
-            outcome += f"; {ending.step - newest} steps since then are lost"
-    elif ending.step is None:
-        outcome = f"stopped by {by}; nothing was saved since"
-    else:
-        kept = newest or 0
-        outcome = (
-            f"stopped by {by} at step {ending.step}, not saved:"
-            f" {max(ending.step - kept, 0)} steps since step {kept} are lost"
-        )
-    by_user = by in {"intent", "SIGINT"}
+    stop = state.stop
+    assert stop is not None
+    by = "`supervisor stop`" if stop.by == "intent" else stop.by
+    saved, what = _what_was_saved(stop, survey.candidates, ending)
+    outcome = f"stopped by {by}{what}"
+    by_user = stop.by in {"intent", "SIGINT"}
     failure = "stopped_by_user" if by_user else "preempted"
     verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
     action = "none" if by_user else "resume_later"
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
+
+
+def _what_was_saved(
+    stop: Stop, candidates: tuple[Checkpoint, ...], ending: Ending
+) -> tuple[bool, str]:
+    """Whether a checkpoint came after the stop, and how to say what it holds and what is lost."""
+    newest = max((c.step for c in candidates if c.step is not None), default=None)
+    if newest is None and candidates:
+        return _was_rewritten(stop, candidates[0], ending)
+    before = stop.progress_before
+    done = ending.step
+    if newest is not None and (
+        before is None or newest > before or (done is not None and newest >= done)
+    ):
+        lost = done - newest if done is not None else 0
+        return True, f", saved at step {newest}" + (
+            f"; {lost} steps since then are lost" if lost > 0 else ""
+        )
+    if done is None:
+        return False, "; nothing was saved since"
+    kept = newest or 0
+    return False, (
+        f" at step {done}, not saved: {max(done - kept, 0)} steps since step {kept} are lost"
+    )
+
+
+def _was_rewritten(stop: Stop, newest: Checkpoint, ending: Ending) -> tuple[bool, str]:
+    """The same for a checkpoint that does not tell its step: only its time speaks."""
+    name = newest.path.rpartition("/")[2]
+    before = stop.written_before
+    if newest.written is not None and (before is None or newest.written > before):
+        return True, f", saved to {name}"
+    return False, f"{_at(ending.step)}, not saved: what was done since {name} was written is lost"
 
 
 def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:

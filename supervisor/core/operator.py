@@ -7,7 +7,7 @@ from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Kill, KillStage, Policy, RunState, State, Stop, Wish
+from supervisor.core.states import Kill, KillStage, Phase, Policy, RunState, State, Stop, Wish
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
@@ -99,7 +99,9 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
         return unread(state, "third interrupt, ended", "the user did not wait for the checkpoints")
     if count < 3:
         step = state.activity.step
-        doing = "the trainer is saving" if step is None else f"step {step} is being saved"
+        doing = "the trainer was asked to save and end"
+        if state.activity.phase is Phase.SAVE:
+            doing = "the trainer is saving" if step is None else f"step {step} is being saved"
         doing = f"{doing} (up to {left:.0f} s more)"
         line = f"{doing}; a third Ctrl-C kills it and loses what is not saved"
         return Reaction("again", state, (Say(line),))
@@ -180,7 +182,9 @@ def _unjudged(state: State) -> tuple[Effect, ...]:
 def _with_stop(
     state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
 ) -> State:
-    return replace(state, stop=Stop(by, now, int(interrupt), _newest_step(state), late))
+    written = state.newest.written if state.newest else state.budget.progress_written
+    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late)
+    return replace(state, stop=stop)
 
 
 def _judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:

@@ -82,6 +82,8 @@ class Checkpoint:
     epoch: int | None = None
     kind: str | None = None
     own_run: bool = True
+    written: float | None = None
+    """When it was written, seconds since 1970; without a step only this tells two apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +137,8 @@ class Budget:
     """How often in a row the same death came without durable progress."""
     progress_step: int | None = None
     """The highest validated step that this run has reached."""
+    progress_written: float | None = None
+    """When the newest checkpoint without a step was written, as far as it was progress."""
     progressed: bool = False
     """Whether durable progress was made since the last failure."""
 
@@ -147,6 +151,7 @@ class Stop:
     since: float
     interrupts: int = 0
     progress_before: int | None = None
+    written_before: float | None = None
     late: bool = False
     """The attempt had ended by itself when the stop came: its end is judged as it was."""
 
@@ -234,6 +239,8 @@ class State:
     """The next launch resumes one checkpoint further back than the newest."""
     reached_step: int | None = None
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
+    reached_before: int | None = None
+    """The same, before the attempt that runs now."""
     wake_at: float | None = None
     """When `Tick` has something to do."""
     at: float = 0.0

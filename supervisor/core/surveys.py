@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 
-from supervisor.core.budget import with_progress
+from supervisor.core.budget import is_ahead, with_progress
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Say, SetAside
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
-from supervisor.core.judgement import TRAINER_PREEMPTED, Decision, Verdict, decide
+from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict, decide
 from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Activity, Budget, Ending, RunState, State
@@ -18,14 +18,13 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     """The checkpoints are known: decide, where a decision waits for them."""
     newest = event.candidates[0] if event.candidates else None
     if not (event.deciding and state.surveying):
-        budget = with_progress(state.budget, event.candidates)
+        budget = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
         notes = _progress(state.budget, budget)
         return Reaction("news", replace(state, newest=newest, budget=budget), notes)
     decision = decide(state, event, now, rollback=state.rollback)
     ending = state.ending
-    effects: list[Effect] = [
-        *_progress(state.budget, with_progress(state.budget, event.candidates))
-    ]
+    progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
+    effects: list[Effect] = [*_progress(state.budget, progressed)]
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
@@ -46,9 +45,10 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
 
 
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:
-    if after.progress_step == before.progress_step:
+    if after == before:
         return ()
-    return (Record({"type": "progress", "step": after.progress_step}),)
+    entry = {"type": "progress", "step": after.progress_step, "written": after.progress_written}
+    return (Record(entry),)
 
 
 def _carry_out(
@@ -70,6 +70,8 @@ def _carry_out(
         case Verdict.HOLD:
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
+            if decision.exit_code == EXIT_HELD:
+                line += "; then `supervisor resume` and `supervisor run`"
             ends = (Record(record), Say(line), Exit(decision.exit_code))
             return Reaction("hold", state, (*effects, *ends))
         case Verdict.FINISHED:
@@ -102,7 +104,11 @@ def _launch(
         checkpoint=chosen,
         newest=chosen,
         activity=Activity(started_at=now),
+        reached_before=state.reached_step,
     )
+    if chosen is not None and decision.later:
+        name = chosen.path.rpartition("/")[2]
+        effects.append(Say(f"going back to {name}: later checkpoints are set aside"))
     if decision.failure is not None:
         effects.append(Say(f"attempt {attempt - 1}: {decision.reason}; relaunching at once"))
     return state, (*effects, Launch(attempt, chosen))

@@ -89,6 +89,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(R, Observed, "healthy", R, ""),
     Transition(R, Observed, "silent", R, "stacks and a notice, once"),
     Transition(R, Observed, "hung", K, "stacks, SIGTERM, 15 s, SIGKILL"),
+    Transition(R, Observed, "lingering", K, "it has said how it ends, and does not end"),
     Transition(None, Observed, "noted", None, ""),
     Transition(K, StacksTaken, "terminate", K, "now SIGTERM"),
     Transition(None, StacksTaken, "noted", None, ""),

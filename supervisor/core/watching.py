@@ -69,6 +69,16 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
             return _hung(replace(state, account=account), "hang", why, now)
         case Health.SILENT:
             return _silent(state, event, why, now)
+        case Health.LINGERING:
+            return _lingers(state, why, now)
+
+
+def _lingers(state: State, why: str, now: float) -> Reaction:
+    """What it said of its end stands; only its processes are ended."""
+    kill = Kill(KillStage.STACKS, None, why)
+    state = replace(state, kill=kill, reason=why, wake_at=now + STACKS_S)
+    stacks = TakeStacks(state.attempt, "hang", why, "stacks taken, then ended")
+    return Reaction("lingering", state, (stacks, Say(f"{why}: ending what is left of it")))
 
 
 def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
@@ -80,7 +90,12 @@ def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
         reason=why,
         wake_at=now + STACKS_S,
     )
-    stacks = TakeStacks(state.attempt, failure, why, "stacks taken, then SIGTERM, 15 s, SIGKILL")
+    stacks = TakeStacks(
+        state.attempt,
+        failure,
+        why,
+        "stacks taken; then SIGTERM, and SIGKILL if that is not enough within 15 s",
+    )
     line = f"hang: {why}; taking stacks, then ending the attempt"
     # On record before anything is done: the next daemon must not take its SIGTERM for a stop.
     note = Record({"type": "hung", "attempt": state.attempt, "reason": why})

@@ -32,6 +32,7 @@ class RunningAttempt:
         self.number = number
         self.started_at = now
         self.main: ProcessIdentity | None = None
+        self.pid: int | None = None
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
         self.look: Look | None = None
@@ -64,6 +65,7 @@ class RunningAttempt:
 
     def started(self, pid: int, start_ticks: int) -> None:
         """The launcher has started it."""
+        self.pid = pid
         found = identify(pid)
         if found is not None:
             self.main = found._replace(start_ticks=start_ticks)

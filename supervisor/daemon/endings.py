@@ -9,10 +9,12 @@ from supervisor.core.states import Ending
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
 from supervisor.diagnosis.failure import Ending as Evidence
+from supervisor.diagnosis.log_line import clean
 from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
 TAIL_LINES = 2000
+CONFIGURATION = 78
 
 
 class AttemptFacts:
@@ -93,6 +95,10 @@ def ending_of(
         kernel_lines=read_kernel_log(facts.started_at),
     )
     found = diagnose(evidence)
+    reason = found.reason
+    if evidence.code == CONFIGURATION and evidence.lines:
+        # What it says of its configuration is what its user has to read.
+        reason = f"{reason}: {clean(evidence.lines[-1])[:200]}"
     return Ending(
         attempt=facts.attempt,
         code=code,
@@ -100,7 +106,7 @@ def ending_of(
         outcome_code=outcome.code if outcome is not None else None,
         failure=found.failure.value,
         action=found.action.value,
-        reason=found.reason,
+        reason=reason,
         exception=found.exception,
         frame=found.frame,
         evidence=found.evidence,

@@ -1,5 +1,6 @@
 """What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -41,11 +42,12 @@ class Housekeeping:
         self._again_at: float | None = None
         self._progress = run.history.progress_step
         self._unpruned: Survey | None = None
+        self._last: Survey | None = None
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
         run, checkpoint = self._run, state.checkpoint
-        pid = attempt.main.pid if attempt.main else None
+        pid = attempt.pid
         self._facts.trainer_pid = pid
         self._facts.restarts += 1 if attempt.number > 1 else 0
         source = None
@@ -67,6 +69,21 @@ class Housekeeping:
             at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
             origin = f"from {Path(checkpoint.path).name}{at}"
         run.console.say(f"attempt {attempt.number} started, pid {pid}, {origin}")
+        self._record_account(state)
+        if checkpoint is None and attempt.number > 1:
+            self._warn_of_unknown_names()
+
+    def _warn_of_unknown_names(self) -> None:
+        """Checkpoints that nobody recognises would be trained over from nothing, silently."""
+        names = self._run.surveyor.unrecognised(self._performer.first_attempt_wall or 0.0)
+        if not names:
+            return
+        line = (
+            f"{self._run.surveyor.directory}: {', '.join(names[:3])} may be checkpoints, but no"
+            " such name is known: training began from nothing; say `checkpoints: {pattern: ...}`"
+        )
+        self._run.console.say(line)
+        self._facts.warnings = (*self._facts.warnings[:7], line)
 
     def note_look(self, attempt: RunningAttempt) -> None:
         """Record what a look brought besides life: failed saves, a vanished directory."""
@@ -96,6 +113,7 @@ class Housekeeping:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
         if answer.survey is None:
             return
+        self._last = answer.survey
         entries: list[dict[str, Any]] = []
         for found in answer.news:
             ahead = found.step is not None and (
@@ -148,10 +166,14 @@ class Housekeeping:
         attempt = self._performer.attempt
         look = attempt.look if attempt is not None else None
         status = status_of(state, self._facts, look, now=now, wall=wall)
-        try:
-            write_status(self._run.paths.status, status)
-        except OSError as error:
-            self._run.journal.log.warning("status_not_written", error=str(error))
+        for _ in range(2):
+            try:
+                write_status(self._run.paths.status, status)
+            except OSError as error:
+                self._run.journal.log.warning("status_not_written", error=str(error))
+                if error.errno == errno.ENOSPC and self._run.journal.ledger.release_reserve():
+                    continue
+            return
 
     def _record_account(self, state: State) -> None:
         account: Account = spend(state, monotonic_s()).account
@@ -167,10 +189,22 @@ class Housekeeping:
             }
         )
 
+    def _record_last_verdicts(self) -> None:
+        """Those on files too young to be remembered are part of the story all the same."""
+        entries = self._last.entries if self._last is not None else ()
+        self._run.journal.record(
+            *(
+                {**entry_of(found, progress=False), "kept": False}
+                for found in entries
+                if found.tier == "disk" and found.valid and not found.rememberable
+            )
+        )
+
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
         if self._unpruned is not None and state.run in _PRUNED_AT_END:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
         self._pruner.finish(5.0)
+        self._record_last_verdicts()
         self._record_account(state)
         self.show(state)

@@ -68,7 +68,7 @@ class Daemon:
         self._house = Housekeeping(run, self.performer, facts)
         self._intent_id = intent_id
         self._messages: deque[Message] = deque()
-        self._polled_at = 0.0
+        self._polled_at = self._observe_at = 0.0
         self._next_poll = monotonic_s()
         self._reload = False
         self._lock: RunLock | None = None
@@ -163,7 +163,9 @@ class Daemon:
             self._intent_id = intent.id
             self._queue.append(WishChanged(Wish(intent.intent.value)))
         attempt = self.performer.attempt
-        if attempt is not None and self.state.alive:
+        # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
+        if attempt is not None and self.state.alive and now >= self._observe_at:
+            self._observe_at = now + POLL_S
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
         self._house.poll(self.state, now)
@@ -188,6 +190,8 @@ class Daemon:
 
     def _on_signal(self, name: str) -> None:
         self.run.journal.log.info("signal_received", signal=name)
+        # The launcher replaces a daemon that does not answer, in case it is frozen.
+        self.performer.orders.send({"do": "noted"})
         if name == "INT":
             self._queue.append(StopAsked("SIGINT", interrupt=True))
         elif name in self.run.config.signals:

@@ -124,6 +124,8 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     )
     adopted = hello.get("attempt")
     is_first = not hello.get("daemon_restarts")
+    if not is_first and history.supervisor_wall is not None:
+        facts.started_wall = history.supervisor_wall
     if is_first:
         run.journal.record(_supervisor_started(run, facts))
     attempt_number = adopted["attempt"] if adopted else None
@@ -180,7 +182,7 @@ def _beginning(
     running = adopted if adopted is not None else ended if unjudged else None
     if running is not None:
         number = int(running["attempt"])
-        state = _with_running(state, number)
+        state = _with_running(state, number, history)
         begun = Begun(
             Wish.RUN,
             alive=True,
@@ -215,8 +217,10 @@ def _is_unjudged(history: History, ended: Message) -> bool:
     return number > history.attempt or (number == history.attempt and history.last_attempt_open)
 
 
-def _with_running(state: State, number: int) -> State:
-    return replace(state, attempt=number, activity=Activity(started_at=state.at))
+def _with_running(state: State, number: int, history: History) -> State:
+    seen = history.first_step_seen and number == history.attempt
+    activity = Activity(started_at=state.at, first_step_seen=seen, attached=seen)
+    return replace(state, attempt=number, activity=activity)
 
 
 def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) -> RunningAttempt:

@@ -118,6 +118,7 @@ class Observer:
         self._tail = LogTail(train_log, offset=log_offset)
         self._progress = ProgressReader(progress) if progress else None
         self._step: int | None = None
+        self._ended_at: float | None = None
         self._log_grew_at = now
         self._beat: tuple[int, int] | None = None
         self._rate: deque[tuple[float, int]] = deque()
@@ -160,6 +161,7 @@ class Observer:
             finished_phases=_longest(shown),
             step=self._step,
             log_age_s=max(now - self._log_grew_at, 0.0),
+            ended_age_s=self._ended_age_s(pages, now),
             stood_still=stood_still,
         )
         saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
@@ -185,6 +187,13 @@ class Observer:
         # looks: this is what one took on average.
         begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
         return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
+
+    def _ended_age_s(self, pages: list[Page], now: float) -> float | None:
+        if not pages or any(page.outcome is None for page in pages):
+            self._ended_at = None
+            return None
+        self._ended_at = now if self._ended_at is None else self._ended_at
+        return now - self._ended_at
 
     def _note_rate(self, now: float) -> None:
         if self._step is None:

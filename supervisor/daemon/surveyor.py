@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import supervisor.checkpoint
-from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
@@ -120,6 +120,22 @@ class Surveyor:
             return ()
         return tuple(sorted(found))
 
+    def unrecognised(self, since_wall: float) -> tuple[str, ...]:
+        """Files that look like weights, written since then, whose names say nothing to us."""
+        try:
+            with os.scandir(self.directory) as entries:
+                return tuple(
+                    sorted(
+                        entry.name
+                        for entry in entries
+                        if entry.name.endswith(SINGLE_FILE_SUFFIXES)
+                        and parse_name(entry.name, self._pattern) is None
+                        and entry.stat(follow_symlinks=False).st_mtime >= since_wall
+                    )
+                )
+        except OSError:
+            return ()
+
     def _file(self, name: str) -> Path:
         # A child of a daemon that died may still be writing its own.
         return self._folder / f"survey-{os.getpid()}-{self._generation}-{name}"
@@ -184,7 +200,7 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
     usable = [e for e in on_disk if e.valid and e.candidate and e.finite is not False]
     return Surveyed(
         candidates=tuple(
-            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run) for e in usable
+            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime) for e in usable
         ),
         exists=survey.exists,
         invalid=tuple(
@@ -200,7 +216,7 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
 def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
     """Take over the verdict that a ledger entry has, if it has one."""
     match entry.get("type"):
-        case "checkpoint":
+        case "checkpoint" if entry.get("kept", True):
             memory[entry["path"]] = Remembered(
                 fingerprint=entry["fingerprint"],
                 valid=bool(entry["valid"]),

@@ -26,6 +26,8 @@ LONGEST_BACKOFF_S = 30.0
 GOOD_LIFE_S = 60.0
 SETTLED_AFTER_S = 5.0
 HUNG_UP_GRACE_S = 2.0
+# A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
+UNANSWERED_S = 15.0
 QUEUE_BYTES = 64 << 10
 # What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
 DROPPABLE = ("signal", "unkillable")
@@ -33,6 +35,8 @@ DROPPABLE = ("signal", "unkillable")
 
 def _how_it_ended(status: int) -> str:
     code = os.waitstatus_to_exitcode(status)
+    if code == 0:
+        return "ended to be replaced"
     return f"exited with {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
 
 
@@ -56,6 +60,7 @@ class DaemonLink:
         self._backoff_s = FIRST_BACKOFF_S
         self._absent_since = time.monotonic()
         self._kill_at: float | None = None
+        self._unanswered_since: float | None = None
         # Signals with the time they were handed over, kept until a daemon has surely acted on them.
         self._signals: list[tuple[str, float | None]] = []
 
@@ -81,6 +86,7 @@ class DaemonLink:
         self.pid, self.socket = spawned.pid, ours
         self.restart_at = None
         self._kill_at = None
+        self._unanswered_since = None
         self.restarts += 1
         self._decoder = Decoder()
         self._outgoing.clear()
@@ -106,7 +112,14 @@ class DaemonLink:
 
     def deadline(self) -> float | None:
         """Return the monotonic time of the next restart, or of the end of a hung-up daemon."""
-        return self.restart_at if self.pid == 0 else self._kill_at
+        if self.pid == 0:
+            return self.restart_at
+        due = [self._kill_at, self._answer_due_at()]
+        return min((at for at in due if at is not None), default=None)
+
+    def _answer_due_at(self) -> float | None:
+        since = self._unanswered_since
+        return None if since is None else since + UNANSWERED_S
 
     def wants(self) -> tuple[bool, bool]:
         """Tell whether to read from and to write to the socket: one who never reads is not read."""
@@ -116,9 +129,11 @@ class DaemonLink:
         """Tell the daemon of a signal, now or in the next hello."""
         now = time.monotonic()
         self._signals = [
-            (known, at) for known, at in self._signals if at is None or now - at < SETTLED_AFTER_S
+            (known, at) for known, at in self._signals if at is None or now - at < UNANSWERED_S + 1
         ][-64:]
         self._signals.append((name, None if self.socket is None else now))
+        if self.socket is not None and self._unanswered_since is None:
+            self._unanswered_since = now
         self.send({"is": "signal", "signal": name})
 
     def send(self, message: dict[str, Any]) -> None:
@@ -165,7 +180,9 @@ class DaemonLink:
         commands = self._decoder.feed(data)
         if self._decoder.garbage > garbage:
             say("the daemon sent something that is no message; it was left out")
-        self._has_spoken = self._has_spoken or bool(commands)
+        if commands:
+            self._has_spoken = True
+            self._unanswered_since = None
         if any(command.get("do") in ("stop", "kill", "exit") for command in commands):
             self._signals.clear()
         return commands
@@ -233,7 +250,14 @@ class DaemonLink:
         self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
 
     def on_deadline(self) -> None:
-        """End a daemon that closed its socket and stays."""
+        """End a daemon that closed its socket and stays, or that does not answer a signal."""
+        due = self._answer_due_at()
+        if self.pid and due is not None and time.monotonic() >= due:
+            say(f"the daemon has not answered for {UNANSWERED_S:g} s: replacing it")
+            self._unanswered_since = None
+            # The next one is told of what this one was deaf to.
+            self._signals = [(name, None) for name, _ in self._signals]
+            os.kill(self.pid, signal.SIGKILL)
         if self.pid and self._kill_at is not None and time.monotonic() >= self._kill_at:
             self._kill_at = None
             os.kill(self.pid, signal.SIGKILL)

@@ -3,8 +3,8 @@
 import pytest
 
 from supervisor.core.effects import Launch, SetAside
-from supervisor.core.events import Begun, StartFailed, Tick, WishChanged
-from supervisor.core.states import Policy, RunState, Wish
+from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
+from supervisor.core.states import Checkpoint, Policy, RunState, Wish
 from tests.core.world import World, checkpoint
 
 
@@ -59,7 +59,7 @@ def test_progress_restarts_at_once() -> None:
     launch = next(e for e in effects if isinstance(e, Launch))
     assert launch.checkpoint == checkpoint(100)
     assert world.state.budget.failures == 1
-    assert world.records("progress") == [{"type": "progress", "step": 100}]
+    assert world.records("progress") == [{"type": "progress", "step": 100, "written": None}]
 
 
 def test_without_new_progress_it_backs_off() -> None:
@@ -219,3 +219,35 @@ def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
     assert world.state.run is RunState.HELD
     assert "Launch" in world.kinds()
     assert world.kinds().count("Launch") == 1
+
+
+def unnumbered(written: float) -> Checkpoint:
+    """`ckpt.pt`, rewritten in place."""
+    return Checkpoint("/run/ckpt.pt", None, written=written)
+
+
+def test_a_rewritten_checkpoint_without_a_step_is_progress_if_training_was_ahead() -> None:
+    """nanoGPT's ckpt.pt: newer and further than ever counts, newer alone does not."""
+    world = running(policy=Policy(max_failures=2))
+    for number in range(1, 5):
+        world.checkpoints = (unnumbered(100.0 * number),)
+        world.launched(world.end(step=100 * number))
+        assert world.state.run is RunState.RUNNING, "progress restarts at once"
+    world.checkpoints = (unnumbered(900.0),)
+    world.end(step=250)
+    assert world.state.run is RunState.HELD, "the second failure that replayed old steps"
+
+
+@pytest.mark.parametrize(("rewritten", "said"), [(True, "saved to ckpt.pt"), (False, "is lost")])
+def test_a_stop_with_a_checkpoint_that_tells_no_step(rewritten: bool, said: str) -> None:
+    """No step is invented: only whether the file was written since."""
+    world = World(checkpoints=(unnumbered(100.0),))
+    world.begin()
+    world.feed(StopAsked("SIGTERM"))
+    if rewritten:
+        world.checkpoints = (unnumbered(200.0),)
+    world.end(code=75, step=420)
+    assert world.state.run is RunState.PREEMPTED
+    assert said in world.state.reason
+    assert "420 steps" not in world.state.reason
+    assert world.records("attempt_ended")[0]["saved"] is rewritten

@@ -123,3 +123,15 @@ def test_hang_time_is_not_booked_as_training() -> None:
     beat(world, 40.0)
     assert world.state.account.training_s == 0.0
     assert world.state.account.down_s == 40.0
+
+
+def test_a_finished_trainer_that_does_not_end_is_ended_and_stays_finished() -> None:
+    """All ranks said 0 and a process lingers: after a while it is ended, the run is completed."""
+    world = running()
+    world.feed(Observed(1, beating=True, ended_age_s=599.0))
+    assert world.state.run is RunState.RUNNING
+    world.feed(Observed(1, beating=True, ended_age_s=601.0))
+    assert world.state.run is RunState.KILLING
+    world.feed(StacksTaken(1))
+    world.end(code=None, signal=9, outcome_code=0, failure="completed")
+    assert world.state.run is RunState.COMPLETED

@@ -4,6 +4,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from supervisor.identity import start_ticks
 from tests.e2e.conftest import Supervised, uninterrupted
 
@@ -92,3 +94,17 @@ def test_nothing_is_left_in_memory_after_the_end(run: Supervised) -> None:
     (created,) = run.entries("run_created")
     shared = f"/dev/shm/train-supervisor-{os.getuid()}/{created['run_id']}"
     assert not os.path.exists(shared)
+
+
+@pytest.mark.slow
+def test_a_frozen_daemon_is_replaced_when_a_stop_goes_unanswered(run: Supervised) -> None:
+    """SIGTERM to a run whose daemon is stopped: the launcher replaces it, the trainer saves."""
+    run.configure(env={"STEP_S": "0.1", "STEPS": "2000"})
+    process = run.start()
+    run.wait_step(5)
+    os.kill(run.status["pids"]["daemon"], signal.SIGSTOP)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish(50) == 75
+    assert run.entries("attempt_ended")[-1]["saved"] is True
+    assert len(run.entries("daemon_started")) == 2
+    assert run.strays() == []

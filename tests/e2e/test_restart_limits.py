@@ -67,3 +67,15 @@ def test_finish_file(run: Supervised) -> None:
     run.configure(command=["bash", "-c", script], finish={"file": str(marker)})
     assert run.run() == 0
     assert len(run.entries("attempt_started")) == 3
+
+
+def test_what_the_trainer_says_of_its_configuration_is_shown(run: Supervised) -> None:
+    """`exit_configuration(message)`: the message is the reason that a person reads."""
+    script = run.folder / "wrong.py"
+    script.write_text(
+        "from supervisor.worker import attach\n"
+        "attach().exit_configuration('vocabulary does not match')\n"
+    )
+    run.configure(command=[sys.executable, str(script)])
+    assert run.run() == 1
+    assert "vocabulary does not match" in run.status["reason"]
