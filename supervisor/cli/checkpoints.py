@@ -98,6 +98,8 @@ def unpin_command(path: str, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 def export_command(path: Path, destination: Path, as_json: bool) -> None:
     """Copy the checkpoint at PATH to DESTINATION, proven on both sides."""
+    if "/" not in str(path) and not path.exists():
+        path = _of_run(str(path))[0]
     target = destination / path.name if destination.is_dir() else destination
     if path.is_dir() and any((destination / inside.name).exists() for inside in path.iterdir()):
         # Copied into it, this one would become part of the other.
@@ -145,7 +147,11 @@ def _settings(paths: RunPaths) -> tuple[Path, Any, str | None]:
         config = json.loads(paths.config.read_bytes())
         section = config["checkpoints"]
         existing = config["resume"].get("existing")
-        return Path(section["directory"]), existing, section.get("pattern")
+        directory, home = Path(section["directory"]), Path(config["run_dir"])
+        if directory.is_relative_to(home):
+            # A run directory that was moved or copied has its checkpoints with it.
+            directory = paths.run_dir / directory.relative_to(home)
+        return directory, existing, section.get("pattern")
     except (OSError, ValueError, KeyError, TypeError):
         # Never started with this version, or moved away from its configuration.
         return paths.run_dir, None, None

@@ -1,5 +1,6 @@
 """Any damage to the newest checkpoint makes the next be used; with none valid a human decides."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -108,3 +109,15 @@ def test_existing_checkpoints_have_to_be_decided(run: Supervised, tmp_path: Path
     assert other.run() == 0
     assert other.entries("attempt_started")[0]["checkpoint"]["step"] == 20
     assert other.weight() == uninterrupted()
+
+
+def test_a_moved_run_directory_has_its_checkpoints_with_it(run: Supervised) -> None:
+    """Listing and export work from where the directory is now."""
+    assert run.run() == 0
+    moved = run.folder / "elsewhere"
+    run.run_dir.rename(moved)
+    listed = json.loads(run.raw("checkpoints", "--json", str(moved)).stdout)
+    assert listed[0]["path"] == str(moved / "checkpoint-40")
+    copied = run.raw("checkpoints", "export", "checkpoint-40", str(run.folder / "copy"))
+    assert copied.returncode == 0, copied.stderr
+    assert (run.folder / "copy" / "manifest.json").is_file()
