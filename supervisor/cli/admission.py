@@ -107,16 +107,18 @@ def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool
     """Whether `supervisor resume` was said after the run was held, and not counted before."""
     if not intent.id or intent.id == history.last_intent_id:
         return False
-    held_at = max(
-        (
-            wall_of(entry.get("at")) or 0.0
-            for entry in entries
-            if entry.get("type") == "decision" and entry.get("state") in ("held", "stuck")
-        ),
-        default=0.0,
-    )
-    said_at = wall_of(intent.at)
-    return said_at is not None and said_at > held_at
+    holds = [
+        entry
+        for entry in entries
+        if entry.get("type") == "decision" and entry.get("state") in ("held", "stuck")
+    ]
+    if not holds:
+        return True
+    if "intent_id" in holds[-1]:
+        # Said since then, whatever the clocks say: they may have been set back.
+        return bool(intent.id != holds[-1]["intent_id"])
+    held_at, said_at = wall_of(holds[-1].get("at")), wall_of(intent.at)
+    return said_at is not None and said_at > (held_at or 0.0)
 
 
 def _finished_reason(entries: list[Entry]) -> str:

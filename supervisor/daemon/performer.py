@@ -30,6 +30,7 @@ from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.status import finite
+from supervisor.intent import read_intent
 
 SIGTERM, SIGUSR2 = 15, 12
 
@@ -212,6 +213,8 @@ class Performer:
                 }
                 return {**entry, **facts}
             case "decision":
-                return {**entry, "goodput": goodput(state.account)}
+                # The intent that a later `resume` has to differ from: clocks may be set back.
+                intent_id = read_intent(self.run.paths.intent).id
+                return {**entry, "goodput": goodput(state.account), "intent_id": intent_id}
             case _:
                 return dict(entry)

@@ -1,5 +1,6 @@
 """When restarts end: budgets, configuration errors, the trainer's own word."""
 
+import json
 import os
 import signal
 import sys
@@ -79,3 +80,14 @@ def test_what_the_trainer_says_of_its_configuration_is_shown(run: Supervised) ->
     run.configure(command=[sys.executable, str(script)])
     assert run.run() == 1
     assert "vocabulary does not match" in run.status["reason"]
+
+
+def test_a_resume_counts_although_the_clock_was_set_back(run: Supervised) -> None:
+    """Said after the hold by its id, before it by its time: it is obeyed."""
+    run.configure(env={"FAULTS": '{"1": [15, "exit78"]}'})
+    assert run.run() == 1
+    assert run.command("resume").returncode == 0
+    said = json.loads(run.paths.intent.read_text())
+    run.paths.intent.write_text(json.dumps({**said, "at": "2001-01-01T00:00:00.000Z"}))
+    run.configure()
+    assert run.run() == 0
