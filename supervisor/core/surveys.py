@@ -71,7 +71,7 @@ def _carry_out(
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
             if decision.exit_code == EXIT_HELD:
-                line += "; then `supervisor resume` and `supervisor run`"
+                line += "; once that is mended: `supervisor resume`, then `supervisor run`"
             ends = (Record(record), Say(line), Exit(decision.exit_code))
             return Reaction("hold", state, (*effects, *ends))
         case Verdict.FINISHED:
