@@ -72,9 +72,18 @@ def finish(dump: StackDump) -> float:
         time.sleep(0.02)
 
 
+def wait_until_asleep(pid: int) -> None:
+    """It says that it is ready a moment before it sleeps."""
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_a_python_process_that_is_not_attached(start: Start, tmp_path: Path) -> None:
     """py-spy names the function it hangs in; no poll waits for that."""
     pid = start(sys.executable, "-c", HANG + "stuck_here()")
+    wait_until_asleep(pid)
     dump = StackDump(tmp_path / "incident", [], pid, tmp_path)
     assert dump.to_signal == ()
     assert finish(dump) < 1.0
