@@ -107,6 +107,11 @@ def _attempt_ended(entry: dict[str, Any]) -> str:
     return f"{text} {_whole(entry['reason'])}" if entry.get("reason") and not is_known else text
 
 
+def _who(by: Any) -> str:
+    """Who asked, in the words that were typed."""
+    return "`supervisor stop`" if by == "intent" else str(by)
+
+
 def _whole(text: Any) -> str:
     """A reason as a sentence of its own."""
     words = str(text).strip().rstrip(".")
@@ -176,7 +181,7 @@ _TELLERS = {
     "checkpoint_removed": _checkpoint_removed,
     "decision": _decision,
     "incident": _incident,
-    "stop_requested": lambda e: f"A stop was asked for, by {e['by']}.",
+    "stop_requested": lambda e: f"A stop was asked for, by {_who(e['by'])}.",
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
     "reopened": lambda _: "The finished run was reopened, to train on.",

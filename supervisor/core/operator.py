@@ -148,7 +148,8 @@ def _begin_stop(
 ) -> tuple[State, tuple[Effect, ...]]:
     state = _with_stop(state, by, now, interrupt=interrupt)
     state = replace(state, wake_at=now + state.policy.grace_s)
-    line = f"{by}: the trainer is asked to save and end (up to {state.policy.grace_s:.0f} s)"
+    who = "`supervisor stop`" if by == "intent" else by
+    line = f"{who}: the trainer is asked to save and end (up to {state.policy.grace_s:.0f} s)"
     effects = (
         SendStop(state.attempt),
         Record({"type": "stop_requested", "by": by}),

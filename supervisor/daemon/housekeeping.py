@@ -83,7 +83,8 @@ class Housekeeping:
             " such name is known: training began from nothing; say `checkpoints: {pattern: ...}`"
         )
         self._run.console.say(line)
-        self._facts.warnings = (*self._facts.warnings[:7], line)
+        if line not in self._facts.warnings:
+            self._facts.warnings = (*self._facts.warnings, line)
 
     def note_look(self, attempt: RunningAttempt) -> None:
         """Record what a look brought besides life: failed saves, a vanished directory."""
