@@ -1,4 +1,4 @@
-"""Wake-ups from inotify by watchdog: hints that something changed. Polled `stat` is the truth."""
+"""Wake-ups from inotify by watchdog: hints that checkpoints changed. Polled `stat` is the truth."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ _FILTER: list[type[FileSystemEvent]] = [
 
 
 class WakeUps(FileSystemEventHandler):
-    """A socket that becomes readable when a checkpoint or an intent may have appeared."""
+    """A socket that becomes readable when a checkpoint may have appeared."""
 
     def __init__(self) -> None:
         self._read, self._write = socket.socketpair()
@@ -60,8 +60,8 @@ class WakeUps(FileSystemEventHandler):
     def on_any_event(self, event: FileSystemEvent) -> None:
         """Called by watchdog's thread: one byte, and nothing else."""
         name = os.path.basename(os.fsdecode(event.dest_path or event.src_path))  # noqa: PTH119
-        if name in {"status.json", "supervisor.log"} or name.startswith("."):
-            return
+        if name.startswith("."):
+            return  # A staging directory: its rename into place is what counts.
         try:
             self._write.send(b"!")
         except BlockingIOError:
