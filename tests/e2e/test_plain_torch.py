@@ -1,0 +1,44 @@
+"""A plain PyTorch script is carried through everything to the weights of an uninterrupted run."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.conftest import Supervised
+
+SCRIPT = Path(__file__).with_name("plain_torch.py")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_the_same_weights_after_every_kind_of_death(run: Supervised, tmp_path: Path) -> None:
+    """SIGKILL, SIGSTOP, an exception, a hang, and a SIGTERM to the supervisor."""
+    torch = pytest.importorskip("torch")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, str(SCRIPT)]
+    subprocess.run(command, cwd=alone, env=environment, check=True, timeout=100)
+    run.configure(
+        command=command,
+        checkpoints={"directory": "saves"},
+        watch={"heartbeat_timeout": "2s"},
+        env={"FAULTS": "1", "OMP_NUM_THREADS": "1"},
+    )
+    process = run.start()
+    run.wait(lambda: run.status.get("attempt") == 5 and (run.status.get("step") or 0) > 60, 150)
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    assert run.entries("attempt_ended")[-1]["saved"] is True
+    assert run.run() == 0
+    failures = [e["failure"] for e in run.entries("attempt_ended")]
+    assert failures[0] == "killed"
+    assert failures[1] == failures[3] == "hang"
+    expected = torch.load(alone / "final.pt", weights_only=True)
+    reached = torch.load(run.folder / "final.pt", weights_only=True)
+    assert expected.keys() == reached.keys()
+    assert all(torch.equal(expected[name], reached[name]) for name in expected)
