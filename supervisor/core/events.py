@@ -87,7 +87,6 @@ class Observed:
     beating: bool = False
     """At least one beat came."""
     phase: Phase = Phase.STARTUP
-    phase_age_s: float = 0.0
     beat_age_s: float = 0.0
     """Since the last beat or change of phase of the slowest rank."""
     gap_s: float | None = None

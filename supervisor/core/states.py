@@ -247,4 +247,3 @@ class State:
     failure: str | None = None
     action: str | None = None
     reason: str = ""
-    exit_code: int | None = None

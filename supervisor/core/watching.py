@@ -132,11 +132,10 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     """After a suspend every age is stale: deadlines begin anew."""
     activity = replace(state.activity, excused_since=now)
     wake_at = state.wake_at
-    stop = state.stop
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
         # The trainer was suspended with us and had nothing of the time that passed.
         wake_at += event.gap_s
-    return Reaction("excused", replace(state, activity=activity, wake_at=wake_at, stop=stop))
+    return Reaction("excused", replace(state, activity=activity, wake_at=wake_at))
 
 
 def on_tick(state: State, event: Tick, now: float) -> Reaction:

@@ -155,7 +155,6 @@ class Observer:
             attached=bool(working),
             beating=any(page.beats > 0 for page in pages),
             phase=_PHASES[shown.phase] if shown else Phase.STARTUP,
-            phase_age_s=max(now - shown.phase_since_monotonic_ns / 1e9, 0.0) if shown else 0.0,
             beat_age_s=age or 0.0,
             gap_s=self._gap_s(shown),
             finished_phases=_longest(shown),

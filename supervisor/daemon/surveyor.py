@@ -62,11 +62,6 @@ class Surveyor:
         """Whether a survey is under way."""
         return self._child is not None
 
-    @property
-    def pid(self) -> int | None:
-        """The child, for a pidfd."""
-        return self._child.pid if self._child else None
-
     def begin(
         self, *, deciding: bool, pins: frozenset[str], first_attempt_wall: float | None
     ) -> SurveyFailed | None:
