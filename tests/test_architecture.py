@@ -25,7 +25,7 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.identity",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"xxhash"})
-TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint")
+TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,157 @@
+"""A slot's seal: the one page that says whether the slot is whole, and of what. It decides nothing.
+
+It outlives a killed process, not a power cut, so the order of stores is all that it relies on: the
+state says WRITING before the first byte of the slot changes, and WHOLE after the last.
+"""
+
+import json
+import mmap
+import os
+import struct
+from binascii import crc32
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SEAL_BYTES = 8192
+MAGIC = b"TSSN"
+VERSION = 1
+# magic, version, state, (pad), sequence, length of the record, crc of sequence and record
+_HEADER = struct.Struct("<4sIIIQII")
+_SIGNED = struct.Struct("<Q")
+_STATE_AT, _STATE = 8, struct.Struct("<I")
+_RECORD_AT = 64
+MOST_RECORD_BYTES = SEAL_BYTES - _RECORD_AT
+
+
+class SlotState(IntEnum):
+    """What is in a slot."""
+
+    EMPTY = 0
+    WRITING = 1
+    WHOLE = 2
+    VOID = 3
+    """Given up: the run went back behind it, or it was found to be bad."""
+
+
+class Snapshot(NamedTuple):
+    """What a whole slot holds, as its writer described it.
+
+    `name`: what the checkpoint is called (`checkpoint-510`), also the directory in the slot.
+    `directory`: where checkpoints of the run go, absolute. `epoch` is an index from 0. `kind` as
+    in the manifest. `is_wanted`: it is to be persisted, not only kept. `before`: absolute paths
+    of files that must be on the disk before the checkpoint is (fsynced by whoever persists).
+    `bytes`: the size of all files. `written`: wall seconds since 1970, which with run and step
+    tells a snapshot from the one of a replayed step.
+    """
+
+    name: str
+    directory: str
+    step: int
+    epoch: int
+    kind: str
+    run_id: str | None
+    attempt: int | None
+    resumed_from: str | None
+    world_size: int
+    torch_version: str | None
+    is_wanted: bool
+    before: tuple[str, ...]
+    bytes: int
+    written: float
+
+
+class Seal(NamedTuple):
+    """One read of a seal; `snapshot` is there only if `state` is WHOLE and the record intact."""
+
+    state: SlotState
+    sequence: int
+    snapshot: Snapshot | None
+
+
+class SealWriter:
+    """The mapped seal of one slot. Only the holder of the slot's exclusive lock writes."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, or make it anew. Raises OSError (ENOSPC on a full tmpfs)."""
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        try:
+            # Written or fallocated, never truncated to length: a hole in a full tmpfs is SIGBUS.
+            os.posix_fallocate(fd, 0, SEAL_BYTES)
+            self._page = mmap.mmap(fd, SEAL_BYTES)
+        finally:
+            os.close(fd)
+
+    @property
+    def current(self) -> Seal:
+        """What it says now."""
+        return parse(bytes(self._page))
+
+    def begin(self) -> None:
+        """Say that the slot's content is not whole from now on."""
+        _STATE.pack_into(self._page, _STATE_AT, SlotState.WRITING)
+
+    def close_over(self, sequence: int, snapshot: Snapshot) -> None:
+        """Say that the slot is whole. Raises ValueError if the record does not fit."""
+        record = json.dumps(snapshot._asdict(), separators=(",", ":")).encode()
+        if len(record) > MOST_RECORD_BYTES:
+            raise ValueError(f"a snapshot's record of {len(record)} bytes does not fit its seal")
+        signed = crc32(_SIGNED.pack(sequence) + record)
+        self._page[_RECORD_AT : _RECORD_AT + len(record)] = record
+        header = (MAGIC, VERSION, SlotState.WRITING, 0, sequence, len(record), signed)
+        _HEADER.pack_into(self._page, 0, *header)
+        # Last, and one aligned word: before it the slot was not whole, after it it is.
+        _STATE.pack_into(self._page, _STATE_AT, SlotState.WHOLE)
+
+    def void(self) -> None:
+        """Say that the slot's content is given up."""
+        _STATE.pack_into(self._page, _STATE_AT, SlotState.VOID)
+
+    def close(self) -> None:
+        """Unmap it."""
+        self._page.close()
+
+
+def read_seal(path: Path) -> Seal:
+    """Read a seal; one that is absent, short or no seal reads as EMPTY. Never raises, never waits.
+
+    A WHOLE seal whose record is damaged reads as VOID.
+    """
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return Seal(SlotState.EMPTY, 0, None)
+    try:
+        return parse(os.pread(fd, SEAL_BYTES, 0))
+    except OSError:
+        return Seal(SlotState.EMPTY, 0, None)
+    finally:
+        os.close(fd)
+
+
+def parse(raw: bytes) -> Seal:
+    """The meaning of one copy of a seal; a copy taken during a write never reads as WHOLE."""
+    if len(raw) != SEAL_BYTES:
+        return Seal(SlotState.EMPTY, 0, None)
+    magic, version, number, _, sequence, length, signed = _HEADER.unpack_from(raw)
+    if magic != MAGIC or version != VERSION:
+        return Seal(SlotState.EMPTY, 0, None)
+    try:
+        state = SlotState(number)
+    except ValueError:
+        return Seal(SlotState.VOID, sequence, None)
+    if state is not SlotState.WHOLE:
+        return Seal(state, sequence, None)
+    record = raw[_RECORD_AT : _RECORD_AT + length]
+    snapshot = _parse_record(record)
+    if signed != crc32(_SIGNED.pack(sequence) + record) or snapshot is None:
+        return Seal(SlotState.VOID, sequence, None)
+    return Seal(state, sequence, snapshot)
+
+
+def _parse_record(record: bytes) -> Snapshot | None:
+    try:
+        values: dict[str, Any] = json.loads(record)
+        return Snapshot(**{**values, "before": tuple(values["before"])})
+    except (ValueError, TypeError, KeyError):
+        return None

@@ -1,0 +1,216 @@
+"""Where the memory tier's two slots are, who may touch one, and which holds the newest.
+
+A slot's lock is a POSIX record lock (fcntl(2)): it ends with its process however that dies, and
+forked data-loader workers do not share it. Closing any descriptor of the lock file would drop it,
+so nothing else may open that file.
+"""
+
+import errno
+import fcntl
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple
+
+from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot, read_seal
+
+SLOTS = 2
+WRITING = "writing"
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotPaths:
+    """The names in a snapshot directory (`SUPERVISOR_SNAPSHOT_DIR`)."""
+
+    root: Path
+
+    @property
+    def wake(self) -> Path:
+        """A FIFO: a byte in it makes the persister look."""
+        return self.root / "wake"
+
+    @property
+    def writer_lock(self) -> Path:
+        """Held by the one process that writes slots."""
+        return self.root / "writer.lock"
+
+    @property
+    def persister_lock(self) -> Path:
+        """Held by the one process that persists them."""
+        return self.root / "persister.lock"
+
+    @property
+    def board(self) -> Path:
+        """What the persister does and did, JSON, replaced whole."""
+        return self.root / "persister.json"
+
+    @property
+    def rescue(self) -> Path:
+        """What the daemon wants: that the newest snapshot is persisted."""
+        return self.root / "rescue.json"
+
+    def slot(self, index: int) -> "SlotPaths":
+        """The names of one slot."""
+        return SlotPaths(self.root / f"slot-{index}")
+
+    @property
+    def slots(self) -> tuple["SlotPaths", ...]:
+        """Both slots."""
+        return tuple(self.slot(index) for index in range(SLOTS))
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPaths:
+    """The names in one slot."""
+
+    folder: Path
+
+    @property
+    def seal(self) -> Path:
+        """Whether it is whole, and of what (`seal.py`)."""
+        return self.folder / "seal"
+
+    @property
+    def lock(self) -> Path:
+        """Exclusive while it is written, shared while it is read."""
+        return self.folder / "lock"
+
+    @property
+    def weights(self) -> Path:
+        """Which bytes of its files are weights (`finite.py`)."""
+        return self.folder / "weights.json"
+
+    @property
+    def verdict(self) -> Path:
+        """What was found of a sequence's weights, JSON."""
+        return self.folder / "verdict.json"
+
+    @property
+    def writing(self) -> Path:
+        """The checkpoint directory's name while the slot is not whole."""
+        return self.folder / WRITING
+
+    def checkpoint(self, snapshot: Snapshot) -> Path:
+        """The checkpoint directory of a whole slot."""
+        return self.folder / snapshot.name
+
+
+class Whole(NamedTuple):
+    """A slot that holds a whole snapshot."""
+
+    slot: SlotPaths
+    sequence: int
+    snapshot: Snapshot
+
+    @property
+    def path(self) -> Path:
+        """Its checkpoint directory."""
+        return self.slot.checkpoint(self.snapshot)
+
+    def is_unchanged(self) -> bool:
+        """Whether the slot still holds this very snapshot: ask after reading without its lock."""
+        seal = read_seal(self.slot.seal)
+        return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
+
+
+def read_whole(root: Path) -> list[Whole]:
+    """The whole snapshots of a directory, newest first; none where there is no directory."""
+    found = []
+    for slot in SnapshotPaths(root).slots:
+        seal = read_seal(slot.seal)
+        if seal.snapshot is not None:
+            found.append(Whole(slot, seal.sequence, seal.snapshot))
+    return sorted(found, key=lambda one: one.sequence, reverse=True)
+
+
+def read_seals(root: Path) -> list[Seal]:
+    """What the seals of all slots say."""
+    return [read_seal(slot.seal) for slot in SnapshotPaths(root).slots]
+
+
+def void(slot: SlotPaths) -> None:
+    """Give up what a slot holds; with no writer alive. Raises OSError."""
+    if slot.seal.exists():
+        seal = SealWriter(slot.seal)
+        seal.void()
+        seal.close()
+
+
+def make_root(root: Path) -> SnapshotPaths:
+    """Make a snapshot directory, 0700, with its FIFO. Raises OSError."""
+    paths = SnapshotPaths(root)
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        os.mkfifo(paths.wake, 0o600)
+    except FileExistsError:
+        return paths
+    return paths
+
+
+def wake(root: Path) -> bool:
+    """Make the persister look; False if there is none."""
+    try:
+        fd = os.open(SnapshotPaths(root).wake, os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        os.write(fd, b"\n")
+    except BlockingIOError:
+        return True  # it has more wake-ups waiting than it needs
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
+
+
+class Lock:
+    """A POSIX record lock on a file of its own; open it once in a process.
+
+    `shared` for readers, else exclusive; never waits.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open the lock file. Raises OSError."""
+        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def acquire(self, *, shared: bool = False) -> bool:
+        """Take it; False if another process has it. Raises OSError."""
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.lockf(self._fd, kind | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EAGAIN):
+                return False
+            raise
+        return True
+
+    def release(self) -> None:
+        """Let go of it."""
+        fcntl.lockf(self._fd, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of it and close the file."""
+        os.close(self._fd)
+
+    def __enter__(self) -> "Lock":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def is_locked(path: Path) -> bool:
+    """Whether another process holds a lock; do not ask for a lock of this very process."""
+    try:
+        lock = Lock(path)
+    except OSError:
+        return False
+    with lock:
+        return not lock.acquire(shared=False)
