@@ -20,6 +20,7 @@ _STORED, _DEFLATED = 0, 8
 _MOST_EXPANSION = 1032  # deflate cannot do more
 _INFLATE_BYTES = 1 << 20
 _ENCRYPTED = 0x1
+_DESCRIBED = 0x8
 
 
 class DamagedError(ValueError):
@@ -27,7 +28,11 @@ class DamagedError(ValueError):
 
 
 class Record(NamedTuple):
-    """One record: where its data lies in the archive, and what they must come to."""
+    """One record: where its data lies in the archive, and what they must come to.
+
+    `entry`: where its entry in the central directory begins. `is_described`: a data descriptor
+    stands behind its data (flag bit 3).
+    """
 
     start: int
     end: int
@@ -35,13 +40,15 @@ class Record(NamedTuple):
     crc: int
     size: int
     name: bytes
+    entry: int
+    is_described: bool
 
 
 class ZipCheck:
     """Checks an archive's directory at once, then its records as the file streams by."""
 
     def __init__(self, fd: int, size: int) -> None:
-        self._records = _read_records(fd, size)
+        self._records = read_records(fd, size)
         # torch.serialization.set_crc32_options(False) writes zeros throughout.
         self.is_proof = any(record.crc for record in self._records)
         self._index = 0
@@ -116,13 +123,16 @@ class ZipCheck:
         self._index += 1
 
 
-def _read_records(fd: int, size: int) -> list[Record]:
-    """The records by position, from the central directory and each local header."""
+def read_records(fd: int, size: int) -> list[Record]:
+    """The records by position, from the central directory and each local header.
+
+    Raises DamagedError for anything but an archive whose records do not overlap, and OSError.
+    """
     offset, length, count = _find_directory(fd, size)
     if length > _MOST_DIRECTORY_BYTES:
         raise DamagedError(f"has a directory of {length} bytes, more than any checkpoint's")
     directory = os.pread(fd, length, offset)
-    found: list[tuple[int, Record]] = []
+    found: list[Record] = []
     names = set()
     position = 0
     while position < length:
@@ -131,6 +141,7 @@ def _read_records(fd: int, size: int) -> list[Record]:
         fields = _CENTRAL.unpack_from(directory, position)
         magic, flags, method, crc, packed, plain = fields[0], *fields[3:5], *fields[7:10]
         name_length, extra_length, comment_length = fields[10:13]
+        entry = offset + position
         start = position + _CENTRAL.size
         name = directory[start : start + name_length]
         extra = directory[start + name_length : start + name_length + extra_length]
@@ -143,18 +154,21 @@ def _read_records(fd: int, size: int) -> list[Record]:
             raise DamagedError(f"has a record {_shown(name)} that no trainer writes")
         if plain != packed if method == _STORED else plain > packed * _MOST_EXPANSION:
             raise DamagedError(f"has a record {_shown(name)} of an impossible size")
-        found.append((header, Record(header, packed, method, crc, plain, name)))
+        is_described = bool(flags & _DESCRIBED)
+        end = header + packed  # until the length of the local header is known
+        found.append(Record(header, end, method, crc, plain, name, entry, is_described))
     if len(found) != count:
         raise DamagedError(f"has {len(found)} records in its directory, not {count}")
-    found.sort(key=lambda item: item[0])
-    return _locate(fd, [record for _, record in found], offset)
+    found.sort(key=lambda record: record.start)
+    return _locate(fd, found, offset)
 
 
 def _locate(fd: int, records: list[Record], directory_offset: int) -> list[Record]:
     """Turn header offsets and packed sizes into data ranges that lie one after the other."""
     located = []
     free_from = 0
-    for header, packed, method, crc, size, name in records:
+    for record in records:
+        header, name = record.start, record.name
         raw = os.pread(fd, _LOCAL.size + len(name), header)
         if header < free_from or len(raw) < _LOCAL.size + len(name):
             raise DamagedError("has records that overlap")
@@ -162,10 +176,10 @@ def _locate(fd: int, records: list[Record], directory_offset: int) -> list[Recor
         if fields[0] != b"PK\3\4" or raw[_LOCAL.size :] != name or fields[9] != len(name):
             raise DamagedError(f"has a damaged header before {_shown(name)}")
         start = header + _LOCAL.size + len(name) + fields[10]
-        free_from = start + packed
+        free_from = start + record.end - record.start
         if free_from > directory_offset:
             raise DamagedError("has records that overlap")
-        located.append(Record(start, free_from, method, crc, size, name))
+        located.append(record._replace(start=start, end=free_from))
     return located
 
 

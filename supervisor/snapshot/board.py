@@ -1,0 +1,123 @@
+"""The persister's board: what it does and did, for whoever looks. It is a mirror, not a record."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from supervisor.durable import replace_file
+from supervisor.identity import start_ticks
+from supervisor.snapshot.slots import SnapshotPaths
+
+MOST_RESULTS = 16
+_MOST_BYTES = 1 << 20
+
+State = Literal["idle", "persisting", "vetting"]
+Outcome = Literal["persisted", "already", "nothing", "failed"]
+Why = Literal["save", "rescue"]
+
+
+class Current(NamedTuple):
+    """The persist that is under way; `since` in wall seconds."""
+
+    sequence: int
+    step: int
+    name: str
+    bytes: int
+    done_bytes: int
+    since: float
+
+
+class Rescued(NamedTuple):
+    """How the rescue of that id ended; `path` and `step` of what is on the disk now."""
+
+    id: int
+    outcome: Outcome
+    step: int | None
+    path: str | None
+    error: str | None
+
+
+class Result(NamedTuple):
+    """One persist that ended; `path` where it is if `ok`, `at` in wall seconds."""
+
+    sequence: int
+    step: int
+    name: str
+    path: str | None
+    ok: bool
+    error: str | None
+    bytes: int
+    seconds: float
+    finite: bool | None
+    why: Why
+    at: float
+
+
+class Board(NamedTuple):
+    """All of it; `results` has the newest last."""
+
+    pid: int
+    start_ticks: int
+    state: State = "idle"
+    current: Current | None = None
+    rescue: Rescued | None = None
+    results: tuple[Result, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The board as JSON takes it."""
+        return {
+            **self._asdict(),
+            "current": None if self.current is None else self.current._asdict(),
+            "rescue": None if self.rescue is None else self.rescue._asdict(),
+            "results": [result._asdict() for result in self.results],
+        }
+
+    @property
+    def is_of_living(self) -> bool:
+        """Whether the persister that wrote it is alive."""
+        return self.start_ticks == start_ticks(self.pid)
+
+
+def blank_board() -> Board:
+    """The board of this process, with nothing on it."""
+    pid = os.getpid()
+    return Board(pid, start_ticks(pid) or 0)
+
+
+def read_board(root: Path) -> Board | None:
+    """What the board of a snapshot directory says; None if there is none that can be read."""
+    raw = read_small(SnapshotPaths(root).board)
+    if raw is None:
+        return None
+    try:
+        values: dict[str, Any] = json.loads(raw)
+        current, rescue = values["current"], values["rescue"]
+        values["current"] = None if current is None else Current(**current)
+        values["rescue"] = None if rescue is None else Rescued(**rescue)
+        values["results"] = tuple(Result(**result) for result in values["results"])
+        return Board(**values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def write_board(root: Path, board: Board) -> None:
+    """Replace the board. Raises OSError (ENOSPC on a full tmpfs)."""
+    kept = board._replace(results=board.results[-MOST_RESULTS:])
+    data = json.dumps(kept.to_json(), separators=(",", ":")).encode()
+    replace_file(SnapshotPaths(root).board, data, sync=False)
+
+
+def read_small(path: Path) -> bytes | None:
+    """A small file of a snapshot directory; None if it is absent, a link, no file, or large."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        size = os.fstat(fd).st_size
+        return os.pread(fd, size, 0) if size <= _MOST_BYTES else None
+    except OSError:
+        return None
+    finally:
+        os.close(fd)

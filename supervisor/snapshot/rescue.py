@@ -1,0 +1,45 @@
+"""Asking that the newest snapshot be persisted, wanted or not; the answer is on the board."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from supervisor.clock import wall_s
+from supervisor.durable import replace_file
+from supervisor.snapshot.board import read_board, read_small
+from supervisor.snapshot.slots import SnapshotPaths, wake
+
+
+class Request(NamedTuple):
+    """One request: its id, which only grows, why it was made, and when in wall seconds."""
+
+    id: int
+    why: str
+    at: float
+
+
+def ask(root: Path, why: str) -> int:
+    """Ask for the newest whole snapshot on the disk; the id under which `Board.rescue` answers.
+
+    It may come before the persister does. Raises OSError (no such directory, a full tmpfs).
+    """
+    before = read(root)
+    board = read_board(root)
+    answered = board.rescue.id if board is not None and board.rescue is not None else 0
+    number = max(before.id if before is not None else 0, answered) + 1
+    request = Request(number, why, wall_s())
+    replace_file(SnapshotPaths(root).rescue, json.dumps(request._asdict()).encode(), sync=False)
+    wake(root)
+    return number
+
+
+def read(root: Path) -> Request | None:
+    """The newest request, answered or not; None if there is none that can be read."""
+    raw = read_small(SnapshotPaths(root).rescue)
+    if raw is None:
+        return None
+    try:
+        values = json.loads(raw)
+        return Request(int(values["id"]), str(values["why"]), float(values["at"]))
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
