@@ -23,7 +23,9 @@ from supervisor.checkpoint.staging import clean_staging
 from supervisor.clock import rfc3339, wall_s
 from supervisor.durable import fsync_directory
 
-__all__ = ["CheckpointWriter", "clean_staging"]
+__all__ = ["CheckpointWriter", "check_training_state", "clean_staging"]
+
+_MOST_STATE_BYTES = 32 << 20
 
 
 class CheckpointWriter:
@@ -32,7 +34,8 @@ class CheckpointWriter:
     Until `commit` returns nothing is visible under the name. Whatever is raised, inside the
     context or by `commit` (a failed fsync above all: pages may be lost, so the caller writes it
     all again with a new writer), nothing is left in the parent. A killed process leaves at most
-    one `.staging-…` directory, which `clean_staging` removes.
+    one `.staging-…` directory, which `clean_staging` removes. `wall`: when the state was taken,
+    in seconds since 1970, if that was not at the commit.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class CheckpointWriter:
         world_size: int = 1,
         torch_version: str | None = None,
         finite: bool | None = None,
+        wall: float | None = None,
     ) -> None:
         if not is_safe_name(name) or "/" in name or name.startswith("."):
             raise ValueError(f"{name!r} cannot be the name of a checkpoint")
@@ -63,6 +67,8 @@ class CheckpointWriter:
         self._resumed_from = resumed_from
         self._world_size = world_size
         self._torch_version = torch_version
+        self._wall = wall
+        self._known: dict[str, FileRecord] = {}
         self._path: Path | None = None
 
     def __enter__(self) -> "CheckpointWriter":
@@ -106,6 +112,10 @@ class CheckpointWriter:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path.open("xb")
 
+    def vouch(self, name: str, record: FileRecord) -> None:
+        """Say what a file comes to, hashed while it was written, so `commit` need not read it."""
+        self._known[name] = record
+
     def commit(self) -> Path:
         """Make it durable and give it its name; returns the checkpoint's path.
 
@@ -114,9 +124,9 @@ class CheckpointWriter:
         """
         path = self.path
         try:
-            self._check_training_state(path / TRAINING_STATE)
+            check_training_state(path / TRAINING_STATE, self._step, self._epoch)
             files, folders = _walk(path)
-            records = {name: _sync_and_record(path / name) for name in files}
+            records = {name: _sync_and_record(path / name, self._known.get(name)) for name in files}
             with self.open(MANIFEST) as file:
                 file.write(self._manifest(records).to_bytes())
                 file.flush()
@@ -136,24 +146,12 @@ class CheckpointWriter:
             run_id=self._run_id,
             attempt=self._attempt,
             resumed_from=self._resumed_from,
-            wall_time=rfc3339(wall_s()),
+            wall_time=rfc3339(wall_s() if self._wall is None else self._wall),
             world_size=self._world_size,
             torch_version=self._torch_version,
             finite=self.finite,
             files=records,
         )
-
-    def _check_training_state(self, path: Path) -> None:
-        try:
-            state = json.loads(path.read_bytes())
-        except FileNotFoundError as error:
-            raise ValueError(f"a checkpoint needs a {TRAINING_STATE}") from error
-        found = (state.get("format"), state.get("global_step"), state.get("current_epoch"))
-        wanted = (FORMAT, self._step, self._epoch)
-        if found != wanted:
-            raise ValueError(
-                f"{TRAINING_STATE} says (format, global_step, current_epoch) {found}, not {wanted}"
-            )
 
     def _publish(self, path: Path) -> Path:
         target = self._parent / self._name
@@ -174,6 +172,25 @@ class CheckpointWriter:
             raise
         self._path = None
         return target
+
+
+def check_training_state(path: Path, step: int, epoch: int) -> None:
+    """Raise ValueError unless a file is the marked training state of that step, and OSError."""
+    try:
+        with path.open("rb") as file:
+            state = json.loads(file.read(_MOST_STATE_BYTES))
+    except FileNotFoundError as error:
+        raise ValueError(f"a checkpoint needs a {TRAINING_STATE}") from error
+    except RecursionError as error:
+        raise ValueError(f"{TRAINING_STATE} is nested too deeply") from error
+    if not isinstance(state, dict):
+        raise ValueError(f"{TRAINING_STATE} holds no object")
+    found = (state.get("format"), state.get("global_step"), state.get("current_epoch"))
+    if found != (FORMAT, step, epoch):
+        raise ValueError(
+            f"{TRAINING_STATE} says (format, global_step, current_epoch) {found}, "
+            f"not {(FORMAT, step, epoch)}"
+        )
 
 
 def _make_durably(folder: Path) -> None:
@@ -205,11 +222,15 @@ def _descend(folder: Path) -> Iterator[Path]:
             yield from _descend(path)
 
 
-def _sync_and_record(path: Path) -> FileRecord:
-    """Flush one file to the disk; its size and hash are of what the page cache holds of it."""
+def _sync_and_record(path: Path, known: FileRecord | None) -> FileRecord:
+    """Flush one file to the disk; its size and hash, if not known, are of what the cache holds."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(fd)
+        if known is not None:
+            if os.fstat(fd).st_size != known.size:
+                raise ValueError(f"{path.name} does not have the {known.size} bytes vouched for")
+            return known
         size, hexdigest = digest(fd)
         return FileRecord(size, hexdigest)
     finally:

@@ -10,7 +10,6 @@ from supervisor.identity import start_ticks
 from supervisor.snapshot.slots import SnapshotPaths
 
 MOST_RESULTS = 16
-_MOST_BYTES = 1 << 20
 
 State = Literal["idle", "persisting", "vetting"]
 Outcome = Literal["persisted", "already", "nothing", "failed"]
@@ -108,7 +107,7 @@ def write_board(root: Path, board: Board) -> None:
     replace_file(SnapshotPaths(root).board, data, sync=False)
 
 
-def read_small(path: Path) -> bytes | None:
+def read_small(path: Path, most_bytes: int = 1 << 20) -> bytes | None:
     """A small file of a snapshot directory; None if it is absent, a link, no file, or large."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -116,7 +115,7 @@ def read_small(path: Path) -> bytes | None:
         return None
     try:
         size = os.fstat(fd).st_size
-        return os.pread(fd, size, 0) if size <= _MOST_BYTES else None
+        return os.pread(fd, size, 0) if size <= most_bytes else None
     except OSError:
         return None
     finally:

@@ -1,0 +1,172 @@
+"""A snapshot's files made ready to be written, in a thread: read, CRCs filled in, hashed, judged.
+
+It works ahead of whoever writes by two buffers and no more: memory stays bounded whatever the size.
+"""
+
+import mmap
+import os
+import stat
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import NamedTuple
+
+import xxhash
+
+from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.format import MANIFEST, FileRecord
+from supervisor.checkpoint.stock import Stock, take_stock
+from supervisor.snapshot.checksums import Checksums, DamagedError
+from supervisor.snapshot.slots import Whole
+from supervisor.snapshot.weights import FiniteStream, Weights, reason
+
+# As large as what `dd` writes at a time; smaller ones halve what a disk takes.
+CHUNK_BYTES = 4 << 20
+_BUFFERS = 3
+
+
+class Chunk(NamedTuple):
+    """The next bytes of a file; valid until the next one is asked for."""
+
+    name: str
+    offset: int
+    data: memoryview
+    buffer: mmap.mmap
+
+
+class Done(NamedTuple):
+    """A file has ended: its size and hash as they are to be on the disk."""
+
+    name: str
+    record: FileRecord
+
+
+Part = Chunk | Done
+
+
+def take_stock_of(whole: Whole) -> Stock:
+    """List a snapshot's files, all plain. Raises DamagedError, OSError."""
+    stock = take_stock(whole.path)
+    if not stock.is_directory:
+        raise DamagedError(f"{whole.path.name} is no directory")
+    for name, facts in stock.files.items():
+        if not facts.is_regular:
+            raise DamagedError(f"{name} is a link or no file, which is not followed")
+        if name == MANIFEST:
+            raise DamagedError(f"{name} cannot be there before the snapshot is persisted")
+    if stock.total_bytes != whole.snapshot.bytes:
+        raise DamagedError(f"has {stock.total_bytes} bytes, not {whole.snapshot.bytes}")
+    return stock
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file is one of torch's archives, whose CRCs are to be filled in."""
+    return name.endswith(".pt")
+
+
+class SnapshotStream:
+    """All files of a snapshot in a row; a context that ends its thread, whatever happens."""
+
+    def __init__(self, stock: Stock, weights: Weights) -> None:
+        self._stock = stock
+        self._weights = weights
+        self._unseen = set(weights)
+        self._free: SimpleQueue[mmap.mmap | None] = SimpleQueue()
+        self._ready: SimpleQueue[Part | BaseException | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name="snapshot-stream", daemon=True)
+        self.reason: str | None = None
+        """Which weights are not finite, once they were seen."""
+
+    def __enter__(self) -> "SnapshotStream":
+        for _ in range(_BUFFERS):
+            self._free.put(mmap.mmap(-1, CHUNK_BYTES))
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._free.put(None)
+        self._thread.join()
+
+    @property
+    def finite(self) -> bool | None:
+        """Whether all weights are, at the end; None where nobody says which bytes they are."""
+        if self.reason is not None:
+            return False
+        return None if not self._weights or self._unseen else True
+
+    def __iter__(self) -> Iterator[Part]:
+        """Every file's chunks and then its end. Raises DamagedError, OSError."""
+        while (part := self._ready.get()) is not None:
+            if isinstance(part, BaseException):
+                raise part
+            yield part
+            if isinstance(part, Chunk):
+                self._free.put(part.buffer)
+
+    def _work(self) -> None:
+        try:
+            root_fd = os.open(self._stock.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                for name in sorted(self._stock.files):
+                    if not self._prepare(root_fd, name):
+                        return
+            finally:
+                os.close(root_fd)
+        except BaseException as error:  # it belongs to the thread that iterates
+            self._ready.put(error)
+        else:
+            self._ready.put(None)
+
+    def _prepare(self, root_fd: int, name: str) -> bool:
+        """One file; False if nobody wants the rest."""
+        size = self._stock.files[name].size
+        fd = open_inside(root_fd, name)
+        try:
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                raise DamagedError(f"{name} is no file")
+            try:
+                return self._follow(fd, name, size)
+            except DamagedError as error:
+                raise DamagedError(f"{name} {error}") from error
+        finally:
+            os.close(fd)
+
+    def _follow(self, fd: int, name: str, size: int) -> bool:
+        checksums = Checksums(fd, size) if is_archive(name) else None
+        finite = FiniteStream(self._weights.get(name, ()))
+        state = xxhash.xxh3_128()
+        offset = 0
+        while offset < size:
+            buffer = self._free.get()
+            if buffer is None:
+                return False
+            data = _fill(buffer, fd, min(size - offset, CHUNK_BYTES))
+            finite.feed(data, offset)
+            if checksums is not None:
+                checksums.fill(data, offset)
+            state.update(data)
+            self._ready.put(Chunk(name, offset, data, buffer))
+            offset += len(data)
+        if checksums is not None:
+            checksums.finish()
+        if not finite.is_finite:
+            self.reason = self.reason or reason(name)
+        if finite.has_ended:
+            self._unseen.discard(name)
+        self._ready.put(Done(name, FileRecord(size, state.hexdigest())))
+        return True
+
+
+def _fill(buffer: mmap.mmap, fd: int, count: int) -> memoryview:
+    """The next `count` bytes of a file, all of them. Raises DamagedError if it is cut short.
+
+    Read, not mapped: a page that a mapping of a tmpfs lacks is SIGBUS.
+    """
+    data = memoryview(buffer)[:count]
+    done = 0
+    while done < count:
+        got = os.readv(fd, [data[done:]])
+        if got == 0:
+            raise DamagedError("ended while it was being read")
+        done += got
+    return data

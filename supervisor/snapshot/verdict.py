@@ -1,0 +1,115 @@
+"""What a whole slot's snapshot is worth as a checkpoint to resume from; it changes no snapshot."""
+
+import json
+import mmap
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import NamedTuple
+
+from supervisor.checkpoint.commit import check_training_state
+from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.names import TRAINING_STATE
+from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.durable import replace_file
+from supervisor.snapshot.board import read_small
+from supervisor.snapshot.checksums import Checksums, DamagedError
+from supervisor.snapshot.slots import Whole
+from supervisor.snapshot.stream import is_archive, take_stock_of
+from supervisor.snapshot.weights import read_weights, reason, scan_range
+
+_BUFFER_BYTES = 1 << 20
+
+
+class SlotVerdict(NamedTuple):
+    """What was found. `problem` is why it is no whole checkpoint, None if it is one.
+
+    `finite` is None where nobody says which bytes are weights; `reason` says where they are not.
+    """
+
+    finite: bool | None
+    reason: str | None
+    problem: str | None
+
+
+class _StoppedError(Exception):
+    """Something more urgent came up."""
+
+
+def vet(
+    whole: Whole, *, should_stop: Callable[[], bool] | None = None, keep: bool = True
+) -> SlotVerdict | None:
+    """Look at a snapshot's structure and weights, and keep the verdict in its slot (if `keep`).
+
+    Takes no lock, so it never keeps a trainer from writing: None if the slot changed meanwhile, or
+    `should_stop`, asked every MiB, said so. Raises nothing for anything in a slot.
+    """
+    try:
+        verdict = _look(whole, should_stop)
+    except _StoppedError:
+        return None
+    except ValueError as error:
+        verdict = SlotVerdict(None, None, str(error))
+    except OSError as error:
+        verdict = SlotVerdict(None, None, f"cannot be read: {error.strerror or error}")
+    if not whole.is_unchanged():
+        return None
+    if keep:
+        keep_verdict(whole, verdict)
+    return verdict
+
+
+def read_verdict(whole: Whole) -> SlotVerdict | None:
+    """The verdict kept of this very snapshot; None if nobody vetted it."""
+    raw = read_small(whole.slot.verdict)
+    if raw is None:
+        return None
+    try:
+        values = json.loads(raw)
+        if values.pop("sequence") != whole.sequence:
+            return None
+        return SlotVerdict(**values)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+
+
+def keep_verdict(whole: Whole, verdict: SlotVerdict) -> None:
+    """Keep a verdict in the slot that it is of."""
+    record = json.dumps({"sequence": whole.sequence, **verdict._asdict()}).encode()
+    # The slot is gone, or the tmpfs is full: whoever needs it looks again.
+    with suppress(OSError):
+        replace_file(whole.slot.verdict, record, sync=False)
+
+
+def _look(whole: Whole, should_stop: Callable[[], bool] | None) -> SlotVerdict:
+    stock = take_stock_of(whole)
+    check_training_state(whole.path / TRAINING_STATE, whole.snapshot.step, whole.snapshot.epoch)
+    for name in filter(is_archive, stock.files):
+        _check_archive(stock, name)
+    weights = read_weights(whole.slot)
+    finite: bool | None = True if weights else None
+    buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))
+    for name, ranges in weights.items():
+        if name not in stock.files:
+            finite = None
+            continue
+        with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb") as file:
+            for one in ranges:
+                found = scan_range(file.fileno(), one, buffer, lambda: _stop_if(should_stop))
+                if found is False:
+                    return SlotVerdict(False, reason(name), None)
+                finite = finite and found
+    return SlotVerdict(finite, None, None)
+
+
+def _check_archive(stock: Stock, name: str) -> None:
+    with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb") as file:
+        try:
+            Checksums(file.fileno(), os.fstat(file.fileno()).st_size)
+        except DamagedError as error:
+            raise DamagedError(f"{name} {error}") from error
+
+
+def _stop_if(should_stop: Callable[[], bool] | None) -> None:
+    if should_stop is not None and should_stop():
+        raise _StoppedError
