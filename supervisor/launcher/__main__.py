@@ -13,6 +13,7 @@ OPTIONS = {
     # For tests: another daemon ("{socket_fd}" is replaced), another view, less patience.
     "--daemon-argv-json": "",
     "--view-argv-json": "",
+    "--persister-argv-json": "",
     "--unkillable-after-s": "60",
 }
 MARKS = ("SUPERVISOR_RUN_ID", "SUPERVISOR_ATTEMPT", "SUPERVISOR_LAUNCHER")
@@ -52,9 +53,11 @@ def main(words: list[str]) -> int:
     view = [*python, os.path.join(PACKAGE, "cli", "view.py"), *run]
     if options["--view-argv-json"]:
         view = json.loads(options["--view-argv-json"])
+    persister = options["--persister-argv-json"]
     launcher = Launcher(
         daemon,
         view if options["--view"] == "live" else None,
+        persister_argv=json.loads(persister) if persister else None,
         unkillable_after_s=float(options["--unkillable-after-s"]),
     )
     return launcher.run()

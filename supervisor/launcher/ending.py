@@ -1,4 +1,4 @@
-"""The launcher's own end, step by step: the attempt, the view, the daemon. It decides no code."""
+"""The launcher's own end, step by step: attempt, view, daemon, persister. It decides no code."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from enum import Enum
 GOODBYE_S = 2.0
 # After SIGKILL: a process in a broken disk's D state is not waited for.
 FAREWELL_S = 1.0
+# It finishes what is wanted on the disk; a daemon that ends in order has waited for that already.
+PERSIST_S = 30.0
 
 
 class Stage(Enum):
@@ -18,6 +20,7 @@ class Stage(Enum):
     ATTEMPT = "attempt"
     VIEW = "view"
     DAEMON = "daemon"
+    PERSISTER = "persister"
     DONE = "done"
 
 
@@ -40,7 +43,7 @@ class Ending:
         if self.stage is not stage:
             self.stage = stage
             self._was_killed = False
-            self._give_up_at = now + GOODBYE_S
+            self._give_up_at = now + (PERSIST_S if stage is Stage.PERSISTER else GOODBYE_S)
             if pid and stage is Stage.VIEW:
                 os.kill(pid, signal.SIGTERM)
         if not pid:

@@ -12,6 +12,7 @@ from supervisor.launcher.attempt import STOP_SIGNALS, Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Ending, Stage
+from supervisor.launcher.persister import PersisterLink
 from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import Program, spawn
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
@@ -37,9 +38,11 @@ class Launcher:
         daemon_argv: Sequence[str],
         view_argv: Sequence[str] | None = None,
         *,
+        persister_argv: Sequence[str] | None = None,
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
     ) -> None:
         self._link = DaemonLink(daemon_argv)
+        self._persister = PersisterLink(persister_argv)
         self._view_argv = view_argv
         self._view_pid = 0
         self._wakeup = Wakeup()
@@ -105,9 +108,9 @@ class Launcher:
         self._on_time()
 
     def _timeout_ms(self) -> float | None:
-        deadlines = [self._link.deadline(), self._link.takeover_at(STOP_NAMES)]
-        if self._has_taken_over:
-            deadlines[1] = None
+        deadlines = [self._link.deadline(), self._persister.deadline()]
+        if not self._has_taken_over:
+            deadlines.append(self._link.takeover_at(STOP_NAMES))
         if self._attempt is not None:
             deadlines.append(self._attempt.deadline())
         if self._ending is not None:
@@ -132,6 +135,8 @@ class Launcher:
                 self._on_daemon_gone(status)
             elif pid == self._view_pid:
                 self._view_pid = 0
+            elif pid == self._persister.pid:
+                self._persister.on_reaped(status)
             elif self._attempt is not None:
                 self._attempt.on_reaped(pid, status, usage.ru_maxrss * 1024)
 
@@ -160,6 +165,8 @@ class Launcher:
                 self._launch(command)
             elif what == "exit":
                 self._end(int(command["code"]))
+            elif what == "persister":
+                self._order_persister(command)
             elif self._attempt is None or command.get("attempt") != self._attempt.number:
                 return  # it has ended meanwhile: the daemon has been or is being told
             elif what == "stop":
@@ -189,6 +196,12 @@ class Launcher:
         attempt.advance()
         self._attempt = attempt
 
+    def _order_persister(self, command: dict[str, Any]) -> None:
+        directory = command["directory"]
+        self._persister.order(None if directory is None else str(directory))
+        if self._ending is not None:
+            self._persister.order(None)
+
     def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
         self._link.send(
             {
@@ -212,6 +225,7 @@ class Launcher:
         if self._ending is not None:
             self._go_on_ending(self._ending)
             return
+        self._persister.advance()
         restart_at = self._link.restart_at
         if self._link.pid == 0 and restart_at is not None and time.monotonic() >= restart_at:
             self._link.start(
@@ -223,7 +237,8 @@ class Launcher:
                 }
             )
             self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]
-        self._around.own_pids = {pid for pid in (self._link.pid, self._view_pid) if pid}
+        own = (self._link.pid, self._view_pid, self._persister.pid)
+        self._around.own_pids = {pid for pid in own if pid}
 
     def _take_over_if_alone(self) -> None:
         """Act on a stop signal that no daemon is there to hear."""
@@ -241,6 +256,7 @@ class Launcher:
             return
         self._ending = Ending(code, self._around.unkillable_after_s)
         self._link.retire()
+        self._persister.order(None)
         if self._attempt is not None:
             self._attempt.kill()
 
@@ -251,6 +267,8 @@ class Launcher:
             if ending.waits_for(Stage.VIEW, self._view_pid):
                 return
             self._link.say_goodbye()
-        if ending.waits_for(Stage.DAEMON, self._link.pid):
+        if ending.stage is not Stage.PERSISTER and ending.waits_for(Stage.DAEMON, self._link.pid):
+            return
+        if ending.waits_for(Stage.PERSISTER, self._persister.pid):
             return
         ending.stage = Stage.DONE

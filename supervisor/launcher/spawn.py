@@ -46,6 +46,7 @@ class Program:
         "new_session",
         "null_stdin",
         "oom_eligible",
+        "stdin_fd",
     )
 
     def __init__(
@@ -61,6 +62,7 @@ class Program:
         kept_fd: int = -1,
         ignored: Sequence[int] = (),
         oom_eligible: bool = False,
+        stdin_fd: int = -1,
     ) -> None:
         self.argv = list(argv)
         self.environ = environ
@@ -72,6 +74,7 @@ class Program:
         self.kept_fd = kept_fd
         self.ignored = tuple(ignored)
         self.oom_eligible = oom_eligible
+        self.stdin_fd = stdin_fd
 
 
 def _close_all_but(kept: Sequence[int]) -> None:
@@ -113,7 +116,9 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
             prctl.die_with_parent(program.death_signal, launcher_pid)
         if program.oom_eligible:
             _share_the_oom_killer()
-        if program.null_stdin:
+        if program.stdin_fd >= 0:
+            os.dup2(program.stdin_fd, 0)
+        elif program.null_stdin:
             null = os.open(os.devnull, os.O_RDONLY)
             os.dup2(null, 0)
         if program.log is not None:

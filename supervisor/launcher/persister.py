@@ -1,0 +1,121 @@
+"""The process that copies snapshots to the disk: started on the daemon's word, never waited for.
+
+It outlives the trainer and the daemon; of this process's death it learns by the end of its stdin.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+
+from supervisor.launcher import procfs
+from supervisor.launcher.console import say
+from supervisor.launcher.spawn import Program, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FIRST_BACKOFF_S = 0.1
+LONGEST_BACKOFF_S = 30.0
+GOOD_LIFE_S = 60.0
+# Where its directory is gone (RemoveIPC) there is nothing to do until somebody makes it again.
+LOOK_AGAIN_S = 1.0
+# It yields to the trainer's threads, and still gets a quarter of a core that they want all of.
+NICE = "5"
+# A signal to the whole job must not end it between its fork and its own first line.
+IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+MARKS = (procfs.RUN_ID, procfs.ATTEMPT, "SUPERVISOR_LAUNCHER")
+
+_PROGRAM = os.path.join(
+    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "snapshot", "__main__.py"
+)
+
+
+class PersisterLink:
+    """One persister after another, and the pipe whose end tells the last one to finish."""
+
+    def __init__(self, argv: Sequence[str] | None = None) -> None:
+        """`argv` stands for the program in tests; the directory is appended to it."""
+        self.pid = 0
+        self._argv = list(argv or [sys.executable, "-P", _PROGRAM, "persist", "--nice", NICE])
+        self._argv.append("--directory")
+        self._directory: str | None = None
+        self._pipe = -1
+        self._start_at: float | None = None
+        self._started_at = 0.0
+        self._backoff_s = FIRST_BACKOFF_S
+
+    def order(self, directory: str | None) -> None:
+        """Want a persister for a snapshot directory from now on; None: none, it may finish.
+
+        Where one is wanted already and lives nothing happens; one that is to be started again
+        later is started now.
+        """
+        if directory != self._directory:
+            self._let_go()
+            self._backoff_s = FIRST_BACKOFF_S
+        self._directory = directory
+        if directory is None:
+            self._start_at = None
+        elif self.pid == 0:
+            self._start_at = time.monotonic()
+
+    def deadline(self) -> float | None:
+        """Return the monotonic time at which `advance` has something to do, None for never."""
+        return self._start_at if self.pid == 0 else None
+
+    def advance(self) -> None:
+        """Start one if that is due. Raises OSError when there can be no process now."""
+        due = self.deadline()
+        if due is None or time.monotonic() < due or self._directory is None:
+            return
+        if not os.path.isdir(self._directory):
+            self._start_at = time.monotonic() + LOOK_AGAIN_S
+            return
+        self._start_at = time.monotonic() + self._backoff_s
+        self._start(self._directory)
+
+    def _start(self, directory: str) -> None:
+        # A run started inside a trainer: its persister is no part of that one's attempt.
+        environ = {name: value for name, value in os.environ.items() if name not in MARKS}
+        reading, writing = os.pipe2(os.O_CLOEXEC)
+        program = Program([*self._argv, directory], environ, stdin_fd=reading, ignored=IGNORED)
+        try:
+            spawned = spawn(program)
+        except OSError:
+            os.close(writing)
+            raise
+        finally:
+            os.close(reading)
+        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        os.close(spawned.report_fd)
+        self._let_go()
+        self._pipe = writing
+        self.pid = spawned.pid
+        self._start_at = None
+        self._started_at = time.monotonic()
+
+    def on_reaped(self, status: int) -> None:
+        """Note its end, and when to start the next."""
+        now = time.monotonic()
+        self._let_go()
+        self.pid = 0
+        if self._directory is None:
+            return
+        if now - self._started_at >= GOOD_LIFE_S:
+            self._backoff_s = FIRST_BACKOFF_S
+        self._start_at = now + self._backoff_s
+        code = os.waitstatus_to_exitcode(status)
+        if code != 0:
+            how = f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
+            say(f"the persister {how}; starting it again in {self._backoff_s:g} s")
+        self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
+
+    def _let_go(self) -> None:
+        """Close the pipe: the persister finishes what is wanted and ends."""
+        if self._pipe >= 0:
+            os.close(self._pipe)
+            self._pipe = -1
