@@ -1,0 +1,173 @@
+"""File operations as a power cut sees them: on inodes, so that each can be lost by itself."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Enter:
+    """A name appears in a directory (created, linked, or renamed to); it replaces what had it."""
+
+    folder: int
+    name: str
+    inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """A name goes from a directory. `after`: the index of the Enter of the same rename."""
+
+    folder: int
+    name: str
+    inode: int
+    after: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Swap:
+    """Two names exchange what they mean (renameat2(2)), both at once or not at all."""
+
+    folder: int
+    name: str
+    other_folder: int
+    other_name: str
+    inode: int
+    other_inode: int
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """Bytes are written into a file."""
+
+    inode: int
+    offset: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """A file gets a size (truncated, or allocated: `only_grows`)."""
+
+    inode: int
+    size: int
+    only_grows: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """All operations on an inode before the index `covers` are on the disk from here on."""
+
+    inode: int
+    covers: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """What the writer told its caller: from here on its promises hold."""
+
+    text: str
+
+
+Operation = Enter | Leave | Swap | Put | Resize | Sync | Mark
+Tree = dict[str, bytes | None]
+"""Files by their path relative to the root; a directory is None."""
+
+
+@dataclass
+class Inode:
+    """A file's bytes or a directory's entries, as the running system sees them."""
+
+    entries: dict[str, int] | None = None
+    data: bytearray = field(default_factory=bytearray)
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether it is a directory."""
+        return self.entries is not None
+
+
+@dataclass
+class Recording:
+    """What was on the disk before, safe, and all that was done to it, in order.
+
+    `kinds` says of each inode whether it is a directory; `names` what it was called last.
+    """
+
+    initial: dict[int, Inode]
+    operations: list[Operation]
+    folders: frozenset[int]
+    names: dict[int, str]
+
+    def without(self, *indices: int) -> "Recording":
+        """The same with some operations left out; only Syncs may go (indices are referred to)."""
+        gone = set(indices)
+        assert all(isinstance(self.operations[index], Sync) for index in gone)
+        kept = [
+            Mark("") if index in gone else operation
+            for index, operation in enumerate(self.operations)
+        ]
+        return Recording(self.initial, kept, self.folders, self.names)
+
+
+def read_tree(path: Path) -> Tree:
+    """What is on a real disk under a directory."""
+    found: Tree = {}
+    for folder, names, files in os.walk(path):
+        base = Path(folder).relative_to(path)
+        found.update({(base / name).as_posix(): None for name in names})
+        found.update(
+            {(base / name).as_posix(): (Path(folder) / name).read_bytes() for name in files}
+        )
+    return found
+
+
+def plant(tree: Tree) -> tuple[dict[int, Inode], Iterator[int]]:
+    """Inodes for a tree, the root's being ROOT; and numbers for further ones."""
+    inodes = {ROOT: Inode(entries={})}
+    numbers = iter(range(1, 1 << 30))
+    places = {"": ROOT}
+    for path, data in sorted(tree.items()):
+        parent, _, name = path.rpartition("/")
+        number = next(numbers)
+        inodes[number] = Inode({}) if data is None else Inode(None, bytearray(data))
+        entries = inodes[places[parent]].entries
+        assert entries is not None
+        entries[name] = number
+        if data is None:
+            places[path] = number
+    return inodes, numbers
+
+
+def lay_out(folders: dict[int, dict[str, int]], files: dict[int, bytes]) -> Tree:
+    """The tree that directories and contents come to."""
+    tree: Tree = {}
+    pending = [("", ROOT, 0)]
+    while pending:
+        prefix, number, depth = pending.pop()
+        for name, inode in folders[number].items():
+            if inode in folders:
+                tree[prefix + name] = None
+                if depth < 32:  # a lost rename can leave a directory inside itself
+                    pending.append((f"{prefix}{name}/", inode, depth + 1))
+            else:
+                tree[prefix + name] = files[inode]
+    return tree
+
+
+def apply_put(data: bytearray, offset: int, new: bytes) -> None:
+    """Write into a file's bytes; a gap before the place is zeros."""
+    if len(data) < offset:
+        data.extend(bytes(offset - len(data)))
+    data[offset : offset + len(new)] = new
+
+
+def apply_resize(data: bytearray, size: int, *, only_grows: bool) -> None:
+    """Cut a file's bytes, or extend them with zeros."""
+    if len(data) < size:
+        data.extend(bytes(size - len(data)))
+    elif not only_grows:
+        del data[size:]

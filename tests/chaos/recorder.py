@@ -1,0 +1,356 @@
+"""Runs a writer under strace and turns what it did below a directory into operations on inodes."""
+
+import re
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.chaos.operations import (
+    ROOT,
+    Enter,
+    Inode,
+    Leave,
+    Mark,
+    Operation,
+    Put,
+    Recording,
+    Resize,
+    Swap,
+    Sync,
+    apply_put,
+    apply_resize,
+    plant,
+    read_tree,
+)
+from tests.chaos.strace_log import Call, command, descriptor, read_calls, unquote
+
+_IOV = re.compile(r'iov_base=("[^"]*")')
+
+
+class UnmodelledError(Exception):
+    """The writer did something to the watched directory that the model has no words for."""
+
+
+def record(
+    root: Path, program: Sequence[str], *, scratch: Path, environment: Mapping[str, str]
+) -> Recording:
+    """Run `program` to its end and record what it does below `root`.
+
+    What stands in `root` before is taken for durable. Raises CalledProcessError, UnmodelledError.
+    """
+    root = root.resolve()
+    inodes, numbers = plant(read_tree(root))
+    log = scratch / "strace.log"
+    done = subprocess.run(
+        [*command(log), *program], env=dict(environment), capture_output=True, text=True
+    )
+    if done.returncode:
+        raise RuntimeError(f"{program} ended with {done.returncode}: {done.stderr[-3000:]}")
+    initial = {
+        number: Inode(None if one.entries is None else dict(one.entries), bytearray(one.data))
+        for number, one in inodes.items()
+    }
+    translator = _Translator(root, inodes, numbers)
+    for call in read_calls(log):
+        translator.take(call)
+    translator.check(read_tree(root))
+    return Recording(
+        initial,
+        translator.operations,
+        frozenset(number for number, one in inodes.items() if one.is_folder),
+        translator.names,
+    )
+
+
+@dataclass
+class _Open:
+    """An open file below the root, or, without an inode, one elsewhere at `path`."""
+
+    inode: int | None
+    path: str
+    offset: int = 0
+    appends: bool = False
+
+
+class _Translator:
+    """Follows the calls on a model of the directory, noting each effect."""
+
+    def __init__(self, root: Path, inodes: dict[int, Inode], numbers: Iterator[int]) -> None:
+        self.operations: list[Operation] = []
+        self.names: dict[int, str] = {ROOT: "."}
+        self._root = f"{root}/"
+        self._inodes = inodes
+        self._numbers = numbers
+        self._open: dict[int, _Open] = {}
+        # how many operations had completed when the log's line of that number was written
+        self._completed: list[tuple[int, int]] = []
+        self._name_all(ROOT, "")
+
+    def _name_all(self, number: int, prefix: str) -> None:
+        for name, inode in (self._inodes[number].entries or {}).items():
+            self.names[inode] = prefix + name
+            if self._inodes[inode].is_folder:
+                self._name_all(inode, f"{prefix}{name}/")
+
+    def take(self, call: Call) -> None:
+        """Note what one call did."""
+        if call.result < 0:
+            return  # It did nothing. Of a failed fsync least of all is known.
+        before = len(self.operations)
+        handler = getattr(self, f"_{_ALIASES.get(call.name, call.name)}", None)
+        if handler is None:
+            self._refuse_if_inside(call)
+        else:
+            handler(call)
+        if len(self.operations) != before:
+            self._completed.append((call.ended, len(self.operations)))
+
+    def check(self, real: Mapping[str, bytes | None]) -> None:
+        """Raise UnmodelledError if the model's directory is not the real one: a call was missed."""
+        model: dict[str, bytes | None] = {}
+        pending = [("", ROOT)]
+        while pending:
+            prefix, number = pending.pop()
+            for name, inode in (self._inodes[number].entries or {}).items():
+                one = self._inodes[inode]
+                model[prefix + name] = None if one.is_folder else bytes(one.data)
+                if one.is_folder:
+                    pending.append((f"{prefix}{name}/", inode))
+        if model != real:
+            wrong = [path for path in {*model, *real} if model.get(path, 0) != real.get(path, 0)]
+            raise UnmodelledError(f"the model and the disk differ in {sorted(wrong)}")
+
+    # -- names
+
+    def _resolve(self, word: str | None, text: str) -> tuple[int, str] | None:
+        """The directory's inode and the name that a path means; None if it is elsewhere."""
+        path = unquote(text).decode(errors="surrogateescape")
+        if not path.startswith("/"):
+            base = descriptor(word)[1] if word is not None else None
+            if base is None:
+                raise UnmodelledError(f"a relative path without its directory: {path}")
+            path = f"{base}/{path}"
+        if f"{path}/" == self._root:
+            return ROOT, ""
+        if not path.startswith(self._root):
+            return None
+        number = ROOT
+        *folders, name = [part for part in path[len(self._root) :].split("/") if part != "."]
+        for folder in folders:
+            number = self._entries(number)[folder]
+        return number, name
+
+    def _entries(self, number: int) -> dict[str, int]:
+        entries = self._inodes[number].entries
+        if entries is None:
+            raise UnmodelledError(f"{self.names[number]} is no directory")
+        return entries
+
+    def _enter(self, place: tuple[int, str], inode: int) -> None:
+        folder, name = place
+        self.operations.append(Enter(folder, name, inode))
+        self._entries(folder)[name] = inode
+        prefix = self.names[folder]
+        self.names[inode] = name if prefix == "." else f"{prefix}/{name}"
+
+    def _leave(self, place: tuple[int, str], after: int | None = None) -> None:
+        folder, name = place
+        inode = self._entries(folder).pop(name)
+        self.operations.append(Leave(folder, name, inode, after))
+
+    def _openat(self, call: Call) -> None:
+        word = call.arguments[0] if call.name == "openat" else None
+        text, flags = call.arguments[1:3] if word else (*call.arguments, "O_CREAT|O_TRUNC")[:2]
+        place = self._resolve(word, text)
+        path = unquote(text).decode(errors="surrogateescape")
+        if place is None:
+            self._open[call.result] = _Open(None, path)
+            return
+        folder, name = place
+        inode = ROOT if not name else self._entries(folder).get(name)
+        if inode is None:
+            inode = next(self._numbers)
+            self._inodes[inode] = Inode()
+            self._enter(place, inode)
+        elif "O_TRUNC" in flags and self._inodes[inode].data:
+            self._resize(inode, 0)
+        self._open[call.result] = _Open(inode, path, 0, "O_APPEND" in flags)
+
+    def _mkdir(self, call: Call) -> None:
+        word = call.arguments[0] if call.name == "mkdirat" else None
+        place = self._resolve(word, call.arguments[1 if word else 0])
+        if place is not None:
+            inode = next(self._numbers)
+            self._inodes[inode] = Inode(entries={})
+            self._enter(place, inode)
+
+    def _unlink(self, call: Call) -> None:
+        word = call.arguments[0] if call.name == "unlinkat" else None
+        place = self._resolve(word, call.arguments[1 if word else 0])
+        if place is not None:
+            self._leave(place)
+
+    def _rename(self, call: Call) -> None:
+        if call.name == "rename":
+            source, target = (self._resolve(None, word) for word in call.arguments)
+        else:
+            source = self._resolve(*call.arguments[0:2])
+            target = self._resolve(*call.arguments[2:4])
+        if source is None and target is None:
+            return
+        if source is None or target is None:
+            raise UnmodelledError("a rename into or out of the watched directory")
+        inode = self._entries(source[0])[source[1]]
+        if "RENAME_EXCHANGE" in call.arguments[-1]:
+            other = self._entries(target[0])[target[1]]
+            self.operations.append(Swap(*source, *target, inode, other))
+            self._entries(source[0])[source[1]] = other
+            self._entries(target[0])[target[1]] = inode
+            return
+        self._enter(target, inode)
+        self._leave(source, len(self.operations) - 1)
+
+    # -- content
+
+    def _close(self, call: Call) -> None:
+        self._open.pop(_number(call.arguments[0]), None)
+
+    def _dup(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None:
+            self._open[call.result] = one  # one offset for both, as in the kernel
+
+    def _lseek(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None:
+            one.offset = call.result
+
+    def _write(self, call: Call) -> None:
+        number = _number(call.arguments[0])
+        one = self._open.get(number)
+        if one is None and number == 1:
+            self.operations.append(Mark(unquote(call.arguments[1]).decode()))
+        elif one is not None:
+            self._put_here(one, unquote(call.arguments[1])[: call.result])
+
+    def _writev(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None and one.inode is not None:
+            data = b"".join(unquote(text) for text in _IOV.findall(call.arguments[1]))
+            self._put_here(one, data[: call.result])
+
+    def _pwrite64(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None and one.inode is not None:
+            data = unquote(call.arguments[1])[: call.result]
+            self._put(one.inode, int(call.arguments[3]), data)
+
+    def _pwritev(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None and one.inode is not None:
+            data = b"".join(unquote(text) for text in _IOV.findall(call.arguments[1]))
+            self._put(one.inode, int(call.arguments[3]), data[: call.result])
+
+    def _sendfile(self, call: Call) -> None:
+        out, source, place = call.arguments[:3]
+        self._copy(source, place, out, "NULL", call.result)
+
+    def _copy_file_range(self, call: Call) -> None:
+        source, place, out, out_place = call.arguments[:4]
+        self._copy(source, place, out, out_place, call.result)
+
+    def _copy(self, source: str, place: str, out: str, out_place: str, count: int) -> None:
+        reader, writer = self._open.get(_number(source)), self._open.get(_number(out))
+        if writer is None or writer.inode is None or count == 0:
+            return
+        if reader is None:
+            raise UnmodelledError("a copy from a file that was not opened here")
+        given = re.match(r"\[(\d+)\]", place)
+        offset = reader.offset if given is None else int(given[1])
+        if reader.inode is not None:
+            data = bytes(self._inodes[reader.inode].data[offset : offset + count])
+        else:  # A file elsewhere, which the writer must not have changed since.
+            with open(reader.path, "rb") as file:
+                file.seek(offset)
+                data = file.read(count)
+        if given is None:
+            reader.offset += count
+        wanted = re.match(r"\[(\d+)\]", out_place)
+        if wanted is None:
+            self._put_here(writer, data)
+        else:
+            self._put(writer.inode, int(wanted[1]), data)
+
+    def _put_here(self, one: _Open, data: bytes) -> None:
+        if one.inode is None:
+            return
+        if one.appends:
+            one.offset = len(self._inodes[one.inode].data)
+        self._put(one.inode, one.offset, data)
+        one.offset += len(data)
+
+    def _put(self, inode: int, offset: int, data: bytes) -> None:
+        if data:
+            self.operations.append(Put(inode, offset, data))
+            apply_put(self._inodes[inode].data, offset, data)
+
+    def _ftruncate(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None and one.inode is not None:
+            self._resize(one.inode, int(call.arguments[1]))
+
+    def _fallocate(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is None or one.inode is None:
+            return
+        mode, offset, length = call.arguments[1:4]
+        if mode != "0":
+            raise UnmodelledError(f"fallocate with mode {mode}")
+        self._resize(one.inode, int(offset) + int(length), only_grows=True)
+
+    def _resize(self, inode: int, size: int, *, only_grows: bool = False) -> None:
+        self.operations.append(Resize(inode, size, only_grows))
+        apply_resize(self._inodes[inode].data, size, only_grows=only_grows)
+
+    def _fsync(self, call: Call) -> None:
+        one = self._open.get(_number(call.arguments[0]))
+        if one is not None and one.inode is not None:
+            # What other threads did while it ran is not promised to be covered.
+            covers = max((count for line, count in self._completed if line < call.began), default=0)
+            self.operations.append(Sync(one.inode, covers))
+
+    def _mmap(self, call: Call) -> None:
+        is_shared = "MAP_SHARED" in call.arguments[3] and "PROT_WRITE" in call.arguments[2]
+        one = self._open.get(_number(call.arguments[4])) if is_shared else None
+        if one is not None and one.inode is not None:
+            raise UnmodelledError(f"a writable mapping of {self.names[one.inode]}")
+
+    def _sync_file_range(self, call: Call) -> None:
+        """It promises nothing to a power cut (sync_file_range(2), "Warning")."""
+
+    def _refuse_if_inside(self, call: Call) -> None:
+        text = " ".join(call.arguments).replace("\\x", "")
+        if self._root[:-1].encode().hex() in text:
+            raise UnmodelledError(f"{call.name}({', '.join(call.arguments)[:200]})")
+
+
+# fdatasync makes the size durable too where the data need it (fdatasync(2)): all that is used.
+_ALIASES = {
+    "open": "openat",
+    "creat": "openat",
+    "mkdirat": "mkdir",
+    "unlinkat": "unlink",
+    "rmdir": "unlink",
+    "renameat": "rename",
+    "renameat2": "rename",
+    "fdatasync": "fsync",
+    "dup2": "dup",
+    "dup3": "dup",
+    "pwritev2": "pwritev",
+}
+
+
+def _number(word: str) -> int:
+    number = descriptor(word)[0] if not word.startswith("-") else None
+    return -1 if number is None else number

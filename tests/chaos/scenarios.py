@@ -1,0 +1,108 @@
+"""What is written, over what, and what has to hold at every moment of it."""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.chaos import aftermath
+from tests.chaos.aftermath import Judge
+from tests.chaos.crash_states import Limits, enumerate_states
+from tests.chaos.operations import Recording
+from tests.chaos.recorder import record
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """A writer of `writers.py`, what stands there before, and the judge of what is left."""
+
+    writer: str
+    plant: Callable[[Path], None]
+    judge: Judge
+
+
+_OLD, _NEW, _BASE = (500, 1), (500, 2), (400, 1)
+
+SCENARIOS = {
+    "a further checkpoint": Scenario(
+        "write_checkpoint",
+        aftermath.plant_checkpoints(_BASE),
+        aftermath.judge_checkpoints([_BASE, _NEW], {"committed": [_NEW]}),
+    ),
+    "the first checkpoint": Scenario(
+        "write_checkpoint",
+        aftermath.plant_nothing,
+        aftermath.judge_checkpoints([None, _NEW], {"committed": [_NEW]}),
+    ),
+    "over an existing name": Scenario(
+        "write_checkpoint",
+        aftermath.plant_checkpoints(_BASE, _OLD),
+        aftermath.judge_checkpoints([_OLD, _NEW], {"committed": [_NEW]}),
+    ),
+    "over the only one": Scenario(
+        "write_checkpoint",
+        aftermath.plant_checkpoints(_OLD),
+        aftermath.judge_checkpoints([_OLD, _NEW], {"committed": [_NEW]}),
+    ),
+    "a rollback": Scenario(
+        "roll_back",
+        aftermath.plant_reason,
+        aftermath.judge_checkpoints(
+            [_OLD, _BASE], {"set aside": [_BASE, _NEW], "committed": [_NEW]}
+        ),
+    ),
+    "pruning": Scenario(
+        "remove_old",
+        aftermath.plant_checkpoints((100, 1), (200, 1), (300, 1), _BASE),
+        aftermath.judge_checkpoints([_BASE], {"pruned": [_BASE]}),
+    ),
+    "the ledger": Scenario("keep_ledger", aftermath.plant_nothing, aftermath.judge_ledger),
+    "an intent": Scenario("say_intent", aftermath.plant_nothing, aftermath.judge_intent),
+}
+
+
+@dataclass
+class Outcome:
+    """How many states there were, and what was wrong with those that break a promise."""
+
+    states: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+
+
+def trace(scenario: Scenario, place: Path, *faults: str) -> Recording:
+    """Plant, run the writer under strace, and return what it did."""
+    root = place / "root"
+    root.mkdir()
+    scenario.plant(root)
+    program = [sys.executable, "-P", "-m", "tests.chaos.writers", scenario.writer, str(root)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"}
+    return record(root, [*program, *faults], scratch=place, environment=environment)
+
+
+def try_states(
+    recording: Recording, judge: Judge, place: Path, *, limits: Limits | None = None, most: int = 0
+) -> Outcome:
+    """Put every state of a recording onto the disk and judge it; stops after `most` problems."""
+    outcome = Outcome()
+    for state in enumerate_states(recording, limits):
+        outcome.states += 1
+        aftermath.materialise(state.tree, place)
+        problem = judge(place, state.marks)
+        if problem is not None:
+            outcome.problems[problem] += 1
+            if most and outcome.problems.total() >= most:
+                break
+    return outcome
+
+
+def describe(recording: Recording) -> Sequence[str]:
+    """The operations in words, for a failure's report."""
+    return [
+        f"{index}: {type(one).__name__} {recording.names.get(getattr(one, 'inode', -1), '')}"
+        f" {getattr(one, 'name', getattr(one, 'text', ''))}"
+        for index, one in enumerate(recording.operations)
+    ]

@@ -1,0 +1,155 @@
+"""The programs that are traced: each writes one thing the way the product does, and says so.
+
+`python -m tests.chaos.writers NAME DIRECTORY [FAULT]`; a FAULT is a bug put in on purpose.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from supervisor import durable
+from supervisor.checkpoint import prune, records, shelf, survey
+from supervisor.checkpoint.commit import CheckpointWriter
+from supervisor.intent import Intent, write_intent
+from supervisor.ledger import LedgerWriter
+
+RUN = "run"
+
+
+def contents(step: int, attempt: int) -> dict[str, bytes]:
+    """The files of a checkpoint: one of several blocks, one in a folder, and the position."""
+    return {
+        "model.pt": b"".join(b"model %05d %02d %05d;" % (step, attempt, n) for n in range(600)),
+        "shards/rank-0.bin": b"shard %05d %02d;" % (step, attempt) * 20,
+        "training_state.json": b'{"global_step": %d, "current_epoch": 0, "format": 1}' % step,
+    }
+
+
+def commit(parent: Path, step: int, attempt: int = 1) -> None:
+    """Write one checkpoint as the trainer does."""
+    with CheckpointWriter(
+        parent, f"checkpoint-{step}", step=step, epoch=0, run_id=RUN, attempt=attempt
+    ) as writer:
+        for name, data in contents(step, attempt).items():
+            with writer.open(name) as file:
+                file.write(data)
+        writer.commit()
+
+
+def look(parent: Path) -> records.Survey:
+    """What a supervisor that starts after the crash finds."""
+    return survey.survey(records.SurveyRequest(parent, run_id=RUN, quiet=True))
+
+
+def say(text: str) -> None:
+    """Promise something to the outside: the recorder sees this very call."""
+    os.write(1, text.encode())
+
+
+def write_checkpoint(root: Path) -> None:
+    """A further checkpoint."""
+    commit(root / "saves", 500, 2)
+    say("committed")
+
+
+def roll_back(root: Path) -> None:
+    """Go back behind the newest, and save again under its name."""
+    parent = root / "saves"
+    shelf.set_aside_later(parent, look(parent).entries, 400)
+    say("set aside")
+    commit(parent, 500, 2)
+    say("committed")
+
+
+def remove_old(root: Path) -> None:
+    """Prune."""
+    for entry in prune.plan(look(root / "saves").entries, 2, ()):
+        prune.remove(entry)
+    say("pruned")
+
+
+def keep_ledger(root: Path) -> None:
+    """A run's first entries, and a second daemon's."""
+    for first in (0, 3):
+        writer = LedgerWriter(root / "ledger.jsonl", root / "reserve")
+        writer.ensure_reserve()
+        for number in range(first, first + 3):
+            assert writer.append([{"event": "note", "number": number, "pad": "x" * 3000}])
+            say(f"noted {number}")
+        writer.close()
+
+
+def say_intent(root: Path) -> None:
+    """Stop, then run."""
+    for intent in (Intent.STOP, Intent.RUN, Intent.HOLD):
+        write_intent(root / "intent.json", intent)
+        say(intent.value)
+
+
+WRITERS: dict[str, Callable[[Path], None]] = {
+    one.__name__: one for one in (write_checkpoint, roll_back, remove_old, keep_ledger, say_intent)
+}
+
+
+def without_file_sync() -> None:
+    """A writer that forgets to flush its files."""
+    _skip_sync(lambda path: path.is_file())
+
+
+def without_directory_sync() -> None:
+    """A writer that forgets to flush its directories."""
+    _skip_sync(lambda path: path.is_dir())
+
+
+def renamed_before_written() -> None:
+    """A writer that publishes under the name first, as trainers do that write in place."""
+    real = CheckpointWriter.open
+
+    def open_in_place(self: CheckpointWriter, name: str) -> object:
+        path = self.path
+        target = path.parent / "checkpoint-500"
+        if path != target:
+            path.rename(target)
+            self._path = target
+        return real(self, name)
+
+    def stay(self: CheckpointWriter, path: Path) -> Path:
+        durable.fsync_directory(path.parent)
+        self._path = None
+        return path
+
+    CheckpointWriter.open = open_in_place  # type: ignore[assignment,method-assign]
+    CheckpointWriter._publish = stay  # type: ignore[method-assign]
+
+
+def deleted_in_place() -> None:
+    """A pruner that does not take the checkpoint out of sight first."""
+    prune.remove = lambda entry: prune.discard(entry.path)  # type: ignore[assignment,attr-defined]
+
+
+def _skip_sync(is_skipped: Callable[[Path], bool]) -> None:
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        if not is_skipped(Path(os.readlink(f"/proc/self/fd/{fd}"))):
+            real(fd)
+
+    os.fsync = fsync  # type: ignore[assignment]
+
+
+FAULTS: dict[str, Callable[[], None]] = {
+    one.__name__: one
+    for one in (
+        without_file_sync,
+        without_directory_sync,
+        renamed_before_written,
+        deleted_in_place,
+    )
+}
+
+
+if __name__ == "__main__":
+    for fault in sys.argv[3:]:
+        FAULTS[fault]()
+    WRITERS[sys.argv[1]](Path(sys.argv[2]))
