@@ -1,7 +1,13 @@
 """The one way to write a file that must survive a crash; nothing else may write such files."""
 
+import errno
 import os
 from pathlib import Path
+
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+# What a file system or a kernel that cannot answers (renameat2(2)): NFS, Lustre of old.
+_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 
 
 def fsync_directory(path: Path) -> None:
@@ -19,6 +25,25 @@ def rename_durably(source: Path, target: Path) -> None:
     fsync_directory(target.parent)
     if source.parent != target.parent:
         fsync_directory(source.parent)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names mean each other's thing, at once; False where the file system cannot.
+
+    Neither name is ever missing, whatever dies when. Raises OSError.
+    """
+    import ctypes  # 1 MB that only few processes need
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    if call is None:
+        return False
+    names = os.fsencode(one), os.fsencode(other)
+    if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
+        return True
+    code = ctypes.get_errno()
+    if code in _CANNOT:
+        return False
+    raise OSError(code, os.strerror(code), str(one), None, str(other))
 
 
 def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import fsync_directory
 
 Entry = dict[str, Any]
 
@@ -102,6 +103,7 @@ class LedgerWriter:
         self._backlog: list[bytes] = []
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._mid_line = _ends_mid_line(self._fd)
+        self._is_named = False
 
     @property
     def backlog(self) -> int:
@@ -144,6 +146,10 @@ class LedgerWriter:
         finally:
             try:
                 os.fsync(self._fd)
+                if not self._is_named:
+                    # POSIX promises the bytes with the file's fsync, not that its name is found.
+                    fsync_directory(self._path.parent)
+                    self._is_named = True
             except OSError as error:
                 if error.errno in _FULL:
                     # NFS tells of a full disk only here, and what was written is gone: all of it

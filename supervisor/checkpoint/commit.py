@@ -21,7 +21,7 @@ from supervisor.checkpoint.format import (
 )
 from supervisor.checkpoint.staging import clean_staging
 from supervisor.clock import rfc3339, wall_s
-from supervisor.durable import fsync_directory
+from supervisor.durable import exchange, fsync_directory
 
 __all__ = ["CheckpointWriter", "check_training_state", "clean_staging"]
 
@@ -119,8 +119,8 @@ class CheckpointWriter:
     def commit(self) -> Path:
         """Make it durable and give it its name; returns the checkpoint's path.
 
-        A checkpoint that has the name already goes onto the shelf `superseded` first. Raises
-        OSError, and ValueError for content that is no checkpoint; nothing is left then.
+        A checkpoint that has the name already goes onto the shelf `superseded`. Raises OSError,
+        and ValueError for content that is no checkpoint; nothing is left then.
         """
         path = self.path
         try:
@@ -155,18 +155,27 @@ class CheckpointWriter:
 
     def _publish(self, path: Path) -> Path:
         target = self._parent / self._name
+        new = path.lstat().st_ino
+        reason = f"written again at step {self._step}"
         aside: Path | None = None
         try:
-            if os.path.lexists(target):
-                aside = shelf.put_aside(
-                    target, shelf.SUPERSEDED, f"written again at step {self._step}"
-                )
-            path.rename(target)
+            # Moved aside first, the old one would be missing until the new one has its name: with
+            # no other checkpoint a crash between left none. Where names cannot be exchanged it is.
+            is_exchanged = os.path.lexists(target) and exchange(path, target)
+            if not is_exchanged:
+                if os.path.lexists(target):
+                    aside = shelf.put_aside(target, shelf.SUPERSEDED, reason)
+                path.rename(target)
             fsync_directory(self._parent)
+            if is_exchanged:
+                shelf.put_aside(path, shelf.SUPERSEDED, reason, name=self._name)
         except BaseException:
-            # Whether the rename took place is asked of the disk: an interrupt can come between.
-            if not os.path.lexists(path) and os.path.lexists(target):
-                target.rename(path)
+            # What took place is asked of the disk: an interrupt can come between.
+            if os.path.lexists(target) and target.lstat().st_ino == new:
+                if not os.path.lexists(path):
+                    target.rename(path)
+                else:
+                    exchange(path, target)
             if aside is not None:
                 shelf.put_back(aside, target)
             raise

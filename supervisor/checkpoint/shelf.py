@@ -19,11 +19,11 @@ REASON_SUFFIX = ".reason.txt"
 _MOST_OF_A_NAME = 10_000
 
 
-def put_aside(source: Path, shelf: str, reason: str) -> Path:
+def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None) -> Path:
     """Move a checkpoint onto a shelf of its directory, durably; returns where it is now.
 
-    A taken name gets a number. A kill between any two calls leaves the checkpoint in one of the
-    two places, whole. Raises OSError, FileNotFoundError if the checkpoint is gone.
+    `name`: what it is called there, if not as here. A taken name gets a number. A kill between any
+    two calls leaves the checkpoint in one of the two places, whole. Raises OSError, FileNotFoundError if the checkpoint is gone.
     """
     source.lstat()
     folder = source.parent / SET_ASIDE / shelf
@@ -33,7 +33,7 @@ def put_aside(source: Path, shelf: str, reason: str) -> Path:
             folder.mkdir(parents=True, exist_ok=True)
             fsync_directory(folder.parent)
             fsync_directory(source.parent)
-        target = _reserve(folder, source.name)
+        target = _reserve(folder, name or source.name)
         _write_reason(target, reason)
         rename_durably(source, target)
     except BaseException:
