@@ -8,7 +8,6 @@ so nothing else may open that file.
 import errno
 import fcntl
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -19,8 +18,7 @@ SLOTS = 2
 WRITING = "writing"
 
 
-@dataclass(frozen=True, slots=True)
-class SnapshotPaths:
+class SnapshotPaths(NamedTuple):
     """The names in a snapshot directory (`SUPERVISOR_SNAPSHOT_DIR`)."""
 
     root: Path
@@ -60,8 +58,7 @@ class SnapshotPaths:
         return tuple(self.slot(index) for index in range(SLOTS))
 
 
-@dataclass(frozen=True, slots=True)
-class SlotPaths:
+class SlotPaths(NamedTuple):
     """The names in one slot."""
 
     folder: Path

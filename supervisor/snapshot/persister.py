@@ -1,0 +1,196 @@
+"""The one process that puts snapshots onto the disk: it does what is next, and tells how it went.
+
+It outlives trainer and daemon. No snapshot and no disk may end it: what fails is a result.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+from supervisor.checkpoint.staging import discard
+from supervisor.clock import monotonic_s, wall_s
+from supervisor.snapshot import agenda, rescue
+from supervisor.snapshot.board import (
+    MOST_RESULTS,
+    Board,
+    Current,
+    Outcome,
+    Rescued,
+    Result,
+    State,
+    Why,
+    blank_board,
+    read_board,
+    write_board,
+)
+from supervisor.snapshot.doorbell import Doorbell
+from supervisor.snapshot.persist import persist
+from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole
+from supervisor.snapshot.verdict import vet
+
+_PROGRESS_S = 0.5
+_LOCK_CHECK_S = 0.2
+
+
+class Persister:
+    """Serves one snapshot directory until its doorbell says that the service has ended."""
+
+    def __init__(self, root: Path, bell: Doorbell, *, rescue_at_end: bool = False) -> None:
+        self._root = root
+        self._paths = SnapshotPaths(root)
+        self._bell = bell
+        self._rescue_at_end = rescue_at_end
+        self._board = blank_board()
+        self._published: Board | None = None
+        self._published_s = 0.0
+        self._vetted: set[int] = set()
+
+    def run(self) -> None:
+        """Serve; returns when the directory is gone, or the service has ended and all is done."""
+        try:
+            lock = Lock(self._paths.persister_lock)
+        except FileNotFoundError:
+            return
+        with lock:
+            while not lock.acquire():
+                # Another one is at work: what is wanted is its business to the end.
+                if self._bell.has_ended or self._bell.is_lost:
+                    return
+                self._bell.wait(_LOCK_CHECK_S)
+            self._serve()
+            if self._bell.is_lost:
+                return
+            is_safe = not self._rescue_at_end or self._rescue() != "failed"
+            self._publish("idle")
+        if self._rescue_at_end and is_safe and not is_locked(self._paths.writer_lock):
+            discard(self._root)
+
+    def _serve(self) -> None:
+        try:
+            self._bell.attach()
+        except FileNotFoundError:
+            return
+        before = read_board(self._root)
+        if before is not None:
+            self._board = self._board._replace(rescue=before.rescue, results=before.results)
+        while not self._bell.is_lost:
+            self._bell.wait(0)  # before the look, so that a ring during it is not lost
+            if self._do_next():
+                continue
+            if self._bell.has_ended:
+                return
+            self._publish("idle")
+            self._bell.wait()
+
+    def _do_next(self) -> bool:
+        """Do one thing; False if there is nothing to do."""
+        request = self._request()
+        if request is not None:
+            self._rescue(request.id)
+            self._publish("idle")
+            return True
+        wholes = read_whole(self._root)
+        wanted = agenda.next_wanted(wholes, self._board)
+        if wanted is not None:
+            self._persist(wanted, "save")
+            self._publish("idle")
+            return True
+        self._vetted &= {whole.sequence for whole in wholes}
+        unvetted = agenda.next_unvetted(wholes, self._vetted)
+        if unvetted is None or self._bell.has_ended:
+            return False
+        self._publish("vetting")
+        if vet(unvetted, should_stop=self._is_needed) is not None:
+            self._vetted.add(unvetted.sequence)
+        return True
+
+    def _request(self) -> rescue.Request | None:
+        request = rescue.read(self._root)
+        answered = self._board.rescue
+        is_new = request is not None and (answered is None or answered.id != request.id)
+        return request if is_new else None
+
+    def _is_needed(self) -> bool:
+        """Whether something came up that is more urgent than a verdict."""
+        if not self._bell.wait(0):
+            return False
+        wanted = agenda.next_wanted(read_whole(self._root), self._board)
+        return wanted is not None or self._request() is not None or self._bell.has_ended
+
+    def _rescue(self, number: int = 0) -> Outcome:
+        """See that the newest snapshot that is good is on the disk; the answer goes to `number`."""
+        answer = Rescued(number, "nothing", None, None, None)
+        for whole in agenda.rescue_order(read_whole(self._root)):
+            newer = agenda.newer_on_disk(whole, self._board)
+            if newer is not None:
+                answer = Rescued(number, "already", newer.step, newer.path, None)
+                break
+            result, outcome = self._persist(whole, "rescue")
+            if result is None:  # its writer went on meanwhile: it lives, and so does the other slot
+                continue
+            if answer.outcome in ("nothing", "failed"):
+                answer = Rescued(number, outcome, result.step, result.path, result.error)
+            if result.ok and result.finite is not False:
+                answer = Rescued(number, outcome, result.step, result.path, None)
+                break
+        if number:
+            self._board = self._board._replace(rescue=answer)
+        return answer.outcome
+
+    def _persist(self, whole: Whole, why: Why) -> tuple[Result | None, Outcome]:
+        """Persist one snapshot; no result if the slot changed, which is nobody's failure."""
+        snapshot = whole.snapshot
+        current = Current(whole.sequence, snapshot.step, snapshot.name, snapshot.bytes, 0, wall_s())
+        self._publish("persisting", current)
+        began_s = monotonic_s()
+        outcome: Outcome = "failed"
+        path, error, finite, count = None, None, None, 0
+        try:
+            with Lock(whole.slot.lock) as lock:
+                # Shared, it pins the slot. A writer that stands still may have it, on a hang: then
+                # the seal tells, before the commit, whether the slot stayed as it was.
+                lock.acquire(shared=True)
+                done = persist(whole, progress=self._progress)
+            path, finite, count = str(done.path), done.finite, done.bytes
+            outcome = "already" if done.was_there else "persisted"
+        except Exception as problem:
+            if not whole.is_unchanged():
+                return None, "nothing"
+            error = _told(problem)
+        result = Result(
+            sequence=whole.sequence,
+            step=snapshot.step,
+            name=snapshot.name,
+            path=path,
+            ok=path is not None,
+            error=error,
+            bytes=count,
+            seconds=round(monotonic_s() - began_s, 3),
+            finite=finite,
+            why=why,
+            at=wall_s(),
+        )
+        if outcome != "already" or why == "save":
+            results = (*self._board.results, result)[-MOST_RESULTS:]
+            self._board = self._board._replace(results=results)
+        return result, outcome
+
+    def _progress(self, done_bytes: int) -> None:
+        current = self._board.current
+        if current is not None and monotonic_s() - self._published_s >= _PROGRESS_S:
+            self._publish("persisting", current._replace(done_bytes=done_bytes))
+
+    def _publish(self, state: State, current: Current | None = None) -> None:
+        self._board = self._board._replace(state=state, current=current)
+        if self._board == self._published:
+            return
+        # The tmpfs is full, or the directory is gone: the next one tells it.
+        with suppress(OSError):
+            write_board(self._root, self._board)
+            self._published = self._board
+            self._published_s = monotonic_s()
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror} ({error.filename})" if error.filename else error.strerror
+    return str(error) or repr(error)
