@@ -19,6 +19,14 @@ def fsync_directory(path: Path) -> None:
         os.close(fd)
 
 
+def make_durably(folder: Path, *, mode: int = 0o777) -> None:
+    """Make a directory and those above it that are missing, each name durable. Raises OSError."""
+    if not folder.is_dir():
+        make_durably(folder.parent)
+        folder.mkdir(mode=mode, exist_ok=True)
+        fsync_directory(folder.parent)
+
+
 def rename_durably(source: Path, target: Path) -> None:
     """Rename and make it durable in both directories. Raises OSError."""
     source.rename(target)

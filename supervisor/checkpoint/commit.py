@@ -21,7 +21,7 @@ from supervisor.checkpoint.format import (
 )
 from supervisor.checkpoint.staging import clean_staging
 from supervisor.clock import rfc3339, wall_s
-from supervisor.durable import exchange, fsync_directory
+from supervisor.durable import exchange, fsync_directory, make_durably
 
 __all__ = ["CheckpointWriter", "check_training_state", "clean_staging"]
 
@@ -74,7 +74,7 @@ class CheckpointWriter:
     def __enter__(self) -> "CheckpointWriter":
         # A parent that is a link stays where it leads to for the whole of the write.
         self._parent = Path(os.path.realpath(self._parent))
-        _make_durably(self._parent)
+        make_durably(self._parent)
         path = self._parent / staging.staging_name(self._name)
         path.mkdir()
         self._path = path
@@ -200,13 +200,6 @@ def check_training_state(path: Path, step: int, epoch: int) -> None:
             f"{TRAINING_STATE} says (format, global_step, current_epoch) {found}, "
             f"not {(FORMAT, step, epoch)}"
         )
-
-
-def _make_durably(folder: Path) -> None:
-    if not folder.is_dir():
-        _make_durably(folder.parent)
-        folder.mkdir(exist_ok=True)
-        fsync_directory(folder.parent)
 
 
 def _walk(root: Path) -> tuple[list[str], list[Path]]:

@@ -23,7 +23,8 @@ def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None)
     """Move a checkpoint onto a shelf of its directory, durably; returns where it is now.
 
     `name`: what it is called there, if not as here. A taken name gets a number. A kill between any
-    two calls leaves the checkpoint in one of the two places, whole. Raises OSError, FileNotFoundError if the checkpoint is gone.
+    two calls leaves the checkpoint in one of the two places, whole. Raises OSError,
+    FileNotFoundError if the checkpoint is gone.
     """
     source.lstat()
     folder = source.parent / SET_ASIDE / shelf

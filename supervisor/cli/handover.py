@@ -17,7 +17,7 @@ from supervisor.cli.admission import Admission
 from supervisor.cli.registry import register
 from supervisor.config.load import LoadedConfig
 from supervisor.config.model import RunConfig
-from supervisor.durable import write_durably
+from supervisor.durable import make_durably, write_durably
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.ledger import LedgerWriter
 from supervisor.lock import RunLock
@@ -38,8 +38,8 @@ class Start:
 def make_directories(paths: RunPaths) -> None:
     """Make the run directory, and ours in it closed to others. Raises SupervisorError."""
     try:
-        paths.run_dir.mkdir(parents=True, exist_ok=True)
-        paths.state_dir.mkdir(mode=0o700, exist_ok=True)
+        make_durably(paths.run_dir)
+        make_durably(paths.state_dir, mode=0o700)
     except OSError as error:
         hint = "choose another run_dir, or make that one writable"
         raise _refusal(error, f"{error.filename}: cannot be made", hint) from None
