@@ -7,8 +7,8 @@ from supervisor.core.effects import Exit, Incident, Record, Say, Survey
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, Started, StartFailed, Unkillable
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
-from supervisor.core.operator import survey_until
 from supervisor.core.reaction import Reaction
+from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, Ending, RunState, State, Wish
 
 
@@ -89,7 +89,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
     condition = "ended"
     if state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}:
         condition = "ended as asked"
-        state = replace(state, wake_at=survey_until(state.stop, state.policy, now))
+        state = replace(state, wake_at=after_stop(state.stop, state.policy, now))
     return Reaction(condition, state, (Survey(),))
 
 

@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import replace
 
+from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State
 
 DAY_S = 86_400.0
@@ -17,7 +18,8 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     Where a checkpoint does not tell its step (`ckpt.pt`, rewritten in place), a newer one counts
     if training was seen `ahead` of all earlier attempts.
     """
-    mine = [c for c in candidates if c.own_run]
+    # A power cut would take what is in memory: it never counts.
+    mine = [c for c in candidates if c.own_run and c.tier != MEMORY]
     newest = max((c.step for c in mine if c.step is not None), default=None)
     higher = newest is not None and (budget.progress_step is None or newest > budget.progress_step)
     times = [c.written for c in mine if c.step is None and c.written is not None]

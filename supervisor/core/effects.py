@@ -53,6 +53,13 @@ class TakeStacks:
 
 
 @dataclass(frozen=True, slots=True)
+class Rescue:
+    """Have the newest snapshot in memory put onto the disk; answer `Rescued`."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Probe:
     """Look whether what the run waits for is there again; answer `Probed`."""
 
@@ -98,6 +105,7 @@ Effect = (
     | SendStop
     | SendKill
     | TakeStacks
+    | Rescue
     | Probe
     | Record
     | Incident

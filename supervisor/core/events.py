@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supervisor.core.memory import Memory
 from supervisor.core.states import Checkpoint, Ending, Phase, Wish
 
 
@@ -109,6 +110,22 @@ class StacksTaken:
 
 
 @dataclass(frozen=True, slots=True)
+class MemorySeen:
+    """What the newest snapshot in memory is has changed; None where there is none."""
+
+    memory: Memory | None
+
+
+@dataclass(frozen=True, slots=True)
+class Rescued:
+    """The persister has answered a `Rescue`, or it could not be asked."""
+
+    is_durable: bool
+    """The newest snapshot is on the disk."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StopAsked:
     """Somebody wants the run to save and end, for now (a signal) or until resumed (an intent)."""
 
@@ -153,6 +170,8 @@ Event = (
     | Unkillable
     | Observed
     | StacksTaken
+    | MemorySeen
+    | Rescued
     | StopAsked
     | WishChanged
     | Probed

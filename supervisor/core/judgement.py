@@ -12,6 +12,7 @@ from supervisor.core.budget import (
     with_progress,
 )
 from supervisor.core.events import Surveyed
+from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, Ending, State, Stop, Wish
 
 EXIT_HELD = 1
@@ -52,12 +53,14 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     """What to do now that nothing runs and the checkpoints are known."""
     budget = with_progress(state.budget, survey.candidates, ahead=is_ahead(state))
     ending = state.ending
+    asked = state.stop is not None and not _was_withdrawn(state)
     if ending is None:
+        if asked:
+            return _stopped(state, "; nothing was running", budget)
         if state.wish is Wish.HOLD:
             why = "`supervisor hold` was asked for"
             return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
         return _launch(state, survey, budget, None, "restart", "", rollback=rollback)
-    asked = state.stop is not None and not _was_withdrawn(state)
     if asked and not (state.stop and state.stop.late and _is_finished(state, survey, ending)):
         return _after_stop(state, survey, ending, budget)
     if _is_finished(state, survey, ending):
@@ -73,10 +76,16 @@ def _was_withdrawn(state: State) -> bool:
 
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
+    assert state.stop is not None
+    durable = tuple(c for c in survey.candidates if c.tier != MEMORY)
+    saved, what = _what_was_saved(state.stop, durable, ending)
+    return _stopped(state, what, budget, saved=saved)
+
+
+def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = None) -> Decision:
     stop = state.stop
     assert stop is not None
     by = "`supervisor stop`" if stop.by == "intent" else stop.by
-    saved, what = _what_was_saved(stop, survey.candidates, ending)
     outcome = f"stopped by {by}{what}"
     by_user = stop.by in {"intent", "SIGINT"}
     failure = "stopped_by_user" if by_user else "preempted"
@@ -123,7 +132,7 @@ def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     if not policy.has_finish_condition:
         return ending.effective_code == 0
     if policy.finish_step is not None:
-        steps = [c.step for c in survey.candidates if c.step is not None]
+        steps = [c.step for c in survey.candidates if c.step is not None and c.tier != MEMORY]
         if ending.step is not None and ending.effective_code == 0:
             # A death at the last step may have come before it was saved.
             steps.append(ending.step)
@@ -140,7 +149,7 @@ def _after_failure(
     if code == 0:
         failure, action = "unknown", "restart"
         reason = "it exited with 0, but `finish` is not met"
-    progressed = before.progressed
+    progressed = before.progressed or _made_headway(state, survey)
     budget = with_failure(before, ending, now)
 
     def hold(why: str, name: str = failure) -> Decision:
@@ -170,6 +179,13 @@ def _after_failure(
         return _launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
+
+
+def _made_headway(state: State, survey: Surveyed) -> bool:
+    """Whether memory holds more than the attempt began with: not durable, but it did work."""
+    began = -1 if state.checkpoint is None else state.checkpoint.step or -1
+    steps = [c.step for c in survey.candidates if c.tier == MEMORY and c.step is not None]
+    return max(steps, default=-1) > began
 
 
 def _launch(

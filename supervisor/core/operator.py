@@ -7,13 +7,12 @@ from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Kill, KillStage, Phase, Policy, RunState, State, Stop, Wish
+from supervisor.core.rescue import after_stop, is_memory_ahead, is_waiting, until_stopped
+from supervisor.core.states import Kill, KillStage, Phase, RunState, State, Stop, Wish
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
-# Whoever asked for a stop does not wait for ever for a file system that does not answer.
-SURVEY_AFTER_STOP_S = 60.0
 
 
 def on_begun(state: State, event: Begun, now: float) -> Reaction:
@@ -49,7 +48,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
             state = _with_stop(state, "an earlier request", now)
-        state = replace(state, wake_at=now + state.policy.grace_s)
+        state = until_stopped(state)
         # A repeat changes nothing, and the first one may have died with its daemon.
         return Reaction("attempt stopping", state, (SendStop(state.attempt),))
     return Reaction("attempt alive", state)
@@ -72,6 +71,10 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             note = Record({"type": "stop_requested", "by": event.by, "late": True})
             state = _judged_late(state, event.by, now, interrupt=event.interrupt)
             return Reaction("being judged", state, (note,))
+        case _ if _has_more_in_memory(state):
+            note = Record({"type": "stop_requested", "by": event.by, "late": True})
+            state = _judged_late(state, event.by, now, interrupt=event.interrupt)
+            return Reaction("rescue first", replace(state, surveying=True), (note, Survey()))
         case _:
             reason = f"stopped by {event.by}; nothing was running"
             by_user = event.interrupt
@@ -102,6 +105,8 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
         doing = "the trainer was asked to save and end"
         if state.activity.phase is Phase.SAVE:
             doing = "the trainer is saving" if step is None else f"step {step} is being saved"
+        if is_waiting(state):
+            doing = "the newest snapshot in memory is being put onto the disk"
         doing = f"{doing} (up to {left:.0f} s more)"
         line = f"{doing}; a third Ctrl-C kills it and loses what is not saved"
         return Reaction("again", state, (Say(line),))
@@ -130,9 +135,15 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
         if being_judged:
             stopping = _judged_late(state, "intent", now)
             return Reaction("stop, being judged", stopping, (note,))
+        if _has_more_in_memory(state):
+            stopping = replace(_judged_late(state, "intent", now), surveying=True)
+            return Reaction("stop, rescue first", stopping, (note, Survey()))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
+    if event.wish is Wish.HOLD and idle and _has_more_in_memory(state):
+        state = replace(state, surveying=True, wake_at=None)
+        return Reaction("hold, rescue first", state, (note, Survey()))
     if event.wish is Wish.HOLD and idle:
         changed, effects = _ended(state, Wish.HOLD)
         return Reaction("hold, nothing runs", changed, (note, *effects))
@@ -143,11 +154,15 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     return Reaction("noted", state, effects)
 
 
+def _has_more_in_memory(state: State) -> bool:
+    """Whether a run that waits for its next attempt would leave something behind in memory."""
+    return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
+
+
 def _begin_stop(
     state: State, by: str, now: float, interrupt: bool
 ) -> tuple[State, tuple[Effect, ...]]:
-    state = _with_stop(state, by, now, interrupt=interrupt)
-    state = replace(state, wake_at=now + state.policy.grace_s)
+    state = until_stopped(_with_stop(state, by, now, interrupt=interrupt))
     who = "`supervisor stop`" if by == "intent" else by
     line = f"{who}: the trainer is asked to save and end (up to {state.policy.grace_s:.0f} s)"
     effects = (
@@ -184,19 +199,15 @@ def _with_stop(
     state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
 ) -> State:
     written = state.newest.written if state.newest else state.budget.progress_written
-    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late)
+    until = now + state.policy.grace_s
+    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late, until)
     return replace(state, stop=stop)
 
 
 def _judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
     state = _with_stop(state, by, now, interrupt=interrupt, late=True)
     assert state.stop is not None
-    return replace(state, wake_at=survey_until(state.stop, state.policy, now))
-
-
-def survey_until(stop: Stop, policy: Policy, now: float) -> float:
-    """Until when the checkpoints may take to say what a stopped attempt has saved."""
-    return max(stop.since + policy.grace_s, now + SURVEY_AFTER_STOP_S)
+    return replace(state, wake_at=after_stop(state.stop, state.policy, now))
 
 
 def unread(state: State, condition: str, reason: str) -> Reaction:

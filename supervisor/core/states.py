@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from supervisor.core.memory import DISK, Memory, RescueWait
+
 
 class RunState(StrEnum):
     """Where a run is (docs/states.md)."""
@@ -84,6 +86,8 @@ class Checkpoint:
     own_run: bool = True
     written: float | None = None
     """When it was written, seconds since 1970; without a step only this tells two apart."""
+    tier: str = DISK
+    """Where it is; what is in memory is resumed from, but is no durable progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,10 @@ class Stop:
     written_before: float | None = None
     late: bool = False
     """The attempt had ended by itself when the stop came: its end is judged as it was."""
+    until: float = 0.0
+    """When the grace ends."""
+    rescued: bool = False
+    """What is in memory was ordered onto the disk before the grace ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,7 +239,9 @@ class State:
     checkpoint: Checkpoint | None = None
     """What the current or last attempt was resumed from."""
     newest: Checkpoint | None = None
-    """The newest validated checkpoint, as last surveyed."""
+    """The newest validated checkpoint on the disk, as last surveyed."""
+    memory: Memory | None = None
+    rescue: RescueWait | None = None
     ever_attached: bool = False
     reopened: bool = False
     """`run --again`: the final checkpoint of before does not end the run."""

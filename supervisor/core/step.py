@@ -10,8 +10,10 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    MemorySeen,
     Observed,
     Probed,
+    Rescued,
     StacksTaken,
     Started,
     StartFailed,
@@ -25,6 +27,7 @@ from supervisor.core.events import (
 )
 from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
+from supervisor.core.rescue import on_memory_seen, on_rescued
 from supervisor.core.states import TERMINAL, State
 from supervisor.core.surveys import on_survey_failed, on_surveyed
 from supervisor.core.table import target
@@ -83,6 +86,10 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_observed(state, event, now)
         case StacksTaken():
             return on_stacks_taken(state, event, now)
+        case MemorySeen():
+            return on_memory_seen(state, event)
+        case Rescued():
+            return on_rescued(state, event, now)
         case StopAsked():
             return on_stop_asked(state, event, now)
         case WishChanged():

@@ -3,12 +3,19 @@
 from dataclasses import replace
 
 from supervisor.core.budget import is_ahead, with_progress
-from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Say, SetAside
+from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict, decide
 from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.reaction import Reaction
+from supervisor.core.rescue import (
+    ahead_of_disk,
+    newest_durable,
+    wait_for_rescue,
+    waits_first,
+    with_loss,
+)
 from supervisor.core.states import Activity, Budget, Ending, RunState, State
 
 SURVEY_RETRY_S = 15.0
@@ -16,12 +23,16 @@ SURVEY_RETRY_S = 15.0
 
 def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     """The checkpoints are known: decide, where a decision waits for them."""
-    newest = event.candidates[0] if event.candidates else None
+    newest = newest_durable(event.candidates)
     if not (event.deciding and state.surveying):
         budget = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
         notes = _progress(state.budget, budget)
         return Reaction("news", replace(state, newest=newest, budget=budget), notes)
     decision = decide(state, event, now, rollback=state.rollback)
+    ahead = ahead_of_disk(event.candidates)
+    if ahead is not None and waits_first(state, decision, ahead):
+        return wait_for_rescue(state, ahead, now)
+    decision = with_loss(state, decision, ahead)
     ending = state.ending
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
@@ -39,6 +50,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         reason=decision.reason or state.reason,
         rollback=decision.action == "rollback" and decision.verdict is not Verdict.LAUNCH,
         ending=None,
+        rescue=None,
         wake_at=None,
     )
     return _carry_out(state, event, decision, effects, now)
@@ -57,7 +69,8 @@ def _carry_out(
     match decision.verdict:
         case Verdict.LAUNCH:
             state, launch = _launch(state, survey, decision, now)
-            return Reaction("launch", state, (*effects, *launch))
+            rescue = _rescue(survey, decision)
+            return Reaction("launch", state, (*effects, *launch, *rescue))
         case Verdict.BACKOFF | Verdict.WAIT:
             wait_s = decision.wait_s or 0.0
             record = decision_entry(decision, wait_s=wait_s)
@@ -66,7 +79,8 @@ def _carry_out(
                 line = f"waiting: {decision.reason}; goes on by itself when that clears"
                 return Reaction("wait", state, (*effects, Record(record), Say(line)))
             line = f"attempt {state.attempt}: {decision.reason}; the next one in {wait_s:.1f} s"
-            return Reaction("backoff", state, (*effects, Record(record), Say(line)))
+            rescue = _rescue(survey, decision) if not state.rollback else ()
+            return Reaction("backoff", state, (*effects, Record(record), Say(line), *rescue))
         case Verdict.HOLD:
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
@@ -86,6 +100,12 @@ def _carry_out(
             return Reaction(decision.verdict.value, state, (*effects, *ends))
 
 
+def _rescue(survey: Surveyed, decision: Decision) -> tuple[Effect, ...]:
+    """In the background: what is only in memory has to be on the disk as soon as it can be."""
+    ahead = ahead_of_disk(survey.candidates, decision.later)
+    return () if ahead is None else (Rescue("it is all that there is of its steps"),)
+
+
 def _launch(
     state: State, survey: Surveyed, decision: Decision, now: float
 ) -> tuple[State, tuple[Effect, ...]]:
@@ -102,7 +122,7 @@ def _launch(
         stop=None,
         kill=None,
         checkpoint=chosen,
-        newest=chosen,
+        newest=newest_durable(survey.candidates, decision.later),
         activity=Activity(started_at=now),
         reached_before=state.reached_step,
     )
@@ -118,7 +138,7 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
     """The checkpoint directory cannot be read: look again later, launch nothing over it."""
     if not (event.deciding and state.surveying):
         return Reaction("news", state)
-    state = replace(state, surveying=False, reason=event.reason, failure="filesystem")
+    state = replace(state, surveying=False, rescue=None, reason=event.reason, failure="filesystem")
     if state.run is RunState.DRAINING:
         return unread(state, "unreadable", event.reason)
     state = replace(state, action="backoff", wake_at=now + SURVEY_RETRY_S)

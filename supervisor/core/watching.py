@@ -10,6 +10,7 @@ from supervisor.core.effects import (
     Incident,
     Probe,
     Record,
+    Rescue,
     Say,
     SendKill,
     SendStop,
@@ -21,6 +22,12 @@ from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tic
 from supervisor.core.judgement import EXIT_HELD
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
 from supervisor.core.reaction import Reaction
+from supervisor.core.rescue import (
+    give_up_waiting,
+    is_memory_ahead,
+    is_waiting,
+    rescue_now,
+)
 from supervisor.core.states import Kill, KillStage, Phase, RunState, State
 
 STACKS_S = 20.0
@@ -99,7 +106,9 @@ def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
     line = f"hang: {why}; taking stacks, then ending the attempt"
     # On record before anything is done: the next daemon must not take its SIGTERM for a stop.
     note = Record({"type": "hung", "attempt": state.attempt, "reason": why})
-    return Reaction("hung", state, (note, stacks, Say(line)))
+    # Before the kill, and not only after it: an attempt in a broken disk's D state never ends.
+    rescue = (Rescue("the attempt hangs"),) if is_memory_ahead(state) else ()
+    return Reaction("hung", state, (note, *rescue, stacks, Say(line)))
 
 
 def _silent(state: State, event: Observed, why: str, now: float) -> Reaction:
@@ -131,11 +140,13 @@ def _terminate(state: State, condition: str, now: float) -> Reaction:
 def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     """After a suspend every age is stale: deadlines begin anew."""
     activity = replace(state.activity, excused_since=now)
-    wake_at = state.wake_at
+    wake_at, stop = state.wake_at, state.stop
+    if stop is not None:
+        stop = replace(stop, until=stop.until + event.gap_s)
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
         # The trainer was suspended with us and had nothing of the time that passed.
         wake_at += event.gap_s
-    return Reaction("excused", replace(state, activity=activity, wake_at=wake_at))
+    return Reaction("excused", replace(state, activity=activity, stop=stop, wake_at=wake_at))
 
 
 def on_tick(state: State, event: Tick, now: float) -> Reaction:
@@ -149,6 +160,10 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
         case RunState.WAITING:
             state = replace(state, wake_at=now + PROBE_EVERY_S)
             return Reaction("time is up", state, (Probe(state.failure or "unknown"),))
+        case RunState.LAUNCHING | RunState.DRAINING if is_waiting(state):
+            return give_up_waiting(state, now)
+        case RunState.DRAINING if state.stop is not None and state.alive and now < state.stop.until:
+            return rescue_now(state)
         case RunState.DRAINING if state.alive:
             kill = Kill(KillStage.KILL, None, "the grace is over")
             state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)

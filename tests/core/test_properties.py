@@ -8,8 +8,10 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    MemorySeen,
     Observed,
     Probed,
+    Rescued,
     StacksTaken,
     Started,
     StartFailed,
@@ -21,6 +23,8 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
+from supervisor.core.memory import DISK, MEMORY, Memory
+from supervisor.core.rescue import is_waiting
 from supervisor.core.states import (
     TERMINAL,
     Checkpoint,
@@ -43,6 +47,14 @@ checkpoints = st.builds(
     step=maybe_step,
     kind=st.sampled_from([None, "periodic", "final"]),
     own_run=st.booleans(),
+    tier=st.sampled_from([DISK, MEMORY]),
+)
+memories = st.builds(
+    Memory,
+    sequence=small,
+    step=st.integers(0, 9).map(lambda n: n * 100),
+    is_durable=st.booleans(),
+    persist_s=st.floats(0, 1e4),
 )
 endings = st.builds(
     Ending,
@@ -84,6 +96,8 @@ events: st.SearchStrategy[Event] = st.one_of(
         stood_still=st.sampled_from([None, True, False]),
     ),
     st.builds(StacksTaken, attempt=small),
+    st.builds(MemorySeen, memory=st.none() | memories),
+    st.builds(Rescued, is_durable=st.booleans(), error=st.none() | st.just("no space")),
     st.builds(StopAsked, by=st.sampled_from(["SIGTERM", "SIGINT"]), interrupt=st.booleans()),
     st.builds(WishChanged, wish=st.sampled_from(Wish)),
     st.builds(Probed, clear=st.booleans(), what=st.just("space")),
@@ -173,7 +187,8 @@ def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Wis
         case RunState.DRAINING if state.alive:
             assert state.wake_at is not None, "a wait that nothing ends"
         case RunState.DRAINING | RunState.LAUNCHING:
-            assert state.surveying or state.alive, "a wait that nothing ends"
+            waits = is_waiting(state) and state.wake_at is not None
+            assert state.surveying or state.alive or waits, "a wait that nothing ends"
         case _:
             pass
 

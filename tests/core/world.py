@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Survey
 from supervisor.core.events import Begun, Event, Exited, Started, Surveyed
+from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State, Wish
 from supervisor.core.step import step
 
@@ -11,6 +12,12 @@ from supervisor.core.step import step
 def checkpoint(step_number: int, **more: object) -> Checkpoint:
     """A valid checkpoint of this run."""
     return Checkpoint(f"/run/checkpoint-{step_number}", step_number, **more)  # type: ignore[arg-type]
+
+
+def snapshot(step_number: int, **more: object) -> Checkpoint:
+    """A valid snapshot of this run in memory."""
+    path = f"/shm/snapshots/slot-{step_number % 2}/checkpoint-{step_number}"
+    return Checkpoint(path, step_number, tier=MEMORY, **more)  # type: ignore[arg-type]
 
 
 def died(attempt: int, **more: object) -> Ending:
@@ -32,7 +39,7 @@ class World:
 
     def __post_init__(self) -> None:
         """Begin in the first state."""
-        steps = [c.step for c in self.checkpoints if c.step is not None]
+        steps = [c.step for c in self.checkpoints if c.step is not None and c.tier != MEMORY]
         budget = Budget(progress_step=max(steps, default=None))
         self.state = State(policy=self.policy, at=self.now, budget=budget)
 
@@ -79,4 +86,4 @@ class World:
         return [effect.code for effect in self.effects if isinstance(effect, Exit)]
 
 
-__all__ = ["SendKill", "Survey", "World", "checkpoint", "died"]
+__all__ = ["SendKill", "Survey", "World", "checkpoint", "died", "snapshot"]
