@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 Proof = Literal["hashes", "structure", "files"]
-Tier = Literal["disk", "set_aside"]
+Tier = Literal["disk", "memory", "set_aside"]
 NOT_FINITE = "not all of its weights are finite"
 
 
@@ -34,6 +34,7 @@ class SurveyRequest:
     write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
     taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
     `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
+    `snapshots`: the directory of the run's snapshots in memory, looked at as well.
     """
 
     directory: Path
@@ -45,6 +46,7 @@ class SurveyRequest:
     first_attempt_wall: float | None = None
     thorough: bool = True
     pattern: str | None = None
+    snapshots: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -59,6 +61,7 @@ class SurveyRequest:
             **{
                 **record,
                 "directory": Path(record["directory"]),
+                "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
                 "pins": frozenset(record["pins"]),
                 "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
             }
