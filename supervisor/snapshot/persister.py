@@ -3,6 +3,7 @@
 It outlives trainer and daemon. No snapshot and no disk may end it: what fails is a result.
 """
 
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -59,9 +60,20 @@ class Persister:
             self._serve()
             if self._bell.is_lost:
                 return
-            is_safe = not self._rescue_at_end or self._rescue() != "failed"
-            self._publish("idle")
-        if self._rescue_at_end and is_safe and not is_locked(self._paths.writer_lock):
+            if self._rescue_at_end:
+                self._leave()
+
+    def _leave(self) -> None:
+        """Put the newest snapshot onto the disk and remove the directory, if that is safe."""
+        outcome = self._rescue()
+        self._publish("idle")
+        if outcome == "failed":
+            result = self._board.results[-1]
+            sys.stderr.write(
+                f"{result.name} stays in memory, in {self._root}: it could not be persisted: "
+                f"{result.error}\n"
+            )
+        elif not is_locked(self._paths.writer_lock):  # by the next trainer, say
             discard(self._root)
 
     def _serve(self) -> None:

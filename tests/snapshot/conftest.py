@@ -4,6 +4,8 @@ into the storages' places on a real tmpfs."""
 import json
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -13,9 +15,11 @@ from typing import Any
 import pytest
 import torch
 
+from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.seal import SealWriter, Snapshot
 from supervisor.snapshot.slots import Lock, SlotPaths, Whole, make_root, wake
 
+PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
 State = Mapping[str, Any]
 Fill = Callable[..., Whole]
 
@@ -146,3 +150,72 @@ def states() -> dict[str, State]:
     moments = {"exp_avg": torch.randn(64, 33), "step": torch.tensor(7.0)}
     mask = {"mask": torch.full((8, 8), float("-inf")).triu(1)}
     return {"model.pt": model, "optimizer.pt": {"state": {0: moments}}, "buffers.pt": mask}
+
+
+class PersisterProcess:
+    """A real persister, with a pipe as standard input that ends it when closed."""
+
+    def __init__(self, root: Path, *options: str, argv: list[str] | None = None, **popen: Any):
+        self.root = root
+        command = argv or [sys.executable, "-P", str(PROGRAM)]
+        self.process = subprocess.Popen(
+            [*command, "persist", "--directory", str(root), "--nice", "0", *options],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            **popen,
+        )
+
+    def end(self) -> tuple[int, str]:
+        """Close its pipe and wait for it; exit code and what it said."""
+        _, said = self.process.communicate(timeout=30)
+        return self.process.returncode, said
+
+    def kill(self) -> None:
+        """SIGKILL, and reap it."""
+        self.process.kill()
+        self.process.communicate(timeout=30)
+
+    def wait_for(self, is_so: Callable[[Board], object]) -> Board:
+        """Its board, once it says what is waited for."""
+        return wait_until(lambda: (board := self.board()) and is_so(board) and board)
+
+    def board(self) -> Board | None:
+        """The board, if it is this process's."""
+        board = read_board(self.root)
+        return board if board is not None and board.pid == self.process.pid else None
+
+    def wait_for_result(self, count: int = 1) -> Result:
+        """The newest result, once there are so many and it is at rest."""
+        board = self.wait_for(lambda board: len(board.results) >= count and board.state == "idle")
+        return board.results[-1]
+
+
+def wait_until(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    """What a condition says, once that is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < deadline, "it did not come to be"
+        time.sleep(0.005)
+    return found
+
+
+@pytest.fixture
+def persister(root: Path) -> Iterator[Callable[..., PersisterProcess]]:
+    """Start persisters of the snapshot directory; none outlives the test."""
+    started: list[PersisterProcess] = []
+
+    def start(*options: str, **settings: Any) -> PersisterProcess:
+        started.append(PersisterProcess(root, *options, **settings))
+        return started[-1]
+
+    yield start
+    for one in started:
+        if one.process.poll() is None:
+            one.kill()
+        for stream in (one.process.stdin, one.process.stderr):
+            if stream is not None:
+                stream.close()
+
+
+Start = Callable[..., PersisterProcess]

@@ -1,0 +1,568 @@
+"""The persister as a process: what it does by itself, what ends it, and what must not."""
+
+import os
+import random
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from supervisor.checkpoint.commit import clean_staging
+from supervisor.checkpoint.validate import validate
+from supervisor.snapshot import rescue
+from supervisor.snapshot.board import Board, read_board
+from supervisor.snapshot.seal import SealWriter
+from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, void, wake
+from supervisor.snapshot.verdict import read_verdict
+from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    """Where the checkpoints go."""
+    return tmp_path / "out"
+
+
+def names(folder: Path) -> list[str]:
+    """What stands in a checkpoint directory."""
+    return sorted(os.listdir(folder)) if folder.exists() else []
+
+
+def big(size: int = 24 << 20) -> dict[str, State]:
+    """A state that takes a while to write."""
+    return {"model.pt": {"weight": torch.randn(size // 4)}}
+
+
+def test_it_persists_what_is_wanted_and_vets_the_rest(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """A wanted snapshot becomes a checkpoint by itself, one that is not only gets a verdict."""
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    wanted = fill(10, states, index=0)
+    result = process.wait_for_result()
+    assert (result.ok, result.step, result.name, result.why) == (True, 10, "checkpoint-10", "save")
+    assert (result.finite, result.bytes) == (True, wanted.snapshot.bytes)
+    assert validate(Path(str(result.path))).valid
+    kept = fill(11, states, index=1, is_wanted=False)
+    verdict = wait_until(lambda: read_verdict(kept))
+    assert (verdict.finite, verdict.problem) == (True, None)
+    assert names(out) == ["checkpoint-10"]
+    assert process.end() == (0, "")
+
+
+def test_a_snapshot_from_before_its_start_is_persisted(
+    fill: Fill, states: dict[str, State], persister: Start
+) -> None:
+    """Nobody need ring after it came."""
+    fill(10, states)
+    assert persister().wait_for_result().ok
+
+
+def test_the_newest_wanted_wins(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """Of two that wait the newer is persisted and the older one dropped."""
+    fill(10, states, index=0)
+    fill(20, states, index=1)
+    process = persister()
+    assert process.wait_for_result().step == 20
+    assert process.end() == (0, "")
+    assert names(out) == ["checkpoint-20"]
+
+
+def test_an_older_one_is_persisted_where_the_newest_is_not_finite(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """A save that cannot be resumed from does not make the one before it superfluous."""
+    fill(10, states, index=0)
+    fill(20, {"model.pt": {"weight": torch.tensor([1.0, float("nan")])}}, index=1)
+    process = persister()
+    process.wait_for_result(2)
+    board = process.board()
+    assert board is not None
+    assert [(result.step, result.finite) for result in board.results] == [(20, False), (10, True)]
+
+
+def test_the_slot_is_pinned_while_it_is_persisted(
+    fill: Fill, persister: Start, out: Path, root: Path
+) -> None:
+    """Share-locked from the first byte to the commit, and free after it."""
+    whole = fill(10, big(200 << 20))
+    process = persister()
+    process.wait_for(lambda board: board.state == "persisting")
+    wait_until(lambda: names(out))
+    assert is_locked_for_writing(whole)
+    assert process.wait_for_result().ok
+    assert not is_locked_for_writing(whole)
+
+
+def is_locked_for_writing(whole: Whole) -> bool:
+    """Whether a trainer could not take the slot."""
+    with Lock(whole.slot.lock) as lock:
+        return not lock.acquire()
+
+
+def test_progress_is_on_the_board(fill: Fill, persister: Start) -> None:
+    """While it writes, the board says what, how large, how far and since when."""
+    whole = fill(10, big(600 << 20))
+    process = persister()
+    board = process.wait_for(lambda board: board.current is not None and board.current.done_bytes)
+    assert board.current is not None
+    assert board.current[:4] == (10, 10, "checkpoint-10", whole.snapshot.bytes)
+    assert 0 < board.current.done_bytes <= whole.snapshot.bytes
+    assert board.is_of_living
+    assert process.wait_for_result().seconds > 0
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2]
+)
+def test_a_signal_to_the_whole_job_is_ignored(
+    fill: Fill, states: dict[str, State], persister: Start, number: int
+) -> None:
+    """It goes on, and still persists."""
+    process = persister()
+    process.wait_for(lambda board: True)
+    process.process.send_signal(number)
+    fill(10, states)
+    assert process.wait_for_result().ok
+    assert process.end() == (0, "")
+
+
+def test_the_end_of_its_input_lets_it_finish(fill: Fill, persister: Start, out: Path) -> None:
+    """What is wanted when the pipe closes is on the disk when it exits, what is not is left."""
+    fill(10, big(), index=0)
+    fill(9, big(), index=1, is_wanted=False)
+    process = persister()
+    assert process.end() == (0, "")
+    assert names(out) == ["checkpoint-10"]
+    assert validate(out / "checkpoint-10").valid
+
+
+def test_it_ends_with_the_process_it_serves(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """`--until-pid` alone is enough, even of a process that is killed."""
+    served = subprocess.Popen(["sleep", "60"])
+    process = persister("--until-pid", str(served.pid))
+    process.wait_for(lambda board: True)
+    fill(10, states)
+    served.kill()
+    served.wait()
+    assert process.process.wait(30) == 0
+    assert names(out) == ["checkpoint-10"]
+    assert root.is_dir()
+
+
+def test_without_an_end_it_does_not_start(root: Path) -> None:
+    """Neither a pipe nor a pid: it would outlive everything."""
+    done = subprocess.run(
+        [sys.executable, "-P", PROGRAM, "persist", "--directory", root],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "usage" in done.stderr
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+def test_rescue_at_the_end_persists_the_newest_and_removes_all(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path, is_wanted: bool
+) -> None:
+    """Standalone: the newest snapshot survives its trainer, nothing stays in memory."""
+    fill(10, states, index=0, is_wanted=is_wanted)
+    fill(11, states, index=1, is_wanted=False)
+    process = persister("--rescue-at-end")
+    assert process.end() == (0, "")
+    assert "checkpoint-11" in names(out)
+    assert validate(out / "checkpoint-11").valid
+    assert not root.exists()
+
+
+def test_rescue_at_the_end_keeps_what_cannot_be_persisted(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """The only copy of the state is not removed; it says where that is."""
+    out.write_text("no directory")
+    fill(11, states, is_wanted=False)
+    code, said = persister("--rescue-at-end").end()
+    assert code == 0
+    assert "checkpoint-11" in said
+    assert str(root) in said
+    assert (root / "slot-0" / "checkpoint-11").is_dir()
+
+
+def test_a_directory_with_a_living_writer_is_not_removed(
+    fill: Fill, states: dict[str, State], persister: Start, root: Path
+) -> None:
+    """The next trainer may have it already."""
+    fill(11, states)
+    with Lock(SnapshotPaths(root).writer_lock) as lock:
+        assert lock.acquire()
+        assert persister("--rescue-at-end").end() == (0, "")
+        assert root.is_dir()
+
+
+def answer(process_board: Board | None, number: int) -> bool:
+    """Whether a rescue was answered."""
+    rescued = None if process_board is None else process_board.rescue
+    return rescued is not None and rescued.id == number
+
+
+def test_a_rescue_persists_what_nobody_wanted(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """Persisted once, already there the second time, and asked under a new id each time."""
+    process = persister()
+    first = rescue.ask(root, "nothing is there yet")
+    board = process.wait_for(lambda board: answer(board, first))
+    assert board.rescue == (first, "nothing", None, None, None)
+    fill(10, states, is_wanted=False)
+    second = rescue.ask(root, "the trainer hangs")
+    board = process.wait_for(lambda board: answer(board, second))
+    path = str(out / "checkpoint-10")
+    assert board.rescue == (second, "persisted", 10, path, None)
+    assert [(result.why, result.ok) for result in board.results] == [("rescue", True)]
+    third = rescue.ask(root, "it ended")
+    board = process.wait_for(lambda board: answer(board, third))
+    assert board.rescue == (third, "already", 10, path, None)
+    assert first < second < third
+    assert validate(Path(path)).valid
+
+
+def test_a_rescue_leaves_what_is_newer_on_the_disk(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """A slot behind the newest save is not worth a write."""
+    process = persister()
+    fill(10, states, index=0, is_wanted=False)
+    newest = fill(20, states, index=1)
+    assert process.wait_for_result().step == 20
+    void(newest.slot)
+    number = rescue.ask(root, "it ended")
+    board = process.wait_for(lambda board: answer(board, number))
+    assert board.rescue == (number, "already", 20, str(out / "checkpoint-20"), None)
+    assert names(out) == ["checkpoint-20"]
+
+
+@pytest.mark.parametrize("is_torn", [False, True])
+def test_a_rescue_goes_past_what_is_bad(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path, is_torn: bool
+) -> None:
+    """A newest snapshot with NaN or a torn archive does not keep the older one from the disk."""
+    fill(10, states, index=0, is_wanted=False)
+    if is_torn:
+        torn = {"change": lambda folder: os.truncate(folder / "model.pt", 99)}
+        fill(11, states, index=1, is_wanted=False, **torn)
+    else:
+        infinite = {"model.pt": {"weight": torch.tensor([float("inf")])}}
+        fill(11, infinite, index=1, is_wanted=False)
+    number = rescue.ask(root, "it ended")
+    board = persister().wait_for(lambda board: answer(board, number))
+    assert board.rescue == (number, "persisted", 10, str(out / "checkpoint-10"), None)
+
+
+def test_a_failed_rescue_says_why(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """The outcome has the error; the process lives and the next save works."""
+    out.write_text("no directory")
+    fill(10, states, is_wanted=False)
+    process = persister()
+    number = rescue.ask(root, "it ended")
+    board = process.wait_for(lambda board: answer(board, number))
+    assert board.rescue is not None
+    assert (board.rescue.outcome, board.rescue.path) == ("failed", None)
+    assert "Not a directory" in str(board.rescue.error)
+    out.unlink()
+    fill(20, states, index=1)
+    assert process.wait_for_result(2).ok
+
+
+def test_a_rescue_during_a_hang_needs_no_lock(
+    fill: Fill, states: dict[str, State], persister: Start, root: Path
+) -> None:
+    """A trainer that stands still with the slot's lock taken does not keep its state from us."""
+    whole = fill(10, states, is_wanted=False)
+    with Lock(whole.slot.lock) as lock:
+        assert lock.acquire()
+        process = persister()
+        number = rescue.ask(root, "the trainer hangs")
+        board = process.wait_for(lambda board: answer(board, number))
+        assert board.rescue is not None
+        assert board.rescue.outcome == "persisted"
+
+
+def limit_file_size() -> None:
+    """No file beyond 8 MiB, for the process that this runs in."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (8 << 20, 8 << 20))
+
+
+def test_a_write_that_fails_is_a_result(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """A short write and then EFBIG: nothing is left, nothing retried, the next save works."""
+    fill(10, big(), index=0)
+    process = persister(preexec_fn=limit_file_size)
+    result = process.wait_for_result()
+    assert (result.ok, result.path, result.why) == (False, None, "save")
+    assert "too large" in str(result.error)
+    assert names(out) == []
+    fill(20, states, index=1)
+    assert process.wait_for_result(2).ok
+    assert names(out) == ["checkpoint-20"]
+    board = process.board()
+    assert board is not None
+    assert [result.step for result in board.results] == [10, 20]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 16 MiB."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "none", place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("is_seen_early", [True, False])
+def test_a_full_disk_is_a_result(
+    fill: Fill, states: dict[str, State], persister: Start, small_disk: Path, is_seen_early: bool
+) -> None:
+    """ENOSPC before or while writing: nothing is left behind, and with space again it goes on."""
+    process = persister()
+    size = 24 if is_seen_early else 15
+    # 15 MiB of data fit by the count of free bytes, but not with what the file system needs.
+    extra = (
+        {} if is_seen_early else {f"part{index}.pt": {"t": torch.zeros(9)} for index in range(999)}
+    )
+    fill(10, {**big(size << 20), **extra}, index=0, directory=small_disk)
+    result = process.wait_for_result()
+    assert not result.ok
+    assert "No space left" in str(result.error)
+    assert names(small_disk) == []
+    fill(20, states, index=1, directory=small_disk)
+    assert process.wait_for_result(2).ok
+    assert validate(small_disk / "checkpoint-20").valid
+
+
+FAILING = """
+import os, sys
+real = os.fsync
+def fsync(fd):
+    if os.path.exists(sys.argv[1]):
+        raise OSError(5, "Input/output error")
+    real(fd)
+os.fsync = fsync
+sys.path.insert(0, sys.argv[2])
+from supervisor.snapshot.__main__ import main
+sys.exit(main(sys.argv[3:]))
+"""
+
+
+def test_a_disk_that_fails_is_a_result(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, tmp_path: Path
+) -> None:
+    """EIO of an fsync: nothing is left, and once the disk works so does the next save."""
+    broken = tmp_path / "broken"
+    broken.touch()
+    argv = [sys.executable, "-P", "-c", FAILING, str(broken), str(PROGRAM.parents[2])]
+    process = persister(argv=argv)
+    fill(10, states, index=0)
+    result = process.wait_for_result()
+    assert (result.ok, result.error) == (False, "Input/output error")
+    assert names(out) == []
+    broken.unlink()
+    fill(20, states, index=1)
+    assert process.wait_for_result(2).ok
+    assert names(out) == ["checkpoint-20"]
+
+
+def test_a_kill_at_any_moment_tears_nothing(
+    fill: Fill, persister: Start, root: Path, tmp_path: Path
+) -> None:
+    """Under the name is all or nothing, and the next persister begins from scratch."""
+    chance = random.Random(7)
+    killed_midway = 0
+    state = big(48 << 20)
+    for step in range(1, 21):
+        out = tmp_path / str(step)
+        fill(step, state, index=step % 2, directory=out)
+        first = persister()
+        wait_until(lambda out=out: names(out))
+        time.sleep(chance.uniform(0, 0.06))
+        first.kill()
+        torn = [name for name in names(out) if name.startswith(".staging-")]
+        killed_midway += bool(torn)
+        assert len(names(out)) == 1
+        if not torn:
+            assert validate(out / f"checkpoint-{step}").valid
+        second = persister()
+        second.wait_for(lambda board, step=step: board.results and board.results[-1].step == step)
+        assert second.end() == (0, "")
+        assert names(out) == [f"checkpoint-{step}"]
+        assert validate(out / f"checkpoint-{step}").valid
+    assert killed_midway > 3
+
+
+def test_what_was_told_is_not_done_again(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """The next persister knows what the one before it did, failures and rescues included."""
+    out.write_text("no directory")
+    fill(10, states)
+    first = persister()
+    assert not first.wait_for_result().ok
+    number = rescue.ask(first.root, "it ended")
+    first.wait_for(lambda board: answer(board, number))
+    first.kill()
+    out.unlink()
+    second = persister()
+    board = second.wait_for(lambda board: board.state == "idle")
+    assert second.end() == (0, "")
+    assert [result.step for result in board.results] == [10, 10]
+    assert names(out) == []
+
+
+def test_a_commit_that_was_not_told_is_told_by_the_next(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+) -> None:
+    """Killed between rename and board: the same snapshot is found on the disk, not written."""
+    fill(10, states)
+    first = persister()
+    assert first.wait_for_result().ok
+    first.kill()
+    SnapshotPaths(root).board.unlink()
+    made = (out / "checkpoint-10").stat().st_ino
+    result = persister().wait_for_result()
+    assert (result.ok, result.step, result.path) == (True, 10, str(out / "checkpoint-10"))
+    assert names(out) == ["checkpoint-10"]
+    assert (out / "checkpoint-10").stat().st_ino == made
+
+
+def test_one_at_a_time(fill: Fill, states: dict[str, State], persister: Start) -> None:
+    """A second one waits for the first, steals no ring of it, and takes over when it is gone."""
+    first = persister()
+    first.wait_for(lambda board: True)
+    second = persister()
+    fill(10, states, index=0)
+    assert first.wait_for_result().ok
+    assert second.process.poll() is None
+    first.kill()
+    second.wait_for(lambda board: board.state == "idle")
+    fill(20, states, index=1)
+    assert second.wait_for_result(2).step == 20
+
+
+def test_one_that_waits_ends_with_its_service(persister: Start) -> None:
+    """Closing its pipe ends it though another one is at work."""
+    first = persister()
+    first.wait_for(lambda board: True)
+    assert persister().end() == (0, "")
+
+
+def test_a_directory_that_vanishes_ends_it_without_noise(persister: Start, root: Path) -> None:
+    """RemoveIPC, or a finished run: asleep or not, it ends, and makes nothing again."""
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    subprocess.run(["rm", "-r", root], check=True)
+    assert process.process.wait(30) == 0
+    assert process.end() == (0, "")
+    assert not root.exists()
+
+
+def test_a_directory_that_vanishes_while_it_writes(
+    fill: Fill, persister: Start, root: Path, out: Path
+) -> None:
+    """The slot's files are gone under it: no noise, nothing torn."""
+    fill(10, big(200 << 20))
+    process = persister()
+    wait_until(lambda: names(out))
+    subprocess.run(["rm", "-rf", root], check=True)
+    assert process.process.wait(30) == 0
+    assert process.end() == (0, "")
+    clean_staging(out)
+    assert all(validate(out / name).valid for name in names(out))
+
+
+def test_without_a_directory_it_ends(persister: Start, root: Path) -> None:
+    """Started too late, it has nothing to do."""
+    subprocess.run(["rm", "-r", root], check=True)
+    assert persister().end() == (0, "")
+
+
+def test_a_snapshot_given_up_is_no_failure(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """A slot that is voided while it is persisted leaves nothing, and no result."""
+    process = persister()
+    process.wait_for(lambda board: True)
+    whole = fill(10, big(200 << 20), index=0)
+    wait_until(lambda: names(out))
+    void(whole.slot)
+    fill(5, states, index=1, sequence=11)
+    result = process.wait_for_result()
+    assert (result.step, result.ok) == (5, True)
+    assert names(out) == ["checkpoint-5"]
+
+
+def test_asleep_it_does_nothing(persister: Start) -> None:
+    """No wake-up of its own, and less than 24 MB of its own and shared memory."""
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    status = Path(f"/proc/{process.process.pid}/status")
+
+    def fact(name: str) -> int:
+        line = next(line for line in status.read_text().splitlines() if line.startswith(name))
+        return int(line.split()[1])
+
+    wait_until(lambda: "\nState:\tS" in status.read_text())
+    before = fact("voluntary_ctxt_switches")
+    assert fact("VmRSS") < 24_000
+    time.sleep(1.0)
+    assert fact("voluntary_ctxt_switches") == before
+
+
+def test_memory_is_bounded(fill: Fill, persister: Start) -> None:
+    """Persisting 600 MiB takes three buffers of 4 MiB, and they are given back."""
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    fill(10, big(600 << 20))
+    assert process.wait_for_result().ok
+    status = Path(f"/proc/{process.process.pid}/status").read_text()
+    facts = dict(line.split(":", 1) for line in status.splitlines())
+    assert int(facts["VmHWM"].split()[0]) < 48_000
+    assert int(facts["VmRSS"].split()[0]) < 28_000
+
+
+def test_a_seal_without_its_files_is_a_result(persister: Start, fill: Fill, root: Path) -> None:
+    """A slot emptied behind our back, or a name that leads out: a failed save each, no more."""
+    process = persister()
+    states = {"model.pt": {"weight": torch.randn(4)}}
+    fill(10, states, index=0, change=lambda folder: (folder / "model.pt").unlink())
+    assert not process.wait_for_result().ok
+    whole = fill(20, states, index=1)
+    process.wait_for_result(2)
+    for number, changes in enumerate(
+        ({"name": "../x"}, {"kind": "odd"}, {"directory": "relative"}, {"step": 21}), start=3
+    ):
+        seal = SealWriter(whole.slot.seal)
+        snapshot = whole.snapshot._replace(written=float(number), **changes)
+        seal.close_over(30 + number, snapshot)
+        seal.close()
+        wake(root)
+        assert not process.wait_for_result(number).ok
+    assert process.end() == (0, "")
+    assert read_board(root) is not None
