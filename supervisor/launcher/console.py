@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import select
 
+from supervisor import journal_stream
+
 STDERR = 2
 # A pipe takes this much at once without blocking whenever it polls writable: pipe(7), PIPE_BUF.
 LONGEST_BYTES = 4096
@@ -12,7 +14,10 @@ LONGEST_BYTES = 4096
 
 def say(text: str) -> None:
     """Write a line to stderr if that is possible at once; otherwise it is dropped."""
-    line = f"supervisor: {text}\n".encode("utf-8", "backslashreplace")
+    text = f"supervisor: {text}"
+    if journal_stream.is_journal(STDERR):
+        text = journal_stream.mark(text, journal_stream.WARNING)
+    line = f"{text}\n".encode("utf-8", "backslashreplace")
     if len(line) > LONGEST_BYTES:
         line = line[: LONGEST_BYTES - 5] + b" ...\n"
     writable = select.poll()

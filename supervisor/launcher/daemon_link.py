@@ -14,6 +14,7 @@ from collections import deque
 from supervisor.launcher import procfs
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Decoder, encode
+from supervisor.launcher.pulse import Pulse
 from supervisor.launcher.spawn import Failure, Program, read_report, spawn
 
 TYPE_CHECKING = False
@@ -61,6 +62,7 @@ class DaemonLink:
         self._absent_since = time.monotonic()
         self._kill_at: float | None = None
         self._unanswered_since: float | None = None
+        self._pulse = Pulse()
         # Signals with the time they were handed over, kept until a daemon has surely acted on them.
         self._signals: list[tuple[str, float | None]] = []
 
@@ -87,6 +89,7 @@ class DaemonLink:
         self.restart_at = None
         self._kill_at = None
         self._unanswered_since = None
+        self._pulse.begin()
         self.restarts += 1
         self._decoder = Decoder()
         self._outgoing.clear()
@@ -112,9 +115,9 @@ class DaemonLink:
 
     def deadline(self) -> float | None:
         """Return the monotonic time of the next restart, or of the end of a hung-up daemon."""
+        due = [self._pulse.deadline(), self._kill_at, self._answer_due_at()]
         if self.pid == 0:
-            return self.restart_at
-        due = [self._kill_at, self._answer_due_at()]
+            due = [self._pulse.deadline(), self.restart_at]
         return min((at for at in due if at is not None), default=None)
 
     def _answer_due_at(self) -> float | None:
@@ -183,6 +186,8 @@ class DaemonLink:
         if commands:
             self._has_spoken = True
             self._unanswered_since = None
+        if any(command.get("do") == "alive" for command in commands):
+            self._pulse.heard()
         if any(command.get("do") in ("stop", "kill", "exit") for command in commands):
             self._signals.clear()
         return commands
@@ -223,6 +228,7 @@ class DaemonLink:
         """Start no other daemon."""
         self.is_retired = True
         self.restart_at = None
+        self._pulse.begin()
 
     def say_goodbye(self) -> None:
         """Let the daemon read the end of the conversation."""
@@ -246,14 +252,21 @@ class DaemonLink:
         self.failures_in_a_row += 1
         self.restart_at = now + self._backoff_s
         why = failure.message if isinstance(failure, Failure) else _how_it_ended(status)
-        say(f"the daemon {why}; starting it again in {self._backoff_s:g} s{going_on}")
+        line = f"the daemon {why}; starting it again in {self._backoff_s:g} s{going_on}"
+        say(line)
+        self._pulse.lost(line)
         self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
 
     def on_deadline(self) -> None:
         """End a daemon that closed its socket and stays, or that does not answer a signal."""
         due = self._answer_due_at()
-        if self.pid and due is not None and time.monotonic() >= due:
-            say(f"the daemon has not answered for {UNANSWERED_S:g} s: replacing it")
+        unanswered = due is not None and time.monotonic() >= due
+        silent = self._pulse.is_silent()
+        if self.pid and (unanswered or silent):
+            limit_s = UNANSWERED_S if unanswered else self._pulse.limit_s
+            line = f"the daemon has not answered for {limit_s:g} s: replacing it"
+            say(line)
+            self._pulse.lost(line)
             self._unanswered_since = None
             # The next one is told of what this one was deaf to.
             self._signals = [(name, None) for name, _ in self._signals]

@@ -1,0 +1,76 @@
+"""What systemd is told, as datagrams (sd_notify(3)); stdlib only, and it never blocks.
+
+Anybody may call it anywhere: without systemd nothing is sent.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+
+SOCKET = "NOTIFY_SOCKET"
+WATCHDOG = "WATCHDOG_USEC"
+# What systemd gives its service and a trainer must not have: with NotifyAccess=all a library in it
+# that says READY=1 or STOPPING=1 for itself would say it for the run.
+PRIVATE = (SOCKET, WATCHDOG, "WATCHDOG_PID", "JOURNAL_STREAM")
+
+
+def is_listened_to() -> bool:
+    """Tell whether a service manager wants to hear anything."""
+    return os.environ.get(SOCKET, "")[:1] in ("/", "@")
+
+
+def watchdog_s() -> float | None:
+    """Return how long systemd waits for a sign of life, seconds; None if it does not."""
+    value = os.environ.get(WATCHDOG, "")
+    return int(value) / 1e6 if value.isdigit() and int(value) > 0 and is_listened_to() else None
+
+
+def notify(*assignments: str) -> bool:
+    """Send assignments such as `READY=1` as one datagram; False if there was nobody to take it.
+
+    A newline inside a value would begin another assignment, so it becomes a space.
+    """
+    if not assignments or not is_listened_to():
+        return False
+    lines = (assignment.replace("\n", " ") for assignment in assignments)
+    return _send("\n".join(lines).encode("utf-8", "replace"), ())
+
+
+def wait_until_heard(timeout_s: float = 5.0) -> bool:
+    """Wait until systemd has acted on all that was sent (sd_notify_barrier(3)).
+
+    Before an exit: systemd finds the unit of a message by the sender's cgroup in /proc, and a
+    process that was reaped has none any more.
+    """
+    if not is_listened_to():
+        return False
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    try:
+        sent = _send(b"BARRIER=1", (write_fd,))
+        os.close(write_fd)
+        if not sent:
+            return False
+        poll = select.poll()
+        poll.register(read_fd, 0)
+        return bool(poll.poll(timeout_s * 1000))
+    finally:
+        os.close(read_fd)
+
+
+def _send(data: bytes, descriptors: tuple[int, ...]) -> bool:
+    address = os.environ[SOCKET]
+    if address.startswith("@"):
+        address = "\0" + address[1:]
+    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            sender.connect(address)
+            if descriptors:
+                socket.send_fds(sender, [data], list(descriptors), flags)
+            else:
+                sender.send(data, flags)
+    except OSError:
+        return False  # systemd is being re-executed, or its queue is full: the next one tells it
+    return True
