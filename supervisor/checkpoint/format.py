@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import xxhash
 
-from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, parse_step
+from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, is_safe_name, parse_step
 
 __all__ = [
     "FORMAT",
@@ -133,15 +133,6 @@ class Manifest(NamedTuple):
         if TRAINING_STATE not in files:
             raise ManifestError(f"does not list {TRAINING_STATE}")
         return manifest
-
-
-def is_safe_name(name: str) -> bool:
-    """Whether a name in a manifest stays inside its directory: relative, and no `..` in it."""
-    return (
-        bool(name)
-        and "\0" not in name
-        and all(part not in ("", ".", "..") for part in name.split("/"))
-    )
 
 
 def resembles_manifest(data: bytes) -> bool:

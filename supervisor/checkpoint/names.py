@@ -51,6 +51,15 @@ _PATTERNS: tuple[tuple[str, str, str | None], ...] = (
 )
 
 
+def is_safe_name(name: str) -> bool:
+    """Whether a file's name stays inside its directory: relative, and no `..` in it."""
+    return (
+        bool(name)
+        and "\0" not in name
+        and all(part not in ("", ".", "..") for part in name.split("/"))
+    )
+
+
 @cache
 def _compiled(pattern: str) -> re.Pattern[str]:
     return re.compile(pattern, re.ASCII)

@@ -75,7 +75,8 @@ class Entry:
     `valid` is None where nothing was proven: it is still being written, cannot be read, or was
     not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it. `candidate`:
     this run may resume from it. `rememberable`: the verdict may be kept under `fingerprint`.
-    `mtime` is in seconds since 1970, `epoch` an index from 0.
+    `mtime` is in seconds since 1970, `epoch` an index from 0. What is in memory (`tier`) is gone
+    after a power cut.
     """
 
     path: Path

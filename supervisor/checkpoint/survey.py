@@ -1,8 +1,11 @@
-"""What checkpoints a run has and which is the newest proven good. It reads; it changes nothing."""
+"""What checkpoints a run has, on the disk and in memory, and which is the newest proven good.
+
+It reads, and changes nothing but the verdict beside a snapshot that nobody had looked at.
+"""
 
 from collections.abc import Sequence
 
-from supervisor.checkpoint import candidates, family, shelf
+from supervisor.checkpoint import candidates, family, shelf, snapshots
 from supervisor.checkpoint.candidates import Candidate
 from supervisor.checkpoint.records import NOT_FINITE, Entry, Survey, SurveyRequest
 from supervisor.checkpoint.validate import Verdict, prove
@@ -18,22 +21,11 @@ def survey(request: SurveyRequest) -> Survey:
     A checkpoint counts as this run's own when its manifest says so, when it is remembered as such,
     or, without a manifest, when it is newer than the run's first attempt.
     """
-    found = candidates.find(request, request.directory)
-    entries: list[Entry] = []
-    newest_valid: Entry | None = None
-    for index, candidate in enumerate(found):
-        if newest_valid is not None and not request.thorough and not candidate.is_unchanged:
-            verdict = _unproven(candidate, NOT_LOOKED_AT)
-        else:
-            verdict = _judge(request, candidate, found[index + 1 :], found)
-        entry = _entry(request, candidate, verdict)
-        if entry.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
-            continue  # gone while it was read
-        entries.append(entry)
-        if newest_valid is None and entry.candidate and is_resumable(entry):
-            newest_valid = entry
-    for candidate in candidates.shelves(request):
-        entries.append(_entry(request, candidate, _shelved(candidate)))
+    on_disk = _on_disk(request)
+    durable = {e.step for e in on_disk if e.step is not None and e.candidate and is_resumable(e)}
+    entries = snapshots.merge(on_disk, snapshots.find_snapshots(request), durable)
+    newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
+    entries += (_entry(request, one, _shelved(one)) for one in candidates.shelves(request))
     return Survey(
         entries=tuple(entries),
         newest_valid=newest_valid,
@@ -44,6 +36,24 @@ def survey(request: SurveyRequest) -> Survey:
             if request.existing is None and not entry.own_run and entry.tier == "disk"
         ),
     )
+
+
+def _on_disk(request: SurveyRequest) -> list[Entry]:
+    """The checkpoints of the directory, newest first."""
+    found = candidates.find(request, request.directory)
+    entries: list[Entry] = []
+    is_enough = False
+    for index, candidate in enumerate(found):
+        if is_enough and not request.thorough and not candidate.is_unchanged:
+            verdict = _unproven(candidate, NOT_LOOKED_AT)
+        else:
+            verdict = _judge(request, candidate, found[index + 1 :], found)
+        entry = _entry(request, candidate, verdict)
+        if entry.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
+            continue  # gone while it was read
+        entries.append(entry)
+        is_enough = is_enough or (entry.candidate and is_resumable(entry))
+    return entries
 
 
 def is_resumable(entry: Entry) -> bool:

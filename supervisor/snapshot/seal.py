@@ -13,6 +13,8 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from supervisor.checkpoint.names import is_safe_name
+
 SEAL_BYTES = 8192
 MAGIC = b"TSSN"
 VERSION = 1
@@ -150,8 +152,25 @@ def parse(raw: bytes) -> Seal:
 
 
 def _parse_record(record: bytes) -> Snapshot | None:
+    """None for what no writer puts there: nobody after this has to expect it."""
     try:
         values: dict[str, Any] = json.loads(record)
-        return Snapshot(**{**values, "before": tuple(values["before"])})
-    except (ValueError, TypeError, KeyError):
+        snapshot = Snapshot(**{**values, "before": tuple(values["before"])})
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
+    counts = (snapshot.step, snapshot.epoch, snapshot.world_size, snapshot.bytes)
+    texts = (snapshot.name, snapshot.directory, snapshot.kind, *snapshot.before)
+    maybe_texts = (snapshot.run_id, snapshot.resumed_from, snapshot.torch_version)
+    is_sound = (
+        all(type(count) is int and 0 <= count < 2**63 for count in counts)
+        and all(isinstance(text, str) and "\0" not in text for text in texts)
+        and all(text is None or isinstance(text, str) for text in maybe_texts)
+        and (snapshot.attempt is None or type(snapshot.attempt) is int)
+        and type(snapshot.is_wanted) is bool
+        and isinstance(snapshot.written, int | float)
+        and 0 <= snapshot.written < 2**63
+        and is_safe_name(snapshot.name)
+        and not snapshot.name.startswith(".")
+        and "/" not in snapshot.name
+    )
+    return snapshot if is_sound else None

@@ -68,9 +68,13 @@ def read_verdict(whole: Whole) -> SlotVerdict | None:
         values = json.loads(raw)
         if values.pop("sequence") != whole.sequence:
             return None
-        return SlotVerdict(**values)
+        verdict = SlotVerdict(**values)
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+    is_sound = (verdict.finite is None or isinstance(verdict.finite, bool)) and all(
+        text is None or isinstance(text, str) for text in (verdict.reason, verdict.problem)
+    )
+    return verdict if is_sound else None
 
 
 def keep_verdict(whole: Whole, verdict: SlotVerdict) -> None:

@@ -1,0 +1,108 @@
+"""The memory tier in a survey: the whole snapshots of a run, each with what it is worth."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from supervisor.checkpoint.records import NOT_FINITE, Entry, SurveyRequest
+
+if TYPE_CHECKING:
+    from supervisor.snapshot.slots import Whole
+    from supervisor.snapshot.verdict import SlotVerdict
+
+NOT_VETTED = "not looked at yet: the persister does that while training goes on"
+
+
+def find_snapshots(request: SurveyRequest) -> list[Entry]:
+    """The run's snapshots as checkpoints, newest first. Raises nothing for anything in a slot.
+
+    Where nothing that writes is alive (`quiet`) those that nobody vetted are vetted here and now,
+    and the verdict is kept in the slot; slots that change meanwhile are left out.
+    """
+    if request.snapshots is None or request.run_id is None:
+        return []
+    from supervisor.snapshot.slots import read_whole  # only runs with a memory tier need it
+
+    entries = (
+        _entry(request, whole)
+        for whole in read_whole(request.snapshots)
+        if whole.snapshot.run_id == request.run_id
+    )
+    return [entry for entry in entries if entry is not None]
+
+
+def merge(on_disk: list[Entry], in_memory: Iterable[Entry], durable: set[int]) -> list[Entry]:
+    """Both tiers in one order, newest first; `durable`: steps with a resumable one on the disk.
+
+    Of two of the same step the one on the disk comes first if it can be resumed from: it loads as
+    fast from the page cache, nothing has to be rescued after it, and the slot is free. Where it is
+    bad or was not proven, the snapshot relaunches soonest.
+    """
+    merged = list(on_disk)
+    for entry in in_memory:
+        at = len(merged)
+        for index, other in enumerate(merged):
+            if other.tier == "disk" and _is_before(entry.step or 0, other.step, durable):
+                at = index
+                break
+        merged.insert(at, entry)
+    return merged
+
+
+def _is_before(step: int, other: int | None, durable: set[int]) -> bool:
+    """Whether a snapshot of that step stands before a checkpoint of the other."""
+    return other is not None and (step > other or (step == other and step not in durable))
+
+
+def _entry(request: SurveyRequest, whole: "Whole") -> Entry | None:
+    """None if the slot changed while it was looked at."""
+    from supervisor.snapshot.verdict import vet
+
+    verdict = _kept(whole)
+    if verdict is None and request.quiet:
+        verdict = vet(whole)
+        if verdict is None:
+            return None
+    snapshot = whole.snapshot
+    reason: str | None = NOT_VETTED
+    if verdict is not None:
+        reason = verdict.problem or (NOT_FINITE if verdict.finite is False else None)
+    return Entry(
+        path=Path(whole.path),
+        name=snapshot.name,
+        step=snapshot.step,
+        epoch=snapshot.epoch,
+        kind=snapshot.kind,
+        bytes=snapshot.bytes,
+        valid=None if verdict is None else verdict.problem is None,
+        proof=None if verdict is None else "structure",
+        reason=reason,
+        fingerprint="",
+        hashes={},
+        ours=True,
+        own_run=True,
+        candidate=True,
+        finite=None if verdict is None else verdict.finite,
+        mtime=snapshot.written,
+        remembered=False,
+        rememberable=False,
+        tier="memory",
+        pinned=False,
+    )
+
+
+def _kept(whole: "Whole") -> "SlotVerdict | None":
+    """The verdict that is kept in the slot, if what it was about is still there."""
+    from supervisor.snapshot.stream import take_stock_of
+    from supervisor.snapshot.verdict import SlotVerdict, read_verdict
+
+    verdict = read_verdict(whole)
+    if verdict is None:
+        return None
+    try:
+        take_stock_of(whole)
+    except ValueError as error:
+        return SlotVerdict(None, None, str(error))
+    except OSError as error:
+        return SlotVerdict(None, None, f"cannot be read: {error.strerror or error}")
+    return verdict

@@ -1,0 +1,209 @@
+"""The memory tier in a survey: which snapshots count, and where they stand among checkpoints."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint.records import NOT_FINITE, Survey, SurveyRequest
+from supervisor.checkpoint.snapshots import NOT_VETTED
+from supervisor.checkpoint.survey import survey
+from supervisor.snapshot.seal import SealWriter, Snapshot
+from supervisor.snapshot.slots import Whole, make_root, read_whole, void
+from supervisor.snapshot.verdict import SlotVerdict, keep_verdict, read_verdict
+from tests.checkpoint.conftest import Files, MakeOurs
+
+MakeSnapshot = Callable[..., Whole]
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A snapshot directory; that it is not on a tmpfs makes no difference to who reads it."""
+    return make_root(tmp_path / "snapshots").root
+
+
+@pytest.fixture
+def make_snapshot(root: Path, tmp_path: Path, guide_files: Files) -> MakeSnapshot:
+    """Write a whole snapshot of run `run` into a slot."""
+
+    def make(step: int, *, index: int = 0, sequence: int | None = None, **options: object) -> Whole:
+        slot = make_root(root).slot(index)
+        shutil.rmtree(slot.folder, ignore_errors=True)
+        name = f"checkpoint-{step}"
+        folder = slot.folder / name
+        folder.mkdir(parents=True)
+        (folder / "model.pt").write_bytes(guide_files["model.pt"])
+        state = {"global_step": step, "current_epoch": 0, "format": 1}
+        (folder / "training_state.json").write_text(json.dumps(state))
+        size = sum(path.stat().st_size for path in folder.iterdir())
+        values: dict[str, object] = {
+            "name": name,
+            "directory": str(tmp_path),
+            "step": step,
+            "epoch": 0,
+            "kind": "periodic",
+            "run_id": "run",
+            "attempt": 1,
+            "resumed_from": None,
+            "world_size": 1,
+            "torch_version": None,
+            "is_wanted": False,
+            "before": (),
+            "bytes": size,
+            "written": 1.7e9,
+        }
+        snapshot = Snapshot(**{**values, **options})  # type: ignore[arg-type]
+        seal = SealWriter(slot.seal)
+        seal.begin()
+        seal.close_over(step if sequence is None else sequence, snapshot)
+        seal.close()
+        return Whole(slot, step if sequence is None else sequence, snapshot)
+
+    return make
+
+
+def look(root: Path, folder: Path, *, quiet: bool = True) -> Survey:
+    """A survey of both tiers, as it travels between processes."""
+    request = SurveyRequest(folder, "run", quiet=quiet, snapshots=root)
+    found = survey(SurveyRequest.from_json(json.loads(json.dumps(request.to_json()))))
+    return Survey.from_json(json.loads(json.dumps(found.to_json())))
+
+
+def places(found: Survey) -> list[tuple[int | None, str]]:
+    """Step and tier, newest first."""
+    return [(entry.step, entry.tier) for entry in found.entries]
+
+
+def test_the_newest_of_both_tiers_is_chosen(
+    tmp_path: Path, root: Path, make_ours: MakeOurs, make_snapshot: MakeSnapshot
+) -> None:
+    """A snapshot beyond the disk is what a run resumes from, and nothing of it is remembered."""
+    disk = tmp_path / "out"
+    for step in (500, 1000):
+        make_ours(disk, step)
+    make_snapshot(1010, index=0)
+    make_snapshot(900, index=1)
+    found = look(root, disk)
+    assert places(found) == [(1010, "memory"), (1000, "disk"), (900, "memory"), (500, "disk")]
+    newest = found.newest_valid
+    assert newest is not None
+    assert (newest.step, newest.proof, newest.valid) == (1010, "structure", True)
+    assert newest.path == root / "slot-0" / "checkpoint-1010"
+    assert newest.candidate
+    assert newest.own_run
+    assert newest.as_remembered() is None
+
+
+def test_a_snapshot_alone_is_something_to_lose(
+    tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
+) -> None:
+    """Without a checkpoint directory the run still has a checkpoint, and is not begun anew."""
+    make_snapshot(7)
+    found = look(root, tmp_path / "absent")
+    assert found.exists
+    assert found.newest_valid is not None
+    assert found.undecided == ()
+
+
+def test_at_the_same_step_the_disk_comes_first_if_it_is_good(
+    tmp_path: Path, root: Path, make_ours: MakeOurs, make_snapshot: MakeSnapshot
+) -> None:
+    """With the one on the disk damaged, the snapshot of that step is chosen."""
+    path = make_ours(tmp_path / "out", 500)
+    make_snapshot(500)
+    found = look(root, tmp_path / "out")
+    assert places(found) == [(500, "disk"), (500, "memory")]
+    assert found.newest_valid == found.entries[0]
+    (path / "model.pt").write_bytes(b"")
+    found = look(root, tmp_path / "out")
+    assert places(found) == [(500, "memory"), (500, "disk")]
+    assert found.newest_valid == found.entries[0]
+
+
+def test_only_whole_snapshots_of_this_run_count(
+    tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
+) -> None:
+    """Another run's, one being written, and one that was given up are not listed."""
+    make_snapshot(10, run_id="other")
+    make_snapshot(20, index=1)
+    assert places(look(root, tmp_path / "out")) == [(20, "memory")]
+    void(make_root(root).slot(1))
+    assert look(root, tmp_path / "out") == Survey()
+    whole = make_snapshot(30, index=1)
+    seal = SealWriter(whole.slot.seal)
+    seal.begin()
+    assert look(root, tmp_path / "out") == Survey()
+    seal.close()
+
+
+def test_a_snapshot_is_vetted_where_nothing_writes(
+    tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
+) -> None:
+    """Beside a living trainer that is the persister's work; the verdict is kept in the slot."""
+    whole = make_snapshot(10)
+    (entry,) = look(root, tmp_path / "out", quiet=False).entries
+    assert (entry.valid, entry.proof, entry.reason) == (None, None, NOT_VETTED)
+    assert read_verdict(whole) is None
+    (entry,) = look(root, tmp_path / "out").entries
+    assert entry.valid
+    assert read_verdict(whole) is not None
+    assert look(root, tmp_path / "out", quiet=False).entries == (entry,)
+
+
+def test_weights_that_are_not_finite_are_never_chosen(
+    tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
+) -> None:
+    """Listed, valid, passed over for the older one."""
+    make_snapshot(10)
+    bad = make_snapshot(20, index=1)
+    keep_verdict(bad, SlotVerdict(False, "model.pt holds weights that are NaN", None))
+    found = look(root, tmp_path / "out")
+    assert found.entries[0].reason == NOT_FINITE
+    assert found.entries[0].finite is False
+    assert found.newest_valid == found.entries[1]
+
+
+def test_damage_is_seen_with_and_without_a_verdict(
+    tmp_path: Path, root: Path, make_snapshot: MakeSnapshot
+) -> None:
+    """A file that is cut short or gone makes a snapshot invalid, whatever was found before."""
+    whole = make_snapshot(10)
+    (whole.path / "model.pt").write_bytes(b"PK")
+    assert look(root, tmp_path / "out").entries[0].valid is False
+    whole = make_snapshot(20)
+    keep_verdict(whole, SlotVerdict(True, None, None))
+    shutil.rmtree(whole.path)
+    (entry,) = look(root, tmp_path / "out").entries
+    assert entry.valid is False
+    assert entry.reason is not None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"name": "../../out"},
+        {"name": ".."},
+        {"name": "a/b"},
+        {"name": ".hidden"},
+        {"step": "12"},
+        {"step": -1},
+        {"step": True},
+        {"bytes": 1 << 70},
+        {"written": None},
+        {"before": [1]},
+        {"run_id": 7},
+    ],
+)
+def test_a_seal_that_no_writer_makes_is_void(
+    root: Path, make_snapshot: MakeSnapshot, options: dict[str, object]
+) -> None:
+    """A name that leads elsewhere, a value of another type: intact by its CRC, and not believed."""
+    folder = make_snapshot(10).slot.folder
+    assert len(read_whole(root)) == 1
+    seal = SealWriter(folder / "seal")
+    snapshot = read_whole(root)[0].snapshot
+    seal.close_over(11, snapshot._replace(**options))  # type: ignore[arg-type]
+    seal.close()
+    assert read_whole(root) == []
