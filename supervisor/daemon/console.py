@@ -4,6 +4,7 @@ import os
 import select
 import time
 
+from supervisor import journal_stream
 from supervisor.diagnosis.log_line import clean
 
 _PIPE_BUF = 4096
@@ -15,13 +16,16 @@ class Console:
     def __init__(self, fd: int, *, enabled: bool) -> None:
         self._fd = fd
         self._enabled = enabled
+        self._is_journal = journal_stream.is_journal(fd)
         self.dropped = 0
 
-    def say(self, line: str) -> None:
-        """One line with the local time of day in front."""
+    def say(self, line: str, priority: int = journal_stream.INFO) -> None:
+        """One line with the local time of day in front; in the journal, with its priority."""
         if not self._enabled:
             return
         text = f"{time.strftime('%H:%M:%S')} {clean(line)}\n"
+        if self._is_journal:
+            text = journal_stream.mark(clean(line), priority) + "\n"
         data = text.encode("utf-8", "replace")[:_PIPE_BUF]
         poller = select.poll()
         poller.register(self._fd, select.POLLOUT)

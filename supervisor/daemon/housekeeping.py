@@ -4,6 +4,7 @@ import errno
 from pathlib import Path
 from typing import Any
 
+from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
@@ -82,7 +83,7 @@ class Housekeeping:
             f"{self._run.surveyor.directory}: {', '.join(names[:3])} may be checkpoints, but no"
             " such name is known: training began from nothing; say `checkpoints: {pattern: ...}`"
         )
-        self._run.console.say(line)
+        self._run.console.say(line, journal_stream.WARNING)
         if line not in self._facts.warnings:
             self._facts.warnings = (*self._facts.warnings, line)
 

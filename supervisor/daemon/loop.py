@@ -27,6 +27,7 @@ from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
+from supervisor.daemon.service import ServiceManager
 from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.wakeups import WakeUps
@@ -66,6 +67,7 @@ class Daemon:
         self._signals = SignalPipe((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
         self.performer = Performer(run, link, self._queue.append)
         self._house = Housekeeping(run, self.performer, facts)
+        self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._intent_id = intent_id
         self._messages: deque[Message] = deque()
         self._polled_at = self._observe_at = 0.0
@@ -89,6 +91,9 @@ class Daemon:
         self._queue.extend(then)
         self._settle()
         while self.performer.exit_code is None and not self._reload:
+            attempt = self.performer.attempt
+            look = attempt.look if attempt is not None else None
+            self._service.turned(self.state, look, monotonic_s())
             self._wait(selector)
             try:
                 self._gather()
@@ -102,6 +107,7 @@ class Daemon:
                     raise
             self._settle()
         self._house.finish(self.state)
+        self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
 
     def _wait(self, selector: selectors.BaseSelector) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
+from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside
 from supervisor.clock import monotonic_s, wall_s
@@ -28,6 +29,7 @@ from supervisor.core.states import State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
+from supervisor.daemon.service import priority_of
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.status import finite
 from supervisor.intent import read_intent
@@ -81,7 +83,7 @@ class Performer:
             case Incident():
                 self._incident(effect)
             case Say():
-                self.run.console.say(effect.line)
+                self.run.console.say(effect.line, priority_of(state))
             case Exit():
                 self.exit_code = effect.code
             case _:
@@ -115,7 +117,8 @@ class Performer:
             except FileNotFoundError:
                 continue  # The trainer's own rotation was faster.
             except OSError as error:
-                self.run.console.say(f"{path} cannot be set aside: {error.strerror}")
+                line = f"{path} cannot be set aside: {error.strerror}"
+                self.run.console.say(line, journal_stream.WARNING)
                 self.run.journal.log.error("set_aside_failed", path=path, error=str(error))
                 continue
             self.run.surveyor.forget(path)

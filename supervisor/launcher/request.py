@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from supervisor import identity
+from supervisor import identity, notify
 from supervisor.launcher import procfs
 from supervisor.launcher.spawn import Program
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
@@ -60,7 +60,7 @@ class LaunchRequest:
     def program(self) -> Program:
         """Return the program with the marks by which all processes of the attempt are known."""
         environ = dict(os.environ)
-        for name in self._unset:
+        for name in (*self._unset, *notify.PRIVATE):
             environ.pop(name, None)
         environ.update(self._env)
         environ[procfs.RUN_ID] = self.run_id
