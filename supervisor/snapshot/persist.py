@@ -16,7 +16,7 @@ from supervisor.durable import fsync_directory
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.checksums import DamagedError
 from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.stream import Done, SnapshotStream, take_stock_of
+from supervisor.snapshot.stream import Done, SnapshotStream, sizes_of, take_stock_of
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
 from supervisor.snapshot.weights import read_weights
 
@@ -46,7 +46,7 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
         return there
     try:
         stock = take_stock_of(whole)
-        weights = read_weights(whole.slot)
+        weights = read_weights(whole.slot, sizes_of(stock))
         with _writer(whole) as writer, SnapshotStream(stock, weights) as stream:
             _require_space(writer.path, stock)
             _write_all(writer, stream, progress)

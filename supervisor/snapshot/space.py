@@ -101,17 +101,22 @@ def _groups(proc: Path) -> Iterator[Path]:
     """The memory cgroup of this process and its ancestors, of v2 and v1 (cgroups(7))."""
     paths = {}
     for line in _lines(proc / "self/cgroup"):
-        _, controllers, path = line.split(":", 2)
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        if not path.startswith("/"):
+            continue
         if not controllers:
             paths["cgroup2"] = path
         elif "memory" in controllers.split(","):
             paths["cgroup"] = path
     for line in _lines(proc / "self/mountinfo"):
-        left, _, right = line.partition(" - ")
-        kind, *rest = right.split()
-        if kind not in paths or (kind == "cgroup" and "memory" not in rest[-1].split(",")):
+        before, _, after = (part.split() for part in line.partition(" - "))
+        if len(before) < 5 or len(after) < 2:
             continue
-        root, mount = left.split()[3:5]
+        kind, options = after[0], after[-1]
+        if kind not in paths or (kind == "cgroup" and "memory" not in options.split(",")):
+            continue
+        root, mount = before[3:5]
         # Where the mount shows only a part of the tree (a container), our path begins above it.
         inside = os.path.relpath(paths[kind], root) if _is_below(paths[kind], root) else "."
         folder = Path(mount)

@@ -59,6 +59,11 @@ def take_stock_of(whole: Whole) -> Stock:
     return stock
 
 
+def sizes_of(stock: Stock) -> dict[str, int]:
+    """The size of each file in bytes."""
+    return {name: facts.size for name, facts in stock.files.items()}
+
+
 def is_archive(name: str) -> bool:
     """Whether a file is one of torch's archives, whose CRCs are to be filled in."""
     return name.endswith(".pt")
@@ -70,7 +75,6 @@ class SnapshotStream:
     def __init__(self, stock: Stock, weights: Weights) -> None:
         self._stock = stock
         self._weights = weights
-        self._unseen = set(weights)
         self._free: SimpleQueue[mmap.mmap | None] = SimpleQueue()
         self._ready: SimpleQueue[Part | BaseException | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._work, name="snapshot-stream", daemon=True)
@@ -92,7 +96,7 @@ class SnapshotStream:
         """Whether all weights are, at the end; None where nobody says which bytes they are."""
         if self.reason is not None:
             return False
-        return None if not self._weights or self._unseen else True
+        return True if self._weights else None
 
     def __iter__(self) -> Iterator[Part]:
         """Every file's chunks and then its end. Raises DamagedError, OSError."""
@@ -151,8 +155,6 @@ class SnapshotStream:
             checksums.finish()
         if not finite.is_finite:
             self.reason = self.reason or reason(name)
-        if finite.has_ended:
-            self._unseen.discard(name)
         self._ready.put(Done(name, FileRecord(size, state.hexdigest())))
         return True
 

@@ -15,7 +15,7 @@ from supervisor.durable import replace_file
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.checksums import Checksums, DamagedError
 from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.stream import is_archive, take_stock_of
+from supervisor.snapshot.stream import is_archive, sizes_of, take_stock_of
 from supervisor.snapshot.weights import read_weights, reason, scan_range
 
 _BUFFER_BYTES = 1 << 20
@@ -90,13 +90,10 @@ def _look(whole: Whole, should_stop: Callable[[], bool] | None) -> SlotVerdict:
     check_training_state(whole.path / TRAINING_STATE, whole.snapshot.step, whole.snapshot.epoch)
     for name in filter(is_archive, stock.files):
         _check_archive(stock, name)
-    weights = read_weights(whole.slot)
+    weights = read_weights(whole.slot, sizes_of(stock))
     finite: bool | None = True if weights else None
     buffer = memoryview(mmap.mmap(-1, _BUFFER_BYTES))
     for name, ranges in weights.items():
-        if name not in stock.files:
-            finite = None
-            continue
         with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb") as file:
             for one in ranges:
                 found = scan_range(file.fileno(), one, buffer, lambda: _stop_if(should_stop))

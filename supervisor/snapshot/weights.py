@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.snapshot.board import read_small
@@ -23,19 +23,24 @@ class Range(NamedTuple):
 Weights = dict[str, tuple[Range, ...]]
 
 
-def read_weights(slot: SlotPaths) -> Weights:
-    """The weights of each file by its name; none where nobody can say which bytes they are."""
+def read_weights(slot: SlotPaths, sizes: Mapping[str, int]) -> Weights:
+    """The weights of each file by its name; none where nobody can say which bytes they are.
+
+    `sizes` are those of the snapshot's files in bytes: what lies beyond one was said of others.
+    """
     raw = read_small(slot.weights, _MOST_BYTES)
     if raw is None:
         return {}
     try:
-        return {
+        weights = {
             name: tuple(sorted({_parse(*one) for one in ranges}))
             for name, ranges in json.loads(raw)["files"].items()
             if ranges
         }
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return {}
+    fits = all(one.end <= sizes.get(name, -1) for name, ranges in weights.items() for one in ranges)
+    return weights if fits else {}
 
 
 def _parse(dtype: object, offset: object, length: object) -> Range:
@@ -67,14 +72,8 @@ class FiniteStream:
             self._inside.append(self._ahead.pop())
         for one in self._inside:
             piece = chunk[max(one.offset - begin, 0) : min(one.end, end) - begin]
-            piece = piece[: len(piece) - len(piece) % item_bytes(one.dtype)]  # the file may end
             self.is_finite = self.is_finite and scan(piece, one.dtype)
         self._inside = [one for one in self._inside if one.end > end]
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether all of the weights were seen."""
-        return not self._ahead and not self._inside
 
 
 def scan_range(fd: int, one: Range, buffer: memoryview, pause: Callable[[], None]) -> bool | None:

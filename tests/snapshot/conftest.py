@@ -219,3 +219,48 @@ def persister(root: Path) -> Iterator[Callable[..., PersisterProcess]]:
 
 
 Start = Callable[..., PersisterProcess]
+
+
+def truncate(folder: Path) -> None:
+    """Cut an archive short."""
+    os.truncate(folder / "model.pt", (folder / "model.pt").stat().st_size - 1)
+
+
+def garble(folder: Path) -> None:
+    """An archive without its directory, of the same size."""
+    size = (folder / "model.pt").stat().st_size
+    (folder / "model.pt").write_bytes(os.urandom(size))
+
+
+def link(folder: Path) -> None:
+    """A link where a file was."""
+    target = folder.parent / "elsewhere.pt"
+    (folder / "model.pt").rename(target)
+    (folder / "model.pt").symlink_to(target)
+
+
+def pipe(folder: Path) -> None:
+    """A pipe that would hang whoever opens it."""
+    (folder / "training_state.json").unlink()
+    os.mkfifo(folder / "training_state.json")
+
+
+def state(text: str) -> Callable[[Path], object]:
+    """Another training state, of the length of the right one."""
+    right = '{"global_step": 10, "current_epoch": 3, "format": 1}'
+    return lambda folder: (folder / "training_state.json").write_text(text.ljust(len(right)))
+
+
+DAMAGES = {
+    "truncated": truncate,
+    "garbage": garble,
+    "link": link,
+    "pipe": pipe,
+    "no training state": lambda folder: (folder / "training_state.json").unlink(),
+    "other step": state('{"global_step": 11, "current_epoch": 3, "format": 1}'),
+    "no object": state("[]"),
+    "nested": lambda folder: (folder / "training_state.json").write_text("[" * 100_000),
+    "more": lambda folder: (folder / "more.bin").write_bytes(b"1"),
+    "huge": lambda folder: os.truncate(folder / "model.pt", 1 << 50),
+    "manifest": lambda folder: (folder / "training_state.json").rename(folder / "manifest.json"),
+}

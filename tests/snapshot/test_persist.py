@@ -1,16 +1,23 @@
 """Persisting: what is on the disk equals what was in the slot, or there is nothing."""
 
+import errno
+import os
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
+import pytest
 import torch
 
+from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
+from supervisor.snapshot.slots import void
 from supervisor.snapshot.verdict import read_verdict
-from tests.snapshot.conftest import Fill, State
+from tests.snapshot.conftest import DAMAGES, Fill, State
 
 
 def is_sound_zip(path: Path) -> bool:
@@ -55,3 +62,210 @@ def test_a_snapshot_becomes_a_valid_checkpoint(
     kept = read_verdict(whole)
     assert kept is not None
     assert (kept.finite, kept.problem) == (True, None)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_snapshot_is_not_written_twice(fill: Fill, states: dict[str, State]) -> None:
+    """By run, step and time; another snapshot of that step is written, the old one put aside."""
+    whole = fill(10, states)
+    first = persist(whole)
+    again = persist(whole)
+    assert (again.path, again.was_there, again.finite) == (first.path, True, True)
+    later = persist(fill(10, states, sequence=11))
+    assert (later.path, later.was_there) == (first.path, False)
+    aside = first.path.parent / ".set-aside" / "superseded" / "checkpoint-10"
+    assert validate(aside).valid
+    assert validate(first.path).valid
+
+
+def test_a_damaged_copy_is_written_again(fill: Fill, states: dict[str, State]) -> None:
+    """What is on the disk under that name must at least have its files and sizes."""
+    whole = fill(10, states)
+    first = persist(whole)
+    (first.path / "optimizer.pt").unlink()
+    assert not persist(whole).was_there
+    (first.path / "manifest.json").write_text("{}")
+    assert not persist(whole).was_there
+    assert validate(first.path).valid
+
+
+@pytest.mark.parametrize(
+    ("weights", "value", "finite"),
+    [
+        (("model.pt",), 1.0, True),
+        (("model.pt",), float("nan"), False),
+        (("model.pt",), float("-inf"), False),
+        ((), float("nan"), None),
+    ],
+)
+def test_the_manifest_says_whether_weights_are_finite(
+    fill: Fill, weights: tuple[str, ...], value: float, finite: bool | None
+) -> None:
+    """Of those that the writer calls weights, across chunks of 4 MiB; nobody knows of others."""
+    tensor = torch.full((3 << 20,), 3e38)
+    tensor[-1] = value
+    whole = fill(10, {"model.pt": {"weight": tensor}}, weights=weights)
+    done = persist(whole)
+    assert done.finite is finite
+    assert validate(done.path).finite is finite
+    kept = read_verdict(whole)
+    assert kept is not None
+    assert (kept.finite, str(kept.reason).startswith("model.pt")) == (finite, finite is False)
+
+
+def test_other_files_are_copied_as_they_are(fill: Fill, states: dict[str, State]) -> None:
+    """Folders, empty files, files that are no archive."""
+
+    def more(folder: Path) -> None:
+        (folder / "data/deep").mkdir(parents=True)
+        (folder / "data/deep/table.bin").write_bytes(os.urandom(5 << 20))
+        (folder / "empty").touch()
+
+    size = fill(10, states).snapshot.bytes + (5 << 20)
+    whole = fill(10, states, change=more, bytes=size)
+    done = persist(whole)
+    for name in ("data/deep/table.bin", "empty", "training_state.json"):
+        assert (done.path / name).read_bytes() == (whole.path / name).read_bytes()
+    assert validate(done.path).valid
+
+
+def test_what_must_be_there_before_is_synced_first(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The metrics of the steps up to the checkpoint; one that is gone has nothing to lose."""
+    before = tmp_path / "metrics.jsonl"
+    before.write_text("1\n")
+    synced: list[str] = []
+    real = os.fsync
+
+    def fsync(fd: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{fd}"))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    persist(fill(10, states, before=(str(before), str(tmp_path / "gone"))))
+    manifest = next(index for index, path in enumerate(synced) if path.endswith("manifest.json"))
+    assert str(before) in synced[:manifest]
+
+
+def test_progress_counts_every_byte(fill: Fill) -> None:
+    """It grows to the size of all files."""
+    seen: list[int] = []
+    whole = fill(10, {"model.pt": {"weight": torch.zeros(5 << 20)}})
+    persist(whole, progress=seen.append)
+    assert seen == sorted(seen)
+    assert len(seen) > 5
+    assert seen[-1] == whole.snapshot.bytes
+
+
+@pytest.mark.parametrize(
+    ("call", "code"),
+    [
+        ("write", errno.ENOSPC),
+        ("write", errno.EIO),
+        ("fsync", errno.EIO),
+        ("open", errno.ENOSPC),
+        ("mkdir", errno.ENOSPC),
+        ("rename", errno.EIO),
+        ("readv", errno.EIO),
+    ],
+)
+def test_any_call_may_fail(
+    fill: Fill,
+    states: dict[str, State],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    call: str,
+    code: int,
+) -> None:
+    """Each in turn: an OSError, nothing left behind, and the next try writes it all."""
+    whole = fill(10, {**states, "large.pt": {"t": torch.zeros(5 << 20)}})
+    real = getattr(os, call)
+    failed = 0
+    for at in range(1, 200):
+        count = 0
+
+        def fail(*args: Any, at: int = at, **options: Any) -> Any:
+            nonlocal count
+            count += 1
+            if count == at:
+                raise OSError(code, os.strerror(code))
+            return real(*args, **options)
+
+        out = tmp_path / str(at)
+        out.mkdir()
+        snapshot = whole.snapshot._replace(directory=str(out))
+        one = whole._replace(snapshot=snapshot)
+        with monkeypatch.context() as patch:
+            patch.setattr(os, call, fail)
+            try:
+                persist(one)
+                failed_with = None
+            except (OSError, ValueError) as error:
+                failed_with = error
+        if failed_with is not None:
+            failed += 1
+            # A seal that cannot be opened reads as one that was given up.
+            assert getattr(failed_with, "errno", code) == code
+            assert os.listdir(out) == []
+        assert not threading.enumerate()[1:]
+        persist(one)
+        assert validate(out / "checkpoint-10").valid
+        if count < at:
+            break
+    assert failed >= 1
+    assert count < at
+
+
+def test_a_disk_too_small_is_seen_before_it_is_full(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ENOSPC without one byte written."""
+    whole = fill(10, states)
+    real = os.statvfs(tmp_path)
+    tiny = os.statvfs_result((*real[:3], 0, 0, *real[5:]))
+    monkeypatch.setattr(os, "statvfs", lambda path: tiny)
+    written: list[int] = []
+    with pytest.raises(OSError, match="No space left"):
+        persist(whole, progress=written.append)
+    assert written == []
+    assert os.listdir(tmp_path / "out") == []
+
+
+@pytest.mark.parametrize("damage", DAMAGES.values(), ids=DAMAGES)
+def test_what_is_no_checkpoint_is_not_persisted(
+    fill: Fill, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    """A clean error, nothing on the disk, whatever is in the slot."""
+    whole = fill(10, {"model.pt": {"weight": torch.randn(50)}}, change=damage)
+    with pytest.raises((ValueError, OSError)):
+        persist(whole)
+    out = tmp_path / "out"
+    assert not out.exists() or contents(out) == {}
+
+
+def test_a_slot_given_up_meanwhile_is_not_committed(
+    fill: Fill, states: dict[str, State], tmp_path: Path
+) -> None:
+    """The run went back behind it while it was copied."""
+    whole = fill(10, states)
+    with pytest.raises(ValueError, match="given up"):
+        persist(whole, progress=lambda _: void(whole.slot))
+    assert os.listdir(tmp_path / "out") == []
+
+
+def test_what_a_killed_writer_left_is_removed(
+    fill: Fill, states: dict[str, State], tmp_path: Path
+) -> None:
+    """Else it would take the space that the next one needs."""
+    out = tmp_path / "out"
+    with CheckpointWriter(out, "checkpoint-1", step=1, epoch=0) as writer:
+        place, pid, _, rest = writer.path.name.removeprefix(".staging-").split("-", 3)
+    stale = out / f".staging-{place}-{pid}-1-{rest}"
+    stale.mkdir()
+    persist(fill(10, states))
+    assert os.listdir(out) == ["checkpoint-10"]

@@ -1,0 +1,200 @@
+"""The board, the seal and requests: what is written is read, what is damaged reads as nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.snapshot import rescue
+from supervisor.snapshot.board import (
+    MOST_RESULTS,
+    Board,
+    Current,
+    Rescued,
+    Result,
+    blank_board,
+    read_board,
+    write_board,
+)
+from supervisor.snapshot.seal import SEAL_BYTES, SealWriter, SlotState, Snapshot, read_seal
+from supervisor.snapshot.slots import Lock, SnapshotPaths, is_locked, make_root, read_whole, wake
+
+SNAPSHOT = Snapshot(
+    name="checkpoint-510",
+    directory="/out",
+    step=510,
+    epoch=0,
+    kind="periodic",
+    run_id=None,
+    attempt=None,
+    resumed_from=None,
+    world_size=1,
+    torch_version=None,
+    is_wanted=True,
+    before=("/out/metrics.jsonl",),
+    bytes=10,
+    written=1.5,
+)
+
+
+def results(count: int) -> tuple[Result, ...]:
+    """So many results."""
+    return tuple(
+        Result(number, number, "n", None, False, "e", 1, 0.5, None, "save", 2.5)
+        for number in range(count)
+    )
+
+
+def test_a_board_is_read_as_it_was_written(root: Path) -> None:
+    """Every field, and of the results the newest sixteen."""
+    board = blank_board()._replace(
+        state="persisting",
+        current=Current(1, 2, "checkpoint-2", 3, 4, 5.5),
+        rescue=Rescued(7, "persisted", 2, "/out/checkpoint-2", None),
+        results=results(20),
+    )
+    write_board(root, board)
+    found = read_board(root)
+    assert found == board._replace(results=board.results[-MOST_RESULTS:])
+    assert found is not None
+    assert found.is_of_living
+    assert not Board(found.pid, 1).is_of_living
+    assert SnapshotPaths(root).board.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"{}", b"\xff", b'{"results": 1, "current": {}}', b"[" * 200_000]
+)
+def test_a_damaged_file_is_none(root: Path, content: bytes) -> None:
+    """A board and a request alike."""
+    paths = SnapshotPaths(root)
+    assert (read_board(root), rescue.read(root)) == (None, None)
+    for path in (paths.board, paths.rescue):
+        path.write_bytes(content)
+    assert (read_board(root), rescue.read(root)) == (None, None)
+
+
+def test_nothing_is_followed_or_waited_for(root: Path, tmp_path: Path) -> None:
+    """A link, a pipe, a directory, a file of a gigabyte."""
+    path = SnapshotPaths(root).board
+    elsewhere = tmp_path / "board"
+    write_board(root, blank_board())
+    elsewhere.write_bytes(path.read_bytes())
+    path.unlink()
+    path.symlink_to(elsewhere)
+    assert read_board(root) is None
+    path.unlink()
+    os.mkfifo(path)
+    assert read_board(root) is None
+    path.unlink()
+    path.mkdir()
+    assert read_board(root) is None
+    path.rmdir()
+    path.touch()
+    os.truncate(path, 1 << 30)
+    assert read_board(root) is None
+
+
+def test_requests_have_ids_that_grow(root: Path) -> None:
+    """Beyond those that were answered, too, and the reason is kept."""
+    assert rescue.ask(root, "first") == 1
+    assert rescue.ask(root, "second") == 2
+    request = rescue.read(root)
+    assert request is not None
+    assert (request.id, request.why) == (2, "second")
+    SnapshotPaths(root).rescue.unlink()
+    write_board(root, blank_board()._replace(rescue=Rescued(5, "nothing", None, None, None)))
+    assert rescue.ask(root, "third") == 6
+
+
+def test_a_seal_says_what_was_closed_over(root: Path) -> None:
+    """Whole only between the close and the next begin."""
+    path = root / "seal"
+    assert read_seal(path).state is SlotState.EMPTY
+    seal = SealWriter(path)
+    seal.begin()
+    assert read_seal(path).snapshot is None
+    seal.close_over(3, SNAPSHOT)
+    assert read_seal(path) == (SlotState.WHOLE, 3, SNAPSHOT)
+    seal.begin()
+    assert (read_seal(path).state, read_seal(path).snapshot) != (SlotState.WHOLE, SNAPSHOT)
+    seal.close_over(4, SNAPSHOT)
+    seal.void()
+    assert read_seal(path) == (SlotState.VOID, 4, None)
+    seal.close()
+    with pytest.raises(ValueError, match="does not fit"):
+        SealWriter(path).close_over(5, SNAPSHOT._replace(name="n" * SEAL_BYTES))
+
+
+def test_a_seal_with_any_bit_wrong_is_not_whole(root: Path) -> None:
+    """Header and record; a bit behind them is nobody's."""
+    path = root / "seal"
+    seal = SealWriter(path)
+    seal.close_over(3, SNAPSHOT)
+    seal.close()
+    good = path.read_bytes()
+    used = len(good.rstrip(b"\0"))
+    for at in [*range(12), *range(16, 32), *range(64, used)]:
+        for bit in range(8):
+            bad = bytearray(good)
+            bad[at] ^= 1 << bit
+            path.write_bytes(bad)
+            assert read_seal(path).snapshot is None, (at, bit)
+    for size in (0, 1, 63, 64, used, SEAL_BYTES - 1, SEAL_BYTES + 1):
+        path.write_bytes(good[:size] if size < SEAL_BYTES else good + b"x")
+        is_whole = read_seal(path).state is SlotState.WHOLE
+        assert is_whole == (size > SEAL_BYTES)
+
+
+def test_whole_slots_come_newest_first(root: Path) -> None:
+    """By sequence, whatever the step; no directory holds none."""
+    for index, sequence in ((0, 7), (1, 9)):
+        folder = SnapshotPaths(root).slot(index).folder
+        folder.mkdir()
+        seal = SealWriter(folder / "seal")
+        seal.close_over(sequence, SNAPSHOT._replace(step=100 - sequence))
+        seal.close()
+    assert [whole.sequence for whole in read_whole(root)] == [9, 7]
+    assert read_whole(root / "absent") == []
+    assert read_whole(root)[0].path == root / "slot-1" / "checkpoint-510"
+
+
+def test_a_ring_without_a_listener(root: Path) -> None:
+    """False, at once; the directory may be made twice."""
+    assert not wake(root)
+    assert not wake(root / "absent")
+    assert make_root(root).wake.is_fifo()
+
+
+LOCKING = """
+import sys
+from pathlib import Path
+from supervisor.snapshot.slots import Lock
+with Lock(Path(sys.argv[1])) as lock:
+    print(lock.acquire(shared=sys.argv[2] == "shared"), flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["shared", "exclusive"])
+def test_locks_hold_between_processes(root: Path, kind: str) -> None:
+    """Readers share, a writer excludes, and a kill lets go."""
+    path = root / "lock"
+    other = subprocess.Popen(
+        [sys.executable, "-c", LOCKING, path, kind],
+        cwd=Path(__file__).parents[2],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout is not None
+    assert other.stdout.readline() == "True\n"
+    assert is_locked(path)
+    with Lock(path) as lock:
+        assert not lock.acquire()
+        assert lock.acquire(shared=True) == (kind == "shared")
+    other.kill()
+    other.communicate()
+    assert not is_locked(path)

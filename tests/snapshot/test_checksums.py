@@ -1,0 +1,138 @@
+"""Filling in CRCs: whatever torch lays out comes right, whatever else there is is refused."""
+
+import io
+import os
+import random
+import struct
+import zipfile
+from pathlib import Path
+
+import pytest
+import torch
+
+from supervisor.snapshot.checksums import Checksums, DamagedError
+from tests.snapshot.conftest import write_in_place
+
+
+def filled(path: Path, chunk_bytes: int) -> bytes:
+    """The archive after it streamed by in chunks of that size. Raises DamagedError."""
+    data = bytearray(path.read_bytes())
+    with path.open("rb") as file:
+        checksums = Checksums(file.fileno(), len(data))
+    view = memoryview(data)
+    for begin in range(0, len(data), chunk_bytes):
+        checksums.fill(view[begin : begin + chunk_bytes], begin)
+    checksums.finish()
+    return bytes(data)
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    """As torch lays it out under `skip_data`, with the data then in place."""
+    path = tmp_path / "model.pt"
+    state = {"a": torch.randn(999), "b": torch.ones(3).bfloat16(), "c": torch.zeros(0)}
+    write_in_place(path, state)
+    return path
+
+
+@pytest.mark.parametrize("chunk_bytes", [1, 2, 3, 7, 64, 1000, 1 << 20])
+def test_every_crc_comes_right(archive: Path, chunk_bytes: int) -> None:
+    """In one pass and in chunks of any size, also such that split a CRC."""
+    with zipfile.ZipFile(archive) as before:
+        assert before.testzip() == "model/data/0"
+    with zipfile.ZipFile(io.BytesIO(filled(archive, chunk_bytes))) as after:
+        assert after.testzip() is None
+        described = [entry for entry in after.infolist() if entry.flag_bits & 8]
+        assert len(described) > 5
+    raw = filled(archive, chunk_bytes)
+    for entry in described:
+        name, extra = struct.unpack_from("<2H", raw, entry.header_offset + 26)
+        end = entry.header_offset + 30 + name + extra + entry.file_size
+        assert struct.unpack_from("<4sL", raw, end) == (b"PK\7\10", entry.CRC)
+
+
+def test_only_the_crcs_change(archive: Path) -> None:
+    """What `torch.save` writes by itself is what comes out, but for its serialization id."""
+    whole = archive.with_name("whole.pt")
+    torch.save(torch.load(archive, weights_only=True), whole)
+    assert filled(whole, 100) == whole.read_bytes()
+    before, after = archive.read_bytes(), filled(archive, 100)
+    changed = sum(one != other for one, other in zip(before, after, strict=True))
+    assert 0 < changed <= 16
+
+
+def test_records_beyond_four_gigabytes(tmp_path: Path) -> None:
+    """With zip64 sizes and offsets; the file is sparse, and so is the test."""
+    path = tmp_path / "large.pt"
+    with torch.serialization.skip_data():
+        # Neither its memory nor the disk is touched.
+        storage = torch.empty((1 << 32) + 64, dtype=torch.uint8)
+        torch.save({"a": storage, "b": torch.empty(5)}, path)
+    size = path.stat().st_size
+    assert size > 1 << 32
+    with path.open("rb") as file:
+        checksums = Checksums(file.fileno(), size)
+    assert checksums
+
+
+def write_zip(path: Path, method: int = zipfile.ZIP_STORED) -> Path:
+    """What Python writes to a file that can seek: CRCs in front of the data."""
+    with zipfile.ZipFile(path, "w", method) as file:
+        file.writestr("archive/data.pkl", b"a" * 1000)
+    return path
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_what_torch_does_not_write_is_refused(tmp_path: Path, method: int) -> None:
+    """Compressed records, and such whose CRC has been passed when it is known."""
+    with pytest.raises(DamagedError, match=r"compressed|before its data"):
+        filled(write_zip(tmp_path / "x.pt", method), 100)
+
+
+def test_a_record_without_its_descriptor(archive: Path) -> None:
+    """The flag says that there is one, the bytes do not."""
+    data = bytearray(archive.read_bytes())
+    data[data.index(b"PK\7\10")] = 0
+    archive.write_bytes(data)
+    with pytest.raises(DamagedError, match="descriptor"):
+        filled(archive, 100)
+
+
+def test_damage_is_refused_or_harmless(archive: Path) -> None:
+    """Truncated anywhere, or with any bytes changed: a DamagedError or a file, nothing else."""
+    chance = random.Random(3)
+    good = archive.read_bytes()
+    refused = 0
+    for _ in range(600):
+        data = bytearray(good)
+        if chance.random() < 0.3:
+            del data[chance.randrange(len(data)) :]
+        for _ in range(chance.randrange(1, 6)):
+            # The directory at the end is where damage does most.
+            at = len(data) - 1 - int(chance.random() ** 3 * (len(data) - 1))
+            data[at : at + 1] = bytes([chance.choice((0, 0xFF, chance.randrange(256)))])
+        archive.write_bytes(data)
+        try:
+            filled(archive, chance.choice((13, 4096)))
+        except DamagedError:
+            refused += 1
+    assert 100 < refused < 600
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"garbage" * 1000, bytes(1 << 16), os.urandom(5000)])
+def test_what_is_no_archive(tmp_path: Path, data: bytes) -> None:
+    """A clean error."""
+    path = tmp_path / "x.pt"
+    path.write_bytes(data)
+    with pytest.raises(DamagedError):
+        filled(path, 100)
+
+
+def test_an_archive_that_ends_early(archive: Path) -> None:
+    """Fewer bytes come than its directory promised."""
+    data = bytearray(archive.read_bytes())
+    with archive.open("rb") as file:
+        checksums = Checksums(file.fileno(), len(data))
+    checksums.fill(memoryview(data)[:500], 0)
+    with pytest.raises(DamagedError, match="ended"):
+        checksums.finish()
