@@ -52,7 +52,8 @@ class PageWriter:
     """The writing half. Without a path it writes to private memory: the same cost, no effect."""
 
     __slots__ = (
-        "_durations", "_first_ns", "_is_shared", "_phase", "_redirect", "_since", "_words", "beat",
+        "_durations", "_first_ns", "_is_shared", "_path", "_phase", "_redirect", "_since", "_words",
+        "beat",
     )  # fmt: skip
 
     beat: Beat
@@ -78,7 +79,8 @@ class PageWriter:
         BEAT.pack_into(start, BEAT_AT, 1, 0, -1, -1, nan, 1)
         STATE.pack_into(start, STATE_AT, 1, Phase.STARTUP, self._since, 0, -1, -1, -1, -1, 1)
         self._is_shared = path is not None
-        buffer = start if path is None else _place(os.fspath(path), bytes(start))
+        self._path = None if path is None else os.fspath(path)
+        buffer = start if self._path is None else _place(self._path, bytes(start))
         self._words: memoryview = memoryview(buffer).cast("q")
         self.beat, self._redirect = self._make_beat()
 
@@ -187,11 +189,25 @@ class PageWriter:
         octets[OUTCOME_AT : OUTCOME_AT + len(entry)] = entry
         octets[OUTCOME_AT] = 1
 
+    def place_again(self) -> bool:
+        """Where the page's name is gone (RemoveIPC), put it there anew; whether that was done.
+
+        Another's page there is left alone: it is of a rank that was started after this one.
+        Raises OSError (its directory is not there yet, no space).
+        """
+        if self._path is None or not self._is_shared or os.path.lexists(self._path):
+            return False  # in that order: a page nobody sees costs no system call
+        self._write_to(memoryview(_place(self._path, bytes(self._words))).cast("q"))
+        return True
+
     def detach(self) -> None:
         """Write to private memory from now on: for a forked child, which shares the mapping."""
-        self._words = memoryview(bytearray(self._words)).cast("q")
         self._is_shared = False
-        self._redirect(self._words)
+        self._write_to(memoryview(bytearray(self._words)).cast("q"))
+
+    def _write_to(self, words: memoryview) -> None:
+        self._words = words
+        self._redirect(words)
 
 
 def _place(path: str, content: bytes) -> mmap.mmap:

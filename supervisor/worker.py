@@ -3,7 +3,6 @@
 Stdlib only, and harmless outside a supervisor. It must never fail a training run by itself.
 """
 
-import faulthandler
 import os
 import re
 import signal
@@ -18,6 +17,7 @@ from typing import NoReturn
 from supervisor.agreement import StopAgreement
 from supervisor.heartbeat import Beat, PageWriter, Phase
 from supervisor.identity import start_ticks
+from supervisor.placement import Placement
 from supervisor.preemption import (
     STOP_SIGNALS,
     LauncherWatch,
@@ -44,8 +44,8 @@ class Worker:
     """A training process as a rank of a supervised run; made by `attach`."""
 
     __slots__ = (
-        "_agreement", "_is_stopping", "_launcher", "_page", "_signals", "attempt", "beat",
-        "grace_s", "resume_from", "run_id", "snapshot_dir",
+        "_agreement", "_is_stopping", "_launcher", "_page", "_placement", "_signals", "attempt",
+        "beat", "grace_s", "resume_from", "run_id", "snapshot_dir",
     )  # fmt: skip
 
     beat: Beat
@@ -65,7 +65,7 @@ class Worker:
         self.resume_from = _path("SUPERVISOR_RESUME_FROM")
         self.snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
         self._is_stopping = False
-        self._page = self._open_page(directory)
+        self._page, self._placement = self._open_page(directory)
         self._agreement = self._open_agreement(directory)
         self._launcher = LauncherWatch(
             os.environ.get("SUPERVISOR_LAUNCHER") if self._page.is_shared else None
@@ -73,9 +73,9 @@ class Worker:
         self.beat = self._page.beat
         self._signals = StopSignals(self._page.show_stop_seen, handled)
 
-    def _open_page(self, directory: Path | None) -> PageWriter:
+    def _open_page(self, directory: Path | None) -> tuple[PageWriter, Placement]:
         if directory is None:
-            return PageWriter(None)
+            return _nowhere()
         local_rank = _number("LOCAL_RANK", "SLURM_LOCALID") or 0
         try:
             page = PageWriter(
@@ -86,15 +86,14 @@ class Worker:
                 local_rank=local_rank,
                 attempt=self.attempt or 0,
             )
-            _arm_stacks(directory / f"stacks-{local_rank}.txt", page)
+            return page, Placement(page, directory / f"stacks-{local_rank}.txt")
         except OSError as error:
             warnings.warn(
                 f"no heartbeat page in {directory} ({error}): the supervisor will not see hangs",
                 RuntimeWarning,
                 stacklevel=5,
             )
-            return PageWriter(None)
-        return page
+            return _nowhere()
 
     def _open_agreement(self, directory: Path | None) -> StopAgreement | None:
         if directory is None or not self._page.is_shared or _ranks_here() <= 1:
@@ -123,6 +122,7 @@ class Worker:
         True after SIGTERM, SIGUSR1 or `request_stop`, and when the launcher is gone. With several
         ranks on a node all turn true at one agreed step, a little later than the signal.
         """
+        self._placement.look()
         if not self._is_stopping:
             asked = self._signals.asked or self._launcher.look()
             if self._agreement is None:
@@ -149,6 +149,7 @@ class Worker:
         except KeyError:
             known = ", ".join(phase.name.lower() for phase in Phase)
             raise ValueError(f"no phase {name!r}; there are {known}") from None
+        self._placement.look()
         outer = self._page.phase
         since_ns = self._page.enter(phase)
         completed = False
@@ -216,14 +217,10 @@ def _is_spawn_import() -> bool:
     return multiprocessing is not None and hasattr(multiprocessing.current_process(), "_inheriting")
 
 
-def _arm_stacks(path: Path, page: PageWriter) -> None:
-    """On SIGUSR2 write all threads' stacks there, unless the script uses that signal itself."""
-    if signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
-        return
-    # Opened now and never closed: the handler of a hung process can open nothing.
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    faulthandler.register(signal.SIGUSR2, file=fd, all_threads=True, chain=False)
-    page.show_stacks_armed()
+def _nowhere() -> tuple[PageWriter, Placement]:
+    """A page that nobody sees."""
+    page = PageWriter(None)
+    return page, Placement(page, None)
 
 
 def _path(name: str) -> Path | None:

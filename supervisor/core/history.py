@@ -56,6 +56,8 @@ class History:
     """That stop came when the attempt had ended by itself."""
     hung: str | None = None
     """Why the last attempt was being ended as hung."""
+    failed_save_at: float = 0.0
+    """When the last failed save on record failed."""
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -104,6 +106,8 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, stop_by=str(entry["by"]), stop_late=bool(entry.get("late")))
         case "hung":
             return replace(past, hung=str(entry["reason"]))
+        case "save_failed":
+            return replace(past, failed_save_at=float(entry.get("failed_at") or wall))
         case "first_step":
             seen = past.learned.with_seen(Phase.STARTUP, float(entry.get("startup_s") or 0.0))
             return replace(past, ever_attached=True, learned=seen, first_step_seen=True)

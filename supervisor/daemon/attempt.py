@@ -51,7 +51,6 @@ class RunningAttempt:
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None
         self._stacks: StackDump | None = None
-        self._vanished_reported = False
 
     @property
     def heartbeat_dir(self) -> Path:
@@ -83,12 +82,10 @@ class RunningAttempt:
         lines = self.look.lines if self.look else ()
         return [line for line in lines if SAVE_FAILED in line]
 
-    def newly_vanished(self) -> bool:
-        """Whether the heartbeat directory was found gone, told once."""
-        if self._vanished_reported or not self._observer.vanished:
-            return False
-        self._vanished_reported = True
-        return True
+    @property
+    def is_vanished(self) -> bool:
+        """Whether the heartbeat directory is gone."""
+        return self._observer.vanished
 
     def _stood_still(self, now: float) -> bool | None:
         watch = self._run.config.watch

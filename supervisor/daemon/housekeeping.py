@@ -1,6 +1,7 @@
 """What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
 
 import errno
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,16 @@ from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import spend
+from supervisor.core.memory import MEMORY
 from supervisor.core.states import Account, RunState, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
 from supervisor.daemon.run import Run
+from supervisor.daemon.snapshots import Failure
 from supervisor.daemon.status import StatusFacts, status_of, write_status
 from supervisor.daemon.surveyor import Answer, entry_of
+from supervisor.daemon.troubles import Troubles
 
 STATUS_S = 1.0
 ACCOUNT_S = 300.0
@@ -35,6 +39,7 @@ class Housekeeping:
         self._performer = performer
         self._facts = facts
         self._pruner = Pruner(run)
+        self._troubles = Troubles(run, performer)
         self._status_at = 0.0
         self._account_at = monotonic_s() + ACCOUNT_S
         self._reserve_at = 0.0
@@ -53,7 +58,7 @@ class Housekeeping:
         self._facts.restarts += 1 if attempt.number > 1 else 0
         source = None
         if checkpoint is not None:
-            source = {"path": checkpoint.path, "step": checkpoint.step}
+            source = {"path": checkpoint.path, "step": checkpoint.step, "tier": checkpoint.tier}
         run.journal.record(
             {
                 "type": "attempt_started",
@@ -69,6 +74,8 @@ class Housekeeping:
         if checkpoint is not None:
             at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
             origin = f"from {Path(checkpoint.path).name}{at}"
+            if checkpoint.tier == MEMORY:
+                origin += ", the snapshot in memory"
         run.console.say(f"attempt {attempt.number} started, pid {pid}, {origin}")
         self._record_account(state)
         if checkpoint is None and attempt.number > 1:
@@ -89,27 +96,15 @@ class Housekeeping:
 
     def note_look(self, attempt: RunningAttempt) -> None:
         """Record what a look brought besides life: failed saves, a vanished directory."""
-        run = self._run
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
-        for line in attempt.failed_saves():
-            entry = {"type": "save_failed", "attempt": attempt.number, "line": line[:500]}
-            run.journal.record(entry)
-            run.console.say(f"a save failed, training goes on: {line[:200]}")
-        if attempt.newly_vanished():
-            what = f"{attempt.heartbeat_dir} vanished (systemd-logind's RemoveIPC does that)"
-            run.journal.record(
-                {
-                    "type": "incident",
-                    "id": 0,
-                    "attempt": attempt.number,
-                    "failure": "unknown",
-                    "what": what,
-                    "evidence": [],
-                    "done": "the heartbeat is read on through the open pages",
-                    "folder": None,
-                }
-            )
-            run.console.say(what)
+        self._troubles.note_lines(attempt)
+        if attempt.is_vanished:
+            self._troubles.note_vanished(attempt)
+
+    def note_failed_persists(self, failures: Sequence[Failure], state: State) -> None:
+        """Record what the persister could not do."""
+        for failure in failures:
+            self._troubles.note_failed_persist(failure, state)
 
     def note_survey(self, answer: Answer, state: State) -> None:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
@@ -167,6 +162,8 @@ class Housekeeping:
         self._status_at = now + STATUS_S
         attempt = self._performer.attempt
         look = attempt.look if attempt is not None else None
+        self._facts.snapshot = self._performer.snapshots.snapshot_status()
+        self._facts.persister = self._performer.snapshots.persister_status()
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):
             try:

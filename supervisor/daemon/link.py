@@ -1,5 +1,6 @@
 """The line to the launcher: orders out, reports in, never blocking. It decides nothing."""
 
+import select
 import socket
 from collections.abc import Mapping
 from typing import Any
@@ -59,6 +60,11 @@ class LauncherLink:
                 self.is_lost = True
                 return messages
             messages += self._decoder.feed(data)
+
+    def wait(self, timeout_s: float) -> None:
+        """Until the launcher has said something, for so long at most."""
+        self.flush()
+        select.select([] if self.is_lost else [self], [], [], timeout_s)
 
     def wait_flushed(self, timeout_s: float) -> None:
         """Send everything, waiting at most so long."""

@@ -20,7 +20,7 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
-from supervisor.core.states import State, Wish
+from supervisor.core.states import RunState, State, Wish
 from supervisor.core.step import step
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.link import LauncherLink, Message
@@ -29,11 +29,13 @@ from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
 from supervisor.daemon.service import ServiceManager
 from supervisor.daemon.signals import SignalPipe
+from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.errors import SupervisorError
 from supervisor.intent import read_intent
 from supervisor.lock import RunLock
+from supervisor.snapshot.slots import Whole
 
 POLL_S = 0.5
 LEAST_POLL_S = 0.1
@@ -65,7 +67,14 @@ class Daemon:
         self._facts = facts
         self._wakeups = wakeups
         self._signals = SignalPipe((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
-        self.performer = Performer(run, link, self._queue.append)
+        snapshots = Snapshots(
+            run.runtime.snapshot_dir,
+            lambda order: self.performer.orders.send(order),
+            self._queue.append,
+            failures_known_until=run.history.failed_save_at,
+        )
+        self.performer = Performer(run, link, self._queue.append, snapshots)
+        self.left_in_memory: Whole | None = None
         self._house = Housekeeping(run, self.performer, facts)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._intent_id = intent_id
@@ -106,9 +115,28 @@ class Daemon:
                 if self._errors >= 5:
                     raise
             self._settle()
+        if self.performer.exit_code is not None:
+            self._leave_memory()
         self._house.finish(self.state)
         self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
+
+    def _leave_memory(self) -> None:
+        """What only memory holds stays there, and is said; a finished run leaves nothing."""
+        left = self.performer.snapshots.leave(self._link)
+        newest = self.state.newest
+        is_ahead = left is not None and (
+            newest is None or newest.step is None or left.snapshot.step > newest.step
+        )
+        if left is None or not is_ahead or self.state.run is RunState.COMPLETED:
+            return
+        self.left_in_memory = left
+        folder = self.run.runtime.snapshot_dir
+        self.run.journal.log.warning("left_in_memory", path=str(folder), step=left.snapshot.step)
+        self.run.console.say(
+            f"the snapshot of step {left.snapshot.step} is on no disk: it stays in {folder} until"
+            " this machine is restarted; the next `supervisor run` here goes on from it"
+        )
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()
@@ -168,6 +196,8 @@ class Daemon:
         if intent.id != self._intent_id:
             self._intent_id = intent.id
             self._queue.append(WishChanged(Wish(intent.intent.value)))
+        # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
+        self._house.note_failed_persists(self.performer.snapshots.poll(), self.state)
         attempt = self.performer.attempt
         # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
         if attempt is not None and self.state.alive and now >= self._observe_at:
@@ -211,6 +241,7 @@ class Daemon:
         folder = attempt.heartbeat_dir if attempt is not None else Path(os.devnull)
         self._orphan = OrphanedAttempt(self.run.run_id, self.state.attempt, main, folder)
         self.performer.orders = self._orphan
+        self.performer.snapshots.forget_order()
         try:
             # The launcher's lock died with it: nobody may launch while the trainer still saves.
             self._lock = RunLock.acquire(self.run.paths)

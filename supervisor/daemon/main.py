@@ -95,6 +95,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         existing=config.resume.existing,
         memory=memory,
         pattern=config.checkpoints.pattern,
+        snapshots=runtime.snapshot_dir,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)
@@ -162,7 +163,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
                 }
             )
             run.surveyor.cancel()
-            run.runtime.remove()
+            run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:
             run.journal.record({"type": "reloaded"})
     finally:

@@ -62,8 +62,8 @@ class PageSet:
 
     @property
     def is_vanished(self) -> bool:
-        """Whether the directory is gone although pages were read from it."""
-        return bool(self._open) and not self._directory.is_dir()
+        """Whether the directory is gone; it was made before the attempt began."""
+        return not self._directory.is_dir()
 
     def close(self) -> None:
         """Close the pages."""

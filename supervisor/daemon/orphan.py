@@ -1,13 +1,18 @@
 """The launcher's work when the launcher is dead: let the trainer save and end, launch nothing."""
 
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import supervisor.snapshot
 from supervisor.clock import monotonic_s
 from supervisor.daemon.link import Message
 from supervisor.identity import ProcessIdentity
 from supervisor.launcher.survivors import Survivors
+
+_PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")
 
 
 class OrphanedAttempt:
@@ -20,6 +25,7 @@ class OrphanedAttempt:
         self._main = main
         self._survivors = Survivors(run_id, attempt, heartbeat_dir=str(heartbeat_dir), main=main)
         self._reported = False
+        self._persister: subprocess.Popen[bytes] | None = None
 
     def send(self, order: Mapping[str, Any]) -> None:
         """Obey what can be obeyed without being the parent."""
@@ -30,6 +36,25 @@ class OrphanedAttempt:
                 self._survivors.kill()
             case "signal":
                 self._survivors.signal_exactly(order["pids"], int(order["signal"]))
+            case "persister":
+                self._order_persister(order["directory"])
+
+    def _order_persister(self, directory: str | None) -> None:
+        """What the trainer saves last must reach the disk: the launcher's persister ends with it.
+
+        Its own stands in line behind that one, and ends with the daemon.
+        """
+        if self._persister is not None and (directory is None or self._persister.poll() is None):
+            if directory is None and self._persister.stdin is not None:
+                self._persister.stdin.close()
+            return
+        if directory is None:
+            return
+        self._persister = subprocess.Popen(
+            [sys.executable, "-P", str(_PERSISTER), "persist", "--directory", directory],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
 
     def poll(self) -> list[Message]:
         """What there is to report: the end of the attempt, with a status nobody can know."""

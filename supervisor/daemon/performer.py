@@ -17,6 +17,7 @@ from supervisor.core.effects import (
     Launch,
     Probe,
     Record,
+    Rescue,
     Say,
     SendKill,
     SendStop,
@@ -31,6 +32,7 @@ from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.service import priority_of
 from supervisor.daemon.settings import command_line, environment
+from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
 from supervisor.intent import read_intent
 
@@ -47,9 +49,12 @@ class Orders(Protocol):
 class Performer:
     """Performs effects for one run; holds the running attempt."""
 
-    def __init__(self, run: Run, orders: Orders, emit: Callable[[Event], None]) -> None:
+    def __init__(
+        self, run: Run, orders: Orders, emit: Callable[[Event], None], snapshots: Snapshots
+    ) -> None:
         self.run = run
         self.orders = orders
+        self.snapshots = snapshots
         self.attempt: RunningAttempt | None = None
         self.first_attempt_wall = run.history.first_attempt_wall
         self.exit_code: int | None = None
@@ -70,6 +75,8 @@ class Performer:
                 self.orders.send({"do": "kill", "attempt": effect.attempt})
             case TakeStacks():
                 self._take_stacks(effect)
+            case Rescue():
+                self.snapshots.rescue(effect.why)
             case Probe():
                 self._emit(
                     probe(
@@ -81,7 +88,7 @@ class Performer:
             case Record():
                 self.run.journal.record(self._enriched(effect.entry, state))
             case Incident():
-                self._incident(effect)
+                self.keep_incident(effect)
             case Say():
                 self.run.console.say(effect.line, priority_of(state))
             case Exit():
@@ -113,7 +120,7 @@ class Performer:
         moves += [(path, SUPERSEDED, reason) for path in effect.later]
         for path, shelf, why in moves:
             try:
-                place = put_aside(Path(path), shelf, why)
+                place = self._put_aside(path, shelf, why)
             except FileNotFoundError:
                 continue  # The trainer's own rotation was faster.
             except OSError as error:
@@ -122,9 +129,17 @@ class Performer:
                 self.run.journal.log.error("set_aside_failed", path=path, error=str(error))
                 continue
             self.run.surveyor.forget(path)
-            entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "to": str(place)}
-            self.run.journal.record({**entry, "reason": why})
+            entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "reason": why}
+            self.run.journal.record({**entry, "to": None if place is None else str(place)})
             self.run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}")
+
+    def _put_aside(self, path: str, shelf: str, why: str) -> Path | None:
+        """Move one on the disk; one in memory is only given up. Raises OSError."""
+        if not self.snapshots.holds(path):
+            return put_aside(Path(path), shelf, why)
+        if not self.snapshots.void(path):
+            raise FileNotFoundError(path)
+        return None
 
     def _launch(self, effect: Launch) -> None:
         run, now = self.run, monotonic_s()
@@ -143,7 +158,7 @@ class Performer:
             run_id=run.run_id,
             attempt=effect.attempt,
             heartbeat_dir=heartbeat_dir,
-            snapshot_dir=run.runtime.snapshot_dir,
+            snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
             checkpoint=checkpoint,
         )
         if self.attempt is not None:
@@ -164,7 +179,7 @@ class Performer:
         )
 
     def _take_stacks(self, effect: TakeStacks) -> None:
-        folder = self._incident(
+        folder = self.keep_incident(
             Incident(effect.attempt, effect.failure, effect.what, (), effect.done)
         )
         if folder is None or self.attempt is None:
@@ -177,7 +192,8 @@ class Performer:
             order = {"do": "signal", "attempt": effect.attempt, "signal": SIGUSR2, "pids": armed}
             self.orders.send(order)
 
-    def _incident(self, effect: Incident) -> Path | None:
+    def keep_incident(self, effect: Incident) -> Path | None:
+        """Keep the evidence in a folder and record it; None where the disk refuses the folder."""
         run = self.run
         try:
             number, folder = run.incidents.open()

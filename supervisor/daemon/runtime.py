@@ -55,9 +55,19 @@ class RuntimeDirectory:
         folder.mkdir(mode=0o700)
         return folder
 
-    def remove(self) -> None:
-        """Nothing stays in memory after a run has ended."""
-        shutil.rmtree(self.root, ignore_errors=True)
+    def repair(self, attempt: int) -> None:
+        """Make again what somebody removed under a running attempt. Raises OSError."""
+        for folder in (self.snapshot_dir, self.heartbeat_dir(attempt)):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def remove(self, *, but_snapshots: bool = False) -> None:
+        """Nothing stays in memory after a run has ended, but what is on no disk."""
+        if not but_snapshots:
+            shutil.rmtree(self.root, ignore_errors=True)
+            return
+        for path in self.root.iterdir():
+            if path != self.snapshot_dir:
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
 
 
 def _private(parent: Path, name: str) -> Path | None:

@@ -60,7 +60,7 @@ def environment(
     run_id: str,
     attempt: int,
     heartbeat_dir: Path,
-    snapshot_dir: Path,
+    snapshot_dir: Path | None,
     checkpoint: Checkpoint | None,
 ) -> tuple[dict[str, str], list[str]]:
     """What is set for the trainer over the inherited environment, and what is taken out of it."""
@@ -80,10 +80,15 @@ def environment(
         "SUPERVISOR_RUN_ID": run_id,
         "SUPERVISOR_ATTEMPT": str(attempt),
         "SUPERVISOR_HEARTBEAT": str(heartbeat_dir),
-        "SUPERVISOR_SNAPSHOT_DIR": str(snapshot_dir),
         "SUPERVISOR_GRACE_S": f"{config.grace:g}",
     }
+    unset = ["SUPERVISOR_CONFIG"]
+    if snapshot_dir is None:
+        unset.append("SUPERVISOR_SNAPSHOT_DIR")
+    else:
+        overlay["SUPERVISOR_SNAPSHOT_DIR"] = str(snapshot_dir)
     if checkpoint is None:
-        return overlay, ["SUPERVISOR_CONFIG", "SUPERVISOR_RESUME_FROM"]
-    overlay["SUPERVISOR_RESUME_FROM"] = checkpoint.path
-    return overlay, ["SUPERVISOR_CONFIG"]
+        unset.append("SUPERVISOR_RESUME_FROM")
+    else:
+        overlay["SUPERVISOR_RESUME_FROM"] = checkpoint.path
+    return overlay, unset

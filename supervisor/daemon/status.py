@@ -28,6 +28,8 @@ class StatusFacts:
     trainer_pid: int | None = None
     restarts: int = 0
     last_save_s: float | None = None
+    snapshot: dict[str, Any] | None = None
+    persister: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -68,6 +70,8 @@ def status_of(
         "checkpoint": None
         if newest is None
         else {"path": newest.path, "step": newest.step, "kind": newest.kind},
+        "snapshot": facts.snapshot,
+        "persister": facts.persister,
         "failure": state.failure,
         "action": state.action,
         "reason": state.reason or None,

@@ -45,6 +45,7 @@ class Surveyor:
         existing: Literal["use", "ignore"] | None,
         memory: dict[str, Remembered],
         pattern: str | None = None,
+        snapshots: Path | None = None,
     ) -> None:
         self.directory = directory
         self._folder = folder
@@ -52,6 +53,7 @@ class Surveyor:
         self._existing = existing
         self._memory = memory
         self._pattern = pattern
+        self._snapshots = snapshots
         self._child: subprocess.Popen[bytes] | None = None
         self._lost: list[subprocess.Popen[bytes]] = []
         self._deciding = False
@@ -78,6 +80,8 @@ class Surveyor:
             pins=pins,
             first_attempt_wall=first_attempt_wall,
             pattern=self._pattern,
+            # Only for a decision: one that changes twice a second is no news.
+            snapshots=self._snapshots if deciding else None,
         )
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -191,16 +195,17 @@ class Surveyor:
 
 
 def _event(survey: Survey, *, deciding: bool) -> Surveyed:
-    on_disk = [entry for entry in survey.entries if entry.tier == "disk"]
-    usable = [e for e in on_disk if e.valid and e.candidate and e.finite is not False]
+    there = [entry for entry in survey.entries if entry.tier != "set_aside"]
+    usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
     return Surveyed(
         candidates=tuple(
-            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime) for e in usable
+            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier)
+            for e in usable
         ),
         exists=survey.exists,
         invalid=tuple(
             (str(e.path), e.reason or "invalid")
-            for e in on_disk
+            for e in there
             if e.valid is False and (e.candidate or e.own_run)
         ),
         undecided=tuple(str(path) for path in survey.undecided),

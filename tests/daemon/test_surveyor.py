@@ -87,7 +87,7 @@ def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     history = SimpleNamespace(first_attempt_wall=time.time() + 7200)
-    performer = Performer(SimpleNamespace(history=history), None, print)  # type: ignore[arg-type]
+    performer = Performer(SimpleNamespace(history=history), None, print, None)  # type: ignore[arg-type]
     performer.note_clock(made.stat().st_mtime - 1)
     one = surveyor(tmp_path)
     wall = performer.first_attempt_wall

@@ -1,0 +1,223 @@
+"""The memory tier as the daemon sees it, twice a second, and what it asks the persister for.
+
+It copies nothing itself: a slow disk must not stall the daemon. Where nothing changed a look costs
+two small reads and a stat.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.events import Event, MemorySeen, Rescued
+from supervisor.core.memory import Memory
+from supervisor.daemon.link import LauncherLink
+from supervisor.snapshot import rescue
+from supervisor.snapshot.agenda import newer_on_disk, next_wanted
+from supervisor.snapshot.board import Board, Result, read_board
+from supervisor.snapshot.slots import SlotPaths, SnapshotPaths, Whole, is_locked, read_whole, void
+from supervisor.snapshot.space import used_bytes
+
+# Until it has persisted something: slower than any disk that is used for checkpoints.
+UNKNOWN_BYTES_PER_S = 50e6
+SIZED_EVERY_S = 5.0
+LEAVE_S = 30.0
+_LEAVE_POLL_S = 0.02
+_DURABLE = frozenset({"persisted", "already"})
+
+Send = Callable[[dict[str, Any]], None]
+
+
+class Failure(NamedTuple):
+    """A persist that failed; `is_first` since one went well."""
+
+    result: Result
+    is_first: bool
+
+
+class Snapshots:
+    """The snapshot directory of one run: its slots, its board, and the way to its persister."""
+
+    def __init__(
+        self,
+        root: Path,
+        send: Send,
+        emit: Callable[[Event], None],
+        *,
+        failures_known_until: float = 0.0,
+    ) -> None:
+        """`failures_known_until`: wall seconds; what failed before is on record already."""
+        self._paths = SnapshotPaths(root)
+        self._send = send
+        self._emit = emit
+        self._known_until = failures_known_until
+        self._wholes: list[Whole] = []
+        self._board: Board | None = None
+        self._board_seen: tuple[int, int] | None = None
+        self._told: Memory | None = None
+        self._seen: frozenset[tuple[int, float]] = frozenset()
+        self._in_a_row = 0
+        self._is_ordered = False
+        self._asked: int | None = None
+        self._sized = (float("-inf"), 0)
+
+    def poll(self) -> list[Failure]:
+        """Look once: what changed becomes an event; the persists that failed since are returned."""
+        self._wholes = read_whole(self._paths.root)
+        self._read_board()
+        if not self._is_ordered and any(slot.folder.is_dir() for slot in self._paths.slots):
+            self.order()
+        memory = self._memory()
+        if memory != self._told:
+            self._told = memory
+            self._emit(MemorySeen(memory))
+        self._take_answer()
+        return self._new_failures()
+
+    def _read_board(self) -> None:
+        try:
+            facts = self._paths.board.lstat()
+        except OSError:
+            self._board, self._board_seen = None, None
+            return
+        # It is replaced whole, so another one is another inode, or has another time.
+        seen = (facts.st_ino, facts.st_mtime_ns)
+        if seen != self._board_seen:
+            self._board, self._board_seen = read_board(self._paths.root), seen
+
+    def _memory(self) -> Memory | None:
+        if not self._wholes:
+            return None
+        newest = self._wholes[0]
+        size = newest.snapshot.bytes
+        takes_s = size / (self._bytes_per_s() or UNKNOWN_BYTES_PER_S)
+        return Memory(newest.sequence, newest.snapshot.step, self._is_durable(newest), takes_s)
+
+    def _is_durable(self, whole: Whole) -> bool:
+        if self._board is None:
+            return False
+        results = self._board.results
+        this = any(one.ok and one.sequence == whole.sequence for one in results)
+        return this or newer_on_disk(whole, self._board) is not None
+
+    def _bytes_per_s(self) -> float | None:
+        """How fast the last one was that was written (and not found to be there)."""
+        for result in reversed(self._board.results if self._board else ()):
+            if result.ok and result.seconds > 0.0 and result.bytes:
+                return result.bytes / result.seconds
+        return None
+
+    def _new_failures(self) -> list[Failure]:
+        results = self._board.results if self._board is not None else ()
+        found = []
+        for result in results:
+            if (result.sequence, result.at) in self._seen:
+                continue
+            if result.ok:
+                self._in_a_row = 0
+            elif result.at > self._known_until:
+                self._in_a_row += 1
+                found.append(Failure(result, self._in_a_row == 1))
+        self._seen = frozenset((result.sequence, result.at) for result in results)
+        return found
+
+    def order(self) -> None:
+        """Have the launcher see to it that a persister lives; where one does nothing happens."""
+        self._is_ordered = True
+        self._send({"do": "persister", "directory": str(self._paths.root)})
+
+    def forget_order(self) -> None:
+        """Who was told of the persister is gone, or the directory was: tell again with a slot."""
+        self._is_ordered = False
+
+    def rescue(self, why: str) -> None:
+        """Ask for the newest snapshot on the disk; `Rescued` comes with the answer."""
+        self.order()
+        try:
+            self._asked = rescue.ask(self._paths.root, why)
+        except OSError as error:
+            self._asked = None
+            self._emit(Rescued(is_durable=False, error=f"it cannot be asked for: {error.strerror}"))
+
+    def _take_answer(self) -> None:
+        if self._asked is None:
+            return
+        answer = self._board.rescue if self._board is not None else None
+        if answer is not None and answer.id >= self._asked:
+            self._asked = None
+            self._emit(Rescued(answer.outcome in _DURABLE, answer.error))
+        elif rescue.read(self._paths.root) is None:
+            self._asked = None
+            self._emit(Rescued(is_durable=False, error="its directory in memory vanished"))
+
+    def holds(self, path: str) -> bool:
+        """Whether a checkpoint's path is one in memory."""
+        return Path(path).is_relative_to(self._paths.root)
+
+    def void(self, path: str) -> bool:
+        """Give up the slot that holds this checkpoint; False if it holds another. OSError."""
+        for whole in read_whole(self._paths.root):
+            if str(whole.path) == path:
+                void(SlotPaths(whole.slot.folder))
+                return True
+        return False
+
+    def snapshot_status(self) -> dict[str, Any] | None:
+        """For status.json: the newest snapshot in memory; None without one."""
+        if not self._wholes:
+            return None
+        newest = self._wholes[0].snapshot
+        now = monotonic_s()
+        if now - self._sized[0] >= SIZED_EVERY_S:
+            self._sized = (now, used_bytes(self._paths.root))
+        return {
+            "step": newest.step,
+            "age_s": round(max(wall_s() - newest.written, 0.0), 2),
+            "bytes": newest.bytes,
+            "slots": len(self._wholes),
+            "tmpfs_bytes": self._sized[1],
+        }
+
+    def persister_status(self) -> dict[str, Any] | None:
+        """For status.json: what the persister does; None before there was one.
+
+        `done` is a fraction from 0 to 1, `pending` the step that waits for the disk.
+        """
+        board = self._board
+        if board is None:
+            return None
+        current = board.current
+        rate = self._bytes_per_s()
+        if current is not None and current.done_bytes:
+            rate = current.done_bytes / max(wall_s() - current.since, 1e-3)
+        waiting = next_wanted(self._wholes, board)
+        is_waiting = waiting is not None and (
+            current is None or current.sequence != waiting.sequence
+        )
+        last = board.results[-1] if board.results else None
+        return {
+            "state": board.state if board.is_of_living else "absent",
+            "step": None if current is None else current.step,
+            "done": None
+            if current is None
+            else round(current.done_bytes / max(current.bytes, 1), 3),
+            "bytes_per_s": None if rate is None else round(rate),
+            "last_error": None if last is None or last.ok else last.error,
+            "pending": waiting.snapshot.step if waiting is not None and is_waiting else None,
+        }
+
+    def leave(self, link: LauncherLink) -> Whole | None:
+        """Let the persister finish, for a bounded time; the snapshot that is on no disk, if any."""
+        if self._is_ordered or os.path.lexists(self._paths.persister_lock):
+            self._send({"do": "persister", "directory": None})
+            deadline = monotonic_s() + LEAVE_S
+            while is_locked(self._paths.persister_lock) and monotonic_s() < deadline:
+                link.wait(_LEAVE_POLL_S)
+                for message in link.receive() if not link.is_lost else ():
+                    if message.get("is") == "signal":
+                        # The launcher would replace a daemon that does not answer.
+                        link.send({"do": "noted"})
+        self.poll()
+        newest = self._wholes[0] if self._wholes else None
+        return newest if newest is not None and not self._is_durable(newest) else None

@@ -1,0 +1,213 @@
+"""What the daemon sees of the memory tier, and what it asks for; the persister is played."""
+
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.core.events import Event, MemorySeen, Rescued
+from supervisor.core.memory import Memory
+from supervisor.daemon.snapshots import Snapshots
+from supervisor.snapshot import rescue
+from supervisor.snapshot.board import Board, Current, Result, blank_board, write_board
+from supervisor.snapshot.board import Rescued as Answer
+from supervisor.snapshot.seal import SealWriter, SlotState, Snapshot, read_seal
+from supervisor.snapshot.slots import SnapshotPaths, make_root
+
+
+class Tier:
+    """A snapshot directory, slots written by the test, and what the daemon made of it."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.paths = SnapshotPaths(root)
+        self.orders: list[dict[str, Any]] = []
+        self.events: list[Event] = []
+        self.seen = self.watch()
+
+    def watch(self, known_until: float = 0.0) -> Snapshots:
+        """Another daemon's eyes."""
+        return Snapshots(
+            self.root, self.orders.append, self.events.append, failures_known_until=known_until
+        )
+
+    def write(self, sequence: int, *, wanted: bool = False, size: int = 1000) -> None:
+        """A whole snapshot in the next slot, its step ten times its number."""
+        slot = self.paths.slot(sequence % 2)
+        slot.folder.mkdir(mode=0o700, exist_ok=True)
+        name = f"checkpoint-{sequence * 10}"
+        seal = SealWriter(slot.seal)
+        seal.begin()
+        snapshot = Snapshot(
+            name, "/checkpoints", sequence * 10, 0, "periodic", "run", 1, None, 1, None,
+            wanted, (), size, time.time(),
+        )  # fmt: skip
+        slot.checkpoint(snapshot).mkdir(exist_ok=True)
+        seal.close_over(sequence, snapshot)
+        seal.close()
+
+    def result(self, sequence: int, *, error: str | None = None, at: float = 1.0) -> Result:
+        """How a persist ended."""
+        done = error is None
+        path = f"/checkpoints/checkpoint-{sequence * 10}" if done else None
+        return Result(
+            sequence, sequence * 10, f"checkpoint-{sequence * 10}", path, done, error,
+            2000, 2.0, None, "save", at,
+        )  # fmt: skip
+
+    def board(self, **more: Any) -> None:
+        """Replace the board."""
+        write_board(self.root, blank_board()._replace(**more))
+
+    def taken(self) -> list[Event]:
+        """The events since the last call."""
+        events, self.events[:] = list(self.events), []
+        return events
+
+
+@pytest.fixture
+def tier(tmp_path: Path) -> Tier:
+    """An empty one."""
+    make_root(tmp_path / "snapshots")
+    return Tier(tmp_path / "snapshots")
+
+
+def test_the_persister_is_ordered_once_there_is_a_slot(tier: Tier) -> None:
+    """A trainer without the memory tier costs no process."""
+    tier.seen.poll()
+    assert tier.orders == []
+    tier.write(1)
+    for _ in range(3):
+        tier.seen.poll()
+    assert tier.orders == [{"do": "persister", "directory": str(tier.root)}]
+    assert tier.seen.persister_status() is None
+
+
+def test_only_what_changed_becomes_an_event(tier: Tier) -> None:
+    """A new snapshot, its way to the disk, a slot that was given up."""
+    tier.seen.poll()
+    assert tier.taken() == []
+    tier.write(1)
+    for _ in range(3):
+        tier.seen.poll()
+    # 1000 bytes at 50 MB/s, which is assumed where nothing is known.
+    assert tier.taken() == [MemorySeen(Memory(1, 10, False, 1000 / 50e6))]
+    tier.board(results=(tier.result(1),))
+    tier.write(2)
+    tier.seen.poll()
+    assert tier.taken() == [MemorySeen(Memory(2, 20, False, 1.0))]
+    tier.board(results=(tier.result(1), tier.result(2)))
+    tier.seen.poll()
+    assert tier.taken() == [MemorySeen(Memory(2, 20, True, 1.0))]
+    shutil.rmtree(tier.root)
+    tier.seen.poll()
+    assert tier.taken() == [MemorySeen(None)]
+    assert tier.seen.snapshot_status() is None
+
+
+def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
+    """The answer counts for what was asked, not for an earlier question."""
+    tier.write(1)
+    tier.board(rescue=Answer(4, "persisted", 5, "/c", None))
+    tier.seen.poll()
+    tier.taken()
+    tier.seen.rescue("the supervisor ends")
+    asked = rescue.read(tier.root)
+    assert asked is not None
+    assert asked.why == "the supervisor ends"
+    tier.seen.poll()
+    assert tier.taken() == []
+    tier.board(rescue=Answer(asked.id, "failed", 10, None, "No space left on device"))
+    tier.seen.poll()
+    tier.seen.poll()
+    assert tier.taken() == [Rescued(is_durable=False, error="No space left on device")]
+    tier.seen.rescue("again")
+    tier.board(rescue=Answer(asked.id + 1, "already", 10, "/c", None))
+    tier.seen.poll()
+    assert tier.taken() == [Rescued(is_durable=True)]
+
+
+def test_a_rescue_in_a_directory_that_is_gone_is_answered_at_once(tier: Tier) -> None:
+    """Nobody waits for a persister that cannot even be asked, nor for one whose board vanished."""
+    tier.write(1)
+    tier.seen.poll()
+    tier.seen.rescue("why")
+    tier.taken()
+    shutil.rmtree(tier.root)
+    tier.seen.poll()
+    assert Rescued(is_durable=False, error="its directory in memory vanished") in tier.taken()
+    tier.seen.rescue("why")
+    (event,) = tier.taken()
+    assert isinstance(event, Rescued)
+    assert not event.is_durable
+
+
+def test_failed_persists_are_told_once_and_across_daemons(tier: Tier) -> None:
+    """Each once, the first of a row marked; a next daemon knows what is on record."""
+    tier.write(1)
+    first, second = tier.result(1, error="EIO", at=5.0), tier.result(2, error="EIO", at=6.0)
+    tier.board(results=(first,))
+    assert [(f.result, f.is_first) for f in tier.seen.poll()] == [(first, True)]
+    tier.board(results=(first, second))
+    assert [(f.result, f.is_first) for f in tier.seen.poll()] == [(second, False)]
+    assert tier.seen.poll() == []
+    third = tier.result(4, error="EIO", at=9.0)
+    tier.board(results=(first, second, tier.result(3, at=8.0), third))
+    assert [f.is_first for f in tier.seen.poll()] == [True]
+    assert tier.watch(known_until=9.0).poll() == []
+    assert [f.result for f in tier.watch(known_until=6.0).poll()] == [third]
+
+
+def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
+    """The keys that the commands show."""
+    tier.write(1)
+    tier.write(2, wanted=True, size=4000)
+    tier.board(
+        state="persisting",
+        current=Current(1, 10, "checkpoint-10", 1000, 250, time.time() - 1.0),
+        results=(tier.result(9, error="Input/output error"),),
+    )
+    tier.seen.poll()
+    snapshot, persister = tier.seen.snapshot_status(), tier.seen.persister_status()
+    assert snapshot is not None
+    assert persister is not None
+    assert (snapshot["step"], snapshot["bytes"], snapshot["slots"]) == (20, 4000, 2)
+    assert 0 <= snapshot["age_s"] < 60
+    assert snapshot["tmpfs_bytes"] >= 2 * 8192
+    assert (persister["state"], persister["step"], persister["done"]) == ("persisting", 10, 0.25)
+    assert persister["pending"] == 20
+    assert persister["last_error"] == "Input/output error"
+    assert 0 < persister["bytes_per_s"] <= 250
+    write_board(tier.root, Board(os.getpid(), 1))
+    tier.seen.poll()
+    absent = tier.seen.persister_status()
+    assert absent is not None
+    assert (absent["state"], absent["step"], absent["done"]) == ("absent", None, None)
+
+
+def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:
+    """A rollback gives up one slot; the other, and one that holds another by now, stay."""
+    tier.write(1)
+    tier.write(2)
+    path = str(tier.paths.slot(0).folder / "checkpoint-20")
+    assert tier.seen.holds(path)
+    assert not tier.seen.holds("/checkpoints/checkpoint-20")
+    assert tier.seen.void(path)
+    assert read_seal(tier.paths.slot(0).seal).state is SlotState.VOID
+    assert read_seal(tier.paths.slot(1).seal).state is SlotState.WHOLE
+    assert not tier.seen.void(path)
+
+
+def test_a_look_costs_next_to_nothing(tier: Tier) -> None:
+    """Twice a second for weeks: 0.3 % of a core are 1.5 ms a look, for all that the daemon does."""
+    tier.write(1)
+    tier.write(2)
+    tier.board(results=tuple(tier.result(n) for n in range(16)))
+    tier.seen.poll()
+    begun = time.process_time()
+    for _ in range(200):
+        tier.seen.poll()
+    assert (time.process_time() - begun) / 200 < 0.0005

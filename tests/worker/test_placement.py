@@ -1,0 +1,98 @@
+"""A runtime directory that vanished (RemoveIPC) and was made again: the rank comes back to it."""
+
+import shutil
+import signal
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from supervisor import placement
+from supervisor.heartbeat import PageWriter, read_page
+from supervisor.placement import Placement
+from tests.worker.conftest import Trainers
+
+
+def test_a_rank_puts_its_page_and_its_stacks_back(trainers: Trainers) -> None:
+    """Beats, phases and stacks are seen again where the supervisor looks, a second later."""
+    process = trainers.start(
+        """
+        import time
+        from supervisor.worker import attach
+        run = attach()
+        step = 0
+        while not run.should_stop:
+            step += 1
+            run.beat(step=step, loss=0.5)
+            time.sleep(0.01)
+        run.exit_preempted()
+        """
+    )
+    page = trainers.heartbeats / "rank-0"
+    stacks = trainers.heartbeats / "stacks-0.txt"
+    trainers.eventually(lambda: (found := read_page(page)) and (found.step or 0) > 3)
+    before = read_page(page)
+    assert before is not None
+    assert before.step is not None
+    shutil.rmtree(trainers.heartbeats)
+    trainers.heartbeats.mkdir()
+    trainers.eventually(lambda: (found := read_page(page)) and found.step > (before.step or 0) + 3)
+    after = read_page(page)
+    assert after is not None
+    assert (after.pid, after.beats > before.beats) == (process.pid, True)
+    process.send_signal(signal.SIGUSR2)
+    trainers.eventually(lambda: stacks.exists() and "Current thread" in stacks.read_text())
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 75
+    ended = read_page(page)
+    assert ended is not None
+    assert ended.outcome is not None
+
+
+def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two looks nothing is asked of the system; where the page is, nothing is done."""
+    monkeypatch.setattr(placement, "LOOKS_S", 1000.0)
+    page = PageWriter(tmp_path / "rank-0", start_ticks=1)
+    kept = Placement(page, None)
+    (tmp_path / "rank-0").unlink()
+    begun = monotonic()
+    for _ in range(10_000):
+        kept.look()
+    assert (monotonic() - begun) / 10_000 < 5e-6
+    assert not (tmp_path / "rank-0").exists()
+    monkeypatch.setattr(placement, "LOOKS_S", 0.0)
+    Placement(page, None).look()
+    assert (tmp_path / "rank-0").exists()
+
+
+def test_another_ranks_page_is_left_alone(tmp_path: Path) -> None:
+    """torchrun has started a rank anew: the one that is going does not take its place back."""
+    old = PageWriter(tmp_path / "rank-0", start_ticks=1)
+    PageWriter(tmp_path / "rank-0", start_ticks=2)
+    assert not old.place_again()
+    found = read_page(tmp_path / "rank-0")
+    assert found is not None
+    assert found.start_ticks == 2
+
+
+def test_a_directory_that_is_still_gone_is_no_reason_to_fail(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody has made it again yet: the beats go on, and a later look finds it."""
+    monkeypatch.setattr(placement, "LOOKS_S", 0.0)
+    folder = tmp_path / "attempt"
+    folder.mkdir()
+    page = PageWriter(folder / "rank-0", start_ticks=1)
+    kept = Placement(page, None)
+    shutil.rmtree(folder)
+    kept.look()
+    page.beat(step=7)
+    folder.mkdir()
+    kept.look()
+    found = read_page(folder / "rank-0")
+    assert found is not None
+    assert found.step == 7
+    page.beat(step=8)
+    again = read_page(folder / "rank-0")
+    assert again is not None
+    assert again.step == 8
