@@ -10,11 +10,12 @@ import click
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.cli import preflight
+from supervisor.cli import preflight, shared_memory
 from supervisor.cli.admission import Verdict, admit
+from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
-from supervisor.cli.preflight import Finding, Level
 from supervisor.cli.record import read_history
+from supervisor.cli.runtime_place import snapshot_root
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
@@ -76,13 +77,16 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         first_attempt_wall=history.first_attempt_wall,
         thorough=False,
         pattern=config.checkpoints.pattern,
+        snapshots=snapshot_root(paths, history.run_id),
     )
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]
-    yield from _newest(on_disk, found.newest_valid, config)
+    there = [entry for entry in found.entries if entry.tier != "set_aside"]
+    yield from _newest(there, found.newest_valid, config)
     # The newest may be cut short.
     largest = max((entry.bytes for entry in on_disk), default=None)
     yield preflight.space(largest, config, directory)
+    yield shared_memory.snapshots(on_disk, request.snapshots)
     yield preflight.grace(config, run_dir)
     yield _resuming(config)
 
@@ -116,10 +120,13 @@ def _newest(
             break
         if entry.valid is False and (entry.candidate or entry.own_run):
             text = f"{entry.name} is not valid: {entry.reason}"
-            yield Finding("checkpoint", Level.WARN, text, "it will be set aside")
+            do = "it is passed over" if entry.tier == "memory" else "it will be set aside"
+            yield Finding("checkpoint", Level.WARN, text, do)
     if newest_valid is not None:
         step = f"step {count_text(newest_valid.step)}, " if newest_valid.step is not None else ""
         facts = f"{step}{size_text(newest_valid.bytes)}, proven by {newest_valid.proof}"
+        if newest_valid.tier == "memory":
+            facts += ", in memory"
         yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
     elif not any(entry.candidate for entry in entries):
         yield Finding("checkpoint", Level.OK, "none yet: starts from the beginning")

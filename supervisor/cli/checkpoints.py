@@ -8,15 +8,14 @@ from typing import Any
 import click
 
 from supervisor.checkpoint.export import export
-from supervisor.checkpoint.pins import pin, pinned, unpin
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.pins import pin, unpin
+from supervisor.checkpoint.records import Entry
 from supervisor.checkpoint.survey import survey
 from supervisor.cli.moments import count_text, size_text
-from supervisor.cli.record import read_history, read_record
 from supervisor.cli.registry import live_runs
+from supervisor.cli.surveying import request_of, settings
 from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.cli.terminal import strip_controls, table
-from supervisor.daemon.surveyor import memory_of
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.paths import RunPaths
 
@@ -47,8 +46,8 @@ def checkpoints_command() -> None:
 @target_argument
 @click.option("--json", "as_json", is_flag=True, help="A list, machine-readable.")
 def list_command(target: str | None, as_json: bool) -> None:
-    """List checkpoints, newest first, those set aside last."""
-    entries = _survey(find_run(target))
+    """List checkpoints of both tiers, newest first, those set aside last."""
+    entries = survey(request_of(find_run(target))).entries
     if as_json:
         click.echo(json.dumps([entry.as_json() for entry in entries], indent=2))
         return
@@ -56,10 +55,10 @@ def list_command(target: str | None, as_json: bool) -> None:
         click.echo("No checkpoints yet.")
         return
     rows: list[tuple[str, ...]] = [
-        ("checkpoint", "step", "epoch", "kind", "size", "valid", "proof", "")
+        ("checkpoint", "step", "epoch", "kind", "tier", "size", "valid", "proof", "")
     ]
     rows += [_row(entry) for entry in entries]
-    click.echo(table(rows, right=frozenset({1, 2, 4})))
+    click.echo(table(rows, right=frozenset({1, 2, 5})))
     for entry in entries:
         if entry.reason:
             click.echo(f"{entry.name}: {strip_controls(entry.reason)}")
@@ -123,40 +122,6 @@ def _say(as_json: bool, body: dict[str, Any], text: str) -> None:
     click.echo(json.dumps(body) if as_json else text)
 
 
-def _survey(run_dir: Path) -> tuple[Entry, ...]:
-    """Look at the run's checkpoints; what the ledger remembers unchanged is not read again."""
-    paths = RunPaths(run_dir)
-    history, entries = read_history(paths)
-    directory, existing, pattern = _settings(paths)
-    request = SurveyRequest(
-        directory=directory,
-        run_id=history.run_id,
-        memory=memory_of(entries),
-        existing=existing,
-        quiet=not read_record(run_dir).live,
-        pins=pinned(paths.pins),
-        first_attempt_wall=history.first_attempt_wall,
-        pattern=pattern,
-    )
-    return survey(request).entries
-
-
-def _settings(paths: RunPaths) -> tuple[Path, Any, str | None]:
-    """Where the run's checkpoints are, what was decided about those of others, their names."""
-    try:
-        config = json.loads(paths.config.read_bytes())
-        section = config["checkpoints"]
-        existing = config["resume"].get("existing")
-        directory, home = Path(section["directory"]), Path(config["run_dir"])
-        if directory.is_relative_to(home):
-            # A run directory that was moved or copied has its checkpoints with it.
-            directory = paths.run_dir / directory.relative_to(home)
-        return directory, existing, section.get("pattern")
-    except (OSError, ValueError, KeyError, TypeError):
-        # Never started with this version, or moved away from its configuration.
-        return paths.run_dir, None, None
-
-
 def _row(entry: Entry) -> tuple[str, ...]:
     """One line of the table."""
     valid = {True: "yes", False: "NO", None: "?"}[entry.valid]
@@ -164,7 +129,6 @@ def _row(entry: Entry) -> tuple[str, ...]:
         mark
         for mark, is_so in (
             ("pinned", entry.pinned),
-            ("set aside", entry.tier == "set_aside"),
             ("not finite", entry.finite is False),
             ("not of this run", not entry.own_run),
         )
@@ -175,6 +139,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         count_text(entry.step),
         count_text(entry.epoch),
         entry.kind or "-",
+        entry.tier.replace("_", " "),
         size_text(entry.bytes),
         valid,
         entry.proof or "-",
@@ -187,13 +152,13 @@ def _of_run(path: str) -> tuple[Path, RunPaths]:
     given = Path(path).expanduser()
     if "/" not in path.rstrip("/") and not given.exists():
         run_dir = find_run(None)
-        return _settings(RunPaths(run_dir))[0] / path, RunPaths(run_dir)
+        return settings(RunPaths(run_dir))[0] / path, RunPaths(run_dir)
     checkpoint = Path(os.path.abspath(given))  # noqa: PTH100 -- keeps links
     for parent in checkpoint.parents:
         if is_run(parent):
             return checkpoint, RunPaths(parent)
     for run_dir in [*runs_below(Path()), *(record.paths.run_dir for record in live_runs())]:
-        if _settings(RunPaths(run_dir))[0] == checkpoint.parent:
+        if settings(RunPaths(run_dir))[0] == checkpoint.parent:
             return checkpoint, RunPaths(run_dir)
     raise SupervisorError(
         f"{checkpoint}: belongs to no run that is known here",

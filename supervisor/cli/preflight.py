@@ -4,13 +4,13 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
-from enum import StrEnum
 from importlib import metadata
 from pathlib import Path
 
+from supervisor.cli import shared_memory
 from supervisor.cli.admission import existing_checkpoints
 from supervisor.cli.devices import visible_devices
+from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import size_text
 from supervisor.cli.record import read_record
 from supervisor.config.durations import format_duration
@@ -21,24 +21,6 @@ from supervisor.filesystem import filesystem_type, is_network
 _LEAST_FREE = 8 << 20
 
 
-class Level(StrEnum):
-    """How bad it is."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One answer: what was looked at, how it is, and what to do if it is not well."""
-
-    what: str
-    level: Level
-    text: str
-    do: str | None = None
-
-
 def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
@@ -47,7 +29,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     yield from directories(config, run_dir)
     yield locking(run_dir)
     yield devices()
-    yield heartbeats()
+    yield shared_memory.heartbeats()
 
 
 def installation() -> Finding:
@@ -141,36 +123,6 @@ def devices() -> Finding:
         )
     names = ", ".join(f"{seen.names.count(name)} × {name}" for name in dict.fromkeys(seen.names))
     return Finding("GPU", Level.OK, f"{names}{limited} (says {seen.source})")
-
-
-def heartbeats() -> Finding:
-    """Heartbeat pages live on tmpfs, which logind may empty at logout."""
-    shared = Path("/dev/shm")
-    if filesystem_type(shared) != "tmpfs" or not os.access(shared, os.W_OK):
-        return Finding(
-            "heartbeats", Level.WARN, "no writable tmpfs at /dev/shm; pages will lie on disk",
-            "in a container: --shm-size, or mount a tmpfs there",
-        )  # fmt: skip
-    if os.getuid() >= 1000 and Path("/run/systemd/users").is_dir() and not _keeps_ipc():
-        return Finding(
-            "heartbeats", Level.WARN,
-            "systemd-logind may empty /dev/shm when you log out (RemoveIPC)",
-            f"loginctl enable-linger {os.getuid()}, or RemoveIPC=no in logind.conf",
-        )  # fmt: skip
-    return Finding("heartbeats", Level.OK, "/dev/shm (tmpfs)")
-
-
-def _keeps_ipc() -> bool:
-    """Whether logind is told to keep a user's shared memory: lingering, or RemoveIPC=no."""
-    if any(Path("/var/lib/systemd/linger").glob("*")):
-        return True
-    files = [Path("/etc/systemd/logind.conf"), *Path("/etc/systemd/logind.conf.d").glob("*.conf")]
-    return any(
-        line.replace(" ", "").lower() == "removeipc=no"
-        for path in files
-        if path.is_file()
-        for line in path.read_text(errors="replace").splitlines()
-    )
 
 
 def space(needed_each: int | None, config: RunConfig, directory: Path) -> Finding:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import wall_of
+from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
 from supervisor.clock import wall_s
 from supervisor.intent import Intent, read_intent
 from supervisor.ledger import Entry, read_ledger
@@ -43,6 +44,8 @@ _KEYS = (
     "log_age_s",
     "last_save_s",
     "checkpoint",
+    "snapshot",
+    "persister",
     "failure",
     "action",
     "next_at",
@@ -69,6 +72,8 @@ class RunRecord:
     """Since the status was written; None where there is none."""
     wish: Intent = Intent.RUN
     """What the operator wants now, also where no daemon has heard it."""
+    snapshot: dict[str, Any] | None = None
+    """The newest snapshot in memory; as it is now where no daemon says so."""
 
     @property
     def name(self) -> str:
@@ -110,6 +115,8 @@ class RunRecord:
         body["state"] = None if self.state == "never started" else self.state
         body["intent"] = str(self.wish)
         body["live"] = self.live
+        body["snapshot"] = self.snapshot
+        body["persister"] = body["persister"] if self.live else None
         pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
         body["pids"] = {who: pids.get(who) for who in ("launcher", "daemon", "trainer")}
         return body
@@ -126,7 +133,20 @@ def read_record(run_dir: Path) -> RunRecord:
     if not live and owner is not None and not owner.is_here() and status is not None:
         # Another machine's process cannot be looked at, so its last words decide.
         live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
-    return RunRecord(paths, status, live, owner, age_s, _wish(paths, status))
+    wish = _wish(paths, status)
+    return RunRecord(paths, status, live, owner, age_s, wish, _snapshot(paths, status, live=live))
+
+
+def _snapshot(
+    paths: RunPaths, status: dict[str, Any] | None, *, live: bool
+) -> dict[str, Any] | None:
+    """What is in memory: as the daemon says, else what it left there, if that is still so."""
+    if status is None:
+        return None
+    if not live:
+        return snapshot_facts(snapshot_root(paths, str(status.get("run_id") or "")))
+    said = status.get("snapshot")
+    return said if isinstance(said, dict) else None
 
 
 def _wish(paths: RunPaths, status: dict[str, Any] | None) -> Intent:

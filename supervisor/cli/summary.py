@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from supervisor.cli.advice import next_steps, wish_text
+from supervisor.cli.memory_tier import persister_text, snapshot_text
 from supervisor.cli.moments import age_text, count_text, wall_of
 from supervisor.cli.record import RunRecord
 from supervisor.cli.terminal import paint, strip_controls
@@ -70,6 +71,10 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "phase", _phase_text(status, record.age_s or 0.0)
     if checkpoint := checkpoint_text(status.get("checkpoint"), now_s):
         yield "checkpoint", checkpoint
+    if record.snapshot is not None:
+        yield "snapshot", snapshot_text(record, record.snapshot)
+    if record.live and (persister := persister_text(status.get("persister"))):
+        yield "persister", persister
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
         action = f" → {status['action']}" if status.get("action") else ""
         yield "last failure", f"{status['failure']}{action}"

@@ -1,0 +1,60 @@
+"""Where this user's runs keep what must not survive; it makes nothing and removes nothing.
+
+/dev/shm is everybody's, so only directories that are ours and closed to others are believed.
+"""
+
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import wall_s
+from supervisor.daemon.runtime import SHARED_MEMORY
+from supervisor.paths import RunPaths
+from supervisor.snapshot.slots import Whole, read_whole
+from supervisor.snapshot.space import used_bytes
+
+REGISTRY = "runs"
+
+
+def runtime_parent() -> Path | None:
+    """`/dev/shm/train-supervisor-<uid>`, where it is there and private."""
+    path = SHARED_MEMORY / f"train-supervisor-{os.getuid()}"
+    return path if _is_private(path) else None
+
+
+def snapshot_root(paths: RunPaths, run_id: str | None) -> Path | None:
+    """A run's snapshot directory; None where there is none."""
+    if not run_id or "/" in run_id or run_id.startswith("."):
+        return None
+    parent = runtime_parent()
+    places = [] if parent is None else [parent / run_id]
+    for place in (*places, paths.state_dir / "runtime"):
+        root = place / "snapshots"
+        if _is_private(place) and root.is_dir():
+            return root
+    return None
+
+
+def snapshot_facts(root: Path | None) -> dict[str, Any] | None:
+    """What `status` says of the memory tier of a run that nobody keeps; None without a snapshot."""
+    wholes: list[Whole] = [] if root is None else read_whole(root)
+    if root is None or not wholes:
+        return None
+    newest = wholes[0].snapshot
+    return {
+        "step": newest.step,
+        "age_s": round(max(wall_s() - newest.written, 0.0), 2),
+        "bytes": newest.bytes,
+        "slots": len(wholes),
+        "tmpfs_bytes": used_bytes(root),
+    }
+
+
+def _is_private(path: Path) -> bool:
+    try:
+        facts = path.lstat()
+    except OSError:
+        return False
+    is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    return is_ours and not facts.st_mode & 0o022
