@@ -20,6 +20,7 @@ COMMANDS = {
     "checkpoints": "List, pin, unpin or export checkpoints.",
     "validate": "Check one checkpoint.",
     "diagnose": "Say why a training run died, from its log.",
+    "clean": "What dead runs left in memory: save or remove it.",
     "check": "Preflight: would this configuration run here?",
     "init": "Write a commented configuration.",
     "schema": "Print the JSON Schema of a configuration.",

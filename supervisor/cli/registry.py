@@ -44,6 +44,17 @@ def live_runs() -> list[RunRecord]:
     return [record for record in _registered() if record.live]
 
 
+def registered_directories() -> list[Path]:
+    """The run directories on the register, dead ones too; it changes nothing."""
+    found: dict[Path, None] = {}
+    for directory in registry_directories():
+        if _is_private(directory):
+            for link in sorted(directory.iterdir()):
+                if link.is_symlink() and not link.name.startswith("."):
+                    found[link.readlink()] = None
+    return list(found)
+
+
 def _registered() -> Iterable[RunRecord]:
     """Each registered run once, dead ones taken off the register."""
     seen: set[Path] = set()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.commit import CheckpointWriter
+from supervisor.snapshot.seal import SealWriter, Snapshot
+from supervisor.snapshot.slots import Whole, make_root
 
 Files = dict[str, bytes]
 MakeOurs = Callable[..., Path]
@@ -87,3 +90,44 @@ def make_old(path: Path, age_s: float = 60.0) -> None:
 def as_json(**content: object) -> bytes:
     """A small JSON file."""
     return json.dumps(content).encode()
+
+
+def write_snapshot(
+    root: Path,
+    directory: Path,
+    files: Files,
+    step: int,
+    *,
+    index: int = 0,
+    sequence: int | None = None,
+    **options: object,
+) -> Whole:
+    """A whole snapshot of run `run` in a slot, that belongs into `directory`."""
+    slot = make_root(root).slot(index)
+    shutil.rmtree(slot.folder, ignore_errors=True)
+    folder = slot.folder / f"checkpoint-{step}"
+    state = {"training_state.json": as_json(global_step=step, current_epoch=0, format=1)}
+    write_files(folder, {**files, **state})
+    values: dict[str, object] = {
+        "name": folder.name,
+        "directory": str(directory),
+        "step": step,
+        "epoch": 0,
+        "kind": "periodic",
+        "run_id": "run",
+        "attempt": 1,
+        "resumed_from": None,
+        "world_size": 1,
+        "torch_version": None,
+        "is_wanted": False,
+        "before": (),
+        "bytes": sum(path.stat().st_size for path in folder.iterdir()),
+        "written": 1.7e9,
+    }
+    snapshot = Snapshot(**{**values, **options})  # type: ignore[arg-type]
+    slot.lock.touch(0o600)
+    seal = SealWriter(slot.seal)
+    seal.begin()
+    seal.close_over(step if sequence is None else sequence, snapshot)
+    seal.close()
+    return Whole(slot, step if sequence is None else sequence, snapshot)

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,10 @@ import pytest
 from supervisor.checkpoint.records import NOT_FINITE, Survey, SurveyRequest
 from supervisor.checkpoint.snapshots import NOT_VETTED
 from supervisor.checkpoint.survey import survey
-from supervisor.snapshot.seal import SealWriter, Snapshot
+from supervisor.snapshot.seal import SealWriter
 from supervisor.snapshot.slots import Whole, make_root, read_whole, void
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict, read_verdict
-from tests.checkpoint.conftest import Files, MakeOurs
+from tests.checkpoint.conftest import Files, MakeOurs, write_snapshot
 
 MakeSnapshot = Callable[..., Whole]
 
@@ -27,41 +28,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def make_snapshot(root: Path, tmp_path: Path, guide_files: Files) -> MakeSnapshot:
     """Write a whole snapshot of run `run` into a slot."""
-
-    def make(step: int, *, index: int = 0, sequence: int | None = None, **options: object) -> Whole:
-        slot = make_root(root).slot(index)
-        shutil.rmtree(slot.folder, ignore_errors=True)
-        name = f"checkpoint-{step}"
-        folder = slot.folder / name
-        folder.mkdir(parents=True)
-        (folder / "model.pt").write_bytes(guide_files["model.pt"])
-        state = {"global_step": step, "current_epoch": 0, "format": 1}
-        (folder / "training_state.json").write_text(json.dumps(state))
-        size = sum(path.stat().st_size for path in folder.iterdir())
-        values: dict[str, object] = {
-            "name": name,
-            "directory": str(tmp_path),
-            "step": step,
-            "epoch": 0,
-            "kind": "periodic",
-            "run_id": "run",
-            "attempt": 1,
-            "resumed_from": None,
-            "world_size": 1,
-            "torch_version": None,
-            "is_wanted": False,
-            "before": (),
-            "bytes": size,
-            "written": 1.7e9,
-        }
-        snapshot = Snapshot(**{**values, **options})  # type: ignore[arg-type]
-        seal = SealWriter(slot.seal)
-        seal.begin()
-        seal.close_over(step if sequence is None else sequence, snapshot)
-        seal.close()
-        return Whole(slot, step if sequence is None else sequence, snapshot)
-
-    return make
+    files = {"model.pt": guide_files["model.pt"]}
+    return partial(write_snapshot, root, tmp_path, files)
 
 
 def look(root: Path, folder: Path, *, quiet: bool = True) -> Survey:

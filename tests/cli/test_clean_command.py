@@ -1,0 +1,277 @@
+"""`supervisor clean`: what dead runs left in memory; what a living one uses is never touched."""
+
+import json
+import mmap
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor.checkpoint.validate import validate
+from supervisor.cli import runtime_place
+from supervisor.cli.clean import clean_command
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.snapshot.slots import Whole
+from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
+from tests.checkpoint.conftest import write_snapshot
+from tests.cli.conftest import ROOT, FakeRun
+
+FILES = {"model.bin": b"weights"}
+USE = {
+    "lock": "from supervisor.snapshot.slots import Lock\nlock = Lock(path); lock.acquire()",
+    "shared lock": "from supervisor.snapshot.slots import Lock\n"
+    "lock = Lock(path); lock.acquire(shared=True)",
+    "open file": "file = path.open('rb')",
+    "mapping": "import mmap\nwith path.open('r+b') as f: page = mmap.mmap(f.fileno(), 4096)",
+}
+
+
+@pytest.fixture
+def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """This user's directory in a shared memory of the test's own."""
+    monkeypatch.setattr(runtime_place, "SHARED_MEMORY", tmp_path / "shm")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "user"))
+    path = tmp_path / "shm" / f"train-supervisor-{os.getuid()}"
+    path.mkdir(parents=True, mode=0o700)
+    return path
+
+
+def clean(*words: str, answer: str | None = None) -> Result:
+    """The command, as in a pipe; it must not fail."""
+    result = CliRunner().invoke(clean_command, list(words), input=answer)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result
+
+
+def listed(*words: str) -> list[dict[str, Any]]:
+    """What `--json` says."""
+    found: list[dict[str, Any]] = json.loads(clean("--json", *words).output)
+    return found
+
+
+def age(path: Path) -> Path:
+    """Old enough not to be one that a process just made."""
+    then = time.time() - 60
+    os.utime(path, (then, then))
+    return path
+
+
+def leave(parent: Path, directory: Path, step: int, run_id: str = "r1", **options: Any) -> Whole:
+    """What a supervised run leaves in memory when all of it is killed."""
+    folder = parent / run_id
+    (folder / "attempt-0001").mkdir(parents=True)
+    (folder / "attempt-0001" / "rank-0").write_bytes(bytes(4096))
+    whole = write_snapshot(
+        folder / "snapshots", directory, FILES, step, **{"run_id": run_id, **options}
+    )
+    age(folder)
+    return whole
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start processes that use a file in one way until the test ends."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(how: str, path: Path, **environment: str) -> subprocess.Popen[str]:
+        code = f"import sys\nfrom pathlib import Path\npath = Path(sys.argv[1])\n{USE.get(how, '')}"
+        process = subprocess.Popen(
+            [sys.executable, "-c", f"{code}\nprint('on', flush=True)\nsys.stdin.read()", str(path)],
+            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "on\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_nothing_is_left(tmp_path: Path, parent: Path) -> None:
+    """Neither without the directory nor with the register alone in it."""
+    (parent / "runs").mkdir()
+    assert "Nothing is left" in clean().output
+    assert listed() == []
+    (parent / "runs").rmdir()
+    parent.rmdir()
+    assert listed() == []
+
+
+def test_the_only_copy_is_not_removed_by_the_way(
+    tmp_path: Path, parent: Path, fake_run: FakeRun
+) -> None:
+    """It says whose it is and how to go on from it; only its name and `--yes` remove it."""
+    fake_run.create()
+    fake_run.write_status("running", run_id="r1", config="config.yaml")
+    leave(parent, fake_run.run_dir, 120)
+    text = clean("--yes").output
+    assert "r1 of" in text
+    assert str(fake_run.run_dir.name) in text
+    assert "step 120" in text
+    assert "NOT on the disk" in text
+    assert "supervisor run config.yaml" in text
+    (entry,) = listed("--yes")
+    assert (entry["step"], entry["newer_than_disk"], entry["removed"]) == (120, True, False)
+    assert entry["run_dir"] == str(fake_run.run_dir)
+    assert (parent / "r1").is_dir()
+    (entry,) = listed("--yes", "r1")
+    assert entry["removed"] is True
+    assert list(parent.iterdir()) == []
+
+
+def test_saved_to_the_disk_it_may_go(tmp_path: Path, parent: Path, fake_run: FakeRun) -> None:
+    """`--save` makes a checkpoint of it that is proven by hashes."""
+    fake_run.create()
+    fake_run.write_status("running", run_id="r1")
+    leave(parent, fake_run.run_dir, 120)
+    (entry,) = listed("--save", "--yes")
+    assert (entry["worth"], entry["disk_step"], entry["removed"]) == ("on the disk", 120, True)
+    verdict = validate(fake_run.run_dir / "checkpoint-120")
+    assert (verdict.valid, verdict.proof, verdict.run_id) == (True, "hashes", "r1")
+    assert list(parent.iterdir()) == []
+
+
+def test_without_a_supervisor(tmp_path: Path, parent: Path) -> None:
+    """A directory of a trainer's own is weighed against the directory it saves into."""
+    for step, disk in ((20, None), (30, 20)):
+        root = parent / "own-7"
+        write_snapshot(root, tmp_path / "out", FILES, step, run_id=None)
+        age(root)
+        (entry,) = listed()
+        assert (entry["run_dir"], entry["worth"], entry["disk_step"]) == (None, "only copy", disk)
+        (entry,) = listed("--save")
+        assert entry["worth"] == "on the disk"
+    (entry,) = listed("--yes")
+    assert (entry["worth"], entry["disk_step"], entry["removed"]) == ("on the disk", 30, True)
+
+
+def test_what_cannot_be_used_is_said_to_be_so(tmp_path: Path, parent: Path) -> None:
+    """Weights that are not finite, and a directory without a snapshot."""
+    whole = leave(parent, tmp_path, 5)
+    keep_verdict(whole, SlotVerdict(False, "model.pt holds weights that are NaN", None))
+    (parent / "r2").mkdir()
+    age(parent / "r2")
+    first, second = listed()
+    assert (first["worth"], first["reason"]) == ("useless", "model.pt holds weights that are NaN")
+    assert (second["worth"], second["step"]) == ("none", None)
+    assert "cannot be used" in clean("--yes").output
+    assert list(parent.iterdir()) == []
+
+
+def test_an_older_good_one_counts_where_the_newest_is_bad(tmp_path: Path, parent: Path) -> None:
+    """The other slot may hold the only copy that can be used."""
+    leave(parent, tmp_path, 4)
+    bad = write_snapshot(parent / "r1" / "snapshots", tmp_path, FILES, 5, index=1, run_id="r1")
+    keep_verdict(bad, SlotVerdict(None, None, "damaged"))
+    (entry,) = listed()
+    assert (entry["step"], entry["worth"]) == (4, "only copy")
+
+
+@pytest.mark.parametrize(
+    ("how", "name"),
+    [
+        ("lock", "snapshots/writer.lock"),
+        ("lock", "snapshots/persister.lock"),
+        ("shared lock", "snapshots/slot-0/lock"),
+        ("open file", "snapshots/slot-0/seal"),
+        ("mapping", "attempt-0001/rank-0"),
+    ],
+)
+def test_what_is_in_use_is_left_alone(
+    tmp_path: Path,
+    parent: Path,
+    user: Callable[..., subprocess.Popen[str]],
+    how: str,
+    name: str,
+) -> None:
+    """A lock, an open file or a mapping of one process keeps the whole of a run."""
+    leave(parent, tmp_path, 5)
+    process = user(how, parent / "r1" / name)
+    assert listed("--yes") == []
+    refused = CliRunner().invoke(clean_command, ["--yes", "r1"])
+    assert isinstance(refused.exception, SupervisorError)
+    assert (parent / "r1" / "snapshots").is_dir()
+    process.kill()
+    process.wait()
+    assert len(listed()) == 1
+
+
+def test_a_process_of_the_run_keeps_it(
+    tmp_path: Path, parent: Path, user: Callable[..., subprocess.Popen[str]]
+) -> None:
+    """By its environment; that of a run whose id only begins alike does not."""
+    leave(parent, tmp_path, 5)
+    leave(parent, tmp_path, 5, run_id="r10")
+    user("", tmp_path, SUPERVISOR_RUN_ID="r10")
+    assert [entry["path"] for entry in listed()] == [str(parent / "r1")]
+
+
+def test_a_supervisor_keeps_it(tmp_path: Path, parent: Path, fake_run: FakeRun) -> None:
+    """Between two attempts no process of the run need have anything open."""
+    fake_run.create()
+    leave(parent, fake_run.run_dir, 5)
+    fake_run.hold_lock()
+    assert listed("--yes") == []
+    fake_run.end()
+    assert len(listed()) == 1
+
+
+def test_what_was_just_made_is_left_alone(parent: Path) -> None:
+    """A trainer makes the directory before it can lock anything in it."""
+    (parent / "own-1").mkdir()
+    assert listed() == []
+    age(parent / "own-1")
+    assert len(listed()) == 1
+
+
+def test_links_and_strangers_are_passed_over(tmp_path: Path, parent: Path) -> None:
+    """What a link leads to is nobody's leftover; a directory open to others is not believed."""
+    (tmp_path / "precious").mkdir()
+    age(tmp_path / "precious")
+    (parent / "r1").symlink_to(tmp_path / "precious")
+    assert listed("--yes") == []
+    (parent / "r2").mkdir()
+    age(parent / "r2")
+    parent.chmod(0o777)
+    assert listed("--yes") == []
+    assert (tmp_path / "precious").is_dir()
+    assert (parent / "r2").is_dir()
+
+
+def test_without_a_terminal_nothing_is_removed_unasked(tmp_path: Path, parent: Path) -> None:
+    """It lists and says what to type."""
+    (parent / "r2").mkdir()
+    age(parent / "r2")
+    assert "--yes" in clean().output
+    assert (parent / "r2").is_dir()
+
+
+def test_a_name_that_is_none(parent: Path) -> None:
+    """Exit 2, and nothing is removed."""
+    (parent / "r2").mkdir()
+    age(parent / "r2")
+    result = CliRunner().invoke(clean_command, ["--yes", "r1"])
+    assert isinstance(result.exception, SupervisorError)
+    assert result.exception.code == ExitCode.USAGE
+    assert (parent / "r2").is_dir()
+
+
+def test_a_page_of_this_process_is_no_other_process(tmp_path: Path, parent: Path) -> None:
+    """Not even a mapping of the command's own makes a run alive."""
+    leave(parent, tmp_path, 5)
+    with (parent / "r1" / "attempt-0001" / "rank-0").open("r+b") as file:
+        page = mmap.mmap(file.fileno(), 4096)
+    assert len(listed()) == 1
+    page.close()
