@@ -3,15 +3,10 @@
 import contextlib
 import errno
 import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.durable import fsync_directory, rename_durably
-
-if TYPE_CHECKING:
-    from supervisor.checkpoint.records import Entry
 
 INVALID = "invalid"
 SUPERSEDED = "superseded"
@@ -60,39 +55,6 @@ def read_reason(place: Path) -> str | None:
         return _reason_path(place).read_text(errors="replace").strip()
     except OSError:
         return None
-
-
-def set_aside_invalid(directory: Path, entry: "Entry", reason: str) -> Path | None:
-    """Put a bad checkpoint onto the shelf `invalid`; None if it is gone already. Raises OSError."""
-    return _move(directory, entry, INVALID, reason)
-
-
-def set_aside_later(
-    directory: Path, entries: Iterable["Entry"], step: int
-) -> tuple[tuple[Path, Path], ...]:
-    """Put what lies beyond a step onto the shelf `superseded`: a rollback must not undo itself.
-
-    Only candidates of the run (`Entry.candidate`), only on disk, only with a known step. Call it
-    with nothing running. Returns (from, to) of each that was moved. Raises OSError.
-    """
-    moved = []
-    for entry in entries:
-        if entry.tier == "disk" and entry.candidate and entry.step is not None:
-            if entry.step <= step:
-                continue
-            place = _move(directory, entry, SUPERSEDED, f"the run went back to step {step}")
-            if place is not None:
-                moved.append((entry.path, place))
-    return tuple(moved)
-
-
-def _move(directory: Path, entry: "Entry", shelf: str, reason: str) -> Path | None:
-    try:
-        return put_aside(directory / entry.name, shelf, reason)
-    except FileNotFoundError:
-        if os.path.lexists(directory / entry.name):
-            raise
-        return None  # the trainer's own rotation was faster
 
 
 def _reserve(folder: Path, name: str) -> Path:

@@ -21,6 +21,15 @@ def look(directory: Path) -> Survey:
     return survey(SurveyRequest(directory, "run", quiet=True))
 
 
+def put_later_aside(directory: Path, step: int) -> list[Path]:
+    """Go back to a step; where the later ones are now."""
+    return [
+        shelf.put_aside(entry.path, shelf.SUPERSEDED, f"the run went back to step {step}")
+        for entry in look(directory).entries
+        if entry.tier == "disk" and (entry.step or 0) > step
+    ]
+
+
 def names(entries: tuple[Entry, ...]) -> list[str]:
     """Their names."""
     return [entry.name for entry in entries]
@@ -31,10 +40,10 @@ def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeO
     for _ in range(2):
         (make_ours(tmp_path, 500) / "model.pt").unlink()
         (entry,) = (entry for entry in look(tmp_path).entries if entry.tier == "disk")
-        place = shelf.set_aside_invalid(tmp_path, entry, entry.reason or "")
-        assert place is not None
+        place = shelf.put_aside(entry.path, shelf.INVALID, entry.reason or "")
         assert shelf.read_reason(place) == "model.pt is missing"
-    assert shelf.set_aside_invalid(tmp_path, entry, "again") is None
+    with pytest.raises(FileNotFoundError):
+        shelf.put_aside(entry.path, shelf.INVALID, "again")
     found = look(tmp_path)
     assert names(found.entries) == ["checkpoint-500.2", "checkpoint-500"]
     assert {(entry.tier, entry.valid, entry.reason) for entry in found.entries} == {
@@ -43,27 +52,25 @@ def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeO
     assert (found.newest_valid, found.exists) == (None, True)
 
 
-def test_later_ones_are_set_aside(tmp_path: Path, make_ours: MakeOurs, torch_files: Files) -> None:
-    """A rollback to a step moves what is beyond it, and only what belongs to the run."""
+def test_later_ones_are_set_aside(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """They stay whole and listed; what stands before them is the newest then."""
     for step in (500, 1000, 1500):
         make_ours(tmp_path, step)
-    make_ours(tmp_path, 2000, run_id="other")
-    write_files(tmp_path / "checkpoint-3000", guide(torch_files, 3000))
-    moved = shelf.set_aside_later(tmp_path, look(tmp_path).entries, 500)
-    assert [source.name for source, _ in moved] == ["checkpoint-1500", "checkpoint-1000"]
-    assert all(validate(place).valid for _, place in moved)
+    moved = put_later_aside(tmp_path, 500)
+    assert [place.name for place in moved] == ["checkpoint-1500", "checkpoint-1000"]
+    assert all(validate(place).valid for place in moved)
     found = look(tmp_path)
     assert found.newest_valid is not None
     assert found.newest_valid.step == 500
-    assert {path.name for path in found.undecided} == {"checkpoint-2000", "checkpoint-3000"}
-    assert shelf.set_aside_later(tmp_path, found.entries, 500) == ()
+    assert names(found.entries) == ["checkpoint-500", "checkpoint-1500", "checkpoint-1000"]
+    assert put_later_aside(tmp_path, 500) == []
 
 
 def test_what_is_set_aside_keeps_its_verdict(tmp_path: Path, make_ours: MakeOurs) -> None:
     """A directory that only moved is the same checkpoint: its verdict is remembered."""
     make_ours(tmp_path, 500)
     first = look(tmp_path)
-    shelf.set_aside_later(tmp_path, first.entries, 0)
+    put_later_aside(tmp_path, 0)
     request = SurveyRequest(tmp_path, "run", remember(first))
     (entry,) = survey(request).entries
     assert (entry.tier, entry.valid, entry.remembered) == ("set_aside", True, True)
@@ -77,7 +84,7 @@ def test_a_single_file_is_set_aside_too(tmp_path: Path, torch_files: Files) -> N
         (tmp_path / "ckpt.pt").write_bytes(torch_files["model.pt"][:-30])
         entry = survey(request).entries[0]
         assert entry.valid is False
-        shelf.set_aside_invalid(tmp_path, entry, "torn")
+        shelf.put_aside(entry.path, shelf.INVALID, "torn")
     left = os.listdir(tmp_path / ".set-aside" / "invalid")
     assert {"ckpt.pt", "ckpt.pt.2"} < set(left)
 
@@ -151,7 +158,7 @@ def test_a_removal_is_whole(
 def test_one_that_was_set_aside_can_be_removed(tmp_path: Path, make_ours: MakeOurs) -> None:
     """From its shelf, by the same way."""
     make_ours(tmp_path, 100)
-    shelf.set_aside_later(tmp_path, look(tmp_path).entries, 0)
+    put_later_aside(tmp_path, 0)
     prune.remove(look(tmp_path).entries[0])
     assert look(tmp_path).entries == ()
 
