@@ -23,6 +23,7 @@ COMMANDS = {
     "clean": "What dead runs left in memory: save or remove it.",
     "check": "Preflight: would this configuration run here?",
     "init": "Write a commented configuration.",
+    "systemd": "Write the systemd unit of a run.",
     "schema": "Print the JSON Schema of a configuration.",
 }
 

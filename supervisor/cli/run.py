@@ -8,6 +8,7 @@ from typing import NoReturn
 
 import click
 
+from supervisor import notify
 from supervisor.cli.admission import (
     Admission,
     Verdict,
@@ -114,15 +115,18 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
         case Verdict.START:
             return
         case Verdict.FINISHED:
+            _tell_systemd(admission, "READY=1")
             if not quiet:
                 click.echo(
                     f"{name}: {admission.reason}; to train on: supervisor run {config} --again"
                 )
             raise SystemExit(ExitCode.FINISHED)
         case Verdict.STOPPED:
+            _tell_systemd(admission, "READY=1")
             message = f"{name}: {admission.reason}; nothing was started"
             code, hint = ExitCode.PREEMPTED, f"supervisor resume {where} && supervisor run {config}"
         case Verdict.HELD:
+            _tell_systemd(admission)
             message = f"{name}: held: {admission.reason}"
             code, hint = (
                 ExitCode.HELD,
@@ -130,6 +134,12 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
                 f"  supervisor resume {where} && supervisor run {config}",
             )
     raise SupervisorError(message, hint=hint, code=code)
+
+
+def _tell_systemd(admission: Admission, *assignments: str) -> None:
+    """Say under systemd why nothing starts; an end before READY is a failure of the unit."""
+    notify.notify(*assignments, f"STATUS={admission.verdict}: {admission.reason}")
+    notify.wait_until_heard()
 
 
 def _refuse_run_directory(path: Path) -> None:

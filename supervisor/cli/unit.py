@@ -1,0 +1,157 @@
+"""The text of a systemd unit for a run, each line with its reason. It writes nothing.
+
+`systemd/` holds what it gives for places that an administrator fills in; a test compares them.
+"""
+
+from dataclasses import dataclass
+
+# What a drain takes besides the grace: checkpoints are read, a snapshot is put onto the disk.
+STOP_MARGIN_S = 90
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What differs between one unit and another; paths are absolute, or specifiers of systemd."""
+
+    description: str
+    program: tuple[str, ...]
+    """The `supervisor` command of this installation, word by word."""
+    config: str
+    directory: str
+    """The run's working directory: relative paths of the configuration begin there."""
+    grace_s: float
+    for_user: bool
+    run_as: str | None = None
+    path: str | None = None
+    mounts: tuple[str, ...] = ()
+    has_specifiers: bool = False
+
+
+def unit_text(unit: Unit) -> str:
+    """The unit file."""
+    return "\n".join([*_unit_section(unit), "", *_service_section(unit), "", *_install(unit), ""])
+
+
+def _unit_section(unit: Unit) -> list[str]:
+    lines = [
+        "[Unit]",
+        f"Description={_value(unit, unit.description)}",
+        "Documentation=man:systemd.service(5)",
+    ]
+    if not unit.for_user:
+        lines += [
+            "# Started after what training needs, and so stopped before that goes: at a shutdown",
+            "# the trainer saves while the network and its file systems are still there.",
+            "Wants=network-online.target",
+            "After=network-online.target remote-fs.target nvidia-persistenced.service",
+        ]
+    if unit.mounts:
+        mounts = " ".join(_word(unit, path) for path in unit.mounts)
+        lines += ["# Neither begun on an empty mount point nor unmounted before it has saved."]
+        lines += [f"RequiresMountsFor={mounts}"]
+    return [
+        *lines,
+        "# How often to start again is for the run's own budgets (`restart:` in its configuration),",
+        "# which know progress from none; systemd would give up after five quick crashes.",
+        "StartLimitIntervalSec=0",
+    ]
+
+
+def _service_section(unit: Unit) -> list[str]:
+    command = " ".join(_word(unit, word, in_command=True) for word in unit.program)
+    config = _word(unit, unit.config, in_command=True)
+    lines = [
+        "[Service]",
+        "# The daemon says READY, the status line and WATCHDOG; it is a child of the main process,",
+        "# the launcher, hence `all`. The trainer is not given the socket.",
+        "Type=notify",
+        "NotifyAccess=all",
+    ]
+    if unit.run_as is not None:
+        lines += [f"User={unit.run_as}"]
+    lines += [f"WorkingDirectory={_value(unit, unit.directory)}"]
+    if unit.path is not None:
+        lines += [
+            "# A service has no shell: what the shell had at installation. Other variables go here",
+            "# too (CUDA_VISIBLE_DEVICES, HF_HOME), or into `env:` of the configuration.",
+            f"Environment={_word(unit, 'PATH=' + unit.path)}",
+        ]
+    lines += [
+        f"ExecStart={command} run --plain {config}",
+        "# The daemon is replaced, by the version now installed; training does not notice.",
+        f"ExecReload={command} reload {config}",
+        "# No ExecStop: SIGTERM is the drain. `supervisor stop` would write down a wish, and a run",
+        "# that was stopped by a shutdown would not come back after it.",
+        "",
+        "# SIGTERM to the launcher alone, which has the trainer save; a SIGTERM to data-loader",
+        "# workers makes a trainer fail before it has saved. Whatever outlives it: SIGKILL.",
+        "KillMode=mixed",
+        "# For a stop that the daemon says nothing about; while it saves it asks for more.",
+        f"TimeoutStopSec={int(unit.grace_s) + STOP_MARGIN_S}",
+        "# Before it is ready it reads its records, and ends what an earlier one may have left.",
+        "TimeoutStartSec=5min",
+        "# A frozen daemon is replaced by the launcher within a third of this; at the end of it the",
+        "# launcher is frozen itself.",
+        "WatchdogSec=3min",
+        "",
+        "# on-failure takes death by SIGTERM, SIGINT, SIGHUP or SIGPIPE for a success.",
+        "Restart=always",
+        "RestartSec=5",
+        "# Not again: 0 finished, 1 held for a human, 2 wrong command line, 69 another supervisor",
+        "# has the run, 75 stopped on request, 78 wrong configuration. Again: 70, and any signal.",
+        "RestartPreventExitStatus=0 1 2 69 75 78",
+        "# Stopped on request and saved is no failure of the unit.",
+        "SuccessExitStatus=75",
+        "",
+        "# An OOM kill in the trainer is for the supervisor to diagnose; the default stops the unit.",
+        "OOMPolicy=continue",
+    ]
+    if not unit.for_user:
+        lines += [
+            "# The kernel takes the trainer first: the launcher sets it back to 0 for that.",
+            "OOMScoreAdjust=-500",
+        ]
+    lines += [
+        "# Checkpoints and logs are for their owner.",
+        "UMask=0077",
+        "# Data loaders: a process or thread for each worker of each rank, a descriptor for each",
+        "# tensor in shared memory. The defaults are for a web server.",
+        "TasksMax=infinity",
+        "LimitNOFILE=65536",
+        "# Pinned host memory, and what RDMA registers.",
+        "LimitMEMLOCK=infinity",
+        "SyslogIdentifier=supervisor",
+    ]
+    if not unit.for_user:
+        lines += [
+            "",
+            "# Hardening that a GPU job survives. Not here, each for its reason: NoNewPrivileges, and",
+            "# whatever implies it for a User= (SystemCallFilter, ProtectKernel..., Restrict...):",
+            "# the first CUDA call runs the setuid nvidia-modprobe, which makes /dev/nvidia-uvm.",
+            "# PrivateDevices hides the GPU; MemoryDenyWriteExecute breaks Triton and other JITs;",
+            "# PrivateTmp cuts off CUDA MPS, whose pipe is in /tmp; PrivateIPC would lose NCCL's",
+            "# and our memory in /dev/shm at each restart.",
+            "ProtectSystem=full",
+            "ProtectControlGroups=yes",
+        ]
+    return lines
+
+
+def _install(unit: Unit) -> list[str]:
+    return ["[Install]", f"WantedBy={'default' if unit.for_user else 'multi-user'}.target"]
+
+
+def _value(unit: Unit, text: str) -> str:
+    """A value that is taken as it stands but for specifiers."""
+    return text if unit.has_specifiers else text.replace("%", "%%")
+
+
+def _word(unit: Unit, text: str, *, in_command: bool = False) -> str:
+    """One word, quoted where needed (systemd.service(5), COMMAND LINES)."""
+    text = _value(unit, text)
+    if in_command:
+        text = text.replace("$", "$$")
+    if text and not any(character in " \t\"'\\;" for character in text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
