@@ -8,7 +8,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.cli.preflight import Level
+from supervisor.cli.finding import Level
 from supervisor.errors import ExitCode, SupervisorError
 
 _REHEARSAL_S = 60.0

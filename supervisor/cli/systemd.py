@@ -68,7 +68,7 @@ def install_command(config: Path, for_user: bool, run_as: str | None, force: boo
     if for_user and os.environ.get("SUDO_UID"):
         raise SupervisorError(
             "--user under sudo would be root's user manager",
-            hint="without sudo",
+            hint="call it without sudo",
             code=ExitCode.USAGE,
         )
     resolved, unit, warnings = _prepare(config, for_user, run_as)
@@ -96,7 +96,7 @@ def _next_steps(name: str, for_user: bool) -> str:
 
 
 def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig, Unit, list[str]]:
-    """The unit, and what to be warned of. Raises SupervisorError with all that stands in the way."""
+    """The unit, and what to be warned of. Raises SupervisorError with what stands in the way."""
     if for_user and run_as is not None:
         raise SupervisorError(
             "a user manager runs everything as its user", hint="--run-as or --user, not both",

@@ -51,7 +51,7 @@ def _unit_section(unit: Unit) -> list[str]:
         lines += [f"RequiresMountsFor={mounts}"]
     return [
         *lines,
-        "# How often to start again is for the run's own budgets (`restart:` in its configuration),",
+        "# How often to start again is for the run's own budgets (`restart:` in the configuration),",
         "# which know progress from none; systemd would give up after five quick crashes.",
         "StartLimitIntervalSec=0",
     ]
@@ -90,8 +90,8 @@ def _service_section(unit: Unit) -> list[str]:
         f"TimeoutStopSec={int(unit.grace_s) + STOP_MARGIN_S}",
         "# Before it is ready it reads its records, and ends what an earlier one may have left.",
         "TimeoutStartSec=5min",
-        "# A frozen daemon is replaced by the launcher within a third of this; at the end of it the",
-        "# launcher is frozen itself.",
+        "# A frozen daemon is replaced by the launcher within a third of this; at the end of it",
+        "# the launcher is frozen itself.",
         "WatchdogSec=3min",
         "",
         "# on-failure takes death by SIGTERM, SIGINT, SIGHUP or SIGPIPE for a success.",
@@ -103,7 +103,7 @@ def _service_section(unit: Unit) -> list[str]:
         "# Stopped on request and saved is no failure of the unit.",
         "SuccessExitStatus=75",
         "",
-        "# An OOM kill in the trainer is for the supervisor to diagnose; the default stops the unit.",
+        "# An OOM kill in the trainer is for the supervisor to judge; the default stops the unit.",
         "OOMPolicy=continue",
     ]
     if not unit.for_user:
@@ -125,8 +125,8 @@ def _service_section(unit: Unit) -> list[str]:
     if not unit.for_user:
         lines += [
             "",
-            "# Hardening that a GPU job survives. Not here, each for its reason: NoNewPrivileges, and",
-            "# whatever implies it for a User= (SystemCallFilter, ProtectKernel..., Restrict...):",
+            "# Hardening that a GPU job survives. Not here, each for its reason: NoNewPrivileges,",
+            "# and what implies it for a User= (SystemCallFilter, ProtectKernel..., Restrict...):",
             "# the first CUDA call runs the setuid nvidia-modprobe, which makes /dev/nvidia-uvm.",
             "# PrivateDevices hides the GPU; MemoryDenyWriteExecute breaks Triton and other JITs;",
             "# PrivateTmp cuts off CUDA MPS, whose pipe is in /tmp; PrivateIPC would lose NCCL's",
@@ -155,3 +155,40 @@ def _word(unit: Unit, text: str, *, in_command: bool = False) -> str:
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+SYSTEM_TEMPLATE = Unit(
+    description="Training run %i (supervisor)",
+    program=("/opt/train-supervisor/bin/supervisor",),
+    config="/etc/train-supervisor/%i.yaml",
+    directory="/srv/training/%i",
+    grace_s=120.0,
+    for_user=False,
+    run_as="training",
+    has_specifiers=True,
+)
+USER_TEMPLATE = Unit(
+    description="Training run %i (supervisor)",
+    program=("%h/.local/bin/supervisor",),
+    config="%h/.config/train-supervisor/%i.yaml",
+    directory="%h",
+    grace_s=120.0,
+    for_user=True,
+    has_specifiers=True,
+)
+
+
+def template_text(unit: Unit) -> str:
+    """A unit to be filled in by hand: one instance a run."""
+    where = "/etc/systemd/system/" if not unit.for_user else "~/.config/systemd/user/"
+    option = " --user" if unit.for_user else ""
+    return "\n".join(
+        [
+            "# `supervisor systemd install CONFIG` writes this with the paths of your run. By hand:",
+            f"# correct the paths (and User=) below, copy it to {where} and say",
+            f"#   systemctl{option} daemon-reload && systemctl{option} enable --now supervisor@NAME",
+            f"# for a run whose configuration is {unit.config.replace('%i', 'NAME')}.",
+            "",
+            unit_text(unit),
+        ]
+    ).replace("%h/.config/train-supervisor/NAME", "~/.config/train-supervisor/NAME")
