@@ -51,8 +51,8 @@ def _unit_section(unit: Unit) -> list[str]:
         lines += [f"RequiresMountsFor={mounts}"]
     return [
         *lines,
-        "# How often to start again is for the run's own budgets (`restart:` in the configuration),",
-        "# which know progress from none; systemd would give up after five quick crashes.",
+        "# How often to start again is for the run's own budgets (`restart:`), which know progress",
+        "# from none; systemd would give up after five quick crashes.",
         "StartLimitIntervalSec=0",
     ]
 
@@ -184,9 +184,10 @@ def template_text(unit: Unit) -> str:
     option = " --user" if unit.for_user else ""
     return "\n".join(
         [
-            "# `supervisor systemd install CONFIG` writes this with the paths of your run. By hand:",
-            f"# correct the paths (and User=) below, copy it to {where} and say",
-            f"#   systemctl{option} daemon-reload && systemctl{option} enable --now supervisor@NAME",
+            "# `supervisor systemd install CONFIG` writes this with the paths of your run.",
+            f"# By hand: correct the paths (and User=) below, copy it to {where} and say",
+            f"#   systemctl{option} daemon-reload",
+            f"#   systemctl{option} enable --now supervisor@NAME",
             f"# for a run whose configuration is {unit.config.replace('%i', 'NAME')}.",
             "",
             unit_text(unit),
