@@ -77,8 +77,7 @@ def rescue_now(state: State) -> Reaction:
     if not is_memory_ahead(state):
         return Reaction("early", until_stopped(state))
     state = until_stopped(replace(state, stop=replace(state.stop, rescued=True)))
-    step = None if state.memory is None else state.memory.step
-    line = f"the grace is nearly over: the snapshot of step {step} goes to the disk as it is"
+    line = "the grace is nearly over: the newest snapshot in memory goes to the disk as it is"
     return Reaction("rescue now", state, (Rescue("the grace is nearly over"), Say(line)))
 
 

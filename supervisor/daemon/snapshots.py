@@ -23,6 +23,8 @@ from supervisor.snapshot.space import used_bytes
 UNKNOWN_BYTES_PER_S = 50e6
 SIZED_EVERY_S = 5.0
 LEAVE_S = 30.0
+# One that has not answered what it was asked is not expected to.
+LEAVE_UNANSWERED_S = 2.0
 _LEAVE_POLL_S = 0.02
 _DURABLE = frozenset({"persisted", "already"})
 
@@ -210,14 +212,17 @@ class Snapshots:
     def leave(self, link: LauncherLink) -> Whole | None:
         """Let the persister finish, for a bounded time; the snapshot that is on no disk, if any."""
         if self._is_ordered or os.path.lexists(self._paths.persister_lock):
-            self._send({"do": "persister", "directory": None})
-            deadline = monotonic_s() + LEAVE_S
+            limit_s = LEAVE_S if self._asked is None else LEAVE_UNANSWERED_S
+            self._send({"do": "persister", "directory": None, "patience_s": limit_s})
+            deadline = monotonic_s() + limit_s
             while is_locked(self._paths.persister_lock) and monotonic_s() < deadline:
                 link.wait(_LEAVE_POLL_S)
                 for message in link.receive() if not link.is_lost else ():
                     if message.get("is") == "signal":
                         # The launcher would replace a daemon that does not answer.
                         link.send({"do": "noted"})
+                    if message.get("signal") == "INT":
+                        deadline = 0.0  # whoever insists does not wait
         self.poll()
         newest = self._wholes[0] if self._wholes else None
         return newest if newest is not None and not self._is_durable(newest) else None

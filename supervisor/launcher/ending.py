@@ -10,8 +10,6 @@ from enum import Enum
 GOODBYE_S = 2.0
 # After SIGKILL: a process in a broken disk's D state is not waited for.
 FAREWELL_S = 1.0
-# It finishes what is wanted on the disk; a daemon that ends in order has waited for that already.
-PERSIST_S = 30.0
 
 
 class Stage(Enum):
@@ -37,13 +35,16 @@ class Ending:
         """Return the monotonic time at which the present stage's patience ends."""
         return self._give_up_at
 
-    def waits_for(self, stage: Stage, pid: int) -> bool:
-        """Tell whether a process must still go; asks it (the view), waits, and then kills it."""
+    def waits_for(self, stage: Stage, pid: int, until: float | None = None) -> bool:
+        """Tell whether a process must still go; asks it (the view), waits, and then kills it.
+
+        `until`: how long to wait, monotonic seconds; else two seconds.
+        """
         now = time.monotonic()
         if self.stage is not stage:
             self.stage = stage
             self._was_killed = False
-            self._give_up_at = now + (PERSIST_S if stage is Stage.PERSISTER else GOODBYE_S)
+            self._give_up_at = now + GOODBYE_S if until is None else until
             if pid and stage is Stage.VIEW:
                 os.kill(pid, signal.SIGTERM)
         if not pid:

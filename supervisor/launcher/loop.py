@@ -12,7 +12,7 @@ from supervisor.launcher.attempt import STOP_SIGNALS, Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Ending, Stage
-from supervisor.launcher.persister import PersisterLink
+from supervisor.launcher.persister import PATIENCE_S, PersisterLink
 from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import Program, spawn
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
@@ -198,9 +198,10 @@ class Launcher:
 
     def _order_persister(self, command: dict[str, Any]) -> None:
         directory = command["directory"]
-        self._persister.order(None if directory is None else str(directory))
-        if self._ending is not None:
-            self._persister.order(None)
+        if directory is None:
+            self._persister.order(None, float(command.get("patience_s", PATIENCE_S)))
+        elif self._ending is None:
+            self._persister.order(str(directory))
 
     def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
         self._link.send(
@@ -269,6 +270,7 @@ class Launcher:
             self._link.say_goodbye()
         if ending.stage is not Stage.PERSISTER and ending.waits_for(Stage.DAEMON, self._link.pid):
             return
-        if ending.waits_for(Stage.PERSISTER, self._persister.pid):
+        persister = self._persister
+        if ending.waits_for(Stage.PERSISTER, persister.pid, persister.give_up_at):
             return
         ending.stage = Stage.DONE

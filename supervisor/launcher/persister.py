@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
 GOOD_LIFE_S = 60.0
+# How long it may take to finish what is wanted on the disk, once nobody wants it any more.
+PATIENCE_S = 30.0
 # Where its directory is gone (RemoveIPC) there is nothing to do until somebody makes it again.
 LOOK_AGAIN_S = 1.0
 # It yields to the trainer's threads, and still gets a quarter of a core that they want all of.
@@ -42,24 +44,28 @@ class PersisterLink:
         self.pid = 0
         self._argv = list(argv or [sys.executable, "-P", _PROGRAM, "persist", "--nice", NICE])
         self._argv.append("--directory")
+        self.give_up_at = float("inf")
         self._directory: str | None = None
         self._pipe = -1
         self._start_at: float | None = None
         self._started_at = 0.0
         self._backoff_s = FIRST_BACKOFF_S
 
-    def order(self, directory: str | None) -> None:
+    def order(self, directory: str | None, patience_s: float = PATIENCE_S) -> None:
         """Want a persister for a snapshot directory from now on; None: none, it may finish.
 
         Where one is wanted already and lives nothing happens; one that is to be started again
-        later is started now.
+        later is started now. One that may finish is ended `patience_s` later, at `give_up_at`,
+        but not before the launcher ends.
         """
         if directory != self._directory:
             self._let_go()
             self._backoff_s = FIRST_BACKOFF_S
+            self.give_up_at = float("inf")
         self._directory = directory
         if directory is None:
             self._start_at = None
+            self.give_up_at = min(self.give_up_at, time.monotonic() + patience_s)
         elif self.pid == 0:
             self._start_at = time.monotonic()
 

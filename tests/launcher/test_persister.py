@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,6 +116,19 @@ def test_it_is_waited_for_at_the_end(rig: Rig) -> None:
     pid = pid_of(rig, 0)
     rig.finish(daemon, 75)
     assert (folder / "0.finished").exists()
+    assert rig.is_gone(pid)
+
+
+def test_one_that_does_not_finish_is_ended_with_the_launcher(rig: Rig) -> None:
+    """The daemon says for how long it may be waited for; then it is killed."""
+    folder = start(rig, work_s=1000.0)
+    daemon = rig.daemon()
+    daemon.send("persister", directory=str(folder))
+    pid = pid_of(rig, 0)
+    daemon.send("persister", directory=None, patience_s=0.3)
+    begun = time.monotonic()
+    rig.finish(daemon, 75)
+    assert time.monotonic() - begun < 10
     assert rig.is_gone(pid)
 
 

@@ -1,0 +1,363 @@
+"""Whole runs with snapshots in memory: what is resumed from, what is rescued, what is left."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.identity import start_ticks
+from supervisor.snapshot.board import Board, read_board
+from supervisor.snapshot.slots import SnapshotPaths, is_locked, read_whole
+from tests.e2e.conftest import Supervised, uninterrupted
+
+COMMAND = [sys.executable, str(Path(__file__).with_name("snapshotter.py"))]
+NEVER = 10**6
+
+
+class Remembering(Supervised):
+    """A run whose trainer keeps snapshots."""
+
+    def set(self, **more: Any) -> None:
+        """Configure it; `env` as in snapshotter.py."""
+        self.configure(command=COMMAND, **more)
+
+    @property
+    def run_id(self) -> str:
+        """The run's id."""
+        (created,) = self.wait(lambda: self.entries("run_created"))
+        return str(created["run_id"])
+
+    @property
+    def root(self) -> Path:
+        """Its snapshot directory."""
+        return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{self.run_id}/snapshots")
+
+    @property
+    def board(self) -> Board:
+        """What the persister says, once there is one."""
+        found = self.wait(lambda: read_board(self.root))
+        assert isinstance(found, Board)
+        return found
+
+    def result(self) -> float:
+        """The final model."""
+        return float((self.run_dir / f"checkpoint-{self.steps}" / "model.txt").read_text())
+
+    def newest_in_memory(self) -> int:
+        """The step of the newest whole snapshot."""
+        wholes = read_whole(self.root)
+        return wholes[0].snapshot.step if wholes else -1
+
+    def close(self) -> None:
+        """End everything, and leave nothing in memory."""
+        root = self.root if self.entries("run_created") else None
+        super().close()
+        if root is not None:
+            lock = SnapshotPaths(root).persister_lock
+            if root.is_dir():
+                self.wait(lambda: not lock.exists() or not is_locked(lock))
+            shutil.rmtree(root.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Remembering]:
+    """A run in a fresh directory."""
+    supervised = Remembering(tmp_path)
+    supervised.set()
+    yield supervised
+    supervised.close()
+
+
+def test_a_kill_loses_no_step_and_nothing_is_left(run: Remembering) -> None:
+    """Killed at step 17: attempt 2 begins at 18 from memory; equal bits; /dev/shm is empty."""
+    run.set(env={"FAULTS": json.dumps({"1": [17, "kill"]})})
+    assert run.run() == 0
+    assert run.result() == uninterrupted()
+    assert "attempt 2 begins at step 18 from memory" in run.log
+    second = run.entries("attempt_started")[1]["checkpoint"]
+    assert (second["step"], second["tier"]) == (17, "memory")
+    (end, _) = run.entries("attempt_ended")
+    assert (end["failure"], end["charged"]) == ("killed", True)
+    # The snapshot of the kill reached the disk, too, by the persister alone.
+    assert "relaunching at once" in run.text
+    assert not run.root.parent.exists()
+    assert not list(run.run_dir.glob(".staging-*"))
+    assert run.status["persister"] is None or run.status["persister"]["last_error"] is None
+
+
+def test_a_crash_puts_the_snapshot_onto_the_disk_behind_the_relaunch(run: Remembering) -> None:
+    """Nothing was wanted on the disk, and what was in memory at the crash is there all the same."""
+    faults = json.dumps({"1": [7, "kill"]})
+    run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER), "STEP_S": "0.05"})
+    run.start()
+    run.wait(lambda: (run.run_dir / "checkpoint-7" / "manifest.json").exists())
+    assert run.finish() == 0
+    assert run.result() == uninterrupted()
+    assert "attempt 2 begins at step 8 from memory" in run.log
+
+
+def test_many_kills_from_outside_end_in_equal_bits(run: Remembering) -> None:
+    """SIGKILL wherever it is, six times; each attempt goes on from memory."""
+    env = {"STEP_S": "0.05", "SAVE_EVERY": str(NEVER)}
+    run.set(env=env, restart={"backoff": "0.1s", "max_failures": 20})
+    run.start()
+    for attempt in range(1, 7):
+        run.wait(lambda at=attempt: run.newest_in_memory() >= 5 * at)
+        pids = run.wait(lambda at=attempt: run.status["attempt"] == at and run.status["pids"])
+        os.kill(run.wait(lambda known=pids: known["trainer"]), signal.SIGKILL)
+    assert run.finish() == 0
+    assert run.result() == uninterrupted()
+    assert run.log.count("from memory") == 6
+    assert not run.root.parent.exists()
+
+
+def test_status_shows_both(run: Remembering) -> None:
+    """The newest snapshot and the persister, while it runs."""
+    run.set(env={"STEP_S": "0.05"})
+    run.start()
+    run.wait_step(12)
+    status = run.wait(lambda: (found := run.status).get("persister") and found)
+    assert set(status["snapshot"]) == {"step", "age_s", "bytes", "slots", "tmpfs_bytes"}
+    keys = {"state", "step", "done", "bytes_per_s", "last_error", "pending"}
+    assert set(status["persister"]) == keys
+    assert status["snapshot"]["step"] >= 10
+    assert run.finish() == 0
+
+
+def test_killed_at_the_end_of_the_grace_saves_what_is_in_memory(run: Remembering) -> None:
+    """A trainer that does nothing of a stop: the rescue comes late, and what it saved is said."""
+    run.set(env={"STOP": "ignore", "STEP_S": "0.05", "STEPS": "4000"}, grace="4s")
+    run.start()
+    run.wait_step(5)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    (end,) = run.entries("attempt_ended")
+    assert (end["signal"], end["saved"]) == (9, True)
+    newest = max(int(path.name[11:]) for path in run.run_dir.glob("checkpoint-*"))
+    assert newest >= end["step"] - 1
+    assert f"saved at step {newest}" in run.status["reason"]
+    assert "goes to the disk as it is" in run.text
+    assert not run.root.parent.exists()
+    run.set(env={"STEPS": str(newest + 5)})
+    assert run.run() == 0
+    assert f"begins at step {newest + 1} from disk" in run.log
+
+
+def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Remembering) -> None:
+    """Preempted, and saved by the persister after the trainer's end."""
+    run.set(env={"STOP": "leave", "STEP_S": "0.05", "SAVE_EVERY": str(NEVER)})
+    run.start()
+    run.wait_step(5)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    (end,) = run.entries("attempt_ended")
+    assert end["saved"] is True
+    assert (run.run_dir / f"checkpoint-{end['step']}").is_dir()
+
+
+def test_a_hold_rescues_before_the_supervisor_ends(run: Remembering) -> None:
+    """Exit 78 at step 6: a person may take days; memory is put onto the disk first."""
+    run.set(env={"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)})
+    assert run.run() == 1
+    assert (run.run_dir / "checkpoint-6" / "manifest.json").exists()
+    assert not run.root.parent.exists()
+
+
+def test_a_rescue_that_fails_is_said_and_memory_is_kept(run: Remembering) -> None:
+    """No disk: held with the loss stated, the directory kept; the next run goes on from it."""
+    (run.folder / "file").write_text("no directory")
+    env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
+    run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
+    assert run.run() == 1
+    assert "the snapshot of step 6 could not be put onto the disk" in run.status["reason"]
+    assert run.newest_in_memory() == 6
+    assert "it stays in" in run.text
+    # The older slot was tried as well.
+    failed = [entry["line"].split("step=")[1].split()[0] for entry in run.entries("save_failed")]
+    assert failed == ["6", "5"]
+    assert [e["failure"] for e in run.entries("incident")].count("filesystem") == 1
+    assert sorted(path.name for path in run.root.parent.iterdir()) == ["snapshots"]
+    assert run.command("resume").returncode == 0
+    run.set()
+    assert run.run() == 0
+    assert "attempt 2 begins at step 7 from memory" in run.log
+    assert run.result() == uninterrupted()
+    assert not run.root.parent.exists()
+
+
+def test_failed_persists_do_not_stop_training(run: Remembering) -> None:
+    """Every save fails, training goes on; each is on record once, and they are one incident."""
+    (run.folder / "file").write_text("no directory")
+    run.set(env={"DISK": str(run.folder / "file" / "x"), "STEP_S": "0.05", "STEPS": "4000"})
+    run.start()
+    run.wait(lambda: len(run.entries("save_failed")) >= 3)
+    assert run.status["state"] == "running"
+    run.wait(lambda: (run.status["persister"] or {}).get("last_error"))
+    steps = [entry["line"].split("step=")[1].split()[0] for entry in run.entries("save_failed")]
+    assert len(set(steps)) == len(steps)
+    assert len(run.entries("incident")) == 1
+    assert len(run.entries("attempt_started")) == 1
+
+
+def test_a_killed_launcher_leaves_a_run_that_goes_on_from_memory(run: Remembering) -> None:
+    """Launcher, daemon and trainer killed: the persister ends by itself, memory stays, and counts.
+
+    The next run begins at the very step after the newest snapshot.
+    """
+    run.set(env={"STEP_S": "0.05", "SAVE_EVERY": str(NEVER)})
+    process = run.start()
+    trainer = run.wait_step(6)
+    persister = run.board.pid
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGSTOP)
+    process.send_signal(signal.SIGKILL)
+    for pid in (trainer, daemon):
+        os.kill(pid, signal.SIGKILL)
+    process.wait()
+    run.wait(lambda: start_ticks(persister) is None)
+    newest = run.newest_in_memory()
+    assert newest >= 6
+    assert run.run() == 0
+    assert f"attempt 2 begins at step {newest + 1} from memory" in run.log
+    assert run.result() == uninterrupted()
+    assert not run.root.parent.exists()
+
+
+def test_killed_launcher_lets_the_trainer_save_through_the_memory_tier(run: Remembering) -> None:
+    """The persister ends with the launcher; the daemon has another put the last save there."""
+    run.set(env={"STEP_S": "0.05", "SAVE_EVERY": str(NEVER), "STEPS": "4000"})
+    process = run.start()
+    run.wait_step(6)
+    first = run.board.pid
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    (end,) = run.wait(lambda: run.entries("attempt_ended"))
+    assert end["saved"] is True
+    assert (run.run_dir / f"checkpoint-{end['step']}").is_dir()
+    run.wait(lambda: not run.root.parent.exists())
+    run.wait(lambda: start_ticks(first) is None)
+    assert run.strays() == []
+
+
+def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None:
+    """The persister is frozen, the daemon killed: the next one waits on, and ends as it should."""
+    env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "STEP_S": "0.6"}
+    run.set(env={**env, "SAVE_EVERY": str(NEVER)})
+    run.start()
+    run.wait_step(3)
+    persister = run.board.pid
+    os.kill(persister, signal.SIGSTOP)
+    run.wait(lambda: "is put onto the disk first" in run.text)
+    os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    run.wait(lambda: len(run.entries("daemon_started")) == 2)
+    run.wait(lambda: run.text.count("is put onto the disk first") == 2)
+    assert run.entries("attempt_ended") == []
+    os.kill(persister, signal.SIGCONT)
+    assert run.finish() == 1
+    assert len(run.entries("attempt_ended")) == 1
+    assert (run.run_dir / "checkpoint-6" / "manifest.json").exists()
+
+
+def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -> None:
+    """Nobody answers: preempted in the end, the loss stated, memory kept, the next run goes on."""
+    run.set(env={"STOP": "leave", "STEP_S": "0.1", "SAVE_EVERY": str(NEVER)}, grace="2s")
+    run.start()
+    run.wait(lambda: run.newest_in_memory() >= 6)
+    persister = run.board.pid
+    os.kill(persister, signal.SIGSTOP)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    run.wait(lambda: "is put onto the disk first" in run.text)
+    # Whoever does not wait for a minute says so.
+    for count in range(1, 4):
+        run.process.send_signal(signal.SIGINT)
+        if count < 3:
+            run.wait(lambda seen=count: run.status["interrupts"] == seen)
+    run.wait(lambda: "it stays in" in run.text, timeout_s=45)
+    assert run.finish() == 75
+    newest = run.newest_in_memory()
+    assert newest >= 6
+    assert start_ticks(persister) is None, "a frozen persister is ended with the launcher"
+    run.set()
+    assert run.run() == 0
+    assert f"begins at step {newest + 1} from memory" in run.log
+    assert run.result() == uninterrupted()
+
+
+def test_a_relaunch_does_not_wait_for_a_persister_at_work(run: Remembering) -> None:
+    """Frozen in the middle of its work: two crashes later training still goes on from memory."""
+    env = {"FAULTS": json.dumps({"1": [7, "kill"], "2": [15, "kill"]}), "STEP_S": "0.1"}
+    run.set(env={**env, "SAVE_EVERY": str(NEVER)})
+    run.start()
+    run.wait(lambda: run.newest_in_memory() >= 2)
+    persister = run.board.pid
+    os.kill(persister, signal.SIGSTOP)
+    run.wait(lambda: "attempt 3 begins at step 16 from memory" in run.log)
+    os.kill(persister, signal.SIGCONT)
+    assert run.finish() == 0
+    assert run.result() == uninterrupted()
+
+
+def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
+    """Killed as often as it lives: the launcher starts it again, saves reach the disk."""
+    run.set(env={"STEP_S": "0.1"})
+    run.start()
+    for _ in range(3):
+        before = run.board.pid
+        os.kill(before, signal.SIGKILL)
+        run.wait(lambda old=before: read_board(run.root) and run.board.pid != old)
+    assert run.finish() == 0
+    assert run.result() == uninterrupted()
+    assert len(run.entries("attempt_started")) == 1
+
+
+def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
+    """The hung trainer's newest snapshot is on the disk, and the next attempt begins there."""
+    faults = json.dumps({"1": [9, "hang"]})
+    run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER), "STEP_S": "0.05"})
+    run.start()
+    run.wait(lambda: (run.run_dir / "checkpoint-9" / "manifest.json").exists())
+    assert run.finish() == 0
+    assert [e["failure"] for e in run.entries("attempt_ended")] == ["hang", "completed"]
+    assert "attempt 2 begins at step 10" in run.log
+    assert run.result() == uninterrupted()
+
+
+def test_the_same_death_twice_rolls_back_within_memory(run: Remembering) -> None:
+    """A bad batch at step 9, again and again, and no disk: one snapshot further back, then held."""
+    (run.folder / "file").write_text("no directory")
+    env = {"FAULTS": json.dumps({"*": [9, "raise"]}), "SAVE_EVERY": str(NEVER)}
+    run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
+    assert run.run() == 1
+    begun = [line.partition("begins at ")[2] for line in run.log.splitlines() if "begins" in line]
+    assert begun == ["step 1 from disk", "step 9 from memory", "step 8 from memory"]
+    (removed,) = run.entries("checkpoint_removed")
+    assert (removed["path"].endswith("/checkpoint-8"), removed["to"]) == (True, None)
+    assert "the same death 3 times" in run.status["reason"]
+    assert run.newest_in_memory() == 8
+
+
+def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
+    """RemoveIPC: an incident; heartbeat, snapshots and persister are there again."""
+    run.set(env={"STEP_S": "0.05", "STEPS": "4000"})
+    run.start()
+    run.wait_step(5)
+    before = run.board.pid
+    shutil.rmtree(run.root.parent)
+    (incident,) = run.wait(lambda: run.entries("incident"))
+    assert "RemoveIPC" in incident["what"]
+    assert "made again" in incident["done"]
+    run.wait(lambda: (found := read_board(run.root)) and found.pid != before and found.results)
+    run.wait(lambda: list(run.root.parent.glob("attempt-0001/rank-0")))
+    step = run.status["step"]
+    run.wait(lambda: run.status["step"] > step and run.status["heartbeat_age_s"] is not None)
+    assert len(run.entries("attempt_started")) == 1
+    assert len(run.entries("incident")) == 1
