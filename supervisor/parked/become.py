@@ -1,0 +1,138 @@
+"""From "go" to the program: everything that can fail, then the answer, then no way back."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from supervisor.parked.command import MODULE, SCRIPT, Cold, parse
+from supervisor.parked.memory import Program, die_with, show
+from supervisor.parked.refusal import Refused
+from supervisor.parked.start import OWN_PREFIX, decoy, digests
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from supervisor.parked.command import Command
+    from supervisor.parked.output import Output
+    from supervisor.parked.places import Places
+    from supervisor.parked.priority import LowPriority
+    from supervisor.parked.sources import Shadows, Sources
+
+VERIFIED_FOR_S = 1.0
+
+
+class Candidate:
+    """A parked interpreter with all that it needs to become its program."""
+
+    def __init__(
+        self,
+        nonce: str,
+        settings: dict[str, Any],
+        *,
+        output: Output,
+        priority: LowPriority,
+    ) -> None:
+        """Prepare what can be before the imports. Raises Refused."""
+        self._settings = settings
+        self._output = output
+        self._priority = priority
+        kind = settings["kind"]
+        decoyed = decoy(kind, nonce)
+        self._program = Program(decoyed, is_script=kind == SCRIPT, is_code=kind == "code")
+        # As it is after wrappers (pyenv's shims) had their say, without what parks it.
+        self._environ = dict(os.environb)
+        self._here = os.stat(".")
+        self._verified_at = float("-inf")
+
+    def settle(self, sources: Sources, shadows: Shadows, places: Places) -> None:
+        """Take note of what was imported."""
+        self._sources, self._shadows, self._places = sources, shadows, places
+
+    def verify(self) -> None:
+        """Look whether the preloaded files are what they were; good for a second. Or Refused."""
+        if time.monotonic() - self._verified_at > VERIFIED_FOR_S:
+            if (path := self._sources.changed()) is not None:
+                raise Refused(f"{path} has changed")
+            self._verified_at = time.monotonic()
+
+    def become(self, message: dict[str, Any], answer: Callable[[], None]) -> None:
+        """Be the program when this returns. Raises Refused before `answer` is called."""
+        environ: dict[str, str] = message["env"]
+        cwd: str | None = message["cwd"]
+        command = self._command(message["argv"], environ, cwd)
+        self._check_environment(environ)
+        self._check_directory(cwd)
+        self.verify()
+        self._check_shadows(command)
+        self._output.open_log(message["log"])
+        own = {name: value for name, value in environ.items() if name.startswith(OWN_PREFIX)}
+        target = command.stem + command.target
+        shown = {**self._environ, **{os.fsencode(k): os.fsencode(v) for k, v in own.items()}}
+        words = [*sys.orig_argv[:-1], target, *command.args]
+        show(words, shown)
+        self._priority.forgive()
+        die_with(self._settings["launcher_pid"], message["death_signal"])
+        if cwd is not None:
+            os.chdir(cwd)
+        self._program.replace(command.target)
+        answer()
+
+        os.environ.update(own)
+        sys.orig_argv[:] = words
+        first = {SCRIPT: command.target, MODULE: "-m"}.get(command.kind, "-c")
+        sys.argv[:] = [first, *command.args]
+        for entry in self._places.own_entries:
+            sys.path_importer_cache.pop(entry, None)
+        _start_clocks()
+        self._output.give()
+
+    def _command(self, argv: list[str], environ: dict[str, str], cwd: str | None) -> Command:
+        command = parse(argv, environ, cwd)
+        if isinstance(command, Cold):
+            raise Refused(command.reason)
+        settings = self._settings
+        parked = (settings["kind"], settings["stem"], tuple(settings["options"]))
+        if (command.kind, command.stem, command.options) != parked:
+            raise Refused("the command has changed")
+        if command.executable != settings["executable"]:
+            raise Refused(f"the command is of another Python, {command.executable}")
+        return command
+
+    def _check_environment(self, environ: dict[str, str]) -> None:
+        then, now = self._settings["environ"], digests(environ)
+        for name in sorted(then.keys() | now.keys()):
+            if then.get(name) != now.get(name):
+                raise Refused(f"{name} has changed in the environment")
+
+    def _check_directory(self, cwd: str | None) -> None:
+        try:
+            there = os.stat(cwd) if cwd is not None else self._here
+        except OSError as error:
+            raise Refused(f"{error.strerror}: {cwd}") from None
+        if not os.path.samestat(there, self._here):
+            raise Refused("the working directory is another one")
+
+    def _check_shadows(self, command: Command) -> None:
+        folders = list(self._places.own_entries)
+        if not sys.flags.safe_path:
+            is_script = command.kind == SCRIPT
+            script = os.path.realpath(command.target)
+            folders.append(os.path.dirname(script) if is_script else os.getcwd())
+        for folder in folders:
+            if (path := self._shadows.found_in(folder)) is not None:
+                raise Refused(f"{path} would be imported instead of a preloaded module")
+
+
+def _start_clocks() -> None:
+    """Logging counts %(relativeCreated)d from its import; that would be hours."""
+    if (logging := sys.modules.get("logging")) is None:
+        return
+    match getattr(logging, "_startTime", None):
+        case float():
+            logging.__dict__["_startTime"] = time.time()
+        case int():  # since Python 3.13
+            logging.__dict__["_startTime"] = time.time_ns()

@@ -1,0 +1,167 @@
+"""Whether a command is a Python program, and which; it starts nothing and looks only at PATH."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import namedtuple
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import NamedTuple
+
+    class Cold(NamedTuple):
+        """Why a command can only be launched cold, as a phrase."""
+
+        reason: str
+
+    class Command(NamedTuple):
+        """A Python program: `executable [options] [stem]target args`.
+
+        `options` are the words before the word that holds the target (`-m` or `-c` among them);
+        `stem` is what stands before the target in its own word (`-um` in `-umtrain`).
+        """
+
+        executable: str
+        options: tuple[str, ...]
+        kind: str
+        stem: str
+        target: str
+        args: tuple[str, ...]
+
+else:
+    Cold = namedtuple("Cold", "reason")
+    Command = namedtuple("Command", "executable options kind stem target args")
+
+SCRIPT, MODULE, CODE = "script", "module", "code"
+
+_PYTHON = re.compile(r"python(?:3(?:\.\d+)?t?d?)?", re.ASCII)
+_ARCHIVES = (".zip", ".pyz", ".egg")
+_PLAIN = frozenset("bBdOPqRstu")
+_WITH_VALUE = frozenset("WX")
+_IMPOSSIBLE = {
+    "i": "goes on interactively",
+    "x": "skips the script's first line",
+    "v": "prints every import",
+    # The parked one stops in `sitecustomize`, found through PYTHONPATH.
+    "E": "makes Python ignore the variables by which it is parked",
+    "I": "makes Python ignore the variables by which it is parked",
+    "S": "starts Python without `site`, where it is parked",
+    "h": "runs no program",
+    "?": "runs no program",
+    "V": "runs no program",
+}
+_PYCS = "--check-hash-based-pycs"
+
+
+def parse(
+    argv: Sequence[str], environ: Mapping[str, str], cwd: str | None = None
+) -> Command | Cold:
+    """Return the Python program that a command is, or why it can only be launched cold.
+
+    `environ` is the attempt's: its PATH finds the executable. The options are those of CPython
+    3.11 to 3.14 (Python/initconfig.c, Python/getopt.c).
+    """
+    if not argv or not _PYTHON.fullmatch(os.path.basename(argv[0])):
+        return Cold(f"{argv[0] if argv else 'an empty command'} is not Python")
+    executable = _find(argv[0], environ.get("PATH", os.defpath), cwd)
+    if executable is None:
+        return Cold(f"{argv[0]} is not found")
+    words = list(argv[1:])
+    for place, word in enumerate(words):
+        if word == "-":
+            return Cold("its program comes from standard input")
+        if not word.startswith("-"):
+            return _script(executable, words, place, cwd)
+        if word == "--":
+            after = place + 1
+            return _script(executable, words, after, cwd) if after < len(words) else _no_program()
+        found = _options(executable, words, place)
+        if found is not None:
+            return found
+        if _takes_next(word):
+            return _after_value(executable, words, place, environ, cwd, argv[0])
+    return _no_program()
+
+
+def _after_value(
+    executable: str,
+    words: list[str],
+    place: int,
+    environ: Mapping[str, str],
+    cwd: str | None,
+    name: str,
+) -> Command | Cold:
+    """Go on behind an option whose value is the next word."""
+    head, rest = words[: place + 2], words[place + 2 :]
+    if len(head) < place + 2:
+        return Cold(f"{words[place]} has no value")
+    if "X" in words[place][-1:] and (problem := _extended(head[-1])):
+        return problem
+    found = parse([name, *rest], environ, cwd)
+    if isinstance(found, Cold):
+        return found
+    return found._replace(executable=executable, options=(*head, *found.options))
+
+
+def _no_program() -> Cold:
+    return Cold("no program is named")
+
+
+def _script(executable: str, words: list[str], place: int, cwd: str | None) -> Command | Cold:
+    script = words[place]
+    if script == "-":
+        return Cold("its program comes from standard input")
+    if script.endswith(_ARCHIVES) or os.path.isdir(os.path.join(cwd or "", script)):
+        return Cold(f"{script} is a directory or an archive, not a script")
+    return Command(executable, tuple(words[:place]), SCRIPT, "", script, tuple(words[place + 1 :]))
+
+
+def _options(executable: str, words: list[str], place: int) -> Command | Cold | None:
+    """Read one word of options; None if the program is named by a later word."""
+    word = words[place]
+    if word.startswith("--"):
+        return None if word == _PYCS else Cold(f"{word} is no option of a program")
+    for index, letter in enumerate(word[1:], start=1):
+        rest = word[index + 1 :]
+        if letter in "mc":
+            kind = MODULE if letter == "m" else CODE
+            if rest:
+                stem, target, args = word[: index + 1], rest, words[place + 1 :]
+                return Command(executable, tuple(words[:place]), kind, stem, target, tuple(args))
+            if place + 1 == len(words):
+                return Cold(f"{word} has no value")
+            options, args = words[: place + 1], words[place + 2 :]
+            return Command(executable, tuple(options), kind, "", words[place + 1], tuple(args))
+        if letter in _WITH_VALUE:
+            return _extended(rest) if letter == "X" and rest else None
+        if letter in _IMPOSSIBLE:
+            return Cold(f"-{letter} {_IMPOSSIBLE[letter]}")
+        if letter not in _PLAIN:
+            return Cold(f"-{letter} is an unknown option")
+    return None
+
+
+def _takes_next(word: str) -> bool:
+    """Whether the value of this word's last option is the next word."""
+    return word == _PYCS or (
+        word[-1] in _WITH_VALUE and not any(c in _WITH_VALUE for c in word[1:-1])
+    )
+
+
+def _extended(value: str) -> Cold | None:
+    return Cold("-X importtime prints every import") if value.startswith("importtime") else None
+
+
+def _find(name: str, path: str, cwd: str | None) -> str | None:
+    """Return the file that execvp(3) would start, None if there is none."""
+    if "/" in name:
+        candidates = [os.path.join(cwd or "", name)]
+    else:
+        folders = path.split(os.pathsep)
+        candidates = [os.path.join(cwd or "", folder, name) for folder in folders]
+    for candidate in candidates:
+        if os.path.isfile(candidate) and os.access(candidate, os.X_OK):
+            return os.path.abspath(candidate)
+    return None

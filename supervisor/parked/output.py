@@ -1,0 +1,56 @@
+"""Standard output and error while parked: kept, and said at "go", as the imports would have."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import sys
+
+from supervisor.parked.refusal import Refused
+
+_MOST_BYTES = 1 << 20
+
+
+class Output:
+    """File descriptors 1 and 2, led into memory until `give` leads them to their place.
+
+    sys.stdout and sys.stderr stay the objects that Python made at its start.
+    """
+
+    def __init__(self) -> None:
+        self._first = [_kept_aside(1), _kept_aside(2)]
+        self._kept = os.memfd_create("parked-output", os.MFD_CLOEXEC)
+        fcntl.fcntl(self._kept, fcntl.F_SETFL, os.O_APPEND)
+        os.dup2(self._kept, 1)
+        os.dup2(self._kept, 2)
+        self._log = -1
+
+    def open_log(self, log: str | None) -> None:
+        """Open where it goes, as the launcher does for a cold launch. Raises Refused."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC
+        if log is not None:
+            try:
+                self._log = os.open(log, flags, 0o600)
+            except OSError as error:
+                raise Refused(f"{error.strerror}: {log}") from None
+        if os.fstat(self._kept).st_size > _MOST_BYTES:
+            raise Refused("its imports print more than 1 MiB")
+
+    def give(self) -> None:
+        """Lead both to their place, and say what was said while parked."""
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:
+                stream.flush()
+        for place, first in enumerate(self._first, start=1):
+            os.dup2(self._log if self._log >= 0 else first, place)
+        said = os.pread(self._kept, _MOST_BYTES, 0)
+        while said:
+            said = said[os.write(1, said) :]
+        for fd in (*self._first, self._kept, self._log):
+            if fd >= 0:
+                os.close(fd)
+
+
+def _kept_aside(fd: int) -> int:
+    # Above 2, whatever is closed, so that it does not become a standard stream.
+    return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)

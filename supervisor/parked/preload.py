@@ -1,0 +1,121 @@
+"""Which modules to import before "go", and importing them; never the user's own files."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+
+from supervisor.parked import imports
+from supervisor.parked.refusal import Refused
+from supervisor.parked.sources import module_source
+from supervisor.parked.start import digest
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+    from typing import Any
+
+    from supervisor.parked.places import Places
+
+WITHOUT_RECORD = ("torch", "torch._dynamo")
+_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+
+
+class Preload:
+    """The imports of one parked interpreter; `left_out` says which were not made, and why."""
+
+    def __init__(self, wanted: str | Sequence[str], record: str | None, places: Places) -> None:
+        self.left_out: list[tuple[str, str]] = []
+        self._places = places
+        self._environment: dict[str, str | None] = {}
+        found = imports.read(record) if record is not None else "no record of imports yet"
+        if isinstance(found, dict):
+            self._environment = found["environment"]
+        if not isinstance(wanted, str):
+            self.names = [str(name) for name in wanted]
+        elif isinstance(found, dict):
+            self.names = [name for name, origin in found["modules"] if places.is_installed(origin)]
+        else:
+            self.left_out.append(("the record", found))
+            self.names = [] if _is_missing("torch") else list(WITHOUT_RECORD)
+
+    def perform(self, on_import: Callable[[], None]) -> None:
+        """Import all, the user's folders out of reach; `on_import` is called before each search.
+
+        Raises Refused if what the program set in its environment is not so now, or if the user's
+        own files were imported on the way.
+        """
+        known = set(sys.modules)
+        entries = list(sys.path)
+        sys.path[:] = [entry for entry in entries if entry not in self._places.own_entries]
+        installed = set(sys.path)
+        clock = _Clock(on_import)
+        sys.meta_path.insert(0, clock)
+        try:
+            for name in self.names:
+                if name not in sys.modules:
+                    self._import(name)
+        finally:
+            sys.meta_path.remove(clock)
+            sys.path[:] = entries + [entry for entry in sys.path if entry not in installed]
+        self._check_environment()
+        for name in list(sys.modules):
+            source = None if name in known else module_source(sys.modules[name])
+            if source is not None and not self._places.is_installed(source[1]):
+                raise Refused(f"an installed package imports your own {source[1]}")
+
+    def _import(self, name: str) -> None:
+        try:
+            importlib.import_module(name)
+        except Exception as error:
+            self.left_out.append((name, f"{type(error).__name__}: {error}"[:200]))
+        except SystemExit as error:
+            self.left_out.append((name, f"it exits with {error.code!r}"[:200]))
+
+    def _check_environment(self) -> None:
+        for name, value in sorted(self._environment.items()):
+            # What its imports themselves set is set by now.
+            now = os.environ.get(name)
+            if (digest(now) if now is not None else None) != value:
+                raise Refused(f"the program sets {name} itself, perhaps before its imports")
+
+
+class _Clock:
+    """A finder that finds nothing, and so hears of every import."""
+
+    def __init__(self, on_import: Callable[[], None]) -> None:
+        self._on_import = on_import
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> None:
+        """Leave it to the others."""
+        self._on_import()
+
+
+def _is_missing(name: str) -> bool:
+    return importlib.util.find_spec(name) is None
+
+
+def hold_context() -> None:
+    """Create a CUDA context, for `standby: cuda`. Raises Refused where there can be none."""
+    try:
+        torch = importlib.import_module("torch")
+        torch.zeros(1, device="cuda")
+        torch.cuda.synchronize()
+    except Exception as error:
+        raise Refused(f"no CUDA context: {type(error).__name__}: {error}"[:300]) from None
+
+
+def open_devices() -> list[str]:
+    """Return the device files of accelerators that this process has open."""
+    found = []
+    for fd in os.listdir("/proc/self/fd"):
+        try:
+            path = os.readlink(f"/proc/self/fd/{fd}")
+        except OSError:
+            continue  # the descriptor of the listing itself
+        if path.startswith(_DEVICES):
+            found.append(path)
+    return sorted(found)

@@ -1,0 +1,120 @@
+"""What the launcher execs and says to have a parked interpreter; it starts nothing itself.
+
+The command line that is started names a program that does not exist: should the hook in
+`startup/` not be reached, Python ends with an error, and there is never a second trainer.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+
+from supervisor.parked.command import CODE, MODULE
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from supervisor.parked.command import Command
+
+VARIABLE = "SUPERVISOR_PARKED"
+STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
+# What differs from one attempt to the next, and is no part of the environment of imports.
+OWN_PREFIX = "SUPERVISOR_"
+
+
+def digest(value: str) -> str:
+    """Return what stands for a variable's value where the value itself is nobody's business."""
+    data = os.fsencode(value)
+    return f"{len(data):x}.{zlib.crc32(data):x}"
+
+
+def digests(environ: Mapping[str, str]) -> dict[str, str]:
+    """Return the digest of each variable that must not change between parking and "go"."""
+    return {
+        name: digest(value) for name, value in environ.items() if not name.startswith(OWN_PREFIX)
+    }
+
+
+def decoy(kind: str, nonce: str) -> str:
+    """Return a program of this kind that does not exist, or does nothing."""
+    if kind == MODULE:
+        return f"_parked_{nonce}"
+    if kind == CODE:
+        return f"raise SystemExit('not parked: {nonce}')"
+    return f"/nonexistent/parked-{nonce}.py"
+
+
+def argv(command: Command, nonce: str, word: str | None = None) -> list[str]:
+    """Return the words to exec: the user's interpreter and options, and the decoy.
+
+    `word` is the command's first word, if not the executable: sys.executable may depend on it.
+    """
+    target = command.stem + decoy(command.kind, nonce)
+    return [word or command.executable, *command.options, target]
+
+
+def environ(
+    attempt: Mapping[str, str],
+    command: Command,
+    nonce: str,
+    *,
+    control_fd: int,
+    record: str | None,
+    preload: str | Sequence[str] = "auto",
+    standby: str | None = None,
+) -> dict[str, str]:
+    """Return the environment to exec with, made from that of an attempt.
+
+    `control_fd` is inherited by the parked one; `record` is the file that `imports.record` wrote;
+    `preload` is "auto" or names of modules; `standby` is None or "cuda".
+    """
+    own = {name: value for name, value in attempt.items() if not name.startswith(OWN_PREFIX)}
+    known = digests(own)
+    if found := own.get("PYTHONPATH"):
+        own["PYTHONPATH"] = STARTUP + os.pathsep + found
+    else:
+        own["PYTHONPATH"] = STARTUP
+    settings = {
+        "control_fd": control_fd,
+        "launcher_pid": os.getpid(),
+        "executable": command.executable,
+        "kind": command.kind,
+        "stem": command.stem,
+        "options": command.options,
+        "record": record,
+        "preload": preload if isinstance(preload, str) else list(preload),
+        "standby": standby,
+        "environ": known,
+    }
+    own[VARIABLE] = f"{nonce} {json.dumps(settings)}"
+    return own
+
+
+def verify() -> bytes:
+    """Return the message that has it look at its files now, to be quicker at "go"."""
+    return b'{"verify": true}\n'
+
+
+def go(
+    argv: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    cwd: str | None,
+    log: str | None,
+    death_signal: int,
+) -> bytes:
+    """Return the message that makes it the program; the answer is {"going": true} or a refusal.
+
+    All are those of a cold launch. `log` None leaves stdout and stderr as they were at its start;
+    `death_signal` is what it gets when the launcher ends (PR_SET_PDEATHSIG).
+    """
+    message = {
+        "argv": list(argv),
+        "env": dict(environ),
+        "cwd": cwd,
+        "log": log,
+        "death_signal": death_signal,
+    }
+    return json.dumps({"go": message}).encode() + b"\n"

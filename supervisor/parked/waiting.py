@@ -1,0 +1,142 @@
+"""The parked interpreter from its start to "go": import, say so, wait. It decides nothing."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import sys
+import time
+
+from supervisor.parked.become import Candidate
+from supervisor.parked.output import Output
+from supervisor.parked.places import Places
+from supervisor.parked.preload import Preload, hold_context, open_devices
+from supervisor.parked.priority import LowPriority
+from supervisor.parked.refusal import Refused
+from supervisor.parked.sources import Shadows, Sources
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+# On a machine whose cores are all wanted, SCHED_IDLE would take minutes.
+LOW_PRIORITY_FOR_S = 60.0
+_CHUNK_BYTES = 1 << 16
+
+
+class Control:
+    """The inherited descriptor: one JSON line a message, both ways. Its end is ours."""
+
+    def __init__(self, fd: int) -> None:
+        os.set_inheritable(fd, False)
+        self._fd = fd
+        self._pending = b""
+
+    def say(self, message: dict[str, Any]) -> None:
+        """Write one message; end if nobody is there to read it."""
+        data = json.dumps(message).encode() + b"\n"
+        try:
+            while data:
+                data = data[os.write(self._fd, data) :]
+        except BrokenPipeError:
+            os._exit(0)
+
+    def hear(self) -> dict[str, Any]:
+        """Wait for the next message; ends this process when there will be none."""
+        while b"\n" not in self._pending:
+            try:
+                part = os.read(self._fd, _CHUNK_BYTES)
+            except ConnectionResetError:
+                part = b""
+            if not part:
+                os._exit(0)
+            self._pending += part
+        line, _, self._pending = self._pending.partition(b"\n")
+        message = json.loads(line)
+        assert isinstance(message, dict)
+        return message
+
+    def close(self) -> None:
+        """Let the other side see that this process is now the program."""
+        os.close(self._fd)
+
+
+def park(nonce: str, text: str, loaded_before: frozenset[str]) -> None:
+    """Import, wait, and return to be the program; every other way ends the process.
+
+    `loaded_before` are the modules that Python itself has loaded by now, in every start.
+    """
+    settings: dict[str, Any] = json.loads(text)
+    control = Control(settings["control_fd"])
+    try:
+        candidate = _prepare(nonce, settings, loaded_before, control)
+        while "go" not in (message := control.hear()):
+            candidate.verify()
+            control.say({"verified": True})
+        candidate.become(message["go"], lambda: control.say({"going": True}))
+    except Refused as refused:
+        control.say({"refused": str(refused)})
+        os._exit(0)
+    except KeyboardInterrupt:
+        os._exit(130)
+    control.close()
+
+
+def _prepare(
+    nonce: str, settings: dict[str, Any], loaded_before: frozenset[str], control: Control
+) -> Candidate:
+    started, since = time.time(), time.monotonic()
+    output, priority = Output(), LowPriority()
+    candidate = Candidate(nonce, settings, output=output, priority=priority)
+    _import_customizations()
+    places = Places()
+    preload = Preload(settings["preload"], settings["record"], places)
+    is_low = True
+
+    def hurry() -> None:
+        nonlocal is_low
+        if is_low and time.monotonic() - since > LOW_PRIORITY_FOR_S:
+            is_low = False
+            priority.end()
+
+    preload.perform(hurry)
+    if settings["standby"] == "cuda":
+        hold_context()
+    elif devices := open_devices():
+        raise Refused(f"its imports open {', '.join(devices)}")
+    gc.collect()
+    sources = Sources(places)
+    if (path := sources.note(started)) is not None:
+        raise Refused(f"{path} changed while it was read")
+    candidate.settle(sources, Shadows(loaded_before), places)
+    priority.end()
+    control.say({"parked": _described(since, preload, priority, len(sources))})
+    return candidate
+
+
+def _import_customizations() -> None:
+    """Import what `site` would, before anything else, and what it would import after us."""
+    for name in ("sitecustomize", "usercustomize"):
+        if name == "usercustomize" and not sys.modules["site"].ENABLE_USER_SITE:
+            continue
+        try:
+            __import__(name)
+        except ImportError as error:
+            if error.name != name:
+                raise Refused(f"{name} fails: {error}") from None
+        except Exception as error:
+            raise Refused(f"{name} fails: {type(error).__name__}: {error}") from None
+
+
+def _described(since: float, preload: Preload, priority: LowPriority, files: int) -> dict[str, Any]:
+    with open("/proc/self/statm", encoding="ascii") as file:
+        pages = int(file.read().split()[1])
+    return {
+        "modules": len(sys.modules),
+        "seconds": round(time.monotonic() - since, 3),
+        "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
+        "left_out": preload.left_out,
+        "files": files,
+        "priority": priority.name,
+    }

@@ -1,0 +1,133 @@
+"""The launcher's part in a test: it starts a parked interpreter as the launcher would."""
+
+import json
+import os
+import select
+import signal
+import socket
+import time
+from pathlib import Path
+from typing import Any
+
+from supervisor.launcher.spawn import Program, read_report, spawn
+from supervisor.parked import command, start
+
+PATIENCE_S = 60.0
+
+
+class Ended(AssertionError):
+    """The parked one ended without a word."""
+
+
+class Parked:
+    """One parked interpreter, and the launcher's end of its control socket."""
+
+    def __init__(
+        self,
+        argv: list[str],
+        environ: dict[str, str],
+        *,
+        cwd: Path,
+        output: Path,
+        record: Path | None = None,
+        preload: str | list[str] = "auto",
+        standby: str | None = None,
+        uid: int | None = None,
+    ) -> None:
+        """Start it; `cwd` is the run's directory, `output` where it writes before it is led away."""
+        self.argv, self.environ, self.cwd = argv, environ, cwd
+        parsed = command.parse(argv, environ, str(cwd))
+        assert isinstance(parsed, command.Command), parsed
+        self._socket, theirs = socket.socketpair()
+        nonce = os.urandom(8).hex()
+        words = start.argv(parsed, nonce, argv[0])
+        started = start.environ(
+            environ,
+            parsed,
+            nonce,
+            control_fd=theirs.fileno(),
+            record=None if record is None else str(record),
+            preload=preload,
+            standby=standby,
+        )
+        if uid is not None:
+            words = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *words]
+        program = Program(
+            words,
+            started,
+            cwd=str(cwd),
+            log=str(output),
+            death_signal=signal.SIGKILL,
+            kept_fd=theirs.fileno(),
+        )
+        spawned = spawn(program)
+        theirs.close()
+        self.pid = spawned.pid
+        self._status: int | None = None
+        select.select([spawned.report_fd], [], [], PATIENCE_S)
+        assert read_report(spawned.report_fd) is True
+        os.close(spawned.report_fd)
+        self._file = self._socket.makefile("rb")
+        self._socket.settimeout(PATIENCE_S)
+
+    def hear(self) -> dict[str, Any]:
+        """The next message; raises Ended if there is none."""
+        line = self._file.readline()
+        if not line:
+            raise Ended(f"status {self.wait()}")
+        return json.loads(line)
+
+    def say(self, data: bytes) -> None:
+        """Send a message as it is."""
+        self._socket.sendall(data)
+
+    def go(self, log: Path | None, **changes: Any) -> dict[str, Any]:
+        """Launch, with what differs from its start; the answer."""
+        self.say(
+            start.go(
+                changes.get("argv", self.argv),
+                changes.get("environ", self.environ),
+                cwd=str(changes.get("cwd", self.cwd)),
+                log=None if log is None else str(log),
+                death_signal=signal.SIGTERM,
+            )
+        )
+        return self.hear()
+
+    def close(self) -> None:
+        """End the control socket, as the end of the launcher does."""
+        self._file.close()
+        self._socket.close()
+
+    def wait(self) -> int:
+        """Its exit code, or minus the signal; it must end in time."""
+        until = time.monotonic() + PATIENCE_S
+        while self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self._status = os.waitstatus_to_exitcode(status)
+            elif time.monotonic() > until:
+                os.kill(self.pid, signal.SIGKILL)
+                os.waitpid(self.pid, 0)
+                raise AssertionError("it did not end")
+            else:
+                time.sleep(0.005)
+        return self._status
+
+    def end(self) -> None:
+        """Leave nothing behind, whatever the test has come to."""
+        self.close()
+        if self._status is None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.wait()
+
+
+def run_cold(argv: list[str], environ: dict[str, str], *, cwd: Path, log: Path) -> int:
+    """Launch a command as the launcher does without a parked one; its exit code when it ends."""
+    spawned = spawn(
+        Program(argv, environ, cwd=str(cwd), log=str(log), death_signal=signal.SIGTERM)
+    )
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(spawned.pid, 0)[1])
+    finally:
+        os.close(spawned.report_fd)
