@@ -88,10 +88,14 @@ class Persister:
             self._bell.wait(0)  # before the look, so that a ring during it is not lost
             if self._do_next():
                 continue
-            if self._bell.has_ended:
-                return
             self._publish("idle")
-            self._bell.wait()
+            if not self._bell.has_ended:
+                self._bell.wait()
+            elif not self._rescue_at_end and is_locked(self._paths.writer_lock):
+                # A trainer whose launcher was killed is about to save, and has nobody else.
+                self._bell.wait(_LOCK_CHECK_S)
+            else:
+                return
 
     def _do_next(self) -> bool:
         """Do one thing; False if there is nothing to do."""

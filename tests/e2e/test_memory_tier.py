@@ -247,6 +247,53 @@ def test_killed_launcher_lets_the_trainer_save_through_the_memory_tier(run: Reme
     assert run.strays() == []
 
 
+def test_trainer_whose_launcher_and_daemon_died_still_saves(run: Remembering) -> None:
+    """The persister stays until nobody writes snapshots any more: the last save reaches the disk.
+
+    Two persisters stand in line then: the next run's serves when the old one is done.
+    """
+    run.set(env={"STEP_S": "0.1", "SAVE_EVERY": str(NEVER), "STEPS": "4000"})
+    process = run.start()
+    run.wait(lambda: run.newest_in_memory() >= 5)
+    persister = run.board.pid
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGSTOP)
+    process.send_signal(signal.SIGKILL)
+    os.kill(daemon, signal.SIGKILL)
+    process.wait()
+    run.wait(lambda: not run.strays())
+    (saved,) = run.run_dir.glob("checkpoint-*")
+    run.wait(lambda: start_ticks(persister) is None)
+    step = int(saved.name.removeprefix("checkpoint-"))
+    assert step >= 5
+    run.set(env={"STEPS": str(step + 5)})
+    assert run.run() == 0
+    assert f"attempt 2 begins at step {step + 1} from disk" in run.log
+
+
+def test_two_persisters_never_work_at_once(run: Remembering) -> None:
+    """A frozen one of a killed launcher holds its lock: the next run's waits, training does not."""
+    run.set(env={"STEP_S": "0.1", "SAVE_EVERY": str(NEVER)})
+    process = run.start()
+    run.wait(lambda: run.newest_in_memory() >= 3)
+    first = run.board.pid
+    os.kill(first, signal.SIGSTOP)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    for pid in (run.status["pids"]["trainer"], run.status["pids"]["daemon"]):
+        os.kill(pid, signal.SIGKILL)
+    run.wait(lambda: not run.strays())
+    newest = run.newest_in_memory()
+    run.start()
+    run.wait(lambda: run.newest_in_memory() >= newest + 3)
+    assert run.board.pid == first
+    os.kill(first, signal.SIGCONT)
+    assert run.finish() == 0
+    run.wait(lambda: start_ticks(first) is None)
+    assert f"attempt 2 begins at step {newest + 1} from memory" in run.log
+    assert run.result() == uninterrupted()
+
+
 def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None:
     """The persister is frozen, the daemon killed: the next one waits on, and ends as it should."""
     env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "STEP_S": "0.6"}
