@@ -1,0 +1,186 @@
+"""One machine for all tests of the session, and a unit of its own for each test."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from supervisor.ledger import read_ledger
+from supervisor.paths import RunPaths
+from tests.rigs.systemd.machine import ACCOUNT, ACCOUNT_ID, Machine, missing
+from tests.rigs.systemd.memory import MemoryLimit
+from tests.rigs.waiting import wait_until
+
+TRAINER = Path(__file__).resolve().parents[1] / "trainer.py"
+SUPERVISOR = [sys.executable, "-P", "-m", "supervisor"]
+
+
+class UnitUnderTest:
+    """A configuration, the unit that `supervisor systemd install` writes for it, and its run."""
+
+    def __init__(self, machine: Machine, name: str) -> None:
+        self.machine = machine
+        self.name = name
+        self.unit = f"supervisor@{name}.service"
+        self.folder = machine.folder / name
+        self.folder.mkdir()
+        self.run_dir = self.folder / "run"
+        self.paths = RunPaths(self.run_dir)
+        self.config = self.folder / "config.yaml"
+        self.configure()
+
+    def configure(self, *, env: dict[str, Any] | None = None, **more: Any) -> None:
+        """Write the configuration; `env` values become text."""
+        body: dict[str, Any] = {
+            "name": self.name,
+            "command": [sys.executable, "-P", str(TRAINER)],
+            "run_dir": "run",
+            "restart": {"backoff": "0.1s", "backoff_max": "0.3s"},
+            "grace": "30s",
+            "env": {key: str(value) for key, value in (env or {}).items()},
+        }
+        self.config.write_text(yaml.safe_dump(body | more))
+
+    def install(self, *options: str, settings: str = "") -> None:
+        """Install the unit; `settings` go into a drop-in. Crashes need not wait five seconds."""
+        words = ["systemd", "install", str(self.config), "--run-as", ACCOUNT, *options]
+        for path in (self.folder, self.config):
+            path.chmod(0o755)
+        self.machine.run("chown", "-R", f"{ACCOUNT_ID}:{ACCOUNT_ID}", str(self.folder))
+        self.machine.run(*SUPERVISOR, *words, cwd=self.folder)
+        folder = self.machine.folder / "units" / f"{self.unit}.d"
+        folder.mkdir(exist_ok=True)
+        (folder / "test.conf").write_text(f"[Service]\nRestartSec=200ms\n{settings}\n")
+        self.machine.run("systemctl", "daemon-reload")
+
+    def systemctl(self, verb: str, *options: str, check: bool = True, timeout_s: float = 90) -> str:
+        """`systemctl VERB` on the unit; what it printed."""
+        words = ["systemctl", verb, *options, self.unit]
+        return self.machine.run(*words, check=check, timeout_s=timeout_s).stdout
+
+    def start(self) -> None:
+        """Install as configured and start; returns when the unit is ready."""
+        self.install()
+        self.systemctl("start")
+
+    def supervisor(self, *words: str) -> str:
+        """A `supervisor` command on the run, as who trains."""
+        account = ["setpriv", "--reuid", ACCOUNT, "--regid", str(ACCOUNT_ID), "--clear-groups"]
+        return self.machine.run(*account, *SUPERVISOR, *words, cwd=self.folder).stdout
+
+    def shown(self, *names: str) -> dict[str, str]:
+        """Properties as `systemctl show` has them."""
+        text = self.systemctl("show", "--property", ",".join(names))
+        return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+    def fact(self, name: str) -> str:
+        """One property."""
+        return self.shown(name).get(name, "")
+
+    @property
+    def status(self) -> dict[str, Any]:
+        """status.json, empty before there is one."""
+        try:
+            return dict(json.loads(self.paths.status.read_text()))
+        except (OSError, ValueError):
+            return {}
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """launcher, daemon and trainer, as the machine numbers them."""
+        return dict(self.status["pids"])
+
+    def entries(self, kind: str) -> list[dict[str, Any]]:
+        """The ledger's entries of one type."""
+        return [entry for entry in read_ledger(self.paths.ledger) if entry["type"] == kind]
+
+    @property
+    def log(self) -> str:
+        """train.log."""
+        return self.paths.train_log.read_text()
+
+    def newest_checkpoint(self) -> dict[str, Any]:
+        """The manifest of the one with the highest step."""
+        found = [json.loads(path.read_text()) for path in self.run_dir.glob("*/manifest.json")]
+        return max(found, key=lambda manifest: int(manifest["step"]))
+
+    def begun_at(self, attempt: int) -> int:
+        """The step at which an attempt said that it begins."""
+        mark = f"attempt {attempt} begins at step "
+        line = self.wait(lambda: next((x for x in self.log.splitlines() if mark in x), None))
+        return int(line.removeprefix(mark).split()[0])
+
+    def journal(self) -> list[dict[str, Any]]:
+        """What the unit's processes wrote to the journal."""
+        words = ["journalctl", "--no-pager", "-o", "json", f"_SYSTEMD_UNIT={self.unit}"]
+        return [json.loads(line) for line in self.machine.run(*words).stdout.splitlines()]
+
+    def wait(self, claim: Callable[[], Any], timeout_s: float = 40) -> Any:
+        """Wait until something is so."""
+        return wait_until(claim, timeout_s, story=self._story)
+
+    def _story(self) -> str:
+        status = self.systemctl("status", "--no-pager", "-n", "40", check=False)
+        return f"{self.status}\n{status}\n{self.log if self.paths.train_log.exists() else ''}"
+
+    def wait_step(self, step: int, attempt: int = 1) -> dict[str, int]:
+        """Wait until an attempt is seen at a step; returns the pids."""
+
+        def reached() -> dict[str, int] | None:
+            status = self.status
+            here = status.get("attempt") == attempt and status.get("state") == "running"
+            return status["pids"] if here and (status.get("step") or 0) >= step else None
+
+        return dict(self.wait(reached))
+
+    def wait_state(self, active: str) -> None:
+        """Wait for the unit's ActiveState."""
+        self.wait(lambda: self.fact("ActiveState") == active)
+
+    def strays(self) -> list[str]:
+        """Command lines of processes of the run that still live."""
+        mark = f"SUPERVISOR_RUN_DIR={self.run_dir}"
+        found = self.machine.run(
+            "grep", "-lsa", mark, "-r", "/proc", "--include=environ", check=False
+        )
+        return found.stdout.split()
+
+    def close(self) -> None:
+        """End it, whatever state it is in."""
+        self.systemctl("disable", "--quiet", check=False)
+        self.systemctl("kill", "--signal=KILL", "--kill-whom=all", check=False)
+        self.systemctl("stop", check=False)
+        self.systemctl("reset-failed", check=False)
+
+
+@pytest.fixture(scope="session")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A booted machine. It fails, rather than skips, where systemd is not installed."""
+    assert missing() is None, missing()
+    machine = Machine(tmp_path_factory.mktemp("systemd"))
+    try:
+        machine.boot()
+        yield machine
+    finally:
+        machine.destroy()
+
+
+@pytest.fixture
+def unit(machine: Machine, request: pytest.FixtureRequest) -> Iterator[UnitUnderTest]:
+    """A run of its own, not installed yet."""
+    name = request.node.name.removeprefix("test_").replace("_", "-")[:60]
+    unit = UnitUnderTest(machine, name)
+    yield unit
+    unit.close()
+
+
+@pytest.fixture
+def memory_limit(machine: Machine) -> Iterator[MemoryLimit]:
+    """A limit for a trainer."""
+    limit = MemoryLimit(machine.cgroup)
+    yield limit
+    limit.close()
