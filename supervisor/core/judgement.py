@@ -233,6 +233,8 @@ def _launch(
     if (
         state.attempt > 0
         and not state.ever_attached
+        # Whoever keeps snapshots here knows the contract, though no daemon lived to see it attach.
+        and not any(c.tier == MEMORY for c in candidates)
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints
     ):

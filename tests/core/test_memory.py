@@ -1,5 +1,7 @@
 """The memory tier in decisions: resumed from at once, rescued in time, never taken for durable."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.effects import Effect, Exit, Launch, Rescue, SendKill, SetAside, Survey
@@ -358,6 +360,15 @@ def test_a_new_supervisor_goes_on_from_what_a_dead_one_left_in_memory() -> None:
     effects = world.survey()
     assert launches(effects)[0].checkpoint == snapshot(137)
     assert has(effects, Rescue)
+
+
+def test_snapshots_prove_that_the_trainer_is_told_where_to_resume() -> None:
+    """The daemon died before it saw the first beat: no reason to hold what keeps snapshots."""
+    world = World()
+    world.checkpoints = (snapshot(3),)
+    world.state = replace(world.state, attempt=1)
+    world.feed(Begun(Wish.RUN))
+    assert launches(world.survey())[0].checkpoint == snapshot(3)
 
 
 def test_a_daemon_that_comes_after_asks_again() -> None:
