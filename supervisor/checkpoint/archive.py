@@ -12,15 +12,20 @@ from typing import NamedTuple
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
+_END64_HEAD = 12  # what its own size does not count
 _CENTRAL = struct.Struct("<4s6H3L5H2L")
 _LOCAL = struct.Struct("<4s5H3L2H")
-_MOST_DIRECTORY_BYTES = 32 << 20
+_MOST_DIRECTORY_BYTES = 16 << 20
 _MOST_COMMENT_BYTES = 0xFFFF
 _STORED, _DEFLATED = 0, 8
 _MOST_EXPANSION = 1032  # deflate cannot do more
 _INFLATE_BYTES = 1 << 20
-_ENCRYPTED = 0x1
+# torch never deflates; what takes longer to inflate than to train again is no checkpoint.
+_MOST_INFLATED_BYTES = 16 << 30
+# Encrypted in one of three ways, or a patch to another file.
+_UNREADABLE = 0x1 | 0x20 | 0x40 | 0x2000
 _DESCRIBED = 0x8
+_DOS_DIRECTORY = 0x10
 
 
 class DamagedError(ValueError):
@@ -150,27 +155,34 @@ def read_records(fd: int, size: int) -> list[Record]:
             raise DamagedError("has a damaged directory")
         names.add(name)
         plain, packed, header = _widen(extra, plain, packed, fields[16])
-        if flags & _ENCRYPTED or method not in (_STORED, _DEFLATED):
+        if flags & _UNREADABLE or method not in (_STORED, _DEFLATED):
             raise DamagedError(f"has a record {_shown(name)} that no trainer writes")
         if plain != packed if method == _STORED else plain > packed * _MOST_EXPANSION:
             raise DamagedError(f"has a record {_shown(name)} of an impossible size")
+        if fields[13] or (plain and fields[15] & _DOS_DIRECTORY):
+            # torch reads nothing for a "directory", and returns memory that nobody wrote.
+            raise DamagedError(f"has a record {_shown(name)} that is no file in it")
         is_described = bool(flags & _DESCRIBED)
         end = header + packed  # until the length of the local header is known
         found.append(Record(header, end, method, crc, plain, name, entry, is_described))
     if len(found) != count:
         raise DamagedError(f"has {len(found)} records in its directory, not {count}")
+    if sum(record.size for record in found if record.method == _DEFLATED) > _MOST_INFLATED_BYTES:
+        raise DamagedError("has more deflated data than any checkpoint")
     found.sort(key=lambda record: record.start)
-    return _locate(fd, found, offset)
+    _locate(fd, found, offset)
+    return found
 
 
-def _locate(fd: int, records: list[Record], directory_offset: int) -> list[Record]:
+def _locate(fd: int, records: list[Record], directory_offset: int) -> None:
     """Turn header offsets and packed sizes into data ranges that lie one after the other."""
-    located = []
     free_from = 0
-    for record in records:
+    for index, record in enumerate(records):
         header, name = record.start, record.name
+        if not free_from <= header <= directory_offset:
+            raise DamagedError("has records that overlap")
         raw = os.pread(fd, _LOCAL.size + len(name), header)
-        if header < free_from or len(raw) < _LOCAL.size + len(name):
+        if len(raw) < _LOCAL.size + len(name):
             raise DamagedError("has records that overlap")
         fields = _LOCAL.unpack_from(raw)
         if fields[0] != b"PK\3\4" or raw[_LOCAL.size :] != name or fields[9] != len(name):
@@ -179,8 +191,7 @@ def _locate(fd: int, records: list[Record], directory_offset: int) -> list[Recor
         free_from = start + record.end - record.start
         if free_from > directory_offset:
             raise DamagedError("has records that overlap")
-        located.append(record._replace(start=start, end=free_from))
-    return located
+        records[index] = record._replace(start=start, end=free_from)
 
 
 def _find_directory(fd: int, size: int) -> tuple[int, int, int]:
@@ -190,18 +201,23 @@ def _find_directory(fd: int, size: int) -> tuple[int, int, int]:
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
         raise DamagedError("is cut short: its zip directory is missing")
-    _, disk, _, _, count, length, offset, comment = _END.unpack_from(tail, at)
+    _, disk, first_disk, here, count, length, offset, comment = _END.unpack_from(tail, at)
     if at + _END.size + comment != len(tail):
         raise DamagedError("is cut short or has something behind its end")
     end = tail_offset + at
     locator = os.pread(fd, _END64_LOCATOR.size, max(end - _END64_LOCATOR.size, 0))
     if locator[:4] == b"PK\6\7" and len(locator) == _END64_LOCATOR.size:
-        end = _END64_LOCATOR.unpack(locator)[2]
-        raw = os.pread(fd, _END64.size, end) if end < size else b""
+        _, disk_of_end, at, disks = _END64_LOCATOR.unpack(locator)
+        raw = os.pread(fd, _END64.size, at) if at < size else b""
         if len(raw) != _END64.size or raw[:4] != b"PK\6\6":
             raise DamagedError("has a damaged zip64 directory")
-        count, length, offset = _END64.unpack(raw)[7:10]
-    if disk not in (0, 0xFFFF) or offset + length != end:
+        _, rest, _, _, disk, first_disk, here, count, length, offset = _END64.unpack(raw)
+        if disk_of_end or disks != 1 or at + _END64_HEAD + rest != end - _END64_LOCATOR.size:
+            raise DamagedError("has a damaged zip64 directory")
+        end = at
+    if disk or first_disk or here != count:
+        raise DamagedError("says that it is a part of an archive")
+    if offset + length != end:
         raise DamagedError("has a directory that is not where it says")
     return offset, length, count
 

@@ -3,10 +3,11 @@
 import json
 from collections.abc import Mapping
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
+from supervisor.checkpoint.bounded_json import parse, whole
 from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, is_safe_name, parse_step
 
 __all__ = [
@@ -26,6 +27,7 @@ FORMAT = 1
 _SELF_HASH = b'\n "manifest_xxh3_128": "'
 _END = b'"\n}\n'
 _HASH_DIGITS = 32
+_T = TypeVar("_T")
 # At least two of these make a JSON object ours, whatever else is broken in it.
 _OUR_KEYS = frozenset({"format", "run_id", "resumed_from", "files", "finite", "manifest_xxh3_128"})
 
@@ -102,30 +104,30 @@ class Manifest(NamedTuple):
         if xxhash.xxh3_128_hexdigest(head).encode() + _END != digest:
             raise ManifestError("does not match its own hash")
         try:
-            record: dict[str, Any] = json.loads(data)
+            record: dict[str, Any] = parse(data)
             if record["format"] != FORMAT:
                 raise ManifestError(f"has format {record['format']}; this program reads {FORMAT}")
             files = {
-                name: FileRecord(int(file["size"]), str(file["xxh3_128"]))
+                name: FileRecord(whole(file["size"]), str(file["xxh3_128"]))
                 for name, file in record["files"].items()
             }
             manifest = cls(
-                step=int(record["step"]),
-                epoch=int(record["epoch"]),
+                step=whole(record["step"]),
+                epoch=whole(record["epoch"]),
                 kind=Kind(record["kind"]),
-                run_id=record["run_id"],
-                attempt=record["attempt"],
-                resumed_from=record["resumed_from"],
+                run_id=_optional(record["run_id"], str),
+                attempt=_optional(record["attempt"], int),
+                resumed_from=_optional(record["resumed_from"], str),
                 wall_time=str(record["wall_time"]),
-                world_size=int(record["world_size"]),
-                torch_version=record["torch_version"],
-                finite=record["finite"],
+                world_size=whole(record["world_size"]),
+                torch_version=_optional(record["torch_version"], str),
+                finite=_optional(record["finite"], bool),
                 files=files,
             )
         except ManifestError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise ManifestError(f"has unexpected content ({error!r})") from error
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ManifestError(f"has unexpected content ({error!r:.200})") from error
         # Somebody may have made a manifest with a right hash on purpose: it must not lead outside.
         for name in files:
             if not is_safe_name(name) or name == MANIFEST:
@@ -135,10 +137,17 @@ class Manifest(NamedTuple):
         return manifest
 
 
+def _optional(value: object, kind: "type[_T]") -> "_T | None":
+    """A value of that kind or None. Raises ValueError."""
+    if value is not None and type(value) is not kind:
+        raise ValueError(f"{value!r:.40} is not of type {kind.__name__}")
+    return value
+
+
 def resembles_manifest(data: bytes) -> bool:
     """Whether a `manifest.json` is, or once was, ours: other tools use that name too."""
     try:
-        record = json.loads(data)
-    except (ValueError, RecursionError):
+        record = parse(data)
+    except ValueError:
         return True  # Damaged beyond reading; another tool's would at least be JSON.
     return isinstance(record, dict) and len(_OUR_KEYS & record.keys()) >= 2

@@ -1,10 +1,10 @@
 """Where in the training a checkpoint stands, and the order that follows; unpickles nothing."""
 
-import json
 from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.names import TRAINING_STATE
 from supervisor.checkpoint.stock import Stock
 
@@ -49,8 +49,8 @@ def _read_object(stock: Stock, name: str) -> dict[str, Any]:
     if data is None:
         return {}
     try:
-        state = json.loads(data)
-    except (ValueError, RecursionError):
+        state = parse(data)
+    except ValueError:
         return {}  # The validation says what is wrong with it; here only the place is asked for.
     return state if isinstance(state, dict) else {}
 

@@ -12,6 +12,7 @@ INVALID = "invalid"
 SUPERSEDED = "superseded"
 REASON_SUFFIX = ".reason.txt"
 _MOST_OF_A_NAME = 10_000
+_MOST_REASON_BYTES = 64 << 10
 
 
 def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None) -> Path:
@@ -52,9 +53,16 @@ def put_back(place: Path, target: Path) -> None:
 def read_reason(place: Path) -> str | None:
     """Why something stands on a shelf; None if its reason file is not there."""
     try:
-        return _reason_path(place).read_text(errors="replace").strip()
+        # A pipe of that name must not hang whoever lists the shelf.
+        fd = os.open(_reason_path(place), os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return None
+    try:
+        return os.read(fd, _MOST_REASON_BYTES).decode(errors="replace").strip()
+    except OSError:  # a directory of that name, or an empty pipe
+        return None
+    finally:
+        os.close(fd)
 
 
 def _reserve(folder: Path, name: str) -> Path:

@@ -105,17 +105,20 @@ def take_stock(path: Path, pattern: str | None = None) -> Stock:
     is_directory = stat.S_ISDIR(top.st_mode)
     if is_directory:
         pending = [("", os.fspath(path), 0)]
+        count = 0
         while pending:
             prefix, folder, level = pending.pop()
             with os.scandir(folder) as entries:
                 for entry in entries:
+                    count += 1
+                    if count > _MOST_FILES or level > _MOST_LEVELS:
+                        why = "it holds more files than any checkpoint"
+                        raise OSError(errno.E2BIG, why, str(path))
                     name = prefix + entry.name
                     if entry.is_dir(follow_symlinks=False):
                         pending.append((name + "/", entry.path, level + 1))
                     else:
                         note(name, entry.stat(follow_symlinks=False))
-            if len(files) > _MOST_FILES or level > _MOST_LEVELS:
-                raise OSError(errno.E2BIG, "it holds more files than any checkpoint", str(path))
     else:
         note(path.name, top)
     lines.sort()

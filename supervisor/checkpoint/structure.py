@@ -1,6 +1,5 @@
 """What can be known of another tool's file without unpickling it; constant memory, any input."""
 
-import json
 import os
 import struct
 from collections.abc import Callable
@@ -8,6 +7,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from supervisor.checkpoint.archive import DamagedError, ZipCheck
+from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
 
 __all__ = ["Check", "DamagedError", "inspect", "is_payload"]
 
@@ -84,8 +84,12 @@ def _check_json(fd: int, size: int) -> Check:
     if size > _MOST_JSON_BYTES:
         return SeenAtOnce(is_proof=False)
     try:
-        json.loads(_read(fd, size, 0))
-    except (ValueError, RecursionError) as error:
+        parse(_read(fd, size, 0))
+    except TooLargeError:
+        return SeenAtOnce(is_proof=False)
+    except DamagedError:
+        raise
+    except ValueError as error:
         raise DamagedError("is not JSON") from error
     return SeenAtOnce(is_proof=True)
 
@@ -102,21 +106,21 @@ def _check_safetensors(fd: int, size: int) -> Check:
     if length > _MOST_PARSED_HEADER_BYTES:
         return SeenAtOnce(is_proof=False)
     try:
-        header: dict[str, Any] = json.loads(_read(fd, length, 8))
+        header: dict[str, Any] = parse(_read(fd, length, 8))
         spans = []
         for name, tensor in header.items():
             if name == "__metadata__":
                 continue
-            begin, end = map(int, tensor["data_offsets"])
-            bits = _ITEM_BITS.get(tensor["dtype"])
-            for extent in tensor["shape"]:
-                bits = None if bits is None else bits * int(extent)
+            begin, end = map(whole, tensor["data_offsets"])
+            bits = _tensor_bits(tensor["dtype"], tensor["shape"])
             if begin > end or (bits is not None and bits != 8 * (end - begin)):
                 raise DamagedError("has a tensor of an impossible size")
             spans.append((begin, end))
+    except TooLargeError:
+        return SeenAtOnce(is_proof=False)
     except DamagedError:
         raise
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise DamagedError("has a damaged header") from error
     position = 0
     for begin, end in sorted(spans):
@@ -126,6 +130,19 @@ def _check_safetensors(fd: int, size: int) -> Check:
     if position != size - 8 - length:
         raise DamagedError(f"has {size - 8 - length} bytes of tensors, not {position}")
     return SeenAtOnce(is_proof=True)
+
+
+def _tensor_bits(dtype: str, shape: list[object]) -> int | None:
+    """The size of a tensor in bits; None for a dtype that is not known here. Raises ValueError."""
+    extents = [whole(extent) for extent in shape]
+    bits = _ITEM_BITS.get(dtype)
+    if bits is None or 0 in extents:
+        return None if bits is None else 0
+    for extent in extents:
+        bits *= extent
+        if bits >> 70:  # no file is so large; millions of extents would make a number without end
+            raise DamagedError("has a tensor of an impossible size")
+    return bits
 
 
 class _TooLargeError(Exception):
@@ -172,12 +189,16 @@ def _check_pickle(fd: int) -> Check:
 def _follow(stream: Any) -> list[object]:
     """One pickle, to its STOP; its first arguments. Raises ValueError, _TooLargeError."""
     import pickletools  # 3 ms that few checkpoints need
+    import warnings
 
-    opcodes = pickletools.genops(stream)
-    first = [argument for _, argument, _ in islice(opcodes, 3)]
-    for count, _ in enumerate(opcodes):
-        if count > _MOST_PICKLE_OPCODES:
-            raise _TooLargeError
+    with warnings.catch_warnings():
+        # Of an escape sequence in a protocol 0 string: it is nobody's program that is read here.
+        warnings.simplefilter("ignore")
+        opcodes = pickletools.genops(stream)
+        first = [argument for _, argument, _ in islice(opcodes, 3)]
+        for count, _ in enumerate(opcodes):
+            if count > _MOST_PICKLE_OPCODES:
+                raise _TooLargeError
     return first
 
 

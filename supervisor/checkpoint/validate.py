@@ -20,7 +20,7 @@ from supervisor.checkpoint.records import NOT_FINITE, Proof
 from supervisor.checkpoint.stock import YOUNG_S, Stock, open_root, take_stock
 from supervisor.checkpoint.structure import DamagedError
 
-_MOST_MANIFEST_BYTES = 64 << 20
+_MOST_MANIFEST_BYTES = 32 << 20
 # A listed file that is absent, or has become a link, a directory or a pipe.
 _DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
