@@ -52,24 +52,24 @@ def changed_environment() -> dict[str, str | None]:
 
 def observed() -> dict[str, Any]:
     """Return the record of this process: modules with their files in the order of import."""
-    modules = []
+    lines = []
     for name, module in list(sys.modules.items()):
         source = module_source(module)
         # Under another name than its own, a module cannot be imported again.
-        if source is not None and source[0] == name:
-            modules.append(source)
+        if source is not None and source[0] == name and "\n" not in source[1]:
+            lines.append(f"{name}\t{source[1]}")
     return {
         "format": FORMAT,
         "python": sys.version,
         "prefix": sys.prefix,
-        "modules": modules,
+        "modules": "\n".join(lines),
         "environment": changed_environment(),
     }
 
 
 def record(path: str) -> None:
     """Write the record for the next interpreter, replacing the file; 0600. Raises OSError."""
-    data = json.dumps(observed()).encode("utf-8", "surrogateescape")
+    data = json.dumps(observed()).encode("ascii")
     staged = f"{path}.{os.getpid()}"
     fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -90,7 +90,7 @@ def read(path: str) -> dict[str, Any] | str:
             return "the record of imports is in another format"
         if (found["python"], found["prefix"]) != (sys.version, sys.prefix):
             return "the record of imports is of another Python"
-        modules = [(str(name), str(origin)) for name, origin in found["modules"]]
+        modules = [tuple(line.split("\t", 1)) for line in found["modules"].splitlines()]
         environment = dict(found["environment"])
     except FileNotFoundError:
         return "no record of imports yet"

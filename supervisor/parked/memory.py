@@ -93,7 +93,7 @@ class Program:
 
 def _absolute(path: str) -> str:
     """As _Py_abspath() in Python/fileutils.c; sys.argv keeps what was typed."""
-    return path if path.startswith("/") else f"{os.getcwd().rstrip('/')}/{path.removeprefix('./')}"
+    return path if path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
 def _raw_copy(data: bytes) -> int:

@@ -76,7 +76,7 @@ class Sources:
         return len(self._known)
 
     def changed(self) -> str | None:
-        """Return a file that is not as it was noted, None if all are: 2 µs a file."""
+        """Return a file that is not as it was noted, None if all are."""
         stat = os.stat
         for path, known in self._known:
             try:

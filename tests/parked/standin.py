@@ -15,6 +15,12 @@ from supervisor.parked import command, start
 PATIENCE_S = 60.0
 
 
+def as_user(uid: int) -> list[str]:
+    """The words before a command that is to run without any privilege."""
+    ids = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    return ["setpriv", *ids, "--pdeathsig=keep"]
+
+
 class Ended(AssertionError):
     """The parked one ended without a word."""
 
@@ -51,7 +57,7 @@ class Parked:
             standby=standby,
         )
         if uid is not None:
-            words = ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", *words]
+            words = [*as_user(uid), *words]
         program = Program(
             words,
             started,
