@@ -50,7 +50,7 @@ def fail(kind: str) -> None:
             hoard: list[bytearray] = []
             while not (OUTPUT / "GO").exists():
                 time.sleep(0.02)
-                run.beat()
+                run.beat(step=fault_step)
             while True:
                 hoard.append(bytearray(os.urandom(1 << 20)))
 

@@ -63,9 +63,10 @@ class UnitUnderTest:
         return self.machine.run(*words, check=check, timeout_s=timeout_s).stdout
 
     def start(self) -> None:
-        """Install as configured and start; returns when the unit is ready."""
+        """Install as configured, enable and start; returns when the unit is ready."""
         self.install()
-        self.systemctl("start")
+        # A unit that nobody wants is unloaded when it ends, and what it said with it.
+        self.systemctl("enable", "--now")
 
     def supervisor(self, *words: str) -> str:
         """A `supervisor` command on the run, as who trains."""
@@ -136,6 +137,12 @@ class UnitUnderTest:
             return status["pids"] if here and (status.get("step") or 0) >= step else None
 
         return dict(self.wait(reached))
+
+    def wait_successor(self, before: dict[str, int]) -> dict[str, int]:
+        """Wait for another daemon than the one of `before`, and ten more steps; the pids then."""
+        step = int(self.wait(lambda: self.status["step"]))
+        self.wait(lambda: self.pids["daemon"] != before["daemon"])
+        return self.wait_step(step + 10)
 
     def wait_state(self, active: str) -> None:
         """Wait for the unit's ActiveState."""

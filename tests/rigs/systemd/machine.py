@@ -66,8 +66,14 @@ class Machine:
     def _find_init(self) -> int:
         assert self._outer is not None
         pid = self._outer.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else 0
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            try:
+                status = Path(f"/proc/{child}/status").read_text()
+            except OSError:
+                continue  # one of enter.sh's commands
+            if f"NSpid:\t{child}\t1\n" in status:
+                return int(child)
+        return 0
 
     def _is_up(self) -> bool:
         try:
@@ -144,16 +150,14 @@ class Machine:
             # --kill-child: PID 1 gets SIGKILL with it.
             self._outer.kill()
             self._outer.wait()
-        init = Path(f"/proc/{self.init}")
-        wait_until(lambda: not self.init or not init.exists(), BOOT_S)
         self.init = 0
         script = (
             'mount --make-rprivate / && mount -t cgroup2 cgroup2 "$1/cgroup" && cd "$1/cgroup" &&'
             ' find "$2" -depth -type d -exec rmdir {} +'
         )
-        subprocess.run(
-            ["unshare", "--mount", "sh", "-c", script, "sh", self.folder, self.cgroup], check=False
-        )
+        remove = ["unshare", "--mount", "sh", "-c", script, "sh", self.folder, self.cgroup]
+        # PID 1's children die after it; until then their groups are in use.
+        wait_until(lambda: subprocess.run(remove, capture_output=True).returncode == 0, BOOT_S)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -56,11 +56,10 @@ def test_reload_replaces_the_daemon_alone(unit: UnitUnderTest) -> None:
     unit.start()
     before = unit.wait_step(5)
     unit.systemctl("reload")
-    after = unit.wait(lambda: unit.pids if unit.pids["daemon"] != before["daemon"] else None)
+    after = unit.wait_successor(before)
     assert (after["launcher"], after["trainer"]) == (before["launcher"], before["trainer"])
     assert unit.fact("ActiveState") == "active"
     assert unit.fact("NRestarts") == "0"
-    unit.wait_step(int(unit.status["step"]) + 5)
 
 
 def test_stop_saves_and_leaves_nothing(unit: UnitUnderTest) -> None:
@@ -128,8 +127,7 @@ def test_supervisor_stop_stays_stopped(unit: UnitUnderTest) -> None:
 def test_poweroff_saves_and_the_next_boot_resumes(unit: UnitUnderTest, machine: Machine) -> None:
     """An enabled unit: the shutdown waits for the save, and the boot goes on from it."""
     unit.configure(env={"SAVE_EVERY": 1000000, "SAVE_S": 2})
-    unit.install()
-    unit.systemctl("enable", "--now")
+    unit.start()
     unit.wait_step(10)
     machine.power_off()
     saved = unit.newest_checkpoint()
