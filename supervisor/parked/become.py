@@ -9,7 +9,7 @@ import time
 from supervisor.parked.command import MODULE, SCRIPT, Cold, parse
 from supervisor.parked.memory import Program, die_with, show
 from supervisor.parked.refusal import Refused
-from supervisor.parked.start import OWN_PREFIX, decoy, digests
+from supervisor.parked.start import OWN_PREFIX, VARIABLE, decoy, digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Candidate:
         kind = settings["kind"]
         decoyed = decoy(kind, nonce)
         self._program = Program(decoyed, is_script=kind == SCRIPT, is_code=kind == "code")
-        # As it is after wrappers (pyenv's shims) had their say, without what parks it.
-        self._environ = dict(os.environb)
+        self._environ = _at_exec()
         self._here = os.stat(".")
         self._verified_at = float("-inf")
 
@@ -71,7 +70,7 @@ class Candidate:
         self._output.open_log(message["log"])
         own = {name: value for name, value in environ.items() if name.startswith(OWN_PREFIX)}
         target = command.stem + command.target
-        shown = {**self._environ, **{os.fsencode(k): os.fsencode(v) for k, v in own.items()}}
+        shown = self._environ + [os.fsencode(f"{name}={value}") for name, value in own.items()]
         words = [*sys.orig_argv[:-1], target, *command.args]
         show(words, shown)
         self._priority.forgive()
@@ -125,6 +124,23 @@ class Candidate:
         for folder in folders:
             if (path := self._shadows.found_in(folder)) is not None:
                 raise Refused(f"{path} would be imported instead of a preloaded module")
+
+
+def _at_exec() -> list[bytes]:
+    """Return the environment of exec, after wrappers (pyenv's shims), without what parks us.
+
+    Not os.environ: Python itself may have set LC_CTYPE there (PEP 538).
+    """
+    with open("/proc/self/environ", "rb") as file:
+        entries = file.read().split(b"\0")[:-1]
+    path = [b"PYTHONPATH=" + os.environb[b"PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+    found = []
+    for entry in entries:
+        if entry.startswith(b"PYTHONPATH="):
+            found += path
+        elif not entry.startswith(VARIABLE.encode() + b"="):
+            found.append(entry)
+    return found
 
 
 def _start_clocks() -> None:

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 _MOST_BYTES = 4 << 20
-# Set by libraries or launch code at run time, after the imports; nothing reads them at import.
+# Set by Python, libraries or launch code, whatever the program does; no import depends on them.
 _SET_AT_RUN_TIME = frozenset(
     {
+        "LC_CTYPE",  # Python, when it starts in the C locale (PEP 538)
         "CUDA_MODULE_LOADING",  # torch.cuda, when it makes its context
         "TORCHINDUCTOR_CACHE_DIR",
         "TRITON_CACHE_DIR",

@@ -160,14 +160,14 @@ class _Map(ctypes.Structure):
     )  # fmt: skip
 
 
-def show(argv: list[str], environ: dict[bytes, bytes]) -> None:
+def show(argv: list[str], environ: list[bytes]) -> None:
     """Have /proc/PID/cmdline and environ show these, as after an exec.
 
     The memory of the first ones stays as it is: libraries keep what getenv(3) gave them. Needs no
     privilege, but CONFIG_CHECKPOINT_RESTORE: prctl(2), PR_SET_MM_MAP. Raises Refused without it.
     """
     words = b"".join(os.fsencode(word) + b"\0" for word in argv)
-    block = b"".join(b"%s=%s\0" % pair for pair in environ.items())
+    block = b"".join(entry + b"\0" for entry in environ)
     size = len(words) + len(block) or 1
     at = _libc.mmap(None, size, _PROT_READ_WRITE, _MAP_PRIVATE_ANONYMOUS, -1, 0)
     if at in (None, ctypes.c_void_p(-1).value):

@@ -89,7 +89,9 @@ def _prepare(
     started, since = time.time(), time.monotonic()
     output, priority = Output(), LowPriority()
     candidate = Candidate(nonce, settings, output=output, priority=priority)
+    own = set(sys.modules)
     _import_customizations()
+    loaded_before |= sys.modules.keys() - own
     places = Places()
     preload = Preload(settings["preload"], settings["record"], places)
     is_low = True

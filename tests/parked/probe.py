@@ -54,8 +54,11 @@ def stream(file):
         "buffering": [file.line_buffering, getattr(file, "write_through", None)],
         "buffer": [type(file.buffer).__name__, getattr(file.buffer, "mode", None)],
         "tty": file.isatty(),
-        "place": [found.st_dev, found.st_mode] if file is sys.stdin else os.readlink(
-            f"/proc/self/fd/{file.fileno()}").replace("warm", "X").replace("cold", "X"),
+        "place": [found.st_dev, found.st_mode]
+        if file is sys.stdin
+        else os.readlink(f"/proc/self/fd/{file.fileno()}")
+        .replace("warm", "X")
+        .replace("cold", "X"),
         "flags": fcntl.fcntl(file.fileno(), fcntl.F_GETFL),
         "seekable": file.seekable(),
         "same": file is getattr(sys, f"__{file.name.strip('<>')}__"),
@@ -85,8 +88,11 @@ def of_main():
         "cached": values.get("__cached__"),
         "package": values["__package__"],
         "doc": values["__doc__"],
-        "loader": [type(values["__loader__"]).__name__, str(values["__loader__"])[:25],
-                   getattr(values["__loader__"], "path", None)],
+        "loader": [
+            type(values["__loader__"]).__name__,
+            str(values["__loader__"])[:25],
+            getattr(values["__loader__"], "path", None),
+        ],
         "spec": spec and [spec.name, spec.origin, spec.parent, spec.cached, spec.has_location],
         "builtins": type(values["__builtins__"]).__name__,
         "annotations": repr(values.get("__annotations__")),
@@ -104,19 +110,30 @@ def of_python():
         "meta_path": [str(getattr(finder, "__name__", type(finder))) for finder in sys.meta_path],
         "path_hooks": [hook.__name__ for hook in sys.path_hooks],
         "dir": [n for n in dir(sys) if n != "_git"],
-        "hooks": [sys.excepthook is sys.__excepthook__, sys.displayhook is sys.__displayhook__,
-                  sys.gettrace(), sys.getprofile(), sys.unraisablehook is sys.__unraisablehook__],
+        "hooks": [
+            sys.excepthook is sys.__excepthook__,
+            sys.displayhook is sys.__displayhook__,
+            sys.gettrace(),
+            sys.getprofile(),
+            sys.unraisablehook is sys.__unraisablehook__,
+        ],
         "limits": [sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()],
         "bytecode": [sys.dont_write_bytecode, sys.pycache_prefix],
-        "encodings": [sys.getfilesystemencoding(), sys.getdefaultencoding(),
-                      locale.getpreferredencoding(), locale.setlocale(locale.LC_ALL, None)],
+        "encodings": [
+            sys.getfilesystemencoding(),
+            sys.getdefaultencoding(),
+            locale.getpreferredencoding(),
+            locale.setlocale(locale.LC_ALL, None),
+        ],
         "hash": hash("a text"),
         "stack": [(f.filename, f.function) for f in inspect.stack()],
         "print_stack": traceback.format_stack(),
         "builtins": sorted(dir(builtins)),
         "site": [site.ENABLE_USER_SITE, site.PREFIXES],
-        "warnings": [(f[0], f[1] and f[1].pattern, f[2].__name__, f[3] and str(f[3]), f[4])
-                     for f in warnings.filters],
+        "warnings": [
+            (f[0], f[1] and f[1].pattern, f[2].__name__, f[3] and str(f[3]), f[4])
+            for f in warnings.filters
+        ],
         "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.get_debug()],
         "faulthandler": faulthandler.is_enabled(),
         "tracemalloc": tracemalloc.is_tracing(),
@@ -162,10 +179,21 @@ def of_process():
         "timers": [signal.getitimer(n) for n in (0, 1, 2)],
         "session": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
         "death_signal": death_signal.value,
-        "scheduling": sorted({(os.sched_getscheduler(int(t)), os.getpriority(0, int(t)),
-                               len(os.sched_getaffinity(int(t)))) for t in threads}),
-        "limits": {n: resource.getrlimit(getattr(resource, n)) for n in dir(resource)
-                   if n.startswith("RLIMIT_")},
+        "scheduling": sorted(
+            {
+                (
+                    os.sched_getscheduler(int(t)),
+                    os.getpriority(0, int(t)),
+                    len(os.sched_getaffinity(int(t))),
+                )
+                for t in threads
+            }
+        ),
+        "limits": {
+            n: resource.getrlimit(getattr(resource, n))
+            for n in dir(resource)
+            if n.startswith("RLIMIT_")
+        },
         "stdin": stream(sys.stdin),
         "stdout": stream(sys.stdout),
         "stderr": stream(sys.stderr),

@@ -130,9 +130,7 @@ class Parked:
 
 def run_cold(argv: list[str], environ: dict[str, str], *, cwd: Path, log: Path) -> int:
     """Launch a command as the launcher does without a parked one; its exit code when it ends."""
-    spawned = spawn(
-        Program(argv, environ, cwd=str(cwd), log=str(log), death_signal=signal.SIGTERM)
-    )
+    spawned = spawn(Program(argv, environ, cwd=str(cwd), log=str(log), death_signal=signal.SIGTERM))
     try:
         return os.waitstatus_to_exitcode(os.waitpid(spawned.pid, 0)[1])
     finally:

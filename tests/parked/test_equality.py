@@ -60,7 +60,10 @@ def project(tmp_path: Path) -> Path:
 
 
 def compare(
-    words: list[str], project: Path, environ: dict[str, str], park: Callable[..., Parked],
+    words: list[str],
+    project: Path,
+    environ: dict[str, str],
+    park: Callable[..., Parked],
     **options: Any,
 ) -> dict[str, tuple[Any, Any]]:
     """Run a command cold and warm; what the two runs say of themselves must agree."""
@@ -76,7 +79,9 @@ def compare(
         argv = [*words, "--resume", "checkpoint-500"]
         if way == "cold":
             uid = options.get("uid")
-            code = run_cold([*([] if uid is None else as_user(uid)), *argv], attempt, cwd=project, log=log)
+            code = run_cold(
+                [*([] if uid is None else as_user(uid)), *argv], attempt, cwd=project, log=log
+            )
         else:
             parked = park(words, environ, cwd=project, preload=PRELOADED, **options)
             said = parked.hear()
@@ -134,6 +139,7 @@ def test_an_absolute_script_is_started_alike(
         {"PYTHONPATH": "{project}/sub:relative", "PYTHONSAFEPATH": "1"},
         {"PYTHONIOENCODING": "latin-1:replace", "PYTHONWARNINGS": "default"},
         {"PYTHONFAULTHANDLER": "1", "PYTHONDEVMODE": "1", "LANG": "C", "LC_ALL": "C"},
+        {"LANG": "C", "STRANGE": "\udcff=\n"},
         {"LONG": "x" * 60_000, "PYTHONUTF8": "0", "LC_ALL": "POSIX"},
     ],
     ids=lambda more: next(iter(more)),

@@ -1,0 +1,82 @@
+"""The record of what a process has imported, and what of its environment it has set."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from supervisor.parked import imports
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def recorded(code: str, path: Path, **environ: str) -> dict:
+    """Run code that ends with a record, and read it."""
+    text = f"{code}\nfrom supervisor.parked import imports\nimports.record({str(path)!r})"
+    env = {"PATH": os.environ["PATH"], **environ}
+    subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT, env=env)
+    return json.loads(path.read_text())
+
+
+def test_modules_are_recorded_in_their_order(tmp_path: Path) -> None:
+    """Parents before children, what has no file and what is lazy left alone."""
+    lazy = (
+        "import importlib.util as u, sys\ns = u.find_spec('wave')\n"
+        "s.loader = u.LazyLoader(s.loader)\nm = u.module_from_spec(s)\n"
+        "sys.modules['wave'] = m\ns.loader.exec_module(m)\nsys.modules['odd'] = object()\n"
+    )
+    path = tmp_path / "record"
+    found = recorded(f"{lazy}import xml.dom.minidom, decimal", path)
+    names = [line.split("\t")[0] for line in found["modules"].splitlines()]
+    order = [names.index(name) for name in ("xml", "xml.dom", "xml.dom.minidom", "decimal")]
+    assert order == sorted(order)
+    assert "sys" not in names
+    assert "odd" not in names
+    # Had it woken, it would have imported this one.
+    assert "chunk" not in names
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_changed_variables_are_recorded(tmp_path: Path) -> None:
+    """Set, changed and deleted ones, without their values; not what only run time needs."""
+    code = (
+        "import os\nos.environ.update(NEW='secret-value', OLD='2', MASTER_PORT='1')\n"
+        "del os.environ['GONE']\nos.environ['SAME'] = '1'"
+    )
+    found = recorded(code, tmp_path / "record", OLD="1", GONE="1", SAME="1", MULTI="a\nb")
+    assert found["environment"].keys() == {"NEW", "OLD", "GONE"}
+    assert found["environment"]["GONE"] is None
+    assert "secret" not in (tmp_path / "record").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (None, "no record of imports yet"),
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"format": 0}', "another format"),
+        ('{"format": 1, "python": "2", "prefix": "/"}', "another Python"),
+    ],
+)
+def test_a_record_that_does_not_fit_is_passed_over(
+    text: str | None, reason: str, tmp_path: Path
+) -> None:
+    """It says why, and never fails."""
+    if text is not None:
+        (tmp_path / "record").write_text(text)
+    found = imports.read(str(tmp_path / "record"))
+    assert isinstance(found, str)
+    assert reason in found
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """The target is a folder: OSError, and no staged file."""
+    (tmp_path / "record").mkdir()
+    with pytest.raises(OSError, match="record"):
+        imports.record(str(tmp_path / "record"))
+    assert [path.name for path in tmp_path.iterdir()] == ["record"]
