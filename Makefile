@@ -10,7 +10,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu check format demo docs bench dist clean
+.PHONY: help setup test test-root test-gpu test-systemd check format demo docs bench dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -29,7 +29,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@touch $@
 
 test: setup ## all tests that need neither root nor a GPU
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not root and not gpu' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
+
+test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian's systemd and dbus
+	$(BIN)/python -m pytest -m rig tests/rigs/systemd $(PYTEST_ARGS)
 
 test-root: setup ## the tests that need root: mounts, other users
 	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)

@@ -130,8 +130,8 @@ def _service_section(unit: Unit) -> list[str]:
             "# the first CUDA call runs the setuid nvidia-modprobe, which makes /dev/nvidia-uvm.",
             "# PrivateDevices hides the GPU; MemoryDenyWriteExecute breaks Triton and other JITs;",
             "# PrivateTmp cuts off CUDA MPS, whose pipe is in /tmp; PrivateIPC would lose NCCL's",
-            "# and our memory in /dev/shm at each restart; ProtectControlGroups mounts a /proc of its",
-            "# own, in a container with another boot id than `supervisor status` sees in a shell.",
+            "# and our memory in /dev/shm at each restart; ProtectControlGroups mounts a /proc of",
+            "# its own, which in a container has another boot id than a shell there sees.",
             "ProtectSystem=full",
         ]
     return lines

@@ -70,8 +70,7 @@ class UnitUnderTest:
 
     def supervisor(self, *words: str) -> str:
         """A `supervisor` command on the run, as who trains."""
-        account = ["setpriv", "--reuid", ACCOUNT, "--regid", str(ACCOUNT_ID), "--clear-groups"]
-        return self.machine.run(*account, *SUPERVISOR, *words, cwd=self.folder).stdout
+        return self.machine.run_as_account(*SUPERVISOR, *words, cwd=self.folder).stdout
 
     def shown(self, *names: str) -> dict[str, str]:
         """Properties as `systemctl show` has them."""

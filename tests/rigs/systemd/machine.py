@@ -36,8 +36,11 @@ class Machine:
         folder.chmod(0o755)
         for name in ("cgroup", "units", "user-units"):
             (folder / name).mkdir()
+        home = folder / "home"
+        home.mkdir()
+        os.chown(home, ACCOUNT_ID, ACCOUNT_ID)
         accounts = Path("/etc/passwd").read_text()
-        account = f"{ACCOUNT}:x:{ACCOUNT_ID}:{ACCOUNT_ID}::{folder}:/bin/sh\n"
+        account = f"{ACCOUNT}:x:{ACCOUNT_ID}:{ACCOUNT_ID}::{home}:/bin/sh\n"
         (folder / "passwd").write_text(accounts + account)
         (folder / "console.log").touch()
 
@@ -113,6 +116,17 @@ class Machine:
         if check:
             assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
+
+    def run_as_account(
+        self, *words: str, check: bool = True, cwd: Path | str = "/", timeout_s: float = 90
+    ) -> "subprocess.CompletedProcess[str]":
+        """Run a command inside as the account that trains, as if it were logged in."""
+        account = ["setpriv", "--reuid", ACCOUNT, "--regid", str(ACCOUNT_ID), "--clear-groups"]
+        home, runtime = str(self.folder / "home"), f"/run/user/{ACCOUNT_ID}"
+        return self.run(
+            *account, *words, check=check, cwd=cwd, timeout_s=timeout_s,
+            HOME=home, XDG_RUNTIME_DIR=runtime,
+        )  # fmt: skip
 
     def kill(self, pid: int, signum: int) -> None:
         """Signal a process by its pid inside."""

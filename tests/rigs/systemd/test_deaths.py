@@ -65,6 +65,26 @@ def test_frozen_daemon_is_replaced_before_the_watchdog(unit: UnitUnderTest) -> N
     assert [e["PRIORITY"] for e in replaced] == ["4"]
 
 
+def test_daemons_that_die_again_and_again_cost_no_training(unit: UnitUnderTest) -> None:
+    """For longer than WatchdogSec= no daemon lives: the launcher speaks for it, and says so."""
+    unit.install(settings="WatchdogSec=4s")
+    unit.systemctl("start")
+    before = unit.wait_step(5)
+    begun_at, killed = time.monotonic(), {0}
+    while time.monotonic() - begun_at < 9:
+        found = unit.machine.run(
+            "pgrep", "-P", str(before["launcher"]), "-f", "daemon/__main__.py", check=False
+        )
+        for pid in {int(word) for word in found.stdout.split()} - killed:
+            unit.machine.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+    assert len(killed) > 4
+    assert "starting it again" in unit.fact("StatusText")
+    after = unit.wait_successor(before)
+    assert (after["launcher"], after["trainer"]) == (before["launcher"], before["trainer"])
+    assert unit.fact("NRestarts") == "0"
+
+
 def test_watchdog_ends_what_is_frozen_as_a_whole(unit: UnitUnderTest) -> None:
     """Launcher and daemon stopped: systemd ends and starts the unit, and the run resumes."""
     unit.install(settings="WatchdogSec=6s")
