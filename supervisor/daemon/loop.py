@@ -41,6 +41,7 @@ POLL_S = 0.5
 LEAST_POLL_S = 0.1
 SUSPENDED_S = 5.0
 STACKS_POLL_S = 0.05
+ANSWER_POLL_S = 0.1
 # Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
 # (ECANCELED); anything else is a wrong command.
 TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
@@ -123,8 +124,10 @@ class Daemon:
 
     def _leave_memory(self) -> None:
         """What only memory holds stays there, and is said; a finished run leaves nothing."""
-        left = self.performer.snapshots.leave(self._link)
-        newest = self.state.newest
+        snapshots = self.performer.snapshots
+        snapshots.let_go(self._link)
+        self._house.note_failed_persists(snapshots.look(), self.state)
+        left, newest = snapshots.only_in_memory, self.state.newest
         is_ahead = left is not None and (
             newest is None or newest.step is None or left.snapshot.step > newest.step
         )
@@ -144,6 +147,8 @@ class Daemon:
         attempt = self.performer.attempt
         if attempt is not None and attempt.is_taking_stacks:
             until = min(until, now + STACKS_POLL_S)
+        if self.performer.snapshots.is_asked:
+            until = min(until, now + ANSWER_POLL_S)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.wants_to_write else 0)
         if not self._link.is_lost:
             selector.modify(self._link, events, "link")
@@ -187,6 +192,7 @@ class Daemon:
         if answer is not None:
             self._queue.append(answer.event)
             self._house.note_survey(answer, self.state)
+        self.performer.snapshots.poll_answer()
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))
@@ -197,7 +203,7 @@ class Daemon:
             self._intent_id = intent.id
             self._queue.append(WishChanged(Wish(intent.intent.value)))
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
-        self._house.note_failed_persists(self.performer.snapshots.poll(), self.state)
+        self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)
         attempt = self.performer.attempt
         # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
         if attempt is not None and self.state.alive and now >= self._observe_at:

@@ -1,4 +1,4 @@
-"""The memory tier as the daemon sees it, twice a second, and what it asks the persister for.
+"""The memory tier as the daemon sees it, once a second, and what it asks the persister for.
 
 It copies nothing itself: a slow disk must not stall the daemon. Where nothing changed a look costs
 two small reads and a stat.
@@ -22,6 +22,8 @@ from supervisor.snapshot.space import used_bytes
 # Until it has persisted something: slower than any disk that is used for checkpoints.
 UNKNOWN_BYTES_PER_S = 50e6
 SIZED_EVERY_S = 5.0
+# A trainer that takes a snapshot every step makes every look cost a third of a millisecond.
+LOOK_EVERY_S = 1.0
 LEAVE_S = 30.0
 # One that has not answered what it was asked is not expected to.
 LEAVE_UNANSWERED_S = 2.0
@@ -63,9 +65,17 @@ class Snapshots:
         self._is_ordered = False
         self._asked: int | None = None
         self._sized = (float("-inf"), 0)
+        self._look_at = float("-inf")
 
-    def poll(self) -> list[Failure]:
-        """Look once: what changed becomes an event; the persists that failed since are returned."""
+    def poll(self, now: float) -> list[Failure]:
+        """Look if it is time: what changed becomes an event; persists that failed are returned."""
+        if now < self._look_at:
+            return []
+        self._look_at = now + LOOK_EVERY_S
+        return self.look()
+
+    def look(self) -> list[Failure]:
+        """Look now."""
         self._wholes = read_whole(self._paths.root)
         self._read_board()
         if not self._is_ordered and any(slot.folder.is_dir() for slot in self._paths.slots):
@@ -142,6 +152,17 @@ class Snapshots:
             self._asked = None
             self._emit(Rescued(is_durable=False, error=f"it cannot be asked for: {error.strerror}"))
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether an answer of the persister is awaited."""
+        return self._asked is not None
+
+    def poll_answer(self) -> None:
+        """Look for the answer alone: a stat, until there is news."""
+        if self._asked is not None:
+            self._read_board()
+            self._take_answer()
+
     def _take_answer(self) -> None:
         if self._asked is None:
             return
@@ -209,8 +230,14 @@ class Snapshots:
             "pending": waiting.snapshot.step if waiting is not None and is_waiting else None,
         }
 
-    def leave(self, link: LauncherLink) -> Whole | None:
-        """Let the persister finish, for a bounded time; the snapshot that is on no disk, if any."""
+    @property
+    def only_in_memory(self) -> Whole | None:
+        """The newest snapshot, if the persister has not put it onto the disk."""
+        newest = self._wholes[0] if self._wholes else None
+        return newest if newest is not None and not self._is_durable(newest) else None
+
+    def let_go(self, link: LauncherLink) -> None:
+        """Let the persister finish, and wait until it has, for a bounded time."""
         if self._is_ordered or os.path.lexists(self._paths.persister_lock):
             limit_s = LEAVE_S if self._asked is None else LEAVE_UNANSWERED_S
             self._send({"do": "persister", "directory": None, "patience_s": limit_s})
@@ -223,6 +250,3 @@ class Snapshots:
                         link.send({"do": "noted"})
                     if message.get("signal") == "INT":
                         deadline = 0.0  # whoever insists does not wait
-        self.poll()
-        newest = self._wholes[0] if self._wholes else None
-        return newest if newest is not None and not self._is_durable(newest) else None

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from supervisor.identity import start_ticks
 from supervisor.snapshot.board import Board, read_board
 from supervisor.snapshot.slots import SnapshotPaths, is_locked, read_whole
 from tests.e2e.conftest import Supervised, uninterrupted
+from tests.e2e.test_full_disk import fill
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("snapshotter.py"))]
 NEVER = 10**6
@@ -335,7 +337,7 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
     assert start_ticks(persister) is None, "a frozen persister is ended with the launcher"
     run.set()
     assert run.run() == 0
-    assert f"begins at step {newest + 1} from memory" in run.log
+    assert f"attempt 2 begins at step {newest + 1} from memory" in run.log, run.log
     assert run.result() == uninterrupted()
 
 
@@ -408,3 +410,35 @@ def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
     run.wait(lambda: run.status["step"] > step and run.status["heartbeat_age_s"] is not None)
     assert len(run.entries("attempt_started")) == 1
     assert len(run.entries("incident")) == 1
+
+
+@pytest.mark.root
+def test_a_full_disk_costs_saves_and_no_training(tmp_path: Path) -> None:
+    """No room: saves fail and are said, a crash goes on from memory; room again: they go on."""
+    run = Remembering(tmp_path)
+    run.set(env={"STEP_S": "0.05", "STEPS": "400", "PADDING": str(1 << 20)})
+    run.run_dir.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "none", str(run.run_dir)]
+    subprocess.run(mount, check=True)
+    try:
+        run.start()
+        run.wait(lambda: list(run.run_dir.glob("checkpoint-*/manifest.json")))
+        fill(run.run_dir / "filler")
+        run.wait(lambda: len(run.entries("save_failed")) >= 2)
+        assert run.status["state"] == "running"
+        assert [entry["failure"] for entry in run.entries("incident")] == ["disk_full"]
+        newest = run.newest_in_memory()
+        os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
+        run.wait(lambda: "attempt 2 begins at step" in run.log)
+        line = next(line for line in run.log.splitlines() if line.startswith("attempt 2"))
+        assert line.endswith("from memory")
+        assert int(line.split()[5]) > newest
+        before = {path.name for path in run.run_dir.glob("checkpoint-*")}
+        (run.run_dir / "filler").unlink()
+        run.wait(lambda: {path.name for path in run.run_dir.glob("checkpoint-*")} - before)
+        run.wait(lambda: (run.status["persister"] or {}).get("last_error") is None)
+        assert len(run.entries("attempt_started")) == 2
+        assert not list(run.run_dir.glob(".staging-*")) or run.board.state == "persisting"
+    finally:
+        run.close()
+        subprocess.run(["umount", "-l", str(run.run_dir)], check=True)
