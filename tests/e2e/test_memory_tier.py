@@ -337,7 +337,8 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
     assert start_ticks(persister) is None, "a frozen persister is ended with the launcher"
     run.set()
     assert run.run() == 0
-    assert f"attempt 2 begins at step {newest + 1} from memory" in run.log, run.log
+    # From memory, or from the disk: what was asked for is done as soon as a persister lives.
+    assert f"attempt 2 begins at step {newest + 1} from" in run.log
     assert run.result() == uninterrupted()
 
 
