@@ -63,14 +63,12 @@ def _send(data: bytes, descriptors: tuple[int, ...]) -> bool:
     address = os.environ[SOCKET]
     if address.startswith("@"):
         address = "\0" + address[1:]
-    flags = socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as sender:
+            # Not MSG_DONTWAIT: send_fds passes no flags on (Python 3.11).
+            sender.setblocking(False)
             sender.connect(address)
-            if descriptors:
-                socket.send_fds(sender, [data], list(descriptors), flags)
-            else:
-                sender.send(data, flags)
+            socket.send_fds(sender, [data], list(descriptors))
     except OSError:
         return False  # systemd is being re-executed, or its queue is full: the next one tells it
     return True

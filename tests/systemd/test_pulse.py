@@ -1,0 +1,74 @@
+"""The launcher's watch over the deciding loop, with a clock that the test turns."""
+
+import pytest
+
+from supervisor.launcher import pulse
+from supervisor.launcher.pulse import Pulse
+from tests.systemd.conftest import Listener
+
+
+class Clock:
+    """Monotonic seconds."""
+
+    now = 100.0
+
+    def monotonic(self) -> float:
+        """What time.monotonic is to the module."""
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The module's clock."""
+    clock = Clock()
+    monkeypatch.setattr(pulse, "time", clock)
+    return clock
+
+
+def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
+    """A third of systemd's patience without a sign, and not before a first sign."""
+    watched = Pulse()
+    watched.begin()
+    clock.now += 1000
+    assert watched.deadline() is None
+    assert not watched.is_silent()
+    watched.heard()
+    assert watched.deadline() == clock.now + 3
+    clock.now += 2.9
+    assert not watched.is_silent()
+    clock.now += 0.2
+    assert watched.is_silent()
+    assert not watched.is_silent()
+
+
+def test_a_launcher_that_was_frozen_itself_waits_again(clock: Clock, listener: Listener) -> None:
+    """Waking late, it gives the daemon, frozen with it, its time again."""
+    watched = Pulse()
+    watched.heard()
+    clock.now += 60
+    assert not watched.is_silent()
+    assert watched.deadline() == clock.now + 3
+
+
+def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener: Listener) -> None:
+    """systemd hears why, and a sign of life in time, as long as the launcher deals with it."""
+    watched = Pulse()
+    watched.lost("the daemon exited with 1")
+    assert listener.heard() == ["STATUS=the daemon exited with 1\nWATCHDOG=1"]
+    clock.now += 2.3
+    assert not watched.is_silent()
+    assert len(listener.heard()) == 1
+    watched.begin()
+    clock.now += 60
+    assert not watched.is_silent()
+    assert listener.heard() == []
+
+
+def test_without_systemd_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A frozen daemon is replaced anywhere; nobody is spoken to."""
+    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
+    watched = Pulse()
+    watched.lost("gone")
+    assert watched.deadline() is None
+    watched.heard()
+    assert watched.deadline() == clock.now + 60

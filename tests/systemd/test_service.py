@@ -1,0 +1,99 @@
+"""What the deciding loop says of a run, state by state."""
+
+from dataclasses import replace
+
+import pytest
+
+from supervisor import journal_stream
+from supervisor.core.states import (
+    TERMINAL,
+    Activity,
+    Checkpoint,
+    Phase,
+    Policy,
+    RunState,
+    State,
+    Stop,
+)
+from supervisor.daemon.service import ServiceManager, priority_of, status_text
+from tests.systemd.conftest import Listener
+
+RUNNING = State(
+    Policy(),
+    run=RunState.RUNNING,
+    attempt=3,
+    alive=True,
+    activity=Activity(phase=Phase.STEP, step=1205, attached=True),
+    newest=Checkpoint("/r/checkpoint-1200", 1200),
+)
+
+
+def test_status_line() -> None:
+    """State, attempt, step; what it is doing where that is no step; why it ended."""
+    assert status_text(RUNNING, None) == (
+        "running: attempt 3, step 1,205, newest checkpoint at step 1,200"
+    )
+    saving = replace(RUNNING.activity, phase=Phase.SAVE)
+    assert "in save" in status_text(replace(RUNNING, activity=saving), None)
+    held = replace(RUNNING, run=RunState.HELD, reason="the loss is nan")
+    assert status_text(held, None) == "held: the loss is nan"
+
+
+def test_first_word_is_ready_and_signs_follow(listener: Listener) -> None:
+    """READY once, the status when it changes, a sign of life to systemd and the launcher."""
+    orders: list[object] = []
+    manager = ServiceManager(orders.append, "/r")
+    manager.turned(RUNNING, None, 100.0)
+    first = listener.heard()
+    assert first[0] == "WATCHDOG=1"
+    assert first[1].startswith("READY=1\nSTATUS=running: attempt 3")
+    manager.turned(RUNNING, None, 100.5)
+    assert listener.heard() == []
+    manager.turned(RUNNING, None, 101.1)
+    assert listener.heard() == ["WATCHDOG=1"]
+    assert orders == [{"do": "alive"}, {"do": "alive"}]
+
+
+@pytest.mark.parametrize(("by", "is_final"), [("SIGTERM", True), ("intent", False)])
+def test_stop_asks_for_time(listener: Listener, by: str, is_final: bool) -> None:
+    """As long as it lasts; STOPPING only where nobody can take the stop back."""
+    manager = ServiceManager(lambda order: None, "/r")
+    draining = replace(RUNNING, run=RunState.DRAINING, stop=Stop(by, 100.0))
+    for now in (100.0, 101.0, 102.0):
+        manager.turned(draining, None, now)
+    said = "\n".join(listener.heard())
+    assert said.count("EXTEND_TIMEOUT_USEC=90000000") == 3
+    assert said.count("STOPPING=1") == int(is_final)
+
+
+@pytest.mark.parametrize("run", sorted(TERMINAL))
+def test_last_word(listener: Listener, run: RunState, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Why it ended; READY only where the end is no failure, and for held ones what to type."""
+    monkeypatch.setattr("supervisor.notify.wait_until_heard", lambda: True)
+    manager = ServiceManager(lambda order: None, "/r")
+    manager.ended(replace(RUNNING, run=run, reason="because"))
+    said = "\n".join(listener.heard())
+    assert f"STATUS={run}: because" in said
+    failed = run in (RunState.HELD, RunState.STUCK)
+    assert ("READY=1" in said) is not failed
+    assert ("supervisor resume /r" in said) is failed
+    assert "STOPPING=1" in said
+
+
+def test_reload_has_no_last_word(listener: Listener) -> None:
+    """Another daemon goes on: systemd must not take that for an end."""
+    ServiceManager(lambda order: None, "/r").ended(RUNNING)
+    assert listener.heard() == []
+
+
+def test_priorities() -> None:
+    """What needs a human is an error, what was mended a warning."""
+    expected = {
+        RunState.HELD: journal_stream.ERROR,
+        RunState.BACKOFF: journal_stream.WARNING,
+        RunState.COMPLETED: journal_stream.NOTICE,
+        RunState.RUNNING: journal_stream.INFO,
+    }
+    assert {run: priority_of(replace(RUNNING, run=run)) for run in expected} == expected
+    relaunching = replace(RUNNING, run=RunState.LAUNCHING, failure="killed")
+    assert priority_of(relaunching) == journal_stream.WARNING

@@ -1,0 +1,141 @@
+"""The unit that is written, and what is refused before it would be."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from supervisor.cli import systemd as command
+from supervisor.cli.systemd import systemd_command
+from supervisor.cli.unit import SYSTEM_TEMPLATE, USER_TEMPLATE, Unit, template_text, unit_text
+from supervisor.errors import ExitCode, SupervisorError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize(
+    ("place", "unit"),
+    [("supervisor@.service", SYSTEM_TEMPLATE), ("user/supervisor@.service", USER_TEMPLATE)],
+)
+def test_templates_are_not_stale(place: str, unit: Unit) -> None:
+    """`systemd/` is what the command would write, with places to fill in."""
+    assert (ROOT / "systemd" / place).read_text() == template_text(unit)
+
+
+def test_paths_with_spaces_and_signs_are_quoted() -> None:
+    """A space, a percent sign or a dollar in a path reaches the process as it is."""
+    unit = Unit(
+        description="100 % done",
+        program=("/opt/my env/bin/supervisor",),
+        config="/data/$x/50%.yaml",
+        directory="/data/a b",
+        grace_s=60.0,
+        for_user=False,
+        path="/a b:/c",
+    )
+    lines = unit_text(unit).splitlines()
+    assert "Description=100 %% done" in lines
+    assert 'ExecStart="/opt/my env/bin/supervisor" run --plain /data/$$x/50%%.yaml' in lines
+    assert "WorkingDirectory=/data/a b" in lines
+    assert 'Environment="PATH=/a b:/c"' in lines
+    assert "TimeoutStopSec=150" in lines
+
+
+def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:
+    """`supervisor systemd ...` in a directory, as a user types it."""
+    monkeypatch.chdir(directory)
+    return CliRunner().invoke(systemd_command, [*words])
+
+
+def refusal(result: Result) -> SupervisorError:
+    """Why it was refused."""
+    assert isinstance(result.exception, SupervisorError), result.output
+    return result.exception
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A directory with a configuration that works."""
+    (tmp_path / "config.yaml").write_text("name: unit\ncommand: [sh, -c, exit]\n")
+    return tmp_path
+
+
+def test_print_has_absolute_paths(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in it depends on where or by whom it is read."""
+    result = call(folder, monkeypatch, "print", "config.yaml")
+    assert result.exit_code == 0, result.exception
+    assert f"WorkingDirectory={folder}" in result.stdout
+    assert f" run --plain {folder}/config.yaml\n" in result.stdout
+    assert "ExecStop=" not in result.stdout
+    start = next(x for x in result.stdout.splitlines() if x.startswith("ExecStart="))
+    done = subprocess.run(
+        [*start.removeprefix("ExecStart=").split()[:4], "--version"],
+        cwd="/", env={}, capture_output=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_wrong_configuration_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With exit code 78, as `run` would."""
+    (folder / "config.yaml").write_text("commnad: [true]\n")
+    error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
+    assert error.code == ExitCode.CONFIGURATION
+    assert "commnad" in error.message
+
+
+def test_what_check_finds_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A command that is not there would only fail at the next boot."""
+    (folder / "config.yaml").write_text("name: unit\ncommand: [no-such-program]\n")
+    error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
+    assert "no-such-program is not found" in error.message
+
+
+def test_a_place_that_is_read_only_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ProtectSystem=full would have the run fail where `supervisor run` does not."""
+    (folder / "config.yaml").write_text("name: unit\ncommand: [sh]\nrun_dir: /etc/runs\n")
+    error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
+    assert "/etc read-only" in error.message or "not writable" in error.message
+
+
+def test_unknown_account_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before anything is written."""
+    error = refusal(call(folder, monkeypatch, "print", "config.yaml", "--run-as", "no-such-one"))
+    assert "no such account" in error.message
+
+
+def test_install_needs_systemd(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a container without it, the way without a unit is named."""
+    monkeypatch.setattr(command, "BOOTED", folder / "absent")
+    error = refusal(call(folder, monkeypatch, "install", "config.yaml"))
+    assert "systemd does not run this machine" in error.message
+
+
+def test_install_for_the_system_needs_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said before systemd would say it."""
+    monkeypatch.setattr(command, "BOOTED", folder)
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    error = refusal(call(folder, monkeypatch, "install", "config.yaml"))
+    assert "only root" in error.message
+
+
+def test_a_unit_that_differs_is_kept(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Changes of an administrator are not lost to a second install."""
+    monkeypatch.setattr(command, "BOOTED", folder)
+    monkeypatch.setattr(command, "_reload_systemd", lambda control: None)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(folder / "xdg"))
+    monkeypatch.delenv("SUDO_UID", raising=False)
+    words = ("install", "--user", "config.yaml")
+    result = call(folder, monkeypatch, *words)
+    assert result.exit_code == 0, result.exception
+    place = folder / "xdg" / "systemd" / "user" / "supervisor@unit.service"
+    assert f"wrote {place}" in result.stdout
+    assert "systemctl --user enable --now supervisor@unit" in result.stdout
+    assert call(folder, monkeypatch, *words).exit_code == 0
+    place.write_text("[Service]\n")
+    assert "differs" in refusal(call(folder, monkeypatch, *words)).message
+    assert call(folder, monkeypatch, *words, "--force").exit_code == 0
+    assert "ExecStart=" in place.read_text()
