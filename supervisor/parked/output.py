@@ -18,6 +18,7 @@ class Output:
     """
 
     def __init__(self) -> None:
+        self.lost: str | None = None
         self._first = [_kept_aside(1), _kept_aside(2)]
         self._kept = os.memfd_create("parked-output", os.MFD_CLOEXEC)
         fcntl.fcntl(self._kept, fcntl.F_SETFL, os.O_APPEND)
@@ -44,8 +45,12 @@ class Output:
         for place, first in enumerate(self._first, start=1):
             os.dup2(self._log if self._log >= 0 else first, place)
         said = os.pread(self._kept, _MOST_BYTES, 0)
-        while said:
-            said = said[os.write(1, said) :]
+        try:
+            while said:
+                said = said[os.write(1, said) :]
+        except OSError as error:
+            # The way back is closed, and a full disk must not end a program before its first line.
+            self.lost = str(error)
         for fd in (*self._first, self._kept, self._log):
             if fd >= 0:
                 os.close(fd)

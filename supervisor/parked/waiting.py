@@ -86,6 +86,8 @@ def park(nonce: str, text: str, loaded_before: frozenset[str]) -> None:
 def _prepare(
     nonce: str, settings: dict[str, Any], loaded_before: frozenset[str], control: Control
 ) -> Candidate:
+    if os.getppid() != settings["launcher_pid"]:
+        raise Refused("another process stands between it and the launcher")
     started, since = time.time(), time.monotonic()
     output, priority = Output(), LowPriority()
     candidate = Candidate(nonce, settings, output=output, priority=priority)

@@ -22,8 +22,8 @@ import signal  # noqa: E402
 import site  # noqa: E402
 import subprocess  # noqa: E402
 import threading  # noqa: E402
-import tracemalloc  # noqa: E402
 import traceback  # noqa: E402
+import tracemalloc  # noqa: E402
 import warnings  # noqa: E402
 
 

@@ -40,7 +40,7 @@ class Parked:
         standby: str | None = None,
         uid: int | None = None,
     ) -> None:
-        """Start it; `cwd` is the run's directory, `output` where it writes before it is led away."""
+        """Start it; `cwd` is the run's directory, `output` what its stdout is at its start."""
         self.argv, self.environ, self.cwd = argv, environ, cwd
         parsed = command.parse(argv, environ, str(cwd))
         assert isinstance(parsed, command.Command), parsed

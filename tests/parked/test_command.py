@@ -17,7 +17,8 @@ ENVIRON = {"PATH": os.pathsep.join(["/nonexistent", os.path.dirname(sys.executab
     [
         ("train.py", [], "script", "", "train.py", []),
         ("-u train.py -u --lr 1", ["-u"], "script", "", "train.py", ["-u", "--lr", "1"]),
-        ("-uOB -W error -X dev a.py", ["-uOB", "-W", "error", "-X", "dev"], "script", "", "a.py", []),
+        ("-uOB -W error -X dev a.py",
+         ["-uOB", "-W", "error", "-X", "dev"], "script", "", "a.py", []),
         ("-Werror -Xutf8=1 -P a.py b", ["-Werror", "-Xutf8=1", "-P"], "script", "", "a.py", ["b"]),
         ("-- a.py", ["--"], "script", "", "a.py", []),
         ("--check-hash-based-pycs never a.py",

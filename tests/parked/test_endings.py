@@ -28,7 +28,7 @@ SCRIPTS = {
     "encoding": "# coding: latin-1\nprint(ascii('\u00e9'))\nprint('\ud800')",
     "recursion": "def f(n):\n    global d\n    d = n\n    f(n + 1)\n\n\ntry:\n    f(0)\n"
     "except RecursionError:\n    print(d)",
-    "unraisable": "class A:\n    def __del__(self):\n        raise OSError('x')\n\n\na = A()\ndel a",
+    "unraisable": "class A:\n    def __del__(self):\n        1 / 0\n\n\na = A()\ndel a",
     "at the end": "class A:\n    def __del__(self):\n        print('gone', __name__)\n\n\na = A()",
     "warning": "import warnings\nwarnings.warn('old', stacklevel=9)\nwarnings.warn('old')",
     "stacks": "import faulthandler, traceback\nfaulthandler.dump_traceback()\n"

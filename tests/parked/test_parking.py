@@ -1,4 +1,4 @@
-"""What is preloaded, when a parked interpreter gives up, and that it never outlives its launcher."""
+"""What is preloaded, when a parked interpreter gives up, and that it ends with its launcher."""
 
 import json
 import os
@@ -223,6 +223,17 @@ def test_no_second_trainer_without_the_hook(
             parked.hear()
         assert parked.wait() != 0
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_wrapper_that_stays_is_refused(tmp_path: Path, park: Park) -> None:
+    """What the launcher would hold by its pid and its control socket is not the interpreter."""
+    wrapper = tmp_path / "python3"
+    wrapper.write_text(f'#!/bin/sh\n{python()} "$@"\nexit $?\n')
+    wrapper.chmod(0o755)
+    (tmp_path / "train.py").write_text("")
+    parked = park([str(wrapper), "train.py"], preload=["json"])
+    reason = "another process stands between it and the launcher"
+    assert parked.hear() == {"refused": reason}
 
 
 def test_a_wrapper_is_become(tmp_path: Path, environ: dict[str, str], park: Park) -> None:
