@@ -1,5 +1,6 @@
 """`supervisor systemd`: writes the unit that keeps a run going across crashes and reboots."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -27,6 +28,7 @@ _for_user = click.option(
 _run_as = click.option(
     "--run-as", metavar="NAME", help="The account that trains (default: who called sudo, or you)."
 )
+_as_json = click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
 
 
 @click.group("systemd", short_help="Write the systemd unit of a run.")
@@ -38,9 +40,14 @@ def systemd_command() -> None:
 @_config
 @_for_user
 @_run_as
-def print_command(config: Path, for_user: bool, run_as: str | None) -> None:
+@_as_json
+def print_command(config: Path, for_user: bool, run_as: str | None, as_json: bool) -> None:
     """Print the unit for CONFIG; exits 78 if the run would not work under it."""
-    _, unit, warnings = _prepare(config, for_user, run_as)
+    resolved, unit, warnings = _prepare(config, for_user, run_as)
+    if as_json:
+        body = {"unit": _unit_name(resolved), "text": unit_text(unit), "warnings": warnings}
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
     click.echo(unit_text(unit), nl=False)
     for line in warnings:
         click.echo(f"warning: {line}", err=True)
@@ -51,7 +58,10 @@ def print_command(config: Path, for_user: bool, run_as: str | None) -> None:
 @_for_user
 @_run_as
 @click.option("--force", is_flag=True, help="Overwrite a unit of that name that differs.")
-def install_command(config: Path, for_user: bool, run_as: str | None, force: bool) -> None:
+@_as_json
+def install_command(
+    config: Path, for_user: bool, run_as: str | None, force: bool, as_json: bool
+) -> None:
     """Write the unit for CONFIG, and tell what to type next. It starts nothing."""
     if not BOOTED.is_dir():
         raise SupervisorError(
@@ -72,14 +82,22 @@ def install_command(config: Path, for_user: bool, run_as: str | None, force: boo
             code=ExitCode.USAGE,
         )
     resolved, unit, warnings = _prepare(config, for_user, run_as)
-    name = f"supervisor@{resolved.name}.service"
+    name = _unit_name(resolved)
     place = (_user_units() if for_user else SYSTEM_UNITS) / name
     _write(place, unit_text(unit), force=force)
     control = ["systemctl", "--user"] if for_user else ["systemctl"]
     _reload_systemd(control)
+    if as_json:
+        body = {"unit": name, "path": str(place), "warnings": warnings}
+        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        return
     for line in warnings:
         click.echo(f"warning: {line}", err=True)
     click.echo(f"wrote {place}\n{_next_steps(name, for_user)}")
+
+
+def _unit_name(config: RunConfig) -> str:
+    return f"supervisor@{config.name}.service"
 
 
 def _next_steps(name: str, for_user: bool) -> str:

@@ -1,5 +1,6 @@
 """The unit that is written, and what is refused before it would be."""
 
+import json
 import os
 import subprocess
 from pathlib import Path
@@ -75,6 +76,15 @@ def test_print_has_absolute_paths(folder: Path, monkeypatch: pytest.MonkeyPatch)
         cwd="/", env={}, capture_output=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+
+
+def test_print_for_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--json` has the name, the text and the warnings."""
+    result = call(folder, monkeypatch, "print", "config.yaml", "--json")
+    body = json.loads(result.stdout)
+    assert body["unit"] == "supervisor@unit.service"
+    assert body["text"].startswith("[Unit]\n")
+    assert any("resume" in line for line in body["warnings"])
 
 
 def test_wrong_configuration_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
