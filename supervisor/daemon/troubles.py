@@ -2,6 +2,7 @@
 
 import re
 
+from supervisor import journal_stream
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.effects import Incident
 from supervisor.core.states import State
@@ -63,7 +64,8 @@ class Troubles:
         at = wall_s() if failed_at is None else failed_at
         entry = {"type": "save_failed", "attempt": attempt, "line": line, "failed_at": at}
         self._run.journal.record(entry)
-        self._run.console.say(f"a save failed, training goes on: {line[:200]}")
+        said = f"a save failed, training goes on: {line[:200]}"
+        self._run.console.say(said, journal_stream.WARNING)
 
     def note_vanished(self, attempt: RunningAttempt) -> None:
         """Make the runtime directory again: trainer and persister come back to it by themselves."""
@@ -81,4 +83,4 @@ class Troubles:
 
     def _keep(self, attempt: int, what: str, done: str) -> None:
         self._performer.keep_incident(Incident(attempt, "unknown", what, (), done))
-        self._run.console.say(f"{what}: {done}")
+        self._run.console.say(f"{what}: {done}", journal_stream.WARNING)
