@@ -18,6 +18,7 @@ from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.slots import SlotPaths, SnapshotPaths, Whole, is_locked, read_whole, void
 from supervisor.snapshot.space import used_bytes
+from supervisor.snapshot.verdict import read_verdict
 
 # Until it has persisted something: slower than any disk that is used for checkpoints.
 UNKNOWN_BYTES_PER_S = 50e6
@@ -232,9 +233,12 @@ class Snapshots:
 
     @property
     def only_in_memory(self) -> Whole | None:
-        """The newest snapshot, if the persister has not put it onto the disk."""
-        newest = self._wholes[0] if self._wholes else None
-        return newest if newest is not None and not self._is_durable(newest) else None
+        """The newest snapshot that is not known to be bad, if it was not put onto the disk."""
+        for whole in self._wholes:
+            verdict = read_verdict(whole)
+            if verdict is None or (verdict.finite is not False and verdict.problem is None):
+                return None if self._is_durable(whole) else whole
+        return None
 
     def let_go(self, link: LauncherLink) -> None:
         """Let the persister finish, and wait until it has, for a bounded time."""

@@ -15,7 +15,8 @@ from supervisor.snapshot import rescue
 from supervisor.snapshot.board import Board, Current, Result, blank_board, write_board
 from supervisor.snapshot.board import Rescued as Answer
 from supervisor.snapshot.seal import SealWriter, SlotState, Snapshot, read_seal
-from supervisor.snapshot.slots import SnapshotPaths, make_root
+from supervisor.snapshot.slots import SnapshotPaths, make_root, read_whole
+from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
 
 
 class Tier:
@@ -215,6 +216,20 @@ def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:
     assert read_seal(tier.paths.slot(0).seal).state is SlotState.VOID
     assert read_seal(tier.paths.slot(1).seal).state is SlotState.WHOLE
     assert not tier.seen.void(path)
+
+
+def test_what_is_known_to_be_bad_is_not_kept(tier: Tier) -> None:
+    """Weights that are not finite are no reason to leave memory occupied; the one before is."""
+    tier.write(1)
+    tier.write(2)
+    keep_verdict(read_whole(tier.root)[0], SlotVerdict(False, "NaN", None))
+    tier.seen.look()
+    kept = tier.seen.only_in_memory
+    assert kept is not None
+    assert kept.sequence == 1
+    tier.board(results=(tier.result(1),))
+    tier.seen.look()
+    assert tier.seen.only_in_memory is None
 
 
 def test_a_look_costs_next_to_nothing(tier: Tier) -> None:
