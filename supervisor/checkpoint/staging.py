@@ -1,5 +1,6 @@
 """Directories being written: named after their writer, so that only dead ones are removed."""
 
+import errno
 import itertools
 import os
 import shutil
@@ -97,6 +98,8 @@ def discard(path: Path) -> bool:
         if not os.path.lexists(path):
             return False
         return discard(path)
+    except RecursionError as error:  # shutil calls itself for each level of folders
+        raise OSError(errno.ELOOP, "its folders are too deep to be removed", str(path)) from error
     return True
 
 

@@ -2,9 +2,8 @@
 
 import os
 import struct
-from collections.abc import Callable
 from itertools import islice
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
 from supervisor.checkpoint.archive import DamagedError, ZipCheck
 from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
@@ -18,6 +17,7 @@ _MOST_JSON_BYTES = 32 << 20
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20
 _MOST_PICKLE_READ_BYTES = 16 << 20
+_MOST_PICKLE_LINE_BYTES = 1 << 20
 _MOST_PICKLE_OPCODES = 2_000_000
 _TORCH_MAGIC = 0x1950A86A20F9469CFC6C
 _LEGACY_PICKLES = 5  # magic, protocol, system, object, storage keys; then the raw storages
@@ -72,7 +72,7 @@ def inspect(fd: int, name: str, size: int) -> Check:
     if head.startswith(_ZIP_MAGIC) and not name.endswith(".distcp"):
         return ZipCheck(fd, size)
     if name.endswith((*_PICKLED, ".bin", ".metadata")) and head[:1] == b"\x80":
-        return _check_pickle(fd)
+        return _check_pickle(fd, size)
     if name.endswith((*_PICKLED, ".npz", ".metadata")):
         raise DamagedError("is neither a zip archive nor a pickle")
     if is_payload(name) and not any(head):
@@ -152,29 +152,31 @@ class _TooLargeError(Exception):
 class _Bounded:
     """A file as pickletools reads it, in which no single read may be huge."""
 
-    def __init__(self, read: Callable[[int], bytes], readline: Callable[[int], bytes]) -> None:
-        self._read = read
-        self._readline = readline
+    def __init__(self, file: BinaryIO, size: int) -> None:
+        self._file = file
+        self._size = size
 
     def read(self, count: int) -> bytes:
-        """At most `count` bytes. Raises _TooLargeError."""
+        """At most `count` bytes. Raises _TooLargeError, ValueError beyond the end."""
+        if count > self._size - self._file.tell():
+            raise ValueError("cut short")
         if count > _MOST_PICKLE_READ_BYTES:
             raise _TooLargeError
-        return self._read(count)
+        return self._file.read(count)
 
     def readline(self) -> bytes:
-        """A whole line. Raises _TooLargeError."""
-        line = self._readline(_MOST_PICKLE_READ_BYTES)
-        if len(line) == _MOST_PICKLE_READ_BYTES:
-            raise _TooLargeError
+        """A whole line. Raises ValueError for one that no pickler writes."""
+        line = self._file.readline(_MOST_PICKLE_LINE_BYTES)
+        if len(line) == _MOST_PICKLE_LINE_BYTES:
+            raise ValueError("a line without an end")
         return line
 
 
-def _check_pickle(fd: int) -> Check:
+def _check_pickle(fd: int, size: int) -> Check:
     """Follow the opcodes to STOP without doing what they say; raw storages behind stay unproven."""
     os.lseek(fd, 0, os.SEEK_SET)
     with open(fd, "rb", closefd=False) as file:
-        stream: Any = _Bounded(file.read, file.readline)
+        stream: Any = _Bounded(file, size)
         try:
             if _TORCH_MAGIC in _follow(stream):
                 for _ in range(_LEGACY_PICKLES - 1):

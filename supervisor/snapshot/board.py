@@ -11,6 +11,14 @@ from supervisor.snapshot.slots import SnapshotPaths
 
 MOST_RESULTS = 16
 
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("pid", "start_ticks", "sequence", "step", "bytes", "done_bytes", "id"), int),
+    **dict.fromkeys(("since", "seconds", "at"), (int, float)),
+    **dict.fromkeys(("state", "name", "path", "error", "outcome", "why"), str),
+    **dict.fromkeys(("ok", "finite"), bool),
+}
+_MAY_BE_NONE = ("step", "path", "error", "finite")
+
 State = Literal["idle", "persisting", "vetting"]
 Outcome = Literal["persisted", "already", "nothing", "failed"]
 Why = Literal["save", "rescue"]
@@ -92,12 +100,21 @@ def read_board(root: Path) -> Board | None:
     try:
         values: dict[str, Any] = json.loads(raw)
         current, rescue = values["current"], values["rescue"]
-        values["current"] = None if current is None else Current(**current)
-        values["rescue"] = None if rescue is None else Rescued(**rescue)
-        values["results"] = tuple(Result(**result) for result in values["results"])
-        return Board(**values)
+        values["current"] = None if current is None else Current(**_sound(current))
+        values["rescue"] = None if rescue is None else Rescued(**_sound(rescue))
+        values["results"] = tuple(Result(**_sound(result)) for result in values["results"])
+        return Board(**_sound(values))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
+
+
+def _sound(values: dict[str, Any]) -> dict[str, Any]:
+    """The same, if its numbers and texts are such. Raises TypeError."""
+    for name, value in values.items():
+        is_missing = value is None and name in _MAY_BE_NONE
+        if not is_missing and not isinstance(value, _KINDS.get(name, object)):
+            raise TypeError(name)
+    return values
 
 
 def write_board(root: Path, board: Board) -> None:

@@ -41,5 +41,5 @@ def read(root: Path) -> Request | None:
     try:
         values = json.loads(raw)
         return Request(int(values["id"]), str(values["why"]), float(values["at"]))
-    except (ValueError, TypeError, KeyError, RecursionError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

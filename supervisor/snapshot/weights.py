@@ -1,15 +1,15 @@
 """Which bytes of a snapshot are weights, as its writer says, and whether those are finite."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
+from supervisor.checkpoint.bounded_json import parse
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.finite import item_bytes, scan
 from supervisor.snapshot.slots import SlotPaths
 
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 32 << 20
 
 
 class Range(NamedTuple):
@@ -34,10 +34,10 @@ def read_weights(slot: SlotPaths, sizes: Mapping[str, int]) -> Weights:
     try:
         weights = {
             name: tuple(sorted({_parse(*one) for one in ranges}))
-            for name, ranges in json.loads(raw)["files"].items()
+            for name, ranges in parse(raw)["files"].items()
             if ranges
         }
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return {}
     fits = all(one.end <= sizes.get(name, -1) for name, ranges in weights.items() for one in ranges)
     return weights if fits else {}

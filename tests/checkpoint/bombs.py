@@ -1,0 +1,207 @@
+"""Files that are small to write and would be huge to read, and the child that reads one of them.
+
+`python -m tests.checkpoint.bombs NAME FOLDER` makes it, lets the validator look at it with a limit
+on its memory, and prints what it said and the peak of its memory in bytes.
+"""
+
+import json
+import os
+import pickle
+import resource
+import struct
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import xxhash
+
+from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
+from tests.checkpoint.conftest import as_json, write_snapshot
+
+MIB = 1 << 20
+STATE = as_json(format=1, global_step=5, current_epoch=0)
+
+
+def deflated(folder: Path) -> None:
+    """A quarter of a gigabyte of zeros in a megabyte."""
+    kind = zipfile.ZIP_DEFLATED
+    with (
+        zipfile.ZipFile(folder / "arrays.npz", "w", kind, compresslevel=1) as archive,
+        archive.open("a.npy", "w") as record,
+    ):
+        for _ in range(256):
+            record.write(bytes(MIB))
+
+
+def deflated_without_end(folder: Path) -> None:
+    """A record that says it is a terabyte."""
+    data = zlib.compress(bytes(MIB), wbits=-15)
+    _archive(folder / "model.pt", [(b"a", data, 8, 1 << 40)])
+
+
+def beyond_the_end(folder: Path) -> None:
+    """Sizes and offsets of 64 bits with all of them set."""
+    _archive(folder / "model.pt", [(b"a", b"x", 0, 0xFFFFFFFF)], extra=b"\xff" * 24)
+
+
+def crowded(folder: Path) -> None:
+    """An archive of very many empty records."""
+    _archive(folder / "model.pt", [(b"%06x" % n, b"", 0, 0) for n in range(100_000)])
+
+
+def empty_objects(folder: Path) -> None:
+    """`{},{},…`: what is listed takes 24 times the memory."""
+    (folder / "tokenizer.json").write_bytes(b"[" + b"{}," * (10 * MIB) + b"{}]")
+
+
+def as_many_as_are_parsed(folder: Path) -> None:
+    """The most that is parsed at all: two million objects."""
+    (folder / "config.json").write_bytes(b"[" + b"{}," * 2_100_000 + b"{}]")
+
+
+def brackets(folder: Path) -> None:
+    """Lists in lists."""
+    (folder / "config.json").write_bytes(b"[" * (10 * MIB))
+    (folder / "trainer_state.json").write_bytes(b'{"a":' * MIB)
+
+
+def wide_text(folder: Path) -> None:
+    """One character that makes each of the others take four bytes."""
+    text = '["' + "\U0001f600" + "x" * (20 * MIB) + '"]'
+    (folder / "config.json").write_bytes(text.encode())
+
+
+def long_header(folder: Path) -> None:
+    """A safetensors header as large as that library allows, and one of empty lists."""
+    (folder / "a.safetensors").write_bytes((90 * MIB).to_bytes(8, "little") + b" " * (90 * MIB))
+    body = b'{"a":[' + b"[]," * (8 * MIB) + b"[]]}"
+    (folder / "b.safetensors").write_bytes(len(body).to_bytes(8, "little") + body)
+
+
+def many_extents(folder: Path) -> None:
+    """A tensor of a million dimensions, each with thousands of digits in all."""
+    shape = [1 << 62] * 500_000
+    header = as_json(a={"dtype": "F32", "shape": shape, "data_offsets": [0, 0]})
+    (folder / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+
+
+def large_manifest(folder: Path) -> None:
+    """A manifest with a right hash and millions of files in it."""
+    head = b'{"format": 1, "files": {"a": [' + b"{}," * (9 * MIB) + b"{}]},"
+    head += b'\n "manifest_xxh3_128": "'
+    digest = xxhash.xxh3_128_hexdigest(head).encode()
+    (folder / "manifest.json").write_bytes(head + digest + b'"\n}\n')
+
+
+def long_pickles(folder: Path) -> None:
+    """Lengths of 64 bits, lines without an end, opcodes without an end."""
+    (folder / "a.pkl").write_bytes(b"\x80\4\x8e" + struct.pack("<Q", 1 << 62) + b"x")
+    (folder / "b.pkl").write_bytes(b"\x80\2\x8b" + struct.pack("<i", 2**31 - 1))
+    (folder / "c.pkl").write_bytes(b"\x80\2I" + b"1" * (40 * MIB))
+    (folder / "d.pkl").write_bytes(b"\x80\2" + b"N0" * (20 * MIB) + b"N.")
+    (folder / "e.pkl").write_bytes(pickle.dumps([[b"x" * MIB] * 3] * 3))
+    (folder / "f.pkl").write_bytes(b"\x80\2" + (b"\x8a\xff" + b"\x7f" * 255) * 100_000 + b".")
+
+
+def a_rank_far_away(folder: Path) -> None:
+    """A number in a name."""
+    (folder / "zero_pp_rank_999999999_mp_rank_00_optim_states.pt").write_bytes(b"\x80\2N.")
+
+
+def many_shards(folder: Path) -> None:
+    """An index that names a million of them."""
+    names = {f"{n:07}": f"../{n:07}" for n in range(300_000)}
+    (folder / "model.safetensors.index.json").write_bytes(as_json(weight_map=names))
+
+
+def many_files(folder: Path) -> None:
+    """More names than any checkpoint has; a hard link costs the least."""
+    for part in range(2):
+        (folder / f"{part}").mkdir()
+        (folder / f"{part}/0").write_bytes(b"")
+        for number in range(1, 51_000):
+            os.link(folder / f"{part}/0", folder / f"{part}/{number}")
+
+
+def deep_folders(folder: Path) -> None:
+    """Folders in folders; no more of them than pytest can remove."""
+    (folder / "/".join(["d"] * 500)).mkdir(parents=True)
+
+
+def slot_records(folder: Path) -> None:
+    """The small files beside a snapshot, no longer small."""
+    whole = write_snapshot(folder / "snapshots", folder, {"model.bin": bytes(64)}, 5)
+    whole.slot.weights.write_bytes(b'{"files": {"a": [' + b"{}," * (18 * MIB) + b"{}]}}")
+    whole.slot.verdict.write_bytes(b"[" * (40 * MIB))
+
+
+def _archive(path: Path, records: list[tuple[bytes, bytes, int, int]], extra: bytes = b"") -> None:
+    """An archive from (name, packed data, method, declared size), by hand."""
+    local, central = bytearray(), bytearray()
+    field = struct.pack("<2H", 1, len(extra)) + extra if extra else b""
+    for name, data, method, size in records:
+        packed = 0xFFFFFFFF if extra else len(data)
+        sizes = (0, packed, min(size, 0xFFFFFFFF), len(name))
+        at = 0xFFFFFFFF if extra else len(local)
+        wide = struct.pack("<2HQ", 1, 8, size) if size > 0xFFFFFFFF else field
+        central += struct.pack("<4s6H3L5H2L", b"PK\1\2", 45, 45, 0, method, 0, 0, *sizes,
+                               len(wide), 0, 0, 0, 0, at) + name + wide  # fmt: skip
+        local += struct.pack("<4s5H3L2H", b"PK\3\4", 45, 0, method, 0, 0, *sizes, 0) + name + data
+    count = min(len(records), 0xFFFF)
+    end64 = struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, len(records), len(records),
+                        len(central), len(local))  # fmt: skip
+    locator = struct.pack("<4sLQL", b"PK\6\7", 0, len(local) + len(central), 1)
+    end = struct.pack("<4s4H2LH", b"PK\5\6", 0, 0, count, count, len(central), len(local), 0)
+    path.write_bytes(bytes(local + central) + end64 + locator + end)
+
+
+BOMBS: dict[str, Callable[[Path], None]] = {
+    make.__name__: make
+    for make in (
+        deflated, deflated_without_end, beyond_the_end, crowded, empty_objects,
+        as_many_as_are_parsed, brackets, wide_text,
+        long_header, many_extents, large_manifest, long_pickles, a_rank_far_away, many_shards,
+        many_files, deep_folders, slot_records,
+    )
+}  # fmt: skip
+
+
+def main(name: str, place: Path) -> None:
+    """Look at one that was made, in the memory that is left."""
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    before = _peak_bytes()
+    limit = before + int(os.environ["BOMB_LIMIT_BYTES"])
+    resource.setrlimit(resource.RLIMIT_AS, (limit + _mapped(), most))
+    folder = place / "checkpoint-5"
+    verdicts = [validate(folder)] + [validate(path) for path in folder.iterdir()]
+    request = SurveyRequest(
+        place, "run", existing="use", quiet=True, snapshots=folder / "snapshots"
+    )
+    entries = survey(request).entries
+    answer = {
+        "valid": [verdict.valid for verdict in verdicts],
+        "reasons": [verdict.reason for verdict in verdicts],
+        "entries": len(entries),
+        "grown": _peak_bytes() - before,
+    }
+    print(json.dumps(answer))
+
+
+def _peak_bytes() -> int:
+    """The most that was resident since exec; getrusage also counts what the parent had."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) << 10
+
+
+def _mapped() -> int:
+    """What is mapped and not resident: libraries."""
+    pages, resident = Path("/proc/self/statm").read_text().split()[:2]
+    return (int(pages) - int(resident)) * resource.getpagesize()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

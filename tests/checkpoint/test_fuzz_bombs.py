@@ -1,0 +1,59 @@
+"""Files made to exhaust memory or time: an answer all the same, within bounds of both."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.checkpoint.bombs import BOMBS, MIB, STATE
+from tests.checkpoint.fuzzing import TIME_LIMIT_S
+
+pytestmark = pytest.mark.timeout(TIME_LIMIT_S)
+ROOT = Path(__file__).resolve().parents[2]
+# What JSON may take (`bounded_json`), the longest file that is read at once, and the allocator's.
+LIMIT_BYTES = 400 * MIB
+LIMIT_S = 20.0
+# They are whole, only large; or nothing in them says that they are not.
+NOT_BAD = {
+    "deflated",
+    "crowded",
+    "as_many_as_are_parsed",
+    "wide_text",
+    "empty_objects",
+    "slot_records",
+    "long_header",
+}
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb(name: str, tmp_path: Path) -> None:
+    """Not valid unless it really is, in less than so much memory, before anybody gets impatient."""
+    folder = tmp_path / "checkpoint-5"
+    folder.mkdir()
+    (folder / "training_state.json").write_bytes(STATE if name == "slot_records" else b"{}")
+    # Beside it something that makes it a checkpoint, so that it is looked at.
+    if name != "slot_records":
+        (folder / "random_state.pkl").write_bytes(b"\x80\2N.")
+    BOMBS[name](folder)
+    began = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.checkpoint.bombs", name, str(tmp_path)],
+        cwd=ROOT,
+        env={**os.environ, "BOMB_LIMIT_BYTES": str(LIMIT_BYTES)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    took_s = time.monotonic() - began
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    print(name, answer["valid"][:3], answer["reasons"][:3], answer["grown"] // MIB, "MiB", took_s)
+    assert answer["grown"] < LIMIT_BYTES
+    assert took_s < LIMIT_S
+    assert answer["entries"] >= 1
+    if name not in NOT_BAD:
+        assert answer["valid"][0] is not True, answer["reasons"]

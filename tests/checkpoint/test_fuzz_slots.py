@@ -1,0 +1,74 @@
+"""Damaged slots: a survey lists them or not, and what is put onto the disk is a checkpoint."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+
+from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
+from supervisor.snapshot.persist import persist
+from supervisor.snapshot.slots import read_whole
+from tests.checkpoint.conftest import Files, write_snapshot
+from tests.checkpoint.damage import damage, picture
+from tests.checkpoint.fuzzing import TIME_LIMIT_S, seeds
+
+pytestmark = pytest.mark.timeout(TIME_LIMIT_S)
+
+
+def test_damaged_slots(tmp_path: Path, torch_files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seal, lock, weights.json, verdict.json and the snapshot itself, one to three damages each.
+
+    One that is called valid has every file in its size; persisting raises nothing but OSError and
+    ValueError, leaves nothing half, and what it makes is valid and, untouched, loads.
+    """
+    monkeypatch.setattr(os, "fsync", lambda _: None)  # a thousand checkpoints, and no power cut
+    good = {name: torch_files[name] for name in ("model.pt", "optimizer.pt")}
+    root, out = tmp_path / "snapshots", tmp_path / "out"
+    counts = {"whole": 0, "valid": 0, "persisted": 0}
+    for seed, random in seeds(200):
+        shutil.rmtree(root, ignore_errors=True)
+        shutil.rmtree(out, ignore_errors=True)
+        wholes = [
+            write_snapshot(root, out, good, step, index=index) for index, step in enumerate((5, 6))
+        ]
+        for whole in wholes:
+            whole.slot.weights.write_text('{"files": {"model.pt": [["float32", 1024, 64]]}}')
+            whole.slot.verdict.write_text(
+                f'{{"sequence": {whole.sequence}, "finite": true, "reason": null, "problem": null}}'
+            )
+        before = {whole.snapshot.name: picture(whole.path) for whole in wholes}
+        what = [damage(random, root) for _ in range(random.choice([1, 1, 2, 3]))]
+        found = survey(SurveyRequest(out, "run", quiet=True, snapshots=root))
+        for entry in found.entries:
+            if entry.valid:
+                counts["valid"] += 1
+                sizes = {name: path.stat().st_size for name, path in _files(entry.path).items()}
+                want = {name: len(data) for name, data in before[entry.name].items()}  # type: ignore[arg-type]
+                assert sum(sizes.values()) == sum(want.values()), (seed, what)
+        for whole in read_whole(root):
+            counts["whole"] += 1
+            is_untouched = picture(whole.path) == before.get(whole.snapshot.name)
+            try:
+                path = persist(whole).path
+            except (OSError, ValueError):
+                assert not out.exists() or not list(out.glob(".staging-*")), (seed, what)
+                continue
+            counts["persisted"] += 1
+            verdict = validate(path)
+            assert verdict.valid, (seed, what, verdict.reason)
+            assert verdict.proof == "hashes"
+            if is_untouched:
+                for name in good:
+                    torch.load(path / name, weights_only=True)
+    assert min(counts.values()) > 50, counts
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The plain files of a directory by name; there may be no others in a valid one."""
+    files = {path.name: path for path in folder.iterdir()}
+    assert all(path.is_file() and not path.is_symlink() for path in files.values())
+    return files
