@@ -1,5 +1,6 @@
 """The `supervisor` command. Subcommands are imported when called: `status` must stay quick."""
 
+import io
 import os
 import signal
 import sys
@@ -14,6 +15,10 @@ def main() -> NoReturn:
 
     from supervisor.cli.group import supervisor
 
+    for stream in (sys.stdout, sys.stderr):
+        # A file's name may be no text: as `\udcff` it can be printed, and JSON reads it back.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         code = supervisor.main(prog_name="supervisor", standalone_mode=False) or 0
     except click.ClickException as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -227,3 +228,24 @@ def test_init_writes_what_run_reads(command: Command, tmp_path: Path) -> None:
     assert load_config(tmp_path / "my.yaml").config.command == ("other",)
     assert command("init", "--", "x").returncode == 0
     assert load_config(tmp_path / "config.yaml").config.command == ("x",)
+
+
+def test_a_name_that_is_no_text_can_be_shown(
+    fake_run: FakeRun, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """A strict terminal gets it escaped; JSON reads back the very name."""
+    folder = os.fsencode(fake_run.run_dir) + b"/\xff\xfe"
+    os.mkdir(folder)
+    with open(folder + b"/training_state.json", "w") as file:
+        file.write('{"global_step": 6}')
+    for words in (["checkpoints"], ["validate", os.fsdecode(folder), "--json"]):
+        done = subprocess.run(
+            [sys.executable, "-m", "supervisor", *words],
+            cwd=tmp_path,
+            env={**environment, "PYTHONIOENCODING": "utf-8:strict"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert "\\udcff\\udcfe" in done.stdout, done.stderr
+    assert os.fsencode(json.loads(done.stdout)["path"]) == folder
