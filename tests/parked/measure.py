@@ -56,7 +56,9 @@ def main() -> None:
             else:
                 record = folder / "record" if way == "recorded" else None
                 parked = Parked(argv, environ, cwd=folder, output=folder / "out", record=record)
-                said = parked.hear()["parked"]
+                answer = parked.hear()
+                assert "parked" in answer, answer
+                said = answer["parked"]
                 found.setdefault(f"{way}: parked within, ms", []).append(said["seconds"] * 1e3)
                 found.setdefault(f"{way}: resident, MB", []).append(said["rss_bytes"] / 1e6)
                 if options.verify:
