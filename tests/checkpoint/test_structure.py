@@ -220,3 +220,43 @@ def test_a_huge_header_costs_nothing(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert verdict.proof == "files"
+
+
+def field_of_last_entry(data: bytes, at: int, value: bytes) -> bytes:
+    """The archive with bytes of the last entry of its central directory exchanged."""
+    entry = data.rindex(b"PK\1\2") + at
+    return data[:entry] + value + data[entry + len(value) :]
+
+
+@pytest.mark.parametrize(
+    ("at", "value"),
+    [(8, b"\x20\x08"), (8, b"\x40\x08"), (8, b"\x00\x28"), (34, b"\1\0"), (38, b"\x10\0\0\0")],
+    ids=["patch", "strong encryption", "masked", "another disk", "directory"],
+)
+def test_flags_that_torch_obeys_are_seen(
+    tmp_path: Path, torch_files: Files, at: int, value: bytes
+) -> None:
+    """They make torch refuse the file, or return what was never written, under right CRCs."""
+    data = torch_files["model.pt"]
+    assert check(tmp_path, data).valid
+    verdict = check(tmp_path, field_of_last_entry(data, at, value))
+    assert (verdict.valid, verdict.proof) == (False, "structure")
+
+
+@pytest.mark.parametrize(
+    ("mark", "at"),
+    [(b"PK\6\6", 4), (b"PK\6\6", 16), (b"PK\6\6", 20), (b"PK\6\6", 24), (b"PK\6\7", 16)],
+)
+def test_a_part_of_an_archive_is_none(
+    tmp_path: Path, torch_files: Files, mark: bytes, at: int
+) -> None:
+    """The end says on which disk it is, and how many of the records are there."""
+    data = bytearray(torch_files["model.pt"])
+    data[data.rindex(mark) + at] ^= 2
+    assert check(tmp_path, bytes(data)).valid is False
+
+
+def test_an_old_string_with_an_odd_escape_warns_nobody(tmp_path: Path) -> None:
+    """Protocol 0: the standard library warns of `\\>` as of a programmer's mistake."""
+    verdict = check(tmp_path, b"\x80\2S'a\\>b'\n.", "ckpt.pt")
+    assert verdict.valid
