@@ -1,21 +1,22 @@
 """What is asked of a directory after a crash: that the real survey finds what was promised."""
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
-from supervisor.checkpoint import prune, shelf
+from supervisor.checkpoint import prune
 from supervisor.checkpoint.commit import clean_staging
-from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.intent import read_intent
 from supervisor.ledger import read_ledger
+from tests.chaos.contents import Made, fill_slot, identify
 from tests.chaos.operations import Tree
-from tests.chaos.writers import commit, contents, look
+from tests.chaos.writers import commit, look
 
-Promise = tuple[int, int]
-"""Step and attempt of a checkpoint."""
+BASE, OLD, NEW = Made(400, 1), Made(500, 1), Made(500, 2)
+"""What is there before; the one of the name that is written; what is written."""
 Judge = Callable[[Path, Sequence[str]], str | None]
 """What is wrong with a directory, given what the writer had said; None if nothing is."""
 
@@ -32,28 +33,17 @@ def materialise(tree: Tree, root: Path) -> None:
                 file.write(data)
 
 
-def _which(entry: Entry) -> Promise | None:
-    """The checkpoint that an entry is, byte for byte; None if it is none that was ever written."""
-    found = {
-        path.relative_to(entry.path).as_posix(): path.read_bytes()
-        for path in entry.path.rglob("*")
-        if path.is_file() and path.name != "manifest.json"
-    }
-    for attempt in (1, 2):
-        if entry.step is not None and found == contents(entry.step, attempt):
-            return entry.step, attempt
-    return None
-
-
 def judge_checkpoints(
-    before: Sequence[Promise | None],
-    after: dict[str, Sequence[Promise | None]],
+    before: Sequence[Made | None],
+    after: Mapping[str, Sequence[Made | None]],
     *,
-    whole: bool = True,
+    never_lost: Mapping[str, Made] = MappingProxyType({}),
 ) -> Judge:
     """Newest is one of `before` until the writer said a word of `after`, then one of that word's.
 
-    Besides, nothing torn has a checkpoint's name, and what the crash left can be cleaned away.
+    Nothing torn has a checkpoint's name, and what the crash left can be cleaned away.
+    `never_lost`: once that word was said ("" is the beginning), it stands whole among the
+    checkpoints or on a shelf.
     """
 
     def judge(root: Path, marks: Sequence[str]) -> str | None:
@@ -65,20 +55,35 @@ def judge_checkpoints(
                 prune.finish_removals(parent)
             seen = look(parent)
             newest = seen.newest_valid
-            name = None if newest is None else _which(newest)
-            if newest is not None and name is None:
+            made = None if newest is None else identify(newest.path, newest.step)
+            if newest is not None and made is None:
                 return f"{stage}: {newest.name} is called valid with bytes that nobody wrote"
-            if name not in allowed:
-                return f"{stage}: newest is {name}, not one of {list(allowed)}"
+            if made not in allowed:
+                return f"{stage}: the newest is {made}"
             torn = [one.name for one in seen.entries if one.tier == "disk" and one.valid is False]
-            if torn and whole:
+            if torn:
                 return f"{stage}: {torn} are torn"
+            for word, kept in never_lost.items():
+                places = {identify(one.path, one.step) for one in seen.entries}
+                if word in ("", *marks) and kept not in places:
+                    return f"{stage}: {kept} is lost"
         left = set(os.listdir(parent)) if parent.is_dir() else set()
-        if stray := {name for name in left if name.startswith(".") and name != ".set-aside"}:
+        if stray := {name for name in left if name.startswith(".") and name != SET_ASIDE}:
             return f"{stray} cannot be cleaned away"
         return None
 
     return judge
+
+
+def judge_persisted(root: Path, marks: Sequence[str]) -> str | None:
+    """As for a further checkpoint; and the log that it counts on is on the disk before it."""
+    problem = judge_checkpoints([BASE, NEW], {"committed": [NEW]})(root, marks)
+    newest = look(root / "saves").newest_valid
+    if problem is None and newest is not None and newest.step == NEW.step:
+        log = root / "train.log"
+        if not log.exists() or log.read_text() != "step 400\nstep 500\n":
+            return "the checkpoint is there before its log"
+    return problem
 
 
 def judge_ledger(root: Path, marks: Sequence[str]) -> str | None:
@@ -91,7 +96,7 @@ def judge_ledger(root: Path, marks: Sequence[str]) -> str | None:
 
 def judge_intent(root: Path, marks: Sequence[str]) -> str | None:
     """The last wish that was acknowledged, or the one after it."""
-    wishes = ["run", "stop", "run", "hold"]
+    wishes = ["run", "stop", "hold", "stop"]
     found = read_intent(root / "intent.json")
     if found.id == "unreadable":
         return "the intent is unreadable"
@@ -99,11 +104,11 @@ def judge_intent(root: Path, marks: Sequence[str]) -> str | None:
     return None if found.intent.value in allowed else f"{found.intent} is none of {allowed}"
 
 
-def plant_checkpoints(*promises: Promise) -> Callable[[Path], None]:
+def plant_checkpoints(*made: Made) -> Callable[[Path], None]:
     """The checkpoints that stand there before."""
 
     def plant(root: Path) -> None:
-        for step, attempt in promises:
+        for step, attempt in made:
             commit(root / "saves", step, attempt)
 
     return plant
@@ -113,7 +118,11 @@ def plant_nothing(root: Path) -> None:
     """A run that begins."""
 
 
-def plant_reason(root: Path) -> None:
-    """A shelf that is in use already."""
-    plant_checkpoints((400, 1), (450, 1), (500, 1))(root)
-    shelf.put_aside(root / "saves" / "checkpoint-450", shelf.INVALID, json.dumps("planted"))
+def plant_snapshot(root: Path) -> None:
+    """A checkpoint on the disk, a newer snapshot in memory, which needs the run's log."""
+    plant_checkpoints(BASE)(root)
+    log = root / "train.log"
+    log.write_text("step 400\n")
+    fill_slot(
+        *(root.parent / "memory", NEW, root / "saves"), sequence=7, index=0, before=(str(log),)
+    )

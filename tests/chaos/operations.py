@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 ROOT = 0
@@ -103,14 +103,40 @@ class Recording:
     names: dict[int, str]
 
     def without(self, *indices: int) -> "Recording":
-        """The same with some operations left out; only Syncs may go (indices are referred to)."""
+        """The same with some Syncs taken out."""
         gone = set(indices)
         assert all(isinstance(self.operations[index], Sync) for index in gone)
+        # A Mark that says nothing stands in its place, since indices are referred to.
         kept = [
             Mark("") if index in gone else operation
             for index, operation in enumerate(self.operations)
         ]
-        return Recording(self.initial, kept, self.folders, self.names)
+        return replace(self, operations=kept)
+
+    def renamed_early(self, name: str) -> "Recording":
+        """The same with the rename to `name` done before anything was flushed."""
+        operations = list(self.operations)
+        at = next(
+            index
+            for index, one in enumerate(operations)
+            if isinstance(one, Enter)
+            and one.name == name
+            and one.inode in self._linked_before(index)
+        )
+        pair = operations[at : at + 2]
+        del operations[at : at + 2]
+        first = next(index for index, one in enumerate(operations) if isinstance(one, Sync))
+        operations[first:first] = pair
+        for index, one in enumerate(operations):
+            if isinstance(one, Leave) and one.after is not None:
+                operations[index] = replace(one, after=index - 1)
+            elif isinstance(one, Sync):
+                operations[index] = replace(one, covers=index)
+        return replace(self, operations=operations)
+
+    def _is_linked(self, inode: int, before: int) -> bool:
+        earlier = self.operations[:before]
+        return any(isinstance(one, Enter) and one.inode == inode for one in earlier)
 
 
 def read_tree(path: Path) -> Tree:

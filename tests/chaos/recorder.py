@@ -71,6 +71,8 @@ class _Open:
     path: str
     offset: int = 0
     appends: bool = False
+    since: int = 0
+    """The log's line that said so."""
 
 
 class _Translator:
@@ -165,7 +167,7 @@ class _Translator:
         place = self._resolve(word, text)
         path = unquote(text).decode(errors="surrogateescape")
         if place is None:
-            self._open[call.result] = _Open(None, path)
+            self._open[call.result] = _Open(None, path, since=call.ended)
             return
         folder, name = place
         inode = ROOT if not name else self._entries(folder).get(name)
@@ -175,7 +177,7 @@ class _Translator:
             self._enter(place, inode)
         elif "O_TRUNC" in flags and self._inodes[inode].data:
             self._resize(inode, 0)
-        self._open[call.result] = _Open(inode, path, 0, "O_APPEND" in flags)
+        self._open[call.result] = _Open(inode, path, 0, "O_APPEND" in flags, call.ended)
 
     def _mkdir(self, call: Call) -> None:
         word = call.arguments[0] if call.name == "mkdirat" else None
@@ -214,7 +216,10 @@ class _Translator:
     # -- content
 
     def _close(self, call: Call) -> None:
-        self._open.pop(_number(call.arguments[0]), None)
+        number = _number(call.arguments[0])
+        # Another thread may have been given the number before the log said that this one is free.
+        if number in self._open and self._open[number].since < call.began:
+            del self._open[number]
 
     def _dup(self, call: Call) -> None:
         one = self._open.get(_number(call.arguments[0]))

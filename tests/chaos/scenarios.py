@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.chaos import aftermath
-from tests.chaos.aftermath import Judge
+from tests.chaos.aftermath import BASE, NEW, OLD, Judge, judge_checkpoints
+from tests.chaos.contents import Made
 from tests.chaos.crash_states import Limits, enumerate_states
 from tests.chaos.operations import Recording
 from tests.chaos.recorder import record
@@ -25,40 +26,41 @@ class Scenario:
     judge: Judge
 
 
-_OLD, _NEW, _BASE = (500, 1), (500, 2), (400, 1)
-
 SCENARIOS = {
     "a further checkpoint": Scenario(
         "write_checkpoint",
-        aftermath.plant_checkpoints(_BASE),
-        aftermath.judge_checkpoints([_BASE, _NEW], {"committed": [_NEW]}),
+        aftermath.plant_checkpoints(BASE),
+        judge_checkpoints([BASE, NEW], {"committed": [NEW]}, never_lost={"": BASE}),
     ),
     "the first checkpoint": Scenario(
         "write_checkpoint",
         aftermath.plant_nothing,
-        aftermath.judge_checkpoints([None, _NEW], {"committed": [_NEW]}),
+        judge_checkpoints([None, NEW], {"committed": [NEW]}),
     ),
     "over an existing name": Scenario(
         "write_checkpoint",
-        aftermath.plant_checkpoints(_BASE, _OLD),
-        aftermath.judge_checkpoints([_OLD, _NEW], {"committed": [_NEW]}),
+        aftermath.plant_checkpoints(BASE, OLD),
+        judge_checkpoints([OLD, NEW], {"committed": [NEW]}, never_lost={"committed": OLD}),
     ),
     "over the only one": Scenario(
         "write_checkpoint",
-        aftermath.plant_checkpoints(_OLD),
-        aftermath.judge_checkpoints([_OLD, _NEW], {"committed": [_NEW]}),
+        aftermath.plant_checkpoints(OLD),
+        judge_checkpoints([OLD, NEW], {"committed": [NEW]}, never_lost={"committed": OLD}),
+    ),
+    "persisting a snapshot": Scenario(
+        "persist_snapshot", aftermath.plant_snapshot, aftermath.judge_persisted
     ),
     "a rollback": Scenario(
         "roll_back",
-        aftermath.plant_reason,
-        aftermath.judge_checkpoints(
-            [_OLD, _BASE], {"set aside": [_BASE, _NEW], "committed": [_NEW]}
+        aftermath.plant_checkpoints(BASE, OLD),
+        judge_checkpoints(
+            [OLD, BASE], {"set aside": [BASE, NEW], "committed": [NEW]}, never_lost={"": OLD}
         ),
     ),
     "pruning": Scenario(
         "remove_old",
-        aftermath.plant_checkpoints((100, 1), (200, 1), (300, 1), _BASE),
-        aftermath.judge_checkpoints([_BASE], {"pruned": [_BASE]}),
+        aftermath.plant_checkpoints(*(Made(step, 1) for step in (100, 200, 300, 400))),
+        judge_checkpoints([BASE], {"pruned": [BASE]}, never_lost={"": Made(300, 1)}),
     ),
     "the ledger": Scenario("keep_ledger", aftermath.plant_nothing, aftermath.judge_ledger),
     "an intent": Scenario("say_intent", aftermath.plant_nothing, aftermath.judge_intent),

@@ -9,21 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor import durable
+from supervisor.checkpoint import commit as commit_module
 from supervisor.checkpoint import prune, records, shelf, survey
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.intent import Intent, write_intent
 from supervisor.ledger import LedgerWriter
-
-RUN = "run"
-
-
-def contents(step: int, attempt: int) -> dict[str, bytes]:
-    """The files of a checkpoint: one of several blocks, one in a folder, and the position."""
-    return {
-        "model.pt": b"".join(b"model %05d %02d %05d;" % (step, attempt, n) for n in range(600)),
-        "shards/rank-0.bin": b"shard %05d %02d;" % (step, attempt) * 20,
-        "training_state.json": b'{"global_step": %d, "current_epoch": 0, "format": 1}' % step,
-    }
+from supervisor.snapshot import persist, slots
+from tests.chaos.contents import RUN, contents
 
 
 def commit(parent: Path, step: int, attempt: int = 1) -> None:
@@ -56,7 +48,9 @@ def write_checkpoint(root: Path) -> None:
 def roll_back(root: Path) -> None:
     """Go back behind the newest, and save again under its name."""
     parent = root / "saves"
-    shelf.set_aside_later(parent, look(parent).entries, 400)
+    for entry in look(parent).entries:
+        if entry.tier == "disk" and (entry.step or 0) > 400:
+            shelf.put_aside(entry.path, shelf.SUPERSEDED, "the run went back to step 400")
     say("set aside")
     commit(parent, 500, 2)
     say("committed")
@@ -67,6 +61,15 @@ def remove_old(root: Path) -> None:
     for entry in prune.plan(look(root / "saves").entries, 2, ()):
         prune.remove(entry)
     say("pruned")
+
+
+def persist_snapshot(root: Path) -> None:
+    """Put the snapshot in memory onto the disk, and the log before it."""
+    whole = slots.read_whole(root.parent / "memory")[0]
+    with (root / "train.log").open("a") as file:
+        file.write("step 500\n")
+    persist.persist(whole)
+    say("committed")
 
 
 def keep_ledger(root: Path) -> None:
@@ -81,14 +84,15 @@ def keep_ledger(root: Path) -> None:
 
 
 def say_intent(root: Path) -> None:
-    """Stop, then run."""
-    for intent in (Intent.STOP, Intent.RUN, Intent.HOLD):
+    """Two wishes, and the first again."""
+    for intent in (Intent.STOP, Intent.HOLD, Intent.STOP):
         write_intent(root / "intent.json", intent)
         say(intent.value)
 
 
 WRITERS: dict[str, Callable[[Path], None]] = {
-    one.__name__: one for one in (write_checkpoint, roll_back, remove_old, keep_ledger, say_intent)
+    one.__name__: one
+    for one in (write_checkpoint, persist_snapshot, roll_back, remove_old, keep_ledger, say_intent)
 }
 
 
@@ -123,6 +127,11 @@ def renamed_before_written() -> None:
     CheckpointWriter._publish = stay  # type: ignore[method-assign]
 
 
+def aside_before_written() -> None:
+    """A writer that takes the old one away before the new one has the name."""
+    commit_module.exchange = lambda one, other: False  # type: ignore[assignment]
+
+
 def deleted_in_place() -> None:
     """A pruner that does not take the checkpoint out of sight first."""
     prune.remove = lambda entry: prune.discard(entry.path)  # type: ignore[assignment,attr-defined]
@@ -144,6 +153,7 @@ FAULTS: dict[str, Callable[[], None]] = {
         without_file_sync,
         without_directory_sync,
         renamed_before_written,
+        aside_before_written,
         deleted_in_place,
     )
 }

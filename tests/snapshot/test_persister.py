@@ -570,7 +570,7 @@ def test_a_seal_without_its_files_is_a_result(persister: Start, fill: Fill, root
 def test_a_trainer_that_goes_on_tears_nothing(
     fill: Fill, persister: Start, out: Path, tmp_path: Path
 ) -> None:
-    """Snapshots as fast as they can be made, in whichever slot is free: each save is of one step."""
+    """Snapshots as fast as they can be made, in whichever slot is free: a save is of one step."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     saved: set[int] = set()

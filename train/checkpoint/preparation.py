@@ -1,0 +1,136 @@
+"""Laying a state out and making the memory for it, in the background, before it is needed."""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from supervisor.snapshot.space import room, used_bytes
+from train.checkpoint.layout import Layout, build
+from train.checkpoint.pages import Pages, be_nice, populate
+from train.checkpoint.slot import Slot
+from train.checkpoint.structure import UnknownError, copy_containers
+
+IsWeight = Callable[[str, Tensor], bool]
+SCRATCH = "layout"
+
+
+class NoRoomError(Exception):
+    """The memory tier does not fit; the message says why."""
+
+
+class _StoppedError(Exception):
+    """Nobody wants the result any more."""
+
+
+class Preparation:
+    """One run of it, in a thread that the training thread asks now and then.
+
+    It only begins slots that it was given, and lets go of them at its end.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        layouts: Mapping[str, Layout],
+        contents: Mapping[str, Any],
+        slots: list[Slot],
+        is_weight: IsWeight,
+    ) -> None:
+        """`contents` are states to be laid out anew, of files that `layouts` may have too."""
+        self._root = root
+        self._slots = slots
+        self._is_weight = is_weight
+        self._is_stopping = False
+        self._problem: BaseException | None = None
+        self.layouts = dict(layouts)
+        self.rebuilt = len(contents)
+        self._contents: dict[str, Any] = {}
+        for name, content in contents.items():
+            try:
+                # containers of its own: training goes on in those that it was given
+                self._contents[name] = copy_containers(content)
+            except UnknownError:
+                self._build(name, content)
+        self._thread = threading.Thread(target=self._run, name="snapshot-memory", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_done(self) -> bool:
+        """Whether `result` would not wait."""
+        return not self._thread.is_alive()
+
+    def result(self) -> dict[str, Layout]:
+        """Wait for the layouts, which the slots have now.
+
+        Raises NoRoomError, OSError, and whatever torch.save raises for such a state.
+        """
+        self._thread.join()
+        if self._problem is not None:
+            raise self._problem
+        return self.layouts
+
+    def stop(self) -> None:
+        """Give it up; returns when it has ended."""
+        self._is_stopping = True
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            while self._contents:
+                self._go_on()
+                self._build(*self._contents.popitem())
+            self._require_room()
+            for slot in self._slots:
+                self._lay_out(slot)
+        except _StoppedError:
+            return
+        except BaseException as error:  # it belongs to the thread that asks for the result
+            self._problem = error
+
+    def _build(self, name: str, content: Any) -> None:
+        scratch = self._root / SCRATCH
+        try:
+            self.layouts[name] = build(
+                name, content, scratch, lambda tensor: self._is_weight(name, tensor)
+            )
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _require_room(self) -> None:
+        size = sum(layout.size for layout in self.layouts.values())
+        found = room(self._root, max(0, 2 * size - used_bytes(self._root)))
+        if not found.fits:
+            raise NoRoomError(found.why)
+
+    def _lay_out(self, slot: Slot) -> None:
+        if not slot.begin():
+            return  # a reader has it: the next preparation gets it
+        try:
+            slot.lay_out(self.layouts, self._populate, self._go_on)
+        finally:
+            slot.give_up()
+
+    def _populate(self, pages: Pages) -> None:
+        """In a thread of its own: a low priority is for life, and this one needs the GIL."""
+        problems: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                be_nice()
+                populate(pages, self._go_on)
+            except BaseException as error:  # raised below, where it is asked for
+                problems.append(error)
+
+        thread = threading.Thread(target=run, name="snapshot-pages", daemon=True)
+        thread.start()
+        thread.join()
+        for problem in problems:
+            raise problem
+
+    def _go_on(self) -> None:
+        if self._is_stopping:
+            raise _StoppedError

@@ -1,0 +1,33 @@
+"""Reading a checkpoint back, into memory of its own; it checks no hashes and changes nothing."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+
+STATE_FILE = "training_state.json"
+
+
+def load(path: Path | str) -> dict[str, Any]:
+    """The states in a checkpoint directory by their file names, on the CPU.
+
+    `training_state.json` is among them. Nothing in it shares memory with the file: after
+    `optimizer.load_state_dict` an optimizer's moments may be these very tensors. Raises OSError,
+    pickle.UnpicklingError for what `weights_only` does not allow, and ValueError for a link.
+    """
+    folder = Path(path)
+    content: dict[str, Any] = {}
+    for file in sorted(folder.rglob("*.pt")):
+        _check_plain(file)
+        name = file.relative_to(folder).as_posix()
+        content[name] = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
+    _check_plain(folder / STATE_FILE)
+    content[STATE_FILE] = json.loads((folder / STATE_FILE).read_bytes())
+    return content
+
+
+def _check_plain(file: Path) -> None:
+    """Raise ValueError for what a checkpoint never holds: a pipe would be waited for for ever."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        raise ValueError(f"{file} is a link or no file, which is not followed")

@@ -1,0 +1,167 @@
+"""One slot as its writer has it: mapped files that a state is copied into, in place."""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
+from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
+from train.checkpoint.layout import Layout, Moment
+from train.checkpoint.pages import Pages, map_file
+
+Copy = Callable[[list[Tensor], list[Tensor]], None]
+"""Copies sources (second) into views of a slot's memory (first)."""
+
+
+@dataclass(slots=True)
+class _File:
+    """A mapped file, and what its pickle says now."""
+
+    layout: Layout
+    pages: Pages
+    views: list[Tensor]
+    pickle: bytes = b""
+
+
+class Slot:
+    """A slot that this process writes. Raises OSError where its folder cannot be made."""
+
+    def __init__(self, paths: SlotPaths) -> None:
+        self.paths = paths
+        paths.folder.mkdir(mode=0o700, exist_ok=True)
+        self._lock = Lock(paths.lock)
+        self._seal = SealWriter(paths.seal)
+        self._files: dict[str, _File] = {}
+        self._name = self._find_name()
+        self._weights: str | None = None
+
+    @property
+    def seal(self) -> Seal:
+        """What its seal says now."""
+        return self._seal.current
+
+    def has(self, layouts: Mapping[str, Layout]) -> bool:
+        """Whether its files are laid out so."""
+        return self._files.keys() == layouts.keys() and all(
+            file.layout is layouts[name] for name, file in self._files.items()
+        )
+
+    def begin(self) -> bool:
+        """Take the slot and say that it is not whole; False if a reader has it pinned.
+
+        Raises OSError (FileNotFoundError: it has vanished).
+        """
+        if not self._lock.acquire():
+            return False
+        try:
+            # first the seal: a name alone says nothing
+            self._seal.begin()
+            if self._name != WRITING:
+                (self.paths.folder / self._name).rename(self.paths.writing)
+                self._name = WRITING
+            elif not self.paths.writing.is_dir():
+                raise FileNotFoundError(2, os.strerror(2), str(self.paths.writing))
+        except BaseException:
+            self._lock.release()
+            raise
+        return True
+
+    def lay_out(
+        self, layouts: Mapping[str, Layout], populate: Callable[[Pages], None], go_on: Callable[[], None]
+    ) -> None:
+        """Make its files; between `begin` and `give_up`. Raises OSError (ENOSPC)."""
+        self._remove_others(layouts)
+        for name, layout in layouts.items():
+            file = self._files.get(name)
+            if file is not None and file.layout is layout:
+                continue
+            path = self.paths.writing / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pages = map_file(path, layout.size, go_on)
+            populate(pages)
+            for offset, data in layout.frame:
+                pages.map[offset : offset + len(data)] = data
+            self._files[name] = _File(layout, pages, layout.views(pages.memory))
+        self._write_weights(layouts)
+
+    def write(self, moments: Mapping[str, Moment], small: Mapping[str, bytes], copy: Copy) -> int:
+        """Put a state in; between `begin` and `finish`. Returns the bytes of all files."""
+        size = 0
+        for name, data in small.items():
+            with open(self.paths.writing / name, "wb") as target:
+                target.write(data)
+            size += len(data)
+        views: list[Tensor] = []
+        sources: list[Tensor] = []
+        for name, moment in moments.items():
+            file = self._files[name]
+            if moment.pickle is not file.pickle:
+                begin = file.layout.pickle_at
+                file.pages.map[begin : begin + len(moment.pickle)] = moment.pickle
+                file.pickle = moment.pickle
+            views += file.views
+            sources += moment.sources
+            size += file.layout.size
+        with torch.no_grad():
+            copy(views, sources)
+        return size
+
+    def finish(self, sequence: int, snapshot: Snapshot) -> None:
+        """Give the directory its name, close the seal, and let readers in. Raises OSError."""
+        try:
+            self.paths.writing.rename(self.paths.folder / snapshot.name)
+            self._name = snapshot.name
+            self._seal.close_over(sequence, snapshot)
+        finally:
+            self._lock.release()
+
+    def give_up(self) -> None:
+        """Let go of a slot that was begun and stays as it is: not whole."""
+        self._lock.release()
+
+    def close(self) -> None:
+        """Let go of everything; what is in the slot stays."""
+        self._files.clear()
+        self._seal.close()
+        self._lock.close()
+
+    def _find_name(self) -> str:
+        """The checkpoint directory that a dead writer left, or a new one."""
+        snapshot = self._seal.current.snapshot
+        if snapshot is not None and self.paths.checkpoint(snapshot).is_dir():
+            return snapshot.name
+        found = [entry.name for entry in os.scandir(self.paths.folder) if entry.is_dir()]
+        for name in found[1:]:
+            shutil.rmtree(self.paths.folder / name)
+        if not found:
+            self.paths.writing.mkdir(mode=0o700)
+            return WRITING
+        return found[0]
+
+    def _remove_others(self, layouts: Mapping[str, Layout]) -> None:
+        """Remove files that the state has no more; what stays of them is mapped by nobody."""
+        for name in self._files.keys() - layouts.keys():
+            del self._files[name]
+        for folder, _, names in os.walk(self.paths.writing):
+            for name in names:
+                path = os.path.join(folder, name)
+                if os.path.relpath(path, self.paths.writing) not in layouts:
+                    with suppress(FileNotFoundError):
+                        os.unlink(path)
+
+    def _write_weights(self, layouts: Mapping[str, Layout]) -> None:
+        text = json.dumps({"files": {name: layout.weights for name, layout in layouts.items()}})
+        if text != self._weights:
+            self.paths.weights.write_text(text)
+            self._weights = text
+
+
+def is_whole(seal: Seal) -> bool:
+    """Whether a slot can be resumed from, as far as its seal says."""
+    return seal.state is SlotState.WHOLE

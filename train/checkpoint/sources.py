@@ -1,0 +1,68 @@
+"""Where a checkpoint's files come from: named objects that can tell their state."""
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+Source = Any
+"""An object with `state_dict()`, a callable that returns a state, or a dict."""
+EMA_FILE = "ema_model.pt"
+
+
+class Sources:
+    """The named sources of one checkpoint. Raises TypeError for what can tell no state."""
+
+    def __init__(self, sources: Mapping[str, Source], weights: Collection[str] | None) -> None:
+        """`weights`: files all of whose floats must be finite; of modules it is the parameters."""
+        for name, source in sources.items():
+            if not name.endswith(".pt"):
+                raise ValueError(f"{name!r}: a state's file ends in .pt")
+            if not (hasattr(source, "state_dict") or callable(source) or isinstance(source, dict)):
+                raise TypeError(
+                    f"{name}: a {type(source).__name__} has no state_dict() and is no callable"
+                )
+        self._sources = dict(sources)
+        self._weights = {EMA_FILE} if weights is None else set(weights)
+
+    def collect(self) -> dict[str, Any]:
+        """The states of now, their tensors live."""
+        return {name: _state_of(source) for name, source in self._sources.items()}
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """Those among the sources."""
+        return [one for one in self._sources.values() if isinstance(one, Optimizer)]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether no optimizer waits for its first step to make its state."""
+        return all(optimizer.state for optimizer in self.optimizers)
+
+    def is_weight(self, name: str, tensor: Tensor) -> bool:
+        """Whether a tensor of that file must be finite in a checkpoint that is resumed from."""
+        parameters = getattr(self._sources[name], "parameters", None)
+        if callable(parameters) and not isinstance(self._sources[name], Optimizer):
+            # a buffer may well hold -inf: a causal mask does
+            place = tensor.data_ptr()
+            return any(parameter.data_ptr() == place for parameter in parameters())
+        return name in self._weights
+
+
+def _state_of(source: Source) -> Any:
+    if hasattr(source, "state_dict"):
+        return source.state_dict()
+    return source() if callable(source) else source
+
+
+def live_tensors(optimizers: list[Optimizer]) -> Iterator[Tensor]:
+    """What only an optimizer's step changes: its parameters, and its own state."""
+    for optimizer in optimizers:
+        for group in optimizer.param_groups:
+            yield from group["params"]
+        for state in optimizer.state.values():
+            yield from (value for value in state.values() if isinstance(value, Tensor))
+
+
+__all__ = ["EMA_FILE", "Source", "Sources", "live_tensors", "nn"]

@@ -1,0 +1,151 @@
+"""The memory tier as its one writer has it: two slots, the newest whole one never at risk."""
+
+import itertools
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from supervisor.snapshot.slots import Lock, SnapshotPaths, make_root
+from train.checkpoint.layout import Layout, Moment
+from train.checkpoint.preparation import IsWeight, Preparation
+from train.checkpoint.slot import Slot, is_whole
+from train.checkpoint.structure import MismatchError
+
+
+class AlreadyWrittenError(RuntimeError):
+    """Another process writes snapshots to this directory."""
+
+
+class MemoryTier:
+    """The slots of a snapshot directory. Raises AlreadyWrittenError, OSError."""
+
+    def __init__(self, root: Path, is_weight: IsWeight) -> None:
+        self.root = root
+        self.rebuilds = 0
+        self._is_weight = is_weight
+        paths = make_root(root)
+        self._writer = Lock(paths.writer_lock)
+        if not self._writer.acquire():
+            self._writer.close()
+            raise AlreadyWrittenError(
+                f"another process writes snapshots to {root}: only one process of a run may save"
+                " (with several ranks, rank 0), and two runs need two checkpoint directories"
+            )
+        self._slots = [Slot(slot) for slot in paths.slots]
+        newest = max(slot.seal.sequence for slot in self._slots)
+        self._sequences = itertools.count(newest + 1)
+        self._layouts: dict[str, Layout] = {}
+        self._preparation: Preparation | None = None
+        self._is_fresh = False
+
+    def has_vanished(self) -> bool:
+        """Whether somebody emptied the directory (logind's RemoveIPC does)."""
+        return not SnapshotPaths(self.root).writer_lock.exists()
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether layouts are there, or are being made."""
+        return bool(self._layouts) or self._preparation is not None
+
+    def prepare(self, contents: Mapping[str, Any]) -> None:
+        """Begin to lay a state out, in the background; at once if it is being done already."""
+        if self._preparation is None:
+            self._start(contents, self._layouts)
+
+    def take(self, contents: Mapping[str, Any], *, wait: bool) -> dict[str, Moment] | None:
+        """What to copy for a state of now; None while memory is being made, unless `wait`.
+
+        A state that changed its shape is laid out anew. Raises NoRoomError, OSError, and whatever
+        torch.save raises for such a state.
+        """
+        while True:
+            if not self._settle(wait=wait):
+                return None
+            moments, changed = self._match(contents)
+            if not changed and moments.keys() == self._layouts.keys():
+                return moments
+            # a layout that was obsolete before its first use: the state changes all the time
+            wait = wait or self._is_fresh
+            kept = {name: self._layouts[name] for name in moments if name in self._layouts}
+            self._start({name: contents[name] for name in changed}, kept)
+
+    def choose(self, *, spare: int | None) -> Slot | None:
+        """Begin the slot to be written next; None if there is none now.
+
+        `spare`: a sequence that must stay, as it is wanted on the disk and not there yet.
+        """
+        for slot in self._order():
+            seal = slot.seal
+            if spare is not None and is_whole(seal) and seal.sequence == spare:
+                continue
+            if not slot.has(self._layouts):
+                self._start({}, self._layouts, slot)
+                return None
+            if slot.begin():
+                return slot
+        return None
+
+    def next_sequence(self) -> int:
+        """A number above all before."""
+        self._is_fresh = False
+        return next(self._sequences)
+
+    def make_ready(self, *, spare: int | None) -> None:
+        """Lay the other slot out, after one became whole, before it is needed."""
+        first = self._order()[0]
+        if first.has(self._layouts) or self._preparation is not None:
+            return
+        if spare is None or first.seal.sequence != spare:
+            self._start({}, self._layouts, first)
+
+    def close(self) -> None:
+        """Let go of everything; what is whole stays."""
+        if self._preparation is not None:
+            self._preparation.stop()
+        for slot in self._slots:
+            slot.close()
+        with suppress(OSError):
+            self._writer.close()
+
+    def _order(self) -> list[Slot]:
+        """Slots that may be written, the best first: never the only whole one."""
+        order = sorted(self._slots, key=lambda slot: (is_whole(slot.seal), slot.seal.sequence))
+        return order if is_whole(order[0].seal) else order[:1] if is_whole(order[1].seal) else order
+
+    def _start(
+        self, contents: Mapping[str, Any], kept: Mapping[str, Layout], slot: Slot | None = None
+    ) -> None:
+        if slot is not None:
+            slots = [slot]
+        else:
+            order = self._order()
+            # of two whole ones only the older: the newest goes when the other is whole again
+            slots = order[:1] if is_whole(order[0].seal) else order
+        self._preparation = Preparation(self.root, kept, contents, slots, self._is_weight)
+
+    def _settle(self, *, wait: bool) -> bool:
+        preparation = self._preparation
+        if preparation is None:
+            return True
+        if not wait and not preparation.is_done:
+            return False
+        self._preparation = None
+        self._layouts = preparation.result()
+        if preparation.rebuilt:
+            self.rebuilds += 1
+            self._is_fresh = True
+        return True
+
+    def _match(self, contents: Mapping[str, Any]) -> tuple[dict[str, Moment], list[str]]:
+        moments: dict[str, Moment] = {}
+        changed: list[str] = []
+        for name, content in contents.items():
+            layout = self._layouts.get(name)
+            try:
+                if layout is None:
+                    raise MismatchError
+                moments[name] = layout.take(content)
+            except MismatchError:
+                changed.append(name)
+        return moments, changed
