@@ -10,7 +10,7 @@ JOBS ?= 2
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu test-systemd check format demo docs bench dist clean
+.PHONY: help setup test test-root test-gpu test-systemd chaos check format demo docs bench dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -39,6 +39,9 @@ test-root: setup ## the tests that need root: mounts, other users
 
 test-gpu: setup ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
+
+chaos: setup ## every power cut, kill and disk error that tests/chaos knows, not only a part
+	CHAOS=full $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(PYTEST_ARGS)
 
 check: setup ## lint, format and types: what continuous integration holds
 	$(BIN)/ruff check .

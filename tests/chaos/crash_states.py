@@ -50,10 +50,13 @@ class Limits(NamedTuple):
 
 
 def enumerate_states(recording: Recording, limits: Limits | None = None) -> Iterator[State]:
-    """All legal states after each prefix of the operations, no tree twice under the same marks."""
+    """All legal states after each prefix of the operations, no tree twice under the same marks.
+
+    The longest prefix comes first: there most is promised.
+    """
     limits = limits or Limits()
     seen: set[int] = set()
-    for at in range(len(recording.operations) + 1):
+    for at in reversed(range(len(recording.operations) + 1)):
         for state in _states_at(recording, at, limits):
             tree = tuple(sorted(state.tree.items(), key=lambda item: item[0]))
             key = hash((tree, state.marks))

@@ -119,9 +119,7 @@ class Recording:
         at = next(
             index
             for index, one in enumerate(operations)
-            if isinstance(one, Enter)
-            and one.name == name
-            and one.inode in self._linked_before(index)
+            if isinstance(one, Enter) and one.name == name and self._is_linked(one.inode, index)
         )
         pair = operations[at : at + 2]
         del operations[at : at + 2]

@@ -2,7 +2,9 @@
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -36,6 +38,17 @@ class Call(NamedTuple):
     result: int
     began: int
     ended: int
+
+
+@cache
+def why_not_strace() -> str | None:
+    """Why nothing can be traced here; None if it can."""
+    if STRACE is None:
+        return "needs strace"
+    done = subprocess.run(
+        [STRACE, "-qq", "-o", "/dev/null", "true"], capture_output=True, text=True
+    )
+    return None if done.returncode == 0 else f"needs strace to be allowed: {done.stderr.strip()}"
 
 
 def command(log: Path, *options: str) -> list[str]:

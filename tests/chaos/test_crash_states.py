@@ -1,6 +1,7 @@
 """After a power cut at any moment, in any state that POSIX allows, what was promised holds."""
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -14,20 +15,32 @@ FULL = Limits(subsets=256, contents=60, combinations=300)
 SEEDS = (1, 2, 3)
 
 Count = Callable[[str, object], None]
+Trace = Callable[..., Recording]
+
+
+@pytest.fixture(scope="module")
+def trace_once(tmp_path_factory: pytest.TempPathFactory) -> Trace:
+    """The recording of a scenario by its name and the fault put in; each is run once."""
+
+    @cache
+    def run(name: str, *faults: str) -> Recording:
+        return trace(SCENARIOS[name], tmp_path_factory.mktemp("traced"), *faults)
+
+    return run
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", SCENARIOS)
 def test_every_legal_state_keeps_the_promise(
-    name: str, tmp_path: Path, is_full: bool, record_property: Count
+    name: str, trace_once: Trace, fast_disk: Path, is_full: bool, record_property: Count
 ) -> None:
     """The newest is the old one or the new one, whole; the new one once the writer said so."""
     scenario = SCENARIOS[name]
-    recording = trace(scenario, tmp_path)
+    recording = trace_once(name)
     total = Outcome()
     for seed in SEEDS if is_full else SEEDS[:1]:
         limits = (FULL if is_full else SMALL)._replace(seed=seed)
-        outcome = try_states(recording, scenario.judge, tmp_path / "state", limits=limits)
+        outcome = try_states(recording, scenario.judge, fast_disk / "state", limits=limits)
         total.states += outcome.states
         total.problems += outcome.problems
     assert not total.problems, "\n".join(describe(recording))
@@ -63,11 +76,11 @@ NEEDED = [
 
 @pytest.mark.parametrize(("name", "flushed"), NEEDED)
 def test_without_a_flush_it_is_found(
-    name: str, flushed: str, tmp_path: Path, record_property: Count
+    name: str, flushed: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
     """Each kind of fsync, taken out of what was recorded, breaks a promise in some state."""
     scenario = SCENARIOS[name]
-    recording = trace(scenario, tmp_path)
+    recording = trace_once(name)
     flushes = [
         index
         for index, one in enumerate(recording.operations)
@@ -77,19 +90,19 @@ def test_without_a_flush_it_is_found(
     ]
     assert flushes
     broken = recording.without(*flushes)
-    outcome = try_states(broken, scenario.judge, tmp_path / "state", limits=SMALL, most=1)
+    outcome = try_states(broken, scenario.judge, fast_disk / "state", limits=SMALL, most=1)
     assert outcome.problems, "\n".join(describe(broken))
     record_property("planted fault found", 1)
 
 
 @pytest.mark.parametrize("name", ["a further checkpoint", "persisting a snapshot"])
 def test_a_rename_before_the_flush_is_found(
-    name: str, tmp_path: Path, record_property: Count
+    name: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
     """The same operations with the name given first leave a torn checkpoint under it."""
     scenario = SCENARIOS[name]
-    early = trace(scenario, tmp_path).renamed_early("checkpoint-500")
-    outcome = try_states(early, scenario.judge, tmp_path / "state", limits=SMALL, most=1)
+    early = trace_once(name).renamed_early("checkpoint-500")
+    outcome = try_states(early, scenario.judge, fast_disk / "state", limits=SMALL, most=1)
     assert "torn" in str(outcome.problems)
     record_property("planted fault found", 1)
 
@@ -111,12 +124,12 @@ def test_a_rename_before_the_flush_is_found(
     ],
 )
 def test_a_bug_in_the_writer_is_found(
-    name: str, fault: str, tmp_path: Path, record_property: Count
+    name: str, fault: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
     """A writer that really has the bug, run under strace like the real one, is found out."""
     scenario = SCENARIOS[name]
-    recording = trace(scenario, tmp_path, fault)
-    outcome = try_states(recording, scenario.judge, tmp_path / "state", limits=SMALL, most=1)
+    recording = trace_once(name, fault)
+    outcome = try_states(recording, scenario.judge, fast_disk / "state", limits=SMALL, most=1)
     assert outcome.problems, "\n".join(describe(recording))
     record_property("planted fault found", 1)
 
