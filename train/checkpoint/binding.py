@@ -94,7 +94,7 @@ class Binding:
         self._chosen = [chosen[number] for number in filled]
         raw = {number for number in filled if isinstance(chosen[number], Part)}
         self._parts = [
-            Part(leaf, tensor.storage_offset(), storages[number].nbytes())
+            Part(leaf, int(tensor.storage_offset()), storages[number].nbytes())
             for leaf, (number, tensor) in enumerate(zip(self.numbers, tensors, strict=True))
             if number in raw
         ]
@@ -164,7 +164,7 @@ class Binding:
 def raw_bytes(storage: UntypedStorage) -> Tensor:
     """A storage's own bytes as a tensor, whatever views there are of it."""
     empty = torch.empty(0, dtype=torch.uint8, device=storage.device)
-    return empty.set_(storage)  # type: ignore[call-overload,no-any-return]
+    return empty.set_(storage)
 
 
 def _sort_of(tensors: list[Tensor]) -> _Sort:
@@ -201,7 +201,7 @@ def _look_at(leaf: int, tensor: Tensor) -> Covering | Part:
     is_plain = tensor.dtype in _COPIED_AS_THEY_ARE and not tensor.is_neg()
     if is_plain and tensor.untyped_storage().nbytes() == tensor.nbytes and _is_dense(tensor):
         return Covering(leaf, tensor.dtype, tensor.shape, tensor.stride())
-    return Part(leaf, tensor.storage_offset(), tensor.untyped_storage().nbytes())
+    return Part(leaf, int(tensor.storage_offset()), tensor.untyped_storage().nbytes())
 
 
 def _is_dense(tensor: Tensor) -> bool:

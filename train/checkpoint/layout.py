@@ -80,9 +80,7 @@ class Layout:
         return data
 
 
-def build(
-    name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], bool]
-) -> Layout:
+def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], bool]) -> Layout:
     """Lay a state out; `scratch` is a directory on the tmpfs, where holes cost nothing.
 
     `content` must not change meanwhile. `is_weight` says which tensors have to be finite. Raises
@@ -105,9 +103,7 @@ def build(
             pickled, capacity = _write(content, path)
         places, size, frame, pickle_at = _read_back(path, pickled)
         weights = [] if binding is None else binding.weights(content, is_weight, places)
-        return Layout(
-            name, size, frame, pickle_at, capacity, places, binding, text, weights
-        )
+        return Layout(name, size, frame, pickle_at, capacity, places, binding, text, weights)
     finally:
         path.unlink(missing_ok=True)
 
@@ -132,7 +128,8 @@ def _read_back(
     path: Path, pickled: Pickled
 ) -> tuple[list[Place], int, list[tuple[int, bytes]], int]:
     """The storages' places, the file's size, what is outside of them, and where its pickle is."""
-    reader = torch._C.PyTorchFileReader(str(path))
+    # Any: get_record_offset is missing in torch's stubs
+    reader: Any = torch._C.PyTorchFileReader(str(path))
     pickle_at = reader.get_record_offset("data.pkl")
     places = [
         Place(reader.get_record_offset(f"data/{key}"), storage.nbytes())
@@ -210,7 +207,9 @@ def _encode_int(value: int) -> bytes:
         return b"J" + value.to_bytes(4, "little", signed=True)
     length = value.bit_length() // 8 + 1
     if length < 256:
-        return b"\x8a" + length.to_bytes(1, "little") + value.to_bytes(length, "little", signed=True)
+        return (
+            b"\x8a" + length.to_bytes(1, "little") + value.to_bytes(length, "little", signed=True)
+        )
     return b"\x8b" + length.to_bytes(4, "little") + value.to_bytes(length, "little", signed=True)
 
 

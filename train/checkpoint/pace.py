@@ -30,7 +30,9 @@ class Pace:
             return False
         self._step_s, self._last_step = now - self._last_step, now
         # rather after this step than after the next, if that is nearer to the time
-        return now - self._last + self._step_s / 2 >= max(self.interval_s, LEAST_S + self._step_s / 2)
+        return now - self._last + self._step_s / 2 >= max(
+            self.interval_s, LEAST_S + self._step_s / 2
+        )
 
     @property
     def interval_s(self) -> float:

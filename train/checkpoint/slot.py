@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -73,7 +73,10 @@ class Slot:
         return True
 
     def lay_out(
-        self, layouts: Mapping[str, Layout], populate: Callable[[Pages], None], go_on: Callable[[], None]
+        self,
+        layouts: Mapping[str, Layout],
+        populate: Callable[[Pages], None],
+        go_on: Callable[[], None],
     ) -> None:
         """Make its files; between `begin` and `give_up`. Raises OSError (ENOSPC)."""
         self._remove_others(layouts)
@@ -150,10 +153,9 @@ class Slot:
             del self._files[name]
         for folder, _, names in os.walk(self.paths.writing):
             for name in names:
-                path = os.path.join(folder, name)
-                if os.path.relpath(path, self.paths.writing) not in layouts:
-                    with suppress(FileNotFoundError):
-                        os.unlink(path)
+                path = Path(folder, name)
+                if path.relative_to(self.paths.writing).as_posix() not in layouts:
+                    path.unlink(missing_ok=True)
 
     def _write_weights(self, layouts: Mapping[str, Layout]) -> None:
         text = json.dumps({"files": {name: layout.weights for name, layout in layouts.items()}})

@@ -62,7 +62,7 @@ class _FixedNode(NamedTuple):
 
 
 class _DictNode(NamedTuple):
-    kind: type
+    kind: Any  # a type; mypy would narrow `part` to it
     keys: list[Any]
     children: tuple[Node, ...] | None
     """None: tensors only."""
@@ -81,7 +81,7 @@ class _DictNode(NamedTuple):
 
 
 class _ListNode(NamedTuple):
-    kind: type
+    kind: Any
     length: int
     children: tuple[Node, ...] | None
     """None: plain values only."""
@@ -149,9 +149,7 @@ class Shape:
             attributes = _copy_plain(part.__dict__)
         # values that are not tensors any more would only be found when they are used
         is_all_tensors = bool(children) and all(child is _TENSOR for child in children)
-        return _DictNode(
-            type(part), list(part), None if is_all_tensors else children, attributes
-        )
+        return _DictNode(type(part), list(part), None if is_all_tensors else children, attributes)
 
 
 def copy_with(content: Any, values: Any) -> Any:
