@@ -46,24 +46,34 @@ def admit(paths: RunPaths, config: RunConfig, *, again: bool) -> Admission:
             hint="give this run a run_dir of its own, or take back the change of `name`",
             code=ExitCode.CONFIGURATION,
         )
-    if history.finished and not again:
-        return Admission(Verdict.FINISHED, _finished_reason(entries))
     intent = read_intent(paths.intent)
-    match intent.intent:
-        case Intent.STOP:
+    lifts = history.held is not None and _lifts(intent, history, entries)
+    match judge(history, intent.intent, lifts=lifts, again=again):
+        case Verdict.FINISHED:
+            return Admission(Verdict.FINISHED, _finished_reason(entries))
+        case Verdict.STOPPED:
             return Admission(Verdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}")
-        case Intent.HOLD if intent.id == "unreadable":
+        case Verdict.HELD if intent.id == "unreadable":
             return Admission(Verdict.HELD, f"{paths.intent} cannot be understood")
-        case Intent.HOLD:
+        case Verdict.HELD if intent.intent is Intent.HOLD:
             return Admission(Verdict.HELD, f"held with `supervisor hold`{_since(intent)}")
-        case Intent.RUN:
-            pass
-    reopens = again and history.finished
-    if history.held is None:
-        return Admission(Verdict.START, reopens=reopens)
-    if _lifts(intent, history, entries):
-        return Admission(Verdict.START, resumed_by=intent.id, reopens=reopens)
-    return Admission(Verdict.HELD, history.held)
+        case Verdict.HELD:
+            return Admission(Verdict.HELD, history.held or "")
+        case Verdict.START:
+            resumed_by = intent.id if lifts else None
+            reopens = again and history.finished
+            return Admission(Verdict.START, resumed_by=resumed_by, reopens=reopens)
+
+
+def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> Verdict:
+    """The verdict alone, pure; `lifts`: `supervisor resume` was said since the run is held."""
+    if history.finished and not again:
+        return Verdict.FINISHED
+    if intent is Intent.STOP:
+        return Verdict.STOPPED
+    if intent is Intent.HOLD or (history.held is not None and not lifts):
+        return Verdict.HELD
+    return Verdict.START
 
 
 def refuse_bad_place(run_dir: Path) -> None:

@@ -7,7 +7,6 @@ import socket
 import sys
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,10 @@ import supervisor
 from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
-from supervisor.core.events import Begun, Event, StopAsked, WishChanged
-from supervisor.core.history import History, fold, initial_state
-from supervisor.core.states import Activity, State, Wish
+from supervisor.core.history import fold, initial_state
+from supervisor.core.states import Wish
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.console import Console
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
@@ -143,7 +142,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
             tidy(run)
     intent = read_intent(run.paths.intent)
     wish = Wish(intent.intent.value)
-    begun, state, late = _beginning(run, wish, state, hello)
+    begun, state, late = beginning(history, wish, state, hello)
     daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id)
     running = adopted or hello.get("last_exit") if begun.alive else None
     if running is not None:
@@ -151,7 +150,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
         facts.trainer_pid = adopted["pid"] if adopted else None
     try:
         code = daemon.run_until_exit(
-            [begun], [*late, *messages], _still_asked(history, wish) if begun.alive else []
+            [begun], [*late, *messages], still_asked(history, wish) if begun.alive else []
         )
         if code >= 0:
             run.journal.record(
@@ -169,60 +168,6 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     finally:
         wakeups.close()
     return code
-
-
-def _beginning(
-    run: Run, wish: Wish, state: State, hello: Message
-) -> tuple[Begun, State, list[Message]]:
-    """The first event, with what the launcher kept for a daemon that comes after another."""
-    signals: list[Message] = [
-        {"is": "signal", "signal": name} for name in hello.get("signals") or []
-    ]
-    history = run.history
-    adopted, ended = hello.get("attempt"), hello.get("last_exit")
-    unjudged = ended is not None and _is_unjudged(history, ended)
-    running = adopted if adopted is not None else ended if unjudged else None
-    if running is not None:
-        number = int(running["attempt"])
-        state = _with_running(state, number, history)
-        begun = Begun(
-            Wish.RUN,
-            alive=True,
-            stop_sent=bool(adopted and adopted.get("stop_sent")),
-            kill_sent=bool(adopted and adopted.get("kill_sent")),
-            stop_by=None if history.stop_late else history.stop_by,
-            hung=history.hung,
-        )
-        late = [*signals]
-        if adopted is None and ended is not None:
-            late.insert(0, ended)
-        if adopted is not None and number > history.attempt:
-            # The daemon before died between the order and the record of it.
-            late.insert(0, {**adopted, "is": "started"})
-        return begun, state, late
-    held = history.held
-    return Begun(wish, held=held, finished=history.finished), state, signals
-
-
-def _still_asked(history: History, wish: Wish) -> list[Event]:
-    """What people had asked for and the daemon before can not carry out any more."""
-    asked: list[Event] = []
-    if history.stop_by is not None and history.stop_late:
-        asked.append(StopAsked(history.stop_by, interrupt=history.stop_by == "SIGINT"))
-    if wish is not Wish.RUN:
-        asked.append(WishChanged(wish))
-    return asked
-
-
-def _is_unjudged(history: History, ended: Message) -> bool:
-    number = int(ended["attempt"])
-    return number > history.attempt or (number == history.attempt and history.last_attempt_open)
-
-
-def _with_running(state: State, number: int, history: History) -> State:
-    seen = history.first_step_seen and number == history.attempt
-    activity = Activity(started_at=state.at, first_step_seen=seen, attached=seen)
-    return replace(state, attempt=number, activity=activity)
 
 
 def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) -> RunningAttempt:

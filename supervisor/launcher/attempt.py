@@ -10,6 +10,7 @@ import time
 from supervisor import identity
 from supervisor.launcher import kin
 from supervisor.launcher.console import say
+from supervisor.launcher.phases import Happening, Phase, after, told
 from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import Failure, read_report, spawn
 from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
@@ -31,10 +32,9 @@ class Attempt:
     def __init__(self, request: LaunchRequest, around: Surroundings) -> None:
         self.number = request.number
         self.run_id = request.run_id
-        self.is_over = False
+        self.phase = Phase.CLEARING
         self.exited: dict[str, Any] | None = None
         self.report_fd = -1
-        self.has_process = False
         self._request = request
         self._around = around
         self._pid = 0
@@ -46,6 +46,23 @@ class Attempt:
         self._next_at: float | None = time.monotonic()
         self._survivors = self._survivors_of(None)
         self._survivors.kill()
+
+    @property
+    def is_over(self) -> bool:
+        """Tell whether there is nothing of it any more."""
+        return self.phase is Phase.OVER
+
+    @property
+    def has_process(self) -> bool:
+        """Tell whether a main process was started."""
+        return self._pid != 0
+
+    def _move(self, happening: Happening, message: dict[str, Any] | None = None) -> None:
+        """Go on as the table says, and tell the daemon what it says."""
+        kind = told(self.phase, happening)
+        self.phase = after(self.phase, happening)
+        if kind is not None and message is not None:
+            self._around.send({"is": kind, **message})
 
     def _survivors_of(self, main: identity.ProcessIdentity | None) -> Survivors:
         return Survivors(
@@ -76,7 +93,7 @@ class Attempt:
             "started_monotonic": self._started_monotonic,
             "stop_sent": self._survivors.stop_signal is not None,
             "kill_sent": self._survivors.killing_since is not None,
-            "main_ended": self._ending is not None,
+            "main_ended": self.phase is Phase.ENDING,
         }
 
     def deadline(self) -> float | None:
@@ -87,8 +104,8 @@ class Attempt:
 
     def cancel(self, why: str) -> None:
         """Give up a launch that is still waiting for leftovers to end; else do nothing."""
-        if not self.has_process and not self.is_over:
-            self._fail(Failure(errno.ECANCELED, why))
+        if self.phase is Phase.CLEARING:
+            self._fail(Failure(errno.ECANCELED, why), Happening.CALLED_OFF)
 
     def stop(self, signum: int) -> None:
         """Deliver a stop once: see `Survivors.stop`."""
@@ -124,7 +141,7 @@ class Attempt:
             return
         self._peak_rss_bytes = max(self._peak_rss_bytes, peak_rss_bytes)
         if pid != self._pid:
-            if self._ending is not None:
+            if self.phase is Phase.ENDING:
                 self._next_at = time.monotonic()
             return
         if self.report_fd >= 0 and not self.on_report():
@@ -136,6 +153,7 @@ class Attempt:
             "core_dumped": os.WCOREDUMP(status),
             "monotonic": time.monotonic(),
         }
+        self._move(Happening.MAIN_ENDED)
         self._watch_the_end()
         if not self.is_over:
             self._around.send({"is": "main_exited", **self._ending})
@@ -204,26 +222,19 @@ class Attempt:
         self._pid, self._start_ticks = main.pid, main.start_ticks
         self._started_monotonic = time.monotonic()
         self._next_at = None
-        self.has_process = True
+        self._move(Happening.SPAWNED)
         self._survivors = self._survivors_of(main)
 
-    def _fail(self, failure: Failure) -> None:
-        self.is_over = True
-        self._around.send(
-            {
-                "is": "start_failed",
-                "attempt": self.number,
-                "errno": failure.errno,
-                "message": failure.message,
-            }
-        )
+    def _fail(self, failure: Failure, happening: Happening = Happening.NO_START) -> None:
+        why = {"errno": failure.errno, "message": failure.message}
+        self._move(happening, {"attempt": self.number, **why})
 
     def _watch_the_end(self) -> None:
         """See what is left; with the main process gone and nothing left, the attempt is over."""
         survivors = self._survivors
         # Should /proc be out of reach (EMFILE): try again, rather than never.
         self._next_at = time.monotonic() + LONGEST_PAUSE_S
-        if self._ending is None:
+        if self.phase is not Phase.ENDING:
             if survivors.killing_since is None:
                 self._next_at = None
                 return
@@ -266,11 +277,10 @@ class Attempt:
     def _end(self) -> None:
         assert self._ending is not None
         killed = self._survivors.killed - {(self._pid, self._start_ticks)}
-        self.is_over = True
-        self.exited = {
-            "is": "exited",
+        exited = {
             **self._ending,
             "leftovers": len(killed),
             "peak_rss_bytes": self._peak_rss_bytes,
         }
-        self._around.send(self.exited)
+        self.exited = {"is": "exited", **exited}
+        self._move(Happening.ALL_GONE, exited)

@@ -11,7 +11,7 @@ from supervisor.launcher import prctl
 from supervisor.launcher.attempt import STOP_SIGNALS, Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
-from supervisor.launcher.ending import Ending, Stage
+from supervisor.launcher.ending import Asked, Ending, Stage
 from supervisor.launcher.persister import PATIENCE_S, PersisterLink
 from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import Program, spawn
@@ -262,15 +262,20 @@ class Launcher:
             self._attempt.kill()
 
     def _go_on_ending(self, ending: Ending) -> None:
-        if ending.waits_for_attempt(self._attempt is not None):
-            return
-        if ending.stage in (Stage.ATTEMPT, Stage.VIEW):
-            if ending.waits_for(Stage.VIEW, self._view_pid):
+        while ending.stage is not Stage.DONE:
+            pid = self._pid_of(ending.stage)
+            if ending.waits_for(pid):
                 return
-            self._link.say_goodbye()
-        if ending.stage is not Stage.PERSISTER and ending.waits_for(Stage.DAEMON, self._link.pid):
-            return
-        persister = self._persister
-        if ending.waits_for(Stage.PERSISTER, persister.pid, persister.give_up_at):
-            return
-        ending.stage = Stage.DONE
+            asked = ending.go_on(self._persister.give_up_at)
+            if asked is Asked.BY_GOODBYE:
+                self._link.say_goodbye()
+            elif asked is Asked.BY_SIGTERM and (pid := self._pid_of(ending.stage)):
+                os.kill(pid, signal.SIGTERM)
+
+    def _pid_of(self, stage: Stage) -> int:
+        """Return whose end a stage waits for, 0 where there is nobody."""
+        if stage is Stage.ATTEMPT:
+            return 0 if self._attempt is None else os.getpid()
+        if stage is Stage.VIEW:
+            return self._view_pid
+        return self._link.pid if stage is Stage.DAEMON else self._persister.pid

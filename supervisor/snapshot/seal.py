@@ -36,6 +36,34 @@ class SlotState(IntEnum):
     """Given up: the run went back behind it, or it was found to be bad."""
 
 
+class Move(IntEnum):
+    """What its writer does to a slot, or whoever gives it up."""
+
+    BEGIN = 0
+    CLOSE = 1
+    GIVE_UP = 2
+
+
+# Which moves there are, and what they lead to; the model check (tests/model) explores this table.
+# A seal is closed only over a slot that was begun: nothing becomes whole by itself.
+MOVES: dict[tuple[SlotState, Move], SlotState] = {
+    **dict.fromkeys(((state, Move.BEGIN) for state in SlotState), SlotState.WRITING),
+    (SlotState.WRITING, Move.CLOSE): SlotState.WHOLE,
+    **dict.fromkeys(((state, Move.GIVE_UP) for state in SlotState), SlotState.VOID),
+}
+
+
+class IllegalMoveError(RuntimeError):
+    """The table has no such move: a fault in the writer; nothing happened."""
+
+
+def after(state: SlotState, move: Move) -> SlotState:
+    """Where a move leads. Raises IllegalMoveError."""
+    if (state, move) not in MOVES:
+        raise IllegalMoveError(f"{state.name} × {move.name}")
+    return MOVES[state, move]
+
+
 class Snapshot(NamedTuple):
     """What a whole slot holds, as its writer described it.
 
@@ -91,23 +119,37 @@ class SealWriter:
 
     def begin(self) -> None:
         """Say that the slot's content is not whole from now on."""
-        _STATE.pack_into(self._page, _STATE_AT, SlotState.WRITING)
+        self._move(Move.BEGIN)
+
+    def _move(self, move: Move) -> None:
+        _STATE.pack_into(self._page, _STATE_AT, after(self._state, move))
+
+    @property
+    def _state(self) -> SlotState:
+        try:
+            return SlotState(_STATE.unpack_from(self._page, _STATE_AT)[0])
+        except ValueError:
+            return SlotState.VOID
 
     def close_over(self, sequence: int, snapshot: Snapshot) -> None:
-        """Say that the slot is whole. Raises ValueError if the record does not fit."""
+        """Say that the slot is whole.
+
+        Raises ValueError if the record does not fit, IllegalMoveError if it was not begun.
+        """
         record = json.dumps(snapshot._asdict(), separators=(",", ":")).encode()
         if len(record) > MOST_RECORD_BYTES:
             raise ValueError(f"a snapshot's record of {len(record)} bytes does not fit its seal")
+        after(self._state, Move.CLOSE)
         signed = crc32(_SIGNED.pack(sequence) + record)
         self._page[_RECORD_AT : _RECORD_AT + len(record)] = record
         header = (MAGIC, VERSION, SlotState.WRITING, 0, sequence, len(record), signed)
         _HEADER.pack_into(self._page, 0, *header)
         # Last, and one aligned word: before it the slot was not whole, after it it is.
-        _STATE.pack_into(self._page, _STATE_AT, SlotState.WHOLE)
+        self._move(Move.CLOSE)
 
     def void(self) -> None:
         """Say that the slot's content is given up."""
-        _STATE.pack_into(self._page, _STATE_AT, SlotState.VOID)
+        self._move(Move.GIVE_UP)
 
     def close(self) -> None:
         """Unmap it."""

@@ -93,6 +93,7 @@ def fill_slot(
     weights = {"files": {"model.pt": []}}
     slot.weights.write_text(json.dumps(weights))
     seal = SealWriter(slot.seal)
+    seal.begin()
     seal.close_over(sequence, snapshot)
     seal.close()
     return read_whole(root)[0]

@@ -172,6 +172,7 @@ def test_a_seal_that_no_writer_makes_is_void(
     assert len(read_whole(root)) == 1
     seal = SealWriter(folder / "seal")
     snapshot = read_whole(root)[0].snapshot
+    seal.begin()
     seal.close_over(11, snapshot._replace(**options))  # type: ignore[arg-type]
     seal.close()
     assert read_whole(root) == []

@@ -18,7 +18,14 @@ from supervisor.snapshot.board import (
     read_board,
     write_board,
 )
-from supervisor.snapshot.seal import SEAL_BYTES, SealWriter, SlotState, Snapshot, read_seal
+from supervisor.snapshot.seal import (
+    SEAL_BYTES,
+    IllegalMoveError,
+    SealWriter,
+    SlotState,
+    Snapshot,
+    read_seal,
+)
 from supervisor.snapshot.slots import Lock, SnapshotPaths, is_locked, make_root, read_whole, wake
 
 SNAPSHOT = Snapshot(
@@ -128,10 +135,24 @@ def test_a_seal_says_what_was_closed_over(root: Path) -> None:
         SealWriter(path).close_over(5, SNAPSHOT._replace(name="n" * SEAL_BYTES))
 
 
+def test_only_a_slot_that_was_begun_becomes_whole(root: Path) -> None:
+    """The seal obeys its table: a refused move changes nothing."""
+    seal = SealWriter(root / "seal")
+    with pytest.raises(IllegalMoveError, match="EMPTY × CLOSE"):
+        seal.close_over(1, SNAPSHOT)
+    seal.begin()
+    seal.close_over(1, SNAPSHOT)
+    with pytest.raises(IllegalMoveError, match="WHOLE × CLOSE"):
+        seal.close_over(2, SNAPSHOT)
+    assert seal.current == (SlotState.WHOLE, 1, SNAPSHOT)
+    seal.close()
+
+
 def test_a_seal_with_any_bit_wrong_is_not_whole(root: Path) -> None:
     """Header and record; a bit behind them is nobody's."""
     path = root / "seal"
     seal = SealWriter(path)
+    seal.begin()
     seal.close_over(3, SNAPSHOT)
     seal.close()
     good = path.read_bytes()
@@ -154,6 +175,7 @@ def test_whole_slots_come_newest_first(root: Path) -> None:
         folder = SnapshotPaths(root).slot(index).folder
         folder.mkdir()
         seal = SealWriter(folder / "seal")
+        seal.begin()
         seal.close_over(sequence, SNAPSHOT._replace(step=100 - sequence))
         seal.close()
     assert [whole.sequence for whole in read_whole(root)] == [9, 7]

@@ -560,6 +560,7 @@ def test_a_seal_without_its_files_is_a_result(persister: Start, fill: Fill, root
     ):
         seal = SealWriter(whole.slot.seal)
         snapshot = whole.snapshot._replace(written=float(number), **changes)
+        seal.begin()
         seal.close_over(30 + number, snapshot)
         seal.close()
         wake(root)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.snapshot.slots import Lock, SnapshotPaths, make_root
+from supervisor.snapshot.turns import writable
 from train.checkpoint.layout import Layout, Moment
 from train.checkpoint.preparation import IsWeight, Preparation
 from train.checkpoint.slot import Slot, is_whole
@@ -110,8 +111,7 @@ class MemoryTier:
 
     def _order(self) -> list[Slot]:
         """Slots that may be written, the best first: never the only whole one."""
-        order = sorted(self._slots, key=lambda slot: (is_whole(slot.seal), slot.seal.sequence))
-        return order if is_whole(order[0].seal) else order[:1] if is_whole(order[1].seal) else order
+        return [self._slots[index] for index in writable([slot.seal for slot in self._slots])]
 
     def _start(
         self, contents: Mapping[str, Any], kept: Mapping[str, Layout], slot: Slot | None = None

@@ -1,0 +1,66 @@
+"""What a daemon begins with: its ledger's history, and what the launcher kept for it. Pure.
+
+The model check (tests/model) begins its daemons with these very functions.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from supervisor.core.events import Begun, Event, StopAsked, WishChanged
+from supervisor.core.history import History
+from supervisor.core.states import Activity, State, Wish
+
+Message = dict[str, Any]
+
+
+def beginning(
+    history: History, wish: Wish, state: State, hello: Message
+) -> tuple[Begun, State, list[Message]]:
+    """The first event, with what the launcher kept for a daemon that comes after another."""
+    signals: list[Message] = [
+        {"is": "signal", "signal": name} for name in hello.get("signals") or []
+    ]
+    adopted, ended = hello.get("attempt"), hello.get("last_exit")
+    unjudged = ended is not None and _is_unjudged(history, ended)
+    running = adopted if adopted is not None else ended if unjudged else None
+    if running is not None:
+        number = int(running["attempt"])
+        state = _with_running(state, number, history)
+        begun = Begun(
+            Wish.RUN,
+            alive=True,
+            stop_sent=bool(adopted and adopted.get("stop_sent")),
+            kill_sent=bool(adopted and adopted.get("kill_sent")),
+            stop_by=None if history.stop_late else history.stop_by,
+            hung=history.hung,
+        )
+        late = [*signals]
+        if adopted is None and ended is not None:
+            late.insert(0, ended)
+        if adopted is not None and number > history.attempt:
+            # The daemon before died between the order and the record of it.
+            late.insert(0, {**adopted, "is": "started"})
+        return begun, state, late
+    held = history.held
+    return Begun(wish, held=held, finished=history.finished), state, signals
+
+
+def still_asked(history: History, wish: Wish) -> list[Event]:
+    """What people had asked for and the daemon before can not carry out any more."""
+    asked: list[Event] = []
+    if history.stop_by is not None and history.stop_late:
+        asked.append(StopAsked(history.stop_by, interrupt=history.stop_by == "SIGINT"))
+    if wish is not Wish.RUN:
+        asked.append(WishChanged(wish))
+    return asked
+
+
+def _is_unjudged(history: History, ended: Message) -> bool:
+    number = int(ended["attempt"])
+    return number > history.attempt or (number == history.attempt and history.last_attempt_open)
+
+
+def _with_running(state: State, number: int, history: History) -> State:
+    seen = history.first_step_seen and number == history.attempt
+    activity = Activity(started_at=state.at, first_step_seen=seen, attached=seen)
+    return replace(state, attempt=number, activity=activity)
