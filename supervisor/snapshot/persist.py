@@ -52,7 +52,7 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
             _write_all(writer, stream, progress)
             writer.finite = stream.finite
             for name in whole.snapshot.before:
-                _fsync(Path(name))
+                sync_file(Path(name))
             if not whole.is_unchanged():
                 raise ValueError("it was given up while it was persisted")
             path = writer.commit()
@@ -148,8 +148,8 @@ def _require_space(folder: Path, stock: Stock) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
 
 
-def _fsync(path: Path) -> None:
-    """Make a file that the checkpoint counts on durable; one that is gone has nothing to lose."""
+def sync_file(path: Path) -> None:
+    """Make a file that a checkpoint counts on durable; one that is gone has nothing to lose."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -137,7 +137,9 @@ def void(slot: SlotPaths) -> None:
 def make_root(root: Path) -> SnapshotPaths:
     """Make a snapshot directory, 0700, with its FIFO. Raises OSError."""
     paths = SnapshotPaths(root)
-    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in reversed((root, *root.parents)):
+        # Those above it as well, where they vanished: nobody else may put anything there.
+        folder.mkdir(mode=0o700, exist_ok=True)
     try:
         os.mkfifo(paths.wake, 0o600)
     except FileExistsError:

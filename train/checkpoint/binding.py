@@ -100,6 +100,11 @@ class Binding:
         ]
         self._pick = _picker([one.leaf for one in self._chosen])
 
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether any tensor is on a CUDA device."""
+        return any(device.type == "cuda" for device in self._sort.devices)
+
     def match(self, content: Any) -> Leaves:
         """The leaves of a state of now, all alike. Raises MismatchError."""
         leaves = self._shape.match(content)

@@ -55,6 +55,11 @@ class Layout:
         self.weights = weights
         self._text = text
 
+    @property
+    def is_on_gpu(self) -> bool:
+        """Whether a CUDA device copies into it."""
+        return self.binding is not None and self.binding.is_on_gpu
+
     def take(self, content: Any) -> Moment:
         """Find the storages and the pickle of a state of now. Raises MismatchError."""
         if self.binding is None or self._text is None:

@@ -14,7 +14,8 @@ from train.checkpoint.pages import Pages, be_nice, populate
 from train.checkpoint.slot import Slot
 from train.checkpoint.structure import UnknownError, copy_containers
 
-IsWeight = Callable[[str, Tensor], bool]
+WeightTest = Callable[[str], Callable[[Tensor], bool]]
+"""For a file's name, what tells its tensors that must be finite."""
 SCRATCH = "layout"
 
 
@@ -38,12 +39,12 @@ class Preparation:
         layouts: Mapping[str, Layout],
         contents: Mapping[str, Any],
         slots: list[Slot],
-        is_weight: IsWeight,
+        weight_test: WeightTest,
     ) -> None:
         """`contents` are states to be laid out anew, of files that `layouts` may have too."""
         self._root = root
         self._slots = slots
-        self._is_weight = is_weight
+        self._weight_test = weight_test
         self._is_stopping = False
         self._problem: BaseException | None = None
         self.layouts = dict(layouts)
@@ -94,9 +95,7 @@ class Preparation:
     def _build(self, name: str, content: Any) -> None:
         scratch = self._root / SCRATCH
         try:
-            self.layouts[name] = build(
-                name, content, scratch, lambda tensor: self._is_weight(name, tensor)
-            )
+            self.layouts[name] = build(name, content, scratch, self._weight_test(name))
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 

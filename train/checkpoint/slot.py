@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import Tensor
 
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
 from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
+from train.checkpoint.copying import Copying, pin, unpin
 from train.checkpoint.layout import Layout, Moment
 from train.checkpoint.pages import Pages, map_file
 
-Copy = Callable[[list[Tensor], list[Tensor]], None]
+Copy = Callable[[list[Tensor], list[Tensor]], Copying | None]
 """Copies sources (second) into views of a slot's memory (first)."""
 
 
@@ -26,7 +26,13 @@ class _File:
     layout: Layout
     pages: Pages
     views: list[Tensor]
+    is_pinned: bool
     pickle: bytes = b""
+
+    def let_go(self) -> None:
+        """Undo what must not outlive the mapping."""
+        if self.is_pinned:
+            unpin(self.pages.memory)
 
 
 class Slot:
@@ -90,11 +96,19 @@ class Slot:
             populate(pages)
             for offset, data in layout.frame:
                 pages.map[offset : offset + len(data)] = data
-            self._files[name] = _File(layout, pages, layout.views(pages.memory))
+            if file is not None:
+                file.let_go()
+            is_pinned = layout.is_on_gpu and pin(pages.memory)
+            self._files[name] = _File(layout, pages, layout.views(pages.memory), is_pinned)
         self._write_weights(layouts)
 
-    def write(self, moments: Mapping[str, Moment], small: Mapping[str, bytes], copy: Copy) -> int:
-        """Put a state in; between `begin` and `finish`. Returns the bytes of all files."""
+    def write(
+        self, moments: Mapping[str, Moment], small: Mapping[str, bytes], copy: Copy
+    ) -> tuple[int, Copying | None]:
+        """Put a state in; between `begin` and `finish`, which waits for the copies under way.
+
+        Returns the bytes of all files, and what `copy` does. Raises OSError.
+        """
         size = 0
         for name, data in small.items():
             with open(self.paths.writing / name, "wb") as target:
@@ -111,9 +125,7 @@ class Slot:
             views += file.views
             sources += moment.sources
             size += file.layout.size
-        with torch.no_grad():
-            copy(views, sources)
-        return size
+        return size, copy(views, sources)
 
     def finish(self, sequence: int, snapshot: Snapshot) -> None:
         """Give the directory its name, close the seal, and let readers in. Raises OSError."""
@@ -128,9 +140,24 @@ class Slot:
         """Let go of a slot that was begun and stays as it is: not whole."""
         self._lock.release()
 
+    def empty(self) -> None:
+        """Give its memory back, if no reader has it. Raises OSError."""
+        if self.begin():
+            try:
+                self.drop()
+                self._remove_others({})
+            finally:
+                self.give_up()
+
+    def drop(self) -> None:
+        """Unmap its files."""
+        for file in self._files.values():
+            file.let_go()
+        self._files.clear()
+
     def close(self) -> None:
         """Let go of everything; what is in the slot stays."""
-        self._files.clear()
+        self.drop()
         self._seal.close()
         self._lock.close()
 
@@ -150,7 +177,7 @@ class Slot:
     def _remove_others(self, layouts: Mapping[str, Layout]) -> None:
         """Remove files that the state has no more; what stays of them is mapped by nobody."""
         for name in self._files.keys() - layouts.keys():
-            del self._files[name]
+            self._files.pop(name).let_go()
         for folder, _, names in os.walk(self.paths.writing):
             for name in names:
                 path = Path(folder, name)

@@ -1,9 +1,9 @@
 """Where a checkpoint's files come from: named objects that can tell their state."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim import Optimizer
 
 Source = Any
@@ -40,14 +40,15 @@ class Sources:
         """Whether no optimizer waits for its first step to make its state."""
         return all(optimizer.state for optimizer in self.optimizers)
 
-    def is_weight(self, name: str, tensor: Tensor) -> bool:
-        """Whether a tensor of that file must be finite in a checkpoint that is resumed from."""
+    def weight_test(self, name: str) -> Callable[[Tensor], bool]:
+        """What tells the tensors of a file that must be finite where it is resumed from."""
         parameters = getattr(self._sources[name], "parameters", None)
-        if callable(parameters) and not isinstance(self._sources[name], Optimizer):
-            # a buffer may well hold -inf: a causal mask does
-            place = tensor.data_ptr()
-            return any(parameter.data_ptr() == place for parameter in parameters())
-        return name in self._weights
+        if not callable(parameters) or isinstance(self._sources[name], Optimizer):
+            is_all = name in self._weights
+            return lambda _: is_all
+        # a buffer may well hold -inf: a causal mask does
+        places = {parameter.data_ptr() for parameter in parameters()}
+        return lambda tensor: tensor.data_ptr() in places
 
 
 def _state_of(source: Source) -> Any:
@@ -63,6 +64,3 @@ def live_tensors(optimizers: list[Optimizer]) -> Iterator[Tensor]:
             yield from group["params"]
         for state in optimizer.state.values():
             yield from (value for value in state.values() if isinstance(value, Tensor))
-
-
-__all__ = ["EMA_FILE", "Source", "Sources", "live_tensors", "nn"]

@@ -9,7 +9,7 @@ from typing import Any
 from supervisor.snapshot.slots import Lock, SnapshotPaths, make_root
 from supervisor.snapshot.turns import writable
 from train.checkpoint.layout import Layout, Moment
-from train.checkpoint.preparation import IsWeight, Preparation
+from train.checkpoint.preparation import Preparation, WeightTest
 from train.checkpoint.slot import Slot, is_whole
 from train.checkpoint.structure import MismatchError
 
@@ -21,10 +21,10 @@ class AlreadyWrittenError(RuntimeError):
 class MemoryTier:
     """The slots of a snapshot directory. Raises AlreadyWrittenError, OSError."""
 
-    def __init__(self, root: Path, is_weight: IsWeight) -> None:
+    def __init__(self, root: Path, weight_test: WeightTest) -> None:
         self.root = root
         self.rebuilds = 0
-        self._is_weight = is_weight
+        self._weight_test = weight_test
         paths = make_root(root)
         self._writer = Lock(paths.writer_lock)
         if not self._writer.acquire():
@@ -100,6 +100,18 @@ class MemoryTier:
         if spare is None or first.seal.sequence != spare:
             self._start({}, self._layouts, first)
 
+    @property
+    def whole(self) -> set[int]:
+        """The sequences of what is in memory."""
+        return {slot.seal.sequence for slot in self._slots if is_whole(slot.seal)}
+
+    def shrink(self) -> None:
+        """Give back the memory of all slots that are not whole, as there is too little of it."""
+        self._layouts = {}
+        for slot in self._slots:
+            if not is_whole(slot.seal):
+                slot.empty()
+
     def close(self) -> None:
         """Let go of everything; what is whole stays."""
         if self._preparation is not None:
@@ -122,7 +134,7 @@ class MemoryTier:
             order = self._order()
             # of two whole ones only the older: the newest goes when the other is whole again
             slots = order[:1] if is_whole(order[0].seal) else order
-        self._preparation = Preparation(self.root, kept, contents, slots, self._is_weight)
+        self._preparation = Preparation(self.root, kept, contents, slots, self._weight_test)
 
     def _settle(self, *, wait: bool) -> bool:
         preparation = self._preparation

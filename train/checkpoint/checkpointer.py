@@ -1,0 +1,242 @@
+"""What a training loop talks to: snapshots in memory, and saves that the disk takes later.
+
+It decides when; how a state is laid out, copied and persisted is elsewhere.
+"""
+
+import logging
+import os
+import time
+import weakref
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from torch.optim.optimizer import (
+    Optimizer,
+    register_optimizer_step_post_hook,
+    register_optimizer_step_pre_hook,
+)
+
+from supervisor.checkpoint.format import Kind
+from supervisor.worker import Worker
+from train.checkpoint.copying import Copier, Streams
+from train.checkpoint.memory import PREPARING, Memory
+from train.checkpoint.outcome import Saved, Taken
+from train.checkpoint.pace import Pace
+from train.checkpoint.persisting import Persisting
+from train.checkpoint.place import own_root, settle
+from train.checkpoint.request import Request, make_request, writer_of
+from train.checkpoint.sources import Source, Sources
+from train.checkpoint.streaming import save_directly
+
+_log = logging.getLogger("train.checkpoint")
+# SGD without momentum never gets a state: after so many steps nothing more is waited for.
+_STEPS_TO_WAIT = 4
+
+
+class Checkpointer:
+    """The checkpoints of one training process; only one process of a run may have one.
+
+    `sources`: what goes into each file, as objects with `state_dict()`, functions that return a
+    state, or dicts. `snapshot_steps`: how often memory gets the state; `auto`: as often as costs
+    less than 1 % of the time; 0: only saves. `save_steps` counts for `after_step`. `weights`:
+    files all of whose floats must be finite, beside the parameters of modules. `patience_s`: how
+    long a save waits for one before it that waits for the disk, rather than to take its place.
+    Raises AlreadyWrittenError, TypeError, ValueError. A context that closes it.
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        *,
+        directory: Path | str,
+        run: Worker | None = None,
+        snapshot_steps: int | Literal["auto"] = "auto",
+        save_steps: int = 0,
+        weights: Collection[str] | None = None,
+        resumed_from: str | None = None,
+        patience_s: float = 0.0,
+        streams: Streams | None = None,
+    ) -> None:
+        self._sources = Sources(sources, weights)
+        self._pace = Pace(snapshot_steps)
+        self._save_steps = save_steps
+        self._patience_s = patience_s
+        self._is_patient = True
+        self._is_owed = False
+        self._said: str | None = None
+        self._steps_seen = 0
+        self._writer = writer_of(directory, run, resumed_from)
+        root, refusal = self._writer.snapshot_dir, None
+        is_own = root is None
+        if root is None:
+            for problem in settle(self._writer.directory):
+                _log.warning(problem)
+            root, refusal = own_root(self._writer.directory)
+        self._persisting = Persisting(root, is_own=is_own)
+        copier = Copier(self._sources.optimizers, streams)
+        self._memory = Memory(self._sources, copier, self._persisting, self._writer, refusal)
+        self._hooks = [register_optimizer_step_pre_hook(self._before_optimizer)]
+        if self._sources.optimizers:
+            self._hooks.append(register_optimizer_step_post_hook(self._after_optimizer))
+        else:
+            self._memory.prepare()
+        _let_go_in_children(self)
+
+    @property
+    def rebuilds(self) -> int:
+        """How many times a state was laid out, the first included."""
+        return self._memory.rebuilds
+
+    def after_step(
+        self,
+        step: int,
+        *,
+        epoch: int = 0,
+        state: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        before: Sequence[Path | str] = (),
+    ) -> Taken | None:
+        """Save or take a snapshot if it is time for one; None if it is not."""
+        if self._save_steps > 0 and step % self._save_steps == 0:
+            return self.save(step, epoch=epoch, state=state, files=files, before=before)
+        if not self.is_due(step):
+            return None
+        return self.snapshot(step, epoch=epoch, state=state, files=files, before=before)
+
+    def is_due(self, step: int) -> bool:
+        """Whether memory should get the state after this step; ask once a step."""
+        is_due = self._pace.is_due(step, time.monotonic())
+        return is_due or self._is_owed
+
+    def snapshot(
+        self,
+        step: int,
+        *,
+        epoch: int = 0,
+        name: str | None = None,
+        state: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        before: Sequence[Path | str] = (),
+    ) -> Taken:
+        """Put the state of now into memory. `epoch` is an index from 0.
+
+        `state` goes into `training_state.json`, `files` beside it. `before`: files that have to be
+        durable before this checkpoint is (a metrics file). Raises ValueError for what contradicts
+        itself, and what torch.save raises for a state that cannot be pickled.
+        """
+        kind = Kind.PERIODIC
+        return self._take(
+            make_request(step, epoch, kind, name, state, files, before, is_wanted=False)
+        )
+
+    def save(
+        self,
+        step: int,
+        *,
+        epoch: int = 0,
+        kind: Kind | str = Kind.PERIODIC,
+        name: str | None = None,
+        state: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        before: Sequence[Path | str] = (),
+        wait: bool = False,
+    ) -> Taken:
+        """A snapshot that is wanted on the disk; `news` tells when it is there.
+
+        With `wait` it returns when the disk has it, or has refused it: `saved` says which. Where
+        memory has no room it goes straight to the disk, and training waits for that. Raises as
+        `snapshot` does.
+        """
+        request = make_request(step, epoch, kind, name, state, files, before, is_wanted=True)
+        return self._take(request, wait=wait)
+
+    def news(self) -> list[Saved]:
+        """The saves that ended since the last call, well or not. Cheap: a stat."""
+        news = self._persisting.news()
+        self._is_patient = self._is_patient or bool(news)
+        return news
+
+    def wait_for_copies(self) -> None:
+        """Return when the last snapshot is whole: before weights change outside of an optimizer."""
+        self._memory.finish()
+
+    def close(self) -> None:
+        """Let go of everything; without a supervisor the newest state is on the disk then."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks = []
+        self._memory.close()
+        problem = self._persisting.close()
+        if problem is not None:
+            _log.warning(problem)
+
+    def __enter__(self) -> "Checkpointer":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _take(self, request: Request, *, wait: bool = False) -> Taken:
+        began_s = time.monotonic()
+        if request.is_wanted and self._patience_s and self._is_patient:
+            self._is_patient = self._persisting.wait_for_room(self._patience_s)
+        contents = self._sources.collect()
+        kept = self._memory.keep(request, contents)
+        saved: Saved | None = None
+        if kept.sequence is not None:
+            stall_s = time.monotonic() - began_s
+            self._pace.taken(time.monotonic(), stall_s)
+            if wait:
+                self._memory.finish()
+                saved = self._persisting.wait_for(kept.sequence)
+        self._is_owed = kept.reason == PREPARING
+        if kept.sequence is None or (wait and saved is None):
+            if kept.reason != PREPARING:
+                self._say(kept.reason)
+            if request.is_wanted:
+                saved = self._save_directly(request, contents)
+            stall_s = time.monotonic() - began_s
+        return Taken(request.step, stall_s, kept.sequence, kept.reason, saved)
+
+    def _save_directly(self, request: Request, contents: Mapping[str, Any]) -> Saved:
+        record = self._writer.record(request, 0)
+        return save_directly(record, contents, request.small, self._sources.weight_test)
+
+    def _say(self, reason: str | None) -> None:
+        """Say why memory is not used; once, as long as it is the same."""
+        if reason is not None and reason != self._said:
+            _log.warning("%s; saves go straight to the disk, and training waits for them", reason)
+        self._said = reason
+
+    def _before_optimizer(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        self._memory.hold()
+
+    def _after_optimizer(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
+        """Have the memory made once the optimizers have their state: long before it is needed."""
+        self._steps_seen += 1
+        waited = self._steps_seen >= _STEPS_TO_WAIT * len(self._sources.optimizers)
+        if self._sources.is_complete or waited:
+            self._hooks.pop().remove()
+            self._memory.prepare()
+
+    def _become_bystander(self) -> None:
+        """In a forked child (a data-loader worker): touch nothing of the parent's."""
+        self._persisting.become_bystander()
+
+
+def _let_go_in_children(checkpointer: Checkpointer) -> None:
+    reference = weakref.ref(checkpointer)
+
+    def let_go() -> None:
+        living = reference()
+        if living is not None:
+            living._become_bystander()
+
+    os.register_at_fork(after_in_child=let_go)

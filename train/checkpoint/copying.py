@@ -1,0 +1,143 @@
+"""Copying a state into a slot: at once on the host, behind the next steps from a device.
+
+What only an optimizer's step changes is read from the device while forward and backward run; all
+else (buffers, averages, a scaler) may change there, so the device clones it first.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from train.checkpoint.sources import live_tensors
+
+Pairs = list[tuple[Tensor, Tensor]]
+"""Views of a slot's memory, each with what is to be copied there."""
+
+
+class Copying(Protocol):
+    """Copies under way."""
+
+    def hold(self) -> None:
+        """Make what the device is told from now on wait for them; the caller does not wait."""
+
+    def wait(self) -> None:
+        """Return when all bytes are there."""
+
+
+class Streams(Protocol):
+    """A device's queues, as far as they are needed here."""
+
+    def takes(self, source: Tensor) -> bool:
+        """Whether a tensor is copied by these."""
+
+    def copy(self, pairs: Pairs) -> Copying:
+        """Begin to copy, after all that the device was told so far."""
+
+
+class Copier:
+    """Copies sources into views; what it returns is still under way, None: all is there."""
+
+    def __init__(self, optimizers: list[Optimizer], streams: Streams | None = None) -> None:
+        self._optimizers = optimizers
+        self._streams = CudaStreams() if streams is None else streams
+
+    @torch.no_grad()
+    def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> Copying | None:
+        """Begin. The sources may change once this has returned, but for the optimizers' own."""
+        pairs = list(zip(views, sources, strict=True))
+        on_device = [pair for pair in pairs if self._streams.takes(pair[1])]
+        if not on_device:
+            if pairs:
+                torch._foreach_copy_(list(views), list(sources))
+            return None
+        copying = self._streams.copy(self._unchanging(on_device))
+        on_host = [pair for pair in pairs if not self._streams.takes(pair[1])]
+        if on_host:
+            torch._foreach_copy_([view for view, _ in on_host], [source for _, source in on_host])
+        return copying
+
+    def _unchanging(self, pairs: Pairs) -> Pairs:
+        """The same, with clones where a forward pass may change a source."""
+        live = {_place(tensor) for tensor in live_tensors(self._optimizers)}
+        kept: Pairs = []
+        for view, source in pairs:
+            if _place(source) in live:
+                kept.append((view, source))
+                continue
+            try:
+                kept.append((view, source.clone()))
+            except torch.OutOfMemoryError:
+                view.copy_(source)  # the device has no room for a clone: this one is waited for
+        return kept
+
+
+def _place(tensor: Tensor) -> tuple[int, int]:
+    return tensor.data_ptr(), tensor.nbytes
+
+
+class CudaStreams:
+    """A side stream for each CUDA device."""
+
+    def __init__(self) -> None:
+        self._streams: dict[torch.device, torch.cuda.Stream] = {}
+
+    def takes(self, source: Tensor) -> bool:
+        """Whether it is on a CUDA device."""
+        return source.is_cuda
+
+    def copy(self, pairs: Pairs) -> Copying:
+        """Begin the copies, behind what the devices' current streams have to do."""
+        events: dict[torch.device, torch.cuda.Event] = {}
+        for device in {source.device for _, source in pairs}:
+            here = [pair for pair in pairs if pair[1].device == device]
+            if device not in self._streams:
+                self._streams[device] = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+            stream = self._streams[device]
+            stream.wait_stream(torch.cuda.current_stream(device))
+            with torch.cuda.stream(stream):
+                torch._foreach_copy_(
+                    [view for view, _ in here], [source for _, source in here], non_blocking=True
+                )
+                # blocking: whoever waits for it sleeps instead of spinning
+                event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
+                event.record(stream)
+            events[device] = event
+        return _CudaCopying(events, pairs)
+
+
+class _CudaCopying:
+    """Copies on side streams; it keeps the clones alive until they were read."""
+
+    def __init__(self, events: dict[torch.device, torch.cuda.Event], pairs: Pairs) -> None:
+        self._events = events
+        self._pairs = pairs
+
+    def hold(self) -> None:
+        for device, event in self._events.items():
+            torch.cuda.current_stream(device).wait_event(event)
+
+    def wait(self) -> None:
+        for event in self._events.values():
+            event.synchronize()
+        self._pairs = []
+
+
+def pin(memory: Tensor) -> bool:
+    """Let devices copy straight into memory that is mapped already; False if they cannot."""
+    if not torch.cuda.is_available():
+        return False
+    portable = 1
+    result = _runtime().cudaHostRegister(memory.data_ptr(), memory.numel(), portable)
+    return int(result) == 0
+
+
+def unpin(memory: Tensor) -> None:
+    """Undo `pin`, before the memory goes."""
+    _runtime().cudaHostUnregister(memory.data_ptr())
+
+
+def _runtime() -> Any:
+    return torch.cuda.cudart()  # type: ignore[no-untyped-call]

@@ -1,0 +1,214 @@
+"""The memory tier as far as a loop has to do with it: there or not, full, vanished, in use."""
+
+import threading
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from supervisor.snapshot.seal import Snapshot
+from train.checkpoint.copying import Copier, Copying
+from train.checkpoint.persisting import Persisting
+from train.checkpoint.preparation import NoRoomError
+from train.checkpoint.request import Request, Writer
+from train.checkpoint.slot import Slot
+from train.checkpoint.sources import Sources
+from train.checkpoint.tier import MemoryTier
+
+# Memory that was too little is looked at again after so long.
+RETRY_S = 300.0
+_SLOT_S = 30.0
+_POLL_S = 0.005
+PREPARING = "its memory is being made; training goes on meanwhile"
+IN_USE = "both slots are in use"
+VANISHED = "its directory in memory vanished and is being made again"
+
+
+class Kept(NamedTuple):
+    """The number of a snapshot in memory; None and why, where there is none."""
+
+    sequence: int | None
+    reason: str | None = None
+
+
+class _Sealing(NamedTuple):
+    """Copies under way, and the thread that closes the slot after them."""
+
+    copying: Copying
+    thread: threading.Thread
+
+
+class Memory:
+    """One snapshot after another. Raises AlreadyWrittenError if another process does the same."""
+
+    def __init__(
+        self,
+        sources: Sources,
+        copier: Copier,
+        persisting: Persisting,
+        writer: Writer,
+        refusal: str | None = None,
+    ) -> None:
+        """`refusal`: why there cannot be any memory."""
+        self._root = persisting.root
+        self._sources = sources
+        self._copier = copier
+        self._persisting = persisting
+        self._writer = writer
+        self._tier: MemoryTier | None = None
+        self._sealing: _Sealing | None = None
+        self._retry_at = float("-inf") if refusal is None else float("inf")
+        self._rebuilds_before = 0
+        self.refusal = refusal
+        """Why there is no memory now."""
+        if refusal is None:
+            self._open()
+
+    @property
+    def rebuilds(self) -> int:
+        """How many times a state was laid out anew, as it had another shape."""
+        return self._rebuilds_before + (0 if self._tier is None else self._tier.rebuilds)
+
+    @property
+    def is_laid_out(self) -> bool:
+        """Whether layouts are there, or are being made."""
+        return self._tier is None or self._tier.is_laid_out
+
+    def prepare(self) -> None:
+        """Begin to lay the state of now out, in the background."""
+        tier = self._tier
+        if tier is None or tier.is_laid_out:
+            return
+        try:
+            tier.prepare(self._sources.collect())
+            self._persisting.start()
+        except OSError as error:
+            self._refuse(error)
+
+    def keep(self, request: Request, contents: Mapping[str, Any]) -> Kept:
+        """Put a state into a slot. One that is wanted on the disk waits for its memory.
+
+        Raises what torch.save raises for such a state.
+        """
+        self.finish()
+        if self._tier is None and time.monotonic() >= self._retry_at:
+            self._open()
+        tier = self._tier
+        if tier is None:
+            return Kept(None, self.refusal)
+        try:
+            if tier.has_vanished():
+                tier = self._remake()
+            return self._keep(tier, request, contents)
+        except NoRoomError as error:
+            return self._refuse(error)
+        except OSError as error:
+            if self._tier is None or not self._tier.has_vanished():
+                return self._refuse(error)
+        return Kept(None, VANISHED)
+
+    def hold(self) -> None:
+        """Make the devices' next work wait for copies that are under way."""
+        sealing = self._sealing
+        if sealing is not None:
+            sealing.copying.hold()
+
+    def finish(self) -> None:
+        """Return when the last snapshot is whole."""
+        sealing, self._sealing = self._sealing, None
+        if sealing is not None:
+            sealing.thread.join()
+            self._make_ready()
+
+    def close(self) -> None:
+        """Let go; what is whole stays for the persister, and for the next attempt."""
+        self.finish()
+        if self._tier is not None:
+            self._tier.close()
+            self._tier = None
+        self.refusal, self._retry_at = "it is closed", float("inf")
+
+    def _keep(self, tier: MemoryTier, request: Request, contents: Mapping[str, Any]) -> Kept:
+        deadline = time.monotonic() + _SLOT_S
+        while True:
+            reason = PREPARING
+            moments = tier.take(contents, wait=request.is_wanted)
+            if moments is not None:
+                reason = IN_USE
+                self._persisting.look()
+                # the newest wins: only what nobody asked for makes way for what waits
+                waiting = None if request.is_wanted else self._persisting.newest_waiting
+                slot = tier.choose(spare=waiting)
+                if slot is not None:
+                    break
+            if not request.is_wanted or time.monotonic() > deadline:
+                return Kept(None, reason)
+            time.sleep(_POLL_S)
+        self._persisting.keep_only(tier.whole)
+        sequence = tier.next_sequence()
+        try:
+            size, copying = slot.write(moments, request.small, self._copier)
+        except BaseException:
+            slot.give_up()
+            raise
+        record = self._writer.record(request, size)
+        if copying is None:
+            self._seal(slot, sequence, record)
+            self._make_ready()
+        else:
+            arguments = (slot, sequence, record, copying)
+            thread = threading.Thread(target=self._seal_later, args=arguments, daemon=True)
+            self._sealing = _Sealing(copying, thread)
+            thread.start()
+        return Kept(sequence)
+
+    def _seal(self, slot: Slot, sequence: int, record: Snapshot) -> None:
+        slot.finish(sequence, record)
+        if record.is_wanted:
+            path = Path(record.directory, record.name)
+            self._persisting.want(sequence, record.step, path)
+        self._persisting.ring()
+
+    def _seal_later(self, slot: Slot, sequence: int, record: Snapshot, copying: Copying) -> None:
+        copying.wait()
+        # its directory has vanished: the next snapshot finds that
+        with suppress(OSError):
+            self._seal(slot, sequence, record)
+
+    def _make_ready(self) -> None:
+        if self._tier is not None:
+            self._tier.make_ready(spare=self._persisting.newest_waiting)
+
+    def _open(self) -> None:
+        try:
+            self._tier = MemoryTier(self._root, self._sources.weight_test)
+            self.refusal = None
+        except OSError as error:
+            self._refuse(error)
+
+    def _remake(self) -> MemoryTier:
+        """Begin anew where somebody emptied the directory (logind's RemoveIPC). Raises OSError."""
+        assert self._tier is not None
+        self._let_go_of(self._tier)
+        self._persisting.forget()
+        self._tier = MemoryTier(self._root, self._sources.weight_test)
+        return self._tier
+
+    def _refuse(self, problem: OSError | NoRoomError) -> Kept:
+        """Do without memory for a while, and give back what is of no use."""
+        text = str(problem)
+        if isinstance(problem, OSError) and problem.strerror:
+            text = f"{problem.strerror} ({problem.filename or self._root})"
+        self.refusal = f"no snapshots in memory: {text}"
+        self._retry_at = time.monotonic() + RETRY_S
+        tier, self._tier = self._tier, None
+        if tier is not None:
+            with suppress(OSError):
+                tier.shrink()
+            self._let_go_of(tier)
+        return Kept(None, self.refusal)
+
+    def _let_go_of(self, tier: MemoryTier) -> None:
+        self._rebuilds_before += tier.rebuilds
+        tier.close()

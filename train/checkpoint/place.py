@@ -1,0 +1,63 @@
+"""Where snapshots are when no supervisor says so: a place for each checkpoint directory."""
+
+import hashlib
+import os
+import stat
+import time
+from pathlib import Path
+
+from supervisor.checkpoint.staging import discard
+from supervisor.snapshot.persist import persist
+from supervisor.snapshot.slots import Lock, SnapshotPaths, is_locked, read_whole
+
+SHARED_MEMORY = Path("/dev/shm")
+_POLL_S = 0.02
+
+
+def own_root(directory: Path) -> tuple[Path, str | None]:
+    """The snapshot directory that goes with a checkpoint directory, the same each time.
+
+    And why it cannot be used, where there is no shared memory or somebody else has laid the place.
+    """
+    parent = SHARED_MEMORY / f"train-supervisor-{os.getuid()}"
+    where = os.fsencode(os.path.realpath(directory))
+    root = parent / f"own-{hashlib.blake2b(where, digest_size=8).hexdigest()}"
+    try:
+        parent.mkdir(mode=0o700, exist_ok=True)
+        facts = parent.lstat()
+    except OSError as error:
+        return root, f"no snapshots in memory: {error.strerror} ({parent})"
+    # /dev/shm is everybody's
+    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+        return root, f"no snapshots in memory: {parent} is not this user's alone"
+    return root, None
+
+
+def settle(directory: Path | str) -> list[str]:
+    """Put onto the disk what a dead trainer of this checkpoint directory left in memory.
+
+    Call it before the newest checkpoint is looked for: the persister of a trainer that was killed
+    a moment ago may be at it still. Returns what could not be done, in words.
+    """
+    root, refusal = own_root(Path(directory))
+    if refusal is not None or not root.is_dir():
+        return []
+    paths = SnapshotPaths(root)
+    problems: list[str] = []
+    if is_locked(paths.writer_lock):
+        return problems  # alive, and nobody's business
+    while is_locked(paths.persister_lock):
+        time.sleep(_POLL_S)
+    if not root.is_dir():
+        return problems
+    with Lock(paths.persister_lock) as lock:
+        if not lock.acquire():
+            return problems
+        for whole in read_whole(root)[:1]:
+            try:
+                persist(whole)
+            except (OSError, ValueError) as error:
+                problems.append(f"{whole.path} stays in memory: {error}")
+        if not problems and not is_locked(paths.writer_lock):
+            discard(root)
+    return problems
