@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.clock import rfc3339, wall_s
+from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.durable import fsync_directory
 
 Entry = dict[str, Any]
@@ -116,8 +116,9 @@ class LedgerWriter:
         On a full disk the reserve is given back first; what still does not fit is kept and written
         with the next call, so that a decision is never lost while the daemon lives.
         """
-        at = rfc3339(wall_s())
-        self._backlog += [encode_entry({"at": at, **entry}) for entry in entries]
+        # Both clocks: the wall's may jump, the other one ends with the boot.
+        at = {"at": rfc3339(wall_s()), "monotonic": round(monotonic_s(), 3)}
+        self._backlog += [encode_entry({**at, **entry}) for entry in entries]
         if not self._backlog:
             return True
         try:

@@ -14,13 +14,22 @@ class Begun:
     alive: bool = False
     stop_sent: bool = False
     kill_sent: bool = False
+    stop_sent_at: float | None = None
+    """When the launcher sent it, where it still knows."""
+    kill_sent_at: float | None = None
     stop_by: str | None = None
     """Who asked the attempt to stop, as recorded by the daemon before."""
+    stop_since: float | None = None
+    """When that was, moved by what was a suspend: the grace counts from here."""
     hung: str | None = None
     """Why the daemon before was ending the attempt as hung."""
     held: str | None = None
     """Why the run is held on record, and not resumed since."""
     finished: bool = False
+    pause: str | None = None
+    """`backoff` or `waiting`, where the daemon before was in it."""
+    wake_at: float | None = None
+    """When that pause ends."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,9 +4,22 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from supervisor.core.moment import Moment, moment_of
 from supervisor.core.states import Account, Budget, Learned, Phase, Policy, State
 
 _IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A backoff, or a wait for what clears by itself, as it was decided."""
+
+    state: str
+    since: Moment
+    wait_s: float
+    failure: str | None
+    action: str | None
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +31,7 @@ class History:
     attempt: int = 0
     first_attempt_wall: float | None = None
     failures: int = 0
-    failure_walls: tuple[float, ...] = ()
+    failed_at: tuple[Moment, ...] = ()
     signature: tuple[str, str | None, int | None] | None = None
     repeats: int = 0
     progress_step: int | None = None
@@ -33,7 +46,9 @@ class History:
     last_intent_id: str | None = None
     learned: Learned = field(default_factory=Learned)
     account: Account = field(default_factory=Account)
-    accounted_wall: float | None = None
+    boot: str | None = None
+    """The machine's boot in which the last daemon began."""
+    accounted: Moment | None = None
     """Up to when `account` counts; what came after was spent with nobody counting."""
     ended_state: str | None = None
     """How the last supervisor ended; None while one runs, or where it was killed."""
@@ -52,6 +67,11 @@ class History:
     last_save_s: float | None = None
     stop_by: str | None = None
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
+    stop_at: Moment | None = None
+    stop_excused_s: float = 0.0
+    """How long everything stood still (a suspend) since that stop was asked for."""
+    pause: Pause | None = None
+    """What the last supervisor was waiting for; None where it was not."""
     stop_late: bool = False
     """That stop came when the attempt had ended by itself."""
     hung: str | None = None
@@ -78,13 +98,17 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "run_created":
             return replace(past, run_id=entry.get("run_id"), name=entry.get("name"))
         case "supervisor_started":
-            counted = wall if past.accounted_wall is None else past.accounted_wall
+            boot = entry.get("boot_id") or past.boot
+            counted = moment_of(entry, boot) if past.accounted is None else past.accounted
             return replace(
-                past, ended_state=None, stop_by=None, stop_late=False, hung=None,
-                supervisor_wall=wall, accounted_wall=counted,
+                past, ended_state=None, stop_by=None, stop_late=False, hung=None, pause=None,
+                supervisor_wall=wall, accounted=counted, boot=boot,
             )  # fmt: skip
+        case "daemon_started":
+            return replace(past, boot=entry.get("boot_id") or past.boot)
         case "supervisor_ended":
-            return replace(past, ended_state=entry.get("state"), accounted_wall=wall)
+            at = moment_of(entry, past.boot)
+            return replace(past, ended_state=entry.get("state"), accounted=at)
         case "attempt_started":
             first = past.first_attempt_wall
             return replace(
@@ -101,9 +125,18 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 stop_by=None,
                 stop_late=False,
                 hung=None,
+                pause=None,
             )
         case "stop_requested":
-            return replace(past, stop_by=str(entry["by"]), stop_late=bool(entry.get("late")))
+            return replace(
+                past, stop_by=str(entry["by"]), stop_late=bool(entry.get("late")),
+                stop_at=moment_of(entry, past.boot), stop_excused_s=0.0,
+            )  # fmt: skip
+        case "suspended":
+            excused_s = past.stop_excused_s + float(entry.get("gap_s") or 0.0)
+            return replace(past, stop_excused_s=excused_s)
+        case "intent" if entry.get("intent") == "run":
+            return replace(past, pause=None)  # it ends a wait
         case "hung":
             return replace(past, hung=str(entry["reason"]))
         case "save_failed":
@@ -112,7 +145,7 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
             seen = past.learned.with_seen(Phase.STARTUP, float(entry.get("startup_s") or 0.0))
             return replace(past, ever_attached=True, learned=seen, first_step_seen=True)
         case "attempt_ended":
-            return _with_end(past, entry, wall)
+            return _with_end(past, entry)
         case "progress":
             return replace(
                 past,
@@ -126,14 +159,14 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "decision":
             return _with_decision(past, entry)
         case "start_failed":
-            return _charged(replace(past, last_attempt_open=False), entry, wall)
+            return _charged(replace(past, last_attempt_open=False), entry)
         case "checkpoint_removed":
             # The rollback is done: what it took back is set aside.
             done = entry.get("why") == "superseded"
             return replace(past, rollback=past.rollback and not done)
         case "resumed":
             return replace(
-                past, held=None, failures=0, failure_walls=(), signature=None, repeats=0,
+                past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
                 last_intent_id=entry.get("intent_id"),
             )  # fmt: skip
         case "reopened":
@@ -141,12 +174,12 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
         case "time":
             known = {f.name for f in fields(Account)}
             spent = {key: float(value) for key, value in entry.items() if key in known}
-            return replace(past, account=Account(**spent), accounted_wall=wall)
+            return replace(past, account=Account(**spent), accounted=moment_of(entry, past.boot))
         case _:
             return past
 
 
-def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
+def _with_end(past: History, entry: Mapping[str, Any]) -> History:
     reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
     past = replace(
         past,
@@ -163,10 +196,10 @@ def _with_end(past: History, entry: Mapping[str, Any], wall: float) -> History:
         reason=str(entry.get("reason") or ""),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
-    return _charged(past, entry, wall)
+    return _charged(past, entry)
 
 
-def _charged(past: History, entry: Mapping[str, Any], wall: float) -> History:
+def _charged(past: History, entry: Mapping[str, Any]) -> History:
     if not entry.get("charged"):
         return past
     signature = entry.get("signature")
@@ -175,14 +208,25 @@ def _charged(past: History, entry: Mapping[str, Any], wall: float) -> History:
         failures=int(entry.get("failures", past.failures + 1)),
         repeats=int(entry.get("repeats", 0)),
         signature=(signature[0], signature[1], signature[2]) if signature else None,
-        failure_walls=(*past.failure_walls, wall),
+        failed_at=(*past.failed_at, moment_of(entry, past.boot)),
         progressed=False,
     )
 
 
 def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
-    past = replace(past, rollback=past.rollback or entry.get("action") == "rollback")
+    rollback = past.rollback or entry.get("action") == "rollback"
+    past = replace(past, rollback=rollback, pause=None)
     match entry.get("state"):
+        case "backoff" | "waiting":
+            pause = Pause(
+                str(entry["state"]),
+                moment_of(entry, past.boot),
+                float(entry.get("wait_s") or 0.0),
+                entry.get("failure"),
+                entry.get("action"),
+                str(entry.get("reason") or ""),
+            )
+            return replace(past, pause=pause)
         case "held" | "stuck":
             return replace(past, held=str(entry.get("reason")))
         case "completed":
@@ -192,17 +236,24 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
 
 
 def initial_state(
-    past: History, policy: Policy, *, now: float, wall: float, alive: bool = False
+    past: History,
+    policy: Policy,
+    *,
+    now: float,
+    wall: float,
+    boot: str | None = None,
+    alive: bool = False,
 ) -> State:
-    """The state to begin from, at monotonic `now` and wall time `wall`.
+    """The state to begin from, at monotonic `now` of the boot `boot` and wall time `wall`.
 
-    Failures keep their age by the wall clock; where that clock jumped forward beyond them they
-    count as of now, so that a jump never refills a budget. `alive`: an attempt runs on.
+    Failures keep their age (`Moment.age_s`): a wall clock that jumps refills no budget within a
+    boot, and one that was set back never does. `alive`: an attempt runs on.
     """
-    recent = tuple(now - max(wall - failed, 0.0) for failed in past.failure_walls)
+    here = Moment(wall, now, boot)
+    recent = tuple(now - failed.age_s(here) for failed in past.failed_at)
     account = past.account
-    if past.accounted_wall is not None and past.ended_state not in _IDLE_AFTER:
-        unseen = max(wall - past.accounted_wall, 0.0)
+    if past.accounted is not None and past.ended_state not in _IDLE_AFTER:
+        unseen = past.accounted.age_s(here)
         if alive:  # Training went on without a daemon.
             account = replace(account, training_s=account.training_s + unseen)
         else:

@@ -29,25 +29,35 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("held before", state, (Exit(EXIT_HELD),))
     if event.wish is Wish.HOLD:
         return Reaction("hold wished", *_ended(state, Wish.HOLD))
+    if event.pause is not None:
+        paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
+        return Reaction("in backoff" if event.pause == "backoff" else "waiting", paused)
     return Reaction("nothing runs", replace(state, surveying=True), (Survey(),))
 
 
 def _take_over(state: State, event: Begun, now: float) -> Reaction:
-    """Go on with an attempt as the daemon before would have: its stop or its kill included."""
+    """Go on with an attempt as the daemon before would have: its stop or its kill included.
+
+    Their time has been running meanwhile: a daemon that dies again and again must not keep an
+    attempt alive that was to be killed.
+    """
+    sent_at = now if event.stop_sent_at is None else event.stop_sent_at
     if event.stop_by is not None:
-        state = _with_stop(state, event.stop_by, now)
+        since = sent_at if event.stop_since is None else event.stop_since
+        state = _with_stop(state, event.stop_by, since)
     failure = None if event.hung is None else "hang"
     if event.kill_sent:
         killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")
-        state = replace(state, kill=killed, wake_at=now + KILL_ANSWER_S)
+        since = now if event.kill_sent_at is None else event.kill_sent_at
+        state = replace(state, kill=killed, wake_at=since + KILL_ANSWER_S)
         return Reaction("attempt being killed", state)
     if event.hung is not None and event.stop_by is None:
         hung = Kill(KillStage.TERM, failure, event.hung)
-        state = replace(state, kill=hung, wake_at=now + TERM_S, failure=failure)
+        state = replace(state, kill=hung, wake_at=sent_at + TERM_S, failure=failure)
         return Reaction("attempt being killed", state, (SendStop(state.attempt),))
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
-            state = _with_stop(state, "an earlier request", now)
+            state = _with_stop(state, "an earlier request", sent_at)
         state = until_stopped(state)
         # A repeat changes nothing, and the first one may have died with its daemon.
         return Reaction("attempt stopping", state, (SendStop(state.attempt),))

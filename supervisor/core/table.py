@@ -48,6 +48,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(L, Begun, "attempt alive", R, "the launcher kept it; training did not notice"),
     Transition(L, Begun, "attempt stopping", D, "a stop was under way"),
     Transition(L, Begun, "attempt being killed", K, "a kill was under way"),
+    Transition(L, Begun, "in backoff", B, "a pause is not cut short by a new daemon"),
+    Transition(L, Begun, "waiting", W, "nor is a wait for what clears by itself"),
     Transition(L, Begun, "finished before", RunState.COMPLETED, "never launched again"),
     Transition(L, Begun, "held before", H, "until `supervisor resume`"),
     Transition(L, Begun, "hold wished", H, "the intent beats all automation"),

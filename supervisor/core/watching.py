@@ -141,12 +141,16 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     """After a suspend every age is stale: deadlines begin anew."""
     activity = replace(state.activity, excused_since=now)
     wake_at, stop = state.wake_at, state.stop
+    notes: tuple[Effect, ...] = ()
     if stop is not None:
         stop = replace(stop, until=stop.until + event.gap_s)
+        # The grace goes on under the next daemon, too.
+        notes = (Record({"type": "suspended", "gap_s": round(event.gap_s, 3)}),)
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
         # The trainer was suspended with us and had nothing of the time that passed.
         wake_at += event.gap_s
-    return Reaction("excused", replace(state, activity=activity, stop=stop, wake_at=wake_at))
+    state = replace(state, activity=activity, stop=stop, wake_at=wake_at)
+    return Reaction("excused", state, notes)
 
 
 def on_tick(state: State, event: Tick, now: float) -> Reaction:

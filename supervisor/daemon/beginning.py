@@ -8,15 +8,19 @@ from typing import Any
 
 from supervisor.core.events import Begun, Event, StopAsked, WishChanged
 from supervisor.core.history import History
+from supervisor.core.moment import Moment
 from supervisor.core.states import Activity, State, Wish
 
 Message = dict[str, Any]
 
 
 def beginning(
-    history: History, wish: Wish, state: State, hello: Message
+    history: History, wish: Wish, state: State, hello: Message, here: Moment | None = None
 ) -> tuple[Begun, State, list[Message]]:
-    """The first event, with what the launcher kept for a daemon that comes after another."""
+    """The first event, with what the launcher kept for a daemon that comes after another.
+
+    `here` is now, by all clocks: timers that the daemon before had set go on; without it, anew.
+    """
     signals: list[Message] = [
         {"is": "signal", "signal": name} for name in hello.get("signals") or []
     ]
@@ -25,13 +29,16 @@ def beginning(
     running = adopted if adopted is not None else ended if unjudged else None
     if running is not None:
         number = int(running["attempt"])
-        state = _with_running(state, number, history)
+        state = _with_running(state, number, history, adopted or {})
         begun = Begun(
             Wish.RUN,
             alive=True,
             stop_sent=bool(adopted and adopted.get("stop_sent")),
             kill_sent=bool(adopted and adopted.get("kill_sent")),
+            stop_sent_at=(adopted or {}).get("stop_sent_at"),
+            kill_sent_at=(adopted or {}).get("kill_sent_at"),
             stop_by=None if history.stop_late else history.stop_by,
+            stop_since=_stop_since(history, state, here),
             hung=history.hung,
         )
         late = [*signals]
@@ -41,8 +48,19 @@ def beginning(
             # The daemon before died between the order and the record of it.
             late.insert(0, {**adopted, "is": "started"})
         return begun, state, late
-    held = history.held
-    return Begun(wish, held=held, finished=history.finished), state, signals
+    begun = Begun(wish, held=history.held, finished=history.finished)
+    pause = history.pause
+    if pause is not None:
+        left_s = pause.wait_s if here is None else pause.wait_s - pause.since.age_s(here)
+        begun = replace(begun, pause=pause.state, wake_at=state.at + max(left_s, 0.0))
+        state = replace(state, failure=pause.failure, action=pause.action, reason=pause.reason)
+    return begun, state, signals
+
+
+def _stop_since(history: History, state: State, here: Moment | None) -> float | None:
+    if history.stop_at is None or here is None:
+        return None
+    return state.at - history.stop_at.age_s(here) + history.stop_excused_s
 
 
 def still_asked(history: History, wish: Wish) -> list[Event]:
@@ -60,7 +78,8 @@ def _is_unjudged(history: History, ended: Message) -> bool:
     return number > history.attempt or (number == history.attempt and history.last_attempt_open)
 
 
-def _with_running(state: State, number: int, history: History) -> State:
+def _with_running(state: State, number: int, history: History, adopted: Message) -> State:
     seen = history.first_step_seen and number == history.attempt
-    activity = Activity(started_at=state.at, first_step_seen=seen, attached=seen)
+    began = float(adopted.get("started_monotonic") or state.at)
+    activity = Activity(started_at=began, first_step_seen=seen, attached=seen)
     return replace(state, attempt=number, activity=activity)

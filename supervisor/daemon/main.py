@@ -15,6 +15,7 @@ from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.history import fold, initial_state
+from supervisor.core.moment import Moment
 from supervisor.core.states import Wish
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
@@ -111,7 +112,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     history = run.history
     policy = policy_of(run.config, run.run_id)
     alive = hello.get("attempt") is not None
-    state = initial_state(history, policy, now=now, wall=wall, alive=alive)
+    state = initial_state(history, policy, now=now, wall=wall, boot=boot_id(), alive=alive)
     facts = StatusFacts(
         run_id=run.run_id,
         config=run.config,
@@ -129,9 +130,8 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     if is_first:
         run.journal.record(_supervisor_started(run, facts))
     attempt_number = adopted["attempt"] if adopted else None
-    run.journal.record(
-        {"type": "daemon_started", "pid": os.getpid(), "adopted_attempt": attempt_number}
-    )
+    started = {"type": "daemon_started", "pid": os.getpid(), "adopted_attempt": attempt_number}
+    run.journal.record({**started, "boot_id": boot_id()})
     wakeups = WakeUps()
     # Not .supervisor/: each status.json renamed into it cost watchdog's threads 0.4 ms, a third of
     # all that the daemon spends; an intent is found by the poll within half a second.
@@ -142,7 +142,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
             tidy(run)
     intent = read_intent(run.paths.intent)
     wish = Wish(intent.intent.value)
-    begun, state, late = beginning(history, wish, state, hello)
+    begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
     daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id)
     running = adopted or hello.get("last_exit") if begun.alive else None
     if running is not None:

@@ -93,6 +93,8 @@ class Attempt:
             "started_monotonic": self._started_monotonic,
             "stop_sent": self._survivors.stop_signal is not None,
             "kill_sent": self._survivors.killing_since is not None,
+            "stop_sent_at": self._survivors.stopped_at,
+            "kill_sent_at": self._survivors.killing_since,
             "main_ended": self.phase is Phase.ENDING,
         }
 

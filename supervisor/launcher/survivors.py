@@ -50,6 +50,7 @@ class Survivors:
         self.heartbeat_dir = heartbeat_dir
         self.main = main
         self.stop_signal: int | None = None
+        self.stopped_at: float | None = None
         self.killing_since: float | None = None
         self.killed: set[tuple[int, int]] = set()
         self.pause_s = FIRST_PAUSE_S
@@ -110,6 +111,7 @@ class Survivors:
             self._stop_ranks(self.members(), signum)
         # Only now: were /proc out of reach (EMFILE), a repeated stop would have to work.
         self.stop_signal = signum
+        self.stopped_at = time.monotonic()
 
     def kill(self) -> None:
         """Begin to SIGKILL everything; `advance` repeats it until nothing is left."""

@@ -2,6 +2,7 @@
 
 from supervisor.core.events import Begun, StartFailed
 from supervisor.core.history import fold, initial_state
+from supervisor.core.moment import Moment
 from supervisor.core.states import Policy, Wish
 from tests.core.world import World
 
@@ -39,7 +40,7 @@ def test_progress_refills_and_resume_forgives() -> None:
     held = [*entries, {"type": "decision", "state": "held", "reason": "why", "wall": 121.0}]
     assert fold(held).held == "why"
     resumed = fold([*held, {"type": "resumed", "intent_id": "i", "wall": 140.0}])
-    assert (resumed.held, resumed.failures, resumed.failure_walls) == (None, 0, ())
+    assert (resumed.held, resumed.failures, resumed.failed_at) == (None, 0, ())
 
 
 def test_a_clock_that_jumped_back_never_makes_failures_older() -> None:
@@ -77,7 +78,7 @@ def test_failed_starts_stay_charged() -> None:
     world.feed(StartFailed(1, "fork: no memory", transient=True))
     (entry,) = world.records("start_failed")
     history = fold([CREATED, {**entry, "wall": 100.0}])
-    assert (history.failures, history.failure_walls) == (1, (100.0,))
+    assert (history.failures, history.failed_at) == (1, (Moment(100.0),))
 
 
 def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:

@@ -1,0 +1,137 @@
+"""Timers belong to the run, not to the daemon that set them: the next one lets them run on."""
+
+import os
+import signal
+import sys
+from typing import Any
+
+import pytest
+
+from supervisor.core.events import Begun
+from supervisor.core.history import fold, initial_state
+from supervisor.core.moment import Moment
+from supervisor.core.operator import KILL_ANSWER_S, TERM_S
+from supervisor.core.states import Policy, RunState, State, Wish
+from supervisor.core.step import step
+from supervisor.daemon.beginning import beginning
+from tests.daemon.test_successor import STUBBORN, kill_daemon
+from tests.e2e.conftest import Supervised
+
+NOW = 1000.0
+ENTRIES: list[dict[str, Any]] = [
+    {"type": "daemon_started", "boot_id": "b", "wall": 0.0},
+    {"type": "attempt_started", "attempt": 1, "wall": 0.0, "monotonic": 900.0},
+]
+RUNNING = {"attempt": 1, "pid": 5, "start_ticks": 7, "started_monotonic": 900.0}
+
+
+def begun(*entries: dict[str, Any], hello: dict[str, Any] | None = None) -> State:
+    """The state of a daemon that begins now, with this ledger and this word of the launcher."""
+    history = fold([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
+    state = initial_state(history, Policy(grace_s=120.0), now=NOW, wall=0.0, boot="b")
+    event, state, _ = beginning(history, Wish.RUN, state, hello or {}, Moment(0.0, NOW, "b"))
+    assert isinstance(event, Begun)
+    return step(state, event, NOW)[0]
+
+
+def test_grace_goes_on() -> None:
+    """A stop of 50 s ago has 70 s left; what was a suspend does not count."""
+    asked = {"type": "stop_requested", "by": "SIGTERM", "monotonic": NOW - 50.0}
+    hello = {"attempt": {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 50.0}}
+    assert begun(asked, hello=hello).wake_at == NOW + 70.0
+    suspended = {"type": "suspended", "gap_s": 30.0, "monotonic": NOW - 10.0}
+    assert begun(asked, suspended, hello=hello).wake_at == NOW + 100.0
+
+
+def test_a_stop_that_only_the_launcher_knows_counts_from_when_it_was_sent() -> None:
+    """The daemon died between the order and its record."""
+    hello = {"attempt": {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 20.0}}
+    assert begun(hello=hello).wake_at == NOW + 100.0
+
+
+def test_the_end_of_a_hung_attempt_goes_on() -> None:
+    """SIGTERM was sent 10 s ago: SIGKILL is due in five; after it, the answer is."""
+    hung = {"type": "hung", "attempt": 1, "reason": "r", "monotonic": NOW - 12.0}
+    sent = {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 10.0}
+    assert begun(hung, hello={"attempt": sent}).wake_at == NOW - 10.0 + TERM_S
+    killed = {**sent, "kill_sent": True, "kill_sent_at": NOW - 30.0}
+    assert begun(hung, hello={"attempt": killed}).wake_at == NOW - 30.0 + KILL_ANSWER_S
+
+
+@pytest.mark.parametrize("state", ["backoff", "waiting"])
+def test_a_pause_goes_on(state: str) -> None:
+    """100 s were decided 40 s ago; when it has long been over, it is over."""
+    decided = {"type": "decision", "state": state, "wait_s": 100.0, "failure": "disk_full"}
+    seen = begun({**decided, "monotonic": NOW - 40.0})
+    assert (seen.run.value, seen.wake_at, seen.failure) == (state, NOW + 60.0, "disk_full")
+    assert begun({**decided, "monotonic": NOW - 400.0}).wake_at == NOW
+
+
+def test_a_pause_is_over_with_what_ended_it() -> None:
+    """A launch, `supervisor resume`, another supervisor: each begins with the checkpoints."""
+    decided = {"type": "decision", "state": "backoff", "wait_s": 100.0, "monotonic": NOW}
+    for ending in (
+        {"type": "attempt_started", "attempt": 2},
+        {"type": "intent", "intent": "run"},
+        {"type": "resumed", "intent_id": "i"},
+        {"type": "supervisor_started", "boot_id": "b"},
+    ):
+        seen = begun(decided, ending)
+        assert (seen.run, seen.surveying) == (RunState.LAUNCHING, True), ending
+
+
+def moments(run: Supervised, kind: str) -> list[float]:
+    """When the entries of one type were written, monotonic seconds."""
+    return [float(entry["monotonic"]) for entry in run.entries(kind)]
+
+
+def test_backoff_is_neither_skipped_nor_begun_anew(run: Supervised) -> None:
+    """The daemon dies twice in a backoff of about 4 s: the next attempt comes when it is over."""
+    run.configure(
+        env={"FAULTS": '{"1": [3, "raise"]}'}, restart={"backoff": "4s", "backoff_max": "4s"}
+    )
+    run.start()
+    for _ in range(2):
+        run.wait(lambda: run.status.get("state") == "backoff")
+        before = run.status["pids"]["daemon"]
+        kill_daemon(run)
+        run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
+    assert run.finish() == 0
+    (decided,) = [e for e in run.entries("decision") if e["state"] == "backoff"]
+    waited_s = moments(run, "attempt_started")[1] - decided["monotonic"]
+    assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 2.0
+    assert run.entries("attempt_ended")[0]["failures"] == 1
+
+
+def test_grace_is_not_begun_anew_by_daemons_that_die(run: Supervised) -> None:
+    """A trainer that ignores SIGTERM has its grace of 4 s once, under three daemons."""
+    command = [sys.executable, "-c", f"{STUBBORN}; time.sleep(300)"]
+    run.configure(command=command, grace="4s")
+    process = run.start()
+    run.wait(lambda: run.paths.train_log.exists() and "up" in run.log)
+    run.wait(lambda: run.status.get("state") == "running")
+    process.send_signal(signal.SIGTERM)
+    run.wait(lambda: run.entries("stop_requested"))
+    for _ in range(2):
+        before = run.status["pids"]["daemon"]
+        kill_daemon(run)
+        run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
+    assert run.finish(25) == 75
+    (asked,), (ended,) = moments(run, "stop_requested"), moments(run, "attempt_ended")
+    assert 3.9 < ended - asked < 6.5
+
+
+def test_a_wait_for_space_goes_on_under_the_next_daemon(run: Supervised) -> None:
+    """Killed while it waits for disk space, and nothing is launched before there is some."""
+    text = "import os, sys; os.path.exists('go') or sys.exit('OSError: [Errno 28] No space left on"
+    command = [sys.executable, "-c", f"{text} device')"]
+    run.configure(command=command, restart={"backoff": "3s", "backoff_max": "3s"})
+    run.start()
+    run.wait(lambda: run.status.get("state") == "waiting")
+    os.close(os.open(run.folder / "go", os.O_CREAT))
+    kill_daemon(run)
+    assert run.finish(30) == 0
+    (waiting,) = [e for e in run.entries("decision") if e["state"] == "waiting"]
+    waited_s = moments(run, "attempt_started")[1] - waiting["monotonic"]
+    assert waited_s > waiting["wait_s"] - 0.1
+    assert len(run.entries("attempt_started")) == 2
