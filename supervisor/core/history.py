@@ -74,6 +74,8 @@ class History:
     """What the last supervisor was waiting for; None where it was not."""
     stop_late: bool = False
     """That stop came when the attempt had ended by itself."""
+    asked_by: str | None = None
+    """The signal that this supervisor was asked to end by; only the next one may launch again."""
     hung: str | None = None
     """Why the last attempt was being ended as hung."""
     failed_save_at: float = 0.0
@@ -84,7 +86,7 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> History:
     """The history that the entries tell; each entry carries `wall`, its time in seconds."""
     history = History()
     for entry in entries:
-        history = _with(history, entry)
+        history = fold_entry(history, entry)
         first, wall = history.first_attempt_wall, float(entry.get("wall", 0.0))
         if first is not None and 0.0 < wall < first:
             # The clock was set back: what is made from now on is no older than this.
@@ -92,7 +94,8 @@ def fold(entries: Iterable[Mapping[str, Any]]) -> History:
     return history
 
 
-def _with(past: History, entry: Mapping[str, Any]) -> History:
+def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
+    """The history with one more entry."""
     wall = float(entry.get("wall", 0.0))
     match entry.get("type"):
         case "run_created":
@@ -101,8 +104,8 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
             boot = entry.get("boot_id") or past.boot
             counted = moment_of(entry, boot) if past.accounted is None else past.accounted
             return replace(
-                past, ended_state=None, stop_by=None, stop_late=False, hung=None, pause=None,
-                supervisor_wall=wall, accounted=counted, boot=boot,
+                past, ended_state=None, stop_by=None, stop_late=False, asked_by=None, hung=None,
+                pause=None, supervisor_wall=wall, accounted=counted, boot=boot,
             )  # fmt: skip
         case "daemon_started":
             return replace(past, boot=entry.get("boot_id") or past.boot)
@@ -128,8 +131,10 @@ def _with(past: History, entry: Mapping[str, Any]) -> History:
                 pause=None,
             )
         case "stop_requested":
+            by = str(entry["by"])
             return replace(
-                past, stop_by=str(entry["by"]), stop_late=bool(entry.get("late")),
+                past, stop_by=by, stop_late=bool(entry.get("late")),
+                asked_by=past.asked_by if by == "intent" else by,
                 stop_at=moment_of(entry, past.boot), stop_excused_s=0.0,
             )  # fmt: skip
         case "suspended":

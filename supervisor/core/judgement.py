@@ -72,7 +72,13 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
 
 
 def _was_withdrawn(state: State) -> bool:
-    return state.stop is not None and state.stop.by == "intent" and state.wish is Wish.RUN
+    stop = state.stop
+    return stop is not None and _asker(state, stop) == "intent" and state.wish is Wish.RUN
+
+
+def _asker(state: State, stop: Stop) -> str:
+    """Who wants the stop now: the intent, as long as it stands, or the signal that came besides."""
+    return stop.by if state.wish is not Wish.RUN or stop.besides is None else stop.besides
 
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
@@ -85,9 +91,10 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
 def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = None) -> Decision:
     stop = state.stop
     assert stop is not None
-    by = "`supervisor stop`" if stop.by == "intent" else stop.by
+    asker = _asker(state, stop)
+    by = "`supervisor stop`" if asker == "intent" else asker
     outcome = f"stopped by {by}{what}"
-    by_user = stop.by in {"intent", "SIGINT"}
+    by_user = asker in {"intent", "SIGINT"}
     failure = "stopped_by_user" if by_user else "preempted"
     verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
     action = "none" if by_user else "resume_later"

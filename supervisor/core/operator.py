@@ -70,11 +70,14 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
         case RunState.DRAINING:
             return _again(state, event, now)
         case RunState.KILLING:
+            # Whoever was to carry the order out may have died with it: a repeat changes nothing.
             if state.stop is not None:
-                return Reaction("noted", state)
+                state, notes = _besides(state, event)
+                return Reaction("noted", state, (*notes, *_repeated(state)))
             note = Record({"type": "stop_requested", "by": event.by})
+            orders = _repeated(state)
             state = _with_stop(state, event.by, now, interrupt=event.interrupt)
-            return Reaction("noted", state, (note,))
+            return Reaction("noted", state, (note, *orders))
         case _ if state.alive:
             return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
         case RunState.LAUNCHING if state.ending is not None:
@@ -101,10 +104,33 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             return Reaction("nothing runs", state, effects)
 
 
+def _besides(state: State, event: StopAsked) -> tuple[State, tuple[Effect, ...]]:
+    """Note another one who asks for the stop: it outlives the intent and this daemon."""
+    stop = state.stop
+    assert stop is not None
+    if event.by in (stop.by, stop.besides):
+        return state, ()
+    entry: dict[str, object] = {"type": "stop_requested", "by": event.by}
+    if stop.late:
+        entry["late"] = True
+    return replace(state, stop=replace(stop, besides=event.by)), (Record(entry),)
+
+
+def _repeated(state: State) -> tuple[Effect, ...]:
+    match None if state.kill is None else state.kill.stage:
+        case KillStage.KILL:
+            return (SendKill(state.attempt),)
+        case KillStage.TERM:
+            return (SendStop(state.attempt),)
+        case _:
+            return ()
+
+
 def _again(state: State, event: StopAsked, now: float) -> Reaction:
+    state, notes = _besides(state, event)
     assert state.stop is not None
     if not event.interrupt:
-        return Reaction("again", state)
+        return Reaction("again", state, notes)
     count = state.stop.interrupts + 1
     left = max(state.stop.since + state.policy.grace_s - now, 0.0)
     state = replace(state, stop=replace(state.stop, interrupts=count))
@@ -119,14 +145,14 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
             doing = "the newest snapshot in memory is being put onto the disk"
         doing = f"{doing} (up to {left:.0f} s more)"
         line = f"{doing}; a third Ctrl-C kills it and loses what is not saved"
-        return Reaction("again", state, (Say(line),))
+        return Reaction("again", state, (*notes, Say(line)))
     state = replace(
         state,
         kill=Kill(KillStage.KILL, None, "interrupted three times"),
         wake_at=now + KILL_ANSWER_S,
     )
     line = "killing the trainer: interrupted three times"
-    return Reaction("third interrupt", state, (Say(line), SendKill(state.attempt)))
+    return Reaction("third interrupt", state, (*notes, Say(line), SendKill(state.attempt)))
 
 
 def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:

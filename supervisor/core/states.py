@@ -162,6 +162,8 @@ class Stop:
     """When the grace ends."""
     rescued: bool = False
     """What is in memory was ordered onto the disk before the grace ends."""
+    besides: str | None = None
+    """A signal that asks for the same as the intent: who takes back the one leaves the other."""
 
 
 @dataclass(frozen=True, slots=True)

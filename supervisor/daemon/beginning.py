@@ -37,7 +37,7 @@ def beginning(
             kill_sent=bool(adopted and adopted.get("kill_sent")),
             stop_sent_at=(adopted or {}).get("stop_sent_at"),
             kill_sent_at=(adopted or {}).get("kill_sent_at"),
-            stop_by=None if history.stop_late else history.stop_by,
+            stop_by=None if history.stop_late else history.stop_by or _asked_by(history, hello),
             stop_since=_stop_since(history, state, here),
             hung=history.hung,
         )
@@ -63,14 +63,27 @@ def _stop_since(history: History, state: State, here: Moment | None) -> float | 
     return state.at - history.stop_at.age_s(here) + history.stop_excused_s
 
 
-def still_asked(history: History, wish: Wish) -> list[Event]:
-    """What people had asked for and the daemon before can not carry out any more."""
+def still_asked(history: History, wish: Wish, hello: Message, *, alive: bool) -> list[Event]:
+    """What people had asked for and the daemon before can not carry out any more.
+
+    `alive`: an attempt runs, or its end is to be judged.
+    """
     asked: list[Event] = []
-    if history.stop_by is not None and history.stop_late:
-        asked.append(StopAsked(history.stop_by, interrupt=history.stop_by == "SIGINT"))
+    by = _asked_by(history, hello)
+    if alive:
+        by = history.stop_by if history.stop_late else None
+    if by is not None:
+        asked.append(StopAsked(by, interrupt=by == "SIGINT"))
+    if not alive:
+        return asked
     if wish is not Wish.RUN:
         asked.append(WishChanged(wish))
     return asked
+
+
+def _asked_by(history: History, hello: Message) -> str | None:
+    """The signal that this launcher was asked to end by; one of a launcher before is over."""
+    return history.asked_by if hello.get("daemon_restarts") else None
 
 
 def _is_unjudged(history: History, ended: Message) -> bool:

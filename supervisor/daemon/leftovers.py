@@ -9,12 +9,14 @@ from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
 
 SIGTERM = 15
+KILL_S = 10.0
 
 
 def end_leftovers(run: Run) -> None:
-    """Stop what still lives of this run, waiting up to `grace`; the launcher kills what stays.
+    """Stop what still lives of this run, wait up to `grace`, and kill what stays.
 
     Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now.
+    The launcher kills leftovers before a launch, but there may be none: the run may be finished.
     """
     survivors = Survivors(run.run_id, None)
     if run.history.attempt == 0 or not survivors.is_anything_left():
@@ -23,7 +25,12 @@ def end_leftovers(run: Run) -> None:
     run.journal.log.warning("leftovers", pids=[p.pid for p in survivors.members()])
     survivors.stop(SIGTERM)
     deadline = monotonic_s() + run.config.grace
-    while survivors.advance() and monotonic_s() < deadline:
+    while survivors.advance():
+        if monotonic_s() >= deadline and survivors.killing_since is None:
+            survivors.kill()
+            deadline += KILL_S
+        elif monotonic_s() >= deadline:
+            return  # In a broken disk's D state: a launch says it.
         time.sleep(survivors.pause_s)
 
 

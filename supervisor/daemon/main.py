@@ -150,7 +150,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
         facts.trainer_pid = adopted["pid"] if adopted else None
     try:
         code = daemon.run_until_exit(
-            [begun], [*late, *messages], still_asked(history, wish) if begun.alive else []
+            [begun], [*late, *messages], still_asked(history, wish, hello, alive=begun.alive)
         )
         if code >= 0:
             run.journal.record(

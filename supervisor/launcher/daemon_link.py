@@ -188,7 +188,9 @@ class DaemonLink:
             self._unanswered_since = None
         if any(command.get("do") == "alive" for command in commands):
             self._pulse.heard()
-        if any(command.get("do") in ("stop", "kill", "exit") for command in commands):
+        # A stop that it orders may be on no record yet, and call off what never ran: the next one
+        # would launch again.
+        if any(command.get("do") == "exit" for command in commands):
             self._signals.clear()
         return commands
 
