@@ -132,11 +132,11 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             )
         case "stop_requested":
             by = str(entry["by"])
-            return replace(
-                past, stop_by=by, stop_late=bool(entry.get("late")),
-                asked_by=past.asked_by if by == "intent" else by,
-                stop_at=moment_of(entry, past.boot), stop_excused_s=0.0,
-            )  # fmt: skip
+            asked_by = past.asked_by if by == "intent" else by
+            if past.stop_by is None:  # another one who asks gives no more time
+                past = replace(past, stop_at=moment_of(entry, past.boot), stop_excused_s=0.0)
+            late = bool(entry.get("late"))
+            return replace(past, stop_by=by, stop_late=late, asked_by=asked_by)
         case "suspended":
             excused_s = past.stop_excused_s + float(entry.get("gap_s") or 0.0)
             return replace(past, stop_excused_s=excused_s)
