@@ -53,10 +53,12 @@ class PageWriter:
 
     __slots__ = (
         "_durations", "_first_ns", "_is_shared", "_path", "_phase", "_redirect", "_since", "_words",
-        "beat",
+        "at_first_beat", "beat",
     )  # fmt: skip
 
     beat: Beat
+    at_first_beat: Callable[[], None] | None
+    """Called once, when the first step is done and the page says so."""
 
     def __init__(
         self,
@@ -78,6 +80,7 @@ class PageWriter:
         )  # fmt: skip
         BEAT.pack_into(start, BEAT_AT, 1, 0, -1, -1, nan, 1)
         STATE.pack_into(start, STATE_AT, 1, Phase.STARTUP, self._since, 0, -1, -1, -1, -1, 1)
+        self.at_first_beat = None
         self._is_shared = path is not None
         self._path = None if path is None else os.fspath(path)
         buffer = start if self._path is None else _place(self._path, bytes(start))
@@ -121,6 +124,8 @@ class PageWriter:
         if self._phase is Phase.STARTUP:
             self._phase, self._since = Phase.STEP, self._first_ns
         self._write_state()
+        if self.at_first_beat is not None:
+            self.at_first_beat()
 
     @property
     def phase(self) -> Phase:

@@ -96,6 +96,11 @@ class LauncherWatch:
         self.is_gone = start_ticks(self._pid) != self._ticks
         self._look_at = monotonic() + _LAUNCHER_LOOKS_S
 
+    @property
+    def is_parent(self) -> bool:
+        """Whether this process is the one that the launcher started, not one of its children."""
+        return self._pid > 0 and os.getppid() == self._pid
+
     def look(self) -> bool:
         """Whether it is gone; a system call at most once a second."""
         if not self.is_gone and monotonic() >= self._look_at:

@@ -71,6 +71,8 @@ class Worker:
             os.environ.get("SUPERVISOR_LAUNCHER") if self._page.is_shared else None
         )
         self.beat = self._page.beat
+        if self._page.is_shared and self._launcher.is_parent:
+            self._page.at_first_beat = _record_imports
         self._signals = StopSignals(self._page.show_stop_seen, handled)
 
     def _open_page(self, directory: Path | None) -> tuple[PageWriter, Placement]:
@@ -209,6 +211,21 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
         end_workers_at_exit()
         _worker = first
     return _worker
+
+
+def _record_imports() -> None:
+    """Write down what was imported by now, for the next trainer's interpreter to begin with."""
+    path = os.environ.get("SUPERVISOR_IMPORTS")
+    if not path:
+        return
+    try:
+        from supervisor.parked import imports  # nobody else needs it
+
+        imports.record(path)
+    except Exception as error:
+        # It looks at modules of every kind, and a warm start is not worth a training run.
+        text = f"imports not recorded, the next start may be slower: {error}"
+        warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def _is_spawn_import() -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
 
-_SILENT = frozenset({"time", "progress", "saved", "hung"})
+_SILENT = frozenset({"time", "progress", "saved", "hung", "parked"})
 
 
 def sentence(entry: dict[str, Any]) -> str | None:
@@ -55,15 +55,16 @@ def _daemon_started(entry: dict[str, Any]) -> str:
 
 
 def _attempt_started(entry: dict[str, Any]) -> str:
+    how = "started warm" if entry.get("launch") == "warm" else "started"
     checkpoint = entry.get("checkpoint")
     if isinstance(checkpoint, str):
         checkpoint = {"path": checkpoint}
     if not checkpoint:
-        return f"Attempt {entry['attempt']} started from the beginning (pid {entry['pid']})."
+        return f"Attempt {entry['attempt']} {how} from the beginning (pid {entry['pid']})."
     step = checkpoint.get("step")
     at = f" (step {count_text(step)})" if step is not None else ""
     name = _base(checkpoint["path"])
-    return f"Attempt {entry['attempt']} started from {name}{at} (pid {entry['pid']})."
+    return f"Attempt {entry['attempt']} {how} from {name}{at} (pid {entry['pid']})."
 
 
 def _first_step(entry: dict[str, Any]) -> str:

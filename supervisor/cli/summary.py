@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from supervisor.cli.advice import next_steps, wish_text
+from supervisor.cli.launching import launch_text
 from supervisor.cli.memory_tier import persister_text, snapshot_text
 from supervisor.cli.moments import age_text, count_text, wall_of
 from supervisor.cli.record import RunRecord
@@ -75,6 +76,8 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "snapshot", snapshot_text(record, record.snapshot)
     if record.live and (persister := persister_text(status.get("persister"))):
         yield "persister", persister
+    if record.live and (launch := launch_text(status.get("launch"))):
+        yield "launch", launch
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
         action = f" → {status['action']}" if status.get("action") else ""
         yield "last failure", f"{status['failure']}{action}"

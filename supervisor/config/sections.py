@@ -215,10 +215,13 @@ class RestartConfig(Section):
 class LaunchConfig(Section):
     """How the trainer's process is made."""
 
-    mode: Literal["auto", "cold"] = "auto"
-    """auto uses a parked interpreter where that is possible; cold never does."""
+    mode: Literal["auto", "warm", "cold"] = "auto"
+    """auto has the next trainer's interpreter parked with its imports done where that is possible;
+    warm says so, and waits longer, where it is not; cold never does."""
     preload: Literal["auto"] | tuple[str, ...] = "auto"
     """Modules that a parked interpreter imports ahead; auto takes those the last attempt used."""
+    standby: Literal["cuda"] | None = None
+    """cuda: the parked interpreter also holds a CUDA context, and with it some GPU memory."""
 
     @field_validator("preload", mode="before")
     @classmethod

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from supervisor.core.budget import backoff_s, exhausted, with_failure
-from supervisor.core.effects import Exit, Incident, Record, Say, Survey
+from supervisor.core.effects import Effect, Exit, Incident, Record, Say, Survey
 from supervisor.core.entries import plain_decision
-from supervisor.core.events import Exited, Started, StartFailed, Unkillable
+from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
+from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, Ending, RunState, State, Wish
@@ -15,9 +16,37 @@ from supervisor.core.states import Activity, Ending, RunState, State, Wish
 def on_started(state: State, event: Started, now: float) -> Reaction:
     """The main process runs."""
     expected = state.alive and event.attempt == state.attempt
-    if state.run is not RunState.LAUNCHING or not expected:
+    if not expected:
         return Reaction("noted", state)
-    return Reaction("started", replace(state, activity=Activity(started_at=now)))
+    known = None if state.launched is None else state.launched.why_cold
+    launched = Launched(event.is_warm, known if event.is_warm else event.why_cold)
+    parked = state.parked
+    if event.is_warm or (parked is not None and parked.stage is ParkedStage.ABSENT):
+        parked = None  # what stood in the way of the last one need not stand in the way of the next
+    state = replace(state, launched=launched, parked=parked)
+    if state.run is not RunState.LAUNCHING:
+        return Reaction("noted", state)
+    says: tuple[Effect, ...] = ()
+    insists = state.policy.launch_mode is LaunchMode.WARM
+    if insists and not event.is_warm and event.attempt > 1:
+        why = event.why_cold or "nobody knows why"
+        says = (Say(f"attempt {event.attempt} is launched cold, not warm as configured: {why}"),)
+    return Reaction("started", replace(state, activity=Activity(started_at=now)), says)
+
+
+def on_parked_seen(state: State, event: ParkedSeen) -> Reaction:
+    """The spare interpreter is ready, or there is none."""
+    parked, before = event.parked, state.parked
+    state = replace(state, parked=parked)
+    if parked.stage is ParkedStage.WAITING and event.took_s is not None:
+        state = replace(state, times=replace(state.times, park_s=event.took_s))
+        entry = {"type": "parked", "seconds": event.took_s, "rss_bytes": event.rss_bytes}
+        return Reaction("noted", state, (Record(entry),))
+    is_refusal = parked.stage is ParkedStage.ABSENT and state.run is RunState.RUNNING
+    is_told = event.is_loud or state.policy.launch_mode is LaunchMode.WARM
+    if is_refusal and is_told and parked != before and parked.reason is not None:
+        return Reaction("noted", state, (Say(f"no interpreter is parked: {parked.reason}"),))
+    return Reaction("noted", state)
 
 
 def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:

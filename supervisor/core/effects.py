@@ -26,6 +26,17 @@ class Launch:
 
     attempt: int
     checkpoint: Checkpoint | None
+    why_cold: str | None = None
+    """Why it must be a new process; None: the parked interpreter may become it."""
+    patience_s: float = 0.0
+    """How long one that still imports is waited for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Park:
+    """Have a spare interpreter for the attempt after this one; answer `ParkedSeen`."""
+
+    attempt: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +113,7 @@ Effect = (
     Survey
     | SetAside
     | Launch
+    | Park
     | SendStop
     | SendKill
     | TakeStacks

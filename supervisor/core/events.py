@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.memory import Memory
+from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint, Ending, Phase, Wish
 
 
@@ -62,6 +63,9 @@ class Started:
     """The attempt's main process runs."""
 
     attempt: int
+    is_warm: bool = False
+    """It is the interpreter that was parked."""
+    why_cold: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,8 @@ class Observed:
     finished_phases: tuple[tuple[Phase, float], ...] = ()
     """The longest finished eval, save and compile so far."""
     step: int | None = None
+    first_step_at: float | None = None
+    """When the first step was done, monotonic seconds, as the trainer says."""
     log_age_s: float = 0.0
     ended_age_s: float | None = None
     """Since all ranks had said that they end; None where one has not."""
@@ -123,6 +129,18 @@ class MemorySeen:
     """What the newest snapshot in memory is has changed; None where there is none."""
 
     memory: Memory | None
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedSeen:
+    """What the spare interpreter is has changed."""
+
+    parked: Parked
+    took_s: float | None = None
+    """What its imports took; known once it waits."""
+    rss_bytes: int | None = None
+    is_loud: bool = False
+    """That there is none is worth a line: something can be done about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +198,7 @@ Event = (
     | Observed
     | StacksTaken
     | MemorySeen
+    | ParkedSeen
     | Rescued
     | StopAsked
     | WishChanged

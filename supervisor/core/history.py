@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from supervisor.core.moment import Moment, moment_of
+from supervisor.core.parking import Launched, LaunchTimes
 from supervisor.core.states import Account, Budget, Learned, Phase, Policy, State
 
 _IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
@@ -80,6 +81,10 @@ class History:
     """Why the last attempt was being ended as hung."""
     failed_save_at: float = 0.0
     """When the last failed save on record failed."""
+    times: LaunchTimes = field(default_factory=LaunchTimes)
+    launched: Launched | None = None
+    rss_bytes: int | None = None
+    """What the last parked interpreter took of memory."""
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -125,6 +130,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 first_step_seen=False,
                 log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
+                launched=_launched(past, entry),
                 stop_by=None,
                 stop_late=False,
                 hung=None,
@@ -147,8 +153,17 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "save_failed":
             return replace(past, failed_save_at=float(entry.get("failed_at") or wall))
         case "first_step":
-            seen = past.learned.with_seen(Phase.STARTUP, float(entry.get("startup_s") or 0.0))
-            return replace(past, ever_attached=True, learned=seen, first_step_seen=True)
+            took_s = float(entry.get("startup_s") or 0.0)
+            return replace(
+                past,
+                ever_attached=True,
+                learned=past.learned.with_seen(Phase.STARTUP, took_s),
+                first_step_seen=True,
+                times=past.times.with_start(took_s, warm=entry.get("launch") == "warm"),
+            )
+        case "parked":
+            times = replace(past.times, park_s=entry.get("seconds"))
+            return replace(past, times=times, rss_bytes=entry.get("rss_bytes"))
         case "attempt_ended":
             return _with_end(past, entry)
         case "progress":
@@ -202,6 +217,12 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
     return _charged(past, entry)
+
+
+def _launched(past: History, entry: Mapping[str, Any]) -> Launched:
+    before = None if past.launched is None else past.launched.why_cold
+    is_warm = entry.get("launch") == "warm"
+    return Launched(is_warm, before if is_warm else entry.get("why_cold"))
 
 
 def _charged(past: History, entry: Mapping[str, Any]) -> History:
@@ -276,6 +297,8 @@ def initial_state(
             progressed=past.progressed,
         ),
         learned=past.learned,
+        times=past.times,
+        launched=past.launched,
         account=account,
         ever_attached=past.ever_attached,
         reopened=past.reopened,

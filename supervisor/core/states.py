@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from supervisor.core.memory import DISK, Memory, RescueWait
+from supervisor.core.parking import Launched, LaunchMode, LaunchTimes, Parked
 
 
 class RunState(StrEnum):
@@ -72,6 +73,7 @@ class Policy:
     has_resume_args: bool = False
     finish_step: int | None = None
     has_finish_condition: bool = False
+    launch_mode: LaunchMode = LaunchMode.AUTO
     seed: int = 0
 
 
@@ -244,6 +246,10 @@ class State:
     """The newest validated checkpoint on the disk, as last surveyed."""
     memory: Memory | None = None
     rescue: RescueWait | None = None
+    parked: Parked | None = None
+    """The spare interpreter; None as long as this attempt has not ordered one."""
+    times: LaunchTimes = field(default_factory=LaunchTimes)
+    launched: Launched | None = None
     ever_attached: bool = False
     reopened: bool = False
     """`run --again`: the final checkpoint of before does not end the run."""

@@ -4,7 +4,13 @@ from dataclasses import replace
 from typing import assert_never
 
 from supervisor.core.accounting import spend
-from supervisor.core.attempts import on_exited, on_start_failed, on_started, on_unkillable
+from supervisor.core.attempts import (
+    on_exited,
+    on_parked_seen,
+    on_start_failed,
+    on_started,
+    on_unkillable,
+)
 from supervisor.core.effects import Effect
 from supervisor.core.events import (
     Begun,
@@ -12,6 +18,7 @@ from supervisor.core.events import (
     Exited,
     MemorySeen,
     Observed,
+    ParkedSeen,
     Probed,
     Rescued,
     StacksTaken,
@@ -88,6 +95,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_stacks_taken(state, event, now)
         case MemorySeen():
             return on_memory_seen(state, event)
+        case ParkedSeen():
+            return on_parked_seen(state, event)
         case Rescued():
             return on_rescued(state, event, now)
         case StopAsked():

@@ -8,6 +8,7 @@ from supervisor.core.entries import attempt_ended, decision_entry, plain_decisio
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict, decide
 from supervisor.core.operator import EXIT_FINISHED, unread
+from supervisor.core.parking import patience_s, why_cold
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import (
     ahead_of_disk,
@@ -131,7 +132,10 @@ def _launch(
         effects.append(Say(f"going back to {name}: later checkpoints are set aside"))
     if decision.failure is not None:
         effects.append(Say(f"attempt {attempt - 1}: {decision.reason}; relaunching at once"))
-    return state, (*effects, Launch(attempt, chosen))
+    mode = state.policy.launch_mode
+    why = why_cold(state.parked, mode)
+    patience = 0.0 if why else patience_s(state.parked, mode, state.times, now)
+    return state, (*effects, Launch(attempt, chosen, why, patience))
 
 
 def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:

@@ -8,6 +8,7 @@ from supervisor.core.effects import (
     Effect,
     Exit,
     Incident,
+    Park,
     Probe,
     Record,
     Rescue,
@@ -21,6 +22,7 @@ from supervisor.core.entries import plain_decision
 from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
 from supervisor.core.judgement import EXIT_HELD
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
+from supervisor.core.parking import UNSEEN_BEGIN_S, Parked, ParkedStage, is_wanted
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import (
     give_up_waiting,
@@ -39,9 +41,12 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
     if event.attempt != state.attempt or not state.alive:
         return Reaction("noted", state)
     first = event.beating and not state.activity.first_step_seen
+    has_begun = state.activity.first_step_seen or _begins_unseen(state, event, now)
     learned = state.learned
+    began_at = now if event.first_step_at is None else event.first_step_at
+    startup_s = max(began_at - state.activity.started_at, 0.0)
     if first:
-        learned = learned.with_seen(Phase.STARTUP, now - state.activity.started_at)
+        learned = learned.with_seen(Phase.STARTUP, startup_s)
     if event.gap_s is not None and event.phase is Phase.STEP:
         learned = learned.with_seen(Phase.STEP, event.gap_s)
     for phase, seconds in event.finished_phases:
@@ -62,11 +67,13 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
     )
     notes: tuple[Effect, ...] = ()
     if first:
-        startup_s = round(now - activity.started_at, 3)
-        entry = {"type": "first_step", "attempt": state.attempt, "step": activity.step}
-        notes = (Record({**entry, "startup_s": startup_s}),)
+        state, notes = _note_first_step(state, event, startup_s)
     if state.run is not RunState.RUNNING:
         return Reaction("noted", state, notes)
+    if has_begun and is_wanted(state.parked, state.policy.launch_mode, now):
+        # A look later than the first step: by then the trainer has said what it had imported.
+        state = replace(state, parked=Parked(ParkedStage.IMPORTING, since=now))
+        notes = (*notes, Park(state.attempt))
     health, why = judge_health(event, activity, state.policy, learned, now)
     match health:
         case Health.HEALTHY:
@@ -78,6 +85,28 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
             return _silent(state, event, why, now)
         case Health.LINGERING:
             return _lingers(state, why, now)
+
+
+def _begins_unseen(state: State, event: Observed, now: float) -> bool:
+    """Whether a trainer that does not attach may be taken to have begun."""
+    ran_s = now - state.activity.started_at
+    return not event.attached and (event.step is not None or ran_s >= UNSEEN_BEGIN_S)
+
+
+def _note_first_step(
+    state: State, event: Observed, startup_s: float
+) -> tuple[State, tuple[Effect, ...]]:
+    is_warm = state.launched is not None and state.launched.is_warm
+    state = replace(state, times=state.times.with_start(startup_s, warm=is_warm))
+    entry = {
+        "type": "first_step",
+        "attempt": state.attempt,
+        "step": state.activity.step,
+        "startup_s": round(startup_s, 3),
+        "launch": "warm" if is_warm else "cold",
+        "monotonic": event.first_step_at,
+    }
+    return state, (Record(entry),)
 
 
 def _lingers(state: State, why: str, now: float) -> Reaction:

@@ -1,5 +1,6 @@
 """The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,10 @@ class RunningAttempt:
         self.started_at = now
         self.main: ProcessIdentity | None = None
         self.pid: int | None = None
+        self.is_warm = False
+        self.why_cold: str | None = None
+        self.exited_at: float | None = None
+        self.moments: dict[str, float | None] = {}
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
         self.look: Look | None = None
@@ -62,12 +67,16 @@ class RunningAttempt:
         """Where its lines begin in train.log."""
         return self._facts.log_offset
 
-    def started(self, pid: int, start_ticks: int) -> None:
+    def started(self, report: Mapping[str, Any]) -> None:
         """The launcher has started it."""
-        self.pid = pid
-        found = identify(pid)
+        self.pid = int(report["pid"])
+        self.is_warm = report.get("launch") == "warm"
+        self.why_cold = report.get("why")
+        started = report.get("monotonic") or report.get("started_monotonic")
+        self.moments |= {"asked": report.get("asked"), "started": started}
+        found = identify(self.pid)
         if found is not None:
-            self.main = found._replace(start_ticks=start_ticks)
+            self.main = found._replace(start_ticks=int(report["start_ticks"]))
 
     def observe(self, now: float) -> Look:
         """Look at it; counters are read only when the log has been silent for a while."""
@@ -128,6 +137,7 @@ class RunningAttempt:
     def ended(self, report: dict[str, Any], now: float) -> Ending:
         """The ending, from the launcher's report and a last look."""
         finish = self._run.config.finish.file
+        self.exited_at = report.get("monotonic")
         try:
             look = self.observe(now)
             return ending_of(

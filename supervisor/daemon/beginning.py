@@ -9,6 +9,7 @@ from typing import Any
 from supervisor.core.events import Begun, Event, StopAsked, WishChanged
 from supervisor.core.history import History
 from supervisor.core.moment import Moment
+from supervisor.core.parking import AGAIN_S, Parked, ParkedStage
 from supervisor.core.states import Activity, State, Wish
 
 Message = dict[str, Any]
@@ -24,6 +25,7 @@ def beginning(
     signals: list[Message] = [
         {"is": "signal", "signal": name} for name in hello.get("signals") or []
     ]
+    state = replace(state, parked=_parked(hello, state.at))
     adopted, ended = hello.get("attempt"), hello.get("last_exit")
     unjudged = ended is not None and _is_unjudged(history, ended)
     running = adopted if adopted is not None else ended if unjudged else None
@@ -96,3 +98,18 @@ def _with_running(state: State, number: int, history: History, adopted: Message)
     began = float(adopted.get("started_monotonic") or state.at)
     activity = Activity(started_at=began, first_step_seen=seen, attached=seen)
     return replace(state, attempt=number, activity=activity)
+
+
+def _parked(hello: Message, now: float) -> Parked | None:
+    """The spare interpreter that the launcher kept; None where none was ordered since a launch."""
+    parked = parked_of(hello.get("parked") or {}, now)
+    is_none = parked.stage is ParkedStage.ABSENT and parked.reason is None
+    return None if is_none else parked
+
+
+def parked_of(message: Message, now: float) -> Parked:
+    """The core's facts from the launcher's words."""
+    stage = ParkedStage(message.get("stage") or ParkedStage.ABSENT)
+    again_at = now + AGAIN_S if message.get("has_died") else None
+    since = float(message.get("since") or now)
+    return Parked(stage, since, message.get("reason"), again_at)

@@ -68,6 +68,9 @@ class Housekeeping:
                 "command": list(run.config.command),
                 "checkpoint": source,
                 "log_offset": attempt.log_offset,
+                "launch": "warm" if attempt.is_warm else "cold",
+                "why_cold": attempt.why_cold,
+                "monotonic": attempt.moments,
             }
         )
         origin = "from nothing"
@@ -76,7 +79,8 @@ class Housekeeping:
             origin = f"from {Path(checkpoint.path).name}{at}"
             if checkpoint.tier == MEMORY:
                 origin += ", the snapshot in memory"
-        run.console.say(f"attempt {attempt.number} started, pid {pid}, {origin}")
+        how = "started warm" if attempt.is_warm else "started"
+        run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
         self._record_account(state)
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
@@ -164,6 +168,7 @@ class Housekeeping:
         look = attempt.look if attempt is not None else None
         self._facts.snapshot = self._performer.snapshots.snapshot_status()
         self._facts.persister = self._performer.snapshots.persister_status()
+        self._facts.launch = self._performer.parking.status(state)
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):
             try:

@@ -217,9 +217,11 @@ class Daemon:
         attempt = self.performer.attempt
         match message.get("is"):
             case "started" if attempt is not None and attempt.number == number:
-                attempt.started(int(message["pid"]), int(message["start_ticks"]))
+                attempt.started(message)
                 self._house.note_started(attempt, self.state)
-                self._queue.append(Started(number))
+                self._queue.append(Started(number, attempt.is_warm, attempt.why_cold))
+            case "parked":
+                self.performer.parking.on_message(message, monotonic_s())
             case "start_failed":
                 transient = message.get("errno") in TRANSIENT_ERRNOS
                 self._queue.append(StartFailed(number, str(message["message"]), transient))
@@ -248,6 +250,7 @@ class Daemon:
         self._orphan = OrphanedAttempt(self.run.run_id, self.state.attempt, main, folder)
         self.performer.orders = self._orphan
         self.performer.snapshots.forget_order()
+        self.performer.parking.lost()
         try:
             # The launcher's lock died with it: nobody may launch while the trainer still saves.
             self._lock = RunLock.acquire(self.run.paths)

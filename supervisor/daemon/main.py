@@ -145,6 +145,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
     daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id)
     running = adopted or hello.get("last_exit") if begun.alive else None
+    daemon.performer.parking.take_over(hello.get("parked") or {})
     if running is not None:
         daemon.performer.attempt = _adopt(run, running, adopted)
         facts.trainer_pid = adopted["pid"] if adopted else None
@@ -177,7 +178,7 @@ def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) ->
     began = float((adopted or {}).get("started_monotonic") or monotonic_s())
     attempt = RunningAttempt(run, number, heartbeat_dir, began, log_offset=known)
     if adopted is not None:
-        attempt.started(int(adopted["pid"]), int(adopted["start_ticks"]))
+        attempt.started(adopted)
     return attempt
 
 

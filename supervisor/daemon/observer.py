@@ -159,6 +159,7 @@ class Observer:
             gap_s=self._gap_s(shown),
             finished_phases=_longest(shown),
             step=self._step,
+            first_step_at=_first_step_at(pages),
             log_age_s=max(now - self._log_grew_at, 0.0),
             ended_age_s=self._ended_age_s(pages, now),
             stood_still=stood_still,
@@ -213,6 +214,12 @@ class Observer:
         """Close what was opened for looking."""
         self._pages.close()
         self._tail.close()
+
+
+def _first_step_at(pages: list[Page]) -> float | None:
+    """When all ranks had done a step, monotonic seconds."""
+    known = [page.first_step_monotonic_ns for page in pages]
+    return max(ns for ns in known if ns) / 1e9 if known and all(known) else None
 
 
 def _last_sign_ns(page: Page) -> int:

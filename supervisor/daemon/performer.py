@@ -15,6 +15,7 @@ from supervisor.core.effects import (
     Exit,
     Incident,
     Launch,
+    Park,
     Probe,
     Record,
     Rescue,
@@ -25,9 +26,11 @@ from supervisor.core.effects import (
     Survey,
     TakeStacks,
 )
-from supervisor.core.events import Event, StacksTaken, StartFailed
-from supervisor.core.states import State
+from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
+from supervisor.core.parking import Parked, ParkedStage
+from supervisor.core.states import Checkpoint, State
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.parking import Parking
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.service import priority_of
@@ -55,6 +58,7 @@ class Performer:
         self.run = run
         self.orders = orders
         self.snapshots = snapshots
+        self.parking = Parking(run, emit)
         self.attempt: RunningAttempt | None = None
         self.first_attempt_wall = run.history.first_attempt_wall
         self.exit_code: int | None = None
@@ -69,6 +73,8 @@ class Performer:
                 self._set_aside(effect)
             case Launch():
                 self._launch(effect)
+            case Park():
+                self._park(effect, state)
             case SendStop():
                 self.orders.send({"do": "stop", "attempt": effect.attempt, "signal": SIGTERM})
             case SendKill():
@@ -151,16 +157,10 @@ class Performer:
         except OSError as error:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
             return
-        overlay, unset = environment(
-            run.config,
-            os.environ,
-            run_dir=run.paths.run_dir,
-            run_id=run.run_id,
-            attempt=effect.attempt,
-            heartbeat_dir=heartbeat_dir,
-            snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
-            checkpoint=checkpoint,
-        )
+        attempt.moments = {
+            "exited": None if self.attempt is None else self.attempt.exited_at,
+            "chosen": now,
+        }
         if self.attempt is not None:
             self.attempt.close()
         self.attempt = attempt
@@ -168,15 +168,49 @@ class Performer:
         self.orders.send(
             {
                 "do": "launch",
-                "attempt": effect.attempt,
-                "run_id": run.run_id,
-                "argv": command_line(run.config, checkpoint),
-                "env": overlay,
-                "unset": unset,
-                "cwd": folder,
+                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder),
                 "log": str(run.paths.train_log),
+                "why_cold": effect.why_cold,
+                "patience_s": effect.patience_s,
             }
         )
+
+    def _program(
+        self, attempt: int, heartbeat_dir: Path, checkpoint: Checkpoint | None, folder: str
+    ) -> dict[str, Any]:
+        """What the launcher has to know of the trainer's process."""
+        run = self.run
+        overlay, unset = environment(
+            run.config,
+            os.environ,
+            run_dir=run.paths.run_dir,
+            run_id=run.run_id,
+            attempt=attempt,
+            heartbeat_dir=heartbeat_dir,
+            snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
+            checkpoint=checkpoint,
+            imports=self.parking.record,
+        )
+        return {
+            "attempt": attempt,
+            "run_id": run.run_id,
+            "argv": command_line(run.config, checkpoint),
+            "env": overlay,
+            "unset": unset,
+            "cwd": folder,
+        }
+
+    def _park(self, effect: Park, state: State) -> None:
+        """Have a spare interpreter for what a relaunch would start now."""
+        try:
+            folder = os.getcwd()  # noqa: PTH109 -- as in a launch
+        except OSError as error:
+            reason = f"the working directory: {error.strerror}"
+            self._emit(ParkedSeen(Parked(ParkedStage.ABSENT, reason=reason)))
+            return
+        heartbeat_dir = self.run.runtime.heartbeat_dir(effect.attempt)
+        program = self._program(effect.attempt, heartbeat_dir, state.newest, folder)
+        self.parking.order(self.orders.send, program)
 
     def _take_stacks(self, effect: TakeStacks) -> None:
         folder = self.keep_incident(

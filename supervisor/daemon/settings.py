@@ -7,6 +7,7 @@ from typing import Literal
 
 from supervisor.config.arguments import expand_arguments
 from supervisor.config.model import RunConfig
+from supervisor.core.parking import LaunchMode
 from supervisor.core.states import Checkpoint, Phase, Policy
 
 
@@ -36,6 +37,7 @@ def policy_of(config: RunConfig, run_id: str) -> Policy:
         has_resume_args=bool(config.resume.args),
         finish_step=config.finish.step,
         has_finish_condition=config.finish.step is not None or config.finish.file is not None,
+        launch_mode=LaunchMode(config.launch.mode),
         seed=zlib.crc32(run_id.encode()),
     )
 
@@ -62,8 +64,12 @@ def environment(
     heartbeat_dir: Path,
     snapshot_dir: Path | None,
     checkpoint: Checkpoint | None,
+    imports: Path | None = None,
 ) -> tuple[dict[str, str], list[str]]:
-    """What is set for the trainer over the inherited environment, and what is taken out of it."""
+    """What is set for the trainer over the inherited environment, and what is taken out of it.
+
+    `imports`: where its worker writes down what it had imported before its first step.
+    """
     given = {**inherited, **config.env}
     # A buffered traceback dies with its process.
     # torchrun's own 30 s killed ranks before they had saved (pytorch #68258, #119856).
@@ -87,6 +93,10 @@ def environment(
         unset.append("SUPERVISOR_SNAPSHOT_DIR")
     else:
         overlay["SUPERVISOR_SNAPSHOT_DIR"] = str(snapshot_dir)
+    if imports is None:
+        unset.append("SUPERVISOR_IMPORTS")
+    else:
+        overlay["SUPERVISOR_IMPORTS"] = str(imports)
     if checkpoint is None:
         unset.append("SUPERVISOR_RESUME_FROM")
     else:

@@ -30,6 +30,7 @@ class StatusFacts:
     last_save_s: float | None = None
     snapshot: dict[str, Any] | None = None
     persister: dict[str, Any] | None = None
+    launch: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -72,6 +73,7 @@ def status_of(
         else {"path": newest.path, "step": newest.step, "kind": newest.kind},
         "snapshot": facts.snapshot,
         "persister": facts.persister,
+        "launch": facts.launch,
         "failure": state.failure,
         "action": state.action,
         "reason": state.reason or None,

@@ -9,10 +9,11 @@ import time
 
 from supervisor import identity
 from supervisor.launcher import kin
+from supervisor.launcher.beginning import Beginning, Begun
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import Happening, Phase, after, told
 from supervisor.launcher.request import LaunchRequest, Surroundings
-from supervisor.launcher.spawn import Failure, read_report, spawn
+from supervisor.launcher.spawn import Failure, read_report
 from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
 
 TYPE_CHECKING = False
@@ -40,6 +41,8 @@ class Attempt:
         self._pid = 0
         self._start_ticks = 0
         self._started_monotonic = 0.0
+        self._beginning: Beginning | None = None
+        self._begun: Begun | None = None
         self._ending: dict[str, Any] | None = None
         self._kill_leftovers_at: float | None = None
         self._peak_rss_bytes = 0
@@ -71,31 +74,43 @@ class Attempt:
             heartbeat_dir=self._request.heartbeat_dir,
             main=main,
             roots=lambda: self._adopted() or [],
-            spare=lambda: self._around.own_pids,
+            spare=self._spare,
             unkillable_after_s=self._around.unkillable_after_s,
         )
+
+    def _spare(self) -> set[int]:
+        return self._around.own_pids | {self._around.parked.pid}
 
     def _adopted(self) -> list[int] | None:
         if not self.has_process:
             return []
-        around = self._around
-        return kin.adopted(self.run_id, self._start_ticks, around.own_pids, around.daemon_sessions)
+        sessions = self._around.foreign_sessions()
+        return kin.adopted(self.run_id, self._start_ticks, self._spare(), sessions)
 
     def as_json(self) -> dict[str, Any] | None:
         """Return what a new daemon has to know, None before there is a process."""
         if not self.has_process:
             return None
         return {
-            "attempt": self.number,
+            **self._how(),
             "run_id": self.run_id,
-            "pid": self._pid,
-            "start_ticks": self._start_ticks,
             "started_monotonic": self._started_monotonic,
             "stop_sent": self._survivors.stop_signal is not None,
             "kill_sent": self._survivors.killing_since is not None,
             "stop_sent_at": self._survivors.stopped_at,
             "kill_sent_at": self._survivors.killing_since,
             "main_ended": self.phase is Phase.ENDING,
+        }
+
+    def _how(self) -> dict[str, Any]:
+        assert self._begun is not None
+        return {
+            "attempt": self.number,
+            "pid": self._pid,
+            "start_ticks": self._start_ticks,
+            "launch": "warm" if self._begun.is_warm else "cold",
+            "why": self._begun.why,
+            "asked": self._begun.asked,
         }
 
     def deadline(self) -> float | None:
@@ -106,8 +121,17 @@ class Attempt:
 
     def cancel(self, why: str) -> None:
         """Give up a launch that is still waiting for leftovers to end; else do nothing."""
-        if self.phase is Phase.CLEARING:
+        if self.phase is not Phase.CLEARING:
+            return
+        if self._beginning is not None and isinstance(begun := self._beginning.give_up(), Begun):
+            self._take(begun)  # it is the program already: to be stopped as one
+        else:
             self._fail(Failure(errno.ECANCELED, why), Happening.CALLED_OFF)
+
+    def hurry(self) -> None:
+        """Look at once at what the parked interpreter has said, if a start waits for it."""
+        if self._beginning is not None and self.phase is Phase.CLEARING:
+            self._next_at = time.monotonic()
 
     def stop(self, signum: int) -> None:
         """Deliver a stop once: see `Survivors.stop`."""
@@ -156,6 +180,7 @@ class Attempt:
             "monotonic": time.monotonic(),
         }
         self._move(Happening.MAIN_ENDED)
+        self._around.parked.verify()
         self._watch_the_end()
         if not self.is_over:
             self._around.send({"is": "main_exited", **self._ending})
@@ -170,16 +195,12 @@ class Attempt:
         if isinstance(outcome, Failure):
             self._fail(outcome)
             return False
-        self._around.send(
-            {
-                "is": "started",
-                "attempt": self.number,
-                "pid": self._pid,
-                "start_ticks": self._start_ticks,
-                "monotonic": self._started_monotonic,
-            }
-        )
+        self._say_started()
         return True
+
+    def _say_started(self) -> None:
+        started = {"is": "started", **self._how(), "monotonic": self._started_monotonic}
+        self._around.send(started)
 
     def advance(self) -> None:
         """Do what is due: end leftovers, launch, kill, tell that something cannot be killed."""
@@ -196,7 +217,7 @@ class Attempt:
         self._watch_the_end()
 
     def _clear_the_way(self) -> None:
-        if not self._survivors.advance():
+        if self._beginning is not None or not self._survivors.advance():
             self._launch()
             return
         self._next_at = time.monotonic() + self._survivors.pause_s
@@ -206,26 +227,26 @@ class Attempt:
             self._fail(Failure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
 
     def _launch(self) -> None:
-        try:
-            spawned = spawn(self._request.program())
-        except OSError as error:
-            self._fail(Failure(error.errno or 0, f"{error.strerror}: fork"))
-            return
-        try:
-            main = identity.identify(spawned.pid)
-        except OSError:
-            main = None
-        if main is None:  # it cannot be gone, since we have not reaped it: /proc is out of reach
-            os.kill(spawned.pid, signal.SIGKILL)
-            os.close(spawned.report_fd)
-            self._fail(Failure(errno.EIO, "/proc does not show the new process"))
-            return
-        self.report_fd = spawned.report_fd
-        self._pid, self._start_ticks = main.pid, main.start_ticks
+        if self._beginning is None:
+            self._beginning = Beginning(self._request, self._around.parked)
+        outcome = self._beginning.advance()
+        if outcome is None:
+            self._next_at = self._beginning.deadline()
+        elif isinstance(outcome, Failure):
+            self._fail(outcome)
+        else:
+            self._take(outcome)
+
+    def _take(self, begun: Begun) -> None:
+        self._begun = begun
+        self.report_fd = begun.report_fd
+        self._pid, self._start_ticks = begun.main.pid, begun.main.start_ticks
         self._started_monotonic = time.monotonic()
         self._next_at = None
         self._move(Happening.SPAWNED)
-        self._survivors = self._survivors_of(main)
+        self._survivors = self._survivors_of(begun.main)
+        if begun.is_warm:
+            self._say_started()
 
     def _fail(self, failure: Failure, happening: Happening = Happening.NO_START) -> None:
         why = {"errno": failure.errno, "message": failure.message}

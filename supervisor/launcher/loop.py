@@ -13,9 +13,9 @@ from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Ending, Stage
 from supervisor.launcher.persister import PATIENCE_S, PersisterLink
-from supervisor.launcher.request import LaunchRequest, Surroundings
-from supervisor.launcher.spawn import Program, spawn
+from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
+from supervisor.launcher.view import start_view
 from supervisor.launcher.wakeup import REPORTED, Wakeup
 
 TYPE_CHECKING = False
@@ -58,18 +58,7 @@ class Launcher:
         self._wakeup.install()
         prctl.become_subreaper()
         if self._view_argv is not None:
-            ignored = (signal.SIGINT,)
-            program = Program(
-                self._view_argv,
-                dict(os.environ),
-                null_stdin=False,
-                new_session=False,
-                death_signal=signal.SIGTERM,
-                ignored=ignored,
-            )
-            spawned = spawn(program)
-            os.close(spawned.report_fd)
-            self._view_pid = spawned.pid
+            self._view_pid = start_view(self._view_argv)
         while True:
             try:
                 self._turn()
@@ -83,8 +72,8 @@ class Launcher:
     def _turn(self) -> None:
         poll = select.poll()
         poll.register(self._wakeup.fd, select.POLLIN)
-        link, attempt = self._link, self._attempt
-        socket_fd = report_fd = -1
+        link, attempt, parked = self._link, self._attempt, self._around.parked
+        socket_fd = report_fd = parked_fd = -1
         if link.socket is not None:
             socket_fd = link.socket.fileno()
             wants_read, wants_write = link.wants()
@@ -93,12 +82,20 @@ class Launcher:
         if attempt is not None and attempt.report_fd >= 0:
             report_fd = attempt.report_fd
             poll.register(report_fd, select.POLLIN)
+        if parked.socket is not None:
+            parked_fd = parked.socket.fileno()
+            poll.register(parked_fd, select.POLLIN | select.POLLOUT * parked.wants_to_write)
         ready = dict(poll.poll(self._timeout_ms()))
         for number in self._wakeup.drain():
             self._on_signal(number)
         self._reap()
         if attempt is not None and report_fd in ready and attempt.report_fd == report_fd:
             attempt.on_report()
+        if parked_fd in ready and parked.socket is not None and parked.socket.fileno() == parked_fd:
+            parked.write()
+            parked.read()
+            if attempt is not None:
+                attempt.hurry()
         events = ready.get(socket_fd, 0)
         if events & select.POLLOUT:
             link.write()
@@ -108,7 +105,8 @@ class Launcher:
         self._on_time()
 
     def _timeout_ms(self) -> float | None:
-        deadlines = [self._link.deadline(), self._persister.deadline()]
+        parked = self._around.parked
+        deadlines = [self._link.deadline(), self._persister.deadline(), parked.deadline()]
         if not self._has_taken_over:
             deadlines.append(self._link.takeover_at(STOP_NAMES))
         if self._attempt is not None:
@@ -137,8 +135,20 @@ class Launcher:
                 self._view_pid = 0
             elif pid == self._persister.pid:
                 self._persister.on_reaped(status)
-            elif self._attempt is not None:
-                self._attempt.on_reaped(pid, status, usage.ru_maxrss * 1024)
+            else:
+                self._on_child_reaped(pid, status, usage.ru_maxrss * 1024)
+
+    def _on_child_reaped(self, pid: int, status: int, peak_rss_bytes: int) -> None:
+        attempt, parked = self._attempt, self._around.parked
+        if pid == parked.pid:
+            is_the_program = parked.on_reaped(status)
+            if attempt is not None:
+                attempt.hurry()
+                attempt.advance()
+            if not is_the_program:
+                return
+        if attempt is not None:
+            attempt.on_reaped(pid, status, peak_rss_bytes)
 
     def _on_daemon_gone(self, status: int) -> None:
         is_training = self._attempt is not None and self._attempt.has_process
@@ -167,6 +177,11 @@ class Launcher:
                 self._end(int(command["code"]))
             elif what == "persister":
                 self._order_persister(command)
+            elif what == "park":
+                if self._ending is None:
+                    self._around.parked.order(ParkRequest(command))
+            elif what == "unpark":
+                self._around.parked.discard(str(command["why"]))
             elif self._attempt is None or command.get("attempt") != self._attempt.number:
                 return  # it has ended meanwhile: the daemon has been or is being told
             elif what == "stop":
@@ -227,6 +242,7 @@ class Launcher:
             self._go_on_ending(self._ending)
             return
         self._persister.advance()
+        self._around.parked.on_time()
         restart_at = self._link.restart_at
         if self._link.pid == 0 and restart_at is not None and time.monotonic() >= restart_at:
             self._link.start(
@@ -235,6 +251,7 @@ class Launcher:
                     "launcher_pid": os.getpid(),
                     "attempt": None if self._attempt is None else self._attempt.as_json(),
                     "last_exit": self._last_exit,
+                    "parked": self._around.parked.as_json(),
                 }
             )
             self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]
@@ -260,6 +277,7 @@ class Launcher:
         self._persister.order(None)
         if self._attempt is not None:
             self._attempt.kill()
+        self._around.parked.discard("the launcher ends")
 
     def _go_on_ending(self, ending: Ending) -> None:
         while ending.stage is not Stage.DONE:

@@ -12,7 +12,8 @@ class Phase(Enum):
     """How far an attempt has come."""
 
     CLEARING = "clearing"
-    """It was asked for, and nothing of it runs: leftovers of others are being ended first."""
+    """It was asked for, and nothing of it runs: leftovers of others are being ended first, then the
+    parked interpreter is asked."""
     RUNNING = "running"
     ENDING = "ending"
     """The main process is reaped, its status known; others of the attempt may live."""
@@ -23,6 +24,7 @@ class Happening(Enum):
     """What moves an attempt on."""
 
     SPAWNED = "spawned"
+    """A main process is there: a new one, or the parked interpreter has become it."""
     NO_START = "no start"
     """Nothing could be started, leftovers cannot be killed, or exec failed."""
     CALLED_OFF = "called off"

@@ -7,6 +7,7 @@ import signal
 
 from supervisor import identity, notify
 from supervisor.launcher import procfs
+from supervisor.launcher.parked import ParkedLink
 from supervisor.launcher.spawn import Program
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 
@@ -22,7 +23,14 @@ class Surroundings:
     `stop_signal_at` is the monotonic time of the last stop signal that the launcher received.
     """
 
-    __slots__ = ("daemon_sessions", "own_pids", "send", "stop_signal_at", "unkillable_after_s")
+    __slots__ = (
+        "daemon_sessions",
+        "own_pids",
+        "parked",
+        "send",
+        "stop_signal_at",
+        "unkillable_after_s",
+    )
 
     def __init__(
         self,
@@ -30,35 +38,44 @@ class Surroundings:
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
     ) -> None:
         self.send = send
+        self.parked = ParkedLink(send)
         self.unkillable_after_s = unkillable_after_s
         self.own_pids: set[int] = set()
         self.daemon_sessions: list[int] = []
         self.stop_signal_at = float("-inf")
 
+    def foreign_sessions(self) -> list[int]:
+        """Return the sessions whose processes belong to no attempt: of daemons, of the parked."""
+        return [*self.daemon_sessions, self.parked.pid]
 
-class LaunchRequest:
-    """A "launch" message. Raises KeyError, TypeError or ValueError if it is not a whole one."""
 
-    __slots__ = ("_argv", "_cwd", "_env", "_log", "_unset", "number", "run_id")
+class ParkRequest:
+    """What a program is given. Raises KeyError, TypeError or ValueError if it is not whole.
+
+    As a "park" message it says how the spare interpreter of such a program is made.
+    """
+
+    __slots__ = (
+        "_env", "_unset", "argv", "cwd", "number", "output", "preload", "record", "run_id",
+        "standby",
+    )  # fmt: skip
 
     def __init__(self, message: dict[str, Any]) -> None:
-        self.number = int(message["attempt"])
+        self.number = int(message.get("attempt") or 0)
         self.run_id = str(message["run_id"])
-        self._argv = [str(word) for word in message["argv"]]
+        self.argv = [str(word) for word in message["argv"]]
         self._env = {str(name): str(value) for name, value in (message.get("env") or {}).items()}
         self._unset = [str(name) for name in message.get("unset") or ()]
-        self._cwd: str | None = message.get("cwd")
-        self._log: str | None = message.get("log")
-        if not self._argv:
+        self.cwd: str | None = message.get("cwd")
+        self.output: str | None = message.get("output")
+        self.record: str | None = message.get("record")
+        self.preload: Any = message.get("preload") or "auto"
+        self.standby: str | None = message.get("standby")
+        if not self.argv:
             raise ValueError("an empty argument list")
 
-    @property
-    def heartbeat_dir(self) -> str | None:
-        """Return the directory of the attempt's heartbeat pages."""
-        return self._env.get("SUPERVISOR_HEARTBEAT")
-
-    def program(self) -> Program:
-        """Return the program with the marks by which all processes of the attempt are known."""
+    def environ(self) -> dict[str, str]:
+        """Return the environment with the marks by which all of an attempt are known."""
         environ = dict(os.environ)
         for name in (*self._unset, *notify.PRIVATE):
             environ.pop(name, None)
@@ -69,11 +86,36 @@ class LaunchRequest:
         namespace = os.stat("/proc/self/ns/pid").st_ino
         who = f"{os.getpid()}:{identity.start_ticks(os.getpid())}:{namespace}"
         environ["SUPERVISOR_LAUNCHER"] = who
+        return environ
+
+
+class LaunchRequest(ParkRequest):
+    """A "launch" message; `why_cold` is None where a parked interpreter may be used.
+
+    `patience_s`: how long one that is not ready yet is waited for.
+    """
+
+    __slots__ = ("log", "patience_s", "why_cold")
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        super().__init__(message)
+        self.number = int(message["attempt"])
+        self.log: str | None = message.get("log")
+        self.why_cold: str | None = message.get("why_cold")
+        self.patience_s = float(message.get("patience_s") or 0.0)
+
+    @property
+    def heartbeat_dir(self) -> str | None:
+        """Return the directory of the attempt's heartbeat pages."""
+        return self._env.get("SUPERVISOR_HEARTBEAT")
+
+    def program(self) -> Program:
+        """Return the program as a new process runs it."""
         return Program(
-            self._argv,
-            environ,
-            cwd=self._cwd,
-            log=self._log,
+            self.argv,
+            self.environ(),
+            cwd=self.cwd,
+            log=self.log,
             death_signal=signal.SIGTERM,
             oom_eligible=True,
         )

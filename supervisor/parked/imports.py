@@ -20,6 +20,7 @@ _SET_AT_RUN_TIME = frozenset(
     {
         "LC_CTYPE",  # Python, when it starts in the C locale (PEP 538)
         "CUDA_MODULE_LOADING",  # torch.cuda, when it makes its context
+        "CUBLAS_WORKSPACE_CONFIG",  # read by cuBLAS when it makes a handle, by torch at each check
         "TORCHINDUCTOR_CACHE_DIR",
         "TRITON_CACHE_DIR",
         "PL_GLOBAL_SEED",

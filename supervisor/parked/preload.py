@@ -67,6 +67,12 @@ class Preload:
             if source is not None and not self._places.is_installed(source[1]):
                 raise Refused(f"an installed package imports your own {source[1]}")
 
+    def packages(self) -> list[str]:
+        """Return the names of what was preloaded, the standard library and helpers left out."""
+        names = dict.fromkeys(name.partition(".")[0] for name in self.names)
+        foreign = names.keys() - sys.stdlib_module_names
+        return [n for n in names if n in foreign and n in sys.modules and not n.startswith("_")]
+
     def _import(self, name: str) -> None:
         try:
             importlib.import_module(name)

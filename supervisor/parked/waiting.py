@@ -138,6 +138,7 @@ def _described(since: float, preload: Preload, priority: LowPriority, files: int
         pages = int(file.read().split()[1])
     return {
         "modules": len(sys.modules),
+        "preloaded": preload.packages(),
         "seconds": round(time.monotonic() - since, 3),
         "rss_bytes": pages * os.sysconf("SC_PAGE_SIZE"),
         "left_out": preload.left_out,

@@ -31,18 +31,23 @@ def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> Room:
     memory 256 MiB and 1/16 of it. Raises nothing.
     """
     tmpfs_free = _free(directory)
-    memory_left = min(_limits(proc), default=None)
+    left = memory_left(proc=proc)
     if tmpfs_free is not None and need_bytes + need_bytes // 64 + _TMPFS_RESERVE_BYTES > tmpfs_free:
         why = f"{directory} has {_shown(tmpfs_free)} free, {_shown(need_bytes)} are needed"
-        return Room(False, tmpfs_free, memory_left, why)
+        return Room(False, tmpfs_free, left, why)
     reserve = need_bytes // 16 + _MEMORY_RESERVE_BYTES
-    if memory_left is not None and need_bytes + reserve > memory_left:
+    if left is not None and need_bytes + reserve > left:
         why = (
-            f"{_shown(memory_left)} of memory are left to this job, {_shown(need_bytes)} are "
+            f"{_shown(left)} of memory are left to this job, {_shown(need_bytes)} are "
             f"needed and {_shown(reserve)} stay in reserve"
         )
-        return Room(False, tmpfs_free, memory_left, why)
-    return Room(True, tmpfs_free, memory_left, f"{_shown(need_bytes)} fit")
+        return Room(False, tmpfs_free, left, why)
+    return Room(True, tmpfs_free, left, f"{_shown(need_bytes)} fit")
+
+
+def memory_left(*, proc: Path = PROC) -> int | None:
+    """What this process's job may still use of memory, in bytes; None where nothing limits it."""
+    return min(_limits(proc), default=None)
 
 
 def used_bytes(root: Path) -> int:

@@ -1,0 +1,98 @@
+"""The spare interpreter as decisions see it: when to have one, and whether to wait for it."""
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+# Long enough for what killed it (the kernel, short of memory) to be over.
+AGAIN_S = 600.0
+# A trainer whose steps nobody sees is taken to have begun after this long.
+UNSEEN_BEGIN_S = 60.0
+# With `launch: {mode: warm}` one that still imports is waited for at least so long.
+INSISTING_S = 60.0
+
+
+class LaunchMode(StrEnum):
+    """What `launch.mode` asks for."""
+
+    AUTO = "auto"
+    WARM = "warm"
+    COLD = "cold"
+
+
+class ParkedStage(StrEnum):
+    """How far a parked interpreter is."""
+
+    ABSENT = "absent"
+    IMPORTING = "importing"
+    WAITING = "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Parked:
+    """The parked interpreter, or why there is none."""
+
+    stage: ParkedStage
+    since: float = 0.0
+    """When its start was ordered, monotonic seconds."""
+    reason: str | None = None
+    """Why there is none."""
+    again_at: float | None = None
+    """When to try again within the same attempt; None: not before the next."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchTimes:
+    """What was measured last, in seconds: start to first step, each way, and the parking."""
+
+    cold_s: float | None = None
+    warm_s: float | None = None
+    park_s: float | None = None
+
+    def with_start(self, seconds: float, *, warm: bool) -> "LaunchTimes":
+        """The same with one more start."""
+        return replace(self, warm_s=seconds) if warm else replace(self, cold_s=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """How the last attempt was started; `why_cold` is of the last one that was not warm."""
+
+    is_warm: bool
+    why_cold: str | None = None
+
+
+def is_wanted(parked: Parked | None, mode: LaunchMode, now: float) -> bool:
+    """Whether one is to be ordered, once the attempt has begun."""
+    if mode is LaunchMode.COLD:
+        return False
+    if parked is None:
+        return True
+    return parked.again_at is not None and now >= parked.again_at
+
+
+def why_cold(parked: Parked | None, mode: LaunchMode) -> str | None:
+    """Why the next launch cannot be warm, as far as that is known before."""
+    if mode is LaunchMode.COLD:
+        return "launch.mode is cold"
+    if parked is not None and parked.stage is ParkedStage.ABSENT:
+        return parked.reason
+    return None
+
+
+def patience_s(parked: Parked | None, mode: LaunchMode, times: LaunchTimes, now: float) -> float:
+    """How long a launch waits for one that still imports, in seconds.
+
+    It waits where that is expected to be quicker than a cold start, and then no longer than could
+    be won by it: at the worst it takes twice as long.
+    """
+    if parked is None or parked.stage is not ParkedStage.IMPORTING:
+        return 0.0
+    at_least = INSISTING_S if mode is LaunchMode.WARM else 0.0
+    if times.cold_s is None:
+        return at_least
+    # What was never measured: all of a cold start may be imports.
+    takes_s = times.cold_s if times.park_s is None else times.park_s
+    then_s = 0.0 if times.warm_s is None else times.warm_s
+    left_s = max(takes_s - (now - parked.since), 0.0)
+    won_s = times.cold_s - then_s
+    return max(at_least, won_s if left_s < won_s else 0.0)

@@ -1,0 +1,128 @@
+"""The spare interpreter as the daemon sees it: ordered where it fits, and shown in `status`."""
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor.core.events import Event, ParkedSeen
+from supervisor.core.parking import Parked, ParkedStage
+from supervisor.core.states import State
+from supervisor.daemon.beginning import parked_of
+from supervisor.daemon.run import Run
+from supervisor.parked.command import Cold, parse
+from supervisor.snapshot.space import memory_left
+
+# What torch with all that it imports takes; until one was measured.
+GUESSED_BYTES = 512 << 20
+RESERVE_BYTES = 256 << 20
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+Send = Callable[[Mapping[str, Any]], None]
+
+
+class Parking:
+    """The parked interpreter of one run; `emit` takes what the core has to know."""
+
+    def __init__(self, run: Run, emit: Callable[[Event], None]) -> None:
+        self._run = run
+        self._emit = emit
+        self._measured_bytes: int | None = None
+        self._known: dict[str, Any] = {}
+
+    @property
+    def record(self) -> Path | None:
+        """Where the trainer is to write what it has imported; None where nobody will ask."""
+        config = self._run.config
+        if config.launch.mode == "cold" or config.launch.preload != "auto":
+            return None
+        return self._run.runtime.root / "imports.json"
+
+    def order(self, send: Send, program: Mapping[str, Any]) -> None:
+        """Have one started for the program that a launch would start, if it can be and fits."""
+        why, is_loud = self._obstacle(program)
+        if why is not None:
+            self._known = {"reason": why}
+            self._emit(ParkedSeen(Parked(ParkedStage.ABSENT, reason=why), is_loud=is_loud))
+            return
+        self._known = {"stage": ParkedStage.IMPORTING.value}
+        output = self._run.paths.state_dir / "parked.log"
+        output.unlink(missing_ok=True)
+        launch = self._run.config.launch
+        record = self.record
+        send(
+            {
+                "do": "park",
+                **program,
+                "record": None if record is None else str(record),
+                "preload": launch.preload,
+                "standby": launch.standby,
+                "output": str(output),
+            }
+        )
+
+    def _obstacle(self, program: Mapping[str, Any]) -> tuple[str | None, bool]:
+        """Why there can be none, and whether anything can be done about it."""
+        command = parse(program["argv"], {**os.environ, **program["env"]}, program["cwd"])
+        if isinstance(command, Cold):
+            return command.reason, False
+        left = memory_left()
+        need = self._measured_bytes or self._run.history.rss_bytes or GUESSED_BYTES
+        if left is None or left >= need + RESERVE_BYTES:
+            return None, False
+        why = (
+            f"memory: {left >> 20} MiB are left, about {need >> 20} MiB are needed"
+            f" and {RESERVE_BYTES >> 20} MiB stay in reserve"
+        )
+        return why, True
+
+    def take_over(self, known: Mapping[str, Any]) -> None:
+        """Take up what the launcher tells a new daemon of it."""
+        self._known = dict(known)
+
+    def on_message(self, message: dict[str, Any], now: float) -> None:
+        """Hear from the launcher that it has changed."""
+        self._known = dict(message)
+        said = message.get("said") or {}
+        parked = parked_of(message, now)
+        if parked.stage is not ParkedStage.WAITING:
+            self._emit(ParkedSeen(parked))
+            return
+        self._measured_bytes = said.get("rss_bytes")
+        log = self._run.journal.log
+        log.info("parked", pid=message.get("pid"), **{k: v for k, v in said.items() if k != "log"})
+        self._emit(ParkedSeen(parked, said.get("seconds"), said.get("rss_bytes")))
+
+    def lost(self) -> None:
+        """It has ended with the launcher."""
+        self._known = {"reason": "the launcher has died"}
+
+    def status(self, state: State) -> dict[str, Any]:
+        """For status.json: how the last launch was, and what there is for the next."""
+        said, pid = self._known.get("said") or {}, self._known.get("pid")
+        launched, launch = state.launched, self._run.config.launch
+        stage = self._known.get("stage") or ParkedStage.ABSENT.value
+        is_there = stage != ParkedStage.ABSENT.value
+        return {
+            "mode": launch.mode,
+            "last": None if launched is None else "warm" if launched.is_warm else "cold",
+            "cold_reason": None if launched is None else launched.why_cold,
+            "parked": {
+                "state": stage,
+                "pid": pid,
+                "rss_bytes": _rss_bytes(pid) if is_there else None,
+                "preloaded": said.get("preloaded") if is_there else None,
+                "modules": said.get("modules") if is_there else None,
+                "left_out": said.get("left_out") if is_there else None,
+                "seconds": said.get("seconds") if is_there else None,
+                "standby": launch.standby,
+                "reason": None if is_there else self._known.get("reason"),
+            },
+        }
+
+
+def _rss_bytes(pid: int | None) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE_BYTES
+    except (OSError, IndexError):
+        return None

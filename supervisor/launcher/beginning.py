@@ -1,0 +1,113 @@
+"""From a launch order, with the way clear, to a process: the parked interpreter, or a new one."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import time
+from collections import namedtuple
+
+from supervisor import identity
+from supervisor.launcher import parked
+from supervisor.launcher.spawn import Failure, spawn
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NamedTuple
+
+    from supervisor.launcher.parked import ParkedLink
+    from supervisor.launcher.request import LaunchRequest
+
+    class Begun(NamedTuple):
+        """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
+
+        `asked` is the monotonic time at which the way was clear.
+        """
+
+        main: identity.ProcessIdentity
+        report_fd: int
+        is_warm: bool
+        why: str | None
+        asked: float
+
+else:
+    Begun = namedtuple("Begun", "main report_fd is_warm why asked")
+
+# It only compares and stats; on a dead disk it is given up for a process that will hang there, too.
+ANSWER_S = 10.0
+UNKILLABLE_AFTER_S = 60.0
+
+
+class Beginning:
+    """One start, warm if there is a parked interpreter that agrees; nothing here waits."""
+
+    def __init__(self, request: LaunchRequest, link: ParkedLink) -> None:
+        self._request = request
+        self._link = link
+        self._asked = time.monotonic()
+        self._why = request.why_cold
+        self._until = self._asked + request.patience_s
+        self._killed_at: float | None = None
+
+    def deadline(self) -> float:
+        """Return the monotonic time at which to call `advance` again, if nothing happens before."""
+        return self._until
+
+    def advance(self) -> Begun | Failure | None:
+        """Do the next thing; None as long as the parked one has not decided."""
+        link, now = self._link, time.monotonic()
+        if link.stage is parked.IMPORTING and (self._why is not None or now >= self._until):
+            waited = f"it was not ready within {self._request.patience_s:.1f} s"
+            has_waited = self._request.patience_s > 0
+            link.discard(self._why or (waited if has_waited else "it was not ready yet"))
+        if link.stage is parked.WAITING:
+            if self._why is not None:
+                link.discard(self._why)
+            else:
+                link.go(self._request)
+                self._until = now + ANSWER_S
+        if link.stage is parked.GOING and now >= self._until:
+            link.discard(f"it did not answer within {ANSWER_S:.0f} s")
+        if link.stage is parked.GONE:
+            pid, ticks = link.take()
+            main = identity.ProcessIdentity(identity.machine_id(), identity.boot_id(), pid, ticks)
+            return Begun(main, -1, True, None, self._asked)
+        if link.stage is parked.ABSENT:
+            return self._cold(self._why or link.reason)
+        if link.stage is parked.ENDING:
+            return self._outlast(now)
+        return None
+
+    def _outlast(self, now: float) -> Failure | None:
+        """Wait until a killed one has gone: there are never two programs."""
+        if self._killed_at is None:
+            self._killed_at = now
+        self._until = self._killed_at + UNKILLABLE_AFTER_S
+        if now < self._until:
+            return None
+        return Failure(errno.EBUSY, "the parked interpreter survives SIGKILL")
+
+    def give_up(self) -> Begun | Failure | None:
+        """Call off a start; a process that has become the program meanwhile is returned."""
+        self._link.read()
+        if self._link.stage is parked.GONE:
+            return self.advance()
+        if self._link.stage is parked.GOING:
+            self._link.discard("the launch was called off")
+        return None
+
+    def _cold(self, why: str) -> Begun | Failure:
+        try:
+            spawned = spawn(self._request.program())
+        except OSError as error:
+            return Failure(error.errno or 0, f"{error.strerror}: fork")
+        try:
+            main = identity.identify(spawned.pid)
+        except OSError:
+            main = None
+        if main is None:  # it cannot be gone, since we have not reaped it: /proc is out of reach
+            os.kill(spawned.pid, signal.SIGKILL)
+            os.close(spawned.report_fd)
+            return Failure(errno.EIO, "/proc does not show the new process")
+        return Begun(main, spawned.report_fd, False, why, self._asked)

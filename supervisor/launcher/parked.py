@@ -1,0 +1,238 @@
+"""The spare interpreter: started on the daemon's word, given to an attempt at "go".
+
+Until then it is no part of any attempt. It is never waited for, and ends with this process.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+
+from supervisor import identity
+from supervisor.launcher import procfs
+from supervisor.launcher.protocol import Decoder
+from supervisor.launcher.spawn import Program, spawn
+from supervisor.parked import start
+from supervisor.parked.command import Cold, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from supervisor.launcher.request import LaunchRequest, ParkRequest
+
+ABSENT = "absent"
+IMPORTING = "importing"
+WAITING = "waiting"
+# Told to be the program, and no answer yet.
+GOING = "going"
+# It is the program: `take` makes it the attempt's.
+GONE = "gone"
+# Killed, or refusing, and not reaped yet: there may be no other program beside it.
+ENDING = "ending"
+LONGEST_IMPORT_S = 1800.0
+NONE_YET = "nothing is parked yet"
+
+
+class ParkedLink:
+    """At most one parked interpreter, and the socket to it."""
+
+    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+        """`send` tells the daemon of each change."""
+        self.pid = 0
+        self.start_ticks = 0
+        self.stage = ABSENT
+        self.reason = NONE_YET
+        self.socket: socket.socket | None = None
+        self._send = send
+        self._since = 0.0
+        self._is_reaped = self._has_died = False
+        self._said: dict[str, Any] = {}
+        self._decoder = Decoder()
+        self._out = b""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the daemon has to know; `reason` is why there is none."""
+        is_there = self.stage in (IMPORTING, WAITING)
+        return {
+            "stage": self.stage if is_there else ABSENT,
+            "pid": self.pid if is_there else None,
+            "since": self._since if is_there else None,
+            "said": self._said,
+            "reason": None if is_there or self.reason == NONE_YET else self.reason,
+            "has_died": self._has_died,
+        }
+
+    def order(self, request: ParkRequest) -> None:
+        """Start one, unless there is one; what keeps it from starting is no fault of anything."""
+        if self.stage is not ABSENT:
+            return
+        try:
+            self._start(request)
+        except OSError as error:
+            self._set(ABSENT, f"it cannot be started: {error.strerror}")
+
+    def _start(self, request: ParkRequest) -> None:
+        environ = request.environ()
+        command = parse(request.argv, environ, request.cwd)
+        if isinstance(command, Cold):
+            self._set(ABSENT, command.reason)
+            return
+        nonce = os.urandom(8).hex()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        ours.setblocking(False)
+        started = start.environ(
+            environ,
+            command,
+            nonce,
+            control_fd=theirs.fileno(),
+            record=request.record,
+            preload=request.preload,
+            standby=request.standby,
+        )
+        program = Program(
+            start.argv(command, nonce, request.argv[0]),
+            started,
+            cwd=request.cwd,
+            log=request.output,
+            death_signal=signal.SIGKILL,
+            kept_fd=theirs.fileno(),
+            oom_eligible=True,
+        )
+        try:
+            spawned = spawn(program)
+        except OSError:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        os.close(spawned.report_fd)
+        self.pid, self.socket, self._is_reaped = spawned.pid, ours, False
+        self._has_died = False
+        self.start_ticks = identity.start_ticks(spawned.pid) or 0
+        self._decoder, self._out, self._said = Decoder(), b"", {}
+        self._since = time.monotonic()
+        self._set(IMPORTING, "")
+
+    def deadline(self) -> float | None:
+        """Return the monotonic time at which `on_time` has something to do, None for never."""
+        return self._since + LONGEST_IMPORT_S if self.stage is IMPORTING else None
+
+    def on_time(self) -> None:
+        """Give up one whose imports never end."""
+        due = self.deadline()
+        if due is not None and time.monotonic() >= due:
+            self.discard(f"its imports took more than {LONGEST_IMPORT_S:.0f} s")
+
+    @property
+    def wants_to_write(self) -> bool:
+        """Tell whether a message waits for room in the socket."""
+        return bool(self._out)
+
+    def verify(self) -> None:
+        """Have it look at its files now, since a launch is near."""
+        if self.stage is WAITING:
+            self._out += start.verify()
+            self.write()
+
+    def go(self, request: LaunchRequest) -> None:
+        """Tell a waiting one to be the program."""
+        self.stage = GOING
+        self._out += start.go(
+            request.argv,
+            request.environ(),
+            cwd=request.cwd,
+            log=request.log,
+            death_signal=signal.SIGTERM,
+        )
+        self.write()
+
+    def write(self) -> None:
+        """Write what the socket takes now."""
+        while self._out and self.socket is not None:
+            try:
+                sent = self.socket.send(self._out, socket.MSG_NOSIGNAL)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._out = b""  # it has ended: what it had said is still to be read
+                return
+            self._out = self._out[sent:]
+
+    def read(self) -> None:
+        """Take what it has said."""
+        while self.socket is not None:
+            try:
+                data = self.socket.recv(1 << 16)
+            except BlockingIOError:
+                return
+            except OSError:
+                data = b""
+            if not data:
+                self._close()
+                self.discard("")
+                return
+            for message in self._decoder.feed(data):
+                self._on_message(message)
+
+    def _on_message(self, message: dict[str, Any]) -> None:
+        if "parked" in message and self.stage is IMPORTING:
+            self._said = message["parked"]
+            self._set(WAITING, "")
+        elif "refused" in message:
+            self.discard(str(message["refused"]))
+        elif message.get("going") is True and self.stage is GOING:
+            self.stage = GONE
+
+    def discard(self, reason: str) -> None:
+        """End it, unless it is the program already; without a reason how it ended will be one."""
+        if self.stage in (ABSENT, GONE, ENDING):
+            return
+        self.stage, self.reason = ENDING, reason
+        if not self._is_reaped:
+            os.kill(self.pid, signal.SIGKILL)
+
+    def take(self) -> tuple[int, int]:
+        """Give away the process that is now the program: its pid and start time."""
+        found = self.pid, self.start_ticks
+        self._close()
+        self.pid = 0
+        self._set(ABSENT, NONE_YET)
+        return found
+
+    def on_reaped(self, status: int) -> bool:
+        """Note its end; True if it ended as the program, which is for the attempt to note."""
+        self._is_reaped = True
+        self.read()
+        if self.stage is GONE:
+            return True
+        code = os.waitstatus_to_exitcode(status)
+        how = f"exited with {code}" if code >= 0 else f"was ended by signal {-code}"
+        self._has_died = not self.reason
+        reason = self.reason or f"the parked interpreter {how}"
+        self._close()
+        self._end_children(self.pid)
+        self.pid = 0
+        self._set(ABSENT, reason)
+        return False
+
+    @staticmethod
+    def _end_children(session: int) -> None:
+        """Kill what imports had started and left: it belongs to no attempt."""
+        for pid in procfs.children(os.getpid()) or ():
+            process = procfs.read_process(pid)
+            if process is not None and process.session == session:
+                procfs.send_signal(pid, process.start_ticks, signal.SIGKILL)
+
+    def _set(self, stage: str, reason: str) -> None:
+        self.stage, self.reason = stage, reason
+        self._send({"is": "parked", **self.as_json()})
+
+    def _close(self) -> None:
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None

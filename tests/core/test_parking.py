@@ -1,0 +1,202 @@
+"""When a spare interpreter is ordered, waited for, and why a launch is cold."""
+
+import pytest
+
+from supervisor.core.effects import Launch, Park, Say
+from supervisor.core.events import Begun, Observed, ParkedSeen, Started
+from supervisor.core.history import fold
+from supervisor.core.parking import (
+    AGAIN_S,
+    INSISTING_S,
+    Launched,
+    LaunchMode,
+    LaunchTimes,
+    Parked,
+    ParkedStage,
+    patience_s,
+)
+from supervisor.core.states import Policy, Wish
+from tests.core.world import World, checkpoint
+
+WAITING = Parked(ParkedStage.WAITING)
+REFUSED = Parked(ParkedStage.ABSENT, reason="bash is not Python")
+
+
+def world(mode: LaunchMode = LaunchMode.AUTO) -> World:
+    """A run whose first attempt runs."""
+    one = World(Policy(launch_mode=mode), checkpoints=(checkpoint(10),))
+    one.begin()
+    return one
+
+
+def look(one: World, *, after_s: float = 0.5, **more: object) -> list[object]:
+    """One look at an attached trainer that has made a step; what is ordered."""
+    one.now += after_s
+    facts: dict[str, object] = {"attached": True, "beating": True, "step": 11, **more}
+    return list(one.feed(Observed(one.state.attempt, **facts)))  # type: ignore[arg-type]
+
+
+def parks(effects: list[object]) -> int:
+    """How many orders to park there are."""
+    return sum(isinstance(effect, Park) for effect in effects)
+
+
+def relaunch(one: World) -> list[object]:
+    """The attempt ends with progress made, and another is launched at once."""
+    one.checkpoints = (checkpoint(20 + one.state.attempt), *one.checkpoints)
+    return list(one.end())
+
+
+def launch_of(effects: list[object]) -> Launch:
+    """The one launch."""
+    (found,) = (effect for effect in effects if isinstance(effect, Launch))
+    return found
+
+
+def test_one_is_ordered_after_the_first_step_and_once() -> None:
+    """Not during the start, which it would slow down, and at the look after the first step."""
+    one = world()
+    assert parks(look(one, beating=False)) == 0
+    assert parks(look(one)) == 0
+    assert parks(look(one)) == 1
+    assert parks(look(one)) == 0
+    one.feed(ParkedSeen(WAITING, 2.0, 1 << 28))
+    assert parks(look(one)) == 0
+
+
+@pytest.mark.parametrize(
+    ("facts", "after_s", "orders"),
+    [
+        ({"attached": False, "beating": False, "step": None}, 10.0, 0),
+        ({"attached": False, "beating": False, "step": None}, 70.0, 1),
+        ({"attached": False, "beating": False, "step": 12}, 1.0, 1),
+    ],
+)
+def test_a_trainer_whose_steps_nobody_sees(
+    facts: dict[str, object], after_s: float, orders: int
+) -> None:
+    """A step in its log, or a minute, stands for the first step."""
+    one = world()
+    assert parks(look(one, after_s=after_s, **facts)) == orders
+
+
+def test_cold_mode_orders_none_and_says_why() -> None:
+    """`launch: {mode: cold}` is the reason of every launch."""
+    one = world(LaunchMode.COLD)
+    look(one)
+    assert parks(look(one)) == 0
+    assert launch_of(relaunch(one)).why_cold == "launch.mode is cold"
+
+
+def test_a_refusal_stands_until_the_next_attempt() -> None:
+    """It is the reason of the next launch; the attempt after it may try again."""
+    one = world()
+    look(one)
+    look(one)
+    one.feed(ParkedSeen(REFUSED))
+    assert parks(look(one, after_s=2 * AGAIN_S, beating=True)) == 0
+    effects = relaunch(one)
+    assert launch_of(effects).why_cold == "bash is not Python"
+    one.feed(Started(one.state.attempt, False, "bash is not Python"))
+    assert one.state.launched == Launched(False, "bash is not Python")
+    look(one)
+    assert parks(look(one)) == 1
+
+
+def test_one_that_was_killed_is_ordered_again_later() -> None:
+    """The kernel took it, short of memory: not at once, and not never."""
+    one = world()
+    look(one)
+    look(one)
+    one.feed(ParkedSeen(Parked(ParkedStage.ABSENT, reason="killed", again_at=one.now + AGAIN_S)))
+    assert parks(look(one)) == 0
+    assert parks(look(one, after_s=AGAIN_S)) == 1
+
+
+def test_the_reason_of_the_last_cold_launch_outlives_a_warm_one() -> None:
+    """`status` shows both: how the last one was, and why the last cold one was cold."""
+    one = world()
+    one.feed(Started(1, False, "heavy.py has changed"))
+    relaunch(one)
+    one.feed(Started(one.state.attempt, True))
+    assert one.state.launched == Launched(True, "heavy.py has changed")
+
+
+@pytest.mark.parametrize(
+    ("mode", "loud", "said"),
+    [
+        (LaunchMode.AUTO, False, False),
+        (LaunchMode.AUTO, True, True),
+        (LaunchMode.WARM, False, True),
+    ],
+)
+def test_who_is_told_that_there_is_none(mode: LaunchMode, loud: bool, said: bool) -> None:
+    """Whoever asked for warm launches, and where something can be done: memory."""
+    one = world(mode)
+    effects = one.feed(ParkedSeen(REFUSED, is_loud=loud))
+    assert any(isinstance(e, Say) and "bash is not Python" in e.line for e in effects) == said
+
+
+def test_a_cold_launch_is_said_where_warm_was_asked_for() -> None:
+    """Not of the first attempt, for which nothing can be parked."""
+    one = World(Policy(launch_mode=LaunchMode.WARM), checkpoints=(checkpoint(10),))
+    one.feed(Begun(Wish.RUN))
+    one.survey()
+    assert not [e for e in one.feed(Started(1)) if isinstance(e, Say)]
+    relaunch(one)
+    (line,) = (e.line for e in one.feed(Started(2, False, "why")) if isinstance(e, Say))
+    assert line == "attempt 2 is launched cold, not warm as configured: why"
+
+
+@pytest.mark.parametrize(
+    ("times", "since_s", "mode", "expected"),
+    [
+        (LaunchTimes(), 0, LaunchMode.AUTO, 0.0),
+        (LaunchTimes(), 0, LaunchMode.WARM, INSISTING_S),
+        (LaunchTimes(cold_s=3.0, warm_s=0.1, park_s=2.0), 0, LaunchMode.AUTO, 2.9),
+        (LaunchTimes(cold_s=3.0, warm_s=0.1, park_s=9.0), 1, LaunchMode.AUTO, 0.0),
+        (LaunchTimes(cold_s=3.0, warm_s=0.1, park_s=9.0), 7, LaunchMode.AUTO, 2.9),
+        (LaunchTimes(cold_s=3.0, warm_s=2.9, park_s=2.0), 1, LaunchMode.AUTO, 0.0),
+        (LaunchTimes(cold_s=3.0), 0, LaunchMode.AUTO, 0.0),
+        (LaunchTimes(cold_s=3.0), 1, LaunchMode.AUTO, 3.0),
+        (LaunchTimes(cold_s=90.0, warm_s=1.0, park_s=50.0), 0, LaunchMode.WARM, 89.0),
+    ],
+)
+def test_it_is_waited_for_where_that_is_quicker(
+    times: LaunchTimes, since_s: float, mode: LaunchMode, expected: float
+) -> None:
+    """By what was measured: never longer than could be won."""
+    parked = Parked(ParkedStage.IMPORTING, since=1000.0)
+    assert patience_s(parked, mode, times, 1000.0 + since_s) == pytest.approx(expected)
+    assert patience_s(WAITING, mode, times, 1000.0) == 0.0
+    assert patience_s(None, mode, times, 1000.0) == 0.0
+
+
+def test_a_launch_carries_its_patience() -> None:
+    """From the measured times of this very run, learned from its own ledger entries."""
+    one = world()
+    one.feed(Started(1, False, None))
+    look(one, first_step_at=one.now + 3.0, after_s=3.5)
+    look(one)
+    one.feed(ParkedSeen(WAITING, 2.0, 1))
+    relaunch(one)
+    one.feed(Started(2, True))
+    look(one, first_step_at=one.now + 0.25, after_s=0.5)
+    look(one)
+    assert one.state.times == LaunchTimes(cold_s=3.0, warm_s=0.25, park_s=2.0)
+    one.now += 1.0
+    launch = launch_of(relaunch(one))
+    assert (launch.why_cold, launch.patience_s) == (None, 2.75)
+    entries = [{**entry, "wall": 1.0} for kind in ("first_step", "parked")
+               for entry in one.records(kind)]  # fmt: skip
+    assert fold(entries).times == one.state.times
+
+
+def test_history_knows_how_the_last_attempt_was_started() -> None:
+    """A daemon that comes after another shows the same."""
+    cold = {"type": "attempt_started", "attempt": 1, "launch": "cold", "why_cold": "a reason"}
+    warm = {"type": "attempt_started", "attempt": 2, "launch": "warm", "why_cold": None}
+    assert fold([cold]).launched == Launched(False, "a reason")
+    assert fold([cold, warm]).launched == Launched(True, "a reason")
+    old = {"type": "attempt_started", "attempt": 3}
+    assert fold([cold, warm, old]).launched == Launched(False, None)
