@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
-import signal
 import time
 
 from supervisor import identity
-from supervisor.launcher import kin
+from supervisor.launcher import kin, leftovers
 from supervisor.launcher.beginning import Beginning, Begun
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import Happening, Phase, after, told
@@ -19,12 +18,6 @@ from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# A signal to a whole job (systemd, scancel --full) may end `bash` before the launcher's own copy
-# has come back to it as a stop: its ranks, who are saving, are not leftovers yet.
-STOP_MAY_COME_S = 0.25
-STOP_IS_COMING_S = 5.0
 
 
 class Attempt:
@@ -152,7 +145,7 @@ class Attempt:
     def expect_stop(self) -> None:
         """Note that the launcher was asked to stop: the daemon's word on it is on its way."""
         if self._kill_leftovers_at is not None:
-            self._kill_leftovers_at = time.monotonic() + STOP_IS_COMING_S
+            self._kill_leftovers_at = time.monotonic() + leftovers.STOP_IS_COMING_S
 
     def signal_exactly(self, pids: list[int], signum: int) -> None:
         """Signal those pids that belong to the attempt; the others are left alone, and said."""
@@ -265,8 +258,11 @@ class Attempt:
             self._end()
             return
         elif survivors.killing_since is None and survivors.stop_signal is None:
+            assert self._ending is not None
             if self._kill_leftovers_at is None:
-                self._kill_leftovers_at = self._time_to_kill_leftovers()
+                self._kill_leftovers_at = leftovers.kill_at(
+                    self._ending, self._around.stop_signal_at
+                )
             if self._kill_leftovers_at is not None:
                 self._next_at = None
                 return
@@ -281,17 +277,6 @@ class Attempt:
             # Exact: as subreaper we are the parent of whatever the main process has left.
             return not adopted
         return not self._survivors.advance() and not self._adopted()
-
-    def _time_to_kill_leftovers(self) -> float | None:
-        """Return when to kill what an unasked-for end has left, None for at once."""
-        now = time.monotonic()
-        assert self._ending is not None
-        code, signum = self._ending["code"], self._ending["signal"]
-        due = now
-        if signum in STOP_SIGNALS or code in tuple(128 + number for number in STOP_SIGNALS):
-            due = now + STOP_MAY_COME_S
-        due = max(due, self._around.stop_signal_at + STOP_IS_COMING_S)
-        return due if due > now else None
 
     def _complain(self) -> None:
         if stubborn := self._survivors.unkillable():

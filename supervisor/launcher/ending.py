@@ -16,6 +16,7 @@ class Stage(Enum):
     """Who has to go next."""
 
     ATTEMPT = "attempt"
+    PARKED = "parked"
     VIEW = "view"
     DAEMON = "daemon"
     PERSISTER = "persister"
@@ -26,7 +27,7 @@ class Asked(Enum):
     """How whoever has to go is asked."""
 
     ALREADY = "already"
-    """It was: the attempt is being killed, the persister may finish."""
+    """It was: the attempt and the parked one are being killed, the persister may finish."""
     BY_SIGTERM = "SIGTERM"
     BY_GOODBYE = "goodbye"
     """It reads the end of the conversation."""
@@ -37,6 +38,7 @@ class Asked(Enum):
 # end; the persister last, so that what anybody left in memory is on the disk.
 FAREWELLS: tuple[tuple[Stage, Asked, float | None, bool], ...] = (
     (Stage.ATTEMPT, Asked.ALREADY, None, False),
+    (Stage.PARKED, Asked.ALREADY, FAREWELL_S, True),
     (Stage.VIEW, Asked.BY_SIGTERM, GOODBYE_S, True),
     (Stage.DAEMON, Asked.BY_GOODBYE, GOODBYE_S, True),
     (Stage.PERSISTER, Asked.ALREADY, None, True),

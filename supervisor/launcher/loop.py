@@ -8,10 +8,11 @@ import signal
 import time
 
 from supervisor.launcher import prctl
-from supervisor.launcher.attempt import STOP_SIGNALS, Attempt
+from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Ending, Stage
+from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PATIENCE_S, PersisterLink
 from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
@@ -219,14 +220,8 @@ class Launcher:
             self._persister.order(str(directory))
 
     def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
-        self._link.send(
-            {
-                "is": "start_failed",
-                "attempt": command.get("attempt"),
-                "errno": number,
-                "message": message,
-            }
-        )
+        why = {"errno": number, "message": message}
+        self._link.send({"is": "start_failed", "attempt": command.get("attempt"), **why})
 
     def _on_time(self) -> None:
         attempt = self._attempt
@@ -292,8 +287,10 @@ class Launcher:
 
     def _pid_of(self, stage: Stage) -> int:
         """Return whose end a stage waits for, 0 where there is nobody."""
-        if stage is Stage.ATTEMPT:
-            return 0 if self._attempt is None else os.getpid()
-        if stage is Stage.VIEW:
-            return self._view_pid
-        return self._link.pid if stage is Stage.DAEMON else self._persister.pid
+        return {
+            Stage.ATTEMPT: 0 if self._attempt is None else os.getpid(),
+            Stage.PARKED: self._around.parked.pid,
+            Stage.VIEW: self._view_pid,
+            Stage.DAEMON: self._link.pid,
+            Stage.PERSISTER: self._persister.pid,
+        }[stage]
