@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from supervisor.core.moment import Moment, moment_of
-from supervisor.core.parking import Launched, LaunchTimes
+from supervisor.core.parking import Launched, LaunchTimes, launched_from
 from supervisor.core.states import Account, Budget, Learned, Phase, Policy, State
 
 _IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
@@ -130,7 +130,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 first_step_seen=False,
                 log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
-                launched=_launched(past, entry),
+                launched=launched_from(entry, past.launched),
                 stop_by=None,
                 stop_late=False,
                 hung=None,
@@ -155,12 +155,10 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "first_step":
             took_s = float(entry.get("startup_s") or 0.0)
             return replace(
-                past,
-                ever_attached=True,
+                past, ever_attached=True, first_step_seen=True,
                 learned=past.learned.with_seen(Phase.STARTUP, took_s),
-                first_step_seen=True,
                 times=past.times.with_start(took_s, warm=entry.get("launch") == "warm"),
-            )
+            )  # fmt: skip
         case "parked":
             times = replace(past.times, park_s=entry.get("seconds"))
             return replace(past, times=times, rss_bytes=entry.get("rss_bytes"))
@@ -217,12 +215,6 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         last_save_s=entry.get("last_save_s") or past.last_save_s,
     )
     return _charged(past, entry)
-
-
-def _launched(past: History, entry: Mapping[str, Any]) -> Launched:
-    before = None if past.launched is None else past.launched.why_cold
-    is_warm = entry.get("launch") == "warm"
-    return Launched(is_warm, before if is_warm else entry.get("why_cold"))
 
 
 def _charged(past: History, entry: Mapping[str, Any]) -> History:

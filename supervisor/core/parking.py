@@ -1,7 +1,9 @@
 """The spare interpreter as decisions see it: when to have one, and whether to wait for it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Any
 
 # Long enough for what killed it (the kernel, short of memory) to be over.
 AGAIN_S = 600.0
@@ -59,6 +61,13 @@ class Launched:
 
     is_warm: bool
     why_cold: str | None = None
+
+
+def launched_from(entry: Mapping[str, Any], before: Launched | None) -> Launched:
+    """How an attempt on record was started (an `attempt_started` entry)."""
+    is_warm = entry.get("launch") == "warm"
+    known = None if before is None else before.why_cold
+    return Launched(is_warm, known if is_warm else entry.get("why_cold"))
 
 
 def is_wanted(parked: Parked | None, mode: LaunchMode, now: float) -> bool:
