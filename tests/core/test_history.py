@@ -1,8 +1,9 @@
 """What the ledger remembers for the next daemon."""
 
 from supervisor.core.events import Begun, StartFailed
-from supervisor.core.history import fold, initial_state
+from supervisor.core.history import fold
 from supervisor.core.moment import Moment
+from supervisor.core.resumption import initial_state
 from supervisor.core.states import Policy, Wish
 from tests.core.world import World
 

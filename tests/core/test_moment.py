@@ -2,8 +2,9 @@
 
 import pytest
 
-from supervisor.core.history import fold, initial_state
+from supervisor.core.history import fold
 from supervisor.core.moment import Moment
+from supervisor.core.resumption import initial_state
 from supervisor.core.states import Policy
 
 HOUR_S = 3600.0

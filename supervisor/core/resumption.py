@@ -1,0 +1,60 @@
+"""The state that a run goes on from: its history, as of now."""
+
+from dataclasses import replace
+
+from supervisor.core.history import History
+from supervisor.core.moment import Moment
+from supervisor.core.states import Budget, Policy, State
+
+_IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
+
+
+def initial_state(
+    past: History,
+    policy: Policy,
+    *,
+    now: float,
+    wall: float,
+    boot: str | None = None,
+    alive: bool = False,
+) -> State:
+    """The state to begin from, at monotonic `now` of the boot `boot` and wall time `wall`.
+
+    Failures keep their age (`Moment.age_s`): a wall clock that jumps refills no budget within a
+    boot, and one that was set back never does. `alive`: an attempt runs on.
+    """
+    here = Moment(wall, now, boot)
+    recent = tuple(now - failed.age_s(here) for failed in past.failed_at)
+    account = past.account
+    if past.accounted is not None and past.ended_state not in _IDLE_AFTER:
+        unseen = past.accounted.age_s(here)
+        if alive:  # Training went on without a daemon.
+            account = replace(account, training_s=account.training_s + unseen)
+        else:
+            account = replace(account, down_s=account.down_s + unseen)
+    return State(
+        policy=policy,
+        attempt=past.attempt,
+        budget=Budget(
+            failures=past.failures,
+            recent=recent,
+            signature=past.signature,
+            repeats=past.repeats,
+            progress_step=past.progress_step,
+            progress_written=past.progress_written,
+            progressed=past.progressed,
+        ),
+        learned=past.learned,
+        times=past.times,
+        launched=past.launched,
+        account=account,
+        ever_attached=past.ever_attached,
+        reopened=past.reopened,
+        rollback=past.rollback,
+        reached_step=past.reached_step,
+        reached_before=past.reached_step,
+        failure=past.failure,
+        action=past.action,
+        reason=past.reason,
+        at=now,
+    )
