@@ -104,7 +104,7 @@ def _note_first_step(
         "step": state.activity.step,
         "startup_s": round(startup_s, 3),
         "launch": "warm" if is_warm else "cold",
-        "monotonic": event.first_step_at,
+        "done_at": event.first_step_at,
     }
     return state, (Record(entry),)
 

@@ -70,7 +70,7 @@ class Housekeeping:
                 "log_offset": attempt.log_offset,
                 "launch": "warm" if attempt.is_warm else "cold",
                 "why_cold": attempt.why_cold,
-                "monotonic": attempt.moments,
+                "moments": attempt.moments,
             }
         )
         origin = "from nothing"
