@@ -6,6 +6,8 @@ OUTPUT ?= demo-output
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
 JOBS ?= 2
+# Each has a cluster of its own, and nearly all that its tests do is wait for SLURM.
+SLURM_JOBS ?= 4
 
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
@@ -33,6 +35,9 @@ test: setup ## all tests that need neither root nor a GPU
 
 test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian's systemd and dbus
 	$(BIN)/python -m pytest -m rig tests/rigs/systemd $(PYTEST_ARGS)
+
+test-slurm: setup ## real SLURM clusters, several at a time: needs root, Debian's slurm-wlm and munge
+	$(BIN)/python -m pytest -n $(SLURM_JOBS) --dist worksteal -m rig tests/rigs/slurm $(PYTEST_ARGS)
 
 test-root: setup ## the tests that need root: mounts, other users
 	$(BIN)/python -m pytest -m 'root and not gpu' $(PYTEST_ARGS)

@@ -64,3 +64,8 @@ class RunPaths:
     def pins(self) -> Path:
         """One empty file for each pinned checkpoint's name."""
         return self.state_dir / "pins"
+
+    @property
+    def submission(self) -> Path:
+        """The SLURM job that `supervisor sbatch` submitted last."""
+        return self.state_dir / "slurm.json"

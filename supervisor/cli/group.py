@@ -24,6 +24,7 @@ COMMANDS = {
     "check": "Preflight: would this configuration run here?",
     "init": "Write a commented configuration.",
     "systemd": "Write the systemd unit of a run.",
+    "sbatch": "Submit a run as a SLURM job that is requeued and resumes.",
     "schema": "Print the JSON Schema of a configuration.",
 }
 

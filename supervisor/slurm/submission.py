@@ -1,0 +1,41 @@
+"""Which job was submitted for a run: one file, so that `status` can say that it waits its turn."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import write_durably
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """One job; `cluster` is named where sbatch named it (several clusters in one federation)."""
+
+    job_id: str
+    submitted_at: str
+    cluster: str | None = None
+
+
+def remember(path: Path, job_id: str, cluster: str | None) -> Submission:
+    """Write down a job that was just submitted. Raises OSError."""
+    submission = Submission(job_id, rfc3339(wall_s()), cluster)
+    body = {
+        "job_id": submission.job_id,
+        "submitted_at": submission.submitted_at,
+        "cluster": submission.cluster,
+    }
+    write_durably(path, json.dumps(body).encode() + b"\n")
+    return submission
+
+
+def recall(path: Path) -> Submission | None:
+    """The job that was submitted last; None where there is none or it cannot be understood."""
+    try:
+        body = json.loads(path.read_bytes())
+        cluster = body.get("cluster")
+        return Submission(
+            str(body["job_id"]), str(body["submitted_at"]), str(cluster) if cluster else None
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,93 @@
+"""The batch script: what stands in it, and that the ones in slurm/ are the same."""
+
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supervisor.cli.batch_script import (
+    CHAIN_TEMPLATE,
+    TEMPLATE,
+    BatchScript,
+    script_text,
+    template_text,
+)
+from supervisor.cli.slurm_options import option_value, time_limit_problem
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SCRIPT = BatchScript(
+    name="gpt-docs",
+    program=("/opt/my env/bin/python", "-P", "-m", "supervisor"),
+    config="/home/me/it's.yaml",
+    directory="/home/me/my runs",
+    log="/home/me/my runs/slurm-%j.log",
+    grace_s=90.5,
+)
+
+
+@pytest.mark.parametrize(("script", "name"), [(TEMPLATE, "train"), (CHAIN_TEMPLATE, "chain")])
+def test_scripts_to_copy_are_what_is_generated(script: BatchScript, name: str) -> None:
+    """`slurm/` never differs from what `supervisor sbatch` would submit."""
+    assert (CHECKOUT / "slurm" / f"{name}.sbatch").read_text() == template_text(script)
+
+
+def test_directives() -> None:
+    """Lead from the grace, words quoted as sbatch reads them, no directive after a command."""
+    lines = script_text(SCRIPT).splitlines()
+    assert lines[0] == "#!/bin/bash"
+    directives = [line.removeprefix("#SBATCH ") for line in lines if line.startswith("#SBATCH")]
+    assert directives == [
+        "--job-name=gpt-docs",
+        '--chdir="/home/me/my runs"',
+        "--requeue",
+        '--output="/home/me/my runs/slurm-%j.log"',
+        "--open-mode=append",
+        "--signal=B:USR1@121",
+    ]
+
+
+def test_the_script_becomes_the_supervisor(tmp_path: Path) -> None:
+    """bash ends by the exec: the process that SLURM signals is ours, with all words whole."""
+    program = tmp_path / "my program"
+    program.write_text('#!/bin/sh\necho "pid $$"\nprintf "<%s>" "$@"\n')
+    program.chmod(0o755)
+    text = script_text(replace(SCRIPT, program=(str(program), "-m")))
+    shell = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    said, _ = shell.communicate(text)
+    assert said == f"pid {shell.pid}\n<-m><run><--plain></home/me/it's.yaml>"
+
+
+def test_a_chain_has_no_requeue() -> None:
+    """One at a time, and never two jobs that want the run."""
+    text = script_text(replace(SCRIPT, chain=7))
+    assert "#SBATCH --array=1-7%1\n" in text
+    assert "#SBATCH --no-requeue\n" in text
+    assert "#SBATCH --requeue" not in text
+
+
+def test_options_of_the_user_come_last() -> None:
+    """Later lines win in sbatch, so the site's options and the user's beat ours."""
+    options = ("-p", "gpu", "--time=1:00:00", "--comment=two words", "--signal=B:TERM@60")
+    lines = [x for x in script_text(replace(SCRIPT, options=options)).splitlines() if "SBATCH" in x]
+    assert lines[-4:] == [
+        "#SBATCH -p gpu",
+        "#SBATCH --time=1:00:00",
+        '#SBATCH "--comment=two words"',
+        "#SBATCH --signal=B:TERM@60",
+    ]
+
+
+def test_option_values() -> None:
+    """All four ways to write one; the last one counts."""
+    for words in (["--time=5"], ["--time", "5"], ["-t5"], ["-t", "5"], ["-t", "9", "--time=5"]):
+        assert option_value(tuple(words), "--time", "-t") == "5"
+    assert option_value(("--test-only",), "--time", "-t") is None
+
+
+def test_a_time_limit_within_the_lead_is_warned_of() -> None:
+    """The signal would come at the start: the job would be requeued for ever."""
+    assert time_limit_problem(("--time=3:00",), 150) is not None
+    assert time_limit_problem(("--time=24:00:00",), 150) is None
+    assert time_limit_problem(("-p", "gpu"), 150) is None
+    assert time_limit_problem(("--time=UNLIMITED",), 150) is None
