@@ -21,24 +21,36 @@ NETWORK_TYPES = frozenset(
 
 def filesystem_type(path: Path) -> str | None:
     """The type (`ext4`, `nfs4`, `tmpfs` …) of the mount that holds `path` (proc(5), mountinfo)."""
+    found = _mount(path)
+    return found[0] if found else None
+
+
+def mount_options(path: Path) -> frozenset[str]:
+    """The options of the mount that holds `path`, its file system's own included."""
+    found = _mount(path)
+    return found[1] if found else frozenset()
+
+
+def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
     target = path.resolve()
-    best: tuple[int, str] | None = None
+    best: tuple[int, str, frozenset[str]] | None = None
     try:
         lines = Path("/proc/self/mountinfo").read_text().splitlines()
     except OSError:
         return None
     for line in lines:
         left, _, right = line.partition(" - ")
-        fields = left.split()
-        if len(fields) < 5 or not right:
+        fields, own = left.split(), right.split()
+        if len(fields) < 6 or not own:
             continue
         mount = Path(fields[4].encode().decode("unicode_escape"))
         if target.is_relative_to(mount):
             depth = len(mount.parts)
             # The last of equal ones wins: it is mounted over the others.
             if best is None or depth >= best[0]:
-                best = (depth, right.split()[0])
-    return best[1] if best else None
+                options = [*fields[5].split(","), *(own[2].split(",") if len(own) > 2 else ())]
+                best = (depth, own[0], frozenset(options))
+    return best[1:] if best else None
 
 
 def is_network(path: Path) -> bool:

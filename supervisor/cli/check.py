@@ -1,4 +1,4 @@
-"""`supervisor check`: the preflight. It starts nothing and writes nothing."""
+"""`supervisor check`: the preflight. It starts no training and leaves nothing behind."""
 
 import json
 import textwrap
@@ -10,7 +10,7 @@ import click
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.cli import preflight, shared_memory
+from supervisor.cli import preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
@@ -31,7 +31,10 @@ _INDENT = " " * 20
 @click.command("check", short_help="Preflight: would this configuration run here?")
 @click.argument("config", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="A list of findings, machine-readable.")
-def check_command(config: Path, as_json: bool) -> None:
+@click.option(
+    "--partition", metavar="NAME", help="The SLURM partition that is meant, if not the default."
+)
+def check_command(config: Path, as_json: bool, partition: str | None) -> None:
     """Say whether CONFIG would run here, and what stands in the way.
 
     Exits 0 if nothing does, 78 otherwise; warnings alone do not.
@@ -39,6 +42,7 @@ def check_command(config: Path, as_json: bool) -> None:
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
     findings = list(_findings(config, resolved))
+    findings += slurm_site.findings(resolved, partition)
     if as_json:
         body = [
             {"what": f.what, "level": str(f.level), "text": f.text, "do": f.do} for f in findings

@@ -1,4 +1,4 @@
-"""The questions of `supervisor check`, each answered by one finding. It changes nothing."""
+"""The questions of `supervisor check`, each answered by one finding. It leaves nothing changed."""
 
 import os
 import shutil
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from supervisor.cli import shared_memory
+from supervisor.cli import lock_probe, shared_memory
 from supervisor.cli.admission import existing_checkpoints
 from supervisor.cli.devices import visible_devices
 from supervisor.cli.finding import Finding, Level
@@ -28,6 +28,9 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     yield from placeholders(config)
     yield from directories(config, run_dir)
     yield locking(run_dir)
+    tried = lock_probe.locks(run_dir)
+    if tried is not None:
+        yield tried
     yield devices()
     yield shared_memory.heartbeats()
 
