@@ -61,14 +61,17 @@ def hit_in_a_step(run: SupervisedRun, victim: Victim) -> str:
 
 
 def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
-    """SIGKILL while a checkpoint is half written: files in the stage, and not yet renamed."""
+    """SIGKILL of the trainer while a checkpoint of its is half written; the persister finishes."""
     directory = run.paths.run_dir
 
     seen: list[int] = []
 
     def is_half_written() -> bool:
         files = list(directory.glob(f"{STAGES}/*"))
-        seen[:] = [file.stat().st_size for file in files]
+        try:
+            seen[:] = [file.stat().st_size for file in files]
+        except FileNotFoundError:
+            return False  # the persister, which is not frozen, has just put it in its place
         return bool(files) and all(file.name != MANIFEST for file in files)
 
     def is_hit() -> bool:

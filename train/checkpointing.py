@@ -1,28 +1,22 @@
-"""Writing what `resume.py` reads, committed whole or not at all; it decides nothing about when."""
+"""Keeping what `resume.py` reads, in memory and on the disk; it decides nothing about when."""
 
-import json
 import shutil
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
-import torch
+from torch import Tensor, nn
 
-from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.format import Kind
 from supervisor.worker import Worker
 from train import randomness
+from train.checkpoint import AlreadyWrittenError, Checkpointer, Saved, Taken
 from train.config import CheckpointConfig
 from train.data import TrainingData
+from train.errors import TrainingError
 from train.log import Log
 from train.model import canonical
-from train.position import (
-    STATE_FILE,
-    checkpoint_name,
-    current_epoch,
-    describe_position,
-)
+from train.position import checkpoint_name, current_epoch, describe_position
 from train.resume import (
     EMA_FILE,
     MODEL_FILE,
@@ -34,40 +28,31 @@ from train.resume import (
 )
 from train.state import TrainingState
 
+# A save waits so long for the one before it rather than to take its place on the way to the disk.
+PATIENCE_S = 10.0
+
 
 class SaveFailed(Exception):  # noqa: N818 - reads as what happened
     """The disk did not take a checkpoint; nothing of it is left, and the older ones stand."""
 
 
-class _WatchedFile:
-    """A file that remembers the first error of its disk.
+class _Weights:
+    """A model under the names that its checkpoint has."""
 
-    torch's zip writer raises RuntimeError("unexpected pos …") on its way out, which hides ENOSPC.
-    """
+    def __init__(self, model: nn.Module) -> None:
+        self._model = model
 
-    def __init__(self, file: BinaryIO) -> None:
-        self._file = file
-        self.error: OSError | None = None
+    def state_dict(self) -> dict[str, Any]:
+        """Weights and buffers, without torch.compile's prefixes."""
+        return {canonical(name): value for name, value in self._model.state_dict().items()}
 
-    def write(self, data: Any) -> int:
-        """Write all of it, and remember the first failure."""
-        try:
-            return self._file.write(data)
-        except OSError as error:
-            self.error = self.error or error
-            raise
-
-    def flush(self) -> None:
-        """Flush, and remember the first failure."""
-        try:
-            self._file.flush()
-        except OSError as error:
-            self.error = self.error or error
-            raise
+    def parameters(self) -> Iterator[Tensor]:
+        """Those that must be finite."""
+        return self._model.parameters()
 
 
 class Checkpoints:
-    """The checkpoint directory as the trainer writes it."""
+    """The checkpoint directory as the trainer fills it. Raises TrainingError if another does."""
 
     def __init__(
         self,
@@ -78,6 +63,7 @@ class Checkpoints:
         run: Worker,
         log: Log,
         resumed: Path | None,
+        metrics_file: Path,
     ) -> None:
         self.directory = directory
         self.config = config
@@ -85,60 +71,71 @@ class Checkpoints:
         self.data = data
         self.run = run
         self.log = log
-        self.resumed = resumed
-        # the checkpoint that equals the state of now, if `last_step` is the step of now
+        self.metrics_file = metrics_file
+        # the checkpoint on the disk that equals the state of now, if `last_step` is the step of now
         self.last = resumed
         self.last_step = state.position.step
-
-    def save(self, kind: Kind, before_commit: Callable[[], None]) -> Path:
-        """Write and commit a checkpoint of now; `before_commit` makes durable what goes with it.
-
-        Raises SaveFailed if the disk fails; a later try writes everything again.
-        """
-        started = time.monotonic()
-        position = self.state.position
-        name = checkpoint_name(position, name_epochs=self.config.every_epoch)
-        finite = self._is_finite()
+        if resumed is not None and run.snapshot_dir in resumed.parents:
+            self.last, self.last_step = None, -1
+        self._kinds: dict[int, Kind] = {}
         try:
-            before_commit()
-            with CheckpointWriter(
-                self.directory,
-                name,
-                step=position.step,
-                epoch=current_epoch(position),
-                kind=kind,
-                run_id=self.run.run_id,
-                attempt=self.run.attempt,
-                resumed_from=self.resumed.name if self.resumed is not None else None,
-                world_size=1,
-                torch_version=torch.__version__,
-                finite=finite,
-            ) as writer:
-                for file_name, content in self._contents().items():
-                    _write_tensors(writer, file_name, content)
-                text = json.dumps(
-                    describe_position(
-                        position, self.data, evaluation_due=self.state.evaluation_due
-                    ),
-                    indent=2,
-                )
-                with writer.open(STATE_FILE) as file:
-                    file.write(text.encode() + b"\n")
-                path = writer.commit()
-        except OSError as error:
-            path = self.directory / name
-            # one stable line: the supervisor looks for it
-            message = f"checkpoint save FAILED step={position.step} path={path} error={error}"
-            raise SaveFailed(message) from error
-        self.last, self.last_step = path, position.step
-        size = sum(file.stat().st_size for file in path.iterdir())
-        self.log.say(
-            f"saved {path} ({kind.value}, step {position.step}, {size / 1e6:.1f} MB,"
-            f" {time.monotonic() - started:.2f} s)"
-        )
-        if not finite:
-            self.log.warn(f"{path} holds weights that are not finite")
-        return path
+            self._keeper = Checkpointer(
+                self._sources(),
+                directory=directory,
+                run=run,
+                snapshot_steps=config.snapshot_steps,
+                resumed_from=resumed.name if resumed is not None else None,
+                patience_s=PATIENCE_S,
+            )
+        except AlreadyWrittenError as error:
+            raise TrainingError(str(error)) from error
+
+    def is_snapshot_due(self) -> bool:
+        """Whether memory should get the state of now; ask once a step."""
+        return self._keeper.is_due(self.state.position.step)
+
+    def snapshot(self) -> None:
+        """Put the state of now into memory, if there is any."""
+        self._keeper.snapshot(self.state.position.step, **self._description())
+
+    def save(self, kind: Kind) -> None:
+        """Have the disk take the state of now while training goes on; `tell_news` says how it went.
+
+        Raises SaveFailed where memory has no room and the disk fails.
+        """
+        taken = self._save(kind, wait=False)
+        if taken.saved is not None:
+            self._require(taken.saved)
+
+    def save_now(self, kind: Kind) -> Path:
+        """Return when the state of now is on the disk. Raises SaveFailed."""
+        taken = self._save(kind, wait=True)
+        assert taken.saved is not None
+        self._require(taken.saved)
+        return self.directory / taken.saved.path.name
+
+    def tell_news(self) -> None:
+        """Say how saves ended, and keep only as many as are to be kept."""
+        for saved in self._keeper.news():
+            self._note(saved)
+            if saved.ok:
+                self.prune()
+            else:
+                self.log.say(_failure(saved))
+
+    def drain(self) -> None:
+        """Return when nothing waits for the disk any more."""
+        self._keeper.drain()
+        self.tell_news()
+
+    @property
+    def is_on_its_way(self) -> bool:
+        """Whether a save of this very step waits for the disk."""
+        return self._keeper.newest_waiting_step == self.state.position.step
+
+    def close(self) -> None:
+        """Leave nothing in memory that the supervisor has not asked for."""
+        self._keeper.close()
 
     def prune(self) -> None:
         """Keep the newest; a supervisor prunes by itself and sees pins that are not seen here."""
@@ -160,40 +157,59 @@ class Checkpoints:
             except OSError as error:
                 self.log.warn(f"{path} could not be removed: {error}")
 
-    def _contents(self) -> dict[str, Any]:
+    def _save(self, kind: Kind, *, wait: bool) -> Taken:
+        step = self.state.position.step
+        self._kinds[step] = kind
+        with self.run.phase("save"):
+            return self._keeper.save(step, kind=kind, wait=wait, **self._description())
+
+    def _require(self, saved: Saved) -> None:
+        self._note(saved)
+        if not saved.ok:
+            raise SaveFailed(_failure(saved))
+
+    def _note(self, saved: Saved) -> None:
+        kind = self._kinds.pop(saved.step, Kind.PERIODIC)
+        if not saved.ok:
+            return
+        path = self.directory / saved.path.name
+        self.last, self.last_step = path, saved.step
+        self.log.say(
+            f"saved {path} ({kind.value}, step {saved.step}, {saved.bytes / 1e6:.1f} MB,"
+            f" {saved.seconds:.2f} s)"
+        )
+        if saved.finite is False:
+            self.log.warn(f"{path} holds weights that are not finite")
+
+    def _description(self) -> dict[str, Any]:
+        """What a checkpoint of now says besides its states."""
+        position = self.state.position
+        return {
+            "epoch": current_epoch(position),
+            "name": checkpoint_name(position, name_epochs=self.config.every_epoch),
+            "state": describe_position(
+                position, self.data, evaluation_due=self.state.evaluation_due
+            ),
+            "before": (self.metrics_file,),
+        }
+
+    def _sources(self) -> dict[str, Any]:
         state = self.state
-        contents: dict[str, Any] = {
-            MODEL_FILE: {
-                canonical(name): value for name, value in state.model.state_dict().items()
-            },
-            OPTIMIZER_FILE: state.optimizer.state_dict(),
-            SCHEDULER_FILE: state.schedule.state_dict(),
-            RANDOM_FILE: randomness.capture(),
+        sources: dict[str, Any] = {
+            MODEL_FILE: _Weights(state.model),
+            OPTIMIZER_FILE: state.optimizer,
+            SCHEDULER_FILE: state.schedule,
+            RANDOM_FILE: randomness.capture,
         }
         if state.ema is not None:
-            contents[EMA_FILE] = state.ema.weights
+            sources[EMA_FILE] = state.ema
         if state.scaler is not None:
-            contents[SCALER_FILE] = state.scaler.state_dict()
-        return contents
-
-    def _is_finite(self) -> bool:
-        tensors = list(self.state.model.state_dict().values())
-        if self.state.ema is not None:
-            tensors += self.state.ema.weights.values()
-        floating = [tensor for tensor in tensors if tensor.is_floating_point()]
-        if not floating:
-            return True
-        # one answer from the device, not one for each tensor
-        return bool(torch.stack([tensor.isfinite().all() for tensor in floating]).all())
+            sources[SCALER_FILE] = state.scaler
+        return sources
 
 
-def _write_tensors(writer: CheckpointWriter, name: str, content: Any) -> None:
-    watched: _WatchedFile | None = None
-    try:
-        with writer.open(name) as file:
-            watched = _WatchedFile(file)
-            torch.save(content, watched)  # type: ignore[arg-type]  # it needs write and flush
-    except RuntimeError:
-        if watched is not None and watched.error is not None:
-            raise watched.error from None
-        raise
+def _failure(saved: Saved) -> str:
+    if saved.outcome == "replaced":
+        return f"the checkpoint of step {saved.step} was not saved: {saved.error}"
+    # one stable line: the supervisor looks for it
+    return f"checkpoint save FAILED step={saved.step} path={saved.path} error={saved.error}"

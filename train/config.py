@@ -21,6 +21,12 @@ class NonFinite(StrEnum):
     WARN = "warn"
 
 
+class Auto(StrEnum):
+    """The trainer finds it by itself."""
+
+    AUTO = "auto"
+
+
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
     """The small character GPT, or the user's own module by import path."""
@@ -86,9 +92,13 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """When to save; `keep` counts only when no supervisor prunes."""
+    """When to save; `keep` counts only when no supervisor prunes.
+
+    `snapshot_steps`: how often memory gets the state; 0 turns it off.
+    """
 
     save_steps: int = 500
+    snapshot_steps: int | Auto = Auto.AUTO
     every_epoch: bool = True
     keep: int = 5
 
@@ -124,7 +134,7 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
 
-# key, lowest value, highest value (None: no limit); a null value passes
+# key, lowest value, highest value (None: no limit); null and auto pass
 _LIMITS: tuple[tuple[str, float, float | None], ...] = (
     ("seed", 0, 2**63 - 1),
     ("model.layers", 1, None),
@@ -150,6 +160,7 @@ _LIMITS: tuple[tuple[str, float, float | None], ...] = (
     ("training.ema_decay", 0, 0.999999999),
     ("training.threads", 1, None),
     ("checkpoints.save_steps", 0, None),
+    ("checkpoints.snapshot_steps", 0, None),
     ("checkpoints.keep", 1, None),
     ("evaluation.steps", 0, None),
     ("evaluation.batches", 1, None),
@@ -163,7 +174,7 @@ def impossible_values(config: TrainConfig) -> Iterator[str]:
         value: object = config
         for part in key.split("."):
             value = getattr(value, part)
-        if value is None:
+        if value is None or isinstance(value, Auto):
             continue
         assert isinstance(value, int | float)
         # written so that a NaN is impossible too

@@ -95,13 +95,18 @@ def _build(cls: type[Any], values: dict[Any, Any], prefix: str, problems: list[s
 def _convert(value: Any, hint: Any) -> Any:
     """Check one value against its type; the ValueError says what would be right."""
     if isinstance(hint, types.UnionType):
-        inner = next(member for member in typing.get_args(hint) if member is not type(None))
-        if value is None:
-            return None
-        try:
-            return _convert(value, inner)
-        except ValueError as error:
-            raise ValueError(f"{error} or null") from error
+        wanted: list[str] = []
+        for member in typing.get_args(hint):
+            if member is type(None):
+                if value is None:
+                    return None
+                wanted.append("null")
+                continue
+            try:
+                return _convert(value, member)
+            except ValueError as error:
+                wanted.append(str(error))
+        raise ValueError(" or ".join(wanted))
     if typing.get_origin(hint) is dict:
         if isinstance(value, dict) and all(isinstance(name, str) for name in value):
             return dict(value)
@@ -110,7 +115,7 @@ def _convert(value: Any, hint: Any) -> Any:
         allowed = [str(member.value) for member in hint]
         if value in allowed:
             return hint(value)
-        raise ValueError("one of " + ", ".join(allowed))
+        raise ValueError("one of " + ", ".join(allowed) if len(allowed) > 1 else allowed[0])
     if hint is float:
         return _convert_float(value)
     # True is an int to Python and never meant as one in a config

@@ -1,6 +1,6 @@
 """An exponential moving average of the weights; it must never share memory with the model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,7 @@ class EMA:
         self.decay = decay
         self._live: list[Tensor] = []
         self._average: list[Tensor] = []
+        self._trained: list[Tensor] = []
         self.weights: dict[str, Tensor] = {}
         # the model's own name of each average: torch.compile inside a model prefixes names
         self.names: dict[str, str] = {}
@@ -26,8 +27,18 @@ class EMA:
                 clones[place] = tensor.detach().clone()
                 self._live.append(tensor)
                 self._average.append(clones[place])
+                if isinstance(tensor, nn.Parameter):
+                    self._trained.append(clones[place])
             self.names[name] = canonical(name)
             self.weights[canonical(name)] = clones[place]
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """The averages under the names of a checkpoint."""
+        return self.weights
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The averages of what is trained: these must be finite."""
+        return iter(self._trained)
 
     @torch.no_grad()
     def update(self) -> None:

@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,9 +53,17 @@ class Trainer:
 
         Raises TrainingError if the last save fails, FloatingPointError on a non-finite loss.
         """
-        if self.is_finished:
-            self.log.say(f"nothing left to do: {self.state.position.step} steps are done")
-            self.run.finish(self.checkpoints.last, self.state.position.step)
+        try:
+            self._train_or_leave()
+        finally:
+            self.checkpoints.close()
+
+    def _train_or_leave(self) -> None:
+        step = self.state.position.step
+        # what was resumed from memory alone has to reach the disk
+        if self.is_finished and self.checkpoints.last_step == step:
+            self.log.say(f"nothing left to do: {step} steps are done")
+            self.run.finish(self.checkpoints.last, step)
             return
         try:
             if self.state.evaluation_due:
@@ -63,7 +72,8 @@ class Trainer:
                 self._train_epoch()
         except StopRequested:
             self._leave()
-        path = self._save_or_fail(Kind.FINAL)
+        self.checkpoints.drain()
+        path = self._save_now(Kind.FINAL)
         self.checkpoints.prune()
         self.log.say(f"finished: step {self.state.position.step}, {path}")
         self.run.finish(path, self.state.position.step)
@@ -88,10 +98,14 @@ class Trainer:
                 self._report()
             if self.is_finished:
                 return
+            is_snapshot_due = self.checkpoints.is_snapshot_due()
             if _is_due(position.step, self.config.checkpoints.save_steps):
                 self._save(Kind.PERIODIC)
             elif position.batch == 0 and self.config.checkpoints.every_epoch:
                 self._save(Kind.EPOCH)
+            elif is_snapshot_due:
+                self._snapshot()
+            self.checkpoints.tell_news()
 
     def _step(self, micro_batches: list[Any]) -> None:
         """One optimizer step over all micro-batches."""
@@ -179,6 +193,9 @@ class Trainer:
             eta_s=left / steps_per_s if left > 0 and steps_per_s > 0 else None,
         )
         self.log.say(report.line())
+        self._write_metrics()
+
+    def _write_metrics(self) -> None:
         try:
             self.metrics.write()
         except OSError as error:
@@ -196,35 +213,40 @@ class Trainer:
             raise FloatingPointError(f"non-finite loss at step {step}")
         self.log.warn(f"non-finite loss at step {step}")
 
+    def _snapshot(self) -> None:
+        """Keep the state of now in memory, with all that a resume from there counts on."""
+        self._collect_metrics()
+        self._write_metrics()
+        self.checkpoints.snapshot()
+
     def _save(self, kind: Kind) -> None:
-        """Save, and go on training if the disk does not take it."""
+        """Have it saved, and go on training also if the disk does not take it."""
+        self._collect_metrics()
+        self._write_metrics()
+        self.speed.pause()
         try:
-            self._write_checkpoint(kind)
+            self.checkpoints.save(kind)
         except SaveFailed as error:
             self.log.say(str(error))
-            return
-        self.checkpoints.prune()
+        self.speed.go_on()
 
-    def _save_or_fail(self, kind: Kind) -> str:
+    def _save_now(self, kind: Kind) -> Path:
+        """Return when it is on the disk; a run that ends has nothing else. Raises TrainingError."""
+        self._collect_metrics()
+        self._write_metrics()
         try:
-            return str(self._write_checkpoint(kind))
+            return self.checkpoints.save_now(kind)
         except SaveFailed as error:
             raise TrainingError(str(error)) from error
-
-    def _write_checkpoint(self, kind: Kind) -> Any:
-        self._collect_metrics()
-        self.speed.pause()
-        with self.run.phase("save"):
-            path = self.checkpoints.save(kind, lambda: self.metrics.write(sync=True))
-        self.speed.go_on()
-        return path
 
     def _leave(self) -> None:
         """Save unless the newest checkpoint is of this very step, and exit with 75."""
         step = self.state.position.step
+        if self.checkpoints.is_on_its_way:
+            self.checkpoints.drain()
         if step != self.checkpoints.last_step:
             self.log.say(f"stop requested: saving at step {step}")
-            self._save_or_fail(Kind.EMERGENCY)
+            self._save_now(Kind.EMERGENCY)
         path = self.checkpoints.last
         self.log.say(f"stopped on request at step {step}, resume from {path or 'the beginning'}")
         self.run.exit_preempted(path, step)

@@ -8,6 +8,7 @@ import torch
 from supervisor.checkpoint import shelf
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.worker import Worker
+from train.checkpoint import settle
 from train.checkpointing import Checkpoints
 from train.config import TrainConfig
 from train.data import TrainingData, load_data
@@ -42,10 +43,13 @@ def start(
     state = build_state(config, data, device)
     if checkpoint is not None:
         load_checkpoint(checkpoint, state, data, log, is_checked=checkpoint == run.resume_from)
+    metrics = Metrics(output_dir / "metrics.jsonl")
+    checkpoints = Checkpoints(
+        output_dir, config.checkpoints, state, data, run, log, checkpoint, metrics.path
+    )
     _claim(output_dir, state, checkpoint, run, log)
-    metrics = _open_metrics(output_dir, state)
+    _cut(metrics, state)
     _describe(log, config, state, data, checkpoint)
-    checkpoints = Checkpoints(output_dir, config.checkpoints, state, data, run, log, checkpoint)
     return Trainer(config, state, data, checkpoints, metrics, run, log)
 
 
@@ -60,6 +64,10 @@ def _choose_checkpoint(
         if resume not in (None, "auto", "latest", str(run.resume_from)):
             log.say(f"resuming from the supervisor's {run.resume_from}, not from --resume {resume}")
         return run.resume_from
+    if not run.attached:
+        # what a trainer that was killed left in memory counts as well
+        for problem in settle(output_dir):
+            log.warn(problem)
     if resume in ("auto", "latest"):
         newest = newest_valid(output_dir, log)
         if newest is None and resume == "latest":
@@ -98,13 +106,11 @@ def _claim(
         raise TrainingError(f"{output_dir} cannot be written: {error}") from error
 
 
-def _open_metrics(output_dir: Path, state: TrainingState) -> Metrics:
-    metrics = Metrics(output_dir / "metrics.jsonl")
+def _cut(metrics: Metrics, state: TrainingState) -> None:
     try:
         metrics.cut_after(state.position.step, reopen_last=state.evaluation_due)
     except OSError as error:
         raise TrainingError(f"{metrics.path} cannot be written: {error}") from error
-    return metrics
 
 
 def _describe(

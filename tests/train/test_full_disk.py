@@ -1,6 +1,7 @@
 """A disk that takes no more: a live trainer goes on, says so, and saves again when it can."""
 
 import resource
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.train.conftest import Workplace
+from train.checkpoint.place import own_root
 
 Same = Callable[[Path, Path], None]
 
@@ -60,9 +62,16 @@ def test_an_emergency_save_that_fails_says_so(workplace: Workplace) -> None:
     """A stop without a saved state must not look like a preemption."""
     trainer = workplace.start(changes={"data": {"batch_size": 1}})
     assert trainer.wait_for("step 7/")
-    _, hard = resource.prlimit(trainer.process.pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(trainer.process.pid, resource.RLIMIT_FSIZE, (20_000, hard))
+    # what writes to the disk is the trainer's child
+    children = Path(f"/proc/{trainer.process.pid}/task/{trainer.process.pid}/children")
+    for pid in (trainer.process.pid, *map(int, children.read_text().split())):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (20_000, hard))
     trainer.process.terminate()
     assert trainer.end() == 1, trainer.output
     assert "error: checkpoint save FAILED step=" in trainer.output
     assert {path.name for path in workplace.outputs.glob(".staging-*")} == set()
+    # it did not fit the disk, and memory is where it stays; `supervisor clean` shows it
+    (memory,) = {path for path in own_root(workplace.outputs)[:1] if path.is_dir()}
+    assert f"a snapshot stays in {memory}" in trainer.output
+    shutil.rmtree(memory)

@@ -22,6 +22,7 @@ def test_a_loop_of_its_own(make: Make, out: Path, memory: Path) -> None:
         step = training.step()
         keep.after_step(step, epoch=0, state={"next_batch": step})
         saved += keep.news()
+    keep.drain()
     taken = keep.save(step, kind="final", name="checkpoint-final", wait=True)
     assert taken.saved is not None
     assert taken.saved.ok, taken

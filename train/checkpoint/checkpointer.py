@@ -10,7 +10,7 @@ import weakref
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal
+from typing import Any
 
 from torch.optim.optimizer import (
     Optimizer,
@@ -52,7 +52,7 @@ class Checkpointer:
         *,
         directory: Path | str,
         run: Worker | None = None,
-        snapshot_steps: int | Literal["auto"] = "auto",
+        snapshot_steps: int | str = "auto",
         save_steps: int = 0,
         weights: Collection[str] | None = None,
         resumed_from: str | None = None,
@@ -158,6 +158,16 @@ class Checkpointer:
         self._is_patient = self._is_patient or bool(news)
         return news
 
+    @property
+    def newest_waiting_step(self) -> int | None:
+        """The step of the newest save that has not ended."""
+        return self._persisting.newest_waiting_step
+
+    def drain(self) -> None:
+        """Return when all saves have ended; `news` tells how."""
+        self._memory.finish()
+        self._persisting.drain()
+
     def wait_for_copies(self) -> None:
         """Return when the last snapshot is whole: before weights change outside of an optimizer."""
         self._memory.finish()
@@ -185,7 +195,7 @@ class Checkpointer:
 
     def _take(self, request: Request, *, wait: bool = False) -> Taken:
         began_s = time.monotonic()
-        if request.is_wanted and self._patience_s and self._is_patient:
+        if request.is_wanted and not wait and self._patience_s and self._is_patient:
             self._is_patient = self._persisting.wait_for_room(self._patience_s)
         contents = self._sources.collect()
         kept = self._memory.keep(request, contents)

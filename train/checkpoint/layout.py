@@ -3,6 +3,7 @@
 A layout is good for all states of the same shape. It holds no tensor and reads no tensor's content.
 """
 
+import errno
 import os
 import struct
 from collections.abc import Callable, Iterator, Sequence
@@ -117,11 +118,12 @@ def _write(content: Any, path: Path) -> tuple[Pickled, int]:
     try:
         return write_without_data(content, path, _capacity)
     except RuntimeError as error:
+        # torch's zip writer does not say why its file takes no more
+        if not any(word in str(error) for word in ("inline_container", "PytorchStreamWriter")):
+            raise
         free = os.statvfs(path.parent)
-        if free.f_bavail * free.f_frsize < 1 << 20:
-            # torch's zip writer does not say why it failed
-            raise OSError(28, os.strerror(28), str(path)) from error
-        raise
+        code = errno.ENOSPC if free.f_bavail * free.f_frsize < 1 << 20 else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _capacity(length: int) -> int:

@@ -2,7 +2,6 @@
 
 from collections import deque
 from statistics import median
-from typing import Literal
 
 COST = 0.01
 LEAST_S = 1.0
@@ -11,7 +10,7 @@ LEAST_S = 1.0
 class Pace:
     """Told of steps and of what snapshots cost; times in seconds of any monotonic clock."""
 
-    def __init__(self, steps: int | Literal["auto"]) -> None:
+    def __init__(self, steps: int | str) -> None:
         """Raises ValueError for anything but `auto`, a number of steps, or 0 for never."""
         if steps != "auto" and (not isinstance(steps, int) or steps < 0):
             raise ValueError(f"snapshot_steps is {steps!r}: give 'auto', a number of steps, or 0")
@@ -23,7 +22,7 @@ class Pace:
 
     def is_due(self, step: int, now: float) -> bool:
         """Whether to take a snapshot after this step."""
-        if self._steps != "auto":
+        if isinstance(self._steps, int):
             return self._steps > 0 and step % self._steps == 0
         if self._last is None or self._last_step is None:
             self._last = self._last_step = now

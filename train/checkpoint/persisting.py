@@ -42,6 +42,11 @@ class Persisting:
         """The newest sequence that is wanted and has no result."""
         return max(self._waiting, default=None)
 
+    @property
+    def newest_waiting_step(self) -> int | None:
+        """The step of that one."""
+        return None if not self._waiting else self._waiting[max(self._waiting)][0]
+
     def start(self) -> None:
         """See that there is a persister, if that is this process's business."""
         if not self._is_own or time.monotonic() - self._started_s < _AGAIN_S:
@@ -92,6 +97,9 @@ class Persisting:
             if result.sequence in self._waiting:
                 _, path = self._waiting.pop(result.sequence)
                 self._ended[result.sequence] = _saved(result, path)
+            if result.ok and result.finite is not False:
+                # the persister takes the newest first, and leaves what is older than that
+                self.keep_only({other for other in self._waiting if other > result.sequence})
 
     def news(self) -> list[Saved]:
         """What ended since the last call, but for what was waited for."""
@@ -122,6 +130,16 @@ class Persisting:
             self.look()
             time.sleep(_POLL_S)
         return self._ended.pop(sequence, None)
+
+    def drain(self) -> None:
+        """Return when nothing waits, or nobody can tell any more."""
+        while self._waiting:
+            sequence = max(self._waiting)
+            step, path = self._waiting[sequence]
+            ended = self.wait_for(sequence)
+            if ended is None:
+                ended = Saved("failed", step, path, "the persister does not answer")
+            self._ended[sequence] = ended
 
     def wait_for_room(self, patience_s: float) -> bool:
         """Wait until nothing waits for the disk; False if that takes longer."""

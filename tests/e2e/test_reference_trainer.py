@@ -1,0 +1,131 @@
+"""The reference trainer under a supervisor: killed, it goes on from memory, to the same bits."""
+
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from supervisor.snapshot.slots import read_whole
+from tests.e2e.conftest import Supervised
+from tests.train.conftest import CORPUS, ROOT, TINY, Workplace, merge, newest_checkpoint
+
+EVERY = 4
+# 8 ms a batch, two to a step: there is time to look before a kill, and nothing is saved on the way
+SLOW = """
+import time, torch
+
+class Numbers:
+    vocabulary = 8
+    def __len__(self):
+        return 172
+    def __getitem__(self, index):
+        time.sleep(0.002)
+        return torch.arange(8).roll(index), torch.arange(8).roll(index + 1)
+"""
+CHANGES = {
+    "output_dir": None,
+    "data": {"text": None, "factory": "slow:Numbers", "args": {}, "block_size": 8},
+    "checkpoints": {"save_steps": 0, "every_epoch": False, "snapshot_steps": EVERY},
+    "evaluation": {"steps": 0},
+}
+
+
+class Training(Supervised):
+    """`python -m train` in a run directory."""
+
+    def set_up(self) -> None:
+        """The trainer's configuration beside the supervisor's."""
+        (self.folder / "corpus.txt").write_text(CORPUS)
+        (self.folder / "slow.py").write_text(SLOW)
+        (self.folder / "train.yaml").write_text(yaml.safe_dump(merge(TINY, CHANGES)))
+        env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder))), "OMP_NUM_THREADS": "1"}
+        self.configure(
+            command=[sys.executable, "-m", "train", "--config", str(self.folder / "train.yaml")],
+            env=env,
+            watch={"heartbeat_timeout": "30s"},
+        )
+
+    @property
+    def memory(self) -> Path:
+        """Where its snapshots are."""
+        (created,) = self.wait(lambda: self.entries("run_created"))
+        return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{created['run_id']}/snapshots")
+
+    def newest_in_memory(self) -> int:
+        """The step of the newest whole snapshot."""
+        wholes = read_whole(self.memory)
+        return wholes[0].snapshot.step if wholes else -1
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Training]:
+    """A run in a fresh directory."""
+    (tmp_path / "supervised").mkdir()
+    training = Training(tmp_path / "supervised")
+    training.set_up()
+    yield training
+    training.close()
+    if training.entries("run_created"):
+        shutil.rmtree(training.memory.parent, ignore_errors=True)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Iterator[Workplace]:
+    """The same training that nobody hits."""
+    place = Workplace(tmp_path / "alone")
+    (place.path / "slow.py").write_text(SLOW)
+    yield place
+    place.close()
+
+
+def equal(one: Path, other: Path) -> bool:
+    """Whether two output directories end in the same weights and moments."""
+    for name in ("model.pt", "ema_model.pt"):
+        left = torch.load(newest_checkpoint(one) / name, weights_only=True)
+        right = torch.load(newest_checkpoint(other) / name, weights_only=True)
+        assert left.keys() == right.keys()
+        if not all(torch.equal(left[key], right[key]) for key in left):
+            return False
+    return (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
+
+
+@pytest.mark.timeout(240)
+def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -> None:
+    """SIGKILL twice: each attempt goes on from memory; equal bits in the end; nothing is left."""
+    run.start()
+    for attempt, least in ((1, 12), (2, 24)):
+        run.wait(lambda least=least: run.newest_in_memory() >= least, 90)
+        os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
+        run.wait(lambda at=attempt: len(run.entries("attempt_started")) > at)
+        start = run.entries("attempt_started")[attempt]["checkpoint"]
+        assert start["tier"] == "memory"
+        assert start["step"] >= least
+        ended = run.entries("attempt_ended")[attempt - 1]
+        assert ended["step"] - start["step"] < 2 * EVERY
+    assert run.finish(90) == 0
+    assert not run.memory.parent.exists()
+    assert run.log.count("resuming from /dev/shm/") == 2
+    alone.run(changes=merge(CHANGES, {"output_dir": "outputs"}))
+    assert equal(run.run_dir, alone.outputs)
+
+
+@pytest.mark.timeout(120)
+def test_a_stop_is_durable_before_the_trainer_leaves(run: Training) -> None:
+    """75 after a checkpoint of the very last step; the next run goes on from it, and ends."""
+    run.start()
+    run.wait_step(10)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGTERM)
+    assert run.finish(60) == 75
+    (ended,) = run.entries("attempt_ended")
+    assert (ended["code"], ended["saved"]) == (75, True)
+    assert newest_checkpoint(run.run_dir).name == f"checkpoint-{ended['step']}"
+    assert not run.memory.parent.exists()
+    assert run.run() == 0
+    assert run.entries("attempt_started")[1]["checkpoint"]["tier"] == "disk"
