@@ -1,0 +1,109 @@
+"""strace put onto a running process: it notes every system call, or strikes at one of them."""
+
+import re
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.chaos.strace_log import STRACE
+
+KILL = "signal=SIGKILL"
+# Those at which a disk, or a tmpfs, may say that it is full …
+FULL = (
+    *("write", "pwrite64", "writev", "pwritev", "fsync", "fdatasync", "openat", "mkdir", "rename"),
+    *("renameat2", "fallocate", "ftruncate", "link", "linkat", "symlink", "mknodat", "mknod"),
+)
+# … and those at which it may fail.
+FAILING = (
+    *FULL,
+    *("read", "pread64", "readv", "preadv", "getdents64", "newfstatat", "statfs", "unlink"),
+    *("unlinkat", "rmdir", "close", "fadvise64", "lseek", "fstat", "statx"),
+)
+_WAIT_S = 20.0
+_BEGUN = re.compile(r"(\d+) +(\w+)\(")
+
+
+class Strike(NamedTuple):
+    """What happens at the how manieth call of that name in one thread."""
+
+    call: str
+    number: int
+    effect: str
+
+    def __str__(self) -> str:
+        return f"{self.effect.partition('=')[2]} at {self.call} {self.number}"
+
+
+def kills(calls: Counter[str]) -> list[Strike]:
+    """A kill at each of the calls of a recording."""
+    return list(_strikes(calls, calls, KILL))
+
+
+def errors(calls: Counter[str]) -> list[Strike]:
+    """A full disk and a failing one at each of the calls that can tell."""
+    return [
+        *_strikes(calls, FULL, "error=ENOSPC"),
+        *_strikes(calls, FAILING, "error=EIO"),
+    ]
+
+
+def _strikes(
+    calls: Counter[str], names: tuple[str, ...] | Counter[str], effect: str
+) -> Iterator[Strike]:
+    for name in names:
+        for number in range(1, calls[name] + 1):
+            yield Strike(name, number, effect)
+
+
+class Tracer:
+    """strace on a process and its threads from now on; it goes with the process, or is let go."""
+
+    def __init__(self, pid: int, log: Path, strike: Strike | None = None) -> None:
+        """Returns once it holds the process. Raises AssertionError if it never does."""
+        assert STRACE is not None
+        self._log = log
+        words = [STRACE, "-f", "-qq", "-o", str(log), "-p", str(pid)]
+        if strike is not None:
+            inject = f"inject={strike.call}:{strike.effect}:when={strike.number}"
+            words += ["-e", f"trace={strike.call}", "-e", inject]
+        self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + _WAIT_S
+        while not _is_traced(pid):
+            assert self._process.poll() is None, self._process.communicate()[1]
+            assert time.monotonic() < deadline, "strace did not attach"
+            time.sleep(0.001)
+
+    def close(self) -> None:
+        """Let go of the process if it lives."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        _, said = self._process.communicate(timeout=_WAIT_S)
+        assert "Cannot" not in said, said
+
+    def calls(self) -> Counter[str]:
+        """The calls seen so far by name: the largest number of each that one thread made."""
+        most: Counter[str] = Counter()
+        for (_, name), count in self._by_thread().items():
+            most[name] = max(most[name], count)
+        return most
+
+    def _by_thread(self) -> Counter[tuple[str, str]]:
+        with self._log.open(errors="replace") as lines:
+            found = (_BEGUN.match(line) for line in lines)
+            return Counter((match[1], match[2]) for match in found if match is not None)
+
+    def has_struck(self, strike: Strike) -> bool:
+        """Whether it came to the call in question."""
+        return self.calls()[strike.call] >= strike.number
+
+
+def _is_traced(pid: int) -> bool:
+    """Whether every thread of a process is held by a tracer; one that is gone is."""
+    try:
+        texts = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status")]
+    except OSError:
+        return True
+    return "TracerPid:\t0\n" not in "".join(texts)

@@ -1,0 +1,95 @@
+"""The two tiers of one small run: set up anew for each point, and judged after it.
+
+The judge is the real survey. What it calls newest must be a step that may be the newest, and the
+run that goes on from it must end in the same bits.
+"""
+
+import os
+import shutil
+from collections.abc import Collection
+from pathlib import Path
+
+from supervisor.checkpoint.commit import clean_staging
+from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.snapshot.seal import SealWriter, read_seal
+from supervisor.snapshot.slots import SnapshotPaths, make_root
+from tests.chaos.trainee import resumed, uninterrupted
+
+RUN = "run"
+
+
+class Place:
+    """A checkpoint directory (`out`) and a snapshot directory on a tmpfs (`memory`)."""
+
+    def __init__(self, out: Path, memory: Path, padding: int = 0) -> None:
+        self.out = out
+        self.memory = memory
+        self.padding = padding
+
+    def clear(self) -> None:
+        """Both empty, but for the memory's bell."""
+        for path in (self.out, self.memory):
+            shutil.rmtree(path, ignore_errors=True)
+        self.out.mkdir(parents=True)
+        make_root(self.memory)
+
+    def keep(self, template: Path) -> None:
+        """Remember what is there now under a path on the same tmpfs."""
+        template.mkdir()
+        shutil.copytree(self.out, template / "out")
+        for slot in SnapshotPaths(self.memory).slots:
+            if slot.folder.is_dir():
+                shutil.copytree(slot.folder, template / slot.folder.name)
+
+    def put_disk(self, template: Path) -> None:
+        """The checkpoints of a template, over an empty place."""
+        shutil.copytree(template / "out", self.out, dirs_exist_ok=True)
+
+    def put_slot(self, template: Path, index: int) -> None:
+        """One slot of a template, written as a trainer does: its seal comes last."""
+        source, slot = template / f"slot-{index}", SnapshotPaths(self.memory).slot(index)
+        shutil.copytree(source, slot.folder, ignore=shutil.ignore_patterns("seal"))
+        seal = read_seal(source / "seal")
+        assert seal.snapshot is not None
+        writer = SealWriter(slot.seal)
+        writer.close_over(seal.sequence, seal.snapshot)
+        writer.close()
+
+    def look(self, *, with_memory: bool) -> Survey:
+        """What a supervisor finds that starts after all is dead."""
+        snapshots = self.memory if with_memory else None
+        return survey(SurveyRequest(self.out, run_id=RUN, quiet=True, snapshots=snapshots))
+
+    def judge(self, newest: Collection[int | None], durable: Collection[int | None]) -> str | None:
+        """What is wrong; None if nothing is.
+
+        `newest`: steps that may be the newest of both tiers, `durable`: of the disk alone, as
+        after a power cut; None stands for no checkpoint at all.
+        """
+        for with_memory, allowed in ((True, newest), (False, durable)):
+            seen = self.look(with_memory=with_memory)
+            where = "both tiers" if with_memory else "the disk"
+            torn = [one.path.name for one in seen.entries if _is_torn(one)]
+            if torn:
+                return f"{torn} are torn"
+            found = seen.newest_valid
+            step = None if found is None else found.step
+            if step not in allowed:
+                return f"the newest of {where} is {step}, not of {sorted(map(str, allowed))}"
+            if resumed(found and found.path, self.padding) != uninterrupted(self.padding):
+                return f"from {found and found.path} on the weights differ"
+        return None
+
+    def judge_rest(self) -> str | None:
+        """What a crash left that nothing cleans away; None if there is nothing."""
+        clean_staging(self.out, quiet=True)
+        stray = [
+            name for name in os.listdir(self.out) if name.startswith(".") and name != ".set-aside"
+        ]
+        return f"{stray} cannot be cleaned away" if stray else None
+
+
+def _is_torn(entry: Entry) -> bool:
+    """A bad one under a checkpoint's name; a slot may be, it has another beside it."""
+    return entry.tier == "disk" and entry.valid is not True

@@ -1,0 +1,98 @@
+"""A real persister process whose system calls are struck at, from the ring of its bell on."""
+
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from supervisor.snapshot.board import Board, read_board
+from supervisor.snapshot.slots import wake
+from tests.chaos.injection import Strike, Tracer
+
+PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
+_WAIT_S = 30.0
+
+
+class Service:
+    """One persister, idle when it is made."""
+
+    def __init__(self, root: Path, log: Path, *options: str, **environment: str) -> None:
+        self._root = root
+        self._log = log
+        self._tracer: Tracer | None = None
+        words = [sys.executable, "-P", str(PROGRAM), "persist", "--directory", str(root)]
+        self._process = subprocess.Popen(
+            [*words, "--nice", "0", *options],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
+        )
+        self.wait(lambda: self._is_at_rest(0) and self._sleeps())
+
+    def strike(self, strike: Strike | None) -> None:
+        """Strike at a call to come, or only count what comes."""
+        self._tracer = Tracer(self._process.pid, self._log, strike)
+
+    def ring(self) -> None:
+        """A snapshot is there."""
+        wake(self._root)
+
+    def wait_for_result(self, count: int = 1) -> bool:
+        """Wait until that many persists have ended; False if it died instead."""
+        return bool(self.wait(lambda: self.is_dead or self._is_at_rest(count))) and not self.is_dead
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it has ended."""
+        return self._process.poll() is not None
+
+    @property
+    def board(self) -> Board | None:
+        """Its own board."""
+        board = read_board(self._root)
+        return board if board is not None and board.pid == self._process.pid else None
+
+    def end(self) -> tuple[int, str]:
+        """Tell it to finish; its exit code (negative: the signal), and what it said."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait(_WAIT_S)
+        assert self._process.stderr is not None
+        said = self._process.stderr.read()
+        self._process.stderr.close()
+        return self._process.returncode, said
+
+    def let_go(self) -> Counter[str]:
+        """Stop tracing; the calls that were seen."""
+        assert self._tracer is not None
+        self._tracer.close()
+        return self._tracer.calls()
+
+    def kill(self) -> None:
+        """No process is left behind, whatever failed."""
+        if not self.is_dead:
+            self._process.kill()
+            self.end()
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        """What a condition says once that is true."""
+        deadline = time.monotonic() + _WAIT_S
+        while not (found := condition()):
+            assert time.monotonic() < deadline, f"it did not come to be: {self.board}"
+            time.sleep(0.002)
+        return found
+
+    def _is_at_rest(self, count: int) -> bool:
+        board = self.board
+        return board is not None and board.state == "idle" and len(board.results) >= count
+
+    def _sleeps(self) -> bool:
+        # Idle on the board comes before the look for more, and that before its sleep.
+        return (
+            Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+        )
