@@ -7,14 +7,31 @@ strace is needed; without it these tests are skipped, but never in CI.
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
+from tests.chaos.injection import Strike
+from tests.chaos.place import Place
 from tests.chaos.strace_log import why_not_strace
+from tests.chaos.templates import make_templates
+from tests.chaos.workbench import Bench
 
 IS_FULL = os.environ.get("CHAOS") == "full"
+# The points of a sweep are dealt out to PARTS tests, of which all are run if it is full; else of
+# SHARE points one is.
+SHARE = {"full": 1, "some": 4}.get(os.environ.get("CHAOS", ""), 24)
+PARTS = tuple(range({1: 8, 4: 2}.get(SHARE, 1)))
+
+Count = Callable[[str, object], None]
+
+
+def pick(strikes: Iterable[Strike], part: int) -> list[Strike]:
+    """Those of one part: the same however many calls there are of another name."""
+    whole = SHARE * len(PARTS)
+    return [one for one in strikes if crc32(str(one).encode()) % whole == part]
 
 
 @pytest.fixture(autouse=True)
@@ -24,6 +41,21 @@ def _needs_strace() -> None:
         if os.environ.get("CI"):
             pytest.fail(f"{why}; .ci/run brings it where it is root")
         pytest.skip(why)
+
+
+@pytest.fixture(scope="module")
+def memory_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A directory on this machine's tmpfs."""
+    with tempfile.TemporaryDirectory(prefix="chaos-", dir="/dev/shm") as place:
+        yield Path(place)
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, memory_folder: Path) -> Bench:
+    """A disk, a tmpfs, and what stands there before."""
+    folder = tmp_path_factory.mktemp("bench")
+    place = Place(folder / "out", memory_folder / "snapshots")
+    return Bench(place, make_templates(place, memory_folder), folder / "strace.log")
 
 
 @pytest.fixture

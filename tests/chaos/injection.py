@@ -65,7 +65,7 @@ class Tracer:
         """Returns once it holds the process. Raises AssertionError if it never does."""
         assert STRACE is not None
         self._log = log
-        words = [STRACE, "-f", "-qq", "-o", str(log), "-p", str(pid)]
+        words = [STRACE, "-f", "-y", "-qq", "-o", str(log), "-p", str(pid)]
         if strike is not None:
             inject = f"inject={strike.call}:{strike.effect}:when={strike.number}"
             words += ["-e", f"trace={strike.call}", "-e", inject]
@@ -95,9 +95,10 @@ class Tracer:
             found = (_BEGUN.match(line) for line in lines)
             return Counter((match[1], match[2]) for match in found if match is not None)
 
-    def has_struck(self, strike: Strike) -> bool:
-        """Whether it came to the call in question."""
-        return self.calls()[strike.call] >= strike.number
+    def struck(self) -> str:
+        """What strace says of the call that was given an error; empty if it never came to it."""
+        with self._log.open(errors="replace") as lines:
+            return next((line for line in lines if "(INJECTED)" in line), "")
 
 
 def _is_traced(pid: int) -> bool:

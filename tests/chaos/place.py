@@ -29,10 +29,19 @@ class Place:
 
     def clear(self) -> None:
         """Both empty, but for the memory's bell."""
-        for path in (self.out, self.memory):
-            shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
+        self.clear_memory()
+
+    def clear_memory(self) -> None:
+        """As after a power cut."""
+        shutil.rmtree(self.memory, ignore_errors=True)
         make_root(self.memory)
+
+    @property
+    def has_bell(self) -> bool:
+        """Whether the snapshot directory is there for a persister."""
+        return SnapshotPaths(self.memory).wake.exists()
 
     def keep(self, template: Path) -> None:
         """Remember what is there now under a path on the same tmpfs."""
@@ -53,6 +62,7 @@ class Place:
         seal = read_seal(source / "seal")
         assert seal.snapshot is not None
         writer = SealWriter(slot.seal)
+        writer.begin()
         writer.close_over(seal.sequence, seal.snapshot)
         writer.close()
 

@@ -4,7 +4,6 @@ import os
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -47,6 +46,11 @@ class Service:
         return bool(self.wait(lambda: self.is_dead or self._is_at_rest(count))) and not self.is_dead
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
+    @property
     def is_dead(self) -> bool:
         """Whether it has ended."""
         return self._process.poll() is not None
@@ -67,11 +71,11 @@ class Service:
         self._process.stderr.close()
         return self._process.returncode, said
 
-    def let_go(self) -> Counter[str]:
-        """Stop tracing; the calls that were seen."""
+    def let_go(self) -> Tracer:
+        """Stop tracing; what was seen."""
         assert self._tracer is not None
         self._tracer.close()
-        return self._tracer.calls()
+        return self._tracer
 
     def kill(self) -> None:
         """No process is left behind, whatever failed."""

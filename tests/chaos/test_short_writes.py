@@ -1,0 +1,98 @@
+"""Writes that take a part of what they are given, files that may not grow: none is called whole."""
+
+import os
+import resource
+import shutil
+import struct
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import SHARE, Count
+from tests.chaos.place import Place
+from tests.chaos.templates import FIRST, SECOND
+from tests.chaos.workbench import CASES, Bench
+
+SEEDS = range(1, 1 + max(2, 64 // SHARE))
+CASE = CASES["a further save"]
+
+
+@pytest.fixture(scope="module")
+def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wrapper around write(2), compiled."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if compiler is None:
+        if os.environ.get("CI"):
+            pytest.fail("there is no C compiler; .ci/run brings one where it is root")
+        pytest.skip("needs a C compiler")
+    library = tmp_path_factory.mktemp("preload") / "short_writes.so"
+    source = Path(__file__).with_name("short_writes.c")
+    words = [compiler, "-O2", "-Wall", "-Werror", "-shared", "-fPIC", str(source), "-ldl"]
+    subprocess.run([*words, "-o", str(library)], check=True)
+    return library
+
+
+@pytest.mark.timeout(300)
+def test_short_writes_of_the_persister(
+    bench: Bench, preload: Path, tmp_path: Path, record_property: Count
+) -> None:
+    """Three of four writes end early, wherever: the checkpoint has every byte all the same."""
+    counter = tmp_path / "count"
+    counter.write_bytes(bytes(8))
+    for seed in SEEDS:
+        service = bench.start(
+            CASE,
+            LD_PRELOAD=str(preload),
+            CHAOS_SHORT_SEED=str(seed),
+            CHAOS_SHORT_COUNT=str(counter),
+        )
+        try:
+            bench.save(service, 0)
+            assert service.wait_for_result()
+            assert service.end() == (0, "")
+        finally:
+            service.kill()
+        assert bench.place.judge((FIRST,), (FIRST,)) is None
+    (count,) = struct.unpack("<Q", counter.read_bytes())
+    assert count > 8 * len(SEEDS)
+    record_property("short write of the persister", count)
+
+
+def limits(place: Place, template: Path) -> list[int]:
+    """Sizes at which a file of a checkpoint ends too early, and the first at which none does."""
+    folder = template / "slot-0" / f"checkpoint-{FIRST}"
+    sizes = {path.stat().st_size for path in folder.iterdir()}
+    least = 2048  # the board has to be written, or nobody learns of anything
+    near = {size + by for size in sizes for by in (-1, 0)} | {max(sizes) // n for n in range(1, 13)}
+    return sorted(one for one in near if one >= least)
+
+
+@pytest.mark.timeout(300)
+def test_a_file_that_may_not_grow(bench: Bench, record_property: Count) -> None:
+    """RLIMIT_FSIZE: a short write, then EFBIG. That save fails, the next one is whole."""
+    found = limits(bench.place, bench.templates.plain)
+    largest = max(found)
+    failed = 0
+    for limit in found[:: max(1, SHARE // 8)]:
+        service = bench.start(CASE)
+        try:
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+            bench.save(service, 0)
+            assert service.wait_for_result()
+            board = service.board
+            assert board is not None
+            result = board.results[-1]
+            assert result.ok == (limit >= largest)
+            failed += not result.ok
+            assert result.ok or "File too large" in str(result.error)
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+            bench.save(service, 1)
+            assert service.wait_for_result(2)
+            assert service.end() == (0, "")
+        finally:
+            service.kill()
+        assert bench.place.judge((SECOND,), (SECOND,)) is None
+        assert bench.place.judge_rest() is None
+    assert failed > 3
+    record_property("a file of the persister that may not grow", failed)
