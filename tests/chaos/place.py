@@ -8,15 +8,26 @@ import os
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from unittest.mock import patch
 
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.snapshot.seal import SealWriter, read_seal
 from supervisor.snapshot.slots import SnapshotPaths, make_root
-from tests.chaos.trainee import resumed, uninterrupted
+from tests.chaos.trainee import STEPS, Trainee, resumed, uninterrupted
+from train.checkpoint import Checkpointer
 
 RUN = "run"
+
+
+def environment(memory: Path, attempt: int) -> dict[str, str]:
+    """What a supervisor tells a trainer."""
+    return {
+        "SUPERVISOR_RUN_ID": RUN,
+        "SUPERVISOR_ATTEMPT": str(attempt),
+        "SUPERVISOR_SNAPSHOT_DIR": str(memory),
+    }
 
 
 class Place:
@@ -89,6 +100,34 @@ class Place:
                 return f"the newest of {where} is {step}, not of {sorted(map(str, allowed))}"
             if resumed(found and found.path, self.padding) != uninterrupted(self.padding):
                 return f"from {found and found.path} on the weights differ"
+        return None
+
+    def judge_next_attempt(self) -> str | None:
+        """What is wrong with a real next attempt, which writes into what was left there."""
+        found = self.look(with_memory=True).newest_valid
+        trainee = Trainee(padding=self.padding)
+        if found is not None:
+            trainee.restore(found.path)
+        with (
+            patch.dict(os.environ, environment(self.memory, attempt=3)),
+            Checkpointer(trainee.sources, directory=self.out, snapshot_steps=1) as keep,
+        ):
+            while trainee.step < STEPS:
+                trainee.train(trainee.step + 1)
+                taken = (
+                    keep.save(trainee.step)
+                    if trainee.step == STEPS
+                    else keep.snapshot(trainee.step)
+                )
+        if not taken.ok:
+            return f"the next attempt could not save: {taken.reason}"
+        if trainee.digest() != uninterrupted(self.padding):
+            return "the next attempt ends with other weights"
+        last = self.look(with_memory=True).newest_valid
+        if last is None or last.step != STEPS:
+            return f"after the next attempt the newest is {last and last.step}"
+        if resumed(last.path, self.padding) != uninterrupted(self.padding):
+            return "what the next attempt saved is not what it had"
         return None
 
     def judge_rest(self) -> str | None:

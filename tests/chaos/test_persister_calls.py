@@ -22,7 +22,7 @@ def test_killed_at_every_system_call(
         struck += was_killed
         if problem is not None:
             problems[str(strike)] = problem
-    assert not problems
+    assert not problems, "\n".join(f"{one}: {why}" for one, why in problems.items())
     assert struck > 0
     record_property("the persister killed at a system call", struck)
 
@@ -43,6 +43,6 @@ def test_a_bad_disk_at_every_call(
         failed += has_failed
         if problem is not None:
             problems[str(strike)] = problem
-    assert not problems
+    assert not problems, "\n".join(f"{one}: {why}" for one, why in problems.items())
     assert failed > 0
     record_property("the persister told ENOSPC or EIO", count)

@@ -1,7 +1,7 @@
 """A real training run with torch, so small that the rest of it costs milliseconds.
 
 All that a step does is told by its number and the state: a BatchNorm's buffers, AdamW's moments, a
-schedule and the random numbers of a dropout are in it. `python -m pytest` keeps one of them warm.
+schedule and the random numbers of a dropout are in it.
 """
 
 import hashlib
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.checkpoint.reading import load
+from train.checkpoint import load
 
 STEPS = 12
 """How long the run is."""
@@ -26,6 +26,7 @@ class Trainee:
         """`padding`: floats more in an embedding of which each step changes all (AdamW decays)."""
         torch.manual_seed(2024)
         self.step = 0
+        self.note: list[int] = []  # nothing depends on it
         self.model = nn.Sequential(
             nn.Linear(12, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.2), nn.Linear(24, 3)
         )
@@ -43,7 +44,7 @@ class Trainee:
             "model.pt": self.model,
             "optimizer.pt": self.optimizer,
             "scheduler.pt": self.schedule,
-            "random_state.pt": lambda: {"torch": torch.get_rng_state()},
+            "random_state.pt": lambda: {"torch": torch.get_rng_state(), "note": self.note},
         }
 
     def train(self, until: int) -> None:

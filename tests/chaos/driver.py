@@ -1,0 +1,137 @@
+"""A trainer in a process of its own, forked from one with torch loaded: 20 ms to its first step.
+
+What it does with its checkpoints is what any loop does with `train.checkpoint`. It waits at its
+gate before the part that is struck at, so that strace can be put on.
+"""
+
+import os
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch._dynamo  # the first optimizer imports it, which takes a second
+
+from supervisor.snapshot.space import Room
+from tests.chaos import stopwatch
+from tests.chaos.place import environment
+from tests.chaos.trainee import STEPS, Trainee
+from train.checkpoint import Checkpointer, preparation
+
+torch.set_num_threads(1)
+
+
+class Order(NamedTuple):
+    """What to do, and where. `kill_after_ns`: into the copy of the step that is struck at."""
+
+    scenario: str
+    out: Path
+    memory: Path
+    padding: int = 0
+    kill_after_ns: int | None = None
+
+
+class Report(NamedTuple):
+    """How the run ended. `copies_ns`: how long each copy into memory took."""
+
+    digest: str
+    copies_ns: list[int]
+    rebuilds: int
+
+
+def drive(order: Order, gate: Connection) -> None:
+    """Train to the end, unless something comes between; the report goes through the gate."""
+    os.environ |= environment(order.memory, attempt=2)
+    SCENARIOS[order.scenario](Drive(order, gate))
+
+
+class Drive:
+    """The loop, with a word for each thing that scenarios differ in."""
+
+    def __init__(self, order: Order, gate: Connection) -> None:
+        self.order = order
+        self.trainee = Trainee(padding=order.padding)
+        self.watch = stopwatch.Stopwatch()
+        self._gate = gate
+
+    def wait_at_gate(self) -> None:
+        """Let the test put strace on."""
+        self._gate.send("ready")
+        self._gate.recv()
+
+    def open(self) -> Checkpointer:
+        """What a training script does before its loop."""
+        return Checkpointer(self.trainee.sources, directory=self.order.out, snapshot_steps=1)
+
+    def train(self, keep: Checkpointer, until: int, *, save_at: tuple[int, ...] = ()) -> None:
+        """Train on, with a snapshot after each step."""
+        while self.trainee.step < until:
+            step = self.trainee.step + 1
+            self.trainee.train(step)
+            if step in save_at:
+                keep.save(step)
+            else:
+                keep.snapshot(step)
+
+    def end(self, keep: Checkpointer) -> None:
+        """Finish the run, without looking at its checkpoints any more."""
+        self.trainee.train(STEPS)
+        self._gate.send(Report(self.trainee.digest(), self.watch.copies_ns, keep.rebuilds))
+
+
+def _from_the_beginning(drive: Drive) -> None:
+    """All that is done once: layouts, memory, the first snapshots, saves among them."""
+    drive.wait_at_gate()
+    keep = drive.open()
+    drive.train(keep, 5, save_at=(2, 4))
+    drive.end(keep)
+
+
+def _in_the_middle(drive: Drive) -> None:
+    """A save and a snapshot like all others."""
+    keep = drive.open()
+    drive.train(keep, 8, save_at=(7, 8))
+    drive.wait_at_gate()
+    drive.train(keep, 10, save_at=(9,))
+    drive.end(keep)
+
+
+def _with_another_shape(drive: Drive) -> None:
+    """A state that is laid out anew."""
+    keep = drive.open()
+    drive.train(keep, 8, save_at=(7, 8))
+    drive.wait_at_gate()
+    drive.trainee.note = list(range(50))
+    drive.train(keep, 10, save_at=(9, 10))
+    drive.end(keep)
+
+
+def _after_a_death(drive: Drive) -> None:
+    """A next attempt adopts the slots of the one before."""
+    keep = drive.open()
+    drive.train(keep, 8, save_at=(7,))
+    keep.close()
+    drive.wait_at_gate()
+    keep = drive.open()
+    drive.train(keep, 10, save_at=(9,))
+    drive.end(keep)
+
+
+def _without_memory(drive: Drive) -> None:
+    """No room in memory: straight to the disk."""
+    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    keep = drive.open()
+    drive.train(keep, 8, save_at=(8,))
+    drive.wait_at_gate()
+    drive.train(keep, 9, save_at=(9,))
+    drive.end(keep)
+
+
+SCENARIOS: dict[str, Callable[[Drive], None]] = {
+    "from the beginning": _from_the_beginning,
+    "in the middle": _in_the_middle,
+    "with another shape": _with_another_shape,
+    "after a death": _after_a_death,
+    "without memory": _without_memory,
+}
