@@ -41,9 +41,17 @@ class Service:
         """A snapshot is there."""
         wake(self._root)
 
-    def wait_for_result(self, count: int = 1) -> bool:
-        """Wait until that many persists have ended; False if it died instead."""
-        return bool(self.wait(lambda: self.is_dead or self._is_at_rest(count))) and not self.is_dead
+    def wait_for_result(self, count: int = 1, *, patience_s: float | None = None) -> bool:
+        """Wait until that many persists have ended, or for so long; False if it died instead."""
+        until = time.monotonic() + (_WAIT_S if patience_s is None else patience_s)
+        self.wait(
+            lambda: (
+                self.is_dead
+                or self._is_at_rest(count)
+                or (patience_s is not None and time.monotonic() > until)
+            )
+        )
+        return not self.is_dead
 
     @property
     def pid(self) -> int:

@@ -58,11 +58,11 @@ class Arena:
         assert (report.digest, code) == (uninterrupted(), 0)
         return tracer.calls()
 
-    def judge(self, scenario: str) -> str | None:
-        """What is wrong with what is left."""
+    def judge(self, scenario: str, *, was_refused: bool = False) -> str | None:
+        """What is wrong with what is left; saves went to the disk where memory `was_refused`."""
         steps = SCENARIOS[scenario]
         return (
-            self.place.judge(steps.newest, steps.durable)
+            self.place.judge(steps.newest, (None, *steps.newest) if was_refused else steps.durable)
             or self.place.judge_next_attempt()
             or self.place.judge_rest()
         )
@@ -111,7 +111,7 @@ def test_an_error_at_every_call(
             problems[str(strike)] = f"it ended with {code} of {struck}"
         elif report.digest != uninterrupted():
             problems[str(strike)] = f"other weights, of {struck}"
-        elif problem := arena.judge(scenario):
+        elif problem := arena.judge(scenario, was_refused=True):
             problems[str(strike)] = f"{problem}, of {struck}"
     assert not problems, "\n".join(f"{one}: {why}" for one, why in problems.items())
     record_property("the trainer told ENOSPC or EIO", count)

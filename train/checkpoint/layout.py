@@ -101,29 +101,26 @@ def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], 
             shape = Shape(content)
             count = len(shape.match(content).values)
             marks = list(_marks(count))
-            pickled, capacity = _write(copy_with(content, iter(marks)), path)
+            marked = copy_with(content, iter(marks))
+            pickled, capacity = write_without_data(marked, path, _capacity)
             text = _Text(pickled.data, marks)
             binding = Binding(shape, content, list(pickled.storages.values()))
         except UnknownError:
             text = None
-            pickled, capacity = _write(content, path)
+            pickled, capacity = write_without_data(content, path, _capacity)
         places, size, frame, pickle_at = _read_back(path, pickled)
         weights = [] if binding is None else binding.weights(content, is_weight, places)
         return Layout(name, size, frame, pickle_at, capacity, places, binding, text, weights)
+    except RuntimeError as error:
+        # torch's zip writer and reader do not say that it was the file: whatever can be pickled
+        # could have been laid out.
+        pickle_only(content)
+        free = os.statvfs(path.parent)
+        is_full = free.f_bavail * free.f_frsize < 1 << 20
+        code = errno.ENOSPC if is_full else errno.EIO
+        raise OSError(code, os.strerror(code), str(path)) from error
     finally:
         path.unlink(missing_ok=True)
-
-
-def _write(content: Any, path: Path) -> tuple[Pickled, int]:
-    try:
-        return write_without_data(content, path, _capacity)
-    except RuntimeError as error:
-        # torch's zip writer does not say why its file takes no more
-        if not any(word in str(error) for word in ("inline_container", "PytorchStreamWriter")):
-            raise
-        free = os.statvfs(path.parent)
-        code = errno.ENOSPC if free.f_bavail * free.f_frsize < 1 << 20 else errno.EIO
-        raise OSError(code, os.strerror(code), str(path)) from error
 
 
 def _capacity(length: int) -> int:
