@@ -22,7 +22,7 @@ from tests.chaos.workbench import Bench
 IS_FULL = os.environ.get("CHAOS") == "full"
 # The points of a sweep are dealt out to PARTS tests, of which all are run if it is full; else of
 # SHARE points one is.
-SHARE = {"full": 1, "some": 4}.get(os.environ.get("CHAOS", ""), 24)
+SHARE = {"full": 1, "some": 4}.get(os.environ.get("CHAOS", ""), 32)
 PARTS = tuple(range({1: 8, 4: 2}.get(SHARE, 1)))
 
 Count = Callable[[str, object], None]
@@ -34,8 +34,9 @@ def pick(strikes: Iterable[Strike], part: int) -> list[Strike]:
     return [one for one in strikes if crc32(str(one).encode()) % whole == part]
 
 
-@pytest.fixture(autouse=True)
-def _needs_strace() -> None:
+@pytest.fixture(scope="session")
+def strace() -> None:
+    """Skip where nothing can be traced, but never in CI."""
     why = why_not_strace()
     if why is not None:
         if os.environ.get("CI"):

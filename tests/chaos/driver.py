@@ -128,10 +128,22 @@ def _without_memory(drive: Drive) -> None:
     drive.end(keep)
 
 
+def _in_the_copy(drive: Drive) -> None:
+    """One more snapshot, ended within its copy."""
+    keep = drive.open()
+    drive.train(keep, 8, save_at=(7, 8))
+    drive.wait_at_gate()
+    if drive.order.kill_after_ns is not None:
+        drive.watch.kill_after(drive.order.kill_after_ns)
+    drive.train(keep, 9)
+    drive.end(keep)
+
+
 SCENARIOS: dict[str, Callable[[Drive], None]] = {
     "from the beginning": _from_the_beginning,
     "in the middle": _in_the_middle,
     "with another shape": _with_another_shape,
     "after a death": _after_a_death,
     "without memory": _without_memory,
+    "in the copy": _in_the_copy,
 }

@@ -10,6 +10,8 @@ from tests.chaos.crash_states import Limits, enumerate_states
 from tests.chaos.operations import ROOT, Enter, Inode, Leave, Mark, Put, Recording, Sync
 from tests.chaos.scenarios import SCENARIOS, Outcome, describe, trace, try_states
 
+pytestmark = pytest.mark.usefixtures("strace")
+
 SMALL = Limits(subsets=24, contents=10, combinations=16)
 FULL = Limits(subsets=256, contents=60, combinations=300)
 SEEDS = (1, 2, 3)

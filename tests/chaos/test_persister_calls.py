@@ -6,6 +6,8 @@ from tests.chaos.conftest import PARTS, Count, pick
 from tests.chaos.injection import errors, kills
 from tests.chaos.workbench import CASES, Bench
 
+pytestmark = pytest.mark.usefixtures("strace")
+
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("part", PARTS)

@@ -14,6 +14,8 @@ from tests.chaos.place import Place
 from tests.chaos.trainee import uninterrupted
 from tests.chaos.workbench import SIGKILLED
 
+pytestmark = pytest.mark.usefixtures("strace")
+
 
 @dataclass(frozen=True, slots=True)
 class Range:
