@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.clock import rfc3339, wall_s
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.filesystem import is_network
 from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
@@ -33,6 +34,8 @@ class Holder:
     identity: ProcessIdentity
     host: str
     slurm_job: str | None
+    since: str | None = None
+    """When it took the run, RFC 3339; for people, since age proves nothing."""
 
     def is_here(self) -> bool:
         """Whether it was a process of this machine."""
@@ -47,6 +50,10 @@ class Holder:
         job = f" (SLURM job {self.slurm_job})" if self.slurm_job else ""
         return f"pid {self.identity.pid} on {self.host}{job}"
 
+    def describe_with_time(self) -> str:
+        """The same with `, since 2026-01-02T03:04:05.678Z`."""
+        return self.describe() + (f", since {self.since}" if self.since else "")
+
 
 def holder(paths: RunPaths) -> Holder | None:
     """Who wrote the lock last; None where nobody did or the file cannot be understood."""
@@ -58,7 +65,7 @@ def holder(paths: RunPaths) -> Holder | None:
             int(data["pid"]),
             int(data["start_ticks"]),
         )
-        return Holder(identity, str(data["host"]), data.get("slurm_job"))
+        return Holder(identity, str(data["host"]), data.get("slurm_job"), data.get("since"))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -145,7 +152,7 @@ def _slurm_job_is_over(job: str) -> bool:
 
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
-    who = owner.describe() if owner else "another process"
+    who = owner.describe_with_time() if owner else "another process"
     run_dir = shlex.quote(str(paths.run_dir))
     hint = f"`supervisor status {run_dir}` shows it, `supervisor stop {run_dir}` ends it"
     if owner is not None and not owner.is_here():
@@ -165,6 +172,7 @@ def _write_holder(fd: int) -> None:
         "pid": me.pid,
         "start_ticks": me.start_ticks,
         "slurm_job": os.environ.get("SLURM_JOB_ID"),
+        "since": rfc3339(wall_s()),
     }
     data = json.dumps(body).encode() + b"\n"
     os.pwrite(fd, data, 0)

@@ -103,6 +103,10 @@ def _service_section(unit: Unit) -> list[str]:
         "# Stopped on request and saved is no failure of the unit.",
         "SuccessExitStatus=75",
         "",
+        "# Each attempt gets a cgroup of its own below the unit's: what it starts ends with it,",
+        "# and the kernel counts there who was killed for memory.",
+        "Delegate=yes",
+        *_said_of_delegation(unit),
         "# An OOM kill in the trainer is for the supervisor to judge; the default stops the unit.",
         "OOMPolicy=continue",
     ]
@@ -135,6 +139,15 @@ def _service_section(unit: Unit) -> list[str]:
             "ProtectSystem=full",
         ]
     return lines
+
+
+def _said_of_delegation(unit: Unit) -> list[str]:
+    if not unit.for_user:
+        return []
+    return [
+        "# A user manager leaves no mark of that where the launcher could find it.",
+        "Environment=SUPERVISOR_CGROUP=delegated",
+    ]
 
 
 def _install(unit: Unit) -> list[str]:

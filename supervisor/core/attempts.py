@@ -127,6 +127,7 @@ def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
     reason = f"a process survives SIGKILL: {event.what}; nothing is launched over it"
     state = replace(state, failure="stuck", action="hold", reason=reason, wake_at=None)
     entry = plain_decision("stuck", "stuck", "hold", reason)
-    incident = Incident(event.attempt, "stuck", reason, (event.what,), "the run is held")
+    evidence = (event.what, *event.evidence)
+    incident = Incident(event.attempt, "stuck", reason, evidence, "the run is held")
     effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
     return Reaction("survives SIGKILL", state, effects)

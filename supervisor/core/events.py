@@ -90,6 +90,8 @@ class Unkillable:
 
     attempt: int
     what: str
+    evidence: tuple[str, ...] = ()
+    """Where in the kernel it is."""
 
 
 @dataclass(frozen=True, slots=True)

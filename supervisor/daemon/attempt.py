@@ -34,6 +34,7 @@ class RunningAttempt:
         self.started_at = now
         self.main: ProcessIdentity | None = None
         self.pid: int | None = None
+        self.cgroup: str | None = None
         self.is_warm = False
         self.why_cold: str | None = None
         self.exited_at: float | None = None
@@ -70,6 +71,7 @@ class RunningAttempt:
     def started(self, report: Mapping[str, Any]) -> None:
         """The launcher has started it."""
         self.pid = int(report["pid"])
+        self.cgroup = report.get("cgroup")
         self.is_warm = report.get("launch") == "warm"
         self.why_cold = report.get("why")
         started = report.get("monotonic") or report.get("started_monotonic")

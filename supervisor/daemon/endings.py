@@ -84,13 +84,15 @@ def ending_of(
     signal = report.get("signal")
     if outcome is not None and outcome.step is not None:
         step = outcome.step
+    # Of the attempt's own cgroup, where it has one: ours does not count what happens in there.
+    own = report.get("oom_kills")
     evidence = Evidence(
         code=outcome.code if outcome is not None else code,
         signal=None if outcome is not None else signal,
         lines=facts.last_lines(),
         first_step_seen=first_step,
         step=step,
-        oom_kill_delta=facts.oom_kill_delta(),
+        oom_kill_delta=facts.oom_kill_delta() if own is None else own,
         free_bytes=free_bytes(checkpoint_directory),
         kernel_lines=read_kernel_log(facts.started_at),
     )

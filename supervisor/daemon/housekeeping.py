@@ -71,6 +71,7 @@ class Housekeeping:
                 "launch": "warm" if attempt.is_warm else "cold",
                 "why_cold": attempt.why_cold,
                 "moments": attempt.moments,
+                "cgroup": attempt.cgroup,
             }
         )
         origin = "from nothing"

@@ -5,7 +5,6 @@ import selectors
 import signal
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 from supervisor.clock import monotonic_s
 from supervisor.core.events import (
@@ -31,6 +30,7 @@ from supervisor.daemon.service import ServiceManager
 from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import StatusFacts
+from supervisor.daemon.stuck import describe, kernel_stacks
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.errors import SupervisorError
 from supervisor.intent import read_intent
@@ -228,7 +228,8 @@ class Daemon:
             case "exited" if attempt is not None and attempt.number == number:
                 self._queue.append(Exited(attempt.ended(message, monotonic_s())))
             case "unkillable":
-                self._queue.append(Unkillable(number, _describe(message.get("pids") or [])))
+                left = message.get("pids") or []
+                self._queue.append(Unkillable(number, describe(left), kernel_stacks(left)))
             case "signal":
                 self._on_signal(str(message["signal"]))
 
@@ -247,7 +248,9 @@ class Daemon:
         attempt = self.performer.attempt
         main = attempt.main if attempt is not None else None
         folder = attempt.heartbeat_dir if attempt is not None else Path(os.devnull)
-        self._orphan = OrphanedAttempt(self.run.run_id, self.state.attempt, main, folder)
+        cgroup = attempt.cgroup if attempt is not None else None
+        number = self.state.attempt
+        self._orphan = OrphanedAttempt(self.run.run_id, number, main, folder, cgroup=cgroup)
         self.performer.orders = self._orphan
         self.performer.snapshots.forget_order()
         self.performer.parking.lost()
@@ -277,11 +280,3 @@ class Daemon:
                 self.performer.perform(effect, self.state)
             if self.state.run is not before.run or effects:
                 self._house.show(self.state)
-
-
-def _describe(processes: list[dict[str, Any]]) -> str:
-    parts = [
-        f"pid {p.get('pid')} ({p.get('comm')}, state {p.get('state')}, in {p.get('wchan')})"
-        for p in processes
-    ]
-    return ", ".join(parts) or "a process of the attempt"

@@ -10,6 +10,7 @@ import supervisor.snapshot
 from supervisor.clock import monotonic_s
 from supervisor.daemon.link import Message
 from supervisor.identity import ProcessIdentity
+from supervisor.launcher.cgroup import Group
 from supervisor.launcher.survivors import Survivors
 
 _PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")
@@ -19,11 +20,20 @@ class OrphanedAttempt:
     """Takes orders for an attempt whose launcher was killed; polled, since not its parent."""
 
     def __init__(
-        self, run_id: str, attempt: int, main: ProcessIdentity | None, heartbeat_dir: Path
+        self,
+        run_id: str,
+        attempt: int,
+        main: ProcessIdentity | None,
+        heartbeat_dir: Path,
+        *,
+        cgroup: str | None = None,
     ) -> None:
         self._attempt = attempt
         self._main = main
-        self._survivors = Survivors(run_id, attempt, heartbeat_dir=str(heartbeat_dir), main=main)
+        self._group = Group() if cgroup is None else Group(cgroup)
+        self._survivors = Survivors(
+            run_id, attempt, heartbeat_dir=str(heartbeat_dir), main=main, group=self._group
+        )
         self._reported = False
         self._persister: subprocess.Popen[bytes] | None = None
 
@@ -64,6 +74,7 @@ class OrphanedAttempt:
             left = self._survivors.unkillable()
             return [{"is": "unkillable", "attempt": self._attempt, "pids": left}] if left else []
         self._reported = True
+        self._group.remove()
         return [
             {
                 "is": "exited",

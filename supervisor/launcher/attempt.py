@@ -9,6 +9,7 @@ import time
 from supervisor import identity
 from supervisor.launcher import kin, leftovers
 from supervisor.launcher.beginning import Beginning, Begun
+from supervisor.launcher.cgroup import Group
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import Happening, Phase, after, told
 from supervisor.launcher.request import LaunchRequest, Surroundings
@@ -40,6 +41,7 @@ class Attempt:
         self._kill_leftovers_at: float | None = None
         self._peak_rss_bytes = 0
         self._next_at: float | None = time.monotonic()
+        self._group = Group.everything_of(around.cgroup, self.run_id)
         self._survivors = self._survivors_of(None)
         self._survivors.kill()
 
@@ -69,6 +71,7 @@ class Attempt:
             roots=lambda: self._adopted() or [],
             spare=self._spare,
             unkillable_after_s=self._around.unkillable_after_s,
+            group=self._group,
         )
 
     def _spare(self) -> set[int]:
@@ -104,6 +107,7 @@ class Attempt:
             "launch": "warm" if self._begun.is_warm else "cold",
             "why": self._begun.why,
             "asked": self._begun.asked,
+            "cgroup": self._group.folder if self._pid in self._group.pids() else None,
         }
 
     def deadline(self) -> float | None:
@@ -165,13 +169,7 @@ class Attempt:
             return
         if self.report_fd >= 0 and not self.on_report():
             return
-        self._ending = {
-            "attempt": self.number,
-            "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
-            "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
-            "core_dumped": os.WCOREDUMP(status),
-            "monotonic": time.monotonic(),
-        }
+        self._ending = leftovers.ending_of(self.number, status)
         self._move(Happening.MAIN_ENDED)
         self._around.parked.verify()
         self._watch_the_end()
@@ -221,6 +219,8 @@ class Attempt:
 
     def _launch(self) -> None:
         if self._beginning is None:
+            self._group = self._group.replaced(self._around.cgroup, self.run_id, self.number)
+            self._request.cgroup = self._group.folder
             self._beginning = Beginning(self._request, self._around.parked)
         outcome = self._beginning.advance()
         if outcome is None:
@@ -242,6 +242,7 @@ class Attempt:
             self._say_started()
 
     def _fail(self, failure: Failure, happening: Happening = Happening.NO_START) -> None:
+        self._group.remove()
         why = {"errno": failure.errno, "message": failure.message}
         self._move(happening, {"attempt": self.number, **why})
 
@@ -272,6 +273,8 @@ class Attempt:
         self._next_at = time.monotonic() + survivors.pause_s
 
     def _is_gone(self) -> bool:
+        if self._group.is_populated():
+            return False
         adopted = self._adopted()
         if adopted is not None and (adopted or not self._survivors.killed):
             # Exact: as subreaper we are the parent of whatever the main process has left.
@@ -289,6 +292,8 @@ class Attempt:
             **self._ending,
             "leftovers": len(killed),
             "peak_rss_bytes": self._peak_rss_bytes,
+            "oom_kills": self._group.oom_kills(),
         }
+        self._group.remove()
         self.exited = {"is": "exited", **exited}
         self._move(Happening.ALL_GONE, exited)

@@ -9,7 +9,7 @@ import time
 from collections import namedtuple
 
 from supervisor import identity
-from supervisor.launcher import parked
+from supervisor.launcher import cgroup, parked
 from supervisor.launcher.spawn import Failure, spawn
 
 TYPE_CHECKING = False
@@ -65,6 +65,9 @@ class Beginning:
             if self._why is not None:
                 link.discard(self._why)
             else:
+                if self._request.cgroup is not None:
+                    # Before it is told: nothing that the program starts can be outside.
+                    cgroup.enter(self._request.cgroup, link.pid)
                 link.go(self._request)
                 self._until = now + ANSWER_S
         if link.stage is parked.GOING and now >= self._until:

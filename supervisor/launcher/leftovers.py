@@ -1,7 +1,11 @@
-"""When to kill what an attempt has left that ended unasked: mostly at once. It kills nothing."""
+"""How an attempt's main process ended, and when to kill what it has left: mostly at once.
+
+It kills nothing.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
@@ -14,6 +18,17 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # has come back to it as a stop: its ranks, who are saving, are not leftovers yet.
 STOP_MAY_COME_S = 0.25
 STOP_IS_COMING_S = 5.0
+
+
+def ending_of(attempt: int, status: int) -> dict[str, Any]:
+    """Return what is told of the end of a main process that was reaped just now."""
+    return {
+        "attempt": attempt,
+        "code": os.WEXITSTATUS(status) if os.WIFEXITED(status) else None,
+        "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
+        "core_dumped": os.WCOREDUMP(status),
+        "monotonic": time.monotonic(),
+    }
 
 
 def kill_at(ending: dict[str, Any], stop_signal_at: float) -> float | None:

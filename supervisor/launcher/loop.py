@@ -7,7 +7,7 @@ import select
 import signal
 import time
 
-from supervisor.launcher import prctl
+from supervisor.launcher import cgroup, prctl
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
@@ -58,6 +58,7 @@ class Launcher:
         """Run until the end and return the exit code; no stray exception ends it."""
         self._wakeup.install()
         prctl.become_subreaper()
+        self._around.cgroup = cgroup.settle()
         if self._view_argv is not None:
             self._view_pid = start_view(self._view_argv)
         while True:

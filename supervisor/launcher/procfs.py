@@ -28,6 +28,7 @@ else:
 
 RUN_ID = "SUPERVISOR_RUN_ID"
 ATTEMPT = "SUPERVISOR_ATTEMPT"
+MOST_FRAMES = 24
 
 
 def read_process(pid: int) -> Process | None:
@@ -119,10 +120,37 @@ def send_signal(pid: int, start_ticks: int, signum: int) -> bool:
         os.close(pidfd)
 
 
-def waiting_channel(pid: int) -> str:
-    """Return the kernel function a process sleeps in ("" if unknown): what SIGKILL waits for."""
+def where_it_hangs(pid: int) -> dict[str, object]:
+    """Return what the kernel tells of a process that does not end: for those who have to look.
+
+    `wchan`: the function it sleeps in; `syscall`: the number and arguments of its system call;
+    `stack`: the kernel's frames (root only). Of the first thread in uninterruptible sleep, else
+    of the main one. "" and [] where it may not be read: proc(5).
+    """
+    task = _stuck_task(pid)
+    stack = [line.rpartition("] ")[2] for line in _text(f"{task}/stack", 4096).splitlines()]
+    return {
+        "wchan": _text(f"{task}/wchan", 128),
+        "syscall": _text(f"{task}/syscall", 256),
+        "stack": stack[:MOST_FRAMES],
+    }
+
+
+def _stuck_task(pid: int) -> str:
     try:
-        with open(f"/proc/{pid}/wchan", encoding="ascii", errors="replace") as file:
-            return file.read(128).strip()
+        names = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return ""
+        names = []
+    for name in names:
+        state = _text(f"/proc/{pid}/task/{name}/stat", 512).rpartition(") ")[2][:1]
+        if state == "D":
+            return f"/proc/{pid}/task/{name}"
+    return f"/proc/{pid}"
+
+
+def _text(path: str, most: int) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(most).strip()
+    except OSError:
+        return ""  # not for us to read, or gone

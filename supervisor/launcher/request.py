@@ -24,6 +24,7 @@ class Surroundings:
     """
 
     __slots__ = (
+        "cgroup",
         "daemon_sessions",
         "own_pids",
         "parked",
@@ -40,6 +41,7 @@ class Surroundings:
         self.send = send
         self.parked = ParkedLink(send)
         self.unkillable_after_s = unkillable_after_s
+        self.cgroup: str | None = None
         self.own_pids: set[int] = set()
         self.daemon_sessions: list[int] = []
         self.stop_signal_at = float("-inf")
@@ -92,14 +94,16 @@ class ParkRequest:
 class LaunchRequest(ParkRequest):
     """A "launch" message; `why_cold` is None where a parked interpreter may be used.
 
-    `patience_s`: how long one that is not ready yet is waited for.
+    `patience_s`: how long one that is not ready yet is waited for. `cgroup`: the directory of the
+    one that it is to run in.
     """
 
-    __slots__ = ("log", "patience_s", "why_cold")
+    __slots__ = ("cgroup", "log", "patience_s", "why_cold")
 
     def __init__(self, message: dict[str, Any]) -> None:
         super().__init__(message)
         self.number = int(message["attempt"])
+        self.cgroup: str | None = None
         self.log: str | None = message.get("log")
         self.why_cold: str | None = message.get("why_cold")
         self.patience_s = float(message.get("patience_s") or 0.0)
@@ -118,4 +122,5 @@ class LaunchRequest(ParkRequest):
             log=self.log,
             death_signal=signal.SIGTERM,
             oom_eligible=True,
+            cgroup=self.cgroup,
         )

@@ -6,7 +6,7 @@ import os
 import signal
 from collections import namedtuple
 
-from supervisor.launcher import prctl
+from supervisor.launcher import cgroup, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Program:
 
     __slots__ = (
         "argv",
+        "cgroup",
         "cwd",
         "death_signal",
         "environ",
@@ -63,6 +64,7 @@ class Program:
         ignored: Sequence[int] = (),
         oom_eligible: bool = False,
         stdin_fd: int = -1,
+        cgroup: str | None = None,
     ) -> None:
         self.argv = list(argv)
         self.environ = environ
@@ -75,6 +77,7 @@ class Program:
         self.ignored = tuple(ignored)
         self.oom_eligible = oom_eligible
         self.stdin_fd = stdin_fd
+        self.cgroup = cgroup
 
 
 def _close_all_but(kept: Sequence[int]) -> None:
@@ -110,6 +113,9 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
     """Run in the child: become the program, or report why not. Never returns."""
     try:
         _reset_signals(program.ignored)
+        if program.cgroup is not None:
+            # By the child itself, before its exec: nothing that it starts can be outside.
+            cgroup.enter(program.cgroup)
         if program.new_session:
             os.setsid()
         if program.death_signal:

@@ -11,6 +11,7 @@ import time
 
 from supervisor.identity import ProcessIdentity, is_alive
 from supervisor.launcher import kin, procfs, ranks
+from supervisor.launcher.cgroup import Group
 from supervisor.launcher.procfs import Process
 
 TYPE_CHECKING = False
@@ -44,6 +45,7 @@ class Survivors:
         roots: Callable[[], Collection[int]] = _no_pids,
         spare: Callable[[], Collection[int]] = _no_pids,
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
+        group: Group | None = None,
     ) -> None:
         self.run_id = run_id
         self.attempt = attempt
@@ -56,6 +58,7 @@ class Survivors:
         self.pause_s = FIRST_PAUSE_S
         self._roots = roots
         self._spare = spare
+        self._group = group or Group()
         self._unkillable_after_s = unkillable_after_s
         self._complain_at = 0.0
         self._ranks: list[Process] = []
@@ -68,6 +71,7 @@ class Survivors:
     def members(self) -> list[Process]:
         """Return what lives now, oldest first; the main process included."""
         roots = set(self._roots())
+        roots.update(self._group.pids())
         if self.main_is_alive():
             assert self.main is not None
             roots.add(self.main.pid)
@@ -132,9 +136,11 @@ class Survivors:
                 self._stop_ranks(members, self.stop_signal)
             self.pause_s = LONGEST_PAUSE_S
         if self.killing_since is not None:
+            # Counted one by one; the group takes what was forked meanwhile, and all at once.
             for process in members:
                 if procfs.send_signal(process.pid, process.start_ticks, signal.SIGKILL):
                     self.killed.add((process.pid, process.start_ticks))
+            self._group.kill()
             self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
         return True
 
@@ -149,7 +155,7 @@ class Survivors:
                 "pid": process.pid,
                 "comm": process.comm,
                 "state": process.state,
-                "wchan": procfs.waiting_channel(process.pid),
+                **procfs.where_it_hangs(process.pid),
             }
             for process in self.members()
         ]

@@ -1,11 +1,12 @@
 """A unit's life: start, reload, stop, restart, and a machine that is shut down."""
 
 import re
+import sys
 
 import pytest
 
 from supervisor.intent import Intent, read_intent
-from tests.rigs.systemd.conftest import UnitUnderTest
+from tests.rigs.systemd.conftest import TRAINER, UnitUnderTest
 from tests.rigs.systemd.machine import ACCOUNT_ID, Machine
 
 pytestmark = [pytest.mark.rig, pytest.mark.timeout(180)]
@@ -49,6 +50,39 @@ def test_trainer_has_none_of_the_service(unit: UnitUnderTest) -> None:
     for name, score in (("launcher", ours), ("daemon", ours), ("trainer", "0")):
         seen = unit.machine.run("cat", f"/proc/{pids[name]}/oom_score_adj").stdout.strip()
         assert (name, seen) == (name, score)
+
+
+# What marks and sessions do not hold: two forks, a session of its own, an empty environment.
+ESCAPE = """\
+import os, sys
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        os.execve("/bin/sleep", ["sleep", "1000.5"], {})
+    os._exit(0)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_each_attempt_has_a_cgroup_that_is_emptied(unit: UnitUnderTest) -> None:
+    """Delegate=yes: below the unit's; what escaped from the first is gone before the second."""
+    trainer = [sys.executable, "-P", str(TRAINER)]
+    command = [sys.executable, "-P", "-c", ESCAPE, *trainer]
+    unit.configure(command=command, env={"FAULTS": '{"1": [25, "kill"]}'})
+    unit.start()
+    pids = unit.wait_step(26, attempt=2)
+    (first, second) = (e["cgroup"] for e in unit.entries("attempt_started"))
+    run_id = unit.entries("run_created")[0]["run_id"]
+    assert second.endswith(f"/{unit.unit}/attempt-{run_id}-2")
+    inside = unit.machine.run("cat", f"/proc/{pids['trainer']}/cgroup").stdout.splitlines()
+    assert any(second.endswith(line.removeprefix("0::")) for line in inside)
+    assert unit.machine.run("ls", first, check=False).returncode != 0
+    escaped = unit.machine.run("pgrep", "-fx", "sleep 1000.5").stdout.split()
+    assert len(escaped) == 1
+    assert escaped[0] in unit.machine.run("cat", f"{second}/cgroup.procs").stdout.split()
+    unit.systemctl("stop")
+    assert unit.newest_checkpoint()["kind"] == "emergency"
+    assert unit.machine.run("pgrep", "-fx", "sleep 1000.5", check=False).stdout == ""
 
 
 def test_reload_replaces_the_daemon_alone(unit: UnitUnderTest) -> None:

@@ -58,6 +58,7 @@ def test_user_unit_saves_and_resumes_with_its_manager(
     user_unit.start()
     user_unit.wait_step(10)
     user_unit.wait(lambda: "running: attempt 1" in user_unit.fact("StatusText"))
+    assert f"/{user_unit.unit}/attempt-" in user_unit.entries("attempt_started")[0]["cgroup"]
     machine.run("systemctl", "stop", "manager.service", timeout_s=100)
     saved = user_unit.newest_checkpoint()
     assert saved["kind"] == "emergency"
