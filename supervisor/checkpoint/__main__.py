@@ -1,7 +1,8 @@
 """The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
 
 `python supervisor/checkpoint/__main__.py survey` reads a SurveyRequest from stdin as JSON and
-prints the Survey as JSON, changing nothing; `... remove` reads a list of entries and deletes them.
+prints the Survey as JSON, changing nothing; `... remove` reads a list of entries and deletes them;
+`... serve` answers surveys as long as stdin is open, so that none waits for Python to start.
 """
 
 import json
@@ -24,8 +25,11 @@ def main(arguments: list[str]) -> int:
     """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
     if arguments == ["remove"]:
         return _remove([Entry.from_json(entry) for entry in json.load(sys.stdin)])
+    if arguments == ["serve"]:
+        return _serve()
     if arguments != ["survey"]:
-        sys.stderr.write("usage: python supervisor/checkpoint/__main__.py survey|remove < JSON\n")
+        usage = "usage: python supervisor/checkpoint/__main__.py survey|remove|serve < JSON\n"
+        sys.stderr.write(usage)
         return ExitCode.USAGE
     request = SurveyRequest.from_json(json.load(sys.stdin))
     try:
@@ -34,6 +38,27 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"{request.directory} cannot be read: {error.strerror or error}\n")
         return ExitCode.INTERNAL
     json.dump(answer.to_json(), sys.stdout)
+    return ExitCode.FINISHED
+
+
+def _serve() -> int:
+    """Answer requests, each a line `{"id", "request", "answer"}` with the paths of two files.
+
+    Each is answered by a line `{"id", "error"}` once the Survey is in its file.
+    """
+    for line in sys.stdin:
+        asked = json.loads(line)
+        request = SurveyRequest.from_json(json.loads(Path(asked["request"]).read_bytes()))
+        error = None
+        try:
+            answer = survey(request)
+        except OSError as failure:
+            error = f"{request.directory} cannot be read: {failure.strerror or failure}"
+        else:
+            Path(asked["answer"]).write_text(json.dumps(answer.to_json()))
+        print(json.dumps({"id": asked["id"], "error": error}), flush=True)
+        import supervisor.snapshot.verdict  # noqa: F401 - for the next one, who is in a hurry
+
     return ExitCode.FINISHED
 
 

@@ -95,6 +95,7 @@ class Daemon:
         selector.register(self._link, selectors.EVENT_READ, "link")
         selector.register(self._wakeups, selectors.EVENT_READ, "wake")
         selector.register(self._signals, selectors.EVENT_READ, "signal")
+        selector.register(self.run.surveyor, selectors.EVENT_READ, "survey")
         self._queue.extend(first)
         for message in messages:
             self._on_message(message)

@@ -3,23 +3,17 @@
 What the child proved is remembered here and in the ledger: an unchanged one is not read twice.
 """
 
-import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-import supervisor.checkpoint
 from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
-
-LEFT_S = 1.0
-_PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
+from supervisor.daemon.survey_child import SurveyChild
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +27,19 @@ class Answer:
     """Remembered ones that are there no more: a trainer prunes its own."""
 
 
+class _Question(NamedTuple):
+    """What a survey is asked for, beside what does not change."""
+
+    deciding: bool
+    pins: frozenset[str]
+    first_attempt_wall: float | None
+
+
 class Surveyor:
-    """At most one survey at a time; one that only brings news gives way to one that decides."""
+    """At most one survey at a time; one that decides waits for one that only brings news.
+
+    It then finds its verdicts remembered.
+    """
 
     def __init__(
         self,
@@ -48,58 +53,56 @@ class Surveyor:
         snapshots: Path | None = None,
     ) -> None:
         self.directory = directory
-        self._folder = folder
         self._run_id = run_id
         self._existing = existing
         self._memory = memory
         self._pattern = pattern
         self._snapshots = snapshots
-        self._child: subprocess.Popen[bytes] | None = None
-        self._lost: list[subprocess.Popen[bytes]] = []
+        self._child = SurveyChild(folder)
         self._deciding = False
-        self._generation = 0
+        self._waiting: _Question | None = None
+        self._failed: SurveyFailed | None = None
+
+    def fileno(self) -> int:
+        """For the selector: readable when an answer may have come."""
+        return self._child.fileno()
 
     @property
     def is_busy(self) -> bool:
         """Whether a survey is under way."""
-        return self._child is not None
+        return self._child.is_asked
 
     def begin(
         self, *, deciding: bool, pins: frozenset[str], first_attempt_wall: float | None
     ) -> SurveyFailed | None:
         """Start a survey. A failure to start one is an answer, too."""
-        self.cancel()
-        self._deciding = deciding
-        self._generation += 1
+        question = _Question(deciding, pins, first_attempt_wall)
+        if self.is_busy and deciding and not self._deciding:
+            self._waiting = question
+            return None
+        if self.is_busy:
+            self.cancel()
+        return self._ask(question)
+
+    def _ask(self, question: _Question) -> SurveyFailed | None:
+        self._deciding = question.deciding
         request = SurveyRequest(
             directory=self.directory,
             run_id=self._run_id,
             memory=self._memory,
             existing=self._existing,
-            quiet=deciding,
-            pins=pins,
-            first_attempt_wall=first_attempt_wall,
+            quiet=question.deciding,
+            pins=question.pins,
+            first_attempt_wall=question.first_attempt_wall,
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
-            snapshots=self._snapshots if deciding else None,
+            snapshots=self._snapshots if question.deciding else None,
         )
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            asked = self._file("request")
-            asked.write_text(json.dumps(request.to_json()))
-            with (
-                asked.open("rb") as question,
-                self._file("answer").open("wb") as answer,
-                self._file("errors").open("wb") as errors,
-            ):
-                self._child = subprocess.Popen(
-                    [sys.executable, "-P", str(_PROGRAM), "survey"],
-                    stdin=question,
-                    stdout=answer,
-                    stderr=errors,
-                )
+            self._child.ask(request.to_json())
         except OSError as error:
-            return SurveyFailed(f"the checkpoints cannot be looked at: {error}")
+            reason = f"the checkpoints cannot be looked at: {error}"
+            return SurveyFailed(reason, deciding=question.deciding)
         return None
 
     @property
@@ -135,33 +138,33 @@ class Surveyor:
         except OSError:
             return ()
 
-    def _file(self, name: str) -> Path:
-        # A child of a daemon that died may still be writing its own.
-        return self._folder / f"survey-{os.getpid()}-{self._generation}-{name}"
-
     def poll(self) -> Answer | None:
-        """The answer, once the child has ended."""
-        if self._child is None or self._child.poll() is None:
+        """The answer, once it is there."""
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            return Answer(failed, None, ())
+        said = self._child.poll()
+        if said is None:
             return None
-        code, self._child = self._child.returncode, None
         try:
-            text = self._file("answer").read_text()
-            complaint = self._file("errors").read_text(errors="replace").strip()
-            survey = Survey.from_json(json.loads(text)) if code == 0 else None
-        except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+            survey = None if isinstance(said, str) else Survey.from_json(said)
+            complaint = said
+        except (ValueError, KeyError, TypeError, IndexError) as error:
             survey, complaint = None, f"{type(error).__name__}: {error}"
-        finally:
-            self._remove_files()
         if survey is None:
-            last = complaint.splitlines()[-1] if complaint else f"exit code {code}"
-            reason = f"{self.directory}: the checkpoints cannot be read: {last}"
-            return Answer(SurveyFailed(reason, deciding=self._deciding), None, ())
-        news = tuple(self._remember(survey.entries))
-        there = {str(entry.path) for entry in survey.entries}
-        gone = tuple(path for path in self._memory if path not in there)
-        for path in gone:
-            del self._memory[path]
-        return Answer(_event(survey, deciding=self._deciding), survey, news, gone)
+            reason = f"{self.directory}: the checkpoints cannot be read: {complaint}"
+            answer = Answer(SurveyFailed(reason, deciding=self._deciding), None, ())
+        else:
+            news = tuple(self._remember(survey.entries))
+            there = {str(entry.path) for entry in survey.entries}
+            gone = tuple(path for path in self._memory if path not in there)
+            for path in gone:
+                del self._memory[path]
+            answer = Answer(_event(survey, deciding=self._deciding), survey, news, gone)
+        question, self._waiting = self._waiting, None
+        if question is not None:
+            self._failed = self._ask(question)
+        return answer
 
     def _remember(self, entries: Iterable[Entry]) -> Iterable[Entry]:
         for entry in entries:
@@ -178,20 +181,8 @@ class Surveyor:
 
     def cancel(self) -> None:
         """Give up the survey under way."""
-        if self._child is not None:
-            self._child.kill()
-            try:
-                self._child.wait(LEFT_S)
-            except subprocess.TimeoutExpired:
-                # On a disk that does not answer not even SIGKILL ends it: it is not waited for.
-                self._lost.append(self._child)
-            self._lost = [child for child in self._lost if child.poll() is None]
-            self._child = None
-            self._remove_files()
-
-    def _remove_files(self) -> None:
-        for name in ("request", "answer", "errors"):
-            self._file(name).unlink(missing_ok=True)
+        self._waiting = self._failed = None
+        self._child.cancel()
 
 
 def _event(survey: Survey, *, deciding: bool) -> Surveyed:
