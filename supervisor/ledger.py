@@ -101,6 +101,8 @@ class LedgerWriter:
         self._path = path
         self._reserve = reserve
         self._backlog: list[bytes] = []
+        # How many of these are in the file, and perhaps not on the disk yet.
+        self._written = 0
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._mid_line = _ends_mid_line(self._fd)
         self._is_named = False
@@ -108,34 +110,42 @@ class LedgerWriter:
     @property
     def backlog(self) -> int:
         """How many entries wait for space on the disk."""
-        return len(self._backlog)
+        return len(self._backlog) - self._written
 
-    def append(self, entries: Iterable[Mapping[str, Any]]) -> bool:
+    def append(self, entries: Iterable[Mapping[str, Any]], *, sync: bool = True) -> bool:
         """Append with one fsync; True when all is durable.
 
+        Without `sync` it is only written: the daemon's death loses nothing of it, a power cut may,
+        until `sync` is called or something is appended with it.
         On a full disk the reserve is given back first; what still does not fit is kept and written
         with the next call, so that a decision is never lost while the daemon lives.
         """
         # Both clocks: the wall's may jump, the other one ends with the boot.
         at = {"at": rfc3339(wall_s()), "monotonic": round(monotonic_s(), 3)}
         self._backlog += [encode_entry({**at, **entry}) for entry in entries]
+        return self._flush(sync=sync)
+
+    def sync(self) -> bool:
+        """Make durable what was written without it; True when all is."""
+        return self._flush(sync=True)
+
+    def _flush(self, *, sync: bool) -> bool:
         if not self._backlog:
             return True
         try:
-            self._drain()
+            self._drain(sync=sync)
         except OSError as error:
             if error.errno not in _FULL or not self.release_reserve():
                 return False
             try:
-                self._drain()
+                self._drain(sync=sync)
             except OSError:
                 return False
         return True
 
-    def _drain(self) -> None:
-        done = 0
+    def _drain(self, *, sync: bool) -> None:
         try:
-            for entry in self._backlog:
+            for entry in self._backlog[self._written :]:
                 line = (b"\n" if self._mid_line else b"") + entry
                 written = os.write(self._fd, line)
                 if written:
@@ -143,22 +153,27 @@ class LedgerWriter:
                 if written < len(line):
                     # A short write is how a disk that just filled up answers; it starts anew.
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
-                done += 1
+                self._written += 1
         finally:
-            try:
-                os.fsync(self._fd)
-                if not self._is_named:
-                    # POSIX promises the bytes with the file's fsync, not that its name is found.
-                    fsync_directory(self._path.parent)
-                    self._is_named = True
-            except OSError as error:
-                if error.errno in _FULL:
-                    # NFS tells of a full disk only here, and what was written is gone: all of it
-                    # is written again. Twice on record harms less than never.
-                    self._mid_line, done = True, 0
-                raise
-            finally:
-                del self._backlog[:done]
+            if sync:
+                self._sync()
+
+    def _sync(self) -> None:
+        try:
+            os.fsync(self._fd)
+            if not self._is_named:
+                # POSIX promises the bytes with the file's fsync, not that its name is found.
+                fsync_directory(self._path.parent)
+                self._is_named = True
+        except OSError as error:
+            if error.errno in _FULL:
+                # NFS tells of a full disk only here, and what was written is gone: all of it
+                # is written again. Twice on record harms less than never.
+                self._mid_line, self._written = True, 0
+            raise
+        finally:
+            del self._backlog[: self._written]
+            self._written = 0
 
     def release_reserve(self) -> bool:
         """Give the reserve back to a full disk; False where it is gone already."""

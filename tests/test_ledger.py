@@ -137,3 +137,30 @@ def test_weeks_are_replayed_without_holding_them(tmp_path: Path) -> None:
     assert count == 5001
     assert peak < 1 << 20
     assert list(iterate_ledger(tmp_path / "absent")) == []
+
+
+def test_what_is_written_without_sync_is_synced_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Readers see it at once; the next sync makes all of it durable, or writes it again (NFS)."""
+    ledger = LedgerWriter(tmp_path / "ledger.jsonl", tmp_path / "reserve")
+    synced: list[int] = []
+    full = [OSError(errno.ENOSPC, "full")]
+
+    def fsync(fd: int) -> None:
+        if full:
+            raise full.pop()
+        synced.append(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    assert ledger.append([{"n": 1}], sync=False)
+    assert ledger.append([{"n": 2}], sync=False)
+    assert ledger.backlog == 0
+    assert [entry["n"] for entry in read_ledger(tmp_path / "ledger.jsonl")] == [1, 2]
+    assert not ledger.sync()
+    assert ledger.backlog == 2
+    assert ledger.sync()
+    assert synced
+    assert ledger.backlog == 0
+    assert [entry["n"] for entry in read_ledger(tmp_path / "ledger.jsonl")] == [1, 2, 1, 2]
+    ledger.close()

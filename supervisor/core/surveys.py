@@ -34,13 +34,13 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     if ahead is not None and waits_first(state, decision, ahead):
         return wait_for_rescue(state, ahead, now)
     decision = with_loss(state, decision, ahead)
-    ending = state.ending
+    ending, incidents = state.ending, list[Effect]()
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
-            effects.append(_incident(ending, decision))
+            incidents.append(_incident(ending, decision))
     state = replace(
         state,
         surveying=False,
@@ -54,7 +54,11 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         rescue=None,
         wake_at=None,
     )
-    return _carry_out(state, event, decision, effects, now)
+    if decision.verdict is Verdict.LAUNCH:
+        # Collecting the evidence takes longer than all else between a death and the next launch.
+        reaction = _carry_out(state, event, decision, effects, now)
+        return replace(reaction, effects=(*reaction.effects, *incidents))
+    return _carry_out(state, event, decision, [*effects, *incidents], now)
 
 
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:

@@ -44,8 +44,12 @@ class IncidentFolders:
         what: str,
         evidence: Sequence[str],
         done: str,
+        log_end: int | None = None,
     ) -> None:
-        """Write the report, the end of the log and the state of the machine. Raises OSError."""
+        """Write the report, the end of the log and the state of the machine. Raises OSError.
+
+        `log_end`: where the lines of another attempt begin.
+        """
         report: dict[str, Any] = {
             "at": rfc3339(wall_s()),
             "attempt": attempt,
@@ -56,16 +60,17 @@ class IncidentFolders:
         }
         body = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
         replace_file(folder / "incident.json", body)
-        replace_file(folder / "log-tail.txt", self._log_tail(), sync=False)
+        replace_file(folder / "log-tail.txt", self._log_tail(log_end), sync=False)
         replace_file(folder / "machine.txt", self._machine().encode(), sync=False)
         self._begin_gpu_report(folder)
 
-    def _log_tail(self) -> bytes:
+    def _log_tail(self, end: int | None) -> bytes:
         try:
             with self._train_log.open("rb") as file:
                 size = file.seek(0, 2)
-                file.seek(max(size - LOG_TAIL_BYTES, 0))
-                return file.read()
+                end = size if end is None else min(end, size)
+                begin = file.seek(max(end - LOG_TAIL_BYTES, 0))
+                return file.read(end - begin)
         except OSError as error:
             return f"(train.log cannot be read: {error})\n".encode()
 

@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ class Journal:
 
     def __init__(self, ledger: LedgerWriter, log_path: Path) -> None:
         self.ledger = ledger
+        self._is_together = False
         self._file = _LogFile(log_path)
         self.log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             structlog.WriteLogger(self._file),  # type: ignore[arg-type]
@@ -39,7 +41,23 @@ class Journal:
 
     def record(self, *entries: Mapping[str, Any]) -> bool:
         """Append to the ledger; False while the disk has no room (the entries are kept)."""
-        durable = self.ledger.append(entries)
+        return self._noted(self.ledger.append(entries, sync=not self._is_together))
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make durable at once, at the end, what is recorded inside: an fsync takes milliseconds.
+
+        Orders go out before it: whoever obeys them does not outlive the power cut that could take
+        what is written and not synced. What the caller needs on the disk first it does outside.
+        """
+        self._is_together = True
+        try:
+            yield
+        finally:
+            self._is_together = False
+            self._noted(self.ledger.sync())
+
+    def _noted(self, durable: bool) -> bool:
         if not durable:
             self.log.error("ledger_not_durable", backlog=self.ledger.backlog)
         return durable

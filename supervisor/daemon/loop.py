@@ -106,22 +106,26 @@ class Daemon:
             look = attempt.look if attempt is not None else None
             self._service.turned(self.state, look, monotonic_s())
             self._wait(selector)
-            try:
-                self._gather()
-            except Exception:
-                # The one broad net: a daemon that dies of a bug in a look would only be started
-                # again. One that dies of a bug in a decision, or with half of its effects done,
-                # has to be, with fresh state.
-                self._errors += 1
-                self.run.journal.log.exception("daemon_error", count=self._errors)
-                if self._errors >= 5:
-                    raise
-            self._settle()
+            with self.run.journal.together():
+                self._turn()
         if self.performer.exit_code is not None:
             self._leave_memory()
         self._house.finish(self.state)
         self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
+
+    def _turn(self) -> None:
+        try:
+            self._gather()
+        except Exception:
+            # The one broad net: a daemon that dies of a bug in a look would only be started
+            # again. One that dies of a bug in a decision, or with half of its effects done,
+            # has to be, with fresh state.
+            self._errors += 1
+            self.run.journal.log.exception("daemon_error", count=self._errors)
+            if self._errors >= 5:
+                raise
+        self._settle()
 
     def _leave_memory(self) -> None:
         """What only memory holds stays there, and is said; a finished run leaves nothing."""

@@ -238,6 +238,7 @@ class Performer:
                 what=effect.what,
                 evidence=effect.evidence,
                 done=effect.done,
+                log_end=self._log_end(effect.attempt),
             )
         except OSError as error:
             run.journal.log.error("incident_not_kept", error=str(error), what=effect.what)
@@ -255,6 +256,11 @@ class Performer:
             }
         )
         return folder
+
+    def _log_end(self, attempt: int) -> int | None:
+        """Where an attempt's lines end in train.log, None for at its end."""
+        is_over = self.attempt is not None and self.attempt.number > attempt
+        return self.attempt.log_offset if self.attempt is not None and is_over else None
 
     def _enriched(self, entry: Mapping[str, object], state: State) -> dict[str, object]:
         match entry.get("type"):
