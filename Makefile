@@ -12,7 +12,7 @@ SLURM_JOBS ?= 4
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu test-systemd chaos check format demo docs bench dist clean
+.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
@@ -47,6 +47,9 @@ test-gpu: setup ## the tests that need a CUDA device
 
 chaos: setup ## every power cut, kill and disk error that tests/chaos knows, not only a part
 	CHAOS=full $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(PYTEST_ARGS)
+
+model: setup ## the protocols' models with everything that may happen (minutes; `make test` takes a part)
+	MODEL=full $(BIN)/python -m pytest tests/model $(PYTEST_ARGS)
 
 check: setup ## lint, format and types: what continuous integration holds
 	$(BIN)/ruff check .

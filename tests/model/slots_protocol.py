@@ -1,0 +1,255 @@
+"""The slots' protocol: who writes a slot, who copies it to the disk, who resumes from it.
+
+A slot's content is two pages, so that it can be torn; a whole one holds its sequence in both. Moves
+of the seal, whose turn a slot is and what is persisted next are decided by the code itself.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from supervisor.snapshot import agenda, turns
+from supervisor.snapshot.board import Board, Result
+from supervisor.snapshot.seal import Move, Seal, SlotState, Snapshot, after
+from supervisor.snapshot.slots import SlotPaths, Whole
+
+# What the writer does with a slot, and the persister; tests take a step out, or move one.
+WRITING = ("lock", "begin", "first page", "second page", "close", "unlock")
+PERSISTING = ("lock", "first page", "second page", "check", "commit", "tell", "unlock")
+Pages = tuple[int, int]
+
+
+class Slot(NamedTuple):
+    """One slot. `writer` and `reader`: who has its lock, exclusive or shared."""
+
+    state: SlotState = SlotState.EMPTY
+    sequence: int = 0
+    pages: Pages = (0, 0)
+    writer: bool = False
+    reader: bool = False
+
+
+class Work(NamedTuple):
+    """What a party is doing with a slot: its next step, and what it has copied."""
+
+    slot: int
+    sequence: int
+    step: int = 0
+    pages: Pages = (0, 0)
+    is_good: bool = True
+
+
+class Budget(NamedTuple):
+    """What may still happen."""
+
+    writes: int
+    writer_deaths: int
+    persister_deaths: int
+    rollbacks: int
+
+
+class World(NamedTuple):
+    """All of it; `results` are on the board: sequence, and whether it is on the disk."""
+
+    budget: Budget
+    slots: tuple[Slot, Slot] = (Slot(), Slot())
+    has_writer: bool = False
+    writer: Work | None = None
+    persister: Work | None = None
+    results: tuple[tuple[int, bool], ...] = ()
+    disk: frozenset[Pages] = frozenset()
+    newest: int = 0
+    """The sequence that was closed last and is not given up; only the onlooker knows."""
+    pinned: int = 0
+    """What the other slot held when one was written because that was pinned."""
+    broken: str | None = None
+
+
+def initial(budget: Budget) -> World:
+    """A directory that nobody has used."""
+    return World(budget)
+
+
+def moves(world: World) -> Iterator[tuple[str, World, bool]]:
+    """Everything that can happen next."""
+    yield from _writer(world)
+    yield from _persister(world)
+    yield from _outside(world)
+
+
+def _with_slot(world: World, index: int, slot: Slot) -> World:
+    slots = list(world.slots)
+    slots[index] = slot
+    return world._replace(slots=(slots[0], slots[1]))
+
+
+def _snapshot(sequence: int) -> Snapshot:
+    return Snapshot(
+        f"checkpoint-{sequence}", "/", sequence, 0, "periodic", None, None, None, 1, None, True,
+        (), 0, 0.0,
+    )  # fmt: skip
+
+
+def _seals(world: World) -> list[Seal]:
+    return [
+        Seal(one.state, one.sequence, _snapshot(one.sequence) if one.state == 2 else None)
+        for one in world.slots
+    ]
+
+
+def _wholes(world: World) -> list[Whole]:
+    found = [
+        Whole(SlotPaths(Path(str(index))), one.sequence, _snapshot(one.sequence))
+        for index, one in enumerate(world.slots)
+        if one.state is SlotState.WHOLE
+    ]
+    return sorted(found, key=lambda one: one.sequence, reverse=True)
+
+
+def _board(world: World) -> Board:
+    results = tuple(
+        Result(number, number, f"checkpoint-{number}", None, ok, None, 0, 0.0, True, "save", 0.0)
+        for number, ok in world.results
+    )
+    return Board(1, 1, results=results)
+
+
+def _writer(world: World) -> Iterator[tuple[str, World, bool]]:
+    work = world.writer
+    if not world.has_writer:
+        return
+    if work is None:
+        if world.budget.writes:
+            yield from _take_turn(world)
+        return
+    slot, name = world.slots[work.slot], WRITING[work.step]
+    match name:
+        case "lock":
+            slot = slot._replace(writer=True)
+        case "begin":
+            slot = slot._replace(state=after(slot.state, Move.BEGIN))
+        case "first page":
+            slot = slot._replace(pages=(work.sequence, slot.pages[1]))
+        case "second page":
+            slot = slot._replace(pages=(slot.pages[0], work.sequence))
+        case "close":
+            slot = slot._replace(state=after(slot.state, Move.CLOSE), sequence=work.sequence)
+            world = world._replace(newest=work.sequence)
+        case "unlock":
+            slot = slot._replace(writer=False)
+    is_last = work.step + 1 == len(WRITING)
+    done = None if is_last else work._replace(step=work.step + 1)
+    yield f"writer: {name}", _with_slot(world._replace(writer=done), work.slot, slot), False
+
+
+def _take_turn(world: World) -> Iterator[tuple[str, World, bool]]:
+    for index in turns.writable(_seals(world)):
+        slot = world.slots[index]
+        if slot.reader or slot.writer:
+            continue  # pinned: the next best
+        sequence = max(one.sequence for one in world.slots) + 1
+        spent = world.budget._replace(writes=world.budget.writes - 1)
+        begun = world._replace(budget=spent, writer=Work(index, sequence))
+        other = world.slots[1 - index]
+        if other.reader:
+            begun = begun._replace(pinned=other.sequence)
+        # Nothing can come between the choice and the lock: whoever has it is known by it.
+        yield from ((f"writer: slot {index}", one, fault) for _, one, fault in _writer(begun))
+        return
+
+
+def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
+    work = world.persister
+    if work is None:
+        wanted = agenda.next_wanted(_wholes(world), _board(world))
+        if wanted is not None:
+            index = int(wanted.slot.folder.name)
+            begun = world._replace(persister=Work(index, wanted.sequence))
+            yield f"persister: takes {wanted.sequence}", begun, False
+        return
+    slot, name = world.slots[work.slot], PERSISTING[work.step]
+    is_unchanged = slot.state is SlotState.WHOLE and slot.sequence == work.sequence
+    match name:
+        case "lock":
+            # A writer that stands still may have it: then the check tells.
+            slot = slot._replace(reader=not slot.writer)
+        case "first page":
+            work = work._replace(pages=(slot.pages[0], work.pages[1]))
+        case "second page":
+            work = work._replace(pages=(work.pages[0], slot.pages[1]))
+        case "check":
+            work = work._replace(is_good=is_unchanged)
+        case "commit" if work.is_good:
+            world = world._replace(disk=world.disk | {work.pages})
+        case "tell" if work.is_good or is_unchanged:
+            world = world._replace(results=(*world.results, (work.sequence, work.is_good))[-4:])
+        case "unlock":
+            slot = slot._replace(reader=False)
+    is_last = work.step + 1 == len(PERSISTING)
+    done = None if is_last else work._replace(step=work.step + 1)
+    yield f"persister: {name}", _with_slot(world._replace(persister=done), work.slot, slot), False
+
+
+def _outside(world: World) -> Iterator[tuple[str, World, bool]]:
+    budget = world.budget
+    if world.has_writer and budget.writer_deaths:
+        free = tuple(one._replace(writer=False) for one in world.slots)
+        spent = budget._replace(writer_deaths=budget.writer_deaths - 1)
+        dead = world._replace(budget=spent, has_writer=False, writer=None, slots=(free[0], free[1]))
+        yield "fault: SIGKILL to the writer", dead, True
+    if world.persister is not None and budget.persister_deaths:
+        free = tuple(one._replace(reader=False) for one in world.slots)
+        spent = budget._replace(persister_deaths=budget.persister_deaths - 1)
+        yield (
+            "fault: SIGKILL to the persister",
+            world._replace(budget=spent, persister=None, slots=(free[0], free[1])),
+            True,
+        )
+    if not world.has_writer:
+        yield "daemon: launches", _resume(world), False
+        wholes = _wholes(world)
+        if wholes and budget.rollbacks:
+            spent = budget._replace(rollbacks=budget.rollbacks - 1)
+            yield "daemon: goes back", _go_back(world, wholes)._replace(budget=spent), True
+
+
+def _go_back(world: World, wholes: list[Whole]) -> World:
+    index = int(wholes[0].slot.folder.name)
+    slot = world.slots[index]
+    slot = slot._replace(state=after(slot.state, Move.GIVE_UP))
+    newest = wholes[1].sequence if len(wholes) > 1 else 0
+    return _with_slot(world._replace(newest=newest), index, slot)
+
+
+def _resume(world: World) -> World:
+    """The next trainer, from the newest whole slot: its content is what it goes on from."""
+    world = world._replace(has_writer=True)
+    wholes = _wholes(world)
+    if not wholes:
+        return world
+    chosen = world.slots[int(wholes[0].slot.folder.name)]
+    if chosen.pages != (chosen.sequence, chosen.sequence):
+        return world._replace(broken=f"resumed from a torn slot: {chosen}")
+    # A slot that is being persisted is not written: all that time only the other one is.
+    if chosen.sequence < world.newest - 1 and chosen.sequence != world.pinned:
+        return world._replace(broken="more than one snapshot was lost")
+    return world
+
+
+def broken(world: World) -> str | None:
+    """The promise that a world breaks."""
+    if world.broken is not None:
+        return world.broken
+    if any(first != second for first, second in world.disk):
+        return "a torn checkpoint is on the disk"
+    if world.newest and not _wholes(world):
+        return "there was a whole slot, and there is none"
+    return None
+
+
+def is_over(world: World) -> bool:
+    """Everything is written that was to be, and the newest is on the disk."""
+    if world.budget.writes or world.writer is not None or world.persister is not None:
+        return False
+    wholes = _wholes(world)
+    return not wholes or (wholes[0].sequence,) * 2 in world.disk

@@ -1,0 +1,161 @@
+"""Every interleaving of launcher, daemon, trainer and files, each killed between any two steps.
+
+The daemon's decisions are the real core's, the launcher's those of its tables. MODEL=full takes the
+large budgets, too (`make model`).
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from supervisor.core import history, operator
+from supervisor.core import step as core
+from supervisor.core.effects import Effect, Launch
+from supervisor.core.events import Event
+from supervisor.core.states import State
+from supervisor.daemon import beginning
+from supervisor.launcher import phases
+from supervisor.launcher.phases import Happening, Phase
+from tests.model import daemon_party, run_protocol
+from tests.model.explorer import BrokenPromise, Exploration, explore
+from tests.model.world import Budget
+
+# Deaths of the launcher and of the daemon, deaths or hangs of a trainer, signals, wishes.
+SMALL = (
+    Budget(0, 0, 0, 0, ()),
+    Budget(0, 2, 1, 0, ()),
+    Budget(1, 0, 1, 0, ("hold", "run")),
+    Budget(1, 1, 1, 0, ()),
+    Budget(0, 1, 1, 0, ("hold", "run")),
+    Budget(0, 1, 0, 0, ("stop", "run")),
+    Budget(1, 0, 0, 0, ("stop", "run")),
+    Budget(0, 0, 0, 1, ("stop", "run")),
+    Budget(1, 0, 0, 1, ()),
+    Budget(0, 1, 0, 1, ()),
+    Budget(2, 1, 0, 0, ()),
+)
+LARGE = (
+    Budget(0, 1, 0, 2, ()),
+    Budget(0, 1, 1, 1, ()),
+    Budget(1, 1, 0, 1, ()),
+    Budget(1, 1, 1, 1, ()),
+    Budget(0, 2, 1, 1, ()),
+    Budget(0, 1, 1, 2, ()),
+    Budget(0, 1, 0, 1, ("stop", "run")),
+    Budget(1, 1, 1, 0, ("stop",)),
+    Budget(1, 1, 0, 0, ("stop", "run")),
+    Budget(0, 1, 1, 0, ("stop", "run")),
+    Budget(2, 2, 1, 0, ()),
+)
+BUDGETS = SMALL + LARGE if os.environ.get("MODEL") == "full" else SMALL
+
+
+@pytest.fixture(autouse=True)
+def _decisions_afresh() -> Iterator[None]:
+    """What a test changed in the code that decides is forgotten with it."""
+    daemon_party.forget()
+    yield
+    daemon_party.forget()
+
+
+def look(budget: Budget) -> Exploration:
+    """Explore a run for which this much may happen."""
+    initial = run_protocol.initial(budget)
+    return explore(initial, run_protocol.moves, run_protocol.broken, run_protocol.is_over)
+
+
+def shown(budget: Budget) -> str:
+    """The budget as a test's name."""
+    launcher, daemon, trainer, signals, wishes = budget
+    return f"{launcher}L{daemon}D{trainer}T{signals}S-{'-'.join(wishes) or 'no wish'}"
+
+
+@pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 60)
+@pytest.mark.parametrize("budget", BUDGETS, ids=shown)
+def test_the_run_keeps_its_promises(budget: Budget) -> None:
+    """At most one trainer, no lost exit, intent or signal, and always a way to the end."""
+    found = look(budget)
+    assert found.states > 30
+
+
+Plant = Callable[[pytest.MonkeyPatch], None]
+
+
+def forget_the_last_exit(patch: pytest.MonkeyPatch) -> None:
+    """The launcher keeps and tells no attempt's end."""
+    patch.setitem(phases.PHASES, (Phase.ENDING, Happening.ALL_GONE), (Phase.OVER, None))
+
+
+def launch_on_behalf_of_the_dead(patch: pytest.MonkeyPatch) -> None:
+    """A launch that waits for leftovers is not called off when the daemon that asked has died."""
+    patch.delitem(phases.PHASES, (Phase.CLEARING, Happening.CALLED_OFF))
+
+
+def take_an_intent_for_answered(patch: pytest.MonkeyPatch) -> None:
+    """A new daemon knows the intent's id, and thinks that the one before has acted on it."""
+    patch.setattr(beginning, "still_asked", lambda *_, **__: [])
+
+
+def judge_an_end_twice(patch: pytest.MonkeyPatch) -> None:
+    """A new daemon does not look whether the launcher's last exit is on record."""
+    patch.setattr(beginning, "_is_unjudged", lambda *_: True)
+
+
+def launch_before_recording(patch: pytest.MonkeyPatch) -> None:
+    """The next attempt is launched before the end of the last is on record."""
+    original = core.step
+
+    def hasty(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:
+        after, effects = original(state, event, now)
+        return after, tuple(sorted(effects, key=lambda one: not isinstance(one, Launch)))
+
+    patch.setattr(core, "step", hasty)
+
+
+def leave_a_kill_to_the_dead(patch: pytest.MonkeyPatch) -> None:
+    """A kill that the launcher died of obeying is not ordered again."""
+    patch.setattr(operator, "_repeated", lambda _: ())
+
+
+def let_an_intent_take_a_signal_back(patch: pytest.MonkeyPatch) -> None:
+    """A signal besides an intent counts as part of it."""
+    patch.setattr(operator, "_besides", lambda state, _: (state, ()))
+
+
+def forget_who_asked(patch: pytest.MonkeyPatch) -> None:
+    """The record of an attempt's start wipes out a stop that came before it."""
+    original = history.fold_entry
+
+    def forgetful(past: history.History, entry: dict[str, object]) -> history.History:
+        after = original(past, entry)
+        return daemon_party.without_asker(after) if entry["type"] == "attempt_started" else after
+
+    patch.setattr(history, "fold_entry", forgetful)
+
+
+PLANTED: tuple[tuple[Plant, Budget, str], ...] = (
+    (forget_the_last_exit, Budget(0, 1, 1, 0, ()), "not on record"),
+    (launch_on_behalf_of_the_dead, Budget(0, 1, 1, 0, ()), "not on record"),
+    (take_an_intent_for_answered, Budget(0, 1, 0, 0, ("stop",)), "an intent was read and is lost"),
+    (judge_an_end_twice, Budget(0, 1, 1, 0, ()), "on record twice"),
+    (launch_before_recording, Budget(0, 1, 1, 0, ()), "not on record"),
+    (leave_a_kill_to_the_dead, Budget(1, 0, 1, 0, ()), "no way leads to an end"),
+    (let_an_intent_take_a_signal_back, Budget(0, 0, 0, 1, ("stop", "run")), "against a signal"),
+    (forget_who_asked, Budget(0, 1, 0, 1, ()), "against a signal"),
+)
+
+
+@pytest.mark.parametrize(
+    ("plant", "budget", "promise"), PLANTED, ids=[plant.__name__ for plant, *_ in PLANTED]
+)
+def test_a_step_taken_out_is_found(
+    monkeypatch: pytest.MonkeyPatch, plant: Plant, budget: Budget, promise: str
+) -> None:
+    """Each planted bug breaks a promise, in a budget in which the protocol as it is keeps all."""
+    look(budget)
+    daemon_party.forget()
+    plant(monkeypatch)
+    with pytest.raises(BrokenPromise, match=promise) as found:
+        look(budget)
+    assert found.value.trace
