@@ -111,6 +111,19 @@ class RunLock:
             raise
         return cls(fd, paths.lock)
 
+    @classmethod
+    def take_over(cls, paths: RunPaths, fd: int, launcher_pid: int) -> "RunLock":
+        """Go on with the lock of a dead launcher, whose descriptor this process shares.
+
+        Raises SupervisorError with code 69 where another one has the run: a file system without
+        flock, on which only the holder's name tells.
+        """
+        owner = holder(paths)
+        if owner is not None and owner.identity.pid != launcher_pid:
+            raise _refusal(paths, owner)
+        _write_holder(fd)
+        return cls(fd, paths.lock)
+
 
 def _lock_exclusively(fd: int) -> bool:
     deadline = time.monotonic() + GLANCE_S
@@ -153,6 +166,8 @@ def _slurm_job_is_over(job: str) -> bool:
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
     who = owner.describe_with_time() if owner else "another process"
+    if owner is not None and owner.is_here() and not owner.is_alive():
+        who = f"the daemon of {who}, which has ended"
     run_dir = shlex.quote(str(paths.run_dir))
     hint = f"`supervisor status {run_dir}` shows it, `supervisor stop {run_dir}` ends it"
     if owner is not None and not owner.is_here():

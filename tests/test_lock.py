@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -106,3 +107,24 @@ def test_garbage_in_the_lock_file_is_overwritten(paths: RunPaths) -> None:
     paths.lock.write_text('{"pid": 1')
     RunLock.acquire(paths)
     assert holder(paths) is not None
+
+
+def test_a_lock_outlives_its_launcher_in_who_shares_it(paths: RunPaths) -> None:
+    """A daemon that shares the descriptor has the run until it ends, and nobody else."""
+    code = (
+        "import os, sys, pathlib\n"
+        "from supervisor.lock import RunLock\nfrom supervisor.paths import RunPaths\n"
+        "lock = RunLock.acquire(RunPaths(pathlib.Path(sys.argv[1])))\n"
+        "os.set_inheritable(lock.fd, True)\nprint(os.getpid(), flush=True)\n"
+        "os.execv(sys.argv[2], ['sh', '-c', f'sleep 1000 >/dev/null & echo $!; exec true'])\n"
+    )
+    argv = [sys.executable, "-c", code, str(paths.run_dir), "/bin/sh"]
+    launcher = subprocess.run(argv, stdout=subprocess.PIPE, text=True, check=True, timeout=30)
+    _, sharing = map(int, launcher.stdout.split())
+    try:
+        with pytest.raises(SupervisorError, match="the daemon of pid") as refused:
+            RunLock.acquire(paths)
+        assert refused.value.code is ExitCode.LOCKED
+    finally:
+        os.kill(sharing, signal.SIGKILL)
+    os.close(RunLock.acquire(paths).fd)

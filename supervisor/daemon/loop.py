@@ -59,6 +59,7 @@ class Daemon:
         wakeups: WakeUps,
         *,
         intent_id: str,
+        lock_fd: int = -1,
     ) -> None:
         self.run = run
         self.state = state
@@ -84,6 +85,7 @@ class Daemon:
         self._next_poll = monotonic_s()
         self._reload = False
         self._lock: RunLock | None = None
+        self._lock_fd = lock_fd
         self._errors = 0
 
     def run_until_exit(self, first: list[Event], messages: list[Message], then: list[Event]) -> int:
@@ -260,11 +262,19 @@ class Daemon:
         self.performer.snapshots.forget_order()
         self.performer.parking.lost()
         try:
-            # The launcher's lock died with it: nobody may launch while the trainer still saves.
-            self._lock = RunLock.acquire(self.run.paths)
+            # It does not end with the launcher: nobody may launch while the trainer still saves.
+            self._lock = self._take_lock()
         except SupervisorError as error:
+            # Somebody else has the run, and the attempt: two must not write its record.
             self.run.journal.log.error("lock_not_taken", error=error.message)
+            raise SystemExit(error.code) from None
         self._queue.append(StopAsked("the launcher's death"))
+
+    def _take_lock(self) -> RunLock:
+        pid = self._facts.launcher_pid
+        if self._lock_fd < 0 or pid is None:
+            return RunLock.acquire(self.run.paths)
+        return RunLock.take_over(self.run.paths, self._lock_fd, pid)
 
     def _settle(self) -> None:
         while self._queue:

@@ -46,9 +46,12 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="supervisor-daemon")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--socket-fd", type=int, required=True)
+    parser.add_argument("--lock-fd", type=int, default=-1)
     parser.add_argument("--view", choices=("live", "none"), default="none")
     options = parser.parse_args(arguments)
     os.umask(0o077)
+    if options.lock_fd >= 0:
+        os.set_inheritable(options.lock_fd, False)
     link = LauncherLink(options.socket_fd)
     paths = RunPaths(options.run_dir)
     config = RunConfig.model_validate_json(paths.config.read_bytes())
@@ -58,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stderr.write("supervisor: the daemon was not greeted by its launcher\n")
         return EXIT_INTERNAL
     run = _open_run(paths, config, console)
-    code = _serve(run, link, hello, messages)
+    code = _serve(run, link, hello, messages, options.lock_fd)
     if code >= 0:
         link.send({"do": "exit", "code": code})
         link.wait_flushed(5.0)
@@ -108,7 +111,9 @@ def _replay(paths: RunPaths, memory: dict[str, Remembered]) -> Iterator[dict[str
         yield {**entry, "wall": parse_rfc3339(entry["at"])}
 
 
-def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]) -> int:
+def _serve(
+    run: Run, link: LauncherLink, hello: Message, messages: list[Message], lock_fd: int
+) -> int:
     now, wall = monotonic_s(), wall_s()
     history = run.history
     policy = policy_of(run.config, run.run_id)
@@ -144,7 +149,7 @@ def _serve(run: Run, link: LauncherLink, hello: Message, messages: list[Message]
     intent = read_intent(run.paths.intent)
     wish = Wish(intent.intent.value)
     begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
-    daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id)
+    daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id, lock_fd=lock_fd)
     running = adopted or hello.get("last_exit") if begun.alive else None
     daemon.performer.parking.take_over(hello.get("parked") or {})
     if running is not None:

@@ -47,7 +47,7 @@ def main(words: list[str]) -> int:
     python = [sys.executable, "-P"]
     run = ["--run-dir", options["--run-dir"]]
     daemon = [*python, os.path.join(PACKAGE, "daemon", "__main__.py"), *run]
-    daemon += ["--socket-fd", "{socket_fd}", "--view", options["--view"]]
+    daemon += ["--socket-fd", "{socket_fd}", "--lock-fd", "{lock_fd}", "--view", options["--view"]]
     if options["--daemon-argv-json"]:
         daemon = json.loads(options["--daemon-argv-json"])
     view = [*python, os.path.join(PACKAGE, "cli", "view.py"), *run]
@@ -59,6 +59,7 @@ def main(words: list[str]) -> int:
         view if options["--view"] == "live" else None,
         persister_argv=json.loads(persister) if persister else None,
         unkillable_after_s=float(options["--unkillable-after-s"]),
+        lock_fd=int(options["--lock-fd"]),
     )
     return launcher.run()
 

@@ -44,7 +44,8 @@ def _how_it_ended(status: int) -> str:
 class DaemonLink:
     """One daemon after another, and the messages to and from the one that lives."""
 
-    def __init__(self, argv: Sequence[str]) -> None:
+    def __init__(self, argv: Sequence[str], lock_fd: int = -1) -> None:
+        """`lock_fd`: the run's lock, which each daemon shares: it ends with the last of them."""
         self.pid = 0
         self.socket: socket.socket | None = None
         self.restarts = -1
@@ -52,6 +53,7 @@ class DaemonLink:
         self.restart_at: float | None = time.monotonic()
         self.is_retired = False
         self._argv = list(argv)
+        self._lock_fd = lock_fd
         self._decoder = Decoder()
         self._outgoing: deque[bytes] = deque()
         self._outgoing_bytes = 0
@@ -75,9 +77,12 @@ class DaemonLink:
         # A run started inside a trainer: its daemon is no part of that one's attempt.
         environ.pop(procfs.RUN_ID, None)
         environ.pop(procfs.ATTEMPT, None)
-        argv = [word.replace("{socket_fd}", str(theirs.fileno())) for word in self._argv]
+        fds = {"{socket_fd}": str(theirs.fileno()), "{lock_fd}": str(self._lock_fd)}
+        argv = [fds.get(word, word) for word in self._argv]
         try:
-            spawned = spawn(Program(argv, environ, kept_fd=theirs.fileno()))
+            spawned = spawn(
+                Program(argv, environ, kept_fd=theirs.fileno(), shared_fd=self._lock_fd)
+            )
         except OSError:
             ours.close()
             raise

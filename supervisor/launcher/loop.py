@@ -41,8 +41,9 @@ class Launcher:
         *,
         persister_argv: Sequence[str] | None = None,
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
+        lock_fd: int = -1,
     ) -> None:
-        self._link = DaemonLink(daemon_argv)
+        self._link = DaemonLink(daemon_argv, lock_fd)
         self._persister = PersisterLink(persister_argv)
         self._view_argv = view_argv
         self._view_pid = 0

@@ -47,6 +47,7 @@ class Program:
         "new_session",
         "null_stdin",
         "oom_eligible",
+        "shared_fd",
         "stdin_fd",
     )
 
@@ -65,6 +66,7 @@ class Program:
         oom_eligible: bool = False,
         stdin_fd: int = -1,
         cgroup: str | None = None,
+        shared_fd: int = -1,
     ) -> None:
         self.argv = list(argv)
         self.environ = environ
@@ -78,6 +80,7 @@ class Program:
         self.oom_eligible = oom_eligible
         self.stdin_fd = stdin_fd
         self.cgroup = cgroup
+        self.shared_fd = shared_fd
 
 
 def _close_all_but(kept: Sequence[int]) -> None:
@@ -134,9 +137,10 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
             os.dup2(log, 2)
         if program.cwd is not None:
             os.chdir(program.cwd)
-        _close_all_but([report_fd] + ([program.kept_fd] if program.kept_fd >= 0 else []))
-        if program.kept_fd >= 0:
-            os.set_inheritable(program.kept_fd, True)
+        kept = [fd for fd in (program.kept_fd, program.shared_fd) if fd >= 0]
+        _close_all_but([report_fd, *kept])
+        for fd in kept:
+            os.set_inheritable(fd, True)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         os.execvpe(program.argv[0], program.argv, program.environ)
     except OSError as error:

@@ -20,7 +20,8 @@ from supervisor.core.events import (
     Tick,
     WishChanged,
 )
-from supervisor.core.history import History, initial_state
+from supervisor.core.history import History
+from supervisor.core.resumption import initial_state
 from supervisor.core.states import (
     TERMINAL,
     Checkpoint,
