@@ -8,7 +8,6 @@ import json
 import os
 import shlex
 import socket
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,8 @@ from supervisor.errors import ExitCode, SupervisorError
 from supervisor.filesystem import is_network
 from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
 from supervisor.paths import RunPaths
-
-# What squeue prints for a job that will never run again (slurm.schedmd.com, job states).
-SLURM_OVER = frozenset(
-    {"COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL"}
-)
+from supervisor.slurm.allocation import allocation
+from supervisor.slurm.controller import OVER, queue_state
 
 GLANCE_S = 0.3
 
@@ -36,6 +32,8 @@ class Holder:
     slurm_job: str | None
     since: str | None = None
     """When it took the run, RFC 3339; for people, since age proves nothing."""
+    slurm_restart: int | None = None
+    """How often that job had been requeued when it took the run."""
 
     def is_here(self) -> bool:
         """Whether it was a process of this machine."""
@@ -65,7 +63,11 @@ def holder(paths: RunPaths) -> Holder | None:
             int(data["pid"]),
             int(data["start_ticks"]),
         )
-        return Holder(identity, str(data["host"]), data.get("slurm_job"), data.get("since"))
+        restart = data.get("slurm_restart")
+        count = int(restart) if restart is not None else None
+        return Holder(
+            identity, str(data["host"]), data.get("slurm_job"), data.get("since"), count
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -149,19 +151,19 @@ def _may_be_alive(owner: Holder, paths: RunPaths) -> bool:
     if owner.is_here() or not is_network(paths.state_dir):
         # Gone from this machine; or the file system is local, where our flock proves it.
         return False
-    return not (owner.slurm_job and _slurm_job_is_over(owner.slurm_job))
+    return not _slurm_job_is_over(owner)
 
 
-def _slurm_job_is_over(job: str) -> bool:
-    command = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except (OSError, subprocess.TimeoutExpired):
-        return False  # Unknown is not over.
-    if answer.returncode != 0:
-        return "Invalid job id" in answer.stderr
-    states = set(answer.stdout.split())
-    return bool(states) and states <= SLURM_OVER
+def _slurm_job_is_over(owner: Holder) -> bool:
+    job = owner.slurm_job
+    if job is None:
+        return False
+    own = allocation(os.environ)
+    if own is not None and own.job_id == job and owner.slurm_restart is not None:
+        # The same job, started again since then: SLURM has given that node up.
+        return owner.slurm_restart < own.restart_count
+    state = queue_state(job)
+    return state is not None and (state == "" or state in OVER)  # Unknown is not over.
 
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
@@ -179,15 +181,16 @@ def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
 
 def _write_holder(fd: int) -> None:
     # In place, not by rename: the flock belongs to this inode.
-    me = current()
+    me, own = current(), allocation(os.environ)
     body = {
         "host": socket.gethostname(),
         "machine_id": me.machine_id,
         "boot_id": me.boot_id,
         "pid": me.pid,
         "start_ticks": me.start_ticks,
-        "slurm_job": os.environ.get("SLURM_JOB_ID"),
         "since": rfc3339(wall_s()),
+        "slurm_job": None if own is None else own.job_id,
+        "slurm_restart": None if own is None else own.restart_count,
     }
     data = json.dumps(body).encode() + b"\n"
     os.pwrite(fd, data, 0)

@@ -13,6 +13,7 @@ from supervisor.config.sections import (
     Duration,
     FinishConfig,
     LaunchConfig,
+    LoggingConfig,
     RestartConfig,
     ResumeConfig,
     Section,
@@ -46,6 +47,8 @@ class RunConfig(Section):
     """How long a trainer that was asked to stop may take to save and end."""
     signals: tuple[SignalName, ...] = ("TERM", "USR1")
     """Signals to `supervisor run` that mean: save and end, to go on later. INT always does."""
+    logging: LoggingConfig = LoggingConfig()
+    """Where what the trainer prints is shown besides train.log."""
     launch: LaunchConfig = LaunchConfig()
     """How the trainer's process is made."""
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)

@@ -212,6 +212,14 @@ class RestartConfig(Section):
         return seconds
 
 
+class LoggingConfig(Section):
+    """Where what the trainer prints is shown besides train.log."""
+
+    tee: bool | None = None
+    """Show train.log's lines where `supervisor run` prints, too. Default: under SLURM and systemd,
+    where that is the job's log or the journal."""
+
+
 class LaunchConfig(Section):
     """How the trainer's process is made."""
 

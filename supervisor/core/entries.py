@@ -41,6 +41,8 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> dict[str,
         "repeats": decision.budget.repeats,
         "signature": list(decision.budget.signature) if decision.budget.signature else None,
         "charged": decision.budget.recent != state.budget.recent,
+        "idle_stops": decision.budget.idle_stops.count,
+        "idle_progress": list(decision.budget.idle_stops.progress),
         "evidence": list(ending.evidence),
     }
 

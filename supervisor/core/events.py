@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supervisor.core.job import Job
 from supervisor.core.memory import Memory
 from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint, Ending, Phase, Wish
@@ -178,6 +179,13 @@ class Probed:
 
 
 @dataclass(frozen=True, slots=True)
+class JobSeen:
+    """What the scheduler says of the job has changed, or was asked for anew."""
+
+    job: Job
+
+
+@dataclass(frozen=True, slots=True)
 class Suspended:
     """The daemon did not run for a while (SIGSTOP, suspend): ages seen so far prove nothing."""
 
@@ -205,6 +213,7 @@ Event = (
     | StopAsked
     | WishChanged
     | Probed
+    | JobSeen
     | Suspended
     | Tick
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+from supervisor.core.job import IdleStops
 from supervisor.core.moment import Moment, moment_of
 from supervisor.core.parking import Launched, LaunchTimes, launched_from
 from supervisor.core.states import Account, Learned, Phase
@@ -36,6 +37,7 @@ class History:
     progress_step: int | None = None
     progress_written: float | None = None
     progressed: bool = False
+    idle_stops: IdleStops = field(default_factory=IdleStops)
     ever_attached: bool = False
     reached_step: int | None = None
     rollback: bool = False
@@ -183,6 +185,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "resumed":
             return replace(
                 past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
+                idle_stops=IdleStops(0, past.idle_stops.progress),
                 last_intent_id=entry.get("intent_id"),
             )  # fmt: skip
         case "reopened":
@@ -211,8 +214,16 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         action=entry.get("action"),
         reason=str(entry.get("reason") or ""),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
+        idle_stops=_idle_stops(past, entry),
     )
     return _charged(past, entry)
+
+
+def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:
+    progress = entry.get("idle_progress")
+    if progress is None:
+        return past.idle_stops
+    return IdleStops(int(entry.get("idle_stops") or 0), (progress[0], progress[1]))
 
 
 def _charged(past: History, entry: Mapping[str, Any]) -> History:

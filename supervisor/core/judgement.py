@@ -12,6 +12,7 @@ from supervisor.core.budget import (
     with_progress,
 )
 from supervisor.core.events import Surveyed
+from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, Ending, State, Stop, Wish
 
@@ -85,7 +86,19 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
     assert state.stop is not None
     durable = tuple(c for c in survey.candidates if c.tier != MEMORY)
     saved, what = _what_was_saved(state.stop, durable, ending)
-    return _stopped(state, what, budget, saved=saved)
+    if state.job is None or _asker(state, state.stop) in {"intent", "SIGINT"}:
+        return _stopped(state, what, budget, saved=saved)
+    idle = budget.idle_stops.counted((budget.progress_step, budget.progress_written))
+    budget = replace(budget, idle_stops=idle)
+    decision = _stopped(state, what, budget, saved=saved)
+    if idle.count < state.policy.max_failures:
+        return decision
+    # Requeued for ever it would hold GPUs for ever, and never get further.
+    reason = (
+        f"{decision.reason}; {idle.count} jobs in a row ended without a newer validated checkpoint"
+        f" (restart.max_failures: {state.policy.max_failures})"
+    )
+    return replace(decision, verdict=Verdict.HOLD, action="hold", reason=reason)
 
 
 def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = None) -> Decision:
@@ -93,11 +106,16 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
     assert stop is not None
     asker = _asker(state, stop)
     by = "`supervisor stop`" if asker == "intent" else asker
-    outcome = f"stopped by {by}{what}"
+    end = None if state.job is None else state.job.end
     by_user = asker in {"intent", "SIGINT"}
+    if end is not None and not by_user:
+        by = f"{asker} ({IN_WORDS[end]})"
+    outcome = f"stopped by {by}{what}"
     failure = "stopped_by_user" if by_user else "preempted"
+    if not by_user and end in {JobEnd.TIME_LIMIT, JobEnd.CANCELLED}:
+        failure = end.value
     verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
-    action = "none" if by_user else "resume_later"
+    action = "none" if by_user or failure == "cancelled" else "resume_later"
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
 
 

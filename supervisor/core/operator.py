@@ -7,8 +7,9 @@ from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
-from supervisor.core.rescue import after_stop, is_memory_ahead, is_waiting, until_stopped
-from supervisor.core.states import Kill, KillStage, Phase, RunState, State, Stop, Wish
+from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
+from supervisor.core.states import Kill, KillStage, Phase, RunState, State, Wish
+from supervisor.core.stopping import begin_stop, judged_late, with_stop
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
@@ -44,7 +45,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     sent_at = now if event.stop_sent_at is None else event.stop_sent_at
     if event.stop_by is not None:
         since = sent_at if event.stop_since is None else event.stop_since
-        state = _with_stop(state, event.stop_by, since)
+        state = with_stop(state, event.stop_by, since)
     failure = None if event.hung is None else "hang"
     if event.kill_sent:
         killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")
@@ -57,7 +58,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("attempt being killed", state, (SendStop(state.attempt),))
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
-            state = _with_stop(state, "an earlier request", sent_at)
+            state = with_stop(state, "an earlier request", sent_at)
         state = until_stopped(state)
         # A repeat changes nothing, and the first one may have died with its daemon.
         return Reaction("attempt stopping", state, (SendStop(state.attempt),))
@@ -76,17 +77,17 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
                 return Reaction("noted", state, (*notes, *_repeated(state)))
             note = Record({"type": "stop_requested", "by": event.by})
             orders = _repeated(state)
-            state = _with_stop(state, event.by, now, interrupt=event.interrupt)
+            state = with_stop(state, event.by, now, interrupt=event.interrupt)
             return Reaction("noted", state, (note, *orders))
         case _ if state.alive:
-            return Reaction("attempt alive", *_begin_stop(state, event.by, now, event.interrupt))
+            return Reaction("attempt alive", *begin_stop(state, event.by, now, event.interrupt))
         case RunState.LAUNCHING if state.ending is not None:
             note = Record({"type": "stop_requested", "by": event.by, "late": True})
-            state = _judged_late(state, event.by, now, interrupt=event.interrupt)
+            state = judged_late(state, event.by, now, interrupt=event.interrupt)
             return Reaction("being judged", state, (note,))
         case _ if _has_more_in_memory(state):
             note = Record({"type": "stop_requested", "by": event.by, "late": True})
-            state = _judged_late(state, event.by, now, interrupt=event.interrupt)
+            state = judged_late(state, event.by, now, interrupt=event.interrupt)
             return Reaction("rescue first", replace(state, surveying=True), (note, Survey()))
         case _:
             reason = f"stopped by {event.by}; nothing was running"
@@ -132,7 +133,7 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
     if not event.interrupt:
         return Reaction("again", state, notes)
     count = state.stop.interrupts + 1
-    left = max(state.stop.since + state.policy.grace_s - now, 0.0)
+    left = max(state.stop.until - now, 0.0)
     state = replace(state, stop=replace(state.stop, interrupts=count))
     if count >= 3 and not state.alive:
         return unread(state, "third interrupt, ended", "the user did not wait for the checkpoints")
@@ -163,16 +164,16 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     if event.wish is Wish.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
-                state = _with_stop(state, "intent", now)
+                state = with_stop(state, "intent", now)
             return Reaction("noted", state, (note,))
         if state.alive:
-            changed, effects = _begin_stop(state, "intent", now, interrupt=False)
+            changed, effects = begin_stop(state, "intent", now, interrupt=False)
             return Reaction("stop, attempt alive", changed, (note, *effects))
         if being_judged:
-            stopping = _judged_late(state, "intent", now)
+            stopping = judged_late(state, "intent", now)
             return Reaction("stop, being judged", stopping, (note,))
         if _has_more_in_memory(state):
-            stopping = replace(_judged_late(state, "intent", now), surveying=True)
+            stopping = replace(judged_late(state, "intent", now), surveying=True)
             return Reaction("stop, rescue first", stopping, (note, Survey()))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
@@ -193,20 +194,6 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
 def _has_more_in_memory(state: State) -> bool:
     """Whether a run that waits for its next attempt would leave something behind in memory."""
     return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
-
-
-def _begin_stop(
-    state: State, by: str, now: float, interrupt: bool
-) -> tuple[State, tuple[Effect, ...]]:
-    state = until_stopped(_with_stop(state, by, now, interrupt=interrupt))
-    who = "`supervisor stop`" if by == "intent" else by
-    line = f"{who}: the trainer is asked to save and end (up to {state.policy.grace_s:.0f} s)"
-    effects = (
-        SendStop(state.attempt),
-        Record({"type": "stop_requested", "by": by}),
-        Say(line),
-    )
-    return state, effects
 
 
 def _ended(state: State, wish: Wish) -> tuple[State, tuple[Effect, ...]]:
@@ -231,28 +218,9 @@ def _unjudged(state: State) -> tuple[Effect, ...]:
     return () if state.ending is None else (Record(ended_unread(state)),)
 
 
-def _with_stop(
-    state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
-) -> State:
-    written = state.newest.written if state.newest else state.budget.progress_written
-    until = now + state.policy.grace_s
-    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late, until)
-    return replace(state, stop=stop)
-
-
-def _judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
-    state = _with_stop(state, by, now, interrupt=interrupt, late=True)
-    assert state.stop is not None
-    return replace(state, wake_at=after_stop(state.stop, state.policy, now))
-
-
 def unread(state: State, condition: str, reason: str) -> Reaction:
     """End a stop without knowing what was saved."""
     state = replace(state, surveying=False, wake_at=None, action="resume_later", reason=reason)
     line = f"stopped; whether it was saved is not known: {reason}"
     effects = (Record(ended_unread(state)), Say(line), Exit(TRAINER_PREEMPTED))
     return Reaction(condition, state, effects)
-
-
-def _newest_step(state: State) -> int | None:
-    return state.newest.step if state.newest else state.budget.progress_step

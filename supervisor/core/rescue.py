@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from supervisor.core.effects import Rescue, Say, Survey
+from supervisor.core.effects import Rescue, Say, SendKill, Survey
 from supervisor.core.events import MemorySeen, Rescued
 from supervisor.core.judgement import Decision, Verdict
 from supervisor.core.memory import MEMORY, RescueWait
@@ -17,6 +17,8 @@ PATIENCE_S = 600.0
 PATIENCE_MULTIPLE = 4.0
 # Whoever asked for a stop does not wait for ever for a disk that does not answer.
 AFTER_STOP_S = 60.0
+# Even where the scheduler leaves nothing: what is read in no time is read.
+LEAST_S = 2.0
 
 _ENDS = frozenset({Verdict.HOLD, Verdict.FINISHED, Verdict.PREEMPTED, Verdict.STOPPED})
 
@@ -60,7 +62,8 @@ def until_stopped(state: State) -> State:
 
 def after_stop(stop: Stop, policy: Policy, now: float) -> float:
     """Until when a stopped attempt's checkpoints may take: to be read, or to be written."""
-    return max(stop.since + policy.grace_s, now + AFTER_STOP_S)
+    until = max(stop.since + policy.grace_s, now + AFTER_STOP_S)
+    return until if stop.limit is None else min(until, max(stop.limit, now + LEAST_S))
 
 
 def on_memory_seen(state: State, event: MemorySeen) -> Reaction:
@@ -106,6 +109,13 @@ def is_waiting(state: State) -> bool:
 def on_rescued(state: State, event: Rescued, now: float) -> Reaction:
     """The persister has answered: where an end waits for it, look at the checkpoints again."""
     if not is_waiting(state):
+        if (
+            state.run is RunState.DRAINING
+            and state.alive
+            and state.stop
+            and state.stop.is_unsaveable
+        ):
+            return Reaction("saved instead", state, (SendKill(state.attempt),))
         return Reaction("noted", state)
     error = None if event.is_durable else event.error or "there was nothing to persist"
     return _look_again(state, "look again", error, now)

@@ -43,6 +43,7 @@ def initial_state(
             progress_step=past.progress_step,
             progress_written=past.progress_written,
             progressed=past.progressed,
+            idle_stops=past.idle_stops,
         ),
         learned=past.learned,
         times=past.times,

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from supervisor.core.job import IdleStops, Job
 from supervisor.core.memory import DISK, Memory, RescueWait
 from supervisor.core.parking import Launched, LaunchMode, LaunchTimes, Parked
 
@@ -147,6 +148,8 @@ class Budget:
     """When the newest checkpoint without a step was written, as far as it was progress."""
     progressed: bool = False
     """Whether durable progress was made since the last failure."""
+    idle_stops: IdleStops = field(default_factory=IdleStops)
+    """Jobs that the scheduler ended, in a row, in which there was no durable progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +167,10 @@ class Stop:
     """When the grace ends."""
     rescued: bool = False
     """What is in memory was ordered onto the disk before the grace ends."""
+    limit: float | None = None
+    """When the scheduler kills everything, whatever the grace."""
+    is_unsaveable: bool = False
+    """A save would not fit what is left: it is not begun, the attempt ends without one."""
     besides: str | None = None
     """A signal that asks for the same as the intent: who takes back the one leaves the other."""
 
@@ -259,6 +266,8 @@ class State:
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
     reached_before: int | None = None
     """The same, before the attempt that runs now."""
+    job: Job | None = None
+    """The scheduler's job that the run is in; None outside of one."""
     wake_at: float | None = None
     """When `Tick` has something to do."""
     at: float = 0.0

@@ -16,6 +16,7 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    JobSeen,
     MemorySeen,
     Observed,
     ParkedSeen,
@@ -36,6 +37,7 @@ from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import on_memory_seen, on_rescued
 from supervisor.core.states import TERMINAL, State
+from supervisor.core.stopping import on_job_seen
 from supervisor.core.surveys import on_survey_failed, on_surveyed
 from supervisor.core.table import target
 from supervisor.core.watching import (
@@ -105,6 +107,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_wish_changed(state, event, now)
         case Probed():
             return on_probed(state, event, now)
+        case JobSeen():
+            return on_job_seen(state, event, now)
         case Suspended():
             return on_suspended(state, event, now)
         case Tick():

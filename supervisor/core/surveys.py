@@ -20,6 +20,9 @@ from supervisor.core.rescue import (
 from supervisor.core.states import Activity, Budget, Ending, RunState, State
 
 SURVEY_RETRY_S = 15.0
+_ORDINARY = frozenset(
+    {None, "completed", "preempted", "time_limit", "cancelled", "stopped_by_user"}
+)
 
 
 def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
@@ -157,7 +160,7 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
 def _is_incident(ending: Ending, decision: Decision) -> bool:
     if ending.ended_by_us:
         return False  # It became one, with stacks, when it was found to hang.
-    return decision.failure not in {None, "completed", "preempted", "stopped_by_user"}
+    return decision.failure not in _ORDINARY
 
 
 def _incident(ending: Ending, decision: Decision) -> Incident:

@@ -9,6 +9,7 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    JobSeen,
     MemorySeen,
     Observed,
     ParkedSeen,
@@ -139,6 +140,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(B, WishChanged, "go on now", L, "`supervisor resume` ends the wait"),
     Transition(W, WishChanged, "go on now", L, "`supervisor resume` ends the wait"),
     Transition(None, WishChanged, "noted", None, "obeyed when the attempt ends"),
+    # The scheduler's job.
+    Transition(None, JobSeen, "noted", None, "how long it has, and why it ends"),
+    Transition(D, Rescued, "saved instead", D, "a save would not have fitted: SIGKILL"),
     # Time.
     Transition(B, Tick, "time is up", L, "survey, then launch"),
     Transition(W, Tick, "time is up", W, "look again"),

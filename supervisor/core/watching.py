@@ -200,7 +200,8 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
         case RunState.DRAINING if state.alive:
             kill = Kill(KillStage.KILL, None, "the grace is over")
             state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
-            line = f"not ended within {state.policy.grace_s:.0f} s (grace): killing it"
+            had_s = now - state.stop.since if state.stop else state.policy.grace_s
+            line = f"not ended within {had_s:.0f} s (grace): killing it"
             return Reaction("grace is over", state, (SendKill(state.attempt), Say(line)))
         case RunState.DRAINING if state.surveying:
             return unread(state, "unread in time", "the checkpoints could not be read in time")

@@ -161,6 +161,12 @@ class RunningAttempt:
                 finish_met=Path(finish).exists() if finish else None,
             )
 
+    def last_words(self) -> tuple[str, ...]:
+        """Lines of the last look, and one that was left without its end."""
+        lines = self.look.lines if self.look else ()
+        unended = self._observer.unended_line
+        return (*lines, unended) if unended else lines
+
     def close(self) -> None:
         """Close what was opened for looking."""
         self._observer.close()

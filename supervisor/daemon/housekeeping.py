@@ -1,6 +1,8 @@
 """What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
 
 import errno
+import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
 from supervisor.daemon.run import Run
+from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.snapshots import Failure
 from supervisor.daemon.status import StatusFacts, status_of, write_status
 from supervisor.daemon.surveyor import Answer, entry_of
+from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
 
 STATUS_S = 1.0
@@ -34,8 +38,12 @@ _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STO
 class Housekeeping:
     """Called from the loop; none of it decides anything."""
 
-    def __init__(self, run: Run, performer: Performer, facts: StatusFacts) -> None:
+    def __init__(
+        self, run: Run, performer: Performer, facts: StatusFacts, scheduler: Scheduler
+    ) -> None:
         self._run = run
+        self._scheduler = scheduler
+        self._tee = Tee(sys.stdout.fileno(), enabled=is_wanted(run.config.logging.tee, os.environ))
         self._performer = performer
         self._facts = facts
         self._pruner = Pruner(run)
@@ -102,9 +110,15 @@ class Housekeeping:
     def note_look(self, attempt: RunningAttempt) -> None:
         """Record what a look brought besides life: failed saves, a vanished directory."""
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
+        self._scheduler.note_save(attempt.last_save_s)
+        self._tee.show(attempt.look.lines if attempt.look else ())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
             self._troubles.note_vanished(attempt)
+
+    def note_last_look(self, attempt: RunningAttempt) -> None:
+        """The last words of an attempt that has ended."""
+        self._tee.show(attempt.last_words())
 
     def note_failed_persists(self, failures: Sequence[Failure], state: State) -> None:
         """Record what the persister could not do."""
@@ -170,6 +184,7 @@ class Housekeeping:
         self._facts.snapshot = self._performer.snapshots.snapshot_status()
         self._facts.persister = self._performer.snapshots.persister_status()
         self._facts.launch = self._performer.parking.status(state)
+        self._facts.slurm = self._scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):
             try:

@@ -21,11 +21,13 @@ from supervisor.core.events import (
 )
 from supervisor.core.states import RunState, State, Wish
 from supervisor.core.step import step
+from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
+from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import ServiceManager
 from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.snapshots import Snapshots
@@ -77,7 +79,9 @@ class Daemon:
         )
         self.performer = Performer(run, link, self._queue.append, snapshots)
         self.left_in_memory: Whole | None = None
-        self._house = Housekeeping(run, self.performer, facts)
+        self.scheduler = Scheduler(run, self._queue.append, since_wall=facts.started_wall)
+        self.performer.scheduler = self.scheduler
+        self._house = Housekeeping(run, self.performer, facts, self.scheduler)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._intent_id = intent_id
         self._messages: deque[Message] = deque()
@@ -98,6 +102,7 @@ class Daemon:
         selector.register(self._wakeups, selectors.EVENT_READ, "wake")
         selector.register(self._signals, selectors.EVENT_READ, "signal")
         selector.register(self.run.surveyor, selectors.EVENT_READ, "survey")
+        self.scheduler.begin()
         self._queue.extend(first)
         for message in messages:
             self._on_message(message)
@@ -217,6 +222,7 @@ class Daemon:
             self._observe_at = now + POLL_S
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
+        self.scheduler.poll(now)
         self._house.poll(self.state, now)
 
     def _on_message(self, message: Message) -> None:
@@ -233,17 +239,28 @@ class Daemon:
                 transient = message.get("errno") in TRANSIENT_ERRNOS
                 self._queue.append(StartFailed(number, str(message["message"]), transient))
             case "exited" if attempt is not None and attempt.number == number:
-                self._queue.append(Exited(attempt.ended(message, monotonic_s())))
+                self._on_exited(attempt, message)
             case "unkillable":
                 left = message.get("pids") or []
                 self._queue.append(Unkillable(number, describe(left), kernel_stacks(left)))
             case "signal":
                 self._on_signal(str(message["signal"]))
 
+    def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
+        ending = attempt.ended(message, monotonic_s())
+        self._house.note_last_look(attempt)
+        if self.state.stop is None and not ending.ended_by_us:
+            by = self.scheduler.told_to_stop(ending.effective_code, ending.signal)
+            if by is not None:
+                self._queue.append(StopAsked(by))
+        self._queue.append(Exited(ending))
+
     def _on_signal(self, name: str) -> None:
         self.run.journal.log.info("signal_received", signal=name)
         # The launcher replaces a daemon that does not answer, in case it is frozen.
         self.performer.orders.send({"do": "noted"})
+        if self.state.stop is None and name in ("INT", *self.run.config.signals):
+            self.scheduler.look()
         if name == "INT":
             self._queue.append(StopAsked("SIGINT", interrupt=True))
         elif name in self.run.config.signals:

@@ -169,6 +169,7 @@ def _serve(
                 }
             )
             run.surveyor.cancel()
+            daemon.scheduler.leave(daemon.state)
             run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:
             run.journal.record({"type": "reloaded"})

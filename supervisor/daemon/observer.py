@@ -129,6 +129,11 @@ class Observer:
         return self._pages.is_vanished
 
     @property
+    def unended_line(self) -> str:
+        """The log's last line so far, where its end is missing."""
+        return self._tail.partial()
+
+    @property
     def log_age_since(self) -> float:
         """When the log last grew, monotonic seconds."""
         return self._log_grew_at

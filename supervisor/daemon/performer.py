@@ -33,13 +33,14 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.parking import Parking
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
+from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import priority_of
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
 from supervisor.intent import read_intent
 
-SIGTERM, SIGUSR2 = 15, 12
+SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 
 
 class Orders(Protocol):
@@ -62,6 +63,7 @@ class Performer:
         self.attempt: RunningAttempt | None = None
         self.first_attempt_wall = run.history.first_attempt_wall
         self.exit_code: int | None = None
+        self.scheduler: Scheduler | None = None
         self._emit = emit
 
     def perform(self, effect: Effect, state: State) -> None:
@@ -76,8 +78,9 @@ class Performer:
             case Park():
                 self._park(effect, state)
             case SendStop():
-                self.orders.send({"do": "stop", "attempt": effect.attempt, "signal": SIGTERM})
+                self._send_stop(effect.attempt)
             case SendKill():
+                self._tell_tasks("KILL")
                 self.orders.send({"do": "kill", "attempt": effect.attempt})
             case TakeStacks():
                 self._take_stacks(effect)
@@ -101,6 +104,22 @@ class Performer:
                 self.exit_code = effect.code
             case _:
                 assert_never(effect)
+
+    def _send_stop(self, attempt: int) -> None:
+        main = None if self.attempt is None else self.attempt.pid
+        # srun makes SIGKILL of a SIGTERM that it gets, so it is only told to go on.
+        is_srun = main is not None and self.scheduler is not None and self.scheduler.has_srun(main)
+        if is_srun and not self._tell_tasks("TERM") and self.attempt is not None:
+            look = self.attempt.look
+            pids = [page.pid for page in look.pages if page.outcome is None] if look else []
+            self.orders.send({"do": "signal", "attempt": attempt, "signal": SIGTERM, "pids": pids})
+        number = SIGCONT if is_srun else SIGTERM
+        self.orders.send({"do": "stop", "attempt": attempt, "signal": number})
+
+    def _tell_tasks(self, name: str) -> bool:
+        """Signal the tasks of an attempt whose main process is srun."""
+        main = None if self.attempt is None else self.attempt.pid
+        return self.scheduler is not None and self.scheduler.stop_tasks(main, name)
 
     def note_clock(self, wall: float) -> None:
         """Keep the first attempt's time by a clock that may be set back.

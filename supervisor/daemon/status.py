@@ -31,6 +31,7 @@ class StatusFacts:
     snapshot: dict[str, Any] | None = None
     persister: dict[str, Any] | None = None
     launch: dict[str, Any] | None = None
+    slurm: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
 
@@ -74,6 +75,7 @@ def status_of(
         "snapshot": facts.snapshot,
         "persister": facts.persister,
         "launch": facts.launch,
+        "slurm": facts.slurm,
         "failure": state.failure,
         "action": state.action,
         "reason": state.reason or None,

@@ -1,0 +1,81 @@
+"""How a stop begins, and what time it has: the grace, or what the scheduler leaves of it."""
+
+from dataclasses import replace
+
+from supervisor.core.effects import Effect, Record, Rescue, Say, SendKill, SendStop
+from supervisor.core.events import JobSeen
+from supervisor.core.reaction import Reaction
+from supervisor.core.rescue import SLACK_S, after_stop, is_memory_ahead, until_stopped
+from supervisor.core.states import RunState, State, Stop
+
+
+def begin_stop(
+    state: State, by: str, now: float, interrupt: bool
+) -> tuple[State, tuple[Effect, ...]]:
+    state = until_stopped(with_stop(state, by, now, interrupt=interrupt))
+    assert state.stop is not None
+    who = "`supervisor stop`" if by == "intent" else by
+    left_s = max(state.stop.until - now, 0.0)
+    save_s = None if state.job is None else state.job.save_s
+    if state.stop.limit is not None and save_s is not None and save_s > left_s:
+        return _begin_end(state, by, who, left_s, save_s)
+    line = f"{who}: the trainer is asked to save and end (up to {left_s:.0f} s)"
+    effects = (
+        SendStop(state.attempt),
+        Record({"type": "stop_requested", "by": by}),
+        Say(line),
+    )
+    return state, effects
+
+
+def _begin_end(
+    state: State, by: str, who: str, left_s: float, save_s: float
+) -> tuple[State, tuple[Effect, ...]]:
+    """A save that no longer fits what the scheduler leaves is not begun: memory has to do."""
+    stop = state.stop
+    assert stop is not None
+    persist_s = 0.0 if state.memory is None else state.memory.persist_s
+    is_rescued = is_memory_ahead(state) and persist_s + SLACK_S <= left_s
+    stop = replace(stop, rescued=True, is_unsaveable=True)
+    state = replace(state, stop=stop, wake_at=stop.until)
+    what = (
+        "the newest snapshot in memory goes to the disk" if is_rescued else "it is ended as it is"
+    )
+    line = (
+        f"{who}: a save takes {save_s:.0f} s and {left_s:.0f} s are left: it is not begun, {what}"
+    )
+    way: Effect = Rescue("no save fits any more") if is_rescued else SendKill(state.attempt)
+    return state, (way, Record({"type": "stop_requested", "by": by}), Say(line))
+
+
+def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
+    """How long the job has, read again: a preemption shortens it, and so the grace."""
+    state = replace(state, job=event.job)
+    stop, limit = state.stop, event.job.until
+    if stop is not None and limit is not None and (stop.limit is None or limit < stop.limit):
+        state = replace(state, stop=replace(stop, limit=limit, until=min(stop.until, limit)))
+        if state.run is RunState.DRAINING and state.alive and not stop.is_unsaveable:
+            state = until_stopped(state)
+    return Reaction("noted", state)
+
+
+def with_stop(
+    state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
+) -> State:
+    written = state.newest.written if state.newest else state.budget.progress_written
+    until = now + state.policy.grace_s
+    limit = None if state.job is None else state.job.until
+    if limit is not None:
+        until = min(until, max(limit, now))
+    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late, until, limit=limit)
+    return replace(state, stop=stop)
+
+
+def judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
+    state = with_stop(state, by, now, interrupt=interrupt, late=True)
+    assert state.stop is not None
+    return replace(state, wake_at=after_stop(state.stop, state.policy, now))
+
+
+def _newest_step(state: State) -> int | None:
+    return state.newest.step if state.newest else state.budget.progress_step

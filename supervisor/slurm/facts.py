@@ -1,0 +1,120 @@
+"""What the controller's answer means for the run: time left, why the job ends, may it be requeued.
+
+Pure. The rules were read off a real SLURM 22.05: while a job is COMPLETING, scontrol tells a
+requeue by the raised `Restarts`, a time limit by its `Reason`, and nothing else of why.
+"""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from supervisor.core.job import JobEnd
+from supervisor.slurm.allocation import Allocation
+from supervisor.slurm.controller import WAITING
+
+# `--signal` may be minutes before the end, and does not say how many.
+NEAR_END_S = 1800.0
+KILL_WAIT_S = 30.0
+# Until everything is killed: the signal, the bookkeeping and the exit take their part of it.
+MARGIN_S = 2.0
+_STOPPED = frozenset({"COMPLETING", "STAGE_OUT", "SIGNALING"})
+_NONE = frozenset({"", "None", "Unknown", "N/A", "(null)"})
+
+
+class Requeue(StrEnum):
+    """What may be done about it."""
+
+    ASK = "ask"
+    ALREADY = "already"
+    CANCELLED = "cancelled"
+    FORBIDDEN = "forbidden"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """Times in seconds since 1970."""
+
+    end: JobEnd | None
+    requeue: Requeue
+    ends_at: float | None = None
+    """When its time is over; None where it has no limit, or nobody knows."""
+    killed_at: float | None = None
+
+
+def facts(
+    fields: Mapping[str, str] | None,
+    own: Allocation,
+    *,
+    wall: float,
+    kill_wait_s: float | None,
+    said: JobEnd | None = None,
+) -> JobFacts:
+    """Read an answer of `scontrol show job`; `said` is what slurmstepd wrote (last_words)."""
+    wait_s = (KILL_WAIT_S if kill_wait_s is None else kill_wait_s) - MARGIN_S
+    if not fields or "JobState" not in fields:
+        # Without an answer only slurmstepd's word is left: it ends the job now.
+        killed_at = None if said is None else wall + wait_s
+        known = {JobEnd.CANCELLED: Requeue.CANCELLED, JobEnd.REQUEUED: Requeue.ALREADY}
+        requeue = Requeue.UNKNOWN if said is None else known.get(said, Requeue.UNKNOWN)
+        return JobFacts(said, requeue, killed_at=killed_at)
+    state = fields["JobState"].split()[0].rstrip("+")
+    end = said or _end(state, fields, own, wall)
+    ends_at = moment(fields.get("EndTime", ""))
+    killed_at = None if ends_at is None else ends_at + wait_s
+    if said is not None or state in _STOPPED or state in WAITING:
+        killed_at = wall + wait_s
+    return JobFacts(end, _requeue(state, fields, own, end), ends_at, killed_at)
+
+
+def _end(state: str, fields: Mapping[str, str], own: Allocation, wall: float) -> JobEnd | None:
+    is_preempted = fields.get("PreemptTime", "") not in _NONE
+    ends_at = moment(fields.get("EndTime", ""))
+    match state:
+        case "RUNNING" | "SUSPENDED" | "RESIZING":
+            if is_preempted and _is_now(fields, own):
+                return JobEnd.PREEMPTED
+            is_near = ends_at is not None and ends_at - wall < NEAR_END_S
+            return JobEnd.TIME_LIMIT if is_near else None
+        case "TIMEOUT" | "DEADLINE":
+            return JobEnd.TIME_LIMIT
+        case "PREEMPTED" | "NODE_FAIL":
+            return JobEnd.PREEMPTED
+        case "CANCELLED":
+            return JobEnd.CANCELLED
+        case _ if state in WAITING or _restarts(fields) > own.restart_count:
+            return JobEnd.PREEMPTED if is_preempted else JobEnd.REQUEUED
+        case _ if fields.get("Reason") == "TimeLimit":
+            return JobEnd.TIME_LIMIT
+        case _:
+            return JobEnd.CANCELLED
+
+
+def _is_now(fields: Mapping[str, str], own: Allocation) -> bool:
+    """Whether a preemption is of this start of the job: a requeue may leave the old time."""
+    preempted, started = moment(fields.get("PreemptTime", "")), moment(fields.get("StartTime", ""))
+    return preempted is not None and (started is None or preempted >= started)
+
+
+def _requeue(state: str, fields: Mapping[str, str], own: Allocation, end: JobEnd | None) -> Requeue:
+    if state in WAITING or _restarts(fields) > own.restart_count:
+        return Requeue.ALREADY
+    if end is JobEnd.CANCELLED:
+        return Requeue.CANCELLED
+    if fields.get("Requeue") == "0":
+        return Requeue.FORBIDDEN
+    return Requeue.ALREADY if end is JobEnd.REQUEUED else Requeue.ASK
+
+
+def _restarts(fields: Mapping[str, str]) -> int:
+    count = fields.get("Restarts", "")
+    return int(count) if count.isdigit() else 0
+
+
+def moment(text: str) -> float | None:
+    """Seconds since 1970 of a time as scontrol prints it, local; None for Unknown and the like."""
+    try:
+        return time.mktime(time.strptime(text, "%Y-%m-%dT%H:%M:%S"))
+    except (ValueError, OverflowError):
+        return None
