@@ -65,9 +65,7 @@ def holder(paths: RunPaths) -> Holder | None:
         )
         restart = data.get("slurm_restart")
         count = int(restart) if restart is not None else None
-        return Holder(
-            identity, str(data["host"]), data.get("slurm_job"), data.get("since"), count
-        )
+        return Holder(identity, str(data["host"]), data.get("slurm_job"), data.get("since"), count)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

@@ -12,6 +12,7 @@ from supervisor.core.states import RunState, State, Stop
 def begin_stop(
     state: State, by: str, now: float, interrupt: bool
 ) -> tuple[State, tuple[Effect, ...]]:
+    """Ask the attempt to save and end; one whose save would not fit any more is ended."""
     state = until_stopped(with_stop(state, by, now, interrupt=interrupt))
     assert state.stop is not None
     who = "`supervisor stop`" if by == "intent" else by
@@ -38,9 +39,7 @@ def _begin_end(
     is_rescued = is_memory_ahead(state) and persist_s + SLACK_S <= left_s
     stop = replace(stop, rescued=True, is_unsaveable=True)
     state = replace(state, stop=stop, wake_at=stop.until)
-    what = (
-        "the newest snapshot in memory goes to the disk" if is_rescued else "it is ended as it is"
-    )
+    what = "the snapshot in memory goes to the disk" if is_rescued else "it is ended as it is"
     line = (
         f"{who}: a save takes {save_s:.0f} s and {left_s:.0f} s are left: it is not begun, {what}"
     )
@@ -62,6 +61,7 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
 def with_stop(
     state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
 ) -> State:
+    """The state with a stop that was asked for now; what is saved from here on is its doing."""
     written = state.newest.written if state.newest else state.budget.progress_written
     until = now + state.policy.grace_s
     limit = None if state.job is None else state.job.until
@@ -72,6 +72,7 @@ def with_stop(
 
 
 def judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
+    """The same for a stop that finds an attempt ended, and its end not yet judged."""
     state = with_stop(state, by, now, interrupt=interrupt, late=True)
     assert state.stop is not None
     return replace(state, wake_at=after_stop(state.stop, state.policy, now))

@@ -19,9 +19,10 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
-from supervisor.core.states import RunState, State, Wish
+from supervisor.core.states import State, Wish
 from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
@@ -116,7 +117,9 @@ class Daemon:
             with self.run.journal.together():
                 self._turn()
         if self.performer.exit_code is not None:
-            self._leave_memory()
+            self.left_in_memory = leave_memory(
+                self.run, self.performer.snapshots, self._house, self.state, self._link
+            )
         self._house.finish(self.state)
         self._service.ended(self.state)
         return -1 if self.performer.exit_code is None else self.performer.exit_code
@@ -133,25 +136,6 @@ class Daemon:
             if self._errors >= 5:
                 raise
         self._settle()
-
-    def _leave_memory(self) -> None:
-        """What only memory holds stays there, and is said; a finished run leaves nothing."""
-        snapshots = self.performer.snapshots
-        snapshots.let_go(self._link)
-        self._house.note_failed_persists(snapshots.look(), self.state)
-        left, newest = snapshots.only_in_memory, self.state.newest
-        is_ahead = left is not None and (
-            newest is None or newest.step is None or left.snapshot.step > newest.step
-        )
-        if left is None or not is_ahead or self.state.run is RunState.COMPLETED:
-            return
-        self.left_in_memory = left
-        folder = self.run.runtime.snapshot_dir
-        self.run.journal.log.warning("left_in_memory", path=str(folder), step=left.snapshot.step)
-        self.run.console.say(
-            f"the snapshot of step {left.snapshot.step} is on no disk: it stays in {folder} until"
-            " this machine is restarted; the next `supervisor run` here goes on from it"
-        )
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()

@@ -79,7 +79,8 @@ class Scheduler:
                 self._run.journal.log.warning("scontrol_not_started", error=str(error))
 
     def _poll_answer(self, now: float) -> None:
-        assert self._asked is not None and self._asked.stdout is not None
+        assert self._asked is not None
+        assert self._asked.stdout is not None
         if self._asked.poll() is None:
             if now - self._asked_at > requeue.ANSWER_S:
                 self._asked.kill()
@@ -101,13 +102,8 @@ class Scheduler:
         until = None if found.killed_at is None else round(now + found.killed_at - wall)
         job = Job(self.own.name, found.end, until, self.save_s)
         if job != self._seen:
-            self._run.journal.log.info(
-                "job_seen",
-                job=job.name,
-                end=job.end,
-                ends_at=found.ends_at,
-                answered=answer is not None,
-            )
+            answered = answer is not None
+            self._run.journal.log.info("job_seen", job=job.name, end=job.end, answered=answered)
             self._seen = job
             self._emit(JobSeen(job))
         return found

@@ -28,21 +28,23 @@ class Tee:
         """Show them, control sequences taken out."""
         if not self._enabled or not lines:
             return
-        if self._dropped:
-            note = f"[supervisor: {self._dropped} lines of train.log were left out here]"
-            lines = [note, *lines]
-            self._dropped = 0
-        batch = b""
-        for number, line in enumerate(lines):
-            data = clean(line).encode("utf-8", "replace")[: _PIPE_BUF - 1] + b"\n"
-            if len(batch) + len(data) > _PIPE_BUF:
-                if not self._write(batch):
-                    self._dropped += len(lines) - number + batch.count(b"\n")
-                    return
-                batch = b""
-            batch += data
-        if not self._write(batch):
-            self._dropped += batch.count(b"\n")
+        note = f"[supervisor: {self._dropped} lines of train.log were left out here]"
+        shown = [note, *map(clean, lines)] if self._dropped else [*map(clean, lines)]
+        batch: list[bytes] = []
+        for line in shown:
+            data = line.encode("utf-8", "replace")[: _PIPE_BUF - 1] + b"\n"
+            if batch and sum(map(len, batch)) + len(data) > _PIPE_BUF:
+                if not self._write(b"".join(batch)):
+                    break
+                shown = shown[len(batch) :]
+                batch = []
+            batch.append(data)
+        else:
+            if self._write(b"".join(batch)):
+                shown = []
+        # With the note still among them, what it counts is added, and it is not.
+        is_untold = bool(self._dropped) and shown[:1] == [note]
+        self._dropped = len(shown) + (self._dropped - 1 if is_untold else 0)
 
     def _write(self, data: bytes) -> bool:
         poller = select.poll()
