@@ -1,0 +1,118 @@
+"""The spare interpreter as the daemon orders and shows it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from supervisor.config.model import RunConfig
+from supervisor.core.events import Event, ParkedSeen
+from supervisor.core.parking import AGAIN_S, Launched, Parked, ParkedStage
+from supervisor.core.states import Policy, State
+from supervisor.daemon import parking as parking_module
+from supervisor.daemon.parking import RESERVE_BYTES, Parking
+
+MIB = 1 << 20
+
+
+class Scene:
+    """A parking with what it sent and emitted."""
+
+    def __init__(self, folder: Path, rss_bytes: int | None = None, **launch: Any) -> None:
+        self.sent: list[dict[str, Any]] = []
+        self.events: list[Event] = []
+        log = SimpleNamespace(info=lambda *_, **__: None)
+        config = RunConfig.model_validate({"command": ["python"], "launch": launch})
+        run = SimpleNamespace(
+            config=config,
+            history=SimpleNamespace(rss_bytes=rss_bytes),
+            paths=SimpleNamespace(state_dir=folder),
+            runtime=SimpleNamespace(root=folder),
+            journal=SimpleNamespace(log=log),
+        )
+        self.parking = Parking(run, self.events.append)  # type: ignore[arg-type]
+
+    def order(self, *argv: str) -> None:
+        """Order one for a command."""
+        program = {"argv": list(argv), "env": {}, "cwd": "/", "unset": []}
+        self.parking.order(lambda order: self.sent.append(dict(order)), program)
+
+
+@pytest.mark.parametrize(
+    ("left", "measured", "fits"),
+    [
+        (None, None, True),
+        (513 * MIB + RESERVE_BYTES, None, True),
+        (511 * MIB + RESERVE_BYTES, None, False),
+        (301 * MIB + RESERVE_BYTES, 300 * MIB, True),
+        (299 * MIB + RESERVE_BYTES, 300 * MIB, False),
+    ],
+)
+def test_one_that_does_not_fit_is_not_started(
+    left: int | None,
+    measured: int | None,
+    fits: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By what the last one took, under whatever limits the job's memory; and that is said."""
+    monkeypatch.setattr(parking_module, "memory_left", lambda: left)
+    scene = Scene(tmp_path, measured)
+    scene.order("python3", "train.py")
+    assert bool(scene.sent) == fits
+    if not fits:
+        (event,) = scene.events
+        assert isinstance(event, ParkedSeen)
+        assert event.is_loud
+        assert event.parked.reason is not None
+        assert event.parked.reason.startswith("memory: ")
+        shown = scene.parking.status(State(Policy()))
+        assert shown["parked"]["reason"] == event.parked.reason
+
+
+def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Modules by name, or what the trainer writes down; a standby if it was asked for."""
+    monkeypatch.setattr(parking_module, "memory_left", lambda: None)
+    scene = Scene(tmp_path, preload=["torch"], standby="cuda")
+    scene.order("python3", "train.py")
+    (order,) = scene.sent
+    assert (order["preload"], order["record"], order["standby"]) == (("torch",), None, "cuda")
+    scene = Scene(tmp_path)
+    scene.order("python3", "train.py")
+    (order,) = scene.sent
+    assert (order["preload"], order["standby"]) == ("auto", None)
+    assert order["record"] == str(tmp_path / "imports.json")
+    assert Scene(tmp_path, mode="cold").parking.record is None
+
+
+def test_what_is_not_python_is_told_and_not_ordered(tmp_path: Path) -> None:
+    """`status` says why every launch is cold; nothing can be done about it."""
+    scene = Scene(tmp_path)
+    scene.order("torchrun", "train.py")
+    assert scene.sent == []
+    refused = Parked(ParkedStage.ABSENT, reason="torchrun is not Python")
+    assert scene.events == [ParkedSeen(refused)]
+
+
+def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
+    """State, memory, what it preloaded; and why the last launch was cold."""
+    scene = Scene(tmp_path)
+    said = {"seconds": 2.5, "rss_bytes": 7, "preloaded": ["torch"], "modules": 9, "left_out": []}
+    pid = int(Path("/proc/self").readlink().name)
+    message = {"is": "parked", "stage": "waiting", "pid": pid, "since": 5.0, "said": said}
+    scene.parking.on_message(message, 9.0)
+    assert scene.events == [ParkedSeen(Parked(ParkedStage.WAITING, 5.0), 2.5, 7)]
+    state = State(Policy(), launched=Launched(False, "heavy.py has changed"))
+    shown = scene.parking.status(state)
+    assert (shown["last"], shown["cold_reason"]) == ("cold", "heavy.py has changed")
+    parked = shown["parked"]
+    assert (parked["state"], parked["preloaded"], parked["seconds"]) == ("waiting", ["torch"], 2.5)
+    assert parked["rss_bytes"] > MIB
+    gone = {"is": "parked", "stage": "absent", "reason": "it was killed", "has_died": True}
+    scene.parking.on_message(gone, 10.0)
+    died = Parked(ParkedStage.ABSENT, 10.0, "it was killed", 10.0 + AGAIN_S)
+    assert scene.events[-1] == ParkedSeen(died)
+    assert scene.parking.status(state)["parked"]["pid"] is None
+    scene.parking.lost()
+    assert scene.parking.status(state)["parked"]["reason"] == "the launcher has died"
