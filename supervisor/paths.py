@@ -31,6 +31,11 @@ class RunPaths:
         return self.state_dir / "status.json"
 
     @property
+    def no_daemon(self) -> Path:
+        """What the launcher says while no daemon comes up; not there where one does."""
+        return self.state_dir / "no-daemon.json"
+
+    @property
     def intent(self) -> Path:
         """What the operator wants."""
         return self.state_dir / "intent.json"

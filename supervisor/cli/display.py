@@ -9,7 +9,7 @@ from rich.text import Text
 
 from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.moments import age_text, wall_of
-from supervisor.cli.record import ENDED, RunRecord
+from supervisor.cli.record import ENDED, RunRecord, no_daemon_text
 from supervisor.cli.summary import (
     STATE_COLOURS,
     UNREMARKABLE,
@@ -81,7 +81,9 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
     add("operator", wish_text(record) if record.live else "", "yellow")
     for warning in list(status.get("warnings") or ())[-2:]:
         add("warning", str(warning), "yellow")
-    if record.age_s is not None and record.age_s > _LATE_S and record.live:
+    if record.no_daemon is not None:
+        add("daemon", no_daemon_text(record.no_daemon, now_s), "red")
+    elif record.age_s is not None and record.age_s > _LATE_S and record.live:
         add("daemon", f"has not written for {format_duration(record.age_s)}", "red")
     return rows[:_FACT_ROWS]
 

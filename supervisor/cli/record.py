@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.cli.moments import wall_of
+from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
 from supervisor.clock import wall_s
 from supervisor.intent import Intent, read_intent
@@ -34,6 +34,7 @@ _KEYS = (
     "attempt",
     "restarts",
     "pids",
+    "no_daemon",
     "phase",
     "attached",
     "step",
@@ -74,6 +75,8 @@ class RunRecord:
     """What the operator wants now, also where no daemon has heard it."""
     snapshot: dict[str, Any] | None = None
     """The newest snapshot in memory; as it is now where no daemon says so."""
+    no_daemon: dict[str, Any] | None = None
+    """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
 
     @property
     def name(self) -> str:
@@ -115,6 +118,7 @@ class RunRecord:
         body["state"] = None if self.state == "never started" else self.state
         body["intent"] = str(self.wish)
         body["live"] = self.live
+        body["no_daemon"] = self.no_daemon
         body["snapshot"] = self.snapshot
         body["persister"] = body["persister"] if self.live else None
         pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
@@ -134,7 +138,28 @@ def read_record(run_dir: Path) -> RunRecord:
         # Another machine's process cannot be looked at, so its last words decide.
         live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
     wish = _wish(paths, status)
-    return RunRecord(paths, status, live, owner, age_s, wish, _snapshot(paths, status, live=live))
+    snapshot = _snapshot(paths, status, live=live)
+    no_daemon = _no_daemon(paths) if live else None
+    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon)
+
+
+def _no_daemon(paths: RunPaths) -> dict[str, Any] | None:
+    """What the launcher has left there, as far as it can be read."""
+    try:
+        said = json.loads(paths.no_daemon.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def no_daemon_text(said: dict[str, Any], now_s: float) -> str:
+    """That the run has no daemon, since when and why."""
+    since = wall_of(said.get("since"))
+    first = f", the first {age_text(now_s - since)}" if since is not None else ""
+    return (
+        f"NONE: {said.get('failures')} in a row died{first} ({said.get('why')}). Nobody watches the"
+        " run and nothing is launched; what runs goes on, and the launcher tries again"
+    )
 
 
 def _snapshot(

@@ -8,7 +8,7 @@ from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.launching import launch_text
 from supervisor.cli.memory_tier import persister_text, snapshot_text
 from supervisor.cli.moments import age_text, count_text, wall_of
-from supervisor.cli.record import RunRecord
+from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
 
@@ -64,6 +64,8 @@ def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
 
 def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
     """Label and text of each fact that is known."""
+    if record.no_daemon is not None:
+        yield "daemon", no_daemon_text(record.no_daemon, now_s)
     if status.get("reason"):
         yield "why", str(status["reason"])
     if progress := progress_text(status if record.live else {**status, "step_rate": None}):

@@ -1,5 +1,6 @@
 """What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
 
+import contextlib
 import errno
 import os
 import sys
@@ -26,6 +27,8 @@ from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
 
 STATUS_S = 1.0
+# Lived so long, this daemon did come up, whatever the launcher had to say before.
+UP_AFTER_S = 2.0
 ACCOUNT_S = 300.0
 RESERVE_S = 60.0
 # A save in progress changes the directory again and again.
@@ -49,6 +52,7 @@ class Housekeeping:
         self._pruner = Pruner(run)
         self._troubles = Troubles(run, performer)
         self._status_at = 0.0
+        self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
         self._reserve_at = 0.0
         self._listing: tuple[tuple[str, int], ...] | None = None
@@ -164,6 +168,10 @@ class Housekeeping:
                 self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S
                 self._performer.survey(deciding=False)
+        if now >= self._up_at:
+            self._up_at = float("inf")
+            with contextlib.suppress(OSError):  # `status` shows it until the disk is writable again
+                self._run.paths.no_daemon.unlink(missing_ok=True)
         if now >= self._status_at:
             self.show(state)
         if now >= self._account_at:

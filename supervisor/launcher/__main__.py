@@ -42,6 +42,7 @@ def main(words: list[str]) -> int:
 
     import json
 
+    from supervisor.launcher.daemon_link import DaemonLink
     from supervisor.launcher.loop import Launcher
 
     python = [sys.executable, "-P"]
@@ -54,12 +55,12 @@ def main(words: list[str]) -> int:
     if options["--view-argv-json"]:
         view = json.loads(options["--view-argv-json"])
     persister = options["--persister-argv-json"]
+    state_dir = os.path.join(options["--run-dir"], ".supervisor")
     launcher = Launcher(
-        daemon,
+        DaemonLink(daemon, int(options["--lock-fd"]), state_dir),
         view if options["--view"] == "live" else None,
         persister_argv=json.loads(persister) if persister else None,
         unkillable_after_s=float(options["--unkillable-after-s"]),
-        lock_fd=int(options["--lock-fd"]),
     )
     return launcher.run()
 

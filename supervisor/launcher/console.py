@@ -12,11 +12,11 @@ STDERR = 2
 LONGEST_BYTES = 4096
 
 
-def say(text: str) -> None:
+def say(text: str, priority: int = journal_stream.WARNING) -> None:
     """Write a line to stderr if that is possible at once; otherwise it is dropped."""
     text = f"supervisor: {text}"
     if journal_stream.is_journal(STDERR):
-        text = journal_stream.mark(text, journal_stream.WARNING)
+        text = journal_stream.mark(text, priority)
     line = f"{text}\n".encode("utf-8", "backslashreplace")
     if len(line) > LONGEST_BYTES:
         line = line[: LONGEST_BYTES - 5] + b" ...\n"

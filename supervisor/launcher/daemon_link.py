@@ -11,7 +11,9 @@ import socket
 import time
 from collections import deque
 
+from supervisor.journal_stream import ERROR, WARNING
 from supervisor.launcher import procfs
+from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Decoder, encode
 from supervisor.launcher.pulse import Pulse
@@ -30,6 +32,7 @@ HUNG_UP_GRACE_S = 2.0
 # A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
 UNANSWERED_S = 15.0
 QUEUE_BYTES = 64 << 10
+LONGEST_REASON = 300
 # What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
 DROPPABLE = ("signal", "unkillable")
 
@@ -44,7 +47,9 @@ def _how_it_ended(status: int) -> str:
 class DaemonLink:
     """One daemon after another, and the messages to and from the one that lives."""
 
-    def __init__(self, argv: Sequence[str], lock_fd: int = -1) -> None:
+    def __init__(
+        self, argv: Sequence[str], lock_fd: int = -1, state_dir: str | None = None
+    ) -> None:
         """`lock_fd`: the run's lock, which each daemon shares: it ends with the last of them."""
         self.pid = 0
         self.socket: socket.socket | None = None
@@ -52,6 +57,7 @@ class DaemonLink:
         self.failures_in_a_row = 0
         self.restart_at: float | None = time.monotonic()
         self.is_retired = False
+        self.absence = Absence(state_dir)
         self._argv = list(argv)
         self._lock_fd = lock_fd
         self._decoder = Decoder()
@@ -104,6 +110,10 @@ class DaemonLink:
         names = [name for name, _ in self._signals]
         self._signals = [(name, self._started_at) for name in names]
         self.send({**hello, "signals": names, "daemon_restarts": self.restarts})
+
+    def pids(self) -> tuple[int, int]:
+        """Return the daemon's pid, and that of who writes that there is none; 0 where not there."""
+        return self.pid, self.absence.pid
 
     def is_settled(self) -> bool:
         """Tell whether a daemon lives that has said something, or lived long enough to listen."""
@@ -191,6 +201,10 @@ class DaemonLink:
         if commands:
             self._has_spoken = True
             self._unanswered_since = None
+        for command in commands:
+            if command.get("do") == "failed":
+                self.absence.said = str(command.get("why"))[:LONGEST_REASON]
+        commands = [command for command in commands if command.get("do") != "failed"]
         if any(command.get("do") == "alive" for command in commands):
             self._pulse.heard()
         # A stop that it orders may be on no record yet, and call off what never ran: the next one
@@ -259,8 +273,8 @@ class DaemonLink:
         self.failures_in_a_row += 1
         self.restart_at = now + self._backoff_s
         why = failure.message if isinstance(failure, Failure) else _how_it_ended(status)
-        line = f"the daemon {why}; starting it again in {self._backoff_s:g} s{going_on}"
-        say(line)
+        line = self.absence.note(why, now - self._started_at, self._backoff_s, going_on)
+        say(line, ERROR if self.absence.is_loud else WARNING)
         self._pulse.lost(line)
         self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
 

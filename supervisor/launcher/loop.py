@@ -36,14 +36,13 @@ class Launcher:
 
     def __init__(
         self,
-        daemon_argv: Sequence[str],
+        link: DaemonLink,
         view_argv: Sequence[str] | None = None,
         *,
         persister_argv: Sequence[str] | None = None,
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
-        lock_fd: int = -1,
     ) -> None:
-        self._link = DaemonLink(daemon_argv, lock_fd)
+        self._link = link
         self._persister = PersisterLink(persister_argv)
         self._view_argv = view_argv
         self._view_pid = 0
@@ -138,6 +137,8 @@ class Launcher:
                 self._view_pid = 0
             elif pid == self._persister.pid:
                 self._persister.on_reaped(status)
+            elif pid == self._link.absence.pid:
+                self._link.absence.pid = 0
             else:
                 self._on_child_reaped(pid, status, usage.ru_maxrss * 1024)
 
@@ -252,7 +253,7 @@ class Launcher:
                 }
             )
             self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]
-        own = (self._link.pid, self._view_pid, self._persister.pid)
+        own = (*self._link.pids(), self._view_pid, self._persister.pid)
         self._around.own_pids = {pid for pid in own if pid}
 
     def _take_over_if_alone(self) -> None:

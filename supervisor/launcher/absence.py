@@ -1,0 +1,91 @@
+"""No daemon comes up (a broken upgrade): said ever louder, and left where `status` can read it.
+
+The file is written by a process of its own, this module run as a program: a disk that hangs would
+hang the launcher. It removes nothing: the next daemon that lives does.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+FILE = "no-daemon.json"
+# One death is an accident, and mended at once.
+LOUD_FROM = 2
+# A daemon that has lived so long did come up.
+SETTLED_S = 10.0
+
+
+class Absence:
+    """How long the run has had no daemon that lives, and why."""
+
+    def __init__(self, state_dir: str | None) -> None:
+        """`state_dir`: the run's `.supervisor`; None: nothing is written."""
+        self.pid = 0
+        self.said: str | None = None
+        self._path = None if state_dir is None else f"{state_dir}/{FILE}"
+        self._count = 0
+        self._since = 0.0
+
+    @property
+    def is_loud(self) -> bool:
+        """Tell whether it is more than one death."""
+        return self._count >= LOUD_FROM
+
+    def note(self, how: str, lived_s: float, again_in_s: float, going_on: str) -> str:
+        """Count a death, write it down, and return what is to be said of it."""
+        if lived_s >= SETTLED_S:
+            self._count = 0
+        self._count += 1
+        if self._count == 1:
+            self._since = time.time()
+        why = f"{how}: {self.said}" if self.said else how
+        self.said = None
+        line = f"the daemon {why}; starting it again in {again_in_s:g} s{going_on}"
+        if not self.is_loud:
+            return line
+        self._write(
+            {
+                "since": _rfc3339(self._since),
+                "at": _rfc3339(time.time()),
+                "failures": self._count,
+                "why": why,
+                "next_at": _rfc3339(time.time() + again_in_s),
+            }
+        )
+        return (
+            f"NO DAEMON, {self._count} in a row: {line}; until one lives nobody watches the run and"
+            " nothing is launched: mend the installation, or look into supervisor.log"
+        )
+
+    def _write(self, facts: dict[str, Any]) -> None:
+        if self._path is None or self.pid:
+            return  # the one before still writes: its disk is slow, and this one will be told again
+        import json
+
+        from supervisor.launcher.spawn import Program, spawn
+
+        words = [sys.executable, "-S", "-P", os.path.abspath(__file__), self._path]
+        try:
+            spawned = spawn(Program([*words, json.dumps(facts)], dict(os.environ)))
+        except OSError:
+            return  # no process to be had: the line above is said all the same
+        os.close(spawned.report_fd)
+        self.pid = spawned.pid
+
+
+def _rfc3339(wall: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
+
+
+if __name__ == "__main__":
+    _, place, text = sys.argv
+    fd = os.open(f"{place}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.write(fd, text.encode() + b"\n")
+    os.close(fd)
+    os.replace(f"{place}.tmp", place)
