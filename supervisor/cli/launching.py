@@ -8,26 +8,22 @@ _NAMED = 3
 
 
 def launch_text(launch: Any) -> str:
-    """`warm; the next one is parked: torch, numpy and 2 more, 214 MiB`; "" where nothing is known.
-
-    Why the last one was cold is told as long as nothing is parked.
-    """
+    """`warm; the next one is parked: torch, numpy and 2 more, 214 MiB`; "" where none is known."""
     if not isinstance(launch, dict) or not launch.get("last"):
         return ""
     parked = launch.get("parked")
     if not isinstance(parked, dict):
         parked = {}
-    parts = [str(launch["last"])]
+    why = launch.get("cold_reason") if launch["last"] == "cold" else None
+    parts = [f"{launch['last']} ({why})" if why else str(launch["last"])]
     match parked.get("state"):
         case "waiting":
             parts.append(f"the next one is parked{_held(parked)}")
         case "importing":
             parts.append("the next one is being prepared")
         case _:
-            if parked.get("reason"):
+            if parked.get("reason") not in (None, why):
                 parts.append(f"the next one cold: {parked['reason']}")
-            elif launch["last"] == "cold" and launch.get("cold_reason"):
-                parts.append(str(launch["cold_reason"]))
     return "; ".join(parts)
 
 

@@ -1,0 +1,56 @@
+"""The line `launch` of `supervisor status`."""
+
+from typing import Any
+
+import pytest
+
+from supervisor.cli.launching import launch_text
+
+WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("last", "cold_reason", "parked", "text"),
+    [
+        (None, None, None, ""),
+        ("warm", "heavy.py has changed", {}, "warm"),
+        (
+            "cold",
+            "heavy.py has changed",
+            {**WAITING, "rss_bytes": 3 << 20},
+            "cold (heavy.py has changed); the next one is parked: "
+            "torch, numpy, yaml and 2 more, 3.0 MiB",
+        ),
+        (
+            "warm",
+            None,
+            {"state": "waiting", "preloaded": [], "standby": "cuda"},
+            "warm; the next one is parked: with a CUDA context",
+        ),
+        ("warm", None, {"state": "importing"}, "warm; the next one is being prepared"),
+        (
+            "cold",
+            "sh is not Python",
+            {"state": "absent", "reason": "sh is not Python"},
+            "cold (sh is not Python)",
+        ),
+        (
+            "warm",
+            None,
+            {"state": "absent", "reason": "memory: none"},
+            "warm; the next one cold: memory: none",
+        ),
+    ],
+)
+def test_how_it_was_and_what_comes(
+    last: str | None, cold_reason: str | None, parked: dict[str, Any] | None, text: str
+) -> None:
+    """The last launch with its reason if it was cold, and what there is for the next."""
+    launch = {"last": last, "cold_reason": cold_reason, "parked": parked}
+    assert launch_text(launch) == text
+
+
+@pytest.mark.parametrize("launch", [None, "warm", {}, {"last": "warm", "parked": "x"}])
+def test_a_status_of_another_version(launch: object) -> None:
+    """Whatever stands there, it is shown or passed over."""
+    assert launch_text(launch) in ("", "warm")
