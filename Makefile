@@ -6,6 +6,7 @@ OUTPUT ?= demo-output
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
 JOBS ?= 2
+CHAOS ?= full
 # Each has a cluster of its own, and nearly all that its tests do is wait for SLURM.
 SLURM_JOBS ?= 4
 
@@ -45,8 +46,8 @@ test-root: setup ## the tests that need root: mounts, other users
 test-gpu: setup ## the tests that need a CUDA device
 	$(BIN)/python -m pytest -m gpu $(PYTEST_ARGS)
 
-chaos: setup ## every power cut, kill and disk error that tests/chaos knows, not only a part
-	CHAOS=full $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(PYTEST_ARGS)
+chaos: setup ## every power cut, kill and disk error that tests/chaos knows (CHAOS=some: a part)
+	CHAOS=$(CHAOS) $(BIN)/python -m pytest -n $(JOBS) tests/chaos $(PYTEST_ARGS)
 
 model: setup ## the protocols' models with everything that may happen (minutes; `make test` takes a part)
 	MODEL=full $(BIN)/python -m pytest tests/model $(PYTEST_ARGS)

@@ -23,11 +23,12 @@ torch.set_num_threads(1)
 
 
 class Order(NamedTuple):
-    """What to do, and where. `kill_after_ns`: into the copy of the step that is struck at."""
+    """What to do, and where. `memory` is None where no supervisor gives one. `kill_after_ns`: into
+    the copy of the step that is struck at."""
 
     scenario: str
     out: Path
-    memory: Path
+    memory: Path | None
     padding: int = 0
     kill_after_ns: int | None = None
 
@@ -42,7 +43,8 @@ class Report(NamedTuple):
 
 def drive(order: Order, gate: Connection) -> None:
     """Train to the end, unless something comes between; the report goes through the gate."""
-    os.environ |= environment(order.memory, attempt=2)
+    if order.memory is not None:
+        os.environ |= environment(order.memory, attempt=2)
     SCENARIOS[order.scenario](Drive(order, gate))
 
 

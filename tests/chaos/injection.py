@@ -96,9 +96,9 @@ class Tracer:
             return Counter((match[1], match[2]) for match in found if match is not None)
 
     def struck(self) -> str:
-        """What strace says of the call that was given an error; empty if it never came to it."""
+        """What strace says of the call that was given an error, in each thread that came to it."""
         with self._log.open(errors="replace") as lines:
-            return next((line for line in lines if "(INJECTED)" in line), "")
+            return "".join(line for line in lines if "(INJECTED)" in line)
 
 
 def _is_traced(pid: int) -> bool:

@@ -1,6 +1,7 @@
 """Trainers forked from a process that has torch loaded, one for each point; none outlives it."""
 
 import multiprocessing
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
@@ -35,8 +36,9 @@ class Trainer:
 
     def go_on(self) -> Report | None:
         """Let it through its gate; its report, None if it ended before it could give one."""
-        self._gate.send("go on")
         report: Report | None = None
+        with suppress(BrokenPipeError):  # it was struck at as it read
+            self._gate.send("go on")
         assert self._gate.poll(_WAIT_S), "neither a report nor its end"
         try:
             report = self._gate.recv()

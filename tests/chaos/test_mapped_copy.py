@@ -18,7 +18,7 @@ from tests.chaos.workbench import SIGKILLED
 
 PADDING = 1 << 19
 """6 MB with the moments: a millisecond."""
-KILLS = {1: 200, 4: 60}.get(SHARE, 12)
+KILLS = {1: 200, 8: 48}.get(SHARE, 12)
 Files = dict[str, "np.ndarray[tuple[int], np.dtype[np.uint32]]"]
 
 

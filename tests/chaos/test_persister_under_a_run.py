@@ -21,7 +21,7 @@ TRAINER = Path(__file__).with_name("gated_trainer.py")
 ROOT = Path(__file__).resolve().parents[2]
 EVERY = 3
 # The launcher waits longer before each next start: 0.1 s, 0.2, 0.4 …
-KILLS = {1: 7, 4: 5}.get(SHARE, 3)
+KILLS = {1: 7, 8: 5}.get(SHARE, 3)
 
 
 class Gated(Supervised):

@@ -107,8 +107,11 @@ def test_an_error_at_every_call(
     count = 0
     for strike in pick(errors(arena.record(scenario)), part):
         report, code, tracer = arena.run(scenario, strike)
-        count += 1
         struck = tracer.struck()
+        # The test's own word with the trainer, and what the interpreter imports meanwhile.
+        if "<socket:" in struck or "site-packages" in struck:
+            continue
+        count += 1
         if report is None or code != 0:
             problems[str(strike)] = f"it ended with {code} of {struck}"
         elif report.digest != uninterrupted():

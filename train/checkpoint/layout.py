@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
+from supervisor.checkpoint.archive import DamagedError, read_records
 from train.checkpoint.binding import Binding, Place, raw_bytes
 from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_without_data
 from train.checkpoint.structure import MismatchError, Shape, UnknownError, copy_with
@@ -111,9 +111,9 @@ def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], 
         places, size, frame, pickle_at = _read_back(path, pickled)
         weights = [] if binding is None else binding.weights(content, is_weight, places)
         return Layout(name, size, frame, pickle_at, capacity, places, binding, text, weights)
-    except RuntimeError as error:
-        # torch's zip writer and reader do not say that it was the file: whatever can be pickled
-        # could have been laid out.
+    except (RuntimeError, DamagedError) as error:
+        # torch's zip writer does not say that it was the file: whatever can be pickled could have
+        # been laid out.
         pickle_only(content)
         free = os.statvfs(path.parent)
         is_full = free.f_bavail * free.f_frsize < 1 << 20
@@ -131,22 +131,29 @@ def _capacity(length: int) -> int:
 def _read_back(
     path: Path, pickled: Pickled
 ) -> tuple[list[Place], int, list[tuple[int, bytes]], int]:
-    """The storages' places, the file's size, what is outside of them, and where its pickle is."""
-    # Any: get_record_offset is missing in torch's stubs
-    reader: Any = torch._C.PyTorchFileReader(str(path))
-    pickle_at = reader.get_record_offset("data.pkl")
-    places = [
-        Place(reader.get_record_offset(f"data/{key}"), storage.nbytes())
-        for key, storage in pickled.storages.items()
-    ]
+    """The storages' places, the file's size, what is outside of them, and where its pickle is.
+
+    Raises DamagedError for a file that is not what was written: a layout is used for many states.
+    """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
+        # Not torch's own reader: of a read that failed it makes places that are none.
+        records = {one.name.partition(b"/")[2]: one for one in read_records(fd, size)}
+        pickle = records.get(b"data.pkl")
+        places = []
+        for key, storage in pickled.storages.items():
+            record = records.get(b"data/" + key.encode())
+            if record is None or record.size != storage.nbytes():
+                raise DamagedError(f"has no storage {key} of {storage.nbytes()} bytes")
+            places.append(Place(record.start, record.size))
+        if pickle is None or os.pread(fd, len(pickled.data), pickle.start) != pickled.data:
+            raise DamagedError("does not have the pickle that was written")
         # read, not mapped: a read of a mapping would allocate the holes
         frame = [(begin, os.pread(fd, end - begin, begin)) for begin, end in _gaps(places, size)]
     finally:
         os.close(fd)
-    return places, size, frame, pickle_at
+    return places, size, frame, pickle.start
 
 
 def _gaps(places: list[Place], size: int) -> Iterator[tuple[int, int]]:
