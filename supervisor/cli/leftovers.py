@@ -22,11 +22,10 @@ from supervisor.cli.target import is_run, runs_below
 from supervisor.clock import rfc3339, wall_s
 from supervisor.launcher import procfs
 from supervisor.paths import RunPaths
-from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole
+from supervisor.snapshot.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict, vet
 
-_REMOVING = ".removing-"
 _YOUNG_S = 5.0
 # Whether a snapshot is worth something: nowhere else, on the disk too, of no use, or unknown.
 Worth = Literal["only copy", "on the disk", "useless", "unknown", "none"]
@@ -111,7 +110,7 @@ def remove(leftover: Leftover) -> bool:
                 return False
         if _in_use([leftover.path]):
             return False
-        target = leftover.path.with_name(f"{_REMOVING}{leftover.name}")
+        target = leftover.path.with_name(f"{REMOVING}{leftover.name}")
         discard(target)
         leftover.path.rename(target)
     return discard(target)

@@ -7,7 +7,6 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor.checkpoint.staging import discard
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.snapshot import agenda, rescue
 from supervisor.snapshot.board import (
@@ -25,7 +24,14 @@ from supervisor.snapshot.board import (
 )
 from supervisor.snapshot.doorbell import Doorbell
 from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole
+from supervisor.snapshot.slots import (
+    Lock,
+    SnapshotPaths,
+    Whole,
+    is_locked,
+    read_whole,
+    remove_root,
+)
 from supervisor.snapshot.verdict import vet
 
 _PROGRESS_S = 0.5
@@ -74,7 +80,7 @@ class Persister:
                 f"{result.error}\n"
             )
         elif not is_locked(self._paths.writer_lock):  # by the next trainer, say
-            discard(self._root)
+            remove_root(self._root)
 
     def _serve(self) -> None:
         try:

@@ -12,10 +12,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
+from supervisor.checkpoint.staging import discard
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot, read_seal
 
 SLOTS = 2
 WRITING = "writing"
+REMOVING = ".removing-"
 
 
 class SnapshotPaths(NamedTuple):
@@ -145,6 +147,15 @@ def make_root(root: Path) -> SnapshotPaths:
     except FileExistsError:
         return paths
     return paths
+
+
+def remove_root(root: Path) -> None:
+    """Remove a snapshot directory that nobody needs. Raises OSError."""
+    # Out of everybody's way first: who asks for a lock in it would make that file anew.
+    target = root.with_name(f"{REMOVING}{root.name}")
+    discard(target)
+    root.rename(target)
+    discard(target)
 
 
 def wake(root: Path) -> bool:

@@ -18,6 +18,7 @@ from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_with
 from train.checkpoint.structure import MismatchError, Shape, UnknownError, copy_with
 
 _FLOAT = struct.Struct(">d")
+_MARK_BYTES = 9
 
 
 class Moment(NamedTuple):
@@ -99,10 +100,14 @@ def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], 
     try:
         try:
             shape = Shape(content)
-            count = len(shape.match(content).values)
-            marks = list(_marks(count))
+            values = shape.match(content).values
+            marks = list(_marks(len(values)))
+            # a mark is shorter than a long text
+            more = sum(max(len(encode(value)) - _MARK_BYTES, 0) for value in values)
             marked = copy_with(content, iter(marks))
-            pickled, capacity = write_without_data(marked, path, _capacity)
+            pickled, capacity = write_without_data(
+                marked, path, lambda length: _capacity(length + more)
+            )
             text = _Text(pickled.data, marks)
             binding = Binding(shape, content, list(pickled.storages.values()))
         except UnknownError:

@@ -6,9 +6,14 @@ import stat
 import time
 from pathlib import Path
 
-from supervisor.checkpoint.staging import discard
 from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import Lock, SnapshotPaths, is_locked, read_whole
+from supervisor.snapshot.slots import (
+    Lock,
+    SnapshotPaths,
+    is_locked,
+    read_whole,
+    remove_root,
+)
 
 SHARED_MEMORY = Path("/dev/shm")
 _POLL_S = 0.02
@@ -45,7 +50,7 @@ def settle(directory: Path | str) -> list[str]:
     paths = SnapshotPaths(root)
     problems: list[str] = []
     if is_locked(paths.writer_lock):
-        return problems  # alive, and nobody's business
+        return problems  # its trainer lives, and goes on by itself
     while is_locked(paths.persister_lock):
         time.sleep(_POLL_S)
     if not root.is_dir():
@@ -59,5 +64,5 @@ def settle(directory: Path | str) -> list[str]:
             except (OSError, ValueError) as error:
                 problems.append(f"{whole.path} stays in memory: {error}")
         if not problems and not is_locked(paths.writer_lock):
-            discard(root)
+            remove_root(root)
     return problems

@@ -1,0 +1,309 @@
+"""What goes wrong around a training process: it trains on, and what can be saved is saved."""
+
+import logging
+import multiprocessing
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from supervisor.checkpoint.validate import validate
+from supervisor.snapshot.board import read_board
+from supervisor.snapshot.slots import read_whole
+from supervisor.snapshot.space import Room
+from tests.train_checkpoint.conftest import Training, assert_same
+from train.checkpoint import AlreadyWrittenError, Checkpointer, load, persisting, settle
+from train.checkpoint.place import own_root
+
+Make = Callable[..., Checkpointer]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(claim: Callable[[], Any], timeout_s: float = 40) -> Any:
+    """What a claim says, once that is true."""
+    deadline = time.monotonic() + timeout_s
+    while not (found := claim()):
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.005)
+    return found
+
+
+def until_whole(keep: Checkpointer, step: int) -> None:
+    """A snapshot, once its memory is there."""
+    wait_until(lambda: keep.snapshot(step).ok)
+
+
+def assert_saved(path: Path, training: Training) -> None:
+    """A checkpoint on the disk is proven, and is the state of now."""
+    verdict = validate(path)
+    assert (verdict.valid, verdict.finite) == (True, True), verdict
+    found = load(path)
+    assert_same({name: found[name] for name in training.sources}, training.state())
+
+
+def test_without_room_it_goes_straight_to_the_disk(
+    make: Make,
+    out: Path,
+    memory: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Said once; saved before `save` returns; snapshots that nobody asked for are not taken."""
+    no_room = Room(False, 1, 1, "/dev/shm has 1 MiB free, 2 MiB are needed")
+    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: no_room)
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    with caplog.at_level(logging.WARNING):
+        wait_until(lambda: "no snapshots in memory" in (keep.snapshot(1).reason or ""))
+        for step in (2, 3):
+            training.step()
+            taken = keep.save(step, epoch=1, kind="epoch")
+            assert taken.sequence is None
+            assert taken.saved is not None
+            assert taken.saved.ok, taken
+            assert_saved(out / f"checkpoint-{step}", training)
+    assert caplog.text.count("1 MiB free, 2 MiB are needed") == 1
+    assert not list(memory.rglob("*.pt"))
+
+
+def test_a_direct_save_needs_no_second_copy(
+    make: Make, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Resident memory does not grow by the size of a state of 64 MiB."""
+    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: Room(False, 1, 1, "none"))
+    state = {str(number): torch.ones(4 << 18) for number in range(16)}
+    keep = make({"state.pt": lambda: state})
+    keep.save(1)  # what is imported and allocated once
+    Path("/proc/self/clear_refs").write_text("5")  # VmHWM begins anew, proc(5)
+    before = resident("VmRSS")
+    assert keep.save(2).ok
+    assert resident("VmHWM") - before < 24 << 20
+    assert_same(load(out / "checkpoint-2")["state.pt"], state)
+
+
+def resident(name: str) -> int:
+    """A figure of this process's memory, in bytes."""
+    text = Path("/proc/self/status").read_text()
+    return next(int(line.split()[1]) << 10 for line in text.splitlines() if line.startswith(name))
+
+
+def test_a_disk_that_fails_is_a_value(make: Make, out: Path, tmp_path: Path) -> None:
+    """Training goes on; the next save writes it all again."""
+    out.write_text("a file where the directory should be")
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    taken = keep.save(1, wait=True)
+    assert taken.sequence is not None
+    assert taken.saved is not None
+    assert taken.saved.outcome == "failed"
+    assert taken.saved.error
+    out.unlink()
+    training.step()
+    assert keep.save(2, wait=True).saved.ok  # type: ignore[union-attr]
+    assert_saved(out / "checkpoint-2", training)
+
+
+def remove(folder: Path) -> None:
+    """Empty a directory in which a persister may be writing, and remove it."""
+    wait_until(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists())
+
+
+def test_a_vanished_directory_is_made_again(make: Make, out: Path, memory: Path) -> None:
+    """logind's RemoveIPC: snapshots begin anew, in a new directory, and saves reach the disk."""
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    until_whole(keep, 1)
+    remove(memory.parent)
+    training.step()
+    until_whole(keep, 2)
+    assert (read_whole(memory)[0].snapshot.step, memory.stat().st_mode & 0o777) == (2, 0o700)
+    assert memory.parent.stat().st_mode & 0o777 == 0o700
+    remove(memory)
+    training.step()
+    assert keep.save(3, wait=True).ok
+    assert_saved(out / "checkpoint-3", training)
+
+
+def test_a_persister_that_is_killed_is_replaced(make: Make, out: Path, memory: Path) -> None:
+    """Or the trainer does it itself: a save that is waited for ends."""
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    keep.save(1, wait=True)
+    board = read_board(memory)
+    assert board is not None
+    os.kill(board.pid, signal.SIGKILL)
+    training.step()
+    assert keep.save(2, wait=True).saved.ok  # type: ignore[union-attr]
+    assert_saved(out / "checkpoint-2", training)
+
+
+def test_nobody_persists_but_the_trainer(
+    make: Make, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that a supervisor gave, and no persister for it: saved all the same."""
+    monkeypatch.setattr(persisting, "UNATTENDED_S", 0.1)
+    monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(tmp_path / "memory"))
+    monkeypatch.setenv("SUPERVISOR_RUN_ID", "abc")
+    monkeypatch.setenv("SUPERVISOR_ATTEMPT", "3")
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    assert keep.save(1, wait=True).saved.ok  # type: ignore[union-attr]
+    assert_saved(out / "checkpoint-1", training)
+    record = read_whole(tmp_path / "memory")[0].snapshot
+    assert (record.run_id, record.attempt) == ("abc", 3)
+
+
+def test_the_newest_of_waiting_saves_wins(make: Make, out: Path, memory: Path) -> None:
+    """The persister stands still: saves do not wait for it, and the older ones make way."""
+    training = Training()
+    keep = make(training.sources, snapshot_steps=1)
+    training.step()
+    keep.save(1, wait=True)
+    board = read_board(memory)
+    assert board is not None
+    os.kill(board.pid, signal.SIGSTOP)
+    try:
+        for _ in range(5):
+            keep.save(training.step())
+        assert {one.outcome for one in keep.news()} == {"replaced"}
+        waiting = keep.newest_waiting_step
+        # what nobody asked for leaves what waits alone
+        for _ in range(4):
+            keep.snapshot(training.step())
+        assert waiting in {whole.snapshot.step for whole in read_whole(memory)}
+    finally:
+        os.kill(board.pid, signal.SIGCONT)
+    keep.drain()
+    assert [one.step for one in keep.news() if one.ok] == [waiting]
+    assert (out / f"checkpoint-{waiting}").is_dir()
+
+
+def test_a_second_writer_is_refused(make: Make, out: Path) -> None:
+    """Another process on the same checkpoint directory, as a second rank would be."""
+    make(Training().sources)
+    code = (
+        "import sys, torch; from train.checkpoint import Checkpointer;"
+        "Checkpointer({'m.pt': torch.nn.Linear(1, 1)}, directory=sys.argv[1])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, out], capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 1
+    assert f"{AlreadyWrittenError.__name__}: another process writes snapshots" in done.stderr
+
+
+def idle(gate: Any) -> None:
+    """What a data-loader worker is to the trainer's snapshots."""
+    gate.wait(60)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_forked_workers_disturb_nothing(make: Make, out: Path, memory: Path) -> None:
+    """Children that outlive a close keep neither locks nor the persister."""
+    context = multiprocessing.get_context("fork")
+    gate = context.Event()
+    training = Training()
+    keep = make(training.sources)
+    training.step()
+    until_whole(keep, 1)
+    worker = context.Process(target=idle, args=(gate,))
+    worker.start()
+    try:
+        training.step()
+        until_whole(keep, 2)
+        training.step()
+        keep.close()
+        assert worker.is_alive()
+        assert not memory.exists()
+        found = load(out / "checkpoint-2")
+        assert found["training_state.json"]["global_step"] == 2
+    finally:
+        gate.set()
+        worker.join()
+
+
+LOOP = """
+import sys, torch
+from train.checkpoint import Checkpointer
+torch.manual_seed(0)
+weights = torch.zeros(1 << 18)
+counter = torch.zeros(1)
+keep = Checkpointer({"state.pt": lambda: {"weights": weights, "counter": counter}},
+                    directory=sys.argv[1], snapshot_steps=1)
+step = 0
+while True:
+    step += 1
+    weights += 1
+    counter += 1
+    taken = keep.snapshot(step)
+    if taken.ok:
+        print(step, flush=True)
+"""
+
+
+@pytest.mark.parametrize("delay_ms", [0, 3, 7, 12])
+def test_killed_anywhere_leaves_a_whole_one(out: Path, delay_ms: int) -> None:
+    """SIGKILL in the middle of snapshots: one that is no older than the last but one is there."""
+    command = [sys.executable, "-c", LOOP, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdout is not None
+        for _ in range(5):
+            process.stdout.readline()
+        time.sleep(delay_ms / 1000)  # anywhere in a snapshot, on purpose
+        process.kill()
+        done = [int(line) for line in process.stdout.read().split()]
+    last = done[-1] if done else 0
+    assert settle(out) == []
+    newest = max(out.glob("checkpoint-*"), key=lambda path: int(path.name[11:]))
+    step = int(newest.name[11:])
+    assert step >= last - 1
+    state = load(newest)["state.pt"]
+    assert state["counter"].item() == step
+    assert bool((state["weights"] == step).all())
+    assert validate(newest).valid
+    assert not own_root(out)[0].exists()
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Iterator[Path]:
+    """A tmpfs of 3 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "none", str(path)], check=True)
+    yield path
+    subprocess.run(["umount", "--lazy", str(path)], check=True)
+
+
+@pytest.mark.root
+def test_a_tmpfs_that_is_full_is_no_sigbus(
+    make: Make, out: Path, small: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filled by others between the look and the allocation: said, given back, saved directly."""
+    monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(small / "memory"))
+    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: Room(True, None, None, ""))
+    monkeypatch.setattr("train.checkpoint.memory.RETRY_S", 0.0)
+    state = {"weights": torch.ones(1 << 19)}
+    keep = make({"state.pt": lambda: state})
+    taken = keep.save(1)
+    assert "No space left on device" in str(taken.reason)
+    assert taken.saved is not None
+    assert taken.saved.ok
+    assert_same(load(out / "checkpoint-1")["state.pt"], state)
+    assert shutil.disk_usage(small).used < 1 << 20
+    # a little later there is room again
+    state = {"weights": torch.ones(1 << 17)}
+    keep.save(2)
+    until_whole(keep, 3)
