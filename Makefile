@@ -5,6 +5,7 @@ OUTPUT ?= demo-output
 # Torch goes in first and by itself: the newest one the extra's range allows would otherwise win.
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 JOBS ?= 2
 CHAOS ?= full
 # Each has a cluster of its own, and nearly all that its tests do is wait for SLURM.
@@ -13,10 +14,10 @@ SLURM_JOBS ?= 4
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench dist clean
+.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean
 
 help: ## say what there is
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 setup: $(VENV)/.installed ## the virtual environment with everything in it
 
@@ -69,6 +70,9 @@ docs: setup ## the pages that are drawn from the code
 
 bench: setup ## what supervision costs, beside torchrun and ft_launcher
 	$(BIN)/python -m benchmarks.overhead
+
+bench-checkpoint: setup ## what a checkpoint costs, beside torch.save and DCP (BENCH_ARGS=…; an hour or more)
+	$(BIN)/python -m benchmarks.checkpoint $(BENCH_ARGS)
 
 dist: setup ## wheel and sdist, in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist

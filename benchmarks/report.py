@@ -63,6 +63,7 @@ class Report:
     subjects: Mapping[str, str]
     rows: Sequence[Row]
     notes: Sequence[str] = ()
+    shows_ratios: bool = True
 
     @property
     def holds(self) -> bool:
@@ -71,7 +72,11 @@ class Report:
 
     def as_json(self) -> str:
         """For machines."""
-        document = {
+        return json.dumps(self.as_document(), indent=2, ensure_ascii=False)
+
+    def as_document(self) -> dict[str, Any]:
+        """The same, not yet as text."""
+        return {
             "title": self.title,
             "machine": machine(),
             "subjects": dict(self.subjects),
@@ -79,11 +84,10 @@ class Report:
             "notes": list(self.notes),
             "holds": self.holds,
         }
-        return json.dumps(document, indent=2, ensure_ascii=False)
 
     def show(self) -> None:
         """For people."""
-        peers = [name for name in self.subjects if name != OURS]
+        peers = [name for name in self.subjects if name != OURS and self.shows_ratios]
         table = Table(title=self.title, title_justify="left")
         table.add_column("what")
         for heading in ("target", *self.subjects, *(f"÷ {peer}" for peer in peers)):

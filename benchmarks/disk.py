@@ -1,0 +1,102 @@
+"""What the disk does, told by dd; and files that are in the page cache, or surely are not."""
+
+import errno
+import os
+import re
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+BLOCK = "4M"
+_LOOKED_AT_BYTES = 1 << 20
+_ATTEMPTS = 5
+_COPIED = re.compile(r"^(\d+) bytes", re.MULTILINE)
+
+
+class DiskError(Exception):
+    """The disk, or the page cache, did not do what the measurement needs."""
+
+
+def files_of(folder: Path) -> list[Path]:
+    """All files below a directory, the same order each time."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def size_of(files: Sequence[Path]) -> int:
+    """The size of files together, in bytes."""
+    return sum(path.stat().st_size for path in files)
+
+
+def write_seconds(files: Sequence[Path], target: Path) -> float:
+    """`dd bs=4M conv=fsync` of each file in turn to `target`, which is removed again.
+
+    The files should be cached: what is measured is the write.
+    """
+    seconds = 0.0
+    for path in files:
+        seconds += _dd(path, f"if={path}", f"of={target}", "conv=fsync")
+        target.unlink()
+    return seconds
+
+
+def read_seconds(files: Sequence[Path]) -> float:
+    """`dd bs=4M iflag=direct` of each file in turn, past the page cache."""
+    return sum(_dd(path, f"if={path}", "of=/dev/null", "iflag=direct") for path in files)
+
+
+def drop(files: Sequence[Path]) -> None:
+    """Take files out of the page cache: POSIX_FADV_DONTNEED. Raises DiskError if they stay."""
+    for path in files:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)  # dirty pages are not dropped
+            for _ in range(_ATTEMPTS):
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                if not is_cached(fd):
+                    break
+                time.sleep(0.1)  # pages on other CPUs' lists, or being read ahead
+            else:
+                raise DiskError(f"{path} stays in the page cache")
+        finally:
+            os.close(fd)
+
+
+def warm(files: Sequence[Path]) -> None:
+    """Read files into the page cache."""
+    buffer = bytearray(4 << 20)
+    for path in files:
+        with path.open("rb", buffering=0) as file:
+            while file.readinto(buffer):
+                pass
+
+
+def is_cached(fd: int) -> bool:
+    """Whether any of some places of a file is in memory: RWF_NOWAIT (preadv2(2)) reads no disk."""
+    size = os.fstat(fd).st_size
+    buffer = bytearray(1)
+    for offset in range(0, size, _LOOKED_AT_BYTES):
+        try:
+            os.preadv(fd, [buffer], offset, os.RWF_NOWAIT)
+        except OSError as error:
+            if error.errno != errno.EAGAIN:
+                raise
+        else:
+            return True
+    return False
+
+
+def _dd(path: Path, *words: str) -> float:
+    began = time.perf_counter()
+    done = subprocess.run(
+        ["dd", f"bs={BLOCK}", *words],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "LC_ALL": "C"},
+    )
+    seconds = time.perf_counter() - began
+    copied = _COPIED.search(done.stderr)
+    if done.returncode or copied is None or int(copied[1]) != path.stat().st_size:
+        raise DiskError(f"dd {' '.join(words)}: {done.stderr.strip()}")
+    return seconds

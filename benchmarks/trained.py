@@ -1,0 +1,97 @@
+"""What is trained while checkpoints are saved: a real model, AdamW and schedule, with real steps.
+
+One step reads and writes all of the state, as steps do, and is otherwise as short as one can be:
+the slow-down of ten steps has to be seen beside a copy of the state.
+"""
+
+import math
+import time
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from train.model import CharacterGPT
+
+# Weight, first and second moment, in float32.
+BYTES_PER_PARAMETER = 12
+LAYERS = 8
+HEADS = 8
+BLOCK = 16
+VOCABULARY = 256
+
+
+class Trained:
+    """A GPT whose parameters and AdamW state come to about so many bytes together."""
+
+    def __init__(self, state_bytes: float, device: str) -> None:
+        self.device = torch.device(device)
+        # 12 · layers · width² are nearly all parameters of a transformer.
+        width = math.sqrt(state_bytes / BYTES_PER_PARAMETER / (12 * LAYERS))
+        torch.manual_seed(0)
+        self.model: nn.Module = CharacterGPT(
+            VOCABULARY, BLOCK, LAYERS, HEADS, max(HEADS, round(width / HEADS) * HEADS), 0.0
+        ).to(self.device)
+        # fused: the quickest step that torch has
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, fused=True)
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: 1.0 / (1.0 + 1e-3 * step)
+        )
+        self.step = 0
+        self._tokens = torch.randint(VOCABULARY, (1, BLOCK + 1), device=self.device)
+
+    def train(self, steps: int) -> list[float]:
+        """Take so many steps; how long each took, in seconds."""
+        durations = []
+        for _ in range(steps):
+            began = time.perf_counter()
+            self.optimizer.zero_grad(set_to_none=False)
+            loss = self.model(self._tokens[:, :-1], self._tokens[:, 1:])
+            loss.backward()
+            self.optimizer.step()
+            self.schedule.step()
+            if self.device.type == "cuda":
+                # of this stream alone: a copy on another one may well go on
+                torch.cuda.current_stream().synchronize()
+            self.step += 1
+            durations.append(time.perf_counter() - began)
+        return durations
+
+    def states(self) -> dict[str, Any]:
+        """What a checkpoint holds, its tensors live."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+        }
+
+    def load(self, states: dict[str, Any]) -> None:
+        """Take over a state that was read."""
+        self.model.load_state_dict(states["model"])
+        self.optimizer.load_state_dict(states["optimizer"])
+        self.schedule.load_state_dict(states["schedule"])
+
+    def tensors(self) -> list[Tensor]:
+        """All tensors of the state; no two share memory."""
+        moments = (value for state in self.optimizer.state.values() for value in state.values())
+        return [*self.model.state_dict().values(), *moments]
+
+
+class Memcpy:
+    """What every save is measured by: `copy_` of the same state into memory touched before."""
+
+    def __init__(self, sources: list[Tensor]) -> None:
+        self._sources = sources
+        # on the host, where a checkpoint goes; page-locked where a device copies into it
+        self._targets = [
+            torch.zeros_like(one, device="cpu", pin_memory=one.is_cuda) for one in sources
+        ]
+        self.bytes = sum(one.nbytes for one in sources)
+
+    @torch.no_grad()
+    def seconds(self) -> float:
+        """Copy once."""
+        began = time.perf_counter()
+        for target, source in zip(self._targets, self._sources, strict=True):
+            target.copy_(source)
+        return time.perf_counter() - began

@@ -1,0 +1,223 @@
+"""The checkpoint benchmark: a stall of known length, a cold file and a slow disk must show."""
+
+import math
+import os
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks import disk, saving
+from benchmarks.checkpoint import bytes_of, report, stall, stall_of_a_step, values_of
+from benchmarks.report import OURS
+from benchmarks.savers import CONTROL, SAVERS
+from benchmarks.trained import Memcpy, Trained
+
+SMALL_BYTES = 2e6
+
+
+def window(
+    call_s: float, after_s: list[float], *, memcpy_s: float = 0.1, step_s: float = 1.0
+) -> dict[str, Any]:
+    """One save as a process prints it."""
+    return {
+        "memcpy_s": memcpy_s,
+        "call_s": call_s,
+        "before_s": [step_s] * 10,
+        "after_s": [step_s + one for one in after_s] + [step_s] * (10 - len(after_s)),
+    }
+
+
+def test_the_stall_is_the_call_and_what_the_next_steps_lose() -> None:
+    """Both count, in units of memcpy; a step that is as quick as before adds nothing."""
+    assert stall([window(0.1, [])]) == pytest.approx(1.0)
+    assert stall([window(0.1, [0.05, 0.0, 0.02])]) == pytest.approx(1.7)
+
+
+def test_a_slow_down_that_every_save_has_is_seen_and_one_of_the_machine_is_not() -> None:
+    """Two steps that lose time after each save count in full, a hiccup elsewhere does not."""
+    saves = [window(0.1, [0.03, 0.04]) for _ in range(5)]
+    saves[2]["after_s"][7] += 60.0
+    assert stall(saves) == pytest.approx(1.7)
+
+
+def test_each_save_is_compared_with_its_own_seconds() -> None:
+    """A machine that is twice as slow for a while makes a save look no worse."""
+    slow = window(0.2, [0.1], memcpy_s=0.2, step_s=2.0)
+    assert stall([slow]) == pytest.approx(stall([window(0.1, [0.05])]))
+    assert stall_of_a_step([slow]) == pytest.approx(15.0)
+
+
+@pytest.mark.parametrize(("text", "count"), [("100MB", 1e8), ("3GB", 3e9), ("0.5mb", 5e5)])
+def test_sizes_are_decimal(text: str, count: float) -> None:
+    """As disks and memory bandwidth are told."""
+    assert bytes_of(text) == count
+
+
+def test_a_size_without_a_unit_is_refused() -> None:
+    """Nobody benchmarks 100 bytes by mistake."""
+    with pytest.raises(ValueError, match="a size ends in"):
+        bytes_of("100")
+
+
+def result(saver: str, call_s: float, **more: Any) -> dict[str, Any]:
+    """What one process prints."""
+    return {
+        "saver": saver,
+        "bytes": 100_000_000,
+        "threads": 1,
+        "device": "cpu",
+        "set_up_s": 0.5,
+        "stalls": [window(3 * call_s, []), window(call_s, [])],
+        "durable": [(1.2, 1.0), (0.5, 1.0), (1.4, 1.0)],
+        "peak_bytes": 2e8,
+        "load_s": [0.1, 0.3, 0.2],
+        "validation": {},
+        **more,
+    }
+
+
+VALIDATION = {
+    "bytes": 2e9,
+    "cold": [(1.0, 1.0), (2.0, 1.6), (1.5, 1.0)],
+    "cached": [0.5],
+    "unchanged": [0.001, 0.004, 0.002],
+}
+
+
+def test_figures_are_medians_beside_their_references() -> None:
+    """Pairs are divided pair by pair; the first save stands apart from those after it."""
+    values = values_of([result(OURS, 0.1, validation=VALIDATION)])
+    assert values["first"] == pytest.approx(3.0)
+    assert values["median"] == pytest.approx(1.0)
+    assert values["durable ÷ dd"] == pytest.approx(1.2)
+    assert values["load"] == pytest.approx(0.2)
+    assert values["cold"] == pytest.approx(2 / 1.5)
+    assert values["cold ÷ dd"] == pytest.approx(1.25)
+    assert values["cached"] == pytest.approx(4.0)
+    assert values["unchanged"] == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize(("call_s", "holds"), [(0.03, True), (0.2, False)])
+def test_a_missed_target_fails_the_report(call_s: float, holds: bool) -> None:
+    """Ours alone has targets; a peer without a figure has none made up."""
+    results = {
+        OURS: [result(OURS, call_s, validation=VALIDATION)],
+        "torch.save": [result("torch.save", 5.0)],
+    }
+    found = report("100MB", results, "cpu")
+    assert found.holds is holds
+    cold = next(row for row in found.rows if row.what.startswith("validation, not"))
+    assert cold.values["torch.save"] == "–"
+
+
+def test_a_file_is_cold_or_cached_for_certain(tmp_path: Path) -> None:
+    """What was dropped is read from the disk again, what was read is in memory."""
+    file = tmp_path / "data"
+    file.write_bytes(os.urandom(8 << 20))
+    fd = os.open(file, os.O_RDONLY)
+    try:
+        disk.drop([file])
+        assert not disk.is_cached(fd)
+        disk.warm([file])
+        assert disk.is_cached(fd)
+    finally:
+        os.close(fd)
+
+
+def test_dd_moves_all_bytes_and_leaves_nothing(tmp_path: Path) -> None:
+    """Its time is that of every file; a file that is not there is an error, not a quick disk."""
+    files = [tmp_path / "a", tmp_path / "b"]
+    for file in files:
+        file.write_bytes(os.urandom(3 << 20))
+    assert disk.size_of(files) == 6 << 20
+    assert disk.write_seconds(files, tmp_path / "copy") > 0
+    assert disk.read_seconds(files) > 0
+    assert disk.files_of(tmp_path) == files
+    with pytest.raises((disk.DiskError, FileNotFoundError)):
+        disk.read_seconds([tmp_path / "missing"])
+
+
+def test_the_state_is_that_of_adamw_and_every_step_changes_all_of_it() -> None:
+    """Weights and both moments of about the wanted size; none of them stands still."""
+    trained = Trained(SMALL_BYTES, "cpu")
+    trained.train(1)
+    tensors = trained.tensors()
+    assert Memcpy(tensors).bytes == pytest.approx(SMALL_BYTES, rel=0.35)
+    before = [one.clone() for one in trained.model.parameters()]
+    assert len(trained.train(2)) == 2
+    assert all(
+        not one.equal(old) for one, old in zip(trained.model.parameters(), before, strict=True)
+    )
+
+
+class _Sleeper:
+    """A saver whose call takes a known time, and a known time more until it is durable."""
+
+    def __init__(self, trained: Trained, directory: Path) -> None:
+        self._path = directory / "kept"
+        self._path.mkdir()
+        (self._path / "file").write_bytes(b"x" * 1000)
+
+    def save(self) -> None:
+        time.sleep(0.08)
+
+    def finish(self) -> Path:
+        time.sleep(0.05)
+        return self._path
+
+    def load(self, path: Path) -> None:
+        time.sleep(0.03)
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+def test_what_a_saver_takes_is_what_is_measured(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The call, the time to durable and the load of a saver that sleeps are its sleeps."""
+    monkeypatch.setitem(SAVERS, "sleeper", _Sleeper)
+    measured = saving.measure("sleeper", SMALL_BYTES, 2, tmp_path, "cpu")
+    assert min(one.call_s for one in measured.stalls) >= 0.08
+    assert statistics.median(seconds for seconds, _ in measured.durable) >= 0.13
+    assert min(measured.load_s) >= 0.03
+    assert all(len(one.after_s) == saving.STEPS for one in measured.stalls)
+
+
+@pytest.mark.parametrize("name", [OURS, "torch.save", "DCP save", "DCP thread"])
+def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> None:
+    """A benchmark of a saver that loses the state would be of no use."""
+    trained = Trained(SMALL_BYTES, "cpu")
+    trained.train(2)
+    saver = SAVERS[name](trained, tmp_path)
+    try:
+        trained.train(1)
+        kept = [one.clone() for one in trained.tensors()]
+        saver.save()
+        path = saver.finish()
+        assert path is not None
+        trained.train(2)
+        saver.load(path)
+        assert all(one.equal(old) for one, old in zip(trained.tensors(), kept, strict=True))
+    finally:
+        saver.close()
+
+
+def test_the_control_saves_nothing(tmp_path: Path) -> None:
+    """What it shows is noise: no call that takes time, nothing on the disk."""
+    measured = saving.measure(CONTROL, SMALL_BYTES, 2, tmp_path, "cpu")
+    assert all(one.call_s < 0.05 for one in measured.stalls)
+    assert math.isfinite(values_of([result(CONTROL, 0.0, durable=[])])["first"])
+    assert not list(tmp_path.iterdir())
+
+
+def test_ours_is_validated_cold_cached_and_not_again(tmp_path: Path) -> None:
+    """The whole of a process for ours, on a small state."""
+    measured = saving.measure(OURS, SMALL_BYTES, 2, tmp_path, "cpu")
+    validation = measured.validation
+    assert validation["bytes"] > SMALL_BYTES / 2
+    assert len(validation["cold"]) == len(validation["cached"]) == 2
+    assert statistics.median(validation["unchanged"]) < 0.5
