@@ -8,6 +8,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 JOBS ?= 2
 CHAOS ?= full
+MINUTES ?= 2
+SEED ?= 1
 # Each has a cluster of its own, and nearly all that its tests do is wait for SLURM.
 SLURM_JOBS ?= 4
 
@@ -15,6 +17,7 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean
+.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench soak dist clean
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -73,6 +76,8 @@ bench: setup ## what supervision costs, beside torchrun and ft_launcher
 
 bench-checkpoint: setup ## what a checkpoint costs, beside torch.save and DCP (BENCH_ARGS=…; an hour or more)
 	$(BIN)/python -m benchmarks.checkpoint $(BENCH_ARGS)
+soak: setup ## real runs under random faults, their weights compared (MINUTES=2 SEED=1)
+	$(BIN)/python -m benchmarks.soak --minutes $(MINUTES) --seed $(SEED)
 
 dist: setup ## wheel and sdist, in dist/
 	$(BIN)/python -m build --no-isolation --outdir dist
