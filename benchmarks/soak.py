@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +116,7 @@ def started_twice(stamps: list[Stamp]) -> int | None:
     """A pid whose stamps come before and after those of another; None where there is none."""
     order = [stamp.pid for stamp in sorted(stamps, key=lambda one: one.at_ns)]
     ended: set[int] = set()
-    for before, pid in zip(order, order[1:], strict=False):
+    for before, pid in pairwise(order):
         if pid != before:
             ended.add(before)
         if pid in ended:
