@@ -8,12 +8,15 @@ from supervisor.checkpoint import candidates
 from supervisor.checkpoint.records import SurveyRequest
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import read_history
+from supervisor.cli.runtime_place import runtime_parent
 from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
+from supervisor.daemon.runtime import PLACE
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.intent import Intent, IntentRecord, read_intent
 from supervisor.ledger import Entry
+from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 
 
@@ -87,6 +90,32 @@ def refuse_bad_place(run_dir: Path) -> None:
             hint="choose another run_dir",
             code=ExitCode.CONFIGURATION,
         )
+
+
+def refuse_living_original(paths: RunPaths, history: History) -> None:
+    """Refuse a copy of a run directory whose run lives elsewhere on this machine, or the reverse.
+
+    Both have one id: each would end the other's processes, and their snapshots have one place.
+    Raises SupervisorError with code 69 that names the other.
+    """
+    parent = runtime_parent()
+    if parent is None or history.run_id is None:
+        return
+    try:
+        other = RunPaths(Path((parent / history.run_id / PLACE).read_text()).parent)
+        is_same = other.state_dir.samefile(paths.state_dir)
+    except OSError:
+        return  # nobody has said so, or that directory is gone
+    if is_same or not is_held(other):
+        return
+    owner = holder(other)
+    who = owner.describe_with_time() if owner else "another process"
+    raise SupervisorError(
+        f"{paths.run_dir}: a copy of {other.run_dir}, whose run lives: {who} has it",
+        hint=f"stop that one first (`supervisor stop {other.run_dir}`), or begin a run of its own:"
+        " another run_dir, with the checkpoints and `resume: {existing: use}`",
+        code=ExitCode.LOCKED,
+    )
 
 
 def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:

@@ -14,6 +14,7 @@ from supervisor.cli.admission import (
     Verdict,
     admit,
     refuse_bad_place,
+    refuse_living_original,
     refuse_undecided,
 )
 from supervisor.cli.advice import shown_path
@@ -83,6 +84,7 @@ def run_command(
 
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
     """Look once more, now that nobody else can change the record, and become the launcher."""
+    refuse_living_original(start.paths, read_history(start.paths)[0])
     admission = admit(start.paths, start.config, again=again)
     _leave_unless_admitted(start, admission, quiet=quiet)
     record(start, admission)

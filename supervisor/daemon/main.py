@@ -92,6 +92,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         created = {"type": "run_created", "run_id": run_id, "name": config.name}
         journal.record({**created, "version": supervisor.__version__})
     runtime = RuntimeDirectory(run_id, paths.state_dir)
+    runtime.claim(paths.state_dir)
     surveyor = Surveyor(
         Path(config.checkpoints.directory or paths.run_dir),
         runtime.root,

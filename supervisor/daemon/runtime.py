@@ -11,6 +11,7 @@ from pathlib import Path
 from supervisor.filesystem import filesystem_type
 
 SHARED_MEMORY = Path("/dev/shm")
+PLACE = "place"
 
 
 class RuntimeDirectory:
@@ -35,6 +36,10 @@ class RuntimeDirectory:
     def is_in_memory(self) -> bool:
         """Whether heartbeats cost no disk."""
         return filesystem_type(self.root) == "tmpfs"
+
+    def claim(self, state_dir: Path) -> None:
+        """Say whose it is: a copied run directory has the same id. Raises OSError."""
+        (self.root / PLACE).write_text(str(state_dir.resolve()))
 
     def heartbeat_dir(self, attempt: int) -> Path:
         """Where the pages of an attempt are; each attempt has its own, so none is ever stale."""

@@ -26,8 +26,28 @@ def _is_marked(pid: int, run_id: str, attempt: int | None) -> bool:
     return (
         environ is not None
         and procfs.has_mark(environ, procfs.RUN_ID, run_id)
-        and (attempt is None or procfs.has_mark(environ, procfs.ATTEMPT, str(attempt)))
+        and (
+            not _is_anothers(environ)
+            if attempt is None
+            else procfs.has_mark(environ, procfs.ATTEMPT, str(attempt))
+        )
     )
+
+
+def _is_anothers(environ: bytes) -> bool:
+    """Tell whether another launcher started it and lives: it is no leftover.
+
+    A copied run directory has the run's id; and a parked interpreter belongs to no attempt yet.
+    """
+    value = procfs.mark(environ, procfs.LAUNCHER)
+    pid, _, rest = (value or "").partition(":")
+    ticks, _, namespace = rest.partition(":")
+    if not (pid.isdigit() and ticks.isdigit()) or int(pid) == os.getpid():
+        return False
+    if namespace != str(os.stat("/proc/self/ns/pid").st_ino):
+        return False  # its pids mean nothing here
+    launcher = procfs.read_process(int(pid))
+    return launcher is not None and launcher.start_ticks == int(ticks) and not launcher.has_ended
 
 
 def find(

@@ -28,6 +28,7 @@ else:
 
 RUN_ID = "SUPERVISOR_RUN_ID"
 ATTEMPT = "SUPERVISOR_ATTEMPT"
+LAUNCHER = "SUPERVISOR_LAUNCHER"
 MOST_FRAMES = 24
 
 
@@ -96,6 +97,13 @@ def has_mark(environ: bytes, name: str, value: str | None = None) -> bool:
     if value is None:
         return start in padded
     return start + os.fsencode(value) + b"\0" in padded + b"\0"
+
+
+def mark(environ: bytes, name: str) -> str | None:
+    """Return the value of a variable of an environment, None where it has none."""
+    start = b"\0" + os.fsencode(name) + b"="
+    _, found, rest = (b"\0" + environ).partition(start)
+    return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
 def send_signal(pid: int, start_ticks: int, signum: int) -> bool:

@@ -1,0 +1,197 @@
+"""Whose a run is: recycled pids, reboots, other machines, copies. Strangers are not touched."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.identity import start_ticks
+from supervisor.lock import is_held
+from tests.e2e.conftest import Supervised, uninterrupted
+
+
+@pytest.fixture
+def bystander() -> Iterator["subprocess.Popen[bytes]"]:
+    """A process of somebody else, whose pid the files of the run will name."""
+    process = subprocess.Popen(["sleep", "1000"])
+    yield process
+    process.kill()
+    process.wait()
+
+
+def kill_all(run: Supervised) -> None:
+    """A power cut, as far as processes go."""
+    assert run.process is not None
+    pids = run.status["pids"]
+    for who in ("launcher", "daemon", "trainer"):
+        os.kill(pids[who], signal.SIGKILL)
+    run.process.wait()
+    run.wait(lambda: not run.strays() and start_ticks(pids["daemon"]) is None)
+    # A child between its fork and its exec has it for a moment longer.
+    run.wait(lambda: not is_held(run.paths))
+
+
+def rewrite(path: Path, **fields: object) -> None:
+    """Change fields of a JSON file."""
+    path.write_text(json.dumps({**json.loads(path.read_text()), **fields}))
+
+
+def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen[bytes]") -> None:
+    """Lock and status name a living process that began at another time: it is not our business."""
+    run.configure(env={"STEP_S": "0.2"})
+    run.start()
+    run.wait_step(12)
+    kill_all(run)
+    rewrite(run.paths.lock, pid=bystander.pid)
+    pids = dict.fromkeys(("launcher", "daemon", "trainer"), bystander.pid)
+    rewrite(run.paths.status, pids=pids)
+    refused = run.command("reload")
+    assert refused.returncode != 0
+    assert "nothing runs" in refused.stderr
+    run.start()
+    run.wait(lambda: run.status.get("attempt") == 2 and run.status.get("state") == "running")
+    rewrite(run.paths.status, pids={**run.status["pids"], "daemon": bystander.pid})
+    run.command("reload")
+    assert run.finish() == 0
+    assert run.weight() == uninterrupted()
+    assert bystander.poll() is None
+
+
+def elsewhere(run: Supervised, hosts: Path, *, boot: bool, machine: bool) -> list[str]:
+    """A prefix under which this machine has rebooted, or is another one (needs root)."""
+    hosts.mkdir(exist_ok=True)
+    script = "mount --make-rprivate / && "
+    if boot:
+        (hosts / "boot_id").write_text("11111111-2222-3333-4444-555555555555\n")
+        script += f"mount --bind {hosts}/boot_id /proc/sys/kernel/random/boot_id && "
+    if machine:
+        (hosts / "etc").mkdir(exist_ok=True)
+        (hosts / "machine-id").write_text("f" * 32 + "\n")
+        script += "hostname gpu07 && "
+        if Path("/etc/machine-id").exists():
+            script += f"mount --bind {hosts}/machine-id /etc/machine-id && "
+    return ["unshare", "--mount", "--uts", "sh", "-c", script + 'exec "$@"', "sh"]
+
+
+def start_under(run: Supervised, prefix: list[str]) -> "subprocess.Popen[str]":
+    """Start `supervisor run` behind a prefix."""
+    command = [*prefix, sys.executable, "-m", "supervisor", "run", str(run.config)]
+    with run.output.open("a") as out:
+        run.process = subprocess.Popen(
+            command, cwd=run.folder, stdout=out, stderr=subprocess.STDOUT, text=True
+        )
+    return run.process
+
+
+@pytest.mark.root
+def test_a_reboot_between(run: Supervised) -> None:
+    """Another boot id: the lock's holder cannot live, though its pid and start time may again."""
+    run.configure(env={"STEP_S": "0.1", "FAULTS": '{"1": [25, "kill"]}'})
+    run.start()
+    run.wait_step(27, attempt=2)
+    kill_all(run)
+    # In the new boot a living process has just that pid and start time.
+    ticks = start_ticks(os.getpid())
+    rewrite(run.paths.lock, pid=os.getpid(), start_ticks=ticks)
+    start_under(run, elsewhere(run, run.folder / "hosts", boot=True, machine=False))
+    assert run.finish() == 0
+    boots = {entry["boot_id"] for entry in run.entries("daemon_started")}
+    assert "11111111-2222-3333-4444-555555555555" in boots
+    assert len(boots) == 2
+    assert run.entries("attempt_started")[2]["checkpoint"]["step"] >= 20
+    assert run.status["budget"]["today"] == 1
+    assert run.weight() == uninterrupted()
+
+
+@pytest.mark.root
+def test_another_living_machine_has_the_directory(run: Supervised) -> None:
+    """69, naming the other machine; it goes on undisturbed. When it is gone the run is free."""
+    run.configure(env={"STEP_S": "0.05", "STEPS": "100"})
+    first = start_under(run, elsewhere(run, run.folder / "hosts", boot=True, machine=True))
+    run.wait_step(3)
+    second = run.raw("run", str(run.config))
+    assert second.returncode == 69
+    holder = json.loads(run.paths.lock.read_text())
+    assert f"pid {holder['pid']} on gpu07" in second.stderr
+    assert f"since {holder['since']}" in second.stderr
+    assert "--break-lock" in second.stderr
+    assert run.raw("run", str(run.config), "--break-lock").returncode == 69, (
+        "its flock is seen here"
+    )
+    run.wait_step(run.status["step"] + 3)
+    assert first.poll() is None
+    assert len(run.entries("attempt_started")) == 1
+    kill_all(run)
+    run.steps = 100
+    assert run.run() == 0
+    assert run.weight() == uninterrupted(100)
+    assert json.loads(run.paths.lock.read_text())["host"] == socket.gethostname()
+
+
+def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: Path) -> None:
+    """Both have one id: 69 names the original, which loses no process to the copy."""
+    run.configure(env={"STEP_S": "0.05", "STEPS": "100"})
+    run.steps = 100
+    run.start()
+    trainer = run.wait_step(15)
+    (tmp_path / "copy").mkdir()
+    copy = Supervised(tmp_path / "copy")
+    shutil.copytree(run.run_dir, copy.run_dir)
+    copy.configure(env={"STEP_S": "0.02", "STEPS": "100"})
+    # As in backoff, or from a backup: nothing in the copied lock says that somebody lives.
+    rewrite(copy.paths.lock, pid=2**22 + 1)
+    refused = copy.raw("run", str(copy.config))
+    assert refused.returncode == 69, refused.stderr
+    assert f"a copy of {run.run_dir}" in refused.stderr
+    assert f"pid {run.status['pids']['launcher']} on" in refused.stderr
+    os.kill(trainer, 0)
+    assert run.finish() == 0
+    assert len(run.entries("attempt_started")) == 1
+    assert run.weight() == uninterrupted(100)
+    copy.steps = 100
+    assert copy.run() == 0
+    assert copy.entries("attempt_started")[1]["checkpoint"]["step"] >= 10
+    assert copy.weight() == uninterrupted(100)
+
+
+def test_a_copied_directory_of_a_dead_run_goes_on_by_itself(
+    run: Supervised, tmp_path: Path
+) -> None:
+    """Lock, status and ledger came along; the original's end says nothing about the copy."""
+    run.configure(env={"STEP_S": "0.2"})
+    run.start()
+    run.wait_step(22)
+    kill_all(run)
+    (tmp_path / "copy").mkdir()
+    copy = Supervised(tmp_path / "copy")
+    shutil.copytree(run.run_dir, copy.run_dir)
+    copy.configure(env={"STEP_S": "0.02"})
+    assert copy.run() == 0
+    assert copy.entries("attempt_started")[1]["checkpoint"]["step"] >= 20
+    assert copy.weight() == uninterrupted()
+    assert len(run.entries("attempt_started")) == 1
+
+
+@pytest.mark.root
+def test_as_pid_1(run: Supervised) -> None:
+    """The root of a container: reaps what nobody waits for, hands SIGTERM on, saves, exits 75."""
+    run.configure(env={"STEP_S": "0.05", "STEPS": "2000"})
+    pid_1 = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    outer = start_under(run, pid_1)
+    run.wait_step(5)
+    assert run.status["pids"]["launcher"] == 1
+    (inner,) = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+    enter = ["nsenter", "--target", inner, "--pid", "--mount"]
+    subprocess.run([*enter, "sh", "-c", "(exit 0) & exec sleep 0.1"], check=True)
+    os.kill(int(inner), signal.SIGTERM)
+    assert run.finish() == 75
+    (end,) = run.entries("attempt_ended")
+    assert (end["stop_requested"], end["saved"]) == ("SIGTERM", True)
+    assert run.strays() == []
