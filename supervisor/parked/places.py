@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _SITE_NAMES = ("site-packages", "dist-packages")
 _SCHEME_KEYS = ("stdlib", "platstdlib", "purelib", "platlib")
+# This package's own folder, `supervisor`, and the one that it is found in.
 _OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -48,6 +49,19 @@ class Places:
         ]
         self._prefixes = (*standard, f"{_OURS}/")
         self._theirs = tuple(f"{path}/" for path in theirs if not path.startswith(_OURS))
+
+    def path_for(self, name: str, entries: Iterable[str]) -> list[str]:
+        """Return those of the entries of sys.path where an installed module may be found.
+
+        This package's lies among the user's own where it is not installed but pointed to.
+        """
+        is_ours = name.partition(".")[0] == os.path.basename(_OURS)
+        root = os.path.realpath(os.path.dirname(_OURS))
+        return [
+            entry
+            for entry in entries
+            if entry not in self.own_entries or (is_ours and os.path.realpath(entry) == root)
+        ]
 
     @property
     def folders(self) -> list[str]:

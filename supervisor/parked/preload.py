@@ -50,17 +50,19 @@ class Preload:
         """
         known = set(sys.modules)
         entries = list(sys.path)
-        sys.path[:] = [entry for entry in entries if entry not in self._places.own_entries]
-        installed = set(sys.path)
+        added: list[str] = []
         clock = _Clock(on_import)
         sys.meta_path.insert(0, clock)
         try:
             for name in self.names:
-                if name not in sys.modules:
-                    self._import(name)
+                if name in sys.modules:
+                    continue
+                sys.path[:] = self._places.path_for(name, entries) + added
+                self._import(name)
+                added = [entry for entry in sys.path if entry not in entries]
         finally:
             sys.meta_path.remove(clock)
-            sys.path[:] = entries + [entry for entry in sys.path if entry not in installed]
+            sys.path[:] = entries + added
         self._check_environment()
         for name in list(sys.modules):
             source = None if name in known else module_source(sys.modules[name])

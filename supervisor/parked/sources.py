@@ -109,9 +109,14 @@ class Shadows:
         for name in sorted(entries & self._files):
             return os.path.join(folder, name)
         for name in sorted(entries & self._packages):
-            if any(
-                os.path.exists(os.path.join(folder, name, f"__init__{suffix}"))
-                for suffix in all_suffixes()
-            ):
-                return os.path.join(folder, name)
+            for suffix in all_suffixes():
+                path = os.path.join(folder, name, f"__init__{suffix}")
+                if os.path.exists(path) and not _is_of(name, path):
+                    return os.path.join(folder, name)
         return None
+
+
+def _is_of(name: str, path: str) -> bool:
+    """Whether a file is the very one that a loaded module came from."""
+    source = module_source(sys.modules.get(name))
+    return source is not None and os.path.exists(source[1]) and os.path.samefile(source[1], path)

@@ -67,6 +67,26 @@ def test_the_record_is_preloaded_without_own_files(tmp_path: Path, site: Path, p
     assert (tmp_path / "log").read_text() == "heavy at import\nTrue False\nown at import\n"
 
 
+@pytest.mark.parametrize("way", ["PYTHONPATH", ".pth"])
+def test_what_attach_needs_is_preloaded_wherever_it_lies(
+    way: str, tmp_path: Path, site: Path, environ: dict[str, str], park: Park
+) -> None:
+    """This package is no program of the user's, though an editable install points beside it."""
+    root = Path(imports.__file__).parents[2]
+    if way == "PYTHONPATH":
+        environ["PYTHONPATH"] = str(root)
+    else:
+        (site / "ours.pth").write_text(f"{root}\n")
+    files = {"supervisor.worker": root / "supervisor" / "worker.py"}
+    record = record_of(tmp_path / "record", files)
+    text = "import sys; print('supervisor.worker' in sys.modules, 'train' in sys.modules)"
+    parked = park(script(tmp_path, text), record=record)
+    assert parked.hear()["parked"]["left_out"] == []
+    assert parked.go(tmp_path / "log") == {"going": True}
+    assert parked.wait() == 0
+    assert (tmp_path / "log").read_text() == "True False\n"
+
+
 def test_a_changed_file_is_refused(tmp_path: Path, site: Path, park: Park) -> None:
     """A package that was corrected since is never run as it was."""
     (site / "heavy.py").write_text("print('old')")
