@@ -5,6 +5,8 @@ gate before the part that is struck at, so that strace can be put on.
 """
 
 import os
+import resource
+import sys
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -24,13 +26,14 @@ torch.set_num_threads(1)
 
 class Order(NamedTuple):
     """What to do, and where. `memory` is None where no supervisor gives one. `kill_after_ns`: into
-    the copy of the step that is struck at."""
+    the copy of the step that is struck at. `largest_file`: how large one may be in that step."""
 
     scenario: str
     out: Path
     memory: Path | None
     padding: int = 0
     kill_after_ns: int | None = None
+    largest_file: int | None = None
 
 
 class Report(NamedTuple):
@@ -141,6 +144,33 @@ def _in_the_copy(drive: Drive) -> None:
     drive.end(keep)
 
 
+def _where_no_file_may_grow(drive: Drive) -> None:
+    """No room in memory, and files that end too early on the disk; later they do not."""
+    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    keep = drive.open()
+    drive.wait_at_gate()
+    assert drive.order.largest_file is not None
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (drive.order.largest_file, hard))
+    drive.train(keep, 8, save_at=(8,))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    drive.train(keep, 9, save_at=(9,))
+    drive.end(keep)
+
+
+def _whatever_is_written(drive: Drive) -> None:
+    """Saves past memory, and into it."""
+    keep = drive.open()
+    room = preparation.room
+    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    drive.train(keep, 6, save_at=(2, 3, 4, 5, 6))
+    preparation.room = room
+    keep.close()
+    keep = drive.open()
+    drive.train(keep, 9, save_at=(8,))
+    drive.end(keep)
+
+
 SCENARIOS: dict[str, Callable[[Drive], None]] = {
     "from the beginning": _from_the_beginning,
     "in the middle": _in_the_middle,
@@ -148,4 +178,18 @@ SCENARIOS: dict[str, Callable[[Drive], None]] = {
     "after a death": _after_a_death,
     "without memory": _without_memory,
     "in the copy": _in_the_copy,
+    "where no file may grow": _where_no_file_may_grow,
+    "whatever is written": _whatever_is_written,
 }
+
+
+class _Gate:
+    """For a trainer that nobody forks: its report goes to its output."""
+
+    def send(self, report: object) -> None:
+        """Say it."""
+        sys.stdout.write(getattr(report, "digest", ""))
+
+
+if __name__ == "__main__":
+    drive(Order(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])), _Gate())  # type: ignore[arg-type]

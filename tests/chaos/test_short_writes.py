@@ -5,13 +5,16 @@ import resource
 import shutil
 import struct
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.conftest import SHARE, Count
-from tests.chaos.place import Place
+from tests.chaos.driver import Order
+from tests.chaos.nursery import Trainer
 from tests.chaos.templates import FIRST, SECOND
+from tests.chaos.trainee import resumed, uninterrupted
 from tests.chaos.workbench import CASES, Bench
 
 SEEDS = range(1, 1 + max(2, 64 // SHARE))
@@ -59,7 +62,69 @@ def test_short_writes_of_the_persister(
     record_property("short write of the persister", count)
 
 
-def limits(place: Place, template: Path) -> list[int]:
+@pytest.mark.timeout(300)
+def test_short_writes_of_the_trainer(
+    bench: Bench, preload: Path, tmp_path: Path, record_property: Count
+) -> None:
+    """Straight to the disk, and into memory: every byte of each is there."""
+    counter = tmp_path / "count"
+    counter.write_bytes(bytes(8))
+    place = bench.place
+    place.clear()
+    words = [sys.executable, "-m", "tests.chaos.driver", "whatever is written"]
+    environment = {
+        "LD_PRELOAD": str(preload),
+        "CHAOS_SHORT_SEED": "7",
+        "CHAOS_SHORT_COUNT": str(counter),
+    }
+    said = subprocess.run(
+        [*words, str(place.out), str(place.memory)],
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert said == uninterrupted()
+    seen = place.look(with_memory=True)
+    whole = [one for one in seen.entries if one.valid]
+    assert {one.step for one in whole if one.tier == "disk"} == {2, 3, 4, 5, 6}
+    assert {one.step for one in whole if one.tier == "memory"} == {8, 9}
+    for one in whole:
+        assert resumed(one.path) == uninterrupted(), one.path
+    (count,) = struct.unpack("<Q", counter.read_bytes())
+    assert count > 50
+    record_property("short write of the trainer", count)
+
+
+@pytest.mark.timeout(300)
+def test_a_file_of_the_trainer_that_may_not_grow(
+    bench: Bench, tmp_path: Path, record_property: Count
+) -> None:
+    """Straight to the disk: that save fails, nothing of it stays, and the next one is whole."""
+    place = bench.place
+    found = limits(bench.templates.plain)
+    failed = 0
+    for limit in found[:: 1 if SHARE == 1 else 2]:
+        place.clear()
+        order = Order("where no file may grow", place.out, place.memory, largest_file=limit)
+        trainer = Trainer(order, tmp_path / "log")
+        try:
+            report = trainer.go_on()
+        finally:
+            trainer.kill()
+        assert report is not None
+        assert report.digest == uninterrupted()
+        steps = {one.step for one in place.look(with_memory=True).entries}
+        failed += steps == {9}
+        assert steps in ({9}, {8, 9})
+        assert place.judge((9,), (9,)) is None
+        assert place.judge_rest() is None
+    assert failed > 2
+    record_property("a file of the trainer that may not grow", failed)
+
+
+def limits(template: Path) -> list[int]:
     """Sizes at which a file of a checkpoint ends too early, and the first at which none does."""
     folder = template / "slot-0" / f"checkpoint-{FIRST}"
     sizes = {path.stat().st_size for path in folder.iterdir()}
@@ -71,7 +136,7 @@ def limits(place: Place, template: Path) -> list[int]:
 @pytest.mark.timeout(300)
 def test_a_file_that_may_not_grow(bench: Bench, record_property: Count) -> None:
     """RLIMIT_FSIZE: a short write, then EFBIG. That save fails, the next one is whole."""
-    found = limits(bench.place, bench.templates.plain)
+    found = limits(bench.templates.plain)
     largest = max(found)
     failed = 0
     for limit in found[:: 1 if SHARE == 1 else 2]:
