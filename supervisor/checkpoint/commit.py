@@ -93,7 +93,8 @@ class CheckpointWriter:
             staging.discard(path)
         except OSError:
             # On a disk that fails, what was raised inside says more than the failed removal; the
-            # directory goes with `clean_staging`.
+            # directory goes with the next `clean_staging`.
+            staging.give_up(path)
             if error is None:
                 raise
 

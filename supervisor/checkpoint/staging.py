@@ -18,6 +18,7 @@ UNKNOWN_WRITER_QUIET_S = 24 * 3600.0
 _NAME_CHARACTERS = 100  # file names end at 255 bytes
 
 _count = itertools.count()
+_given_up: set[str] = set()
 
 
 def _place() -> str:
@@ -53,8 +54,19 @@ def staging_name(name: str) -> str:
     return f"{STAGING_PREFIX}{owner}-{short}"
 
 
+def give_up(path: Path) -> None:
+    """Say that this process writes a staging directory no more, though it could not remove it.
+
+    The next `clean_staging` tries again: a persister that lives for weeks on a disk that fails
+    now and then would fill it.
+    """
+    _given_up.add(path.name)
+
+
 def _writer_is_dead(entry_name: str) -> bool | None:
     """Whether the writer named in a staging directory's name is gone; None if nobody can say."""
+    if entry_name in _given_up:
+        return True
     parts = entry_name.removeprefix(STAGING_PREFIX).split("-", 4)
     if len(parts) != 5 or parts[0] != _place():
         return None
@@ -82,6 +94,7 @@ def clean_staging(parent: Path, *, quiet: bool = False) -> tuple[Path, ...]:
         if is_dead is None:
             is_dead = quiet or wall_s() - _newest_change(path) > UNKNOWN_WRITER_QUIET_S
         if is_dead and discard(path):
+            _given_up.discard(entry.name)
             removed.append(path)
     return tuple(removed)
 

@@ -130,6 +130,10 @@ class Place:
             return "what the next attempt saved is not what it had"
         return None
 
+    def staged(self) -> list[str]:
+        """Directories that are, or were, being written."""
+        return sorted(path.name for path in self.out.glob(".staging-*"))
+
     def judge_rest(self) -> str | None:
         """What a crash left that nothing cleans away; None if there is nothing."""
         clean_staging(self.out, quiet=True)

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import torch
 
+from supervisor.checkpoint import staging
+from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 from train.checkpoint import layout
 from train.checkpoint.pickling import write_without_data
 
@@ -40,3 +42,25 @@ def test_a_state_that_cannot_be_pickled_is_no_error_of_the_tmpfs(tmp_path: Path)
     """What torch.save says of it goes through."""
     with pytest.raises(TypeError, match="cannot pickle"):
         layout.build("model.pt", {"lock": threading.Lock()}, tmp_path, _never)
+
+
+def test_what_could_not_be_removed_goes_with_the_next_save(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that lives on counted as the writer of what it had given up, and it stayed."""
+
+    def fail(path: Path) -> bool:
+        raise OSError(5, "Input/output error", str(path))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(staging, "discard", fail)
+        with (
+            pytest.raises(ValueError, match="given up"),
+            CheckpointWriter(tmp_path, "checkpoint-5", step=5, epoch=0),
+        ):
+            raise ValueError("given up")
+    (left,) = tmp_path.iterdir()
+    with CheckpointWriter(tmp_path, "checkpoint-6", step=6, epoch=0) as living:
+        assert clean_staging(tmp_path) == (left,)
+        assert living.path.is_dir()
+    assert list(tmp_path.iterdir()) == []

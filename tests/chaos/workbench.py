@@ -107,14 +107,18 @@ class Bench:
             struck = service.let_go().struck()
             board = service.board
             has_failed = board is None or not any(one.ok for one in board.results)
+            left: list[str] = []
             if lives:
                 self.save(service, 1)
                 service.wait(lambda: service.is_dead or _has_saved(service, SECOND))
+            left = self.place.staged()
             code, said = service.end()
         finally:
             service.kill()
         if code == 0:
             problem = self.place.judge((SECOND,), (SECOND,))
+            if left:
+                problem = problem or f"{left} stay as long as it lives, after {struck}"
         elif str(self.place.out) in struck:
             problem = f"it ended with {code} after {struck}: {said}"
         else:  # a tmpfs knows no such error; and then the launcher starts the next one
