@@ -1,0 +1,164 @@
+"""Copies that are under way while training goes on: what must not be in a snapshot, is not.
+
+A device is stood in for: its copies are made only when somebody waits for them, as late as can be.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from supervisor.snapshot.seal import SlotState, read_seal
+from supervisor.snapshot.slots import SnapshotPaths, read_whole
+from tests.train_checkpoint.conftest import Training, assert_same
+from train.checkpoint import Checkpointer, load
+from train.checkpoint.copying import Copier, Copying, Pairs
+
+Make = Callable[..., Checkpointer]
+
+
+class LateCopying:
+    """Copies that nobody has made yet."""
+
+    def __init__(self, pairs: Pairs, gate: threading.Event) -> None:
+        self.pairs = pairs
+        self._gate = gate
+        self._lock = threading.Lock()
+        self.held = 0
+
+    def hold(self) -> None:
+        """The device's queue: what it is told after this comes after the copies."""
+        self.held += 1
+        self._copy()
+
+    def wait(self) -> None:
+        """The thread that seals: it waits until the test lets it."""
+        self._gate.wait(30)
+        self._copy()
+
+    def _copy(self) -> None:
+        with self._lock, torch.no_grad():
+            for view, source in self.pairs:
+                view.copy_(source)
+            self.pairs = []
+
+
+class LateStreams:
+    """A device on which everything is but what is on none: 0-d counters, random states."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.begun: list[LateCopying] = []
+
+    def takes(self, source: torch.Tensor) -> bool:
+        """As a GPU would hold weights, moments and buffers."""
+        return source.dim() > 0
+
+    def copy(self, pairs: Pairs) -> Copying:
+        """Note them, and copy nothing."""
+        self.begun.append(LateCopying(pairs, self.gate))
+        return self.begun[-1]
+
+
+def seals(memory: Path) -> list[SlotState]:
+    """What the seals of both slots say."""
+    return [read_seal(slot.seal).state for slot in SnapshotPaths(memory).slots]
+
+
+def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
+    """The memory is there, and a first snapshot in it."""
+    training.step()
+    streams.gate.set()
+    while not keep.snapshot(training.steps).ok:
+        pass
+    keep.wait_for_copies()
+    streams.gate.clear()
+    streams.begun.clear()
+
+
+def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
+    """BatchNorm's buffers change in the next forward, weights in its step: neither gets in."""
+    training, streams = Training(), LateStreams()
+    keep = make(training.sources, streams=streams, snapshot_steps=0)
+    ready(keep, training, streams)
+    training.step()
+    before = training.state()
+    assert keep.snapshot(2).ok
+    (copying,) = streams.begun
+    training.model(torch.randn(8, training.width))  # a forward: the buffers move
+    buffers = dict(training.model.named_buffers())
+    assert not torch.equal(buffers["1.running_mean"], before["model.pt"]["1.running_mean"])
+    assert copying.pairs, "nothing waits for a forward pass"
+    assert copying.held == 0
+    training.step()  # the pre-step hook lets the copies go first
+    assert copying.held == 1
+    assert not copying.pairs
+    # not whole before the copies are known to be done
+    assert seals(memory).count(SlotState.WHOLE) == 1
+    streams.gate.set()
+    keep.wait_for_copies()
+    assert seals(memory).count(SlotState.WHOLE) == 2
+    found = load(read_whole(memory)[0].path)
+    assert found["training_state.json"]["global_step"] == 2
+    assert_same({name: found[name] for name in training.sources}, before)
+
+
+def test_every_optimizer_waits(make: Make) -> None:
+    """Also one that is no source of its own: a wrapper, or a second one of the same model."""
+    training, streams = Training(), LateStreams()
+    other = torch.optim.SGD(training.model.parameters(), lr=0.1)
+    keep = make(training.sources, streams=streams, snapshot_steps=0)
+    ready(keep, training, streams)
+    keep.snapshot(2)
+    (copying,) = streams.begun
+    other.step()
+    assert copying.held == 1
+    streams.gate.set()
+    keep.close()
+    training.step()
+    assert copying.held == 1, "nothing is left behind in torch"
+
+
+def test_a_next_snapshot_waits_for_the_last(make: Make, memory: Path) -> None:
+    """Two in a row: the first is sealed before the second begins."""
+    training, streams = Training(), LateStreams()
+    keep = make(training.sources, streams=streams, snapshot_steps=0)
+    ready(keep, training, streams)
+    keep.snapshot(2)
+    streams.gate.set()
+    training.step()
+    while not keep.snapshot(3).ok:
+        pass
+    keep.wait_for_copies()
+    assert [whole.snapshot.step for whole in read_whole(memory)] == [3, 2]
+
+
+def test_a_save_that_is_waited_for_waits_for_the_copies(make: Make, out: Path) -> None:
+    """It is on the disk as it was."""
+    training, streams = Training(), LateStreams()
+    keep = make(training.sources, streams=streams, snapshot_steps=0)
+    ready(keep, training, streams)
+    streams.gate.set()
+    training.step()
+    assert keep.save(2, wait=True).saved.ok  # type: ignore[union-attr]
+    found = load(out / "checkpoint-2")
+    assert_same({name: found[name] for name in training.sources}, training.state())
+
+
+def test_only_what_an_optimizer_changes_is_read_late() -> None:
+    """Parameters and moments as they are; buffers, averages and frozen weights by clones."""
+    training, streams = Training(), LateStreams()
+    training.step()
+    frozen = torch.randn(4)
+    copier = Copier([training.optimizer], streams)
+    weight = training.model[0].weight.detach()
+    moment = training.optimizer.state[training.model[0].weight]["exp_avg"]
+    buffer = training.model[1].running_mean
+    sources = [weight, moment, buffer, frozen, torch.tensor(3.0)]
+    views = [torch.zeros_like(source) for source in sources]
+    assert copier(views, sources) is streams.begun[0]
+    late = {source.data_ptr() for _, source in streams.begun[0].pairs}
+    assert late >= {weight.data_ptr(), moment.data_ptr()}
+    assert not late & {buffer.data_ptr(), frozen.data_ptr()}
+    assert views[4] == 3.0, "what is on no device is copied at once"
