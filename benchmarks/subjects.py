@@ -47,6 +47,8 @@ class Ours:
                     "run_dir": str(directory / "run"),
                     "restart": {"backoff": "100ms", "max_failures": 1000, "max_per_day": 1000},
                     "grace": "1s",
+                    # The parked interpreter is part of the work to come, not of watching.
+                    "launch": {"mode": "cold"},
                 }
             )
         )

@@ -16,6 +16,7 @@ from supervisor.cli.record import read_record
 from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
 from supervisor.filesystem import filesystem_type, is_network
+from supervisor.parked.command import Cold, parse
 
 # Bytes: the reserve, a config, a status and a ledger, and something to write a log with.
 _LEAST_FREE = 8 << 20
@@ -25,6 +26,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """What the machine and its directories are like."""
     yield installation()
     yield command(config)
+    yield launching(config)
     yield from placeholders(config)
     yield from directories(config, run_dir)
     yield locking(run_dir)
@@ -66,6 +68,17 @@ def command(config: RunConfig) -> Finding:
         return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
     hint = f"for this environment's Python write {sys.executable}" if "python" in program else None
     return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
+
+
+def launching(config: RunConfig) -> Finding:
+    """Whether a relaunch can do without the imports."""
+    if config.launch.mode == "cold":
+        return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
+    found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
+    if not isinstance(found, Cold):
+        return Finding("launch", Level.OK, "the next attempt's interpreter is parked, imports done")
+    level = Level.WARN if config.launch.mode == "warm" else Level.OK
+    return Finding("launch", level, f"each attempt is a new process: {found.reason}")
 
 
 def placeholders(config: RunConfig) -> Iterator[Finding]:

@@ -1,0 +1,28 @@
+"""What `supervisor check` says of the next attempts' launches."""
+
+import sys
+
+import pytest
+
+from supervisor.cli.finding import Level
+from supervisor.cli.preflight import launching
+from supervisor.config.model import RunConfig
+
+
+@pytest.mark.parametrize(
+    ("command", "mode", "level", "text"),
+    [
+        ([sys.executable, "-u", "train.py"], "auto", Level.OK, "is parked"),
+        ([sys.executable, "train.py"], "cold", Level.OK, "launch.mode: cold"),
+        (["torchrun", "train.py"], "auto", Level.OK, "torchrun is not Python"),
+        (["torchrun", "train.py"], "warm", Level.WARN, "torchrun is not Python"),
+    ],
+)
+def test_whether_launches_can_be_warm(
+    command: list[str], mode: str, level: Level, text: str
+) -> None:
+    """Only a warning where warm launches were asked for and cannot be."""
+    config = RunConfig.model_validate({"command": command, "launch": {"mode": mode}})
+    found = launching(config)
+    assert found.level is level
+    assert text in found.text
