@@ -19,6 +19,9 @@ def next_steps(record: RunRecord) -> list[str]:
     start = [again] if record.wish is Intent.RUN else [resume, again]
     go_on = "To go on where it stopped:" if status.get("checkpoint") else "To start it again:"
     match record.state:
+        case _ if record.queued is not None and record.wish is Intent.RUN:
+            text = "It goes on by itself when its turn comes. To take it out of the queue:"
+            return [text, f"  scancel {record.queued.job_id}"]
         case "never started":
             return ["It was never started:", *start]
         case "down":

@@ -52,6 +52,8 @@ def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
 def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
     """`gpt-docs  running  attempt 3 (2 restarts), up 3h12m`."""
     parts = [paint(record.state, STATE_COLOURS.get(record.state))]
+    if record.queued is not None:
+        parts = [paint("waiting in the queue", "yellow")]
     if status.get("attempt"):
         restarts = status.get("restarts") or 0
         noun = "restart" if restarts == 1 else "restarts"
@@ -64,8 +66,13 @@ def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
 
 def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
     """Label and text of each fact that is known."""
+<<<<<<< HEAD
     if record.no_daemon is not None:
         yield "daemon", no_daemon_text(record.no_daemon, now_s)
+=======
+    if record.queued is not None:
+        yield "SLURM", record.queued.text
+>>>>>>> 329efd7 (wip)
     if status.get("reason"):
         yield "why", str(status["reason"])
     if progress := progress_text(status if record.live else {**status, "step_rate": None}):

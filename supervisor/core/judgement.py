@@ -62,7 +62,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
             why = "`supervisor hold` was asked for"
             return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
         return _launch(state, survey, budget, None, "restart", "", rollback=rollback)
-    if asked and not (state.stop and state.stop.late and _is_finished(state, survey, ending)):
+    if asked and not _is_finished_all_the_same(state, survey, ending):
         return _after_stop(state, survey, ending, budget)
     if _is_finished(state, survey, ending):
         reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
@@ -70,6 +70,17 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if state.stop is not None:
         return _launch(state, survey, budget, None, "restart", "the stop was taken back")
     return _after_failure(state, survey, ending, budget, now)
+
+
+def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) -> bool:
+    """Whether it is done although a stop was asked for.
+
+    After one an exit code of 0 means nothing (Lightning and HF exit so on SIGTERM): either it came
+    before the stop, or the configuration says by what else it is finished, and that is so.
+    """
+    if not _is_finished(state, survey, ending):
+        return False
+    return state.policy.has_finish_condition or (state.stop is not None and state.stop.late)
 
 
 def _was_withdrawn(state: State) -> bool:

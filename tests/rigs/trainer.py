@@ -20,10 +20,14 @@ SAVE_EVERY = int(os.environ.get("SAVE_EVERY", "10"))
 SAVE_S = float(os.environ.get("SAVE_S", "0"))
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
 OUTPUT = Path(os.environ["SUPERVISOR_RUN_DIR"])
+# Of several tasks of srun the first one saves.
+RANK = int(os.environ.get("SLURM_PROCID", "0")) if "SLURM_STEP_ID" in os.environ else 0
 
 
 def save(weight: float, step: int, kind: str) -> Path:
     """Write a checkpoint by the protocol; SAVE_S makes the last one of a stop take its time."""
+    if RANK:
+        return OUTPUT / f"checkpoint-{step}"
     writer = CheckpointWriter(
         OUTPUT, f"checkpoint-{step}", step=step, epoch=0, kind=kind, run_id=run.run_id,
         attempt=run.attempt, resumed_from=None, world_size=1, torch_version=None, finite=True,

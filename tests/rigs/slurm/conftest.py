@@ -36,7 +36,7 @@ class JobUnderTest:
         """Write the configuration; `env` values become text."""
         body: dict[str, Any] = {
             "name": "rig",
-            "command": [sys.executable, "-P", str(TRAINER)],
+            "command": self.command(),
             "run_dir": "run",
             "restart": {"backoff": "0.1s", "backoff_max": "0.3s"},
             "grace": "8s",
@@ -52,9 +52,9 @@ class JobUnderTest:
         done = machine.run(*SUPERVISOR, *words, check=check, cwd=self.folder, **env)
         return done.stdout + ("" if check else done.stderr)
 
-    def submit(self, *options: str, own: tuple[str, ...] = ()) -> str:
+    def submit(self, *options: str, own: tuple[str, ...] = (), **env: str) -> str:
         """`supervisor sbatch`, with `options` for sbatch and `own` ones before; the job's id."""
-        said = self.supervisor("sbatch", str(self.config), "--json", *own, "--", *options)
+        said = self.supervisor("sbatch", str(self.config), "--json", *own, "--", *options, **env)
         body = json.loads(said)
         self.id, self.job_log = body["job_id"], Path(body["log"])
         return self.id
@@ -142,6 +142,36 @@ class JobUnderTest:
             f"--nodelist={self.node()}", f"--wrap=sleep {seconds}", cwd=self.folder,
         )  # fmt: skip
         return done.stdout.strip()
+
+    def command(self) -> list[str]:
+        """The trainer's command."""
+        return [sys.executable, "-P", str(TRAINER)]
+
+    def copied_script(self, config: str) -> str:
+        """slurm/train.sbatch as a user would copy it: CONFIG and the program corrected."""
+        text = (Path(__file__).resolve().parents[3] / "slurm" / "train.sbatch").read_text()
+        text = text.replace("CONFIG=configs/train.yaml", f"CONFIG={config}")
+        text = text.replace("exec supervisor", f"exec {' '.join(SUPERVISOR)}")
+        path = self.folder / "train.sbatch"
+        path.write_text(text)
+        return str(path)
+
+    def launcher(self) -> int:
+        """The pid of `supervisor run` on its node: it is the batch script's process."""
+        return int(self.wait(lambda: (self.status.get("pids") or {}).get("launcher")))
+
+    def signal(self, number: int) -> None:
+        """Signal `supervisor run` on its node, as slurmstepd would."""
+        self.cluster.nodes[self.node()].kill(self.launcher(), number)
+
+    def ends_of(self, attempt: int) -> dict[str, Any]:
+        """The ledger's entry of an attempt's end."""
+
+        def found() -> dict[str, Any] | None:
+            ended = self.entries("attempt_ended")
+            return next((entry for entry in ended if entry["attempt"] == attempt), None)
+
+        return dict(self.wait(found))
 
     def strays(self) -> list[str]:
         """Processes of the run that still live on any machine."""

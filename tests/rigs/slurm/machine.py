@@ -59,11 +59,13 @@ class Machine:
             assert done.returncode == 0, f"{words}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done
 
-    def start(self, *words: str | Path, log: Path) -> "subprocess.Popen[bytes]":
+    def start(
+        self, *words: str | Path, log: Path, cwd: Path | str = "/"
+    ) -> "subprocess.Popen[bytes]":
         """Start a daemon that stays in the foreground of its own."""
         with log.open("ab") as out:
             return subprocess.Popen(
-                ["nsenter", "--target", str(self.init), "--all", "--wdns=/", *words],
+                ["nsenter", "--target", str(self.init), "--all", f"--wdns={cwd}", *words],
                 env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out,
                 start_new_session=True,
             )  # fmt: skip

@@ -1,0 +1,65 @@
+"""The SLURM job that waits its turn to go on with a run; asked of squeue only, and quickly."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.paths import RunPaths
+from supervisor.slurm.controller import WAITING, ask
+from supervisor.slurm.submission import recall
+
+# `status` is to be quick, and a busy controller lets one wait.
+ANSWER_S = 2.0
+_OVER = frozenset({"completed", "held", "stuck"})
+# squeue's words for a job's %r (squeue(1), JOB REASON CODES), for people.
+_REASONS = {
+    "Priority": "others go first",
+    "Resources": "for free nodes",
+    "BeginTime": "not before its begin time",
+    "Dependency": "for another job",
+    "JobHeldUser": "held by its user (scontrol release)",
+    "JobHeldAdmin": "held by the administrator",
+    "JobArrayTaskLimit": "for the job of the chain before it",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """A job in the queue; `starts` as squeue has it, local time, None where it does not say."""
+
+    job_id: str
+    state: str
+    reason: str
+    starts: str | None
+
+    @property
+    def text(self) -> str:
+        """`job 1234 waits in the queue: others go first; it may start 2026-01-02T03:04:05`."""
+        why = _REASONS.get(self.reason, self.reason)
+        when = f"; it may start {self.starts}" if self.starts else ""
+        return f"job {self.job_id} waits in the queue: {why}{when}"
+
+    def as_json(self) -> dict[str, Any]:
+        """For `status --json`, under `slurm`."""
+        return {"job_id": self.job_id, "queue_state": self.state, "queue_reason": self.reason}
+
+
+def queued(paths: RunPaths, status: dict[str, Any] | None) -> Queued | None:
+    """The job that waits for the run: submitted last, or requeued; None if none is known to."""
+    if (status or {}).get("state") in _OVER:
+        return None
+    last = recall(paths.submission)
+    ran = (status or {}).get("slurm")
+    ran_as = ran.get("job_id") if isinstance(ran, dict) else None
+    for job in dict.fromkeys([last.job_id if last else None, str(ran_as) if ran_as else None]):
+        if job is not None and (found := _look(job)) is not None:
+            return found
+    return None
+
+
+def _look(job: str) -> Queued | None:
+    words = ["squeue", "--noheader", "--states=all", "--format=%T|%r|%S", f"--jobs={job}"]
+    for line in (ask(words, timeout_s=ANSWER_S) or "").splitlines():
+        state, reason, starts = (*line.strip().split("|"), "", "")[:3]
+        if state in WAITING:
+            return Queued(job, state, reason, None if starts in ("", "N/A") else starts)
+    return None
