@@ -19,7 +19,8 @@ from supervisor.daemon.runtime import SHARED_MEMORY
 from supervisor.paths import RunPaths
 
 SCRIPT = str(ROOT / "benchmarks" / "training.py")
-GOES_ON = (75, -signal.SIGKILL)
+# -15: a stop that came before it was more than an interpreter that imports.
+GOES_ON = (75, -signal.SIGKILL, -signal.SIGTERM)
 START_TIMEOUT_S = 120.0
 STEP_S = 0.02
 SAVE_STEPS = 25
@@ -38,6 +39,19 @@ class Stamp:
     pid: int
     step: int
     at_ns: int
+
+
+def read_stamps(path: Path) -> list[Stamp]:
+    """What a training stamped; nothing before it has begun."""
+    try:
+        lines = path.read_text().splitlines()
+    except FileNotFoundError:
+        return []
+    found = []
+    for line in lines:
+        name, pid, step, at = line.split()
+        found.append(Stamp(name, int(pid), -1 if step == "-" else int(step), int(at)))
+    return found
 
 
 @dataclass(slots=True)
@@ -166,15 +180,7 @@ class SoakedRun:
 
     def stamps(self) -> list[Stamp]:
         """All that the training stamped."""
-        try:
-            lines = (self.folder / "stamps").read_text().splitlines()
-        except FileNotFoundError:
-            return []
-        found = []
-        for line in lines:
-            name, pid, step, at = line.split()
-            found.append(Stamp(name, int(pid), -1 if step == "-" else int(step), int(at)))
-        return found
+        return read_stamps(self.folder / "stamps")
 
     def pid_of(self, role: str) -> int | None:
         """The pid of a party that lives now, told from others by what it runs."""

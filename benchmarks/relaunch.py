@@ -1,0 +1,160 @@
+"""From a trainer's SIGKILL to the next attempt's first step: where the time goes, beside the peers.
+
+A shell loop, torchrun, ft_launcher, and ours cold and warm, one after the other, each with the same
+training, which stamps what it does itself.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmarks import peers
+from benchmarks.peers import INSTALL_TIMEOUT_S, ROOT, Unavailable
+from benchmarks.relaunches import Ours, ShellLoop, Subject, Times, Workload, measure, medians
+from benchmarks.report import OURS, Report, Row
+from benchmarks.subjects import BenchmarkError
+
+COLD = f"{OURS} cold"
+HEAVY = ROOT / "build" / "heavy"
+# It brings no torch: the project's own is used.
+HEAVY_PACKAGE = "transformers==5.24.0"
+SAVES = ("--save-steps", "10", "--snapshot-steps", "1")
+WORKLOADS = {
+    "toy": Workload("toy", (*SAVES, "--step-s", "0.02")),
+    "large": Workload("100 M parameters", (*SAVES, "--width", "2890", "--layers", "12")),
+    "heavy": Workload("heavy import", (*SAVES, "--step-s", "0.02", "--heavy"), str(HEAVY)),
+}
+# Of torchrun's time, from the death to the first step.
+PARTS = {"toy": 1 / 20, "heavy": 1 / 10}
+SHOWN = {
+    "noticed": "death → noticed",
+    "started": "→ program started",
+    "chosen": "→ checkpoint chosen",
+    "loaded": "→ loaded",
+    "step": "→ first optimizer step finished",
+    "replayed": "steps done again",
+}
+
+
+def subjects(wanted: list[str]) -> dict[str, Subject | Unavailable]:
+    """Ours first, as the report wants it."""
+    found: dict[str, Subject | Unavailable] = {OURS: Ours(OURS, "warm")}
+    if "cold" in wanted:
+        found[COLD] = Ours(COLD, "cold")
+    if "shell" in wanted:
+        found["shell loop"] = ShellLoop()
+    for name, setup in (("torchrun", peers.torchrun), ("ft_launcher", peers.ft_launcher)):
+        if name in wanted:
+            progress(f"setting up {name}")
+            found[name] = setup()
+    return found
+
+
+def install_heavy() -> str | None:
+    """Have the heavy library where only the training that wants it looks; why not, else None."""
+    if (HEAVY / "transformers").is_dir():
+        return None
+    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(HEAVY)]
+    try:
+        subprocess.run(
+            [*argv, HEAVY_PACKAGE],
+            capture_output=True, text=True, check=True, timeout=INSTALL_TIMEOUT_S,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError) as error:
+        return str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+    return None
+
+
+def progress(text: str) -> None:
+    """What is being measured, to stderr."""
+    print(f"… {text}", file=sys.stderr, flush=True)
+
+
+def rows_of(key: str, values: dict[str, Times | str]) -> list[Row]:
+    """The rows of one workload: each column, with torchrun's part as the target of the last."""
+    rows = []
+    for column, what in SHOWN.items():
+        shown = {
+            name: times if isinstance(times, str) else times.get(column, "–")
+            for name, times in values.items()
+        }
+        reference = shown.get("torchrun")
+        target = None
+        if column == "step" and key in PARTS and isinstance(reference, float):
+            target = reference * PARTS[key]
+        unit = "steps" if column == "replayed" else "ms"
+        rows.append(Row(f"{WORKLOADS[key].name}: {what}", unit, shown, target))
+    return rows
+
+
+def run(workloads: list[str], wanted: list[str], deaths: int) -> Report:
+    """Measure everything, one after the other. Raises BenchmarkError where ours fails."""
+    found = subjects(wanted)
+    about = {
+        name: f"not available: {one.reason}" if isinstance(one, Unavailable) else _about(one)
+        for name, one in found.items()
+    }
+    rows: list[Row] = []
+    for key in workloads:
+        reason = install_heavy() if key == "heavy" else None
+        values: dict[str, Times | str] = {}
+        for name, subject in found.items():
+            if isinstance(subject, Unavailable) or reason is not None:
+                values[name] = "not available"
+                continue
+            progress(f"{WORKLOADS[key].name}: {name}, {deaths} deaths")
+            with tempfile.TemporaryDirectory(prefix="relaunch-") as folder:
+                try:
+                    times = medians(measure(subject, WORKLOADS[key], Path(folder), deaths))
+                    progress(f"  {times['step']:.0f} ms to the first step")
+                    values[name] = times
+                except BenchmarkError as error:
+                    if isinstance(subject, Ours):
+                        raise
+                    progress(f"{name}: {error}")
+                    values[name] = "failed"
+        if reason is not None:
+            progress(f"no heavy library: {reason}")
+            continue
+        rows += rows_of(key, values)
+    notes = (
+        f"Medians of {deaths} deaths. ms from the SIGKILL, by CLOCK_MONOTONIC stamps that the"
+        " training writes; noticed: the line in the supervisor's own log.",
+        f"The heavy import is `from transformers import Trainer` ({HEAVY_PACKAGE}).",
+        "÷ is ours, warm, over the other.",
+    )
+    return Report("From SIGKILL to the next step", about, rows, notes)
+
+
+def _about(subject: Subject) -> str:
+    match subject:
+        case Ours():
+            return f"launch: {{mode: {subject.mode}}}"
+        case ShellLoop():
+            return "until python …; do echo …; done (bash)"
+        case _:
+            return f"{subject.name} of {subject.version}"
+
+
+def main() -> int:
+    """Exit code 0 where every target is reached, else 1."""
+    parser = argparse.ArgumentParser(prog="benchmarks.relaunch", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument("--deaths", type=int, default=7, help="how many deaths are timed")
+    parser.add_argument("--workloads", default="toy,large,heavy", help="separated by commas")
+    parser.add_argument(
+        "--peers", default="cold,shell,torchrun,ft_launcher", help="separated by commas"
+    )
+    arguments = parser.parse_args()
+    report = run(arguments.workloads.split(","), arguments.peers.split(","), arguments.deaths)
+    if arguments.json:
+        print(report.as_json())
+    else:
+        report.show()
+    return 0 if report.holds else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,202 @@
+"""One supervisor over a training that is killed again and again: what happened when, after each."""
+
+import json
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import ROOT, Peer
+from benchmarks.soaked_run import SCRIPT, Stamp, read_stamps
+from benchmarks.subjects import BenchmarkError, Running
+from supervisor.paths import RunPaths
+
+START_TIMEOUT_S = 300.0
+PARK_TIMEOUT_S = 120.0
+# Snapshots begin when memory is laid out, in the background; saves come every so many steps.
+STEPS_BEFORE_DEATH = 12
+SHOWN_STEP = "step"
+COLUMNS = ("started", "chosen", "loaded", SHOWN_STEP)
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A training, and what it needs to be found; `python_path` is added to PYTHONPATH."""
+
+    name: str
+    words: tuple[str, ...]
+    python_path: str = ""
+
+    def script(self, folder: Path, checkpoints: Path) -> list[str]:
+        """The script with its arguments."""
+        stamps = ["--stamps", str(folder / "stamps"), "--checkpoints", str(checkpoints)]
+        return [SCRIPT, *stamps, *self.words]
+
+    def environment(self) -> dict[str, str]:
+        """What it needs in its environment."""
+        path = os.pathsep.join(part for part in (str(ROOT), self.python_path) if part)
+        return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
+
+
+@dataclass(frozen=True, slots=True)
+class ShellLoop:
+    """What people write first: again, until it exits with 0."""
+
+    name: str = "shell loop"
+    death_line: str = "the trainer died"
+
+    def argv(self, script: Sequence[str]) -> list[str]:
+        """The loop."""
+        loop = f'until "$@"; do echo {self.death_line}; done'
+        return ["bash", "-c", loop, "bash", sys.executable, *script]
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """`supervisor run`, warm or cold."""
+
+    name: str
+    mode: str
+    death_line: str = r'"on": ?"Exited"'
+
+    def argv(self, workload: Workload, folder: Path) -> list[str]:
+        """Write the configuration and give the command line that runs it."""
+        run_dir = folder / "run"
+        body = {
+            "name": "bench",
+            "command": [sys.executable, *workload.script(folder, run_dir)],
+            "run_dir": str(run_dir),
+            "restart": {"backoff": "100ms", "max_failures": 1000, "max_per_day": 1000},
+            "grace": "10s",
+            "launch": {"mode": self.mode},
+            "env": workload.environment(),
+        }
+        # JSON is YAML.
+        (folder / "bench.yaml").write_text(json.dumps(body))
+        return [sys.executable, "-m", "supervisor", "run", str(folder / "bench.yaml")]
+
+
+Subject = Ours | Peer | ShellLoop
+Times = dict[str, float]
+
+
+def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> list[Times]:
+    """For each death, ms until each column, and the steps done again. Raises BenchmarkError."""
+    running = _start(subject, workload, folder, deaths)
+    stamps_path = folder / "stamps"
+    found = []
+    try:
+        for _ in range(deaths):
+            pid = _until_trained(running, stamps_path, subject, folder)
+            died_ns = time.monotonic_ns()
+            os.kill(pid, signal.SIGKILL)
+            running.until(
+                "next attempt's step",
+                lambda pid=pid: _has_stepped(read_stamps(stamps_path), pid),  # type: ignore[misc]
+                START_TIMEOUT_S,
+            )
+            lines = [at for at, line in running.lines if re.search(subject.death_line, line)]
+            if isinstance(subject, Ours) and subject.mode == "warm":
+                _require_warm(RunPaths(folder / "run"))
+            found.append(times_of(read_stamps(stamps_path), pid, died_ns, lines))
+    finally:
+        running.end()
+    return found
+
+
+def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> Running:
+    script = workload.script(folder, folder / "checkpoints")
+    environment = dict(os.environ)
+    match subject:
+        case Ours():
+            argv = subject.argv(workload, folder)
+            environment["PYTHONPATH"] = str(ROOT)
+        case Peer():
+            argv = subject.argv(script, restarts=deaths + 1)
+            environment |= workload.environment()
+        case ShellLoop():
+            argv = subject.argv(script)
+            environment |= workload.environment()
+    process = subprocess.Popen(
+        argv,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    )
+    running = Running(process, folder)
+    threading.Thread(target=running.read, daemon=True).start()
+    if isinstance(subject, Ours):
+        # Peers log to their standard error, our daemon to a file: each is timed where it logs.
+        log = RunPaths(folder / "run").log
+        threading.Thread(target=running.follow, args=(log,), daemon=True).start()
+    return running
+
+
+def _until_trained(running: Running, path: Path, subject: Subject, folder: Path) -> int:
+    """The trainer's pid, once it has trained for a while and whoever is to be parked is."""
+
+    def is_ready() -> bool:
+        stamps = read_stamps(path)
+        steps = [one for one in stamps if one.name == "step" and one.pid == stamps[-1].pid]
+        return len(steps) >= STEPS_BEFORE_DEATH and stamps[-1].name == "step"
+
+    running.until("training", is_ready, START_TIMEOUT_S)
+    if isinstance(subject, Ours) and subject.mode == "warm":
+        paths = RunPaths(folder / "run")
+        running.until("parked interpreter", lambda: _is_parked(paths), PARK_TIMEOUT_S)
+    return read_stamps(path)[-1].pid
+
+
+def _launch_status(paths: RunPaths) -> dict[str, Any]:
+    """How the last launch was, and what there is for the next."""
+    try:
+        return dict(json.loads(paths.status.read_text()).get("launch") or {})
+    except (OSError, ValueError):
+        return {}
+
+
+def _is_parked(paths: RunPaths) -> bool:
+    return bool((_launch_status(paths).get("parked") or {}).get("state") == "waiting")
+
+
+def _require_warm(paths: RunPaths) -> None:
+    """A cold launch must not be shown as a warm one. Raises BenchmarkError."""
+    launch = _launch_status(paths)
+    if launch.get("last") != "warm":
+        raise BenchmarkError(f"the launch was not warm: {launch.get('cold_reason')}")
+
+
+def _has_stepped(stamps: Sequence[Stamp], pid: int) -> bool:
+    last = stamps[-1]
+    return last.pid != pid and last.name == "step"
+
+
+def times_of(stamps: Sequence[Stamp], pid: int, died_ns: int, told_ns: Sequence[int]) -> Times:
+    """What came after one death: ms to each column, and `replayed` steps."""
+    after = [one for one in stamps if one.pid != pid and one.at_ns > died_ns]
+    first = {one.name: one for one in reversed(after)}
+    done = max(one.step for one in stamps if one.pid == pid and one.name == "step")
+    times = {name: (first[name].at_ns - died_ns) / 1e6 for name in COLUMNS if name in first}
+    told = next((at for at in told_ns if at >= died_ns), None)
+    if told is not None:
+        times["noticed"] = (told - died_ns) / 1e6
+    times["replayed"] = float(done - first["loaded"].step)
+    return times
+
+
+def medians(found: Sequence[Mapping[str, float]]) -> Times:
+    """The median of each column over the deaths that have it."""
+    names = dict.fromkeys(name for times in found for name in times)
+    return {name: statistics.median(t[name] for t in found if name in t) for name in names}
