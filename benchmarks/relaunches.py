@@ -113,7 +113,7 @@ def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> 
 
 
 def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> Running:
-    script = workload.script(folder, folder / "checkpoints")
+    script = [*workload.script(folder, folder / "checkpoints"), "--plain"]
     environment = dict(os.environ)
     match subject:
         case Ours():

@@ -10,7 +10,10 @@ import time
 BEGAN_NS = time.monotonic_ns()
 
 import argparse  # noqa: E402 -- the first stamp comes before any import that takes time
+import json  # noqa: E402
 import os  # noqa: E402
+import shutil  # noqa: E402
+from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 
 
@@ -38,6 +41,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--layers", type=int, default=2)
     parser.add_argument("--step-s", type=float, default=0.0, help="a step takes so long at least")
+    parser.add_argument("--plain", action="store_true", help="torch.save, as without us")
     parser.add_argument("--heavy", action="store_true", help="import a heavy library")
     return parser.parse_args()
 
@@ -57,12 +61,44 @@ from train.checkpoint import Checkpointer, load, settle  # noqa: E402
 
 
 def newest(directory: Path) -> Path | None:
-    """The newest committed checkpoint of a directory, for supervisors that choose none."""
+    """The newest checkpoint of a directory, for supervisors that choose none."""
     directory.mkdir(parents=True, exist_ok=True)
-    for problem in settle(directory):
-        print(problem, flush=True)
-    found = [path.parent for path in directory.glob("checkpoint-*/manifest.json")]
+    if not ARGUMENTS.plain:
+        for problem in settle(directory):
+            print(problem, flush=True)
+    found = [path.parent for path in directory.glob("checkpoint-*/training_state.json")]
     return max(found, key=lambda path: int(path.name.partition("-")[2]), default=None)
+
+
+class PlainSaves:
+    """What a script does without us: torch.save every so many steps, and a rename."""
+
+    def __init__(self, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+        self._parts: dict[str, nn.Module | torch.optim.Optimizer] = {
+            "model.pt": model,
+            "optimizer.pt": optimizer,
+        }
+
+    def after_step(self, step: int) -> None:
+        """Save if it is time."""
+        if step % ARGUMENTS.save_steps:
+            return
+        place = ARGUMENTS.checkpoints / f"checkpoint-{step}"
+        stage = place.with_name(f"saving-{step}")
+        stage.mkdir(exist_ok=True)
+        for name, part in self._parts.items():
+            torch.save(part.state_dict(), stage / name)
+        (stage / "training_state.json").write_text(json.dumps({"global_step": step}))
+        stage.rename(place)
+        for old in ARGUMENTS.checkpoints.glob("checkpoint-*"):
+            if old != place:
+                shutil.rmtree(old)
+
+    def run(self, first: int, train: Callable[[int], None]) -> None:
+        """The loop, for ever: whoever is measured against us is ended from outside."""
+        for step in range(first, ARGUMENTS.steps + 1):
+            train(step)
+            self.after_step(step)
 
 
 def build(width: int, layers: int) -> nn.Module:
@@ -90,6 +126,21 @@ def main() -> None:
         first = content["training_state.json"]["global_step"] + 1
         del content
     STAMPS.note("loaded", first - 1)
+
+    def train(step: int) -> None:
+        began = time.monotonic()
+        batch = torch.randn(8, ARGUMENTS.width, generator=torch.Generator().manual_seed(step))
+        loss = model(batch).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        run.beat(step=step, loss=loss.item())
+        STAMPS.note("step", step)
+        time.sleep(max(0.0, began + ARGUMENTS.step_s - time.monotonic()))
+
+    if ARGUMENTS.plain:
+        PlainSaves(model, optimizer).run(first, train)
+        return
     keep = Checkpointer(
         {"model.pt": model, "optimizer.pt": optimizer},
         directory=ARGUMENTS.checkpoints,
@@ -98,21 +149,13 @@ def main() -> None:
     )
     with keep:
         for step in range(first, ARGUMENTS.steps + 1):
-            began = time.monotonic()
-            batch = torch.randn(8, ARGUMENTS.width, generator=torch.Generator().manual_seed(step))
-            loss = model(batch).square().mean()
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            run.beat(step=step, loss=loss.item())
-            STAMPS.note("step", step)
+            train(step)
             if run.should_stop:
                 with run.phase("save"):
                     saved = keep.save(step, kind="emergency", wait=True).saved
                 place = saved.path if saved is not None and saved.ok else None
                 run.exit_preempted(checkpoint=place, step=step)
             keep.after_step(step)
-            time.sleep(max(0.0, began + ARGUMENTS.step_s - time.monotonic()))
         with run.phase("save"):
             keep.save(ARGUMENTS.steps, kind="final", wait=True)
     STAMPS.note("finished", ARGUMENTS.steps)
