@@ -5,12 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-<<<<<<< HEAD
 from supervisor.cli.moments import age_text, wall_of
-=======
-from supervisor.cli.moments import wall_of
 from supervisor.cli.queue import Queued, queued
->>>>>>> 329efd7 (wip)
 from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
 from supervisor.clock import wall_s
 from supervisor.intent import Intent, read_intent
@@ -81,13 +77,10 @@ class RunRecord:
     """What the operator wants now, also where no daemon has heard it."""
     snapshot: dict[str, Any] | None = None
     """The newest snapshot in memory; as it is now where no daemon says so."""
-<<<<<<< HEAD
     no_daemon: dict[str, Any] | None = None
     """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
-=======
     queued: Queued | None = None
     """The SLURM job that waits its turn to go on with the run."""
->>>>>>> 329efd7 (wip)
 
     @property
     def name(self) -> str:
@@ -153,9 +146,9 @@ def read_record(run_dir: Path) -> RunRecord:
         live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
     wish = _wish(paths, status)
     snapshot = _snapshot(paths, status, live=live)
-<<<<<<< HEAD
     no_daemon = _no_daemon(paths) if live else None
-    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon)
+    waits = None if live else queued(paths, status)
+    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon, waits)
 
 
 def _no_daemon(paths: RunPaths) -> dict[str, Any] | None:
@@ -175,10 +168,6 @@ def no_daemon_text(said: dict[str, Any], now_s: float) -> str:
         f"NONE: {said.get('failures')} in a row died{first} ({said.get('why')}). Nobody watches the"
         " run and nothing is launched; what runs goes on, and the launcher tries again"
     )
-=======
-    waits = None if live else queued(paths, status)
-    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, waits)
->>>>>>> 329efd7 (wip)
 
 
 def _snapshot(

@@ -66,13 +66,10 @@ def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
 
 def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
     """Label and text of each fact that is known."""
-<<<<<<< HEAD
     if record.no_daemon is not None:
         yield "daemon", no_daemon_text(record.no_daemon, now_s)
-=======
     if record.queued is not None:
         yield "SLURM", record.queued.text
->>>>>>> 329efd7 (wip)
     if status.get("reason"):
         yield "why", str(status["reason"])
     if progress := progress_text(status if record.live else {**status, "step_rate": None}):
