@@ -14,6 +14,7 @@ import pytest
 from supervisor.launcher import cgroup, kin
 from supervisor.launcher.cgroup import Group
 from tests.launcher.test_leftovers import DAEMONIZER
+from tests.launcher.test_parked import parked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,3 +244,21 @@ def test_without_a_group_nobody_is_in_it() -> None:
     assert Group.everything_of(None, "r").pids() == []
     assert Group.make("/proc/no/such/place", "r", 1).folder is None
     assert not cgroup.is_delegated("/proc/no/such/place")
+
+
+@pytest.mark.root
+def test_a_parked_interpreter_enters_it_at_go(rig: Rig, place: Place) -> None:
+    """Before it is the launcher's, then the attempt's: what the program starts is inside."""
+    place.give()
+    text = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True, env={})"
+    script = rig.script("train.py", text)
+    start(rig, place)
+    daemon = rig.daemon()
+    pid = parked(rig, daemon, sys.executable, script)
+    assert str(pid) in _procs(place.path)
+    started = rig.launch(daemon, sys.executable, script, attempt=3)
+    assert (started["pid"], started["launch"]) == (pid, "warm")
+    assert started["cgroup"] == str(place.path / f"attempt-{rig.run_id}-3")
+    assert daemon.expect("exited")["leftovers"] == 1
+    assert place.groups() == []
+    rig.finish(daemon)
