@@ -443,3 +443,26 @@ def test_a_full_disk_costs_saves_and_no_training(tmp_path: Path) -> None:
     finally:
         run.close()
         subprocess.run(["umount", "-l", str(run.run_dir)], check=True)
+
+
+def test_daemons_killed_during_persists_lose_no_save(run: Remembering) -> None:
+    """Big saves, and a daemon killed in the middle of each: one attempt, every save on the disk."""
+    env = {"STEP_S": "0.15", "PADDING": str(12 << 20), "SAVE_EVERY": "10"}
+    run.set(env=env, watch={"heartbeat_timeout": "30s"})
+    run.start()
+    trainer = run.wait_step(2)
+    killed = set[int]()
+    for step in (10, 20):
+        run.wait(lambda wanted=step: run.newest_in_memory() >= wanted)
+        run.wait(lambda: run.status["pids"]["daemon"] not in killed)
+        daemon = run.status["pids"]["daemon"]
+        os.kill(daemon, signal.SIGKILL)
+        killed.add(daemon)
+    run.wait(lambda: run.status["pids"]["daemon"] not in killed)
+    assert run.status["pids"]["trainer"] == trainer
+    assert run.finish() == 0
+    assert len(run.entries("attempt_started")) == 1
+    assert run.entries("save_failed") == []
+    valid = {entry["step"] for entry in run.entries("checkpoint") if entry["valid"]}
+    assert {10, 20, 30, 40} <= valid
+    assert run.result() == uninterrupted()
