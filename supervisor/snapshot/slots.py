@@ -8,6 +8,7 @@ so nothing else may open that file.
 import errno
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
@@ -202,7 +203,9 @@ class Lock:
 
     def close(self) -> None:
         """Let go of it and close the file."""
-        os.close(self._fd)
+        # Whatever close(2) says, the descriptor is gone, and the lock with it.
+        with suppress(OSError):
+            os.close(self._fd)
 
     def __enter__(self) -> "Lock":
         return self

@@ -1,6 +1,8 @@
 """What the sweeps found, each in a test of its own; none of them needs strace."""
 
 import os
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ import torch
 
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
+from supervisor.snapshot.slots import Lock
 from train.checkpoint import layout
 from train.checkpoint.pickling import write_without_data
 
@@ -64,3 +67,28 @@ def test_what_could_not_be_removed_goes_with_the_next_save(
         assert clean_staging(tmp_path) == (left,)
         assert living.path.is_dir()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_whose_file_cannot_be_closed_is_let_go_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Giving memory back raised, and that ended the training; the kernel has closed it anyway."""
+    lock = Lock(tmp_path / "lock")
+    assert lock.acquire()
+    real = os.close
+
+    def close(fd: int) -> None:
+        real(fd)
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "close", close)
+        lock.close()
+    assert lock_from_outside(tmp_path / "lock")
+
+
+def lock_from_outside(path: Path) -> bool:
+    """Whether another process gets a lock."""
+    program = "import sys; from pathlib import Path; from supervisor.snapshot.slots import Lock\n"
+    program += "sys.exit(not Lock(Path(sys.argv[1])).acquire())"
+    return subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 0

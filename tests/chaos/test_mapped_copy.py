@@ -114,7 +114,8 @@ def test_killed_within_the_copy(place: Place, record_property: Count) -> None:
     assert not problems, problems
     inside = tenths.total()
     record_property("SIGKILL within a mapped copy", inside)
-    record_property("tenths of a mapped copy in which a kill fell", len(tenths))
+    for tenth, count in sorted(tenths.items()):
+        record_property(f"SIGKILL within a mapped copy, in its tenth {tenth + 1:2}", count)
     # On a busy machine the copy is slower than when it was measured, or faster.
     assert inside >= KILLS // 2, dict(tenths)
-    assert len(tenths) >= 4, dict(tenths)
+    assert len(tenths) >= 3, dict(tenths)
