@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -100,26 +101,28 @@ def test_backoff_is_neither_skipped_nor_begun_anew(run: Supervised) -> None:
     assert run.finish() == 0
     (decided,) = [e for e in run.entries("decision") if e["state"] == "backoff"]
     waited_s = moments(run, "attempt_started")[1] - decided["monotonic"]
-    assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 2.0
+    assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 5.0
     assert run.entries("attempt_ended")[0]["failures"] == 1
 
 
 def test_grace_is_not_begun_anew_by_daemons_that_die(run: Supervised) -> None:
-    """A trainer that ignores SIGTERM has its grace of 4 s once, under three daemons."""
+    """A trainer that ignores SIGTERM has its grace of 5 s once, under three daemons."""
     command = [sys.executable, "-c", f"{STUBBORN}; time.sleep(300)"]
-    run.configure(command=command, grace="4s")
+    run.configure(command=command, grace="5s")
     process = run.start()
     run.wait(lambda: run.paths.train_log.exists() and "up" in run.log)
     run.wait(lambda: run.status.get("state") == "running")
     process.send_signal(signal.SIGTERM)
-    run.wait(lambda: run.entries("stop_requested"))
-    for _ in range(2):
+    (asked,) = run.wait(lambda: moments(run, "stop_requested"))
+    for passed_s in (1.5, 3.5):
+        run.wait(lambda due=asked + passed_s: time.monotonic() >= due)
         before = run.status["pids"]["daemon"]
         kill_daemon(run)
         run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
     assert run.finish(25) == 75
-    (asked,), (ended,) = moments(run, "stop_requested"), moments(run, "attempt_ended")
-    assert 3.9 < ended - asked < 6.5
+    (ended,) = moments(run, "attempt_ended")
+    # Begun anew by the last of them it would end at 8.5 s at the earliest.
+    assert 4.9 < ended - asked < 8.0
 
 
 def test_a_wait_for_space_goes_on_under_the_next_daemon(run: Supervised) -> None:
