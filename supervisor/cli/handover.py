@@ -19,6 +19,8 @@ from supervisor.config.load import LoadedConfig
 from supervisor.config.model import RunConfig
 from supervisor.durable import make_durably, write_durably
 from supervisor.errors import ExitCode, SupervisorError
+from supervisor.identity import read_stat
+from supervisor.launcher import prctl
 from supervisor.ledger import LedgerWriter
 from supervisor.lock import RunLock
 from supervisor.paths import RunPaths
@@ -100,6 +102,7 @@ def become_launcher(start: Start, lock: RunLock) -> NoReturn:
     """Replace this process by the launcher; the lock goes with it. Raises OSError."""
     register(start.paths.run_dir)
     os.set_inheritable(lock.fd, True)
+    _end_with_slurmstepd()
     package = Path(supervisor.__file__).resolve().parent
     words = [sys.executable, "-S", "-P", str(package / "launcher" / "__main__.py")]
     words += ["--run-dir", str(start.paths.run_dir), "--lock-fd", str(lock.fd)]
@@ -110,6 +113,17 @@ def become_launcher(start: Start, lock: RunLock) -> NoReturn:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     environment = {**os.environ, "SUPERVISOR_CONFIG": str(start.loaded.path.absolute())}
     os.execve(sys.executable, words, environment)
+
+
+def _end_with_slurmstepd() -> None:
+    """Have a SIGTERM, and so a save, if the process that keeps SLURM's job is killed.
+
+    Nobody would end this one then, while SLURM starts the job anew. Raises OSError.
+    """
+    parent = os.getppid()
+    stat = read_stat(parent)
+    if stat is not None and stat[0] == "slurmstepd":
+        prctl.die_with_parent(signal.SIGTERM, parent)
 
 
 def detach(console: Path) -> int | None:

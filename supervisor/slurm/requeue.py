@@ -42,9 +42,10 @@ def carry_out(
     name = own.name
     match verdict:
         case Requeue.ASK:
+            when = _when()  # before: what is asked after it, SLURM ends with us
             problem = order(["scontrol", "requeue", name])
             if problem is None:
-                return Outcome(verdict, f"requeued as job {name}; {_when()}", True)
+                return Outcome(verdict, f"requeued as job {name}; {when}", True)
             if "pending" in problem.lower():
                 return _already(name)
             line = f"job {name} could not be requeued ({problem}); by hand: scontrol requeue {name}"
