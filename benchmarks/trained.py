@@ -4,7 +4,9 @@ One step reads and writes all of the state, as steps do, and is otherwise as sho
 the slow-down of ten steps has to be seen beside a copy of the state.
 """
 
+import itertools
 import math
+import mmap
 import time
 from typing import Any
 
@@ -19,6 +21,7 @@ LAYERS = 8
 HEADS = 8
 BLOCK = 16
 VOCABULARY = 256
+ALIGNED_BYTES = 64
 
 
 class Trained:
@@ -82,11 +85,20 @@ class Memcpy:
 
     def __init__(self, sources: list[Tensor]) -> None:
         self._sources = sources
-        # on the host, where a checkpoint goes; page-locked where a device copies into it
-        self._targets = [
-            torch.zeros_like(one, device="cpu", pin_memory=one.is_cuda) for one in sources
-        ]
         self.bytes = sum(one.nbytes for one in sources)
+        ends = list(itertools.accumulate(-(-one.nbytes // ALIGNED_BYTES) for one in sources))
+        starts = [0, *ends[:-1]]
+        size = ends[-1] * ALIGNED_BYTES
+        if any(one.is_cuda for one in sources):
+            # page-locked, as whoever copies from a device would have it
+            memory = torch.zeros(size, dtype=torch.uint8, pin_memory=True)
+        else:
+            # a mapping of its own: malloc would keep some of it when this is over
+            memory = torch.frombuffer(mmap.mmap(-1, size), dtype=torch.uint8).zero_()
+        self._targets = [
+            memory[start * ALIGNED_BYTES :][: one.nbytes].view(one.dtype).view(one.shape)
+            for start, one in zip(starts, sources, strict=True)
+        ]
 
     @torch.no_grad()
     def seconds(self) -> float:

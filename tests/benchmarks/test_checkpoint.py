@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from benchmarks import disk, saving
 from benchmarks.checkpoint import bytes_of, report, stall, stall_of_a_step, values_of
@@ -146,11 +147,21 @@ def test_the_state_is_that_of_adamw_and_every_step_changes_all_of_it() -> None:
     trained.train(1)
     tensors = trained.tensors()
     assert Memcpy(tensors).bytes == pytest.approx(SMALL_BYTES, rel=0.35)
+    assert Memcpy(tensors).seconds() > 0
     before = [one.clone() for one in trained.model.parameters()]
     assert len(trained.train(2)) == 2
     assert all(
         not one.equal(old) for one, old in zip(trained.model.parameters(), before, strict=True)
     )
+
+
+def test_memcpy_moves_every_byte_of_the_state() -> None:
+    """What it copied is the state, tensors without a dimension among it."""
+    sources = [torch.randn(5, 7), torch.tensor(3.0), torch.arange(9, dtype=torch.int64)]
+    memcpy = Memcpy(sources)
+    assert memcpy.bytes == 5 * 7 * 4 + 4 + 9 * 8
+    memcpy.seconds()
+    assert all(one.equal(target) for one, target in zip(sources, memcpy._targets, strict=True))
 
 
 class _Sleeper:
