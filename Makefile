@@ -16,8 +16,7 @@ SLURM_JOBS ?= 4
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean
-.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-relaunch soak dist clean
+.PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -76,6 +75,7 @@ bench: setup ## what supervision costs, beside torchrun and ft_launcher
 
 bench-checkpoint: setup ## what a checkpoint costs, beside torch.save and DCP (BENCH_ARGS=…; an hour or more)
 	$(BIN)/python -m benchmarks.checkpoint $(BENCH_ARGS)
+
 bench-relaunch: setup ## from SIGKILL to the next step, beside a shell loop, torchrun and ft_launcher
 	$(BIN)/python -m benchmarks.relaunch
 
