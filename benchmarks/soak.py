@@ -138,9 +138,9 @@ def same(first: Any, second: Any) -> bool:
 def soak(minutes: float, seed: int, first: int) -> tuple[Counts, str | None]:
     """Rounds until the time is over; the counts, and which promise was broken."""
     counts = Counts()
-    until = time.monotonic() + minutes * 60
     with tempfile.TemporaryDirectory(prefix="soak-") as place:
         expected = reference(Path(place), STEPS)
+    until = time.monotonic() + minutes * 60
     number = first
     while time.monotonic() < until:
         folder = Path(tempfile.mkdtemp(prefix=f"soak-{seed}-{number}-"))
