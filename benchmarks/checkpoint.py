@@ -177,7 +177,9 @@ def main() -> int:
     parser.add_argument("--sizes", default=SIZES, help=f"of the state ({SIZES})")
     parser.add_argument("--processes", type=int, default=3, help="fresh processes of each (3)")
     parser.add_argument("--saves", type=int, default=6, help="saves in each, the first too (6)")
-    parser.add_argument("--savers", default=",".join(NAMES), help="separated by commas (all)")
+    parser.add_argument(
+        "--savers", default=",".join(NAMES), help="separated by commas (all); ours always"
+    )
     parser.add_argument("--device", default="cpu", help="cpu, or cuda")
     parser.add_argument(
         "--threads",
@@ -192,6 +194,9 @@ def main() -> int:
         help="on the disk to be measured; removed afterwards (build/bench-checkpoint)",
     )
     arguments = parser.parse_args()
+    unknown = set(arguments.savers.split(",")) - set(NAMES)
+    if unknown:
+        parser.error(f"no such savers: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     reports = run(arguments)
     if arguments.json:
         print(json.dumps([one.as_document() for one in reports], indent=2, ensure_ascii=False))

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from benchmarks import disk, saving
-from benchmarks.checkpoint import bytes_of, report, stall, stall_of_a_step, values_of
+from benchmarks.checkpoint import bytes_of, main, report, stall, stall_of_a_step, values_of
 from benchmarks.report import OURS
 from benchmarks.savers import CONTROL, SAVERS
 from benchmarks.trained import Memcpy, Trained
@@ -215,6 +215,16 @@ def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> Non
         assert all(one.equal(old) for one, old in zip(trained.tensors(), kept, strict=True))
     finally:
         saver.close()
+
+
+def test_a_saver_that_does_not_exist_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An hour's run without the peer that was meant would be noticed too late."""
+    monkeypatch.setattr("sys.argv", ["checkpoint", "--savers", "torch.save,DCP"])
+    with pytest.raises(SystemExit, match="2"):
+        main()
+    assert "no such savers: DCP; there are supervisor, torch.save" in capsys.readouterr().err
 
 
 def test_the_control_saves_nothing(tmp_path: Path) -> None:
