@@ -16,7 +16,13 @@ from supervisor.core.states import RunState, State
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
 from supervisor.slurm.allocation import allocation
-from supervisor.slurm.controller import configuration, duration_s, fields, show_job
+from supervisor.slurm.controller import (
+    configuration,
+    duration_s,
+    environment,
+    fields,
+    show_job,
+)
 from supervisor.slurm.facts import JobFacts, Requeue, facts
 from supervisor.slurm.steps import find_step, signal_step
 
@@ -58,7 +64,7 @@ class Scheduler:
         if self.own is None:
             return None
         self._look_at = monotonic_s() + LOOK_S
-        return self._take(show_job(self.own.job_id, timeout_s=timeout_s))
+        return self._take(show_job(self.own.name, timeout_s=timeout_s))
 
     def poll(self, now: float) -> None:
         """Ask from time to time, and wait for nothing."""
@@ -69,11 +75,12 @@ class Scheduler:
         elif now >= self._look_at:
             self._look_at = now + LOOK_S
             self._asked_at = now
-            words = ["scontrol", "-o", "show", "job", self.own.job_id]
+            # By name: by the number, all tasks of an array may come, more than a pipe holds.
+            words = ["scontrol", "-o", "show", "job", self.own.name]
             try:
                 self._asked = subprocess.Popen(
                     words, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL, text=True, errors="replace",
+                    stderr=subprocess.DEVNULL, text=True, errors="replace", env=environment(),
                 )  # fmt: skip
             except OSError as error:
                 self._run.journal.log.warning("scontrol_not_started", error=str(error))

@@ -4,6 +4,7 @@ It changes nothing, and raises nothing: a container without scontrol, or a contr
 down, is an everyday thing on a cluster.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Sequence
@@ -23,17 +24,31 @@ def _answer(words: Sequence[str], timeout_s: float) -> "subprocess.CompletedProc
     try:
         return subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
-            timeout=timeout_s, check=False,
+            timeout=timeout_s, check=False, env=environment(),
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return None
 
 
+def environment() -> dict[str, str]:
+    """Ours, without what users set to have these commands print or choose otherwise.
+
+    With SLURM_TIME_FORMAT=relative nobody could read an EndTime (scontrol(1)); SCANCEL_INTERACTIVE
+    would ask a terminal that is not there.
+    """
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("SCANCEL_", "SQUEUE_"))}
+    return own | {"SLURM_TIME_FORMAT": "standard"}
+
+
 def fields(line: str) -> dict[str, str]:
-    """The fields of one line of `scontrol -o show`."""
+    """The fields of one line of `scontrol -o show`; what stands first counts.
+
+    A job's command line stands near the end and may hold words like `Reason=x` itself.
+    """
     marks = list(_FIELD.finditer(line))
     ends = [mark.start() for mark in marks[1:]] + [len(line)]
-    return {mark[1]: line[mark.end() : end].strip() for mark, end in zip(marks, ends, strict=True)}
+    pairs = [(mark[1], line[mark.end() : end]) for mark, end in zip(marks, ends, strict=True)]
+    return {key: value.strip() for key, value in reversed(pairs)}
 
 
 def show_job(job: str, *, timeout_s: float = ANSWER_S) -> dict[str, str] | None:

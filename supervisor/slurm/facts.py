@@ -29,6 +29,8 @@ class Requeue(StrEnum):
     ALREADY = "already"
     CANCELLED = "cancelled"
     FORBIDDEN = "forbidden"
+    NO_BATCH = "no_batch"
+    """Of salloc or srun: only what sbatch submitted can be requeued."""
     UNKNOWN = "unknown"
 
 
@@ -102,6 +104,8 @@ def _requeue(state: str, fields: Mapping[str, str], own: Allocation, end: JobEnd
         return Requeue.ALREADY
     if end is JobEnd.CANCELLED:
         return Requeue.CANCELLED
+    if fields.get("BatchFlag") == "0":
+        return Requeue.NO_BATCH
     if fields.get("Requeue") == "0":
         return Requeue.FORBIDDEN
     return Requeue.ALREADY if end is JobEnd.REQUEUED else Requeue.ASK

@@ -31,7 +31,7 @@ class Outcome:
 def plan(own: Allocation, said: JobEnd | None, wall: float) -> Requeue:
     """Ask the controller whether the job is to be requeued."""
     # Right after a requeue there is an instant in which the controller shows nothing.
-    answer = show_job(own.job_id) or show_job(own.job_id)
+    answer = show_job(own.name) or show_job(own.name)
     return facts(answer, own, wall=wall, kill_wait_s=None, said=said).requeue
 
 
@@ -59,6 +59,9 @@ def carry_out(
                 f"job {name} may not be requeued (--no-requeue, or the site's JobRequeue=0);"
                 f" to go on: {script}"
             )
+            return Outcome(verdict, line, False)
+        case Requeue.NO_BATCH:
+            line = f"job {name} is no batch job, so SLURM does not requeue it; to go on: {script}"
             return Outcome(verdict, line, False)
         case Requeue.UNKNOWN:
             line = (

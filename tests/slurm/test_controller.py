@@ -30,6 +30,26 @@ def test_fields_of_a_job() -> None:
     assert found["Restarts"] == "2"
 
 
+def test_a_command_line_is_no_field() -> None:
+    """`key=value` words of the user's command do not overwrite what SLURM says."""
+    found = fields(
+        "JobId=12 JobState=RUNNING Restarts=2 Command=/r.sh JobState=CANCELLED Restarts=9"
+    )
+    assert (found["JobState"], found["Restarts"]) == ("RUNNING", "2")
+
+
+def test_what_users_set_for_their_eyes_is_left_out(
+    commands: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Times come in the form that is read here, whatever SLURM_TIME_FORMAT says."""
+    (commands / "scontrol").write_text(
+        '#!/bin/sh\necho "JobId=12 EndTime=$SLURM_TIME_FORMAT Reason=${SQUEUE_FORMAT-unset}"\n'
+    )
+    monkeypatch.setenv("SLURM_TIME_FORMAT", "relative")
+    monkeypatch.setenv("SQUEUE_FORMAT", "%i")
+    assert show_job("12") == {"JobId": "12", "EndTime": "standard", "Reason": "unset"}
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -56,6 +56,8 @@ COMPLETING = "JobId=17 JobState=COMPLETING Reason=None Requeue=1 Restarts=0"
         ("JobId=17 JobState=CANCELLED+ Requeue=1", JobEnd.CANCELLED, Requeue.CANCELLED),
         ("JobId=17 JobState=NODE_FAIL Requeue=1", JobEnd.PREEMPTED, Requeue.ASK),
         (RUNNING.replace("Requeue=1", "Requeue=0"), None, Requeue.FORBIDDEN),
+        (f"{RUNNING} BatchFlag=0", None, Requeue.NO_BATCH),
+        (f"{RUNNING} BatchFlag=1", None, Requeue.ASK),
     ],
 )
 def test_states(line: str, end: JobEnd | None, requeue: Requeue) -> None:
