@@ -36,6 +36,7 @@ class Persisting:
         self._waiting: dict[int, tuple[int, Path]] = {}
         self._ended: dict[int, Saved] = {}
         self._seen: tuple[int, int] | None = None
+        self._doubtful = -1
 
     @property
     def newest_waiting(self) -> int | None:
@@ -70,10 +71,21 @@ class Persisting:
 
     def keep_only(self, whole: set[int]) -> None:
         """Only these sequences are still in memory: others that waited are not to come."""
-        for sequence in sorted(self._waiting.keys() - whole):
-            step, path = self._waiting.pop(sequence)
-            error = "a newer one was wanted while this one waited for the disk"
-            self._ended[sequence] = Saved("replaced", step, path, error)
+        gone = self._waiting.keys() - whole
+        if not gone:
+            return
+        board = read_board(self.root)
+        for sequence in sorted(gone):
+            if board is not None and _is_at(board, sequence):
+                # it let go of the slot a moment ago, and is about to tell how that ended
+                self._doubtful = sequence
+            else:
+                self._replace(sequence)
+
+    def _replace(self, sequence: int) -> None:
+        step, path = self._waiting.pop(sequence)
+        error = "a newer one was wanted while this one waited for the disk"
+        self._ended[sequence] = Saved("replaced", step, path, error)
 
     def ring(self) -> None:
         """Tell the persister that there is something to do."""
@@ -93,13 +105,18 @@ class Persisting:
             return
         self._seen = seen
         board = read_board(self.root)
-        for result in board.results if board is not None else ():
+        if board is None:
+            return
+        for result in board.results:
             if result.sequence in self._waiting:
                 _, path = self._waiting.pop(result.sequence)
                 self._ended[result.sequence] = _saved(result, path)
             if result.ok and result.finite is not False:
                 # the persister takes the newest first, and leaves what is older than that
-                self.keep_only({other for other in self._waiting if other > result.sequence})
+                for older in [one for one in self._waiting if one < result.sequence]:
+                    self._replace(older)
+        if self._doubtful in self._waiting and not _is_at(board, self._doubtful):
+            self._replace(self._doubtful)
 
     def news(self) -> list[Saved]:
         """What ended since the last call, but for what was waited for."""
