@@ -4,7 +4,6 @@ It outlives trainer and daemon. No snapshot and no disk may end it: what fails i
 """
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from supervisor.clock import monotonic_s, wall_s
@@ -36,6 +35,7 @@ from supervisor.snapshot.verdict import vet
 
 _PROGRESS_S = 0.5
 _LOCK_CHECK_S = 0.2
+_TELL_AGAIN_S = 1.0
 
 
 class Persister:
@@ -49,6 +49,7 @@ class Persister:
         self._board = blank_board()
         self._published: Board | None = None
         self._published_s = 0.0
+        self._tell_at_s = 0.0
         self._vetted: set[int] = set()
 
     def run(self) -> None:
@@ -96,7 +97,9 @@ class Persister:
                 continue
             self._publish("idle")
             if not self._bell.has_ended:
-                self._bell.wait()
+                # What the tmpfs did not take is told as soon as it does, not at the next ring.
+                is_told = self._board == self._published
+                self._bell.wait(None if is_told else _TELL_AGAIN_S)
             elif not self._rescue_at_end and is_locked(self._paths.writer_lock):
                 # A trainer whose launcher was killed is about to save, and has nobody else.
                 self._bell.wait(_LOCK_CHECK_S)
@@ -205,11 +208,17 @@ class Persister:
         self._board = self._board._replace(state=state, current=current)
         if self._board == self._published:
             return
-        # The tmpfs is full, or the directory is gone: the next one tells it.
-        with suppress(OSError):
+        if monotonic_s() < self._tell_at_s and not self._bell.has_ended:
+            return
+        try:
             write_board(self._root, self._board)
-            self._published = self._board
-            self._published_s = monotonic_s()
+        except OSError:
+            # The tmpfs is full, or the directory is gone. The stage that was removed rings the
+            # bell, so trying again at once would never end.
+            self._tell_at_s = monotonic_s() + _TELL_AGAIN_S
+            return
+        self._published = self._board
+        self._published_s = monotonic_s()
 
 
 def _told(error: Exception) -> str:

@@ -32,6 +32,7 @@ class Service:
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **environment},
         )
         self.wait(lambda: self._is_at_rest(0) and self._sleeps())
+        self._started_ns = time.time_ns()
 
     def strike(self, strike: Strike | None) -> None:
         """Strike at a call to come, or only count what comes."""
@@ -102,6 +103,10 @@ class Service:
     def _is_at_rest(self, count: int) -> bool:
         board = self.board
         return board is not None and board.state == "idle" and len(board.results) >= count
+
+    def has_tried(self, place: Path) -> bool:
+        """Whether it has changed a directory since it was planted, and sleeps."""
+        return place.stat().st_mtime_ns > self._started_ns and self._sleeps()
 
     def _sleeps(self) -> bool:
         # Idle on the board comes before the look for more, and that before its sleep.

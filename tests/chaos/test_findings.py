@@ -1,6 +1,7 @@
 """What the sweeps found, each in a test of its own; none of them needs strace."""
 
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import torch
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 from supervisor.snapshot.slots import Lock
+from tests.chaos.workbench import CASES, Bench
 from train.checkpoint import layout
 from train.checkpoint.pickling import write_without_data
 
@@ -92,3 +94,22 @@ def lock_from_outside(path: Path) -> bool:
     program = "import sys; from pathlib import Path; from supervisor.snapshot.slots import Lock\n"
     program += "sys.exit(not Lock(Path(sys.argv[1])).acquire())"
     return subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 0
+
+
+def test_a_board_that_the_tmpfs_did_not_take_is_written_once_it_does(bench: Bench) -> None:
+    """Nobody rings; and until then it sleeps, though a stage that it removes rings its own bell."""
+    service = bench.start(CASES["a further save"])
+    try:
+        _, hard = resource.prlimit(service.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (0, hard))
+        bench.save(service, 0)
+        # It wrote no byte of the checkpoint, gave it up, and sleeps.
+        service.wait(lambda: service.has_tried(bench.place.out) and not bench.place.staged())
+        assert service.board is not None
+        assert service.board.results == ()
+        resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (hard, hard))
+        assert service.wait_for_result()
+        assert not service.board.results[-1].ok
+        assert service.end() == (0, "")
+    finally:
+        service.kill()

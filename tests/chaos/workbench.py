@@ -112,10 +112,11 @@ class Bench:
                 self.save(service, 1)
                 service.wait(lambda: service.is_dead or _has_saved(service, SECOND))
             left = self.place.staged()
+            lives = not service.is_dead
             code, said = service.end()
         finally:
             service.kill()
-        if code == 0:
+        if code == 0 and lives:
             problem = self.place.judge((SECOND,), (SECOND,))
             if left:
                 problem = problem or f"{left} stay as long as it lives, after {struck}"
