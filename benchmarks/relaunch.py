@@ -5,8 +5,10 @@ training, which stamps what it does itself.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -64,6 +66,10 @@ def install_heavy() -> str | None:
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         return str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
+    # Twice the same module under two paths is no usual environment, and rightly never warm.
+    for entry in HEAVY.iterdir():
+        if Path(sysconfig.get_path("purelib"), entry.name).exists():
+            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return None
 
 
