@@ -12,7 +12,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
     """Three kills of the daemon: the same trainer, the same result, one attempt."""
-    run.configure(env={"STEP_S": "0.1"})
+    run.configure(env={"STEP_S": "0.2"})
     run.start()
     trainer = run.wait_step(3)
     for _ in range(3):

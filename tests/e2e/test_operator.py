@@ -144,7 +144,7 @@ def test_second_supervisor_is_refused(run: Supervised) -> None:
 
 def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
     """A new daemon, the same trainer, nothing lost and nothing booked as down."""
-    run.configure(env={"STEP_S": "0.1"})
+    run.configure(env={"STEP_S": "0.2"})
     run.start()
     trainer = run.wait_step(5)
     before = run.status["pids"]["daemon"]
