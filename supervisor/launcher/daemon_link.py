@@ -31,6 +31,7 @@ SETTLED_AFTER_S = 5.0
 HUNG_UP_GRACE_S = 2.0
 # A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
 UNANSWERED_S = 15.0
+ANSWERS = ("noted", "stop", "kill", "exit")
 QUEUE_BYTES = 64 << 10
 LONGEST_REASON = 300
 # What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
@@ -200,6 +201,8 @@ class DaemonLink:
             say("the daemon sent something that is no message; it was left out")
         if commands:
             self._has_spoken = True
+        # What it sent before it froze may be read only now, and is no answer to a signal.
+        if any(command.get("do") in ANSWERS for command in commands):
             self._unanswered_since = None
         for command in commands:
             if command.get("do") == "failed":

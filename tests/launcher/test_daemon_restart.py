@@ -239,3 +239,17 @@ def test_alone_with_a_stop_signal_the_launcher_stops_the_trainer(rig: Rig, saver
     assert time.monotonic() - begin > 3
     assert rig.wait_for_file("main.saved") == "1"
     assert "there is no daemon" in rig.stderr.read_text()
+
+
+@pytest.mark.slow
+def test_what_was_said_before_a_freeze_is_no_answer_to_a_signal(rig: Rig) -> None:
+    """A sign of life that is read after the signal: the frozen daemon is replaced all the same."""
+    rig.start()
+    first = rig.daemon()
+    rig.launch(first, "sleep", "1000")
+    os.kill(rig.pid, signal.SIGTERM)
+    first.expect("signal")
+    first.send("alive")
+    os.kill(first.pid, signal.SIGSTOP)
+    assert rig.daemon().hello["signals"] == ["TERM"]
+    assert "has not answered for 15 s" in rig.stderr.read_text()
