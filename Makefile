@@ -6,7 +6,8 @@ OUTPUT ?= demo-output
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-JOBS ?= 2
+# Many tests wait for processes, so three at a time suit two cores.
+JOBS ?= 3
 CHAOS ?= full
 MINUTES ?= 2
 SEED ?= 1
@@ -35,7 +36,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@touch $@
 
 test: setup ## all tests that need neither root nor a GPU
-	$(BIN)/python -m pytest -n $(JOBS) -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
 
 test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian's systemd and dbus
 	$(BIN)/python -m pytest -m rig tests/rigs/systemd $(PYTEST_ARGS)

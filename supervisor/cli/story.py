@@ -8,6 +8,7 @@ from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
 
 _SILENT = frozenset({"time", "progress", "saved", "hung", "parked"})
+_CLOCKS = frozenset({"type", "at", "wall", "monotonic"})
 
 
 def sentence(entry: dict[str, Any]) -> str | None:
@@ -22,7 +23,7 @@ def sentence(entry: dict[str, Any]) -> str | None:
         except (KeyError, TypeError, ValueError):
             # Written by another version: better as it stands than not at all.
             pass
-    rest = {k: v for k, v in entry.items() if k not in ("type", "at", "wall")}
+    rest = {k: v for k, v in entry.items() if k not in _CLOCKS}
     return f"{kind}: {json.dumps(rest, ensure_ascii=False)}" if rest else kind
 
 
@@ -164,6 +165,17 @@ def _incident(entry: dict[str, Any]) -> str:
     return f"Incident{number}: {_whole(entry.get('what') or entry.get('failure'))}{done}{folder}"
 
 
+def _requeue(entry: dict[str, Any]) -> str:
+    what = {
+        "ask": "is put into SLURM's queue again",
+        "already": "is in SLURM's queue again already",
+        "cancelled": "was cancelled, and is not requeued",
+        "forbidden": "may not be requeued",
+        "no_batch": "is no batch job, and cannot be requeued",
+    }.get(str(entry["verdict"]), "is not requeued: SLURM did not say how it is, or refused")
+    return f"Job {entry['job']} {what}."
+
+
 def _supervisor_ended(entry: dict[str, Any]) -> str:
     why = f": {entry['reason']}" if entry.get("reason") else ""
     return f"The supervisor ended, {entry.get('state')} (exit {entry.get('code')}){why}."
@@ -183,6 +195,8 @@ _TELLERS = {
     "decision": _decision,
     "incident": _incident,
     "stop_requested": lambda e: f"A stop was asked for, by {_who(e['by'])}.",
+    "suspended": lambda e: f"Everything stood still for {e['gap_s']:.0f} s; the grace is longer.",
+    "requeue": _requeue,
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
     "reopened": lambda _: "The finished run was reopened, to train on.",

@@ -57,7 +57,8 @@ def carry_out(
         case Requeue.FORBIDDEN:
             line = (
                 f"job {name} may not be requeued (--no-requeue, or the site's JobRequeue=0);"
-                f" to go on: {script}"
+                f" to go on: {script}; or line one up next time:"
+                f" sbatch --dependency=afterany:{own.job_id} SCRIPT"
             )
             return Outcome(verdict, line, False)
         case Requeue.NO_BATCH:

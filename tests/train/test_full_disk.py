@@ -3,11 +3,13 @@
 import resource
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from supervisor.snapshot.slots import read_whole
 from tests.train.conftest import Workplace
 from train.checkpoint.place import own_root
 
@@ -60,8 +62,13 @@ def test_a_last_save_that_fails_is_no_success(workplace: Workplace) -> None:
 
 def test_an_emergency_save_that_fails_says_so(workplace: Workplace) -> None:
     """A stop without a saved state must not look like a preemption."""
-    trainer = workplace.start(changes={"data": {"batch_size": 1}})
+    changes = {"data": {"batch_size": 1}, "checkpoints": {"snapshot_steps": 1}}
+    trainer = workplace.start(changes=changes)
     assert trainer.wait_for("step 7/")
+    # both slots are laid out: the limit that follows holds for memory's files as well
+    while len(read_whole(own_root(workplace.outputs)[0])) < 2:
+        assert trainer.process.poll() is None
+        time.sleep(0.01)
     # what writes to the disk is the trainer's child
     children = Path(f"/proc/{trainer.process.pid}/task/{trainer.process.pid}/children")
     for pid in (trainer.process.pid, *map(int, children.read_text().split())):
