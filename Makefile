@@ -16,6 +16,8 @@ SLURM_JOBS ?= 4
 
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Kept, whatever the machine says: each process that a test starts would compile all of it again.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help setup test test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch soak
 
@@ -36,7 +38,7 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 	@touch $@
 
 test: setup ## all tests that need neither root nor a GPU
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
 
 test-systemd: setup ## a real systemd, booted in namespaces: needs root, Debian's systemd and dbus
 	$(BIN)/python -m pytest -m rig tests/rigs/systemd $(PYTEST_ARGS)

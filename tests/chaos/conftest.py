@@ -22,7 +22,7 @@ from tests.chaos.workbench import Bench
 IS_FULL = os.environ.get("CHAOS") == "full"
 # The points of a sweep are dealt out to PARTS tests, of which all are run if it is full; else of
 # SHARE points one is.
-SHARE = {"full": 1, "some": 8}.get(os.environ.get("CHAOS", ""), 32)
+SHARE = {"full": 1, "some": 8}.get(os.environ.get("CHAOS", ""), 96)
 PARTS = tuple(range({1: 8, 8: 2}.get(SHARE, 1)))
 
 Count = Callable[[str, object], None]

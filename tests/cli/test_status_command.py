@@ -119,7 +119,7 @@ def test_log_text_cannot_steer_the_terminal(command: Command, fake_run: FakeRun)
 
 
 def test_status_is_quick(tmp_path: Path, fake_run: FakeRun, environment: dict[str, str]) -> None:
-    """At most 150 ms, the interpreter's start included; and what is slow is never imported."""
+    """What is slow is never imported: how quick that is, `benchmarks/overhead.py` measures."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     argv = [sys.executable, "-X", "importtime", "-m", "supervisor", "status"]
@@ -129,10 +129,3 @@ def test_status_is_quick(tmp_path: Path, fake_run: FakeRun, environment: dict[st
         assert not any(
             line.rpartition("|")[2].strip().split(".")[0] == heavy for line in imported.splitlines()
         ), heavy
-    plain = [word for word in argv if word not in ("-X", "importtime")]
-    took = []
-    for _ in range(7):
-        begun = time.perf_counter()
-        subprocess.run(plain, **options, check=True)
-        took.append(time.perf_counter() - begun)
-    assert min(took) < 0.150, took

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from tests.e2e.conftest import Supervised, uninterrupted
 def bystander() -> Iterator["subprocess.Popen[bytes]"]:
     """A process of somebody else, whose pid the files of the run will name."""
     process = subprocess.Popen(["sleep", "1000"])
+    # Start times are told apart in ticks of 10 ms: what begins within the same one has the same.
+    time.sleep(0.05)
     yield process
     process.kill()
     process.wait()
