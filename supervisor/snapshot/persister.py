@@ -91,8 +91,10 @@ class Persister:
         before = read_board(self._root)
         if before is not None:
             self._board = self._board._replace(rescue=before.rescue, results=before.results)
-        while not self._bell.is_lost:
-            self._bell.wait(0)  # before the look, so that a ring during it is not lost
+        while True:
+            self._bell.wait(0)  # before each look, so that a ring during it is not lost
+            if self._bell.is_lost:
+                return
             if self._do_next():
                 continue
             self._publish("idle")

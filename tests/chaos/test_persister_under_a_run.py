@@ -157,7 +157,7 @@ def test_a_bad_disk_while_the_trainer_trains_on(
     run.wait(lambda: recorded(run) >= set(failed))
     assert failed
     assert recorded(run) == set(failed)
-    assert len(run.entries("incident")) >= 1
+    run.wait(lambda: run.entries("incident"))
     assert run.end() == uninterrupted(steps=run.total * EVERY)
     record_property("a bad disk while a trainer trained on", len(strikes[:most]))
 
