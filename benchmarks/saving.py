@@ -197,7 +197,7 @@ def main() -> None:
     arguments = parser.parse_args()
     silence()
     torch.set_num_threads(arguments.threads)
-    directory = arguments.directory
+    directory = arguments.directory.resolve()
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir(parents=True)
     try:

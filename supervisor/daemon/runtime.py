@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 from supervisor.filesystem import filesystem_type
+from supervisor.snapshot.private import make_private
 
 SHARED_MEMORY = Path("/dev/shm")
 PLACE = "place"
@@ -22,7 +23,7 @@ class RuntimeDirectory:
         self.path = _private(SHARED_MEMORY / f"train-supervisor-{os.getuid()}", run_id)
         if self.path is None or not _is_writable(self.path):
             self.path = fallback / "runtime"
-            self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.path)
 
     path: Path | None
 
@@ -54,8 +55,7 @@ class RuntimeDirectory:
         """Make the attempt's directory anew and remove those of earlier ones. Raises OSError."""
         for old in self.root.glob("attempt-*"):
             shutil.rmtree(old, ignore_errors=True)
-        self.root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.snapshot_dir.mkdir(mode=0o700, exist_ok=True)
+        make_private(self.snapshot_dir)
         folder = self.heartbeat_dir(attempt)
         folder.mkdir(mode=0o700)
         return folder
@@ -63,7 +63,7 @@ class RuntimeDirectory:
     def repair(self, attempt: int) -> None:
         """Make again what somebody removed under a running attempt. Raises OSError."""
         for folder in (self.snapshot_dir, self.heartbeat_dir(attempt)):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
 
     def remove(self, *, but_snapshots: bool = False) -> None:
         """Nothing stays in memory after a run has ended, but what is on no disk."""

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import supervisor.checkpoint
+from supervisor.snapshot.private import make_private
 
 LEFT_S = 1.0
 _PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
@@ -37,7 +38,7 @@ class SurveyChild:
     def ask(self, request: Mapping[str, Any]) -> None:
         """Ask for one survey; whatever was asked before is forgotten. Raises OSError."""
         self._generation += 1
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(self._folder)
         self.file("request").write_text(json.dumps(request))
         files = {name: str(self.file(name)) for name in ("request", "answer")}
         line = json.dumps({"id": self._generation, **files}).encode() + b"\n"

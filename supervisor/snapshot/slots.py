@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from supervisor.checkpoint.staging import discard
+from supervisor.snapshot.private import make_private
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot, read_seal
 
 SLOTS = 2
@@ -140,9 +141,7 @@ def void(slot: SlotPaths) -> None:
 def make_root(root: Path) -> SnapshotPaths:
     """Make a snapshot directory, 0700, with its FIFO. Raises OSError."""
     paths = SnapshotPaths(root)
-    for folder in reversed((root, *root.parents)):
-        # Those above it as well, where they vanished: nobody else may put anything there.
-        folder.mkdir(mode=0o700, exist_ok=True)
+    make_private(root)
     try:
         os.mkfifo(paths.wake, 0o600)
     except FileExistsError:

@@ -20,8 +20,9 @@ from supervisor.snapshot.checksums import Checksums, DamagedError
 from supervisor.snapshot.slots import Whole
 from supervisor.snapshot.weights import FiniteStream, Weights, reason
 
-# As large as what `dd` writes at a time; smaller ones halve what a disk takes.
-CHUNK_BYTES = 4 << 20
+# Larger writes have the kernel look for larger pages: 300 MB took 0.17 to 0.78 s of CPU time by
+# 4 MiB at a time, and 0.17 by 1 MiB (ext4, Linux 6.18).
+CHUNK_BYTES = 1 << 20
 _BUFFERS = 3
 
 

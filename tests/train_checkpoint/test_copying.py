@@ -4,7 +4,7 @@ A device is stood in for: its copies are made only when somebody waits for them,
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -51,9 +51,9 @@ class LateStreams:
         self.gate = threading.Event()
         self.begun: list[LateCopying] = []
 
-    def takes(self, source: torch.Tensor) -> bool:
+    def takes(self, sources: Sequence[torch.Tensor]) -> list[bool]:
         """As a GPU would hold weights, moments and buffers."""
-        return source.dim() > 0
+        return [source.dim() > 0 for source in sources]
 
     def copy(self, pairs: Pairs) -> Copying:
         """Note them, and copy nothing."""

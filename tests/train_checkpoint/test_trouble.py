@@ -129,6 +129,7 @@ def test_a_vanished_directory_is_made_again(make: Make, out: Path, memory: Path)
     until_whole(keep, 2)
     assert (read_whole(memory)[0].snapshot.step, memory.stat().st_mode & 0o777) == (2, 0o700)
     assert memory.parent.stat().st_mode & 0o777 == 0o700
+    assert memory.parent.stat().st_mode & 0o777 == 0o700
     remove(memory)
     training.step()
     assert keep.save(3, wait=True).ok

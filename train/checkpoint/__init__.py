@@ -1,10 +1,10 @@
 """Checkpoints that hardly stall training: snapshots in memory, which the disk takes meanwhile.
 
 with Checkpointer({"model.pt": model, "optimizer.pt": optimizer}, directory="out") as keep:
-for step in …:
-…
-keep.after_step(step)
-keep.save(step, kind="final", wait=True)
+    for step in …:
+        …
+        keep.after_step(step)
+    keep.save(step, kind="final", wait=True)
 """
 
 from train.checkpoint.checkpointer import Checkpointer

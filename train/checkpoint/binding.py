@@ -109,9 +109,9 @@ class Binding:
         """The leaves of a state of now, all alike. Raises MismatchError."""
         leaves = self._shape.match(content)
         tensors = leaves.tensors
-        if list(map(type, tensors)) != self._sort.types or _sort_of(tensors) != self._sort:
+        if _sort_of(tensors) != self._sort:
             raise MismatchError
-        places = [tensor.data_ptr() for tensor in tensors]
+        places = list(map(Tensor.data_ptr, tensors))
         if places != self._places:
             self._bind_anew(tensors, places)
         for part in self._parts:
@@ -177,11 +177,11 @@ def _sort_of(tensors: list[Tensor]) -> _Sort:
         list(map(type, tensors)),
         [tensor.dtype for tensor in tensors],
         [tensor.shape for tensor in tensors],
-        [tensor.stride() for tensor in tensors],
+        list(map(Tensor.stride, tensors)),
         [tensor.device for tensor in tensors],
         [tensor.requires_grad for tensor in tensors],
-        [tensor.is_neg() for tensor in tensors],
-        [tensor.is_conj() for tensor in tensors],
+        list(map(Tensor.is_neg, tensors)),
+        list(map(Tensor.is_conj, tensors)),
     )
 
 

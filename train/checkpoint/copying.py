@@ -4,6 +4,7 @@ What only an optimizer's step changes is read from the device while forward and 
 else (buffers, averages, a scaler) may change there, so the device clones it first.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -30,8 +31,8 @@ class Copying(Protocol):
 class Streams(Protocol):
     """A device's queues, as far as they are needed here."""
 
-    def takes(self, source: Tensor) -> bool:
-        """Whether a tensor is copied by these."""
+    def takes(self, sources: Sequence[Tensor]) -> list[bool]:
+        """For each tensor, whether it is copied by these."""
 
     def copy(self, pairs: Pairs) -> Copying:
         """Begin to copy, after all that the device was told so far."""
@@ -47,14 +48,14 @@ class Copier:
     @torch.no_grad()
     def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> Copying | None:
         """Begin. The sources may change once this has returned, but for the optimizers' own."""
-        pairs = list(zip(views, sources, strict=True))
-        on_device = [pair for pair in pairs if self._streams.takes(pair[1])]
-        if not on_device:
-            if pairs:
+        taken = self._streams.takes(sources)
+        if not any(taken):
+            if sources:
                 torch._foreach_copy_(list(views), list(sources))
             return None
-        copying = self._streams.copy(self._unchanging(on_device))
-        on_host = [pair for pair in pairs if not self._streams.takes(pair[1])]
+        pairs = list(zip(views, sources, strict=True))
+        copying = self._streams.copy(self._unchanging(list(itertools.compress(pairs, taken))))
+        on_host = [pair for pair, is_taken in zip(pairs, taken, strict=True) if not is_taken]
         if on_host:
             torch._foreach_copy_([view for view, _ in on_host], [source for _, source in on_host])
         return copying
@@ -84,9 +85,9 @@ class CudaStreams:
     def __init__(self) -> None:
         self._streams: dict[torch.device, torch.cuda.Stream] = {}
 
-    def takes(self, source: Tensor) -> bool:
-        """Whether it is on a CUDA device."""
-        return source.is_cuda
+    def takes(self, sources: Sequence[Tensor]) -> list[bool]:
+        """For each, whether it is on a CUDA device."""
+        return [source.is_cuda for source in sources]
 
     def copy(self, pairs: Pairs) -> Copying:
         """Begin the copies, behind what the devices' current streams have to do."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from supervisor.checkpoint.archive import DamagedError, read_records
+from supervisor.snapshot.private import make_below
 from train.checkpoint.binding import Binding, Place, raw_bytes
 from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_without_data
 from train.checkpoint.structure import MismatchError, Shape, UnknownError, copy_with
@@ -88,13 +89,13 @@ class Layout:
 
 
 def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], bool]) -> Layout:
-    """Lay a state out; `scratch` is a directory on the tmpfs, where holes cost nothing.
+    """Lay a state out; `scratch` is made, a directory on the tmpfs, where holes cost nothing.
 
     `content` must not change meanwhile. `is_weight` says which tensors have to be finite. Raises
     OSError, and what torch.save raises.
     """
     path = scratch / name
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_below(scratch.parent, path.parent)
     binding: Binding | None = None
     text: _Text | None = None
     try:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from torch import Tensor
 
+from supervisor.snapshot.private import make_below
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
 from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
 from train.checkpoint.copying import Copying, pin, unpin
@@ -91,7 +92,7 @@ class Slot:
             if file is not None and file.layout is layout:
                 continue
             path = self.paths.writing / name
-            path.parent.mkdir(parents=True, exist_ok=True)
+            make_below(self.paths.writing, path.parent)
             pages = map_file(path, layout.size, go_on)
             populate(pages)
             for offset, data in layout.frame:

@@ -1,12 +1,13 @@
 """The memory tier as its one writer has it: two slots, the newest whole one never at risk."""
 
 import itertools
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from supervisor.snapshot.slots import Lock, SnapshotPaths, make_root
+from supervisor.snapshot.slots import Lock, make_root
 from supervisor.snapshot.turns import writable
 from train.checkpoint.layout import Layout, Moment
 from train.checkpoint.preparation import Preparation, WeightTest
@@ -26,6 +27,7 @@ class MemoryTier:
         self.rebuilds = 0
         self._weight_test = weight_test
         paths = make_root(root)
+        self._writer_path = os.fspath(paths.writer_lock)
         self._writer = Lock(paths.writer_lock)
         if not self._writer.acquire():
             self._writer.close()
@@ -42,7 +44,7 @@ class MemoryTier:
 
     def has_vanished(self) -> bool:
         """Whether somebody emptied the directory (logind's RemoveIPC does)."""
-        return not SnapshotPaths(self.root).writer_lock.exists()
+        return not os.path.lexists(self._writer_path)
 
     @property
     def is_laid_out(self) -> bool:
