@@ -261,10 +261,12 @@ def test_killed_anywhere_leaves_a_whole_one(out: Path, delay_ms: int) -> None:
     command = [sys.executable, "-c", LOOP, str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
         assert process.stdout is not None
-        for _ in range(5):
-            process.stdout.readline()
-        time.sleep(delay_ms / 1000)  # anywhere in a snapshot, on purpose
-        process.kill()
+        try:
+            for _ in range(5):
+                process.stdout.readline()
+            time.sleep(delay_ms / 1000)  # anywhere in a snapshot, on purpose
+        finally:
+            process.kill()
         done = [int(line) for line in process.stdout.read().split()]
     last = done[-1] if done else 0
     assert settle(out) == []
