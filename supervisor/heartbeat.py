@@ -35,7 +35,16 @@ from supervisor.page import (
     parse,
 )
 
-__all__ = ["Beat", "Outcome", "Page", "PageWriter", "Phase", "read_page", "read_pages"]
+__all__ = [
+    "Beat",
+    "Outcome",
+    "Page",
+    "PageWriter",
+    "Phase",
+    "read_open_page",
+    "read_page",
+    "read_pages",
+]
 
 _Q_BEAT, _Q_STATE = BEAT_AT // 8, STATE_AT // 8
 _READS = 32
@@ -242,15 +251,29 @@ def read_page(path: str | os.PathLike[str]) -> Page | None:
     except OSError:
         return None
     try:
-        for _ in range(_READS):
-            page = parse(os.pread(fd, PAGE_BYTES, 0))
-            if page is None or not page.is_torn:
-                return page
-    except OSError:
-        return None
+        return read_open_page(fd)
     finally:
         os.close(fd)
-    return page
+
+
+def read_open_page(fd: int) -> Page | None:
+    """The same of a page that is open.
+
+    It takes two copies in a row that are alike: the kernel copies with the processor's string
+    instructions, which need not read upwards, so that the words around one copy can agree while
+    what is between them is of the beat before or after. Of a later copy everything is later.
+    """
+    try:
+        raw = os.pread(fd, PAGE_BYTES, 0)
+        for _ in range(_READS):
+            before, raw = raw, os.pread(fd, PAGE_BYTES, 0)
+            if raw == before:
+                break
+    except OSError:
+        return None
+    page = parse(raw)
+    # it beats faster than it can be read, or was stopped midway
+    return page if page is None or raw == before else page._replace(is_torn=True)
 
 
 def read_pages(directory: str | os.PathLike[str]) -> list[Page]:

@@ -8,13 +8,13 @@ from pathlib import Path
 from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
 from supervisor.core.states import Phase
+from supervisor.heartbeat import read_open_page
 from supervisor.identity import has_ended, read_stat
-from supervisor.page import PAGE_BYTES, Page, parse
+from supervisor.page import Page
 from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import ProgressReader
 
 _RATE_WINDOW_S = 30.0
-_READS = 32
 _PHASES = {
     heartbeat_page.Phase.STARTUP: Phase.STARTUP,
     heartbeat_page.Phase.STEP: Phase.STEP,
@@ -43,7 +43,7 @@ class PageSet:
             found = []
         for name in (n for n in found if n[:5] == "rank-" and n[5:].isdigit()):
             self._refresh(name)
-        pages = [page for fd, _ in self._open.values() if (page := _read(fd)) is not None]
+        pages = [page for fd, _ in self._open.values() if (page := read_open_page(fd)) is not None]
         return sorted(pages, key=lambda page: page.local_rank)
 
     def _refresh(self, name: str) -> None:
@@ -70,18 +70,6 @@ class PageSet:
         for fd, _ in self._open.values():
             os.close(fd)
         self._open.clear()
-
-
-def _read(fd: int) -> Page | None:
-    page = None
-    for _ in range(_READS):
-        try:
-            page = parse(os.pread(fd, PAGE_BYTES, 0))
-        except OSError:
-            return None
-        if page is None or not page.is_torn:
-            break
-    return page
 
 
 @dataclass(frozen=True, slots=True)
