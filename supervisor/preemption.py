@@ -3,6 +3,7 @@
 Handlers only set a flag: nothing may be saved, printed or raised in one.
 """
 
+import atexit
 import os
 import select
 import signal
@@ -48,6 +49,7 @@ class StopSignals:
         self._handled = handled
         for number in handled:
             signal.signal(number, self._note)
+        atexit.register(self._ignore)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._owner_pid:
@@ -57,6 +59,17 @@ class StopSignals:
             return
         self.asked = True
         self._on_stop()
+
+    def _ignore(self) -> None:
+        """At the end of the process: one that comes too late must not change how it ended.
+
+        Python puts the default dispositions back before it is gone, but only where a handler of
+        its own was; by then all is saved, and the outcome is written.
+        """
+        if os.getpid() == self._owner_pid:
+            for number in self._handled:
+                if signal.getsignal(number) == self._note:
+                    signal.signal(number, signal.SIG_IGN)
 
     def let_go(self) -> None:
         """In a forked child: the default dispositions again, or terminate() could not end it."""

@@ -60,6 +60,37 @@ def test_a_signalled_trainer_stops_at_a_step_and_says_so(
     assert page.outcome.checkpoint == str(Path.cwd() / "out/checkpoint-1")
 
 
+def test_a_signal_at_the_very_end_changes_nothing(trainers: Trainers) -> None:
+    """Python puts the dispositions back before it is gone, where a handler of its own was."""
+    process = trainers.start(
+        """
+        import atexit, signal
+        from supervisor.worker import attach
+        of = signal.getsignal
+        atexit.register(lambda: print(of(signal.SIGTERM).name, of(signal.SIGUSR1).name))
+        attach()
+        assert callable(of(signal.SIGTERM))
+        """
+    )
+    assert process.communicate(timeout=20)[0].split() == ["SIG_IGN", "SIG_IGN"]
+    assert process.returncode == 0
+
+
+def test_a_handler_of_the_scripts_own_stays(trainers: Trainers) -> None:
+    """Whoever put another handler in our place has it to the end."""
+    process = trainers.start(
+        """
+        import atexit, signal
+        from supervisor.worker import attach
+        atexit.register(lambda: print(signal.getsignal(signal.SIGTERM) is own))
+        attach()
+        def own(number, frame): pass
+        signal.signal(signal.SIGTERM, own)
+        """
+    )
+    assert process.communicate(timeout=20)[0].split() == ["True"]
+
+
 def test_it_is_harmless_outside_a_supervisor(trainers: Trainers) -> None:
     """Without a heartbeat directory the same script runs, and still stops when signalled."""
     process = trainers.start(LOOP, attached=False)
