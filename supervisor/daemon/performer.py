@@ -162,7 +162,7 @@ class Performer:
         """Move one on the disk; one in memory is only given up. Raises OSError."""
         if not self.snapshots.holds(path):
             return put_aside(Path(path), shelf, why)
-        if not self.snapshots.void(path):
+        if not self.snapshots.void(path, wherever=shelf == SUPERSEDED):
             raise FileNotFoundError(path)
         return None
 

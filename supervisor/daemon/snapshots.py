@@ -16,6 +16,7 @@ from supervisor.daemon.link import LauncherLink
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
+from supervisor.snapshot.persisted import withdraw
 from supervisor.snapshot.slots import SlotPaths, SnapshotPaths, Whole, is_locked, read_whole, void
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict
@@ -179,11 +180,16 @@ class Snapshots:
         """Whether a checkpoint's path is one in memory."""
         return Path(path).is_relative_to(self._paths.root)
 
-    def void(self, path: str) -> bool:
-        """Give up the slot that holds this checkpoint; False if it holds another. OSError."""
+    def void(self, path: str, *, wherever: bool) -> bool:
+        """Give up the slot that holds this checkpoint; False if it holds another. OSError.
+
+        `wherever`: also what the persister made of it meanwhile, as the run goes back behind it.
+        """
         for whole in read_whole(self._paths.root):
             if str(whole.path) == path:
                 void(SlotPaths(whole.slot.folder))
+                if wherever:
+                    withdraw(whole)
                 return True
         return False
 

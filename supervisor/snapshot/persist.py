@@ -6,31 +6,19 @@ import stat
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
 
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
-from supervisor.checkpoint.format import MANIFEST, Manifest, ManifestError
 from supervisor.checkpoint.stock import Stock
-from supervisor.clock import rfc3339
 from supervisor.durable import fsync_directory
-from supervisor.snapshot.board import read_small
 from supervisor.snapshot.checksums import DamagedError
+from supervisor.snapshot.persisted import Persisted, find_persisted, withdraw
+from supervisor.snapshot.seal import Snapshot
 from supervisor.snapshot.slots import Whole
 from supervisor.snapshot.stream import Done, SnapshotStream, sizes_of, take_stock_of
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
 from supervisor.snapshot.weights import read_weights
 
-_MOST_MANIFEST_BYTES = 64 << 20
-
-
-class Persisted(NamedTuple):
-    """A checkpoint on the disk. `was_there`: it was found there, and nothing was written."""
-
-    path: Path
-    bytes: int
-    seconds: float
-    finite: bool | None
-    was_there: bool = False
+_GIVEN_UP = "it was given up while it was persisted"
 
 
 def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> Persisted:
@@ -44,18 +32,26 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
     there = find_persisted(whole)
     if there is not None:
         return there
+    seal = _inode_of(whole.slot.seal)
     try:
         stock = take_stock_of(whole)
         weights = read_weights(whole.slot, sizes_of(stock))
-        with _writer(whole) as writer, SnapshotStream(stock, weights) as stream:
+        with writer_for(whole.snapshot) as writer, SnapshotStream(stock, weights) as stream:
             _require_space(writer.path, stock)
             _write_all(writer, stream, progress)
             writer.finite = stream.finite
             for name in whole.snapshot.before:
                 sync_file(Path(name))
             if not whole.is_unchanged():
-                raise ValueError("it was given up while it was persisted")
+                raise ValueError(_GIVEN_UP)
             path = writer.commit()
+            if whole.is_changed() and _inode_of(whole.slot.seal) == seal:
+                # Syncing takes a while. Who gives one up looks for it on the disk after that, so
+                # that one of both finds it: the next attempt must not be resumed from it. Where
+                # nobody could pin the slot, that attempt may be writing it already. What stays is
+                # the checkpoint of a slot that vanished.
+                withdraw(whole)
+                raise ValueError(_GIVEN_UP)
     except DamagedError as error:
         keep_verdict(whole, SlotVerdict(None, None, str(error)))
         raise
@@ -63,30 +59,19 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
     return Persisted(path, stock.total_bytes, time.monotonic() - began, stream.finite)
 
 
-def find_persisted(whole: Whole) -> Persisted | None:
-    """The committed checkpoint that this very snapshot became; None if there is none."""
-    snapshot = whole.snapshot
-    path = Path(os.path.realpath(snapshot.directory)) / snapshot.name
-    raw = read_small(path / MANIFEST, _MOST_MANIFEST_BYTES)
-    if raw is None:
-        return None
+def _inode_of(path: Path) -> int | None:
+    """Which file has the name; None if none has."""
     try:
-        manifest = Manifest.from_bytes(raw)
-    except ManifestError:
-        return None
-    found = (manifest.run_id, manifest.step, manifest.wall_time)
-    if found != (snapshot.run_id, snapshot.step, rfc3339(snapshot.written)):
-        return None
-    try:
-        if any((path / name).lstat().st_size != file.size for name, file in manifest.files.items()):
-            return None
+        return path.lstat().st_ino
     except OSError:
         return None
-    return Persisted(path, snapshot.bytes, 0.0, manifest.finite, was_there=True)
 
 
-def _writer(whole: Whole) -> CheckpointWriter:
-    snapshot = whole.snapshot
+def writer_for(snapshot: Snapshot) -> CheckpointWriter:
+    """What writes the checkpoint that a snapshot describes. Raises OSError, ValueError.
+
+    What a writer before it left of an unfinished one is removed.
+    """
     parent = Path(snapshot.directory)
     if not parent.is_absolute():
         raise ValueError(f"{snapshot.directory!r} is no absolute path of a checkpoint directory")

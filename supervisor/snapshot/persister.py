@@ -4,6 +4,7 @@ It outlives trainer and daemon. No snapshot and no disk may end it: what fails i
 """
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from supervisor.clock import monotonic_s, wall_s
@@ -23,11 +24,13 @@ from supervisor.snapshot.board import (
 )
 from supervisor.snapshot.doorbell import Doorbell
 from supervisor.snapshot.persist import persist
+from supervisor.snapshot.persisted import withdraw
 from supervisor.snapshot.slots import (
     Lock,
     SnapshotPaths,
     Whole,
     is_locked,
+    read_given_up,
     read_whole,
     remove_root,
 )
@@ -91,6 +94,7 @@ class Persister:
         before = read_board(self._root)
         if before is not None:
             self._board = self._board._replace(rescue=before.rescue, results=before.results)
+        self._take_back()
         while True:
             self._bell.wait(0)  # before each look, so that a ring during it is not lost
             if self._bell.is_lost:
@@ -107,6 +111,12 @@ class Persister:
                 self._bell.wait(_LOCK_CHECK_S)
             else:
                 return
+
+    def _take_back(self) -> None:
+        """What a persister put onto the disk that was killed before it saw that it was given up."""
+        for whole in read_given_up(self._root):
+            with suppress(OSError):
+                withdraw(whole)
 
     def _do_next(self) -> bool:
         """Do one thing; False if there is nothing to do."""

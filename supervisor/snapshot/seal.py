@@ -169,14 +169,29 @@ def read_seal(path: Path) -> Seal:
 
     A WHOLE seal whose record is damaged reads as VOID.
     """
+    return parse(_read(path))
+
+
+def read_given_up(path: Path) -> Seal | None:
+    """What a seal said before it was given up; None if it is not, or its record is damaged."""
+    raw = bytearray(_read(path))
+    if parse(bytes(raw)).state is not SlotState.VOID:
+        return None
+    _STATE.pack_into(raw, _STATE_AT, SlotState.WHOLE)
+    before = parse(bytes(raw))
+    return before if before.snapshot is not None else None
+
+
+def _read(path: Path) -> bytes:
+    """The bytes of a seal; none where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return Seal(SlotState.EMPTY, 0, None)
+        return b""
     try:
-        return parse(os.pread(fd, SEAL_BYTES, 0))
+        return os.pread(fd, SEAL_BYTES, 0)
     except OSError:
-        return Seal(SlotState.EMPTY, 0, None)
+        return b""
     finally:
         os.close(fd)
 

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from supervisor.checkpoint.staging import discard
 from supervisor.snapshot.private import make_private
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot, read_seal
+from supervisor.snapshot.seal import read_given_up as read_given_up_seal
 
 SLOTS = 2
 WRITING = "writing"
@@ -114,6 +115,12 @@ class Whole(NamedTuple):
         seal = read_seal(self.slot.seal)
         return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
 
+    def is_changed(self) -> bool:
+        """Whether the slot says that it holds something else by now, or nothing; not: vanished."""
+        seal = read_seal(self.slot.seal)
+        is_same = seal.state is SlotState.WHOLE and seal.sequence == self.sequence
+        return not is_same and seal.state is not SlotState.EMPTY
+
 
 def read_whole(root: Path) -> list[Whole]:
     """The whole snapshots of a directory, newest first; none where there is no directory."""
@@ -123,6 +130,16 @@ def read_whole(root: Path) -> list[Whole]:
         if seal.snapshot is not None:
             found.append(Whole(slot, seal.sequence, seal.snapshot))
     return sorted(found, key=lambda one: one.sequence, reverse=True)
+
+
+def read_given_up(root: Path) -> list[Whole]:
+    """What the slots held that were given up and not written since."""
+    found = []
+    for slot in SnapshotPaths(root).slots:
+        before = read_given_up_seal(slot.seal)
+        if before is not None and before.snapshot is not None:
+            found.append(Whole(slot, before.sequence, before.snapshot))
+    return found
 
 
 def read_seals(root: Path) -> list[Seal]:

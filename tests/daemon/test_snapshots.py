@@ -14,9 +14,12 @@ from supervisor.daemon.snapshots import Snapshots
 from supervisor.snapshot import rescue
 from supervisor.snapshot.board import Board, Current, Result, blank_board, write_board
 from supervisor.snapshot.board import Rescued as Answer
+from supervisor.snapshot.persist import persist
 from supervisor.snapshot.seal import SealWriter, SlotState, Snapshot, read_seal
 from supervisor.snapshot.slots import SnapshotPaths, make_root, read_whole
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
+
+STATE = '{"global_step": 20, "current_epoch": 0, "format": 1}'
 
 
 class Tier:
@@ -35,7 +38,14 @@ class Tier:
             self.root, self.orders.append, self.events.append, failures_known_until=known_until
         )
 
-    def write(self, sequence: int, *, wanted: bool = False, size: int = 1000) -> None:
+    def write(
+        self,
+        sequence: int,
+        *,
+        wanted: bool = False,
+        size: int = 1000,
+        directory: Path = Path("/checkpoints"),
+    ) -> None:
         """A whole snapshot in the next slot, its step ten times its number."""
         slot = self.paths.slot(sequence % 2)
         slot.folder.mkdir(mode=0o700, exist_ok=True)
@@ -43,7 +53,7 @@ class Tier:
         seal = SealWriter(slot.seal)
         seal.begin()
         snapshot = Snapshot(
-            name, "/checkpoints", sequence * 10, 0, "periodic", "run", 1, None, 1, None,
+            name, str(directory), sequence * 10, 0, "periodic", "run", 1, None, 1, None,
             wanted, (), size, time.time(),
         )  # fmt: skip
         slot.checkpoint(snapshot).mkdir(exist_ok=True)
@@ -212,10 +222,22 @@ def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:
     path = str(tier.paths.slot(0).folder / "checkpoint-20")
     assert tier.seen.holds(path)
     assert not tier.seen.holds("/checkpoints/checkpoint-20")
-    assert tier.seen.void(path)
+    assert tier.seen.void(path, wherever=False)
     assert read_seal(tier.paths.slot(0).seal).state is SlotState.VOID
     assert read_seal(tier.paths.slot(1).seal).state is SlotState.WHOLE
-    assert not tier.seen.void(path)
+    assert not tier.seen.void(path, wherever=False)
+
+
+def test_what_the_persister_made_of_it_is_given_up_too(tier: Tier, tmp_path: Path) -> None:
+    """Only where the run goes back: of one that was found bad in memory the disk's may be good."""
+    for wherever, where in ((False, "checkpoint-20"), (True, ".set-aside/superseded")):
+        tier.write(2, directory=tmp_path, size=len(STATE))
+        whole = read_whole(tier.root)[0]
+        (whole.path / "training_state.json").write_text(STATE)
+        persist(whole)
+        assert tier.seen.void(str(whole.path), wherever=wherever)
+        assert (tmp_path / where).is_dir()
+    assert not (tmp_path / "checkpoint-20").exists()
 
 
 def test_what_is_known_to_be_bad_is_not_kept(tier: Tier) -> None:

@@ -15,7 +15,11 @@ from supervisor.snapshot.slots import SlotPaths, Whole
 
 # What the writer does with a slot, and the persister; tests take a step out, or move one.
 WRITING = ("lock", "begin", "first page", "second page", "close", "unlock")
-PERSISTING = ("lock", "first page", "second page", "check", "commit", "tell", "unlock")
+PERSISTING = (
+    "lock", "first page", "second page", "check", "commit", "check again", "tell", "unlock",
+)  # fmt: skip
+# What the daemon does with a snapshot that the run goes back behind.
+GOING_BACK = ("give up", "look on the disk")
 Pages = tuple[int, int]
 
 
@@ -62,6 +66,10 @@ class World(NamedTuple):
     """The sequence that was closed last and is not given up; only the onlooker knows."""
     pinned: int = 0
     """What the other slot held when one was written because that was pinned."""
+    given_up: frozenset[int] = frozenset()
+    """What the run went back behind; only the onlooker knows."""
+    has_died: bool = False
+    """Whether a persister was killed: the next one takes back what that one could not."""
     broken: str | None = None
 
 
@@ -161,6 +169,9 @@ def _take_turn(world: World) -> Iterator[tuple[str, World, bool]]:
 def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
     work = world.persister
     if work is None:
+        if world.has_died and _left(world):
+            yield "persister: takes back", _without(world, _left(world)), False
+            return
         wanted = agenda.next_wanted(_wholes(world), _board(world))
         if wanted is not None:
             index = int(wanted.slot.folder.name)
@@ -181,6 +192,10 @@ def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
             work = work._replace(is_good=is_unchanged)
         case "commit" if work.is_good:
             world = world._replace(disk=world.disk | {work.pages})
+        case "check again" if work.is_good:
+            if not is_unchanged:
+                world = _without(world, {work.sequence})
+                work = work._replace(is_good=False)
         case "tell" if work.is_good or is_unchanged:
             world = world._replace(results=(*world.results, (work.sequence, work.is_good))[-4:])
         case "unlock":
@@ -202,7 +217,7 @@ def _outside(world: World) -> Iterator[tuple[str, World, bool]]:
         spent = budget._replace(persister_deaths=budget.persister_deaths - 1)
         yield (
             "fault: SIGKILL to the persister",
-            world._replace(budget=spent, persister=None, slots=(free[0], free[1])),
+            world._replace(budget=spent, persister=None, slots=(free[0], free[1]), has_died=True),
             True,
         )
     if not world.has_writer:
@@ -216,9 +231,23 @@ def _outside(world: World) -> Iterator[tuple[str, World, bool]]:
 def _go_back(world: World, wholes: list[Whole]) -> World:
     index = int(wholes[0].slot.folder.name)
     slot = world.slots[index]
-    slot = slot._replace(state=after(slot.state, Move.GIVE_UP))
+    if "give up" in GOING_BACK:
+        slot = slot._replace(state=after(slot.state, Move.GIVE_UP))
+    if "look on the disk" in GOING_BACK:
+        world = _without(world, {slot.sequence})
     newest = wholes[1].sequence if len(wholes) > 1 else 0
-    return _with_slot(world._replace(newest=newest), index, slot)
+    given_up = world.given_up | {slot.sequence}
+    return _with_slot(world._replace(newest=newest, given_up=given_up), index, slot)
+
+
+def _left(world: World) -> set[int]:
+    """What is on the disk of slots that were given up and not written since."""
+    void = {slot.sequence for slot in world.slots if slot.state is SlotState.VOID}
+    return {number for number in void if (number, number) in world.disk}
+
+
+def _without(world: World, numbers: set[int]) -> World:
+    return world._replace(disk=frozenset(one for one in world.disk if one[0] not in numbers))
 
 
 def _resume(world: World) -> World:
@@ -242,6 +271,9 @@ def broken(world: World) -> str | None:
         return world.broken
     if any(first != second for first, second in world.disk):
         return "a torn checkpoint is on the disk"
+    is_at_rest = world.persister is None and not world.has_died
+    if is_at_rest and any(first in world.given_up for first, _ in world.disk):
+        return "what was given up is on the disk"
     if world.newest and not _wholes(world):
         return "there was a whole slot, and there is none"
     return None
@@ -250,6 +282,8 @@ def broken(world: World) -> str | None:
 def is_over(world: World) -> bool:
     """Everything is written that was to be, and the newest is on the disk."""
     if world.budget.writes or world.writer is not None or world.persister is not None:
+        return False
+    if _left(world):
         return False
     wholes = _wholes(world)
     return not wholes or (wholes[0].sequence,) * 2 in world.disk

@@ -27,7 +27,10 @@ def look(budget: Budget) -> Exploration:
 @pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 60)
 @pytest.mark.parametrize("budget", BUDGETS, ids=str)
 def test_no_slot_is_torn_and_one_is_whole(budget: Budget) -> None:
-    """Never resumed from a torn one, none persisted, one whole after the first, all persisted."""
+    """None torn is resumed from or persisted, one stays whole, all others reach the disk.
+
+    What the run went back behind does not, or is taken back.
+    """
     found = look(budget)
     assert found.states > 10_000
 
@@ -64,14 +67,28 @@ def write_over_the_only_whole_one(patch: pytest.MonkeyPatch) -> None:
     )
 
 
+COPY = ("first page", "second page")
+END = ("check again", "tell", "unlock")
+
+
 def commit_unchecked(patch: pytest.MonkeyPatch) -> None:
     """The persister does not ask whether the slot stayed as it was."""
-    reorder(patch, "PERSISTING", "lock", "first page", "second page", "commit", "tell", "unlock")
+    reorder(patch, "PERSISTING", "lock", *COPY, "commit", *END)
 
 
 def check_before_the_copy(patch: pytest.MonkeyPatch) -> None:
     """It asks before it reads, and holds no lock."""
-    reorder(patch, "PERSISTING", "check", "first page", "second page", "commit", "tell", "unlock")
+    reorder(patch, "PERSISTING", "check", *COPY, "commit", *END)
+
+
+def check_once(patch: pytest.MonkeyPatch) -> None:
+    """What is given up between the check and the rename gets its name."""
+    reorder(patch, "PERSISTING", "lock", *COPY, "check", "commit", "tell", "unlock")
+
+
+def give_up_in_memory_alone(patch: pytest.MonkeyPatch) -> None:
+    """The daemon does not look at what the persister has just made of it."""
+    reorder(patch, "GOING_BACK", "give up")
 
 
 def persist_nothing_twice(patch: pytest.MonkeyPatch) -> None:
@@ -91,6 +108,8 @@ PLANTED: tuple[tuple[Plant, str], ...] = (
     (write_over_the_only_whole_one, "there was a whole slot"),
     (commit_unchecked, "torn checkpoint is on the disk"),
     (check_before_the_copy, "torn checkpoint is on the disk"),
+    (check_once, "given up is on the disk"),
+    (give_up_in_memory_alone, "given up is on the disk"),
     (persist_nothing_twice, "no way leads to an end"),
 )
 

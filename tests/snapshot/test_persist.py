@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,7 +16,8 @@ import torch
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import void
+from supervisor.snapshot.persisted import withdraw
+from supervisor.snapshot.slots import read_given_up, void
 from supervisor.snapshot.verdict import read_verdict
 from tests.snapshot.conftest import DAMAGES, Fill, State
 
@@ -256,6 +258,80 @@ def test_a_slot_given_up_meanwhile_is_not_committed(
     with pytest.raises(ValueError, match="given up"):
         persist(whole, progress=lambda _: void(whole.slot))
     assert os.listdir(tmp_path / "out") == []
+
+
+def test_a_slot_given_up_as_it_is_committed_is_taken_back(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Syncing takes long, and the last look was before: it must not be there to be resumed from."""
+    whole = fill(10, states)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        void(whole.slot)
+        return commit(writer)
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    with pytest.raises(ValueError, match="given up"):
+        persist(whole)
+    assert os.listdir(tmp_path / "out") == [".set-aside"]
+    assert validate(tmp_path / "out/.set-aside/superseded/checkpoint-10").valid
+
+
+def test_a_slot_that_vanishes_as_it_is_committed_stays_on_the_disk(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RemoveIPC took the memory: that is no reason to take the checkpoint back."""
+    whole = fill(10, states)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        shutil.rmtree(whole.slot.folder)
+        return commit(writer)
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    assert validate(persist(whole).path).valid
+
+
+def test_one_that_the_next_attempt_writes_over_is_taken_back(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody could pin the slot: it is given up, and begun anew, while the disk syncs."""
+    whole = fill(10, states)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        fill(3, states, sequence=11)
+        return commit(writer)
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    with pytest.raises(ValueError, match="given up"):
+        persist(whole)
+    assert os.listdir(tmp_path / "out") == [".set-aside"]
+
+
+def test_only_what_was_given_up_is_found_and_taken_back(
+    fill: Fill, states: dict[str, State], root: Path, tmp_path: Path
+) -> None:
+    """Not a whole one, not what the replayed steps saved under the same name, and once."""
+    whole = fill(10, states)
+    assert read_given_up(root) == []
+    persist(whole)
+    void(whole.slot)
+    assert read_given_up(root) == [whole]
+    other = whole._replace(snapshot=whole.snapshot._replace(written=whole.snapshot.written + 1))
+    assert withdraw(other) is None
+    place = withdraw(whole)
+    assert place == tmp_path / "out/.set-aside/superseded/checkpoint-10"
+    assert withdraw(whole) is None
+    # written anew, and damaged: nobody can tell any more
+    fill(20, states, sequence=11)
+    assert read_given_up(root) == []
+    void(whole.slot)
+    with whole.slot.seal.open("r+b") as seal:
+        seal.seek(70)
+        seal.write(b"?")
+    assert read_given_up(root) == []
 
 
 def test_what_a_killed_writer_left_is_removed(

@@ -518,6 +518,22 @@ def test_a_snapshot_given_up_is_no_failure(
     assert names(out) == ["checkpoint-5"]
 
 
+def test_what_one_that_was_killed_could_not_take_back_is_by_the_next(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """Killed between the rename and its last look, while the run went back behind it."""
+    whole = fill(10, states)
+    first = persister()
+    assert first.wait_for_result().ok
+    first.kill()
+    void(whole.slot)
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    assert process.end() == (0, "")
+    assert names(out) == [".set-aside"]
+    assert validate(out / ".set-aside/superseded/checkpoint-10").valid
+
+
 def test_asleep_it_does_nothing(persister: Start) -> None:
     """No wake-up of its own, and less than 24 MB of its own and shared memory."""
     process = persister()

@@ -13,9 +13,9 @@ import torch
 import xxhash
 from torch import Tensor
 
-from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
+from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.format import FileRecord
-from supervisor.snapshot.persist import sync_file
+from supervisor.snapshot.persist import sync_file, writer_for
 from supervisor.snapshot.seal import Snapshot
 from train.checkpoint.outcome import Saved
 from train.checkpoint.preparation import WeightTest
@@ -29,24 +29,10 @@ def save_directly(
 ) -> Saved:
     """Write and commit a checkpoint of now. Raises what torch.save raises for such a state."""
     began = time.monotonic()
-    parent = Path(snapshot.directory)
-    path = parent / snapshot.name
+    path = Path(snapshot.directory) / snapshot.name
     size = 0
     try:
-        clean_staging(parent)
-        with CheckpointWriter(
-            parent,
-            snapshot.name,
-            step=snapshot.step,
-            epoch=snapshot.epoch,
-            kind=snapshot.kind,
-            run_id=snapshot.run_id,
-            attempt=snapshot.attempt,
-            resumed_from=snapshot.resumed_from,
-            world_size=snapshot.world_size,
-            torch_version=snapshot.torch_version,
-            wall=snapshot.written,
-        ) as writer:
+        with writer_for(snapshot) as writer:
             for name, content in contents.items():
                 size += _write(writer, name, partial(_save, content))
             for name, data in small.items():
