@@ -138,7 +138,8 @@ class Hands:
         try:
             if fault is Fault.HOLD:
                 self._signal("trainer", signal.SIGKILL)
-                is_over: Callable[[], bool] = lambda: run.process_code() in (0, 1)  # noqa: E731
+                # 75 where a SIGTERM had come before it: then the next call is refused.
+                is_over: Callable[[], bool] = lambda: run.process_code() in (0, 1, 75)  # noqa: E731
             else:
                 is_over = lambda: run.process_code() in (0, 75)  # noqa: E731
             run.wait_for_end(is_over, RECOVERY_TIMEOUT_S)

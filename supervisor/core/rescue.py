@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from supervisor.core.effects import Rescue, Say, SendKill, Survey
+from supervisor.core.effects import Rescue, Say, SendKill, SetAside, Survey
 from supervisor.core.events import MemorySeen, Rescued
 from supervisor.core.judgement import Decision, Verdict
 from supervisor.core.memory import MEMORY, RescueWait
@@ -89,8 +89,13 @@ def waits_first(state: State, decision: Decision, ahead: Checkpoint | None) -> b
     return decision.verdict in _ENDS and ahead is not None and state.rescue is None
 
 
-def wait_for_rescue(state: State, ahead: Checkpoint, now: float) -> Reaction:
-    """Have a snapshot persisted before the supervisor ends; the decision is made again after."""
+def wait_for_rescue(
+    state: State, ahead: Checkpoint, invalid: tuple[tuple[str, str], ...], now: float
+) -> Reaction:
+    """Have a snapshot persisted before the supervisor ends; the decision is made again after.
+
+    `invalid` ones are out of the way then: one of the same step would be taken for done.
+    """
     if state.stop is not None:
         limit_s = after_stop(state.stop, state.policy, now) - now
     else:
@@ -98,7 +103,8 @@ def wait_for_rescue(state: State, ahead: Checkpoint, now: float) -> Reaction:
         limit_s = max(PATIENCE_S, PATIENCE_MULTIPLE * takes_s)
     state = replace(state, surveying=False, rescue=RescueWait(limit_s), wake_at=now + limit_s)
     line = f"the snapshot of step {ahead.step} is put onto the disk first"
-    return Reaction("rescue first", state, (Rescue("the supervisor ends"), Say(line)))
+    aside = (SetAside(invalid, (), None),) if invalid else ()
+    return Reaction("rescue first", state, (*aside, Rescue("the supervisor ends"), Say(line)))
 
 
 def is_waiting(state: State) -> bool:

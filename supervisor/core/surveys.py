@@ -35,7 +35,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     decision = decide(state, event, now, rollback=state.rollback)
     ahead = ahead_of_disk(event.candidates)
     if ahead is not None and waits_first(state, decision, ahead):
-        return wait_for_rescue(state, ahead, now)
+        return wait_for_rescue(state, ahead, event.invalid, now)
     decision = with_loss(state, decision, ahead)
     ending, incidents = state.ending, list[Effect]()
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))

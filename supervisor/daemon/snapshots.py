@@ -16,7 +16,7 @@ from supervisor.daemon.link import LauncherLink
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
-from supervisor.snapshot.persisted import withdraw
+from supervisor.snapshot.persisted import find_persisted, withdraw
 from supervisor.snapshot.slots import SlotPaths, SnapshotPaths, Whole, is_locked, read_whole, void
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict
@@ -114,6 +114,11 @@ class Snapshots:
         results = self._board.results
         this = any(one.ok and one.sequence == whole.sequence for one in results)
         return this or newer_on_disk(whole, self._board) is not None
+
+    def _is_there(self, whole: Whole) -> bool:
+        if self._board is None:
+            return False
+        return find_persisted(whole) is not None or newer_on_disk(whole, self._board) is not None
 
     def _bytes_per_s(self) -> float | None:
         """How fast the last one was that was written (and not found to be there)."""
@@ -239,11 +244,14 @@ class Snapshots:
 
     @property
     def only_in_memory(self) -> Whole | None:
-        """The newest snapshot that is not known to be bad, if it was not put onto the disk."""
+        """The newest snapshot that is not known to be bad, if it is not on the disk.
+
+        What was put there is looked for: one that rotted since has been set aside.
+        """
         for whole in self._wholes:
             verdict = read_verdict(whole)
             if verdict is None or (verdict.finite is not False and verdict.problem is None):
-                return None if self._is_durable(whole) else whole
+                return None if self._is_there(whole) else whole
         return None
 
     def let_go(self, link: LauncherLink) -> None:

@@ -101,6 +101,23 @@ def test_the_same_death_from_the_same_snapshot_waits_and_then_ends() -> None:
     assert "/shm/snapshots" in world.state.reason
 
 
+def test_what_rotted_on_the_disk_makes_way_for_what_is_in_memory() -> None:
+    """Of the same step: the persister would find it there, and take the snapshot for durable."""
+    world = running()
+    world.checkpoints = (snapshot(137), checkpoint(100))
+    world.feed(StopAsked("SIGTERM"))
+    world.feed(Exited(died(world.state.attempt, code=75, failure="preempted", step=137)))
+    rotten = ((checkpoint(137).path, "model.pt does not match its hash"),)
+    effects = world.survey(rotten)
+    assert [type(effect).__name__ for effect in effects] == ["SetAside", "Rescue", "Say"]
+    assert effects[0] == SetAside(rotten, (), None)
+    world.feed(Rescued(is_durable=True))
+    world.checkpoints = (checkpoint(137), checkpoint(100))
+    world.survey()
+    assert world.exit_codes() == [75]
+    assert "memory" not in world.state.reason
+
+
 def test_rollback_from_memory_voids_what_it_leaves_behind() -> None:
     """The same death twice: one snapshot further back, the newest set aside and not rescued."""
     world = running()

@@ -49,10 +49,10 @@ class World:
         self.effects += effects
         return list(effects)
 
-    def survey(self) -> list[Effect]:
-        """Answer a survey with the checkpoints there are."""
+    def survey(self, invalid: tuple[tuple[str, str], ...] = ()) -> list[Effect]:
+        """Answer a survey with the checkpoints there are, and with bad ones and why."""
         exists = self.exists or bool(self.checkpoints)
-        return self.feed(Surveyed(candidates=self.checkpoints, exists=exists))
+        return self.feed(Surveyed(candidates=self.checkpoints, invalid=invalid, exists=exists))
 
     def begin(self) -> list[Effect]:
         """Begin with nothing running, and launch the first attempt."""

@@ -240,18 +240,25 @@ def test_what_the_persister_made_of_it_is_given_up_too(tier: Tier, tmp_path: Pat
     assert not (tmp_path / "checkpoint-20").exists()
 
 
-def test_what_is_known_to_be_bad_is_not_kept(tier: Tier) -> None:
-    """Weights that are not finite are no reason to leave memory occupied; the one before is."""
-    tier.write(1)
+def test_what_is_known_to_be_bad_is_not_kept(tier: Tier, tmp_path: Path) -> None:
+    """Weights that are not finite are no reason to leave memory occupied; the one before is.
+
+    Unless that one is on the disk, where it was put, and not set aside since.
+    """
+    tier.write(1, directory=tmp_path, size=len(STATE))
+    (read_whole(tier.root)[0].path / "training_state.json").write_text(STATE.replace("20", "10"))
     tier.write(2)
     keep_verdict(read_whole(tier.root)[0], SlotVerdict(False, "NaN", None))
     tier.seen.look()
     kept = tier.seen.only_in_memory
     assert kept is not None
     assert kept.sequence == 1
-    tier.board(results=(tier.result(1),))
+    done = persist(kept)
+    tier.board(results=(tier.result(1)._replace(path=str(done.path)),))
     tier.seen.look()
     assert tier.seen.only_in_memory is None
+    shutil.rmtree(done.path)
+    assert tier.seen.only_in_memory == kept
 
 
 def test_a_look_costs_next_to_nothing(tier: Tier) -> None:
