@@ -222,9 +222,10 @@ class SoakedRun:
             try:
                 words = process.cmdline()
                 environment = process.environ()
+                is_zombie = process.status() == psutil.STATUS_ZOMBIE
             except psutil.Error:
                 continue
-            if process.pid == os.getpid() or process.status() == psutil.STATUS_ZOMBIE:
+            if process.pid == os.getpid() or is_zombie:
                 continue
             told = (*words, environment.get("SUPERVISOR_RUN_DIR", ""))
             if any(mark and mark in word for mark in marks for word in told):

@@ -72,7 +72,10 @@ class Tracer:
         self._process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + _WAIT_S
         while not _is_traced(pid):
-            assert self._process.poll() is None, self._process.communicate()[1]
+            if self._process.poll() is not None:
+                # The call that it slept in goes on when strace comes: that may be the one.
+                assert _is_dead(pid), self._process.communicate()[1]
+                return
             assert time.monotonic() < deadline, "strace did not attach"
             time.sleep(0.001)
 
@@ -99,6 +102,13 @@ class Tracer:
         """What strace says of the call that was given an error, in each thread that came to it."""
         with self._log.open(errors="replace") as lines:
             return "".join(line for line in lines if "(INJECTED)" in line)
+
+
+def _is_dead(pid: int) -> bool:
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return True
 
 
 def _is_traced(pid: int) -> bool:
