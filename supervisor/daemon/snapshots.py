@@ -192,7 +192,7 @@ class Snapshots:
         """
         for whole in read_whole(self._paths.root):
             if str(whole.path) == path:
-                void(SlotPaths(whole.slot.folder))
+                void(SlotPaths(whole.slot.folder), is_bad=not wherever)
                 if wherever:
                     withdraw(whole)
                 return True

@@ -22,6 +22,7 @@ VERSION = 1
 _HEADER = struct.Struct("<4sIIIQII")
 _SIGNED = struct.Struct("<Q")
 _STATE_AT, _STATE = 8, struct.Struct("<I")
+_LENGTH_AT, _LENGTH = 24, struct.Struct("<I")
 _RECORD_AT = 64
 MOST_RECORD_BYTES = SEAL_BYTES - _RECORD_AT
 
@@ -155,9 +156,15 @@ class SealWriter:
         # Last, and one aligned word: before it the slot was not whole, after it it is.
         self._move(Move.CLOSE)
 
-    def void(self) -> None:
-        """Say that the slot's content is given up."""
+    def void(self, *, is_bad: bool = False) -> None:
+        """Say that the slot's content is given up.
+
+        `is_bad`: it was damaged in memory, so what became of it on the disk is another matter, and
+        `read_given_up` does not tell of it.
+        """
         self._move(Move.GIVE_UP)
+        if is_bad:
+            _LENGTH.pack_into(self._page, _LENGTH_AT, 0)
 
     def close(self) -> None:
         """Unmap it."""
@@ -173,7 +180,7 @@ def read_seal(path: Path) -> Seal:
 
 
 def read_given_up(path: Path) -> Seal | None:
-    """What a seal said before it was given up; None if it is not, or its record is damaged."""
+    """What a seal said before it was given up; None if it is not, or held nothing good."""
     raw = bytearray(_read(path))
     if parse(bytes(raw)).state is not SlotState.VOID:
         return None

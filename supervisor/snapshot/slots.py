@@ -147,11 +147,14 @@ def read_seals(root: Path) -> list[Seal]:
     return [read_seal(slot.seal) for slot in SnapshotPaths(root).slots]
 
 
-def void(slot: SlotPaths) -> None:
-    """Give up what a slot holds; with no writer alive. Raises OSError."""
+def void(slot: SlotPaths, *, is_bad: bool = False) -> None:
+    """Give up what a slot holds, as the run goes back behind it or (`is_bad`) it is damaged.
+
+    With no writer alive. Raises OSError.
+    """
     if slot.seal.exists():
         seal = SealWriter(slot.seal)
-        seal.void()
+        seal.void(is_bad=is_bad)
         seal.close()
 
 

@@ -534,6 +534,21 @@ def test_what_one_that_was_killed_could_not_take_back_is_by_the_next(
     assert validate(out / ".set-aside/superseded/checkpoint-10").valid
 
 
+def test_what_was_bad_in_memory_alone_stays_on_the_disk(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """A slot whose memory was damaged says nothing of the checkpoint that it became before."""
+    whole = fill(10, states)
+    first = persister()
+    assert first.wait_for_result().ok
+    first.kill()
+    void(whole.slot, is_bad=True)
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    assert process.end() == (0, "")
+    assert names(out) == ["checkpoint-10"]
+
+
 def test_asleep_it_does_nothing(persister: Start) -> None:
     """No wake-up of its own, and less than 24 MB of its own and shared memory."""
     process = persister()
