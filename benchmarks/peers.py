@@ -73,11 +73,21 @@ _FT_VERSION = (
 
 
 def _install_ft_launcher(python: Path) -> None:
-    _output([sys.executable, "-m", "venv", str(PEERS_VENV)])
-    site = _output([str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
+    make_environment(PEERS_VENV)
+    _output([str(python), "-m", "pip", "install", "--quiet", "--no-deps", *FT_LAUNCHER_PACKAGES])
+
+
+def make_environment(folder: Path) -> Path:
+    """Make a virtual environment that sees the project's packages; where its own are.
+
+    Raises OSError, subprocess.SubprocessError.
+    """
+    _output([sys.executable, "-m", "venv", str(folder)])
+    python = str(folder / "bin" / "python")
+    site = _output([python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"])
     ours = sysconfig.get_path("purelib")
     Path(site.strip(), "project.pth").write_text(f"{ours}\n{ROOT}\n")
-    _output([str(python), "-m", "pip", "install", "--quiet", "--no-deps", *FT_LAUNCHER_PACKAGES])
+    return Path(site.strip())
 
 
 def _output(argv: list[str]) -> str:

@@ -5,28 +5,33 @@ training, which stamps what it does itself.
 """
 
 import argparse
-import shutil
 import subprocess
 import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 
 from benchmarks import peers
-from benchmarks.peers import INSTALL_TIMEOUT_S, ROOT, Unavailable
+from benchmarks.peers import INSTALL_TIMEOUT_S, ROOT, Unavailable, make_environment
 from benchmarks.relaunches import Ours, ShellLoop, Subject, Times, Workload, measure, medians
 from benchmarks.report import OURS, Report, Row
 from benchmarks.subjects import BenchmarkError
 
 COLD = f"{OURS} cold"
 HEAVY = ROOT / "build" / "heavy"
+HEAVY_PYTHON = HEAVY / "bin" / "python"
+HEAVY_SITE = HEAVY / "lib" / f"python{sys.version_info[0]}.{sys.version_info[1]}" / "site-packages"
 # It brings no torch: the project's own is used.
 HEAVY_PACKAGE = "transformers==5.24.0"
 SAVES = ("--save-steps", "10", "--snapshot-steps", "1")
 WORKLOADS = {
     "toy": Workload("toy", (*SAVES, "--step-s", "0.02")),
     "large": Workload("100 M parameters", (*SAVES, "--width", "2890", "--layers", "12")),
-    "heavy": Workload("heavy import", (*SAVES, "--step-s", "0.02", "--heavy"), str(HEAVY)),
+    "heavy": Workload(
+        "heavy import",
+        (*SAVES, "--step-s", "0.02", "--heavy"),
+        python=str(HEAVY_PYTHON),
+        site=str(HEAVY_SITE),
+    ),
 }
 # Of torchrun's time, from the death to the first step.
 PARTS = {"toy": 1 / 20, "heavy": 1 / 10}
@@ -55,21 +60,20 @@ def subjects(wanted: list[str]) -> dict[str, Subject | Unavailable]:
 
 
 def install_heavy() -> str | None:
-    """Have the heavy library where only the training that wants it looks; why not, else None."""
-    if (HEAVY / "transformers").is_dir():
+    """Have the heavy library in a virtual environment of its own; why not, else None.
+
+    What the project has already is not installed again: it is seen from there.
+    """
+    if (HEAVY_SITE / "transformers").is_dir():
         return None
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(HEAVY)]
     try:
+        make_environment(HEAVY)
         subprocess.run(
-            [*argv, HEAVY_PACKAGE],
+            [str(HEAVY_PYTHON), "-m", "pip", "install", "--quiet", HEAVY_PACKAGE],
             capture_output=True, text=True, check=True, timeout=INSTALL_TIMEOUT_S,
         )  # fmt: skip
     except (OSError, subprocess.SubprocessError) as error:
         return str(getattr(error, "stderr", None) or error).strip().splitlines()[-1]
-    # Twice the same module under two paths is no usual environment, and rightly never warm.
-    for entry in HEAVY.iterdir():
-        if Path(sysconfig.get_path("purelib"), entry.name).exists():
-            shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     return None
 
 

@@ -29,11 +29,12 @@ COLUMNS = ("started", "chosen", "loaded", SHOWN_STEP)
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """A training, and what it needs to be found; `python_path` is added to PYTHONPATH."""
+    """A training, and the interpreter that has what it imports, from the packages in `site`."""
 
     name: str
     words: tuple[str, ...]
-    python_path: str = ""
+    python: str = sys.executable
+    site: str = ""
 
     def script(self, folder: Path, checkpoints: Path) -> list[str]:
         """The script with its arguments."""
@@ -41,8 +42,12 @@ class Workload:
         return [SCRIPT, *stamps, *self.words]
 
     def environment(self) -> dict[str, str]:
-        """What it needs in its environment."""
-        path = os.pathsep.join(part for part in (str(ROOT), self.python_path) if part)
+        """What it needs in its environment under its own interpreter."""
+        return {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+
+    def foreign_environment(self) -> dict[str, str]:
+        """The same under another's, which knows nothing of `site`."""
+        path = os.pathsep.join(part for part in (str(ROOT), self.site) if part)
         return {"PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
 
 
@@ -53,10 +58,10 @@ class ShellLoop:
     name: str = "shell loop"
     death_line: str = "the trainer died"
 
-    def argv(self, script: Sequence[str]) -> list[str]:
+    def argv(self, python: str, script: Sequence[str]) -> list[str]:
         """The loop."""
         loop = f'until "$@"; do echo {self.death_line}; done'
-        return ["bash", "-c", loop, "bash", sys.executable, *script]
+        return ["bash", "-c", loop, "bash", python, *script]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +77,7 @@ class Ours:
         run_dir = folder / "run"
         body = {
             "name": "bench",
-            "command": [sys.executable, *workload.script(folder, run_dir)],
+            "command": [workload.python, *workload.script(folder, run_dir)],
             "run_dir": str(run_dir),
             "restart": {"backoff": "100ms", "max_failures": 1000, "max_per_day": 1000},
             "grace": "10s",
@@ -121,9 +126,9 @@ def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> R
             environment["PYTHONPATH"] = str(ROOT)
         case Peer():
             argv = subject.argv(script, restarts=deaths + 1)
-            environment |= workload.environment()
+            environment |= workload.foreign_environment()
         case ShellLoop():
-            argv = subject.argv(script)
+            argv = subject.argv(workload.python, script)
             environment |= workload.environment()
     process = subprocess.Popen(
         argv,
