@@ -17,6 +17,7 @@ from typing import Any
 from benchmarks.peers import ROOT, Peer
 from benchmarks.soaked_run import SCRIPT, Stamp, read_stamps
 from benchmarks.subjects import BenchmarkError, Running
+from supervisor.ledger import read_ledger
 from supervisor.paths import RunPaths
 
 START_TIMEOUT_S = 300.0
@@ -112,9 +113,19 @@ def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> 
             if isinstance(subject, Ours) and subject.mode == "warm":
                 _require_warm(RunPaths(folder / "run"))
             found.append(times_of(read_stamps(stamps_path), pid, died_ns, lines))
+        if isinstance(subject, Ours):
+            for times, choosing_ms in zip(found, _choosing(RunPaths(folder / "run")), strict=True):
+                times["choosing"] = choosing_ms
     finally:
         running.end()
     return found
+
+
+def _choosing(paths: RunPaths) -> list[float]:
+    """From each exit that the daemon heard of to its choice of a checkpoint, in ms."""
+    starts = [one for one in read_ledger(paths.ledger) if one["type"] == "attempt_started"]
+    moments = [one["moments"] for one in starts[1:]]  # nothing had exited before the first
+    return [(one["chosen"] - one["exited"]) * 1e3 for one in moments]
 
 
 def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> Running:

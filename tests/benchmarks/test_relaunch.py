@@ -62,4 +62,6 @@ def test_a_killed_training_is_timed(subject: Ours | ShellLoop, tmp_path: Path) -
     order = [times[name] for name in ("started", "chosen", "loaded", SHOWN_STEP)]
     assert order == sorted(order)
     assert times["noticed"] > 0
+    assert ("choosing" in times) is isinstance(subject, Ours)
+    assert 0 < times.get("choosing", 1.0) < times["started"]
     assert times["replayed"] < 13
