@@ -35,10 +35,9 @@ WORKLOADS = {
 }
 # Of torchrun's time, from the death to the first step.
 PARTS = {"toy": 1 / 20, "heavy": 1 / 10}
-CHOOSING_MS = 5.0
 SHOWN = {
     "noticed": "death → noticed",
-    "choosing": "of it, exit heard of → next checkpoint chosen",
+    "choosing": "of it, exit heard of → next checkpoint proven, chosen",
     "started": "→ program started",
     "chosen": "→ checkpoint chosen",
     "loaded": "→ loaded",
@@ -96,8 +95,6 @@ def rows_of(key: str, values: dict[str, Times | str]) -> list[Row]:
         target = None
         if column == "step" and key in PARTS and isinstance(reference, float):
             target = reference * PARTS[key]
-        if column == "choosing" and isinstance(shown.get(OURS), float):
-            target = CHOOSING_MS
         unit = "steps" if column == "replayed" else "ms"
         rows.append(Row(f"{WORKLOADS[key].name}: {what}", unit, shown, target))
     return rows
