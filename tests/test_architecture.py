@@ -24,7 +24,7 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.heartbeat",
     "supervisor.identity",
 )
-CHECKPOINT_MAY_IMPORT = frozenset({"xxhash"})
+CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
 
 

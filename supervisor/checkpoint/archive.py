@@ -9,6 +9,8 @@ import struct
 import zlib
 from typing import NamedTuple
 
+from supervisor.checkpoint.crc import crc32
+
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")
 _END64 = struct.Struct("<4sQ2H2L4Q")
@@ -93,7 +95,7 @@ class ZipCheck:
 
     def _take(self, record: Record, piece: memoryview) -> None:
         if record.method == _STORED:
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = crc32(piece, self._crc)
             self._produced += len(piece)
             return
         rest: bytes | memoryview = piece
@@ -106,7 +108,7 @@ class ZipCheck:
             raise DamagedError(f"has a damaged record {_shown(record.name)}") from error
 
     def _count(self, record: Record, data: bytes) -> None:
-        self._crc = zlib.crc32(data, self._crc)
+        self._crc = crc32(data, self._crc)
         self._produced += len(data)
         if self._produced > record.size:
             raise DamagedError(f"has a record {_shown(record.name)} beyond its declared size")

@@ -7,9 +7,9 @@ Both places of a record's CRC, the data descriptor and the central directory (PK
 
 import heapq
 import os
-import zlib
 
 from supervisor.checkpoint.archive import DamagedError, Record, read_records
+from supervisor.checkpoint.crc import crc32
 
 __all__ = ["Checksums", "DamagedError"]
 
@@ -40,7 +40,7 @@ class Checksums:
             if record.start >= end:
                 break
             piece = chunk[max(record.start - begin, 0) : min(record.end, end) - begin]
-            self._crc = zlib.crc32(piece, self._crc)
+            self._crc = crc32(piece, self._crc)
             if record.end > end:
                 break
             self._close(record)
