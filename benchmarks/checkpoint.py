@@ -17,7 +17,8 @@ from benchmarks.peers import ROOT
 from benchmarks.report import OURS, Report, Row
 from benchmarks.subjects import BenchmarkError
 
-NAMES = (OURS, "torch.save", "DCP save", "DCP thread", "DCP process", "control")
+PEERS = ("torch.save", "DCP save", "DCP thread", "DCP process")
+NAMES = (OURS, *PEERS, "memory alone", "dd alone", "control")
 SIZES = "100MB,800MB,3GB"
 UNITS = {"KB": 1e3, "MB": 1e6, "GB": 1e9}
 TIMEOUT_S = 3600.0
@@ -129,6 +130,8 @@ def report(name: str, results: dict[str, list[Result]], device: str) -> Report:
     notes = (
         f"{one['bytes'] / 1e6:.0f} MB of model and AdamW state on {device}, trained on"
         f" {one['threads']} of {os.cpu_count()} cores.",
+        "memory alone: our snapshot, which stays in memory. dd alone: no snapshot, but dd writes as"
+        " many bytes to the disk meanwhile (bs=1M conv=fsync, nice 10).",
         "control: nothing is saved. What its stall is beside 0 is the noise of the measurement.",
     )
     return Report(f"A checkpoint of {name}", subjects, rows, notes, shows_ratios=False)

@@ -18,11 +18,11 @@ from torch.distributed.checkpoint import state_dict_loader, state_dict_saver
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 
+from benchmarks.controls import Control, Dd, Snapshot, sources_of
 from benchmarks.trained import Trained
 from supervisor.durable import fsync_directory
 from train.checkpoint import Checkpointer, load
 
-CONTROL = "control"
 LOOK_S = 0.001
 FINISH_TIMEOUT_S = 120.0
 
@@ -41,25 +41,6 @@ class Saver(Protocol):
 
     def close(self) -> None:
         """End what it started."""
-
-
-class _Control:
-    """Saves nothing: what is measured of it is the noise of the measurement."""
-
-    def __init__(self, trained: Trained, directory: Path) -> None:
-        pass
-
-    def save(self) -> None:
-        pass
-
-    def finish(self) -> Path | None:
-        return None
-
-    def load(self, path: Path) -> None:
-        raise NotImplementedError
-
-    def close(self) -> None:
-        pass
 
 
 class _TorchSave:
@@ -166,12 +147,7 @@ class _Ours:
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._trained = trained
-        sources = {
-            "model.pt": trained.model,
-            "optimizer.pt": trained.optimizer,
-            "scheduler.pt": trained.schedule,
-        }
-        self._keeper = Checkpointer(sources, directory=directory, snapshot_steps=0)
+        self._keeper = Checkpointer(sources_of(trained), directory=directory, snapshot_steps=0)
 
     def save(self) -> None:
         taken = self._keeper.save(self._trained.step)
@@ -209,7 +185,12 @@ SAVERS: dict[str, Callable[[Trained, Path], Saver]] = {
     "DCP save": _Dcp,
     "DCP thread": _DcpAsync,
     "DCP process": _DcpProcess,
-    CONTROL: _Control,
+}
+# Of these the stall alone is measured.
+CONTROLS: dict[str, Callable[[Trained, Path], Saver]] = {
+    "memory alone": Snapshot,
+    "dd alone": Dd,
+    "control": Control,
 }
 
 

@@ -21,7 +21,7 @@ import torch
 from benchmarks import disk
 from benchmarks.cost import memory_bytes
 from benchmarks.report import OURS
-from benchmarks.savers import CONTROL, SAVERS, Saver, silence
+from benchmarks.savers import CONTROLS, SAVERS, Saver, silence
 from benchmarks.trained import Memcpy, Trained
 from benchmarks.validating import measure_validation
 
@@ -68,7 +68,7 @@ class Session:
         quiet = self._trained.train(STEPS)
         self._memcpy = Memcpy(self._trained.tensors())
         began = time.perf_counter()
-        self._saver: Saver = SAVERS[name](self._trained, directory)
+        self._saver: Saver = {**SAVERS, **CONTROLS}[name](self._trained, directory)
         made_s = time.perf_counter() - began
         unquiet = self._trained.train(STEPS)
         self._directory = directory
@@ -173,7 +173,7 @@ def measure(name: str, state_bytes: float, saves: int, directory: Path, device: 
     session = Session(name, state_bytes, directory, device)
     try:
         session.measure_stalls(saves)
-        if name == CONTROL:
+        if name in CONTROLS:
             return session.measured
         session.measure_memory()
         session.measure_durability(saves)
@@ -188,7 +188,7 @@ def measure(name: str, state_bytes: float, saves: int, directory: Path, device: 
 def main() -> None:
     """Measure, and print it as JSON."""
     parser = argparse.ArgumentParser(prog="benchmarks.saving", description=__doc__)
-    parser.add_argument("--saver", choices=SAVERS, required=True)
+    parser.add_argument("--saver", choices=[*SAVERS, *CONTROLS], required=True)
     parser.add_argument("--bytes", type=float, required=True)
     parser.add_argument("--saves", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)

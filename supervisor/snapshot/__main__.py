@@ -45,6 +45,10 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"usage: {USAGE}\nIt needs a PID, or a pipe as standard input.\n")
         return 2
     os.nice(int(nice))
+    if os.sched_getscheduler(0) == os.SCHED_OTHER:
+        # It has no hurry at any moment: waking up, it takes no core from the training's threads
+        # (sched(7)), and its share of a busy one stays its nice value's.
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
     root = Path(values["--directory"])
     bell = Doorbell(root, stdin_fd=stdin_fd, until_pid=int(until_pid) or None)
     Persister(root, bell, rescue_at_end=is_rescuing).run()

@@ -13,7 +13,7 @@ import torch
 from benchmarks import disk, saving
 from benchmarks.checkpoint import bytes_of, main, report, stall, stall_of_a_step, values_of
 from benchmarks.report import OURS
-from benchmarks.savers import CONTROL, SAVERS
+from benchmarks.savers import CONTROLS, SAVERS
 from benchmarks.trained import Memcpy, Trained
 
 SMALL_BYTES = 2e6
@@ -229,10 +229,38 @@ def test_a_saver_that_does_not_exist_is_refused(
 
 def test_the_control_saves_nothing(tmp_path: Path) -> None:
     """What it shows is noise: no call that takes time, nothing on the disk."""
-    measured = saving.measure(CONTROL, SMALL_BYTES, 2, tmp_path, "cpu")
+    measured = saving.measure("control", SMALL_BYTES, 2, tmp_path, "cpu")
     assert all(one.call_s < 0.05 for one in measured.stalls)
-    assert math.isfinite(values_of([result(CONTROL, 0.0, durable=[])])["first"])
+    assert math.isfinite(values_of([result("control", 0.0, durable=[])])["first"])
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["memory alone", "dd alone"])
+def test_controls_leave_nothing(name: str, tmp_path: Path) -> None:
+    """Neither writes a checkpoint while it is measured, and both clean up behind them."""
+    before = set(Path("/dev/shm").iterdir())
+    measured = saving.measure(name, SMALL_BYTES, 3, tmp_path, "cpu")
+    assert len(measured.stalls) == 3
+    assert not measured.durable
+    left = set(Path("/dev/shm").iterdir()) - before
+    assert not [path for path in left if path.name.startswith("tmp")]
+    assert not list(tmp_path.glob(".dd"))
+
+
+def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
+    """Fewer bytes, or none, would make it look cheap."""
+    trained = Trained(SMALL_BYTES, "cpu")
+    trained.train(1)
+    dd = CONTROLS["dd alone"](trained, tmp_path)
+    try:
+        dd.save()
+        dd._process.wait()  # type: ignore[attr-defined]
+        written = (tmp_path / ".dd").stat().st_size
+        assert written >= sum(one.nbytes for one in trained.tensors())
+        dd.finish()
+        assert not (tmp_path / ".dd").exists()
+    finally:
+        dd.close()
 
 
 def test_ours_is_validated_cold_cached_and_not_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from train.checkpoint.host import HostCopier
 from train.checkpoint.sources import live_tensors
 
 Pairs = list[tuple[Tensor, Tensor]]
@@ -44,20 +45,19 @@ class Copier:
     def __init__(self, optimizers: list[Optimizer], streams: Streams | None = None) -> None:
         self._optimizers = optimizers
         self._streams = CudaStreams() if streams is None else streams
+        self._host = HostCopier()
 
     @torch.no_grad()
     def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> Copying | None:
         """Begin. The sources may change once this has returned, but for the optimizers' own."""
         taken = self._streams.takes(sources)
         if not any(taken):
-            if sources:
-                torch._foreach_copy_(list(views), list(sources))
+            self._host(views, sources)
             return None
         pairs = list(zip(views, sources, strict=True))
         copying = self._streams.copy(self._unchanging(list(itertools.compress(pairs, taken))))
         on_host = [pair for pair, is_taken in zip(pairs, taken, strict=True) if not is_taken]
-        if on_host:
-            torch._foreach_copy_([view for view, _ in on_host], [source for _, source in on_host])
+        self._host([view for view, _ in on_host], [source for _, source in on_host])
         return copying
 
     def _unchanging(self, pairs: Pairs) -> Pairs:

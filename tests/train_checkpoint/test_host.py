@@ -1,0 +1,135 @@
+"""Copies within the host: the same bytes, whoever makes them, and nobody waits for a sleeper."""
+
+import threading
+from collections import deque
+from concurrent.futures import Future
+from typing import Any
+
+import pytest
+import torch
+
+from train.checkpoint import host
+from train.checkpoint.host import HostCopier, idle_cores
+
+LARGE = 3 << 20  # float32 items: more than is worth a second thread
+
+
+def sources() -> list[torch.Tensor]:
+    """Large and small, of several dtypes, non-contiguous, empty and 0-d."""
+    generator = torch.Generator().manual_seed(5)
+    return [
+        torch.randn(LARGE, generator=generator),
+        *(torch.randn(100 + index, generator=generator) for index in range(50)),
+        torch.randn(1000, 1500, generator=generator).T,
+        torch.randn(1500, 1000, generator=generator, dtype=torch.float64),
+        torch.randint(256, (5_000_001,), generator=generator, dtype=torch.uint8),
+        torch.randn(2_000_000, generator=generator).bfloat16(),
+        torch.zeros(0),
+        torch.tensor(7),
+    ]
+
+
+@pytest.mark.parametrize("helpers", [0, 1, 3])
+def test_every_byte_is_there(helpers: int) -> None:
+    """However many threads took part, and again: threads that were made are used again."""
+    copier = HostCopier(helpers)
+    for _ in range(3):
+        given = sources()
+        # as_strided: in the very form of its source, as a slot's views are
+        views = [torch.empty_strided(one.shape, one.stride(), dtype=one.dtype) for one in given]
+        for view in views:
+            view.zero_()
+        copier(views, given)
+        assert all(map(torch.equal, views, given))
+
+
+def test_pieces_cover_everything_once() -> None:
+    """No byte twice, none left out, and none so large that others wait for it."""
+    given = sources()
+    pieces = list(host._pieces(given, given))
+    assert sum(one.nbytes for piece in pieces for one in piece.sources) == sum(
+        one.nbytes for one in given
+    )
+    places = [one.data_ptr() for piece in pieces for one in piece.sources if one.nbytes]
+    assert len(places) == len(set(places))
+    divisible = [piece for piece in pieces if all(one.is_contiguous() for one in piece.sources)]
+    assert max(sum(one.nbytes for one in piece.sources) for piece in divisible) <= 6 << 20
+    assert len(pieces) > 8
+
+
+class SleepingPool:
+    """A pool whose threads get no core before the caller has done everything."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        self.submitted: list[Future[None]] = []
+
+    def submit(self, *_: Any) -> "Future[None]":
+        """Accept it, and begin nothing."""
+        self.submitted.append(Future())
+        return self.submitted[-1]
+
+
+def test_helpers_without_a_core_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller does it all, and takes back what has not begun."""
+    monkeypatch.setattr(host, "ThreadPoolExecutor", SleepingPool)
+    copier = HostCopier(2)
+    given = sources()
+    views = [torch.zeros_like(one) for one in given]
+    copier(views, given)
+    assert all(map(torch.equal, views, given))
+    pool = copier._pool
+    assert isinstance(pool, SleepingPool)
+    assert [one.cancelled() for one in pool.submitted] == [True, True]
+
+
+def test_no_thread_is_no_failure() -> None:
+    """At the interpreter's end, or under a limit of processes: it takes longer, and no more."""
+    given = sources()
+    copier = HostCopier(2)
+    copier([torch.zeros_like(one) for one in given], given)
+    assert copier._pool is not None
+    copier._pool.shutdown()
+    views = [torch.zeros_like(one) for one in given]
+    copier(views, given)
+    assert all(map(torch.equal, views, given))
+
+
+def test_a_helper_that_fails_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A snapshot with a hole must never be called whole."""
+    me = threading.current_thread()
+    real = host._copy
+    begun = threading.Event()
+
+    def fail_elsewhere(pieces: "deque[Any]") -> None:
+        if threading.current_thread() is not me:
+            pieces.popleft()
+            begun.set()
+            raise RuntimeError("no copy")
+        begun.wait(10)
+        real(pieces)
+
+    monkeypatch.setattr(host, "_copy", fail_elsewhere)
+    given = sources()
+    with pytest.raises(RuntimeError, match="no copy"):
+        HostCopier(1)([torch.zeros_like(one) for one in given], given)
+
+
+def test_small_states_start_no_thread() -> None:
+    """It would be copied before the thread is there."""
+    copier = HostCopier(3)
+    given = [torch.randn(1000)]
+    copier([torch.zeros(1000)], given)
+    copier([], [])
+    assert copier._pool is None
+
+
+def test_cores_that_torch_uses_are_not_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A torch of several threads copies with all of them itself."""
+    monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: set(range(16)))
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    assert idle_cores() == 3
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 8)
+    assert idle_cores() == 0
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
+    monkeypatch.setattr(host.os, "sched_getaffinity", lambda _: {3})
+    assert idle_cores() == 0
