@@ -154,6 +154,7 @@ class Checkpointer:
 
     def news(self) -> list[Saved]:
         """The saves that ended since the last call, well or not. Cheap: a stat."""
+        self._memory.look()
         news = self._persisting.news()
         self._is_patient = self._is_patient or bool(news)
         return news

@@ -13,20 +13,11 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from train.checkpoint.host import HostCopier
+from train.checkpoint.inflight import Copying, InFlight
 from train.checkpoint.sources import live_tensors
 
 Pairs = list[tuple[Tensor, Tensor]]
 """Views of a slot's memory, each with what is to be copied there."""
-
-
-class Copying(Protocol):
-    """Copies under way."""
-
-    def hold(self) -> None:
-        """Make what the device is told from now on wait for them; the caller does not wait."""
-
-    def wait(self) -> None:
-        """Return when all bytes are there."""
 
 
 class Streams(Protocol):
@@ -46,33 +37,48 @@ class Copier:
         self._optimizers = optimizers
         self._streams = CudaStreams() if streams is None else streams
         self._host = HostCopier()
+        self._is_patient = False
 
     @torch.no_grad()
-    def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> Copying | None:
+    def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> InFlight | None:
         """Begin. The sources may change once this has returned, but for the optimizers' own."""
         taken = self._streams.takes(sources)
         if not any(taken):
             self._host(views, sources)
             return None
         pairs = list(zip(views, sources, strict=True))
-        copying = self._streams.copy(self._unchanging(list(itertools.compress(pairs, taken))))
+        unchanging, live = self._unchanging(list(itertools.compress(pairs, taken)))
+        copying = self._streams.copy(unchanging)
         on_host = [pair for pair, is_taken in zip(pairs, taken, strict=True) if not is_taken]
         self._host([view for view, _ in on_host], [source for _, source in on_host])
-        return copying
+        if self._is_patient:
+            copying.wait()
+            return None
+        return InFlight(copying, live)
 
-    def _unchanging(self, pairs: Pairs) -> Pairs:
-        """The same, with clones where a forward pass may change a source."""
-        live = {_place(tensor) for tensor in live_tensors(self._optimizers)}
+    def be_patient(self) -> None:
+        """From now on wait for all copies: the weights change outside of the optimizers."""
+        self._is_patient = True
+
+    def _unchanging(self, pairs: Pairs) -> tuple[Pairs, list[Tensor]]:
+        """The same, with clones where a forward pass may change a source; and what was not cloned.
+
+        The latter are the optimizers' own tensors, which count their changes.
+        """
+        owned = {_place(tensor): tensor for tensor in live_tensors(self._optimizers)}
         kept: Pairs = []
+        live: list[Tensor] = []
         for view, source in pairs:
-            if _place(source) in live:
+            own = owned.get(_place(source))
+            if own is not None:
                 kept.append((view, source))
+                live.append(own)
                 continue
             try:
                 kept.append((view, source.clone()))
             except torch.OutOfMemoryError:
                 view.copy_(source)  # the device has no room for a clone: this one is waited for
-        return kept
+        return kept, live
 
 
 def _place(tensor: Tensor) -> tuple[int, int]:

@@ -1,17 +1,19 @@
 """The memory tier as far as a loop has to do with it: there or not, full, vanished, in use."""
 
-import threading
+import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from supervisor.snapshot.seal import Snapshot
-from train.checkpoint.copying import Copier, Copying
+from train.checkpoint.copying import Copier
 from train.checkpoint.persisting import Persisting
 from train.checkpoint.preparation import NoRoomError
 from train.checkpoint.request import Request, Writer
+from train.checkpoint.sealing import CHANGED, Sealing
 from train.checkpoint.slot import Slot
 from train.checkpoint.sources import Sources
 from train.checkpoint.tier import MemoryTier
@@ -24,19 +26,14 @@ PREPARING = "its memory is being made; training goes on meanwhile"
 IN_USE = "both slots are in use"
 VANISHED = "its directory in memory vanished and is being made again"
 
+_log = logging.getLogger("train.checkpoint")
+
 
 class Kept(NamedTuple):
     """The number of a snapshot in memory; None and why, where there is none."""
 
     sequence: int | None
     reason: str | None = None
-
-
-class _Sealing(NamedTuple):
-    """Copies under way, and the thread that closes the slot after them."""
-
-    copying: Copying
-    thread: threading.Thread
 
 
 class Memory:
@@ -57,7 +54,7 @@ class Memory:
         self._persisting = persisting
         self._writer = writer
         self._tier: MemoryTier | None = None
-        self._sealing: _Sealing | None = None
+        self._sealing: Sealing | None = None
         self._retry_at = float("-inf") if refusal is None else float("inf")
         self._rebuilds_before = 0
         self.refusal = refusal
@@ -112,14 +109,27 @@ class Memory:
         """Make the devices' next work wait for copies that are under way."""
         sealing = self._sealing
         if sealing is not None:
-            sealing.copying.hold()
+            sealing.copies.hold()
+
+    def look(self) -> None:
+        """Take note of how the last snapshot ended, if it has."""
+        if self._sealing is not None and self._sealing.is_over:
+            self.finish()
 
     def finish(self) -> None:
-        """Return when the last snapshot is whole."""
+        """Return when the last snapshot is whole; one that is not of one moment is given up."""
         sealing, self._sealing = self._sealing, None
-        if sealing is not None:
-            sealing.thread.join()
-            self._make_ready()
+        if sealing is None:
+            return
+        sealing.join()
+        if sealing.problem is not None:
+            record = sealing.record
+            _log.warning("no snapshot of step %d: %s", record.step, sealing.problem)
+            if sealing.problem == CHANGED:
+                self._copier.be_patient()
+            if record.is_wanted:
+                self._persisting.fail(sealing.sequence, record, sealing.problem)
+        self._make_ready()
 
     def close(self) -> None:
         """Let go; what is whole stays for the persister, and for the next attempt."""
@@ -148,19 +158,17 @@ class Memory:
         self._persisting.keep_only(tier.whole)
         sequence = tier.next_sequence()
         try:
-            size, copying = slot.write(moments, request.small, self._copier)
+            size, copies = slot.write(moments, request.small, self._copier)
         except BaseException:
             slot.give_up()
             raise
         record = self._writer.record(request, size)
-        if copying is None:
-            self._seal(slot, sequence, record)
+        seal = partial(self._seal, slot, sequence, record)
+        if copies is None:
+            seal()
             self._make_ready()
         else:
-            arguments = (slot, sequence, record, copying)
-            thread = threading.Thread(target=self._seal_later, args=arguments, daemon=True)
-            self._sealing = _Sealing(copying, thread)
-            thread.start()
+            self._sealing = Sealing(copies, sequence, record, seal, slot.give_up)
         return Kept(sequence)
 
     def _seal(self, slot: Slot, sequence: int, record: Snapshot) -> None:
@@ -169,12 +177,6 @@ class Memory:
             path = Path(record.directory, record.name)
             self._persisting.want(sequence, record.step, path)
         self._persisting.ring()
-
-    def _seal_later(self, slot: Slot, sequence: int, record: Snapshot, copying: Copying) -> None:
-        copying.wait()
-        # its directory has vanished: the next snapshot finds that
-        with suppress(OSError):
-            self._seal(slot, sequence, record)
 
     def _make_ready(self) -> None:
         if self._tier is not None:

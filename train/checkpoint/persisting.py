@@ -10,6 +10,7 @@ from pathlib import Path
 import supervisor.snapshot
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.persist import persist
+from supervisor.snapshot.seal import Snapshot
 from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole, wake
 from train.checkpoint.outcome import Saved
 
@@ -68,6 +69,11 @@ class Persisting:
     def want(self, sequence: int, step: int, path: Path) -> None:
         """A snapshot is whole that is to be at that path on the disk."""
         self._waiting[sequence] = (step, path)
+
+    def fail(self, sequence: int, record: Snapshot, error: str) -> None:
+        """A snapshot that was wanted on the disk did not become whole."""
+        path = Path(record.directory, record.name)
+        self._ended[sequence] = Saved("failed", record.step, path, error)
 
     def keep_only(self, whole: set[int]) -> None:
         """Only these sequences are still in memory: others that waited are not to come."""

@@ -12,11 +12,12 @@ from torch import Tensor
 from supervisor.snapshot.private import make_below
 from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
 from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
-from train.checkpoint.copying import Copying, pin, unpin
+from train.checkpoint.copying import pin, unpin
+from train.checkpoint.inflight import InFlight
 from train.checkpoint.layout import Layout, Moment
 from train.checkpoint.pages import Pages, map_file
 
-Copy = Callable[[list[Tensor], list[Tensor]], Copying | None]
+Copy = Callable[[list[Tensor], list[Tensor]], InFlight | None]
 """Copies sources (second) into views of a slot's memory (first)."""
 
 
@@ -105,7 +106,7 @@ class Slot:
 
     def write(
         self, moments: Mapping[str, Moment], small: Mapping[str, bytes], copy: Copy
-    ) -> tuple[int, Copying | None]:
+    ) -> tuple[int, InFlight | None]:
         """Put a state in; between `begin` and `finish`, which waits for the copies under way.
 
         Returns the bytes of all files, and what `copy` does. Raises OSError.

@@ -1,0 +1,59 @@
+"""Copies that are under way while training goes on, and whether what they read stayed as it was.
+
+The next optimizer step waits for them. Weights that are changed in another way meanwhile would be
+in a snapshot by half, with sums that are right: it must not count.
+"""
+
+import threading
+from collections.abc import Sequence
+from typing import Protocol
+
+from torch import Tensor
+
+
+class Copying(Protocol):
+    """Copies on a device's queues."""
+
+    def hold(self) -> None:
+        """Make what the device is told from now on wait for them; the caller does not wait."""
+
+    def wait(self) -> None:
+        """Return when all bytes are there."""
+
+
+class InFlight:
+    """Copies, and the live tensors that they read.
+
+    Every tensor counts the changes made in place to it and its views (torch, "In-place correctness
+    checks"), by an optimizer, `copy_` or `load_state_dict` alike. What goes through `.data`, or a
+    replayed CUDA graph, is counted by nobody.
+    """
+
+    def __init__(self, copying: Copying, live: Sequence[Tensor]) -> None:
+        self._copying = copying
+        self._live = [tensor for tensor in live if not tensor.is_inference()]
+        self._versions = _versions(self._live)
+        self._lock = threading.Lock()
+        self._has_changed: bool | None = None
+
+    def hold(self) -> None:
+        """An optimizer is about to step: from now on changes come after the copies."""
+        self._look()
+        self._copying.hold()
+
+    def wait(self) -> bool:
+        """Return when all bytes are there: whether they are of one moment."""
+        self._copying.wait()
+        return not self._look()
+
+    def _look(self) -> bool:
+        """Whether anything changed until the first look, after which it may."""
+        with self._lock:
+            if self._has_changed is None:
+                self._has_changed = _versions(self._live) != self._versions
+                self._live = []
+            return self._has_changed
+
+
+def _versions(tensors: Sequence[Tensor]) -> list[int]:
+    return [tensor._version for tensor in tensors]
