@@ -70,6 +70,8 @@ class CheckpointWriter:
         self._wall = wall
         self._known: dict[str, FileRecord] = {}
         self._path: Path | None = None
+        self.superseded: Path | None = None
+        """Where the checkpoint is that had the name before, once it is committed."""
 
     def __enter__(self) -> "CheckpointWriter":
         # A parent that is a link stays where it leads to for the whole of the write.
@@ -166,10 +168,11 @@ class CheckpointWriter:
             if not is_exchanged:
                 if os.path.lexists(target):
                     aside = shelf.put_aside(target, shelf.SUPERSEDED, reason)
+                    self.superseded = aside
                 path.rename(target)
             fsync_directory(self._parent)
             if is_exchanged:
-                shelf.put_aside(path, shelf.SUPERSEDED, reason, name=self._name)
+                self.superseded = shelf.put_aside(path, shelf.SUPERSEDED, reason, name=self._name)
         except BaseException:
             # What took place is asked of the disk: an interrupt can come between.
             if os.path.lexists(target) and target.lstat().st_ino == new:

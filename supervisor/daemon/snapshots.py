@@ -17,7 +17,15 @@ from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.persisted import find_persisted, withdraw
-from supervisor.snapshot.slots import SlotPaths, SnapshotPaths, Whole, is_locked, read_whole, void
+from supervisor.snapshot.seal import GivenUp
+from supervisor.snapshot.slots import (
+    SnapshotPaths,
+    Whole,
+    is_locked,
+    read_whole,
+    void,
+    wake,
+)
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict
 
@@ -192,8 +200,9 @@ class Snapshots:
         """
         for whole in read_whole(self._paths.root):
             if str(whole.path) == path:
-                void(SlotPaths(whole.slot.folder), is_bad=not wherever)
+                void(whole.slot, GivenUp.WENT_BACK if wherever else GivenUp.DAMAGED)
                 if wherever:
+                    wake(self._paths.root)  # it looks as well, and again where this fails
                     withdraw(whole)
                 return True
         return False

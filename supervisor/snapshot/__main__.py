@@ -9,6 +9,7 @@ import os
 import signal
 import stat
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 if __package__ in (None, ""):
@@ -28,6 +29,17 @@ from supervisor.snapshot.persister import Persister
 USAGE = "persist --directory S [--until-pid PID] [--nice N] [--rescue-at-end]"
 
 
+def _be_batch() -> None:
+    """Have no hurry at any moment, where that may be said (a container's filter can refuse it).
+
+    Waking up it takes no core from the training's threads then (sched(7)); its share of a busy one
+    stays its nice value's.
+    """
+    with suppress(OSError):
+        if os.sched_getscheduler(0) == os.SCHED_OTHER:
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
 def main(words: list[str]) -> int:
     """Be the persister; the exit code is 0 when its service ended, 2 for a wrong command line."""
     values = {"--directory": "", "--until-pid": "0", "--nice": "10"}
@@ -45,10 +57,7 @@ def main(words: list[str]) -> int:
         sys.stderr.write(f"usage: {USAGE}\nIt needs a PID, or a pipe as standard input.\n")
         return 2
     os.nice(int(nice))
-    if os.sched_getscheduler(0) == os.SCHED_OTHER:
-        # It has no hurry at any moment: waking up, it takes no core from the training's threads
-        # (sched(7)), and its share of a busy one stays its nice value's.
-        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+    _be_batch()
     root = Path(values["--directory"])
     bell = Doorbell(root, stdin_fd=stdin_fd, until_pid=int(until_pid) or None)
     Persister(root, bell, rescue_at_end=is_rescuing).run()

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
+from supervisor.checkpoint.shelf import put_back
 from supervisor.checkpoint.stock import Stock
 from supervisor.durable import fsync_directory
 from supervisor.snapshot.checksums import DamagedError
@@ -46,12 +47,15 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
             if not whole.is_unchanged():
                 raise ValueError(_GIVEN_UP)
             path = writer.commit()
-            if whole.is_changed() and _inode_of(whole.slot.seal) == seal:
+            if whole.is_left_behind() and _inode_of(whole.slot.seal) == seal:
                 # Syncing takes a while. Who gives one up looks for it on the disk after that, so
                 # that one of both finds it: the next attempt must not be resumed from it. Where
                 # nobody could pin the slot, that attempt may be writing it already. What stays is
-                # the checkpoint of a slot that vanished.
+                # the checkpoint of a slot that vanished, or that was damaged after it was read.
                 withdraw(whole)
+                if writer.superseded is not None and not os.path.lexists(path):
+                    # of the same name, and from before the step that the run went back behind
+                    put_back(writer.superseded, path)
                 raise ValueError(_GIVEN_UP)
     except DamagedError as error:
         keep_verdict(whole, SlotVerdict(None, None, str(error)))

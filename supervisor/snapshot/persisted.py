@@ -36,12 +36,12 @@ def find_persisted(whole: Whole) -> Persisted | None:
     except ManifestError:
         return None
     found = (manifest.run_id, manifest.step, manifest.wall_time)
-    if found != (snapshot.run_id, snapshot.step, rfc3339(snapshot.written)):
-        return None
     try:
+        if found != (snapshot.run_id, snapshot.step, rfc3339(snapshot.written)):
+            return None
         if any((path / name).lstat().st_size != file.size for name, file in manifest.files.items()):
             return None
-    except OSError:
+    except (OSError, ValueError, OverflowError):  # a time that no calendar has
         return None
     return Persisted(path, snapshot.bytes, 0.0, manifest.finite, was_there=True)
 

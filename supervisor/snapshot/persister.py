@@ -4,7 +4,6 @@ It outlives trainer and daemon. No snapshot and no disk may end it: what fails i
 """
 
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 from supervisor.clock import monotonic_s, wall_s
@@ -33,6 +32,7 @@ from supervisor.snapshot.slots import (
     read_given_up,
     read_whole,
     remove_root,
+    settle,
 )
 from supervisor.snapshot.verdict import vet
 
@@ -54,6 +54,7 @@ class Persister:
         self._published_s = 0.0
         self._tell_at_s = 0.0
         self._vetted: set[int] = set()
+        self._is_owing = False
 
     def run(self) -> None:
         """Serve; returns when the directory is gone, or the service has ended and all is done."""
@@ -94,7 +95,6 @@ class Persister:
         before = read_board(self._root)
         if before is not None:
             self._board = self._board._replace(rescue=before.rescue, results=before.results)
-        self._take_back()
         while True:
             self._bell.wait(0)  # before each look, so that a ring during it is not lost
             if self._bell.is_lost:
@@ -104,8 +104,8 @@ class Persister:
             self._publish("idle")
             if not self._bell.has_ended:
                 # What the tmpfs did not take is told as soon as it does, not at the next ring.
-                is_told = self._board == self._published
-                self._bell.wait(None if is_told else _TELL_AGAIN_S)
+                is_done = self._board == self._published and not self._is_owing
+                self._bell.wait(None if is_done else _TELL_AGAIN_S)
             elif not self._rescue_at_end and is_locked(self._paths.writer_lock):
                 # A trainer whose launcher was killed is about to save, and has nobody else.
                 self._bell.wait(_LOCK_CHECK_S)
@@ -113,13 +113,22 @@ class Persister:
                 return
 
     def _take_back(self) -> None:
-        """What a persister put onto the disk that was killed before it saw that it was given up."""
+        """What stands on the disk although the run went back behind it, and is found only now.
+
+        Its persister was killed before it saw that, or the shelf could not be written. Once each:
+        what somebody puts back after that is meant to be there.
+        """
+        self._is_owing = False
         for whole in read_given_up(self._root):
-            with suppress(OSError):
+            try:
                 withdraw(whole)
+                settle(whole.slot)
+            except OSError:
+                self._is_owing = True
 
     def _do_next(self) -> bool:
         """Do one thing; False if there is nothing to do."""
+        self._take_back()
         request = self._request()
         if request is not None:
             self._rescue(request.id)

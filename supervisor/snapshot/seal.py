@@ -22,7 +22,7 @@ VERSION = 1
 _HEADER = struct.Struct("<4sIIIQII")
 _SIGNED = struct.Struct("<Q")
 _STATE_AT, _STATE = 8, struct.Struct("<I")
-_LENGTH_AT, _LENGTH = 24, struct.Struct("<I")
+_WHY_AT, _WHY = 12, struct.Struct("<I")
 _RECORD_AT = 64
 MOST_RECORD_BYTES = SEAL_BYTES - _RECORD_AT
 
@@ -35,6 +35,17 @@ class SlotState(IntEnum):
     WHOLE = 2
     VOID = 3
     """Given up: the run went back behind it, or it was found to be bad."""
+
+
+class GivenUp(IntEnum):
+    """Why a slot is VOID; of any other state this word says nothing."""
+
+    WENT_BACK = 0
+    """The run went back behind it: what became of it on the disk must not count either."""
+    DAMAGED = 1
+    """It was found to be bad in memory: what became of it on the disk is another matter."""
+    SETTLED = 2
+    """The run went back behind it, and the disk has been looked at since."""
 
 
 class Move(IntEnum):
@@ -156,15 +167,16 @@ class SealWriter:
         # Last, and one aligned word: before it the slot was not whole, after it it is.
         self._move(Move.CLOSE)
 
-    def void(self, *, is_bad: bool = False) -> None:
-        """Say that the slot's content is given up.
-
-        `is_bad`: it was damaged in memory, so what became of it on the disk is another matter, and
-        `read_given_up` does not tell of it.
-        """
+    def void(self, why: GivenUp = GivenUp.WENT_BACK) -> None:
+        """Say that the slot's content is given up."""
+        # First: nobody may take one that is damaged for one that the run went back behind.
+        _WHY.pack_into(self._page, _WHY_AT, why)
         self._move(Move.GIVE_UP)
-        if is_bad:
-            _LENGTH.pack_into(self._page, _LENGTH_AT, 0)
+
+    def settle(self) -> None:
+        """Say that nothing is left to do for what was given up; a slot begun since ignores it."""
+        if self._state is SlotState.VOID:
+            _WHY.pack_into(self._page, _WHY_AT, GivenUp.SETTLED)
 
     def close(self) -> None:
         """Unmap it."""
@@ -176,20 +188,23 @@ def read_seal(path: Path) -> Seal:
 
     A WHOLE seal whose record is damaged reads as VOID.
     """
-    return parse(_read(path))
+    return parse(read_raw(path))
 
 
-def read_given_up(path: Path) -> Seal | None:
-    """What a seal said before it was given up; None if it is not, or held nothing good."""
-    raw = bytearray(_read(path))
-    if parse(bytes(raw)).state is not SlotState.VOID:
+def parse_given_up(raw: bytes) -> tuple[Seal, GivenUp] | None:
+    """What one copy of a seal said before it was given up, and why that was; None if it is not."""
+    if parse(raw).state is not SlotState.VOID:
         return None
-    _STATE.pack_into(raw, _STATE_AT, SlotState.WHOLE)
-    before = parse(bytes(raw))
-    return before if before.snapshot is not None else None
+    before = bytearray(raw)
+    _STATE.pack_into(before, _STATE_AT, SlotState.WHOLE)
+    seal = parse(bytes(before))
+    why = _WHY.unpack_from(raw, _WHY_AT)[0]
+    if seal.snapshot is None or why not in set(GivenUp):
+        return None
+    return seal, GivenUp(why)
 
 
-def _read(path: Path) -> bytes:
+def read_raw(path: Path) -> bytes:
     """The bytes of a seal; none where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)

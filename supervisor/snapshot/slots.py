@@ -15,8 +15,17 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.staging import discard
 from supervisor.snapshot.private import make_private
-from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot, read_seal
-from supervisor.snapshot.seal import read_given_up as read_given_up_seal
+from supervisor.snapshot.seal import (
+    GivenUp,
+    Seal,
+    SealWriter,
+    SlotState,
+    Snapshot,
+    parse,
+    parse_given_up,
+    read_raw,
+    read_seal,
+)
 
 SLOTS = 2
 WRITING = "writing"
@@ -115,9 +124,16 @@ class Whole(NamedTuple):
         seal = read_seal(self.slot.seal)
         return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
 
-    def is_changed(self) -> bool:
-        """Whether the slot says that it holds something else by now, or nothing; not: vanished."""
-        seal = read_seal(self.slot.seal)
+    def is_left_behind(self) -> bool:
+        """Whether the run has gone back behind it, as far as the slot can tell.
+
+        So it has where the next attempt writes there by now; not where the slot has vanished, or
+        was found to be damaged.
+        """
+        raw = read_raw(self.slot.seal)
+        seal, given_up = parse(raw), parse_given_up(raw)
+        if given_up is not None and given_up[0].sequence == self.sequence:
+            return given_up[1] is not GivenUp.DAMAGED
         is_same = seal.state is SlotState.WHOLE and seal.sequence == self.sequence
         return not is_same and seal.state is not SlotState.EMPTY
 
@@ -133,11 +149,13 @@ def read_whole(root: Path) -> list[Whole]:
 
 
 def read_given_up(root: Path) -> list[Whole]:
-    """What the slots held that were given up and not written since."""
+    """What the run went back behind, where the slot is not written since and nothing settled."""
     found = []
     for slot in SnapshotPaths(root).slots:
-        before = read_given_up_seal(slot.seal)
-        if before is not None and before.snapshot is not None:
+        given_up = parse_given_up(read_raw(slot.seal))
+        if given_up is not None and given_up[1] is GivenUp.WENT_BACK:
+            before, _ = given_up
+            assert before.snapshot is not None
             found.append(Whole(slot, before.sequence, before.snapshot))
     return found
 
@@ -147,14 +165,19 @@ def read_seals(root: Path) -> list[Seal]:
     return [read_seal(slot.seal) for slot in SnapshotPaths(root).slots]
 
 
-def void(slot: SlotPaths, *, is_bad: bool = False) -> None:
-    """Give up what a slot holds, as the run goes back behind it or (`is_bad`) it is damaged.
-
-    With no writer alive. Raises OSError.
-    """
+def void(slot: SlotPaths, why: GivenUp = GivenUp.WENT_BACK) -> None:
+    """Give up what a slot holds; with no writer alive. Raises OSError."""
     if slot.seal.exists():
         seal = SealWriter(slot.seal)
-        seal.void(is_bad=is_bad)
+        seal.void(why)
+        seal.close()
+
+
+def settle(slot: SlotPaths) -> None:
+    """Note that the disk has been looked at for what was given up. Raises OSError."""
+    if slot.seal.exists():
+        seal = SealWriter(slot.seal)
+        seal.settle()
         seal.close()
 
 

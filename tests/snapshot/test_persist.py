@@ -17,6 +17,15 @@ from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.persisted import withdraw
+from supervisor.snapshot.seal import (
+    GivenUp,
+    Move,
+    SealWriter,
+    SlotState,
+    parse,
+    read_raw,
+    read_seal,
+)
 from supervisor.snapshot.slots import read_given_up, void
 from supervisor.snapshot.verdict import read_verdict
 from tests.snapshot.conftest import DAMAGES, Fill, State
@@ -308,6 +317,63 @@ def test_one_that_the_next_attempt_writes_over_is_taken_back(
     with pytest.raises(ValueError, match="given up"):
         persist(whole)
     assert os.listdir(tmp_path / "out") == [".set-aside"]
+
+
+def test_what_was_damaged_after_it_was_read_stays_on_the_disk(
+    fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Damage in memory says nothing of the copy that was made before, and is being synced."""
+    whole = fill(10, states)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        path = commit(writer)
+        void(whole.slot, GivenUp.DAMAGED)
+        return path
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    assert validate(persist(whole).path).valid
+
+
+def test_one_of_the_same_name_is_back_where_the_newer_is_taken_back(
+    fill: Fill, states: dict[str, State], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A constant name: the run goes back to the very checkpoint that was just replaced."""
+    persist(fill(10, states, name="last"))
+    whole = fill(20, states, name="last", sequence=20)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        path = commit(writer)
+        void(whole.slot)
+        return path
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    with pytest.raises(ValueError, match="given up"):
+        persist(whole)
+    found = validate(tmp_path / "out" / "last")
+    assert (found.valid, found.step) == (True, 10)
+    assert validate(tmp_path / "out/.set-aside/superseded/last.2").step == 20
+
+
+def test_a_kill_while_one_is_given_up_as_damaged(
+    fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the two stores it is whole still, never one that the run went back behind."""
+    whole = fill(10, states)
+    seal = SealWriter(whole.slot.seal)
+    stopped: list[bytes] = []
+    move = seal._move
+
+    def stop_before(number: Move) -> None:
+        stopped.append(read_raw(whole.slot.seal))
+        move(number)
+
+    monkeypatch.setattr(seal, "_move", stop_before)
+    seal.void(GivenUp.DAMAGED)
+    seal.close()
+    assert parse(stopped[0]).state is SlotState.WHOLE
+    assert read_seal(whole.slot.seal).state is SlotState.VOID
 
 
 def test_only_what_was_given_up_is_found_and_taken_back(

@@ -17,8 +17,8 @@ from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot import rescue
 from supervisor.snapshot.board import Board
-from supervisor.snapshot.seal import SealWriter
-from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, void, wake
+from supervisor.snapshot.seal import GivenUp, SealWriter
+from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
 from supervisor.snapshot.verdict import read_verdict
 from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
 
@@ -246,7 +246,7 @@ def test_a_rescue_leaves_what_is_newer_on_the_disk(
     fill(10, states, index=0, is_wanted=False)
     newest = fill(20, states, index=1)
     assert process.wait_for_result().step == 20
-    void(newest.slot)
+    void(newest.slot, GivenUp.DAMAGED)
     number = rescue.ask(root, "it ended")
     board = process.wait_for(lambda board: answer(board, number))
     assert board.rescue == (number, "already", 20, str(out / "checkpoint-20"), None)
@@ -542,10 +542,64 @@ def test_what_was_bad_in_memory_alone_stays_on_the_disk(
     first = persister()
     assert first.wait_for_result().ok
     first.kill()
-    void(whole.slot, is_bad=True)
+    void(whole.slot, GivenUp.DAMAGED)
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     assert process.end() == (0, "")
+    assert names(out) == ["checkpoint-10"]
+
+
+def test_what_is_put_back_by_hand_stays(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """It is taken back once: who puts it there again knows better."""
+    whole = fill(10, states)
+    first = persister()
+    assert first.wait_for_result().ok
+    void(whole.slot)
+    wake(whole.slot.folder.parent)
+    wait_until(lambda: names(out) == [".set-aside"])
+    wait_until(lambda: read_given_up(whole.slot.folder.parent) == [])
+    first.kill()
+    (out / ".set-aside/superseded/checkpoint-10").rename(out / "checkpoint-10")
+    process = persister()
+    process.wait_for(lambda board: board.state == "idle")
+    assert process.end() == (0, "")
+    assert (out / "checkpoint-10").is_dir()
+
+
+def test_a_shelf_that_cannot_be_written_is_tried_again(
+    fill: Fill, states: dict[str, State], persister: Start, out: Path
+) -> None:
+    """What the run went back behind must not count once the disk is well again."""
+    whole = fill(10, states)
+    process = persister()
+    assert process.wait_for_result().ok
+    (out / ".set-aside").write_text("no directory")
+    void(whole.slot)
+    wake(whole.slot.folder.parent)
+    time.sleep(0.3)
+    assert (out / "checkpoint-10").is_dir()
+    (out / ".set-aside").unlink()
+    wait_until(lambda: names(out) == [".set-aside"])
+    assert process.end() == (0, "")
+
+
+@pytest.mark.parametrize("error", ["EINVAL", "EPERM", "ENOSYS"])
+def test_a_system_without_batch_scheduling(
+    fill: Fill, states: dict[str, State], root: Path, out: Path, error: str
+) -> None:
+    """A container's filter may refuse it: that is no reason to save nothing."""
+    fill(10, states)
+    script = f"""
+import errno, os, runpy, sys
+def refuse(*_): raise OSError(errno.{error}, "refused")
+os.sched_setscheduler = refuse
+sys.argv = [{str(PROGRAM)!r}, "persist", "--directory", {str(root)!r}, "--rescue-at-end"]
+runpy.run_path({str(PROGRAM)!r}, run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", script], input="", capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
     assert names(out) == ["checkpoint-10"]
 
 

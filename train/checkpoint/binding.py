@@ -109,7 +109,8 @@ class Binding:
         """The leaves of a state of now, all alike. Raises MismatchError."""
         leaves = self._shape.match(content)
         tensors = leaves.tensors
-        if _sort_of(tensors) != self._sort:
+        # first: a leaf that is no tensor any more has nothing that could be asked for
+        if list(map(type, tensors)) != self._sort.types or _sort_of(tensors) != self._sort:
             raise MismatchError
         places = list(map(Tensor.data_ptr, tensors))
         if places != self._places:
