@@ -17,7 +17,6 @@ from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.persisted import find_persisted, withdraw
-from supervisor.snapshot.seal import GivenUp
 from supervisor.snapshot.slots import (
     SnapshotPaths,
     Whole,
@@ -200,7 +199,7 @@ class Snapshots:
         """
         for whole in read_whole(self._paths.root):
             if str(whole.path) == path:
-                void(whole.slot, GivenUp.WENT_BACK if wherever else GivenUp.DAMAGED)
+                void(whole.slot, is_bad=not wherever)
                 if wherever:
                     wake(self._paths.root)  # it looks as well, and again where this fails
                     withdraw(whole)

@@ -4,6 +4,7 @@ It outlives trainer and daemon. No snapshot and no disk may end it: what fails i
 """
 
 import sys
+import time
 from pathlib import Path
 
 from supervisor.clock import monotonic_s, wall_s
@@ -39,6 +40,8 @@ from supervisor.snapshot.verdict import vet
 _PROGRESS_S = 0.5
 _LOCK_CHECK_S = 0.2
 _TELL_AGAIN_S = 1.0
+_PIN_S = 0.1
+_PIN_POLL_S = 0.001
 
 
 class Persister:
@@ -122,7 +125,7 @@ class Persister:
         for whole in read_given_up(self._root):
             try:
                 withdraw(whole)
-                settle(whole.slot)
+                settle(whole)
             except OSError:
                 self._is_owing = True
 
@@ -192,9 +195,12 @@ class Persister:
         path, error, finite, count = None, None, None, 0
         try:
             with Lock(whole.slot.lock) as lock:
-                # Shared, it pins the slot. A writer that stands still may have it, on a hang: then
-                # the seal tells, before the commit, whether the slot stayed as it was.
-                lock.acquire(shared=True)
+                # Shared, it pins the slot. A writer that has just closed it lets go in a moment.
+                # One that stands still may have it, on a hang: then the seal tells, before the
+                # commit, whether the slot stayed as it was.
+                give_up_s = monotonic_s() + _PIN_S
+                while not lock.acquire(shared=True) and monotonic_s() < give_up_s:
+                    time.sleep(_PIN_POLL_S)
                 done = persist(whole, progress=self._progress)
             path, finite, count = str(done.path), done.finite, done.bytes
             outcome = "already" if done.was_there else "persisted"

@@ -22,7 +22,7 @@ VERSION = 1
 _HEADER = struct.Struct("<4sIIIQII")
 _SIGNED = struct.Struct("<Q")
 _STATE_AT, _STATE = 8, struct.Struct("<I")
-_WHY_AT, _WHY = 12, struct.Struct("<I")
+_LEFT_AT, _SETTLED_AT, _SEQUENCE = 32, 40, struct.Struct("<Q")
 _RECORD_AT = 64
 MOST_RECORD_BYTES = SEAL_BYTES - _RECORD_AT
 
@@ -35,17 +35,6 @@ class SlotState(IntEnum):
     WHOLE = 2
     VOID = 3
     """Given up: the run went back behind it, or it was found to be bad."""
-
-
-class GivenUp(IntEnum):
-    """Why a slot is VOID; of any other state this word says nothing."""
-
-    WENT_BACK = 0
-    """The run went back behind it: what became of it on the disk must not count either."""
-    DAMAGED = 1
-    """It was found to be bad in memory: what became of it on the disk is another matter."""
-    SETTLED = 2
-    """The run went back behind it, and the disk has been looked at since."""
 
 
 class Move(IntEnum):
@@ -167,16 +156,19 @@ class SealWriter:
         # Last, and one aligned word: before it the slot was not whole, after it it is.
         self._move(Move.CLOSE)
 
-    def void(self, why: GivenUp = GivenUp.WENT_BACK) -> None:
-        """Say that the slot's content is given up."""
-        # First: nobody may take one that is damaged for one that the run went back behind.
-        _WHY.pack_into(self._page, _WHY_AT, why)
+    def void(self, *, is_bad: bool = False) -> None:
+        """Say that the slot's content is given up, as the run goes back behind it.
+
+        `is_bad`: as it was damaged in memory. What became of it on the disk is another matter then.
+        """
+        if not is_bad:
+            # First: nobody may take it for one that is damaged. Of a WHOLE slot it says nothing.
+            _SEQUENCE.pack_into(self._page, _LEFT_AT, self.current.sequence)
         self._move(Move.GIVE_UP)
 
-    def settle(self) -> None:
-        """Say that nothing is left to do for what was given up; a slot begun since ignores it."""
-        if self._state is SlotState.VOID:
-            _WHY.pack_into(self._page, _WHY_AT, GivenUp.SETTLED)
+    def settle(self, sequence: int) -> None:
+        """Say that the disk has been looked at for what was given up. For any process."""
+        _SEQUENCE.pack_into(self._page, _SETTLED_AT, sequence)
 
     def close(self) -> None:
         """Unmap it."""
@@ -188,23 +180,38 @@ def read_seal(path: Path) -> Seal:
 
     A WHOLE seal whose record is damaged reads as VOID.
     """
-    return parse(read_raw(path))
+    return parse(_read(path))
 
 
-def parse_given_up(raw: bytes) -> tuple[Seal, GivenUp] | None:
-    """What one copy of a seal said before it was given up, and why that was; None if it is not."""
-    if parse(raw).state is not SlotState.VOID:
+class LeftBehind(NamedTuple):
+    """The last of a slot that the run went back behind, whatever is in the slot by now."""
+
+    sequence: int
+    snapshot: Snapshot | None
+    """What it was; None where the slot was written since, or somebody has looked for it."""
+
+
+def read_left_behind(path: Path) -> LeftBehind | None:
+    """Read it; None where there is none, or it is whole after all. Never raises, never waits."""
+    raw = _read(path)
+    seal = parse(raw)
+    if seal.state is SlotState.EMPTY:
         return None
+    sequence = _SEQUENCE.unpack_from(raw, _LEFT_AT)[0]
+    if not sequence or (seal.state is SlotState.WHOLE and seal.sequence == sequence):
+        return None
+    if (
+        seal.state is not SlotState.VOID
+        or seal.sequence != sequence
+        or _SEQUENCE.unpack_from(raw, _SETTLED_AT)[0] == sequence
+    ):
+        return LeftBehind(sequence, None)
     before = bytearray(raw)
     _STATE.pack_into(before, _STATE_AT, SlotState.WHOLE)
-    seal = parse(bytes(before))
-    why = _WHY.unpack_from(raw, _WHY_AT)[0]
-    if seal.snapshot is None or why not in set(GivenUp):
-        return None
-    return seal, GivenUp(why)
+    return LeftBehind(sequence, parse(bytes(before)).snapshot)
 
 
-def read_raw(path: Path) -> bytes:
+def _read(path: Path) -> bytes:
     """The bytes of a seal; none where it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -16,14 +16,11 @@ from typing import NamedTuple
 from supervisor.checkpoint.staging import discard
 from supervisor.snapshot.private import make_private
 from supervisor.snapshot.seal import (
-    GivenUp,
     Seal,
     SealWriter,
     SlotState,
     Snapshot,
-    parse,
-    parse_given_up,
-    read_raw,
+    read_left_behind,
     read_seal,
 )
 
@@ -125,17 +122,9 @@ class Whole(NamedTuple):
         return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
 
     def is_left_behind(self) -> bool:
-        """Whether the run has gone back behind it, as far as the slot can tell.
-
-        So it has where the next attempt writes there by now; not where the slot has vanished, or
-        was found to be damaged.
-        """
-        raw = read_raw(self.slot.seal)
-        seal, given_up = parse(raw), parse_given_up(raw)
-        if given_up is not None and given_up[0].sequence == self.sequence:
-            return given_up[1] is not GivenUp.DAMAGED
-        is_same = seal.state is SlotState.WHOLE and seal.sequence == self.sequence
-        return not is_same and seal.state is not SlotState.EMPTY
+        """Whether the run has gone back behind it; not: it was damaged, written over, vanished."""
+        left = read_left_behind(self.slot.seal)
+        return left is not None and left.sequence == self.sequence
 
 
 def read_whole(root: Path) -> list[Whole]:
@@ -149,14 +138,12 @@ def read_whole(root: Path) -> list[Whole]:
 
 
 def read_given_up(root: Path) -> list[Whole]:
-    """What the run went back behind, where the slot is not written since and nothing settled."""
+    """What the run went back behind, where nobody has looked for it on the disk since."""
     found = []
     for slot in SnapshotPaths(root).slots:
-        given_up = parse_given_up(read_raw(slot.seal))
-        if given_up is not None and given_up[1] is GivenUp.WENT_BACK:
-            before, _ = given_up
-            assert before.snapshot is not None
-            found.append(Whole(slot, before.sequence, before.snapshot))
+        left = read_left_behind(slot.seal)
+        if left is not None and left.snapshot is not None:
+            found.append(Whole(slot, left.sequence, left.snapshot))
     return found
 
 
@@ -165,19 +152,22 @@ def read_seals(root: Path) -> list[Seal]:
     return [read_seal(slot.seal) for slot in SnapshotPaths(root).slots]
 
 
-def void(slot: SlotPaths, why: GivenUp = GivenUp.WENT_BACK) -> None:
-    """Give up what a slot holds; with no writer alive. Raises OSError."""
+def void(slot: SlotPaths, *, is_bad: bool = False) -> None:
+    """Give up what a slot holds, as the run goes back behind it or (`is_bad`) it is damaged.
+
+    With no writer alive. Raises OSError.
+    """
     if slot.seal.exists():
         seal = SealWriter(slot.seal)
-        seal.void(why)
+        seal.void(is_bad=is_bad)
         seal.close()
 
 
-def settle(slot: SlotPaths) -> None:
+def settle(whole: Whole) -> None:
     """Note that the disk has been looked at for what was given up. Raises OSError."""
-    if slot.seal.exists():
-        seal = SealWriter(slot.seal)
-        seal.settle()
+    if whole.slot.seal.exists():
+        seal = SealWriter(whole.slot.seal)
+        seal.settle(whole.sequence)
         seal.close()
 
 

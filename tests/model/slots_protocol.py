@@ -24,13 +24,17 @@ Pages = tuple[int, int]
 
 
 class Slot(NamedTuple):
-    """One slot. `writer` and `reader`: who has its lock, exclusive or shared."""
+    """One slot. `writer` and `reader`: who has its lock, exclusive or shared.
+
+    `left`: the last sequence of it that the run went back behind.
+    """
 
     state: SlotState = SlotState.EMPTY
     sequence: int = 0
     pages: Pages = (0, 0)
     writer: bool = False
     reader: bool = False
+    left: int = 0
 
 
 class Work(NamedTuple):
@@ -193,7 +197,7 @@ def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
         case "commit" if work.is_good:
             world = world._replace(disk=world.disk | {work.pages})
         case "check again" if work.is_good:
-            if not is_unchanged:
+            if slot.left == work.sequence:
                 world = _without(world, {work.sequence})
                 work = work._replace(is_good=False)
         case "tell" if work.is_good or is_unchanged:
@@ -232,7 +236,7 @@ def _go_back(world: World, wholes: list[Whole]) -> World:
     index = int(wholes[0].slot.folder.name)
     slot = world.slots[index]
     if "give up" in GOING_BACK:
-        slot = slot._replace(state=after(slot.state, Move.GIVE_UP))
+        slot = slot._replace(state=after(slot.state, Move.GIVE_UP), left=slot.sequence)
     if "look on the disk" in GOING_BACK:
         world = _without(world, {slot.sequence})
     newest = wholes[1].sequence if len(wholes) > 1 else 0

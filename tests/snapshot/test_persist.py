@@ -18,12 +18,11 @@ from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.persisted import withdraw
 from supervisor.snapshot.seal import (
-    GivenUp,
     Move,
+    Seal,
     SealWriter,
     SlotState,
-    parse,
-    read_raw,
+    read_left_behind,
     read_seal,
 )
 from supervisor.snapshot.slots import read_given_up, void
@@ -310,6 +309,7 @@ def test_one_that_the_next_attempt_writes_over_is_taken_back(
     commit = CheckpointWriter.commit
 
     def late(writer: CheckpointWriter) -> Path:
+        void(whole.slot)
         fill(3, states, sequence=11)
         return commit(writer)
 
@@ -328,7 +328,7 @@ def test_what_was_damaged_after_it_was_read_stays_on_the_disk(
 
     def late(writer: CheckpointWriter) -> Path:
         path = commit(writer)
-        void(whole.slot, GivenUp.DAMAGED)
+        void(whole.slot, is_bad=True)
         return path
 
     monkeypatch.setattr(CheckpointWriter, "commit", late)
@@ -362,18 +362,34 @@ def test_a_kill_while_one_is_given_up_as_damaged(
     """Between the two stores it is whole still, never one that the run went back behind."""
     whole = fill(10, states)
     seal = SealWriter(whole.slot.seal)
-    stopped: list[bytes] = []
+    stopped: list[Seal] = []
     move = seal._move
 
     def stop_before(number: Move) -> None:
-        stopped.append(read_raw(whole.slot.seal))
+        stopped.append(read_seal(whole.slot.seal))
         move(number)
 
     monkeypatch.setattr(seal, "_move", stop_before)
-    seal.void(GivenUp.DAMAGED)
+    seal.void(is_bad=True)
     seal.close()
-    assert parse(stopped[0]).state is SlotState.WHOLE
+    assert stopped[0].state is SlotState.WHOLE
     assert read_seal(whole.slot.seal).state is SlotState.VOID
+    assert read_left_behind(whole.slot.seal) is None
+
+
+def test_one_that_its_own_writer_writes_over_counts(
+    fill: Fill, states: dict[str, State], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer had the slot's lock for a moment longer: the run has not gone back."""
+    whole = fill(10, states)
+    commit = CheckpointWriter.commit
+
+    def late(writer: CheckpointWriter) -> Path:
+        fill(11, states, sequence=11)
+        return commit(writer)
+
+    monkeypatch.setattr(CheckpointWriter, "commit", late)
+    assert validate(persist(whole).path).valid
 
 
 def test_only_what_was_given_up_is_found_and_taken_back(

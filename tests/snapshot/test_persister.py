@@ -17,7 +17,7 @@ from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot import rescue
 from supervisor.snapshot.board import Board
-from supervisor.snapshot.seal import GivenUp, SealWriter
+from supervisor.snapshot.seal import SealWriter
 from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
 from supervisor.snapshot.verdict import read_verdict
 from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
@@ -246,7 +246,7 @@ def test_a_rescue_leaves_what_is_newer_on_the_disk(
     fill(10, states, index=0, is_wanted=False)
     newest = fill(20, states, index=1)
     assert process.wait_for_result().step == 20
-    void(newest.slot, GivenUp.DAMAGED)
+    void(newest.slot, is_bad=True)
     number = rescue.ask(root, "it ended")
     board = process.wait_for(lambda board: answer(board, number))
     assert board.rescue == (number, "already", 20, str(out / "checkpoint-20"), None)
@@ -542,7 +542,7 @@ def test_what_was_bad_in_memory_alone_stays_on_the_disk(
     first = persister()
     assert first.wait_for_result().ok
     first.kill()
-    void(whole.slot, GivenUp.DAMAGED)
+    void(whole.slot, is_bad=True)
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     assert process.end() == (0, "")
