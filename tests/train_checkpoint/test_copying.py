@@ -1,83 +1,18 @@
-"""Copies that are under way while training goes on: what must not be in a snapshot, is not.
+"""Copies that are under way while training goes on: what must not be in a snapshot, is not."""
 
-A device is stood in for: its copies are made only when somebody waits for them, as late as can be.
-"""
-
-import shutil
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import pytest
 import torch
 
-from supervisor.snapshot.seal import SlotState, read_seal
-from supervisor.snapshot.slots import SnapshotPaths, read_whole
+from supervisor.snapshot.seal import SlotState
+from supervisor.snapshot.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
+from tests.train_checkpoint.late import LateStreams, ready, seals
 from train.checkpoint import Checkpointer, load
-from train.checkpoint.copying import Copier, Pairs
-from train.checkpoint.inflight import Copying
+from train.checkpoint.copying import Copier
 
 Make = Callable[..., Checkpointer]
-
-
-class LateCopying:
-    """Copies that nobody has made yet."""
-
-    def __init__(self, pairs: Pairs, gate: threading.Event) -> None:
-        self.pairs = pairs
-        self._gate = gate
-        self._lock = threading.Lock()
-        self.held = 0
-
-    def hold(self) -> None:
-        """The device's queue: what it is told after this comes after the copies."""
-        self.held += 1
-        self._copy()
-
-    def wait(self) -> None:
-        """The thread that seals: it waits until the test lets it."""
-        self._gate.wait(30)
-        self._copy()
-
-    def _copy(self) -> None:
-        with self._lock, torch.no_grad():
-            for view, source in self.pairs:
-                view.copy_(source)
-            self.pairs = []
-
-
-class LateStreams:
-    """A device on which everything is but what is on none: 0-d counters, random states."""
-
-    def __init__(self) -> None:
-        self.gate = threading.Event()
-        self.begun: list[LateCopying] = []
-
-    def takes(self, sources: Sequence[torch.Tensor]) -> list[bool]:
-        """As a GPU would hold weights, moments and buffers."""
-        return [source.dim() > 0 for source in sources]
-
-    def copy(self, pairs: Pairs) -> Copying:
-        """Note them, and copy nothing."""
-        self.begun.append(LateCopying(pairs, self.gate))
-        return self.begun[-1]
-
-
-def seals(memory: Path) -> list[SlotState]:
-    """What the seals of both slots say."""
-    return [read_seal(slot.seal).state for slot in SnapshotPaths(memory).slots]
-
-
-def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
-    """The memory is there, and a first snapshot in it."""
-    training.step()
-    streams.gate.set()
-    while not keep.snapshot(training.steps).ok:
-        pass
-    keep.wait_for_copies()
-    streams.gate.clear()
-    streams.begun.clear()
 
 
 def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
@@ -165,120 +100,3 @@ def test_only_what_an_optimizer_changes_is_read_late() -> None:
     assert late >= {weight.data_ptr(), moment.data_ptr()}
     assert not late & {buffer.data_ptr(), frozen.data_ptr()}
     assert views[4] == 3.0, "what is on no device is copied at once"
-
-
-def change_weights(training: Training) -> None:
-    """In place, outside of an optimizer's step: as clipping by hand, or a swap of averages."""
-    with torch.no_grad():
-        for parameter in training.model.parameters():
-            parameter.mul_(0.5)
-
-
-@pytest.mark.parametrize("is_sealed_first", [False, True])
-def test_weights_changed_meanwhile_are_in_no_snapshot(
-    make: Make, memory: Path, caplog: pytest.LogCaptureFixture, is_sealed_first: bool
-) -> None:
-    """Half of the old weights and half of the new would have the right sums: it does not count."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
-    training.step()
-    before = seals(memory)
-    assert before.count(SlotState.WHOLE) == 1
-    keep.snapshot(2)
-    change_weights(training)
-    if is_sealed_first:  # the copies end before the next step
-        streams.gate.set()
-        keep.wait_for_copies()
-    training.step()
-    streams.gate.set()
-    keep.wait_for_copies()
-    assert seals(memory).count(SlotState.WHOLE) == 1
-    assert read_whole(memory)[0].snapshot.step == 1
-    assert "no snapshot of step 2: weights were changed outside" in caplog.text
-    # from then on nobody can change them meanwhile, and the slot is as good as before
-    streams.gate.clear()
-    threading.Timer(0.2, streams.gate.set).start()
-    assert keep.snapshot(3).ok
-    state = training.state()
-    change_weights(training)
-    found = load(read_whole(memory)[0].path)
-    assert found["training_state.json"]["global_step"] == 3
-    assert_same({name: found[name] for name in training.sources}, state)
-
-
-def test_a_save_of_weights_that_changed_has_failed(make: Make, out: Path) -> None:
-    """It is told as one that the disk refused; the next one is made."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
-    keep.save(2)
-    training.model.load_state_dict(training.model.state_dict())
-    streams.gate.set()
-    training.step()
-    keep.drain()
-    (failed,) = keep.news()
-    assert (failed.outcome, failed.step, failed.path) == ("failed", 2, out / "checkpoint-2")
-    assert failed.error is not None
-    assert "wait_for_copies()" in failed.error
-    assert not (out / "checkpoint-2").exists()
-    assert keep.save(3, wait=True).saved.ok  # type: ignore[union-attr]
-
-
-def test_changes_that_are_no_harm(make: Make, memory: Path) -> None:
-    """Buffers, which were cloned; anything after an optimizer's step or after the wait."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
-    keep.snapshot(2)
-    training.model[1].running_mean.zero_()
-    training.step()
-    change_weights(training)
-    streams.gate.set()
-    keep.wait_for_copies()
-    assert read_whole(memory)[0].snapshot.step == 2
-    keep.snapshot(3)
-    keep.wait_for_copies()
-    change_weights(training)
-    training.step()
-    assert read_whole(memory)[0].snapshot.step == 3
-
-
-class BrokenCopying(LateCopying):
-    """A device that fails while it copies."""
-
-    def wait(self) -> None:
-        raise RuntimeError("CUDA error: an illegal memory access was encountered")
-
-
-def test_a_device_that_fails_leaves_the_snapshot_before(
-    make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What it was copied into is not whole, and the save has failed."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
-    monkeypatch.setattr(streams, "copy", lambda pairs: BrokenCopying(pairs, streams.gate))
-    keep.save(2)
-    keep.wait_for_copies()
-    (failed,) = keep.news()
-    assert failed.error == (
-        "copying from the device failed: CUDA error: an illegal memory access was encountered"
-    )
-    assert read_whole(memory)[0].snapshot.step == 1
-
-
-def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: Path) -> None:
-    """RemoveIPC between the copies' begin and end: it is told, and the next one is made."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
-    keep.save(2)
-    shutil.rmtree(memory)
-    streams.gate.set()
-    keep.drain()
-    (failed,) = keep.news()
-    assert (failed.outcome, failed.step) == ("failed", 2)
-    assert "it could not be kept in memory" in str(failed.error)
-    training.step()
-    assert keep.save(3, wait=True).saved.ok  # type: ignore[union-attr]

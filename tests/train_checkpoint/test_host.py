@@ -1,8 +1,8 @@
 """Copies within the host: the same bytes, whoever makes them, and nobody waits for a sleeper."""
 
 import threading
-from collections import deque
-from concurrent.futures import Future
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -61,16 +61,15 @@ class SleepingPool:
     """A pool whose threads get no core before the caller has done everything."""
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        self.submitted: list[Future[None]] = []
+        self.submitted: list[Callable[[], None]] = []
 
-    def submit(self, *_: Any) -> "Future[None]":
+    def submit(self, job: Callable[[], None]) -> None:
         """Accept it, and begin nothing."""
-        self.submitted.append(Future())
-        return self.submitted[-1]
+        self.submitted.append(job)
 
 
 def test_helpers_without_a_core_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The caller does it all, and takes back what has not begun."""
+    """The caller does it all, and whoever begins later finds nothing to do."""
     monkeypatch.setattr(host, "ThreadPoolExecutor", SleepingPool)
     copier = HostCopier(2)
     given = sources()
@@ -79,7 +78,38 @@ def test_helpers_without_a_core_hold_nobody_up(monkeypatch: pytest.MonkeyPatch) 
     assert all(map(torch.equal, views, given))
     pool = copier._pool
     assert isinstance(pool, SleepingPool)
-    assert [one.cancelled() for one in pool.submitted] == [True, True]
+    assert len(pool.submitted) == 2
+    given[0].zero_()
+    for job in pool.submitted:
+        job()
+    assert views[0].any()
+
+
+def test_a_thread_that_is_not_told_of_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pool that takes a job and fails then (no further thread) may well do it all the same."""
+    real, threads = host._copy, list[threading.Thread]()
+
+    class FailingPool:
+        def __init__(self, *_: Any, **__: Any) -> None:
+            """It has a thread already."""
+
+        def submit(self, job: Callable[[], None]) -> None:
+            threads.append(threading.Thread(target=job))
+            threads[-1].start()
+            raise RuntimeError("can't start new thread")
+
+    def slowly(piece: Any) -> None:
+        if threading.current_thread() in threads:
+            time.sleep(0.5)
+        real(piece)
+
+    monkeypatch.setattr(host, "ThreadPoolExecutor", FailingPool)
+    monkeypatch.setattr(host, "_copy", slowly)
+    given = sources()
+    views = [torch.zeros_like(one) for one in given]
+    HostCopier(2)(views, given)
+    assert all(map(torch.equal, views, given))
+    assert len(threads) == 1
 
 
 def test_no_thread_is_no_failure() -> None:
@@ -100,13 +130,12 @@ def test_a_helper_that_fails_is_heard(monkeypatch: pytest.MonkeyPatch) -> None:
     real = host._copy
     begun = threading.Event()
 
-    def fail_elsewhere(pieces: "deque[Any]") -> None:
+    def fail_elsewhere(piece: Any) -> None:
         if threading.current_thread() is not me:
-            pieces.popleft()
             begun.set()
             raise RuntimeError("no copy")
         begun.wait(10)
-        real(pieces)
+        real(piece)
 
     monkeypatch.setattr(host, "_copy", fail_elsewhere)
     given = sources()

@@ -263,3 +263,14 @@ def test_what_cannot_be_pickled_raises(make: Make) -> None:
     state["function"] = lambda: None
     with pytest.raises(AttributeError, match="pickle"):
         keep.save(1, wait=True)
+
+
+@pytest.mark.parametrize("value", [None, 0.5, 3, [1, 2]], ids=str)
+def test_a_tensor_that_is_none_any_more(make: Make, out: Path, value: object) -> None:
+    """A best loss that is None at first, or is reset: laid out anew, like any other change."""
+    state: dict[str, object] = {"best": torch.tensor(2.0), "other": torch.ones(4)}
+    keep = make({"extra.pt": state})
+    assert keep.save(1, wait=True).saved.ok  # type: ignore[union-attr]
+    state["best"] = value
+    assert keep.save(2, wait=True).saved.ok  # type: ignore[union-attr]
+    assert load(out / "checkpoint-2")["extra.pt"]["best"] == value

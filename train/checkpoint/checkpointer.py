@@ -205,8 +205,9 @@ class Checkpointer:
             stall_s = time.monotonic() - began_s
             self._pace.taken(time.monotonic(), stall_s)
             if wait:
-                self._memory.finish()
+                is_whole = self._memory.finish()
                 saved = self._persisting.wait_for(kept.sequence)
+                saved = saved if is_whole else None  # the state is here still
         self._is_owed = kept.reason == PREPARING
         if kept.sequence is None or (wait and saved is None):
             if kept.reason != PREPARING:

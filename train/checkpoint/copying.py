@@ -49,12 +49,17 @@ class Copier:
         pairs = list(zip(views, sources, strict=True))
         unchanging, live = self._unchanging(list(itertools.compress(pairs, taken)))
         copying = self._streams.copy(unchanging)
-        on_host = [pair for pair, is_taken in zip(pairs, taken, strict=True) if not is_taken]
-        self._host([view for view, _ in on_host], [source for _, source in on_host])
+        try:
+            on_host = [pair for pair, is_taken in zip(pairs, taken, strict=True) if not is_taken]
+            self._host([view for view, _ in on_host], [source for _, source in on_host])
+            copies = InFlight(copying, live)
+        except BaseException:
+            copying.wait()  # nobody may use that memory while the device writes there
+            raise
         if self._is_patient:
             copying.wait()
             return None
-        return InFlight(copying, live)
+        return copies
 
     def be_patient(self) -> None:
         """From now on wait for all copies: the weights change outside of the optimizers."""

@@ -25,8 +25,8 @@ class InFlight:
     """Copies, and the live tensors that they read.
 
     Every tensor counts the changes made in place to it and its views (torch, "In-place correctness
-    checks"), by an optimizer, `copy_` or `load_state_dict` alike. What goes through `.data`, or a
-    replayed CUDA graph, is counted by nobody.
+    checks"), by an optimizer, `copy_` or `load_state_dict` alike. Nobody counts what goes through
+    `.data`, a collective, DLPack or a replayed CUDA graph.
     """
 
     def __init__(self, copying: Copying, live: Sequence[Tensor]) -> None:

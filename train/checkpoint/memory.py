@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from supervisor.snapshot.seal import Snapshot
 from train.checkpoint.copying import Copier
+from train.checkpoint.inflight import InFlight
 from train.checkpoint.persisting import Persisting
 from train.checkpoint.preparation import NoRoomError
 from train.checkpoint.request import Request, Writer
@@ -116,12 +117,13 @@ class Memory:
         if self._sealing is not None and self._sealing.is_over:
             self.finish()
 
-    def finish(self) -> None:
-        """Return when the last snapshot is whole; one that is not of one moment is given up."""
-        sealing, self._sealing = self._sealing, None
+    def finish(self) -> bool:
+        """Return when the last snapshot is whole; False if it was given up, not of one moment."""
+        sealing = self._sealing
         if sealing is None:
-            return
+            return True
         sealing.join()
+        self._sealing = None
         if sealing.problem is not None:
             record = sealing.record
             _log.warning("no snapshot of step %d: %s", record.step, sealing.problem)
@@ -130,6 +132,7 @@ class Memory:
             if record.is_wanted:
                 self._persisting.fail(sealing.sequence, record, sealing.problem)
         self._make_ready()
+        return sealing.problem is None
 
     def close(self) -> None:
         """Let go; what is whole stays for the persister, and for the next attempt."""
@@ -157,18 +160,23 @@ class Memory:
             time.sleep(_POLL_S)
         self._persisting.keep_only(tier.whole)
         sequence = tier.next_sequence()
+        copies: InFlight | None = None
         try:
             size, copies = slot.write(moments, request.small, self._copier)
+            record = self._writer.record(request, size)
+            seal = partial(self._seal, slot, sequence, record)
+            if copies is not None:
+                self._sealing = Sealing(copies, sequence, record, seal, slot.give_up)
         except BaseException:
+            if copies is not None:
+                copies.wait()
             slot.give_up()
             raise
-        record = self._writer.record(request, size)
-        seal = partial(self._seal, slot, sequence, record)
-        if copies is None:
+        if self._sealing is None:
             seal()
             self._make_ready()
         else:
-            self._sealing = Sealing(copies, sequence, record, seal, slot.give_up)
+            self._sealing.begin()
         return Kept(sequence)
 
     def _seal(self, slot: Slot, sequence: int, record: Snapshot) -> None:

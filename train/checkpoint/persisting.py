@@ -1,5 +1,6 @@
 """The persister from the trainer's side: one of its own where nobody brings one, and its board."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from supervisor.snapshot.seal import Snapshot
 from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole, wake
 from train.checkpoint.outcome import Saved
 
+_log = logging.getLogger("train.checkpoint")
 _PROGRAM = Path(supervisor.snapshot.__file__).with_name("__main__.py")
 _POLL_S = 0.005
 _LOOK_S = 0.25
@@ -59,12 +61,16 @@ class Persisting:
         self._let_go()
         # a pipe for `close`, and the pid for a death: workers that were forked hold the pipe
         command = ["persist", "--directory", str(self.root), "--until-pid", str(os.getpid())]
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", str(_PROGRAM), *command, "--rescue-at-end"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", str(_PROGRAM), *command, "--rescue-at-end"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            # what is in memory is whole, and who waits for the disk does it without one
+            _log.warning("no process can be started that puts snapshots onto the disk: %s", error)
 
     def want(self, sequence: int, step: int, path: Path) -> None:
         """A snapshot is whole that is to be at that path on the disk."""
@@ -119,7 +125,7 @@ class Persisting:
                 self._ended[result.sequence] = _saved(result, path)
             if result.ok and result.finite is not False:
                 # the persister takes the newest first, and leaves what is older than that
-                for older in [one for one in self._waiting if one < result.sequence]:
+                for older in [one for one in list(self._waiting) if one < result.sequence]:
                     self._replace(older)
         if self._doubtful in self._waiting and not _is_at(board, self._doubtful):
             self._replace(self._doubtful)

@@ -13,7 +13,10 @@ CHANGED = (
 
 
 class Sealing:
-    """A thread that waits for copies and closes the slot after them, or gives it up."""
+    """Waits for copies and closes the slot after them, or gives it up: once, in whichever thread.
+
+    An interrupt of the training thread (Ctrl-C) at any moment leaves it to be done, or done.
+    """
 
     def __init__(
         self,
@@ -23,6 +26,7 @@ class Sealing:
         seal: Callable[[], None],
         give_up: Callable[[], None],
     ) -> None:
+        """`seal` may be called in a thread; nothing happens before `begin` or `join`."""
         self.copies = copies
         self.sequence = sequence
         self.record = record
@@ -30,28 +34,46 @@ class Sealing:
         """Why there is no snapshot, once it is over."""
         self._seal = seal
         self._give_up = give_up
-        self._thread = threading.Thread(target=self._work, name="snapshot-seal", daemon=True)
-        self._thread.start()
+        self._turn = threading.Lock()
+        self._over = threading.Event()
+
+    def begin(self) -> None:
+        """Have it done in the background; at once where no thread can be had."""
+        try:
+            threading.Thread(target=self._work, name="snapshot-seal", daemon=True).start()
+        except RuntimeError:
+            self._work()
 
     @property
     def is_over(self) -> bool:
         """Whether `join` would not wait."""
-        return not self._thread.is_alive()
+        return self._over.is_set()
 
     def join(self) -> None:
         """Return when the snapshot is whole, or given up."""
-        self._thread.join()
+        self._work()
+        self._over.wait()
 
     def _work(self) -> None:
+        if not self._turn.acquire(blocking=False):
+            return  # another thread does it, or has done it
+        try:
+            self._close()
+        except Exception as error:
+            # its directory has vanished, say: the next snapshot mends that
+            self.problem = f"it could not be kept in memory: {error}"
+        except BaseException:
+            self._turn.release()
+            raise
+        self._over.set()
+
+    def _close(self) -> None:
         try:
             if not self.copies.wait():
                 self.problem = CHANGED
         except RuntimeError as error:  # of the device
             self.problem = f"copying from the device failed: {error}"
-        if self.problem is not None:
-            self._give_up()
-            return
-        try:
+        if self.problem is None:
             self._seal()
-        except OSError as error:  # its directory has vanished: the next snapshot mends that
-            self.problem = f"it could not be kept in memory: {error}"
+        else:
+            self._give_up()

@@ -1,0 +1,73 @@
+"""A device that is stood in for: its copies are made only when somebody waits for them."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from supervisor.snapshot.seal import SlotState, read_seal
+from supervisor.snapshot.slots import SnapshotPaths
+from tests.train_checkpoint.conftest import Training
+from train.checkpoint import Checkpointer
+from train.checkpoint.copying import Pairs
+from train.checkpoint.inflight import Copying
+
+
+class LateCopying:
+    """Copies that nobody has made yet."""
+
+    def __init__(self, pairs: Pairs, gate: threading.Event) -> None:
+        self.pairs = pairs
+        self._gate = gate
+        self._lock = threading.Lock()
+        self.held = 0
+
+    def hold(self) -> None:
+        """The device's queue: what it is told after this comes after the copies."""
+        self.held += 1
+        self._copy()
+
+    def wait(self) -> None:
+        """The thread that seals: it waits until the test lets it."""
+        self._gate.wait(30)
+        self._copy()
+
+    def _copy(self) -> None:
+        with self._lock, torch.no_grad():
+            for view, source in self.pairs:
+                view.copy_(source)
+            self.pairs = []
+
+
+class LateStreams:
+    """A device on which everything is but what is on none: 0-d counters, random states."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.begun: list[LateCopying] = []
+
+    def takes(self, sources: Sequence[torch.Tensor]) -> list[bool]:
+        """As a GPU would hold weights, moments and buffers."""
+        return [source.dim() > 0 for source in sources]
+
+    def copy(self, pairs: Pairs) -> Copying:
+        """Note them, and copy nothing."""
+        self.begun.append(LateCopying(pairs, self.gate))
+        return self.begun[-1]
+
+
+def seals(memory: Path) -> list[SlotState]:
+    """What the seals of both slots say."""
+    return [read_seal(slot.seal).state for slot in SnapshotPaths(memory).slots]
+
+
+def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
+    """The memory is there, and a first snapshot in it."""
+    training.step()
+    streams.gate.set()
+    while not keep.snapshot(training.steps).ok:
+        pass
+    keep.wait_for_copies()
+    streams.gate.clear()
+    streams.begun.clear()
