@@ -45,7 +45,7 @@ class Worker:
 
     __slots__ = (
         "_agreement", "_is_stopping", "_launcher", "_page", "_placement", "_signals", "attempt",
-        "beat", "grace_s", "resume_from", "run_id", "snapshot_dir",
+        "beat", "checkpoint_dir", "grace_s", "resume_from", "run_id", "snapshot_dir",
     )  # fmt: skip
 
     beat: Beat
@@ -56,6 +56,8 @@ class Worker:
     """Seconds between a stop signal and SIGKILL."""
     resume_from: Path | None
     """The checkpoint to go on from; None means a fresh start."""
+    checkpoint_dir: Path | None
+    """Where the supervisor looks for checkpoints; None without one."""
     snapshot_dir: Path | None
 
     def __init__(self, directory: Path | None, handled: tuple[signal.Signals, ...]) -> None:
@@ -63,6 +65,7 @@ class Worker:
         self.attempt = _number("SUPERVISOR_ATTEMPT")
         self.grace_s = _seconds("SUPERVISOR_GRACE_S")
         self.resume_from = _path("SUPERVISOR_RESUME_FROM")
+        self.checkpoint_dir = _path("SUPERVISOR_CHECKPOINT_DIR")
         self.snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
         self._is_stopping = False
         self._page, self._placement = self._open_page(directory)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from supervisor.checkpoint.format import Kind
 from supervisor.worker import Worker
-from train import randomness
+from train import checkpoint, randomness
 from train.checkpoint import AlreadyWrittenError, Checkpointer, Saved, Taken
 from train.config import CheckpointConfig
 from train.data import TrainingData
-from train.errors import TrainingError
+from train.errors import ConfigurationError, TrainingError
 from train.log import Log
 from train.model import canonical
 from train.position import checkpoint_name, current_epoch, describe_position
@@ -89,6 +89,8 @@ class Checkpoints:
             )
         except AlreadyWrittenError as error:
             raise TrainingError(str(error)) from error
+        except checkpoint.ConfigurationError as error:
+            raise ConfigurationError(str(error)) from error
 
     def is_snapshot_due(self) -> bool:
         """Whether memory should get the state of now; ask once a step."""

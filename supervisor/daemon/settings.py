@@ -89,6 +89,8 @@ def environment(
         "SUPERVISOR_GRACE_S": f"{config.grace:g}",
     }
     unset = ["SUPERVISOR_CONFIG"]
+    if config.checkpoints.directory is not None:
+        overlay["SUPERVISOR_CHECKPOINT_DIR"] = str(config.checkpoints.directory)
     if snapshot_dir is None:
         unset.append("SUPERVISOR_SNAPSHOT_DIR")
     else:

@@ -154,7 +154,7 @@ def config(**more: object) -> RunConfig:
 def test_environment_yields_to_the_users() -> None:
     """Our defaults never replace what the user set, in the shell or in the configuration."""
     overlay, unset = environment(
-        config(env={"WANDB_RESUME": "must"}),
+        config(env={"WANDB_RESUME": "must"}, checkpoints={"directory": "/c"}),
         {"PYTHONUNBUFFERED": "0"},
         run_dir=Path("/r"),
         run_id="id",
@@ -164,6 +164,7 @@ def test_environment_yields_to_the_users() -> None:
         checkpoint=None,
     )
     assert "PYTHONUNBUFFERED" not in overlay
+    assert overlay["SUPERVISOR_CHECKPOINT_DIR"] == "/c"
     assert overlay["WANDB_RESUME"] == "must"
     assert overlay["TORCH_ELASTIC_SHUTDOWN_TIMEOUT"] == "120"
     assert "SUPERVISOR_RESUME_FROM" in unset

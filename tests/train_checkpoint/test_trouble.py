@@ -21,7 +21,14 @@ from supervisor.snapshot.board import read_board
 from supervisor.snapshot.slots import read_whole
 from supervisor.snapshot.space import Room
 from tests.train_checkpoint.conftest import Training, assert_same
-from train.checkpoint import AlreadyWrittenError, Checkpointer, load, persisting, settle
+from train.checkpoint import (
+    AlreadyWrittenError,
+    Checkpointer,
+    ConfigurationError,
+    load,
+    persisting,
+    settle,
+)
 from train.checkpoint.place import own_root
 
 Make = Callable[..., Checkpointer]
@@ -318,3 +325,23 @@ def test_a_tmpfs_that_is_full_is_no_sigbus(
     state = {"weights": torch.ones(1 << 17)}
     keep.save(2)
     until_whole(keep, 3)
+
+
+@pytest.mark.parametrize("is_linked", [False, True])
+def test_a_directory_that_the_supervisor_does_not_look_at(
+    make: Make, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_linked: bool
+) -> None:
+    """It would resume from nothing over all that is saved: said at once, and nothing is made."""
+    looked_at = tmp_path / "run"
+    if is_linked:
+        out.mkdir()
+        looked_at.symlink_to(out)
+    monkeypatch.setenv("SUPERVISOR_CHECKPOINT_DIR", str(looked_at))
+    training = Training()
+    if is_linked:
+        training.step()
+        assert make(training.sources).save(1, wait=True).saved.ok  # type: ignore[union-attr]
+        return
+    with pytest.raises(ConfigurationError, match=r"looks for them in .*checkpoints: \{directory"):
+        make(training.sources)
+    assert not out.exists()

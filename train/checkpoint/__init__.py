@@ -11,6 +11,15 @@ from train.checkpoint.checkpointer import Checkpointer
 from train.checkpoint.outcome import Saved, Taken
 from train.checkpoint.place import settle
 from train.checkpoint.reading import load
+from train.checkpoint.request import ConfigurationError
 from train.checkpoint.tier import AlreadyWrittenError
 
-__all__ = ["AlreadyWrittenError", "Checkpointer", "Saved", "Taken", "load", "settle"]
+__all__ = [
+    "AlreadyWrittenError",
+    "Checkpointer",
+    "ConfigurationError",
+    "Saved",
+    "Taken",
+    "load",
+    "settle",
+]

@@ -43,7 +43,7 @@ class Checkpointer:
     less than 1 % of the time; 0: only saves. `save_steps` counts for `after_step`. `weights`:
     files all of whose floats must be finite, beside the parameters of modules. `patience_s`: how
     long a save waits for one before it that waits for the disk, rather than to take its place.
-    Raises AlreadyWrittenError, TypeError, ValueError. A context that closes it.
+    Raises AlreadyWrittenError, ConfigurationError, TypeError, ValueError. A context that closes it.
     """
 
     def __init__(

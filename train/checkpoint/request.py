@@ -15,6 +15,10 @@ from supervisor.worker import Worker
 from train.checkpoint.reading import STATE_FILE
 
 
+class ConfigurationError(ValueError):
+    """Checkpoints would go where the supervisor does not look for them."""
+
+
 class Request(NamedTuple):
     """`small`: files beside the states, by name. `before`: files that must be durable first."""
 
@@ -84,20 +88,29 @@ class Writer(NamedTuple):
 
 
 def writer_of(directory: Path | str, run: Worker | None, resumed_from: str | None) -> Writer:
-    """The writer in this process; without a `run` the environment tells the same."""
+    """The writer in this process; without a `run` the environment tells the same.
+
+    Raises ConfigurationError.
+    """
     if run is not None:
         run_id, attempt, snapshot_dir = run.run_id, run.attempt, run.snapshot_dir
-        resumed = run.resume_from
+        resumed, looked_at = run.resume_from, run.checkpoint_dir
     else:
         run_id = os.environ.get("SUPERVISOR_RUN_ID") or None
         number = os.environ.get("SUPERVISOR_ATTEMPT", "")
         attempt = int(number) if number.isdecimal() else None
         snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
-        resumed = _path("SUPERVISOR_RESUME_FROM")
+        resumed, looked_at = _path("SUPERVISOR_RESUME_FROM"), _path("SUPERVISOR_CHECKPOINT_DIR")
     if resumed_from is None and resumed is not None:
         resumed_from = resumed.name
     # absolute, and not through links: these are the user's to change
     where = Path(os.path.abspath(directory))  # noqa: PTH100
+    if looked_at is not None and where.resolve() != looked_at.resolve():
+        raise ConfigurationError(
+            f"checkpoints would go to {where}, but the supervisor looks for them in {looked_at}:"
+            " it would find none, and train from nothing. Write `checkpoints: {directory: "
+            f"{directory}}}` into its configuration, or save to `run.checkpoint_dir`"
+        )
     return Writer(where, run_id, attempt, resumed_from, snapshot_dir)
 
 
