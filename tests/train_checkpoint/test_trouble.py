@@ -342,6 +342,6 @@ def test_a_directory_that_the_supervisor_does_not_look_at(
         training.step()
         assert make(training.sources).save(1, wait=True).saved.ok  # type: ignore[union-attr]
         return
-    with pytest.raises(ConfigurationError, match=r"looks for them in .*checkpoints: \{directory"):
+    with pytest.raises(ConfigurationError, match=r"needs `checkpoints: \{directory: .*looks in"):
         make(training.sources)
     assert not out.exists()

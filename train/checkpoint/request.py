@@ -107,9 +107,8 @@ def writer_of(directory: Path | str, run: Worker | None, resumed_from: str | Non
     where = Path(os.path.abspath(directory))  # noqa: PTH100
     if looked_at is not None and where.resolve() != looked_at.resolve():
         raise ConfigurationError(
-            f"checkpoints would go to {where}, but the supervisor looks for them in {looked_at}:"
-            " it would find none, and train from nothing. Write `checkpoints: {directory: "
-            f"{directory}}}` into its configuration, or save to `run.checkpoint_dir`"
+            f"the supervisor's configuration needs `checkpoints: {{directory: {directory}}}`:"
+            f" it looks in {looked_at}, and would train from nothing over what is in {where}"
         )
     return Writer(where, run_id, attempt, resumed_from, snapshot_dir)
 
