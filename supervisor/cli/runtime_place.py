@@ -11,6 +11,7 @@ from typing import Any
 from supervisor.clock import wall_s
 from supervisor.daemon.runtime import SHARED_MEMORY
 from supervisor.paths import RunPaths
+from supervisor.snapshot.private import shared_name
 from supervisor.snapshot.slots import Whole, read_whole
 from supervisor.snapshot.space import used_bytes
 
@@ -19,7 +20,7 @@ REGISTRY = "runs"
 
 def runtime_parent() -> Path | None:
     """`/dev/shm/train-supervisor-<uid>`, where it is there and private."""
-    path = SHARED_MEMORY / f"train-supervisor-{os.getuid()}"
+    path = SHARED_MEMORY / shared_name()
     return path if _is_private(path) else None
 
 

@@ -3,13 +3,11 @@
 A page on a slow disk can block the process that it should prove alive, hence tmpfs.
 """
 
-import os
 import shutil
-import stat
 from pathlib import Path
 
 from supervisor.filesystem import filesystem_type
-from supervisor.snapshot.private import make_private
+from supervisor.snapshot.private import is_ours_alone, make_private, shared_name
 
 SHARED_MEMORY = Path("/dev/shm")
 PLACE = "place"
@@ -20,7 +18,7 @@ class RuntimeDirectory:
 
     def __init__(self, run_id: str, fallback: Path) -> None:
         """Make the directory. Raises OSError where neither place can be made."""
-        self.path = _private(SHARED_MEMORY / f"train-supervisor-{os.getuid()}", run_id)
+        self.path = _private(SHARED_MEMORY / shared_name(), run_id)
         if self.path is None or not _is_writable(self.path):
             self.path = fallback / "runtime"
             make_private(self.path)
@@ -79,8 +77,7 @@ def _private(parent: Path, name: str) -> Path | None:
     # /dev/shm is everybody's: a directory that somebody else laid there first is not used.
     try:
         parent.mkdir(mode=0o700, exist_ok=True)
-        facts = parent.lstat()
-        if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+        if not is_ours_alone(parent):
             return None
         path = parent / name
         path.mkdir(mode=0o700, exist_ok=True)

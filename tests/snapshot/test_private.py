@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.daemon.runtime import RuntimeDirectory
-from supervisor.snapshot.private import make_below, make_private
+from supervisor.snapshot.private import make_below, make_private, shared_name
 
 
 def modes(*folders: Path) -> list[int]:
@@ -62,3 +62,17 @@ def test_a_runtime_directory_that_vanished_comes_back_private(
             [0o700] * 4
         )
     assert RuntimeDirectory("run", tmp_path / "fallback").root == runtime.root
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o750, "link"])
+def test_a_place_that_somebody_else_laid_is_refused(tmp_path: Path, mode: int | str) -> None:
+    """Whoever can write there could put anything below: a checkpoint, say."""
+    place = tmp_path / shared_name()
+    if mode == "link":
+        (tmp_path / "other").mkdir(mode=0o700)
+        place.symlink_to(tmp_path / "other")
+    else:
+        place.mkdir()
+        place.chmod(int(mode))
+    with pytest.raises(PermissionError, match="not this user's alone"):
+        make_private(place / "run" / "snapshots")

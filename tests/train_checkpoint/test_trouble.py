@@ -345,3 +345,13 @@ def test_a_directory_that_the_supervisor_does_not_look_at(
     with pytest.raises(ConfigurationError, match=r"needs `checkpoints: \{directory: .*looks in"):
         make(training.sources)
     assert not out.exists()
+
+
+def test_a_training_that_ends_before_its_first_snapshot_leaves_nothing(
+    make: Make, memory: Path
+) -> None:
+    """An exception while its data is read, say: no empty directory for each in /dev/shm."""
+    keep = make(Training().sources)
+    assert memory.is_dir()
+    keep.close()
+    assert not memory.exists()

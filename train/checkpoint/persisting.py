@@ -12,7 +12,15 @@ import supervisor.snapshot
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.seal import Snapshot
-from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, is_locked, read_whole, wake
+from supervisor.snapshot.slots import (
+    Lock,
+    SnapshotPaths,
+    Whole,
+    is_locked,
+    read_whole,
+    remove_root,
+    wake,
+)
 from train.checkpoint.outcome import Saved
 
 _log = logging.getLogger("train.checkpoint")
@@ -188,11 +196,23 @@ class Persisting:
     def close(self) -> str | None:
         """End an own persister when it has done everything; what it had to say, if not all well."""
         if self._process is None:
+            if self._is_own:
+                self._remove_what_is_empty()
             return None
         self._let_go()
         if os.path.lexists(self.root):
             return f"a snapshot stays in {self.root}: it could not be put onto the disk"
         return None
+
+    def _remove_what_is_empty(self) -> None:
+        """Of a training that ended before its first snapshot, for which nothing was started."""
+        with suppress(OSError), Lock(self._paths.persister_lock) as lock:
+            if (
+                lock.acquire()
+                and not read_whole(self.root)
+                and not is_locked(self._paths.writer_lock)
+            ):
+                remove_root(self.root)
 
     def become_bystander(self) -> None:
         """In a forked child: the persister is none of its business."""

@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import stat
 import time
 from pathlib import Path
 
 from supervisor.snapshot.persist import persist
+from supervisor.snapshot.private import is_ours_alone, shared_name
 from supervisor.snapshot.slots import (
     Lock,
     SnapshotPaths,
@@ -24,16 +24,15 @@ def own_root(directory: Path) -> tuple[Path, str | None]:
 
     And why it cannot be used, where there is no shared memory or somebody else has laid the place.
     """
-    parent = SHARED_MEMORY / f"train-supervisor-{os.getuid()}"
+    parent = SHARED_MEMORY / shared_name()
     where = os.fsencode(os.path.realpath(directory))
     root = parent / f"own-{hashlib.blake2b(where, digest_size=8).hexdigest()}"
     try:
         parent.mkdir(mode=0o700, exist_ok=True)
-        facts = parent.lstat()
+        is_ours = is_ours_alone(parent)
     except OSError as error:
         return root, f"no snapshots in memory: {error.strerror} ({parent})"
-    # /dev/shm is everybody's
-    if not stat.S_ISDIR(facts.st_mode) or facts.st_uid != os.getuid() or facts.st_mode & 0o077:
+    if not is_ours:
         return root, f"no snapshots in memory: {parent} is not this user's alone"
     return root, None
 
