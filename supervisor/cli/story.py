@@ -138,7 +138,13 @@ def _checkpoint(entry: dict[str, Any]) -> str:
 def _checkpoint_removed(entry: dict[str, Any]) -> str:
     to = f", moved to {entry['to']}" if entry.get("to") else ""
     verb = "was set aside" if entry.get("to") else "was removed"
-    return f"{_base(entry['path'])} {verb}: {entry.get('why')}{to}."
+    reason = f" ({entry['reason']})" if entry.get("reason") else ""
+    return f"{_base(entry['path'])} {verb}: {entry.get('why')}{reason}{to}."
+
+
+def _going_back(entry: dict[str, Any]) -> str:
+    names = ", ".join(_base(path) for path in entry.get("later") or ())
+    return f"The run goes back to step {entry.get('step')}; set aside: {names}."
 
 
 def _decision(entry: dict[str, Any]) -> str:
@@ -192,6 +198,7 @@ _TELLERS = {
     "attempt_ended": _attempt_ended,
     "checkpoint": _checkpoint,
     "checkpoint_removed": _checkpoint_removed,
+    "going_back": _going_back,
     "decision": _decision,
     "incident": _incident,
     "stop_requested": lambda e: f"A stop was asked for, by {_who(e['by'])}.",

@@ -41,6 +41,8 @@ class History:
     ever_attached: bool = False
     reached_step: int | None = None
     rollback: bool = False
+    back_to: int | None = None
+    """Going back was begun: the step that was chosen, until an attempt has started from it."""
     reopened: bool = False
     held: str | None = None
     finished: bool = False
@@ -124,6 +126,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 attempt=int(entry["attempt"]),
                 first_attempt_wall=wall if first is None else first,
                 rollback=False,
+                back_to=None,
                 held=None,
                 finished=False,
                 last_attempt_open=True,
@@ -178,10 +181,9 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return _with_decision(past, entry)
         case "start_failed":
             return _charged(replace(past, last_attempt_open=False), entry)
-        case "checkpoint_removed":
-            # The rollback is done: what it took back is set aside.
-            done = entry.get("why") == "superseded"
-            return replace(past, rollback=past.rollback and not done)
+        case "going_back":
+            # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
+            return replace(past, rollback=False, back_to=entry.get("step"))
         case "resumed":
             return replace(
                 past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,

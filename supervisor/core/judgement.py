@@ -11,6 +11,7 @@ from supervisor.core.budget import (
     with_failure,
     with_progress,
 )
+from supervisor.core.choice import later_than, newest_but_left, one_further_back
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
@@ -255,7 +256,7 @@ def _launch(
                 " `resume: {if_none_valid: fresh}` to start again from nothing"
             )
         return Decision(Verdict.LAUNCH, failure, action, reason, budget)
-    chosen = candidates[0]
+    chosen = newest_but_left(candidates, state.back_to)
     if chosen.kind == "final" and chosen.own_run and _stands_for_the_end(state):
         return Decision(
             Verdict.FINISHED,
@@ -265,7 +266,7 @@ def _launch(
             budget,
         )
     if rollback:
-        chosen = next((c for c in candidates if c.step != chosen.step), chosen)
+        chosen = one_further_back(candidates, chosen)
     if (
         state.attempt > 0
         and not state.ever_attached
@@ -280,7 +281,7 @@ def _launch(
             " `resume: {by: trainer}` if it finds them itself",
             name="configuration",
         )
-    later = tuple(c.path for c in candidates if _is_later(c, chosen))
+    later = later_than(candidates, chosen)
     return replace(
         Decision(Verdict.LAUNCH, failure, action, reason, budget), checkpoint=chosen, later=later
     )
@@ -289,10 +290,6 @@ def _launch(
 def _stands_for_the_end(state: State) -> bool:
     # A finish condition, or `run --again`, says that more is wanted than the trainer's own end.
     return not state.reopened and not state.policy.has_finish_condition
-
-
-def _is_later(other: Checkpoint, chosen: Checkpoint) -> bool:
-    return other.step is not None and chosen.step is not None and other.step > chosen.step
 
 
 def _at(step: int | None) -> str:

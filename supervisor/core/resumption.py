@@ -52,6 +52,7 @@ def initial_state(
         ever_attached=past.ever_attached,
         reopened=past.reopened,
         rollback=past.rollback,
+        back_to=past.back_to,
         reached_step=past.reached_step,
         reached_before=past.reached_step,
         failure=past.failure,

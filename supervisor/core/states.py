@@ -262,6 +262,8 @@ class State:
     """`run --again`: the final checkpoint of before does not end the run."""
     rollback: bool = False
     """The next launch resumes one checkpoint further back than the newest."""
+    back_to: int | None = None
+    """The step that a daemon before was going back to: what is later is not resumed from."""
     reached_step: int | None = None
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
     reached_before: int | None = None

@@ -122,6 +122,9 @@ def _launch(
     effects: list[Effect] = []
     if survey.invalid or decision.later:
         step = chosen.step if chosen else None
+        if decision.later:
+            # First: it takes several moves, and whoever is killed among them went back already.
+            effects.append(Record({"type": "going_back", "step": step, "later": decision.later}))
         effects.append(SetAside(survey.invalid, decision.later, step))
     state = replace(
         state,
@@ -129,6 +132,7 @@ def _launch(
         alive=True,
         stop=None,
         kill=None,
+        back_to=None,
         checkpoint=chosen,
         newest=newest_durable(survey.candidates, decision.later),
         activity=Activity(started_at=now),

@@ -1,11 +1,17 @@
 """What the ledger remembers for the next daemon."""
 
+from typing import Any
+
+import pytest
+
+from supervisor.core.effects import SetAside
 from supervisor.core.events import Begun, StartFailed
 from supervisor.core.history import fold
 from supervisor.core.moment import Moment
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy, Wish
-from tests.core.world import World
+from supervisor.core.states import Checkpoint, Policy, Wish
+from supervisor.daemon.beginning import beginning
+from tests.core.world import World, checkpoint, snapshot
 
 CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
 
@@ -86,8 +92,39 @@ def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:
     """A daemon that dies around the setting aside neither forgets it nor goes back twice."""
     entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback")]
     assert fold(entries).rollback
-    removed = {"type": "checkpoint_removed", "why": "superseded", "path": "/c/9", "wall": 3.0}
-    assert not fold([*entries, removed]).rollback
+    going = {"type": "going_back", "step": 500, "later": ["/c/9"], "wall": 3.0}
+    history = fold([*entries, going])
+    assert (history.rollback, history.back_to) == (False, 500)
+    history = fold([*entries, going, started(2, 4.0)])
+    assert (history.rollback, history.back_to) == (False, None)
+
+
+@pytest.mark.parametrize("moved", range(3))
+def test_going_back_survives_a_daemon_killed_among_its_moves(moved: int) -> None:
+    """The same step lies on the disk and in memory: both go, and no more than that."""
+    entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback", attached=True)]
+    candidates = [snapshot(600), checkpoint(600), checkpoint(500), checkpoint(400)]
+    world, aside = _next_daemon(entries, candidates)
+    (going,) = world.records("going_back")
+    assert (going["step"], going["later"]) == (500, tuple(aside))
+    assert len(aside) == 2
+    world, aside = _next_daemon([*entries, {**going, "wall": 3.0}], candidates[moved:])
+    assert world.state.checkpoint is not None
+    assert world.state.checkpoint.step == 500
+    assert len(aside) == 2 - moved
+
+
+def _next_daemon(
+    entries: list[dict[str, Any]], candidates: list[Checkpoint]
+) -> tuple[World, list[str]]:
+    world = World()
+    world.checkpoints = tuple(candidates)
+    history = fold(entries)
+    state = initial_state(history, Policy(), now=1000.0, wall=5.0)
+    begun, world.state, _ = beginning(history, Wish.RUN, state, {})
+    world.feed(begun)
+    effects = world.survey()
+    return world, [path for one in effects if isinstance(one, SetAside) for path in one.later]
 
 
 def test_an_end_is_judged_once_though_its_start_is_not_on_record() -> None:
