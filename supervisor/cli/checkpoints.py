@@ -93,19 +93,24 @@ def unpin_command(path: str, as_json: bool) -> None:
 
 @checkpoints_command.command("export")
 @click.argument("path", type=click.Path(path_type=Path))
-@click.argument("destination", type=click.Path(path_type=Path))
+@click.argument("destination", type=click.Path())
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable.")
-def export_command(path: Path, destination: Path, as_json: bool) -> None:
-    """Copy the checkpoint at PATH to DESTINATION, proven on both sides."""
+def export_command(path: Path, destination: str, as_json: bool) -> None:
+    """Copy the checkpoint at PATH to DESTINATION, proven on both sides.
+
+    Into it, if DESTINATION is a directory or ends in a slash.
+    """
     if "/" not in str(path) and not path.exists():
         path = _of_run(str(path))[0]
-    target = destination / path.name if destination.is_dir() else destination
-    if path.is_dir() and any((destination / inside.name).exists() for inside in path.iterdir()):
+    place = Path(destination)
+    is_folder = destination.endswith("/") or place.is_dir()
+    target = place / path.name if is_folder else place
+    if path.is_dir() and any((place / inside.name).exists() for inside in path.iterdir()):
         # Copied into it, this one would become part of the other.
         raise SupervisorError(
-            f"{destination} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
+            f"{place} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
         )
-    verdict = export(path, destination)
+    verdict = export(path, target)
     if verdict.valid is not True:
         raise SupervisorError(
             f"{path}: not copied: {verdict.reason}",

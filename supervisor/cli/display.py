@@ -14,6 +14,7 @@ from supervisor.cli.summary import (
     STATE_COLOURS,
     UNREMARKABLE,
     checkpoint_text,
+    failure_text,
     goodput_text,
     next_text,
     progress_text,
@@ -73,8 +74,7 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
         add("phase", _phase_text(status))
     add("goodput", goodput_text(status.get("goodput")))
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
-        action = f" → {status['action']}" if status.get("action") else ""
-        add("last failure", f"{status['failure']}{action}")
+        add("last failure", failure_text(status))
     add("why", str(status.get("reason") or ""))
     add("next", next_text(status, now_s), "yellow")
     add("stopping", stopping_text(status, now_s), "yellow")

@@ -27,6 +27,8 @@ STATE_COLOURS = {
     "down": "red",
 }
 # Endings that are no failures: `why` says all there is to say.
+# Said where the disk is full; the run is not held then, it waits.
+_WAITS = "disk_full"
 UNREMARKABLE = frozenset({"completed", "preempted", "stopped_by_user", "cancelled"})
 _LABEL = 14
 _WIDTH = 80
@@ -85,8 +87,7 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
     if record.live and (launch := launch_text(status.get("launch"))):
         yield "launch", launch
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
-        action = f" → {status['action']}" if status.get("action") else ""
-        yield "last failure", f"{status['failure']}{action}"
+        yield "last failure", failure_text(status)
     if (soon := next_text(status, now_s)) and record.live:
         yield "next", soon
     if record.live and (stopping := stopping_text(status, now_s)):
@@ -158,6 +159,12 @@ def checkpoint_text(checkpoint: Any, now_s: float) -> str:
     if saved is not None:
         parts.append(age_text(now_s - saved))
     return " ".join(parts)
+
+
+def failure_text(status: dict[str, Any]) -> str:
+    """The last failure, and what was done about it."""
+    action = "waiting" if status["failure"] == _WAITS else status.get("action")
+    return f"{status['failure']} → {action}" if action else str(status["failure"])
 
 
 def next_text(status: dict[str, Any], now_s: float) -> str:

@@ -51,6 +51,10 @@ watch:
   # For one that does not: silence is reported with stacks; a restart only if you say so.
   log_silence: 30m
   on_silence: notify        # or restart
+  # In these phases, if the trainer tells them (beat(phase=…)): by default as long as it takes.
+  # save_timeout: auto
+  # eval_timeout: auto
+  # compile_timeout: auto
   # How to read the step from the log (example):
   # progress: 'step (?P<step>\\d+)'
 
@@ -62,6 +66,13 @@ restart:
 
 # How long the trainer may take to save and end when it is asked to stop.
 grace: 2m
+
+# While it trains an interpreter with the imports done is parked, to become the next attempt:
+# auto, warm (says where that is not possible), or cold.
+# launch: {{mode: auto}}
+
+# Whether `supervisor run` shows the trainer's lines too: auto is under SLURM and systemd.
+# logging: {{tee: auto}}
 
 # Signals to `supervisor run` that ask for this.
 # signals: [TERM, USR1]

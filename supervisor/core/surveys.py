@@ -17,7 +17,7 @@ from supervisor.core.rescue import (
     waits_first,
     with_loss,
 )
-from supervisor.core.states import Activity, Budget, Ending, RunState, State
+from supervisor.core.states import Activity, Budget, Ending, RunState, State, Wish
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(
@@ -93,7 +93,8 @@ def _carry_out(
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
             if decision.exit_code == EXIT_HELD:
-                line += "; once that is mended: `supervisor resume`, then `supervisor run`"
+                when = "to go on" if state.wish is Wish.HOLD else "once that is mended"
+                line += f"; {when}: `supervisor resume`, then `supervisor run`"
             ends = (Record(record), Say(line), Exit(decision.exit_code))
             return Reaction("hold", state, (*effects, *ends))
         case Verdict.FINISHED:

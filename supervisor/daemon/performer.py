@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
-from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
-from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import goodput
 from supervisor.core.effects import (
@@ -35,6 +34,7 @@ from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import priority_of
+from supervisor.daemon.setting_aside import set_aside
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
@@ -72,7 +72,7 @@ class Performer:
             case Survey():
                 self.survey(deciding=True)
             case SetAside():
-                self._set_aside(effect)
+                set_aside(effect, self.run, self.snapshots)
             case Launch():
                 self._launch(effect)
             case Park():
@@ -139,39 +139,16 @@ class Performer:
         if failed is not None and deciding:
             self._emit(failed)
 
-    def _set_aside(self, effect: SetAside) -> None:
-        moves = [(path, INVALID, reason) for path, reason in effect.invalid]
-        reason = f"the run goes on from step {effect.after_step}"
-        moves += [(path, SUPERSEDED, reason) for path in effect.later]
-        for path, shelf, why in moves:
-            try:
-                place = self._put_aside(path, shelf, why)
-            except FileNotFoundError:
-                continue  # The trainer's own rotation was faster.
-            except OSError as error:
-                line = f"{path} cannot be set aside: {error.strerror}"
-                self.run.console.say(line, journal_stream.WARNING)
-                self.run.journal.log.error("set_aside_failed", path=path, error=str(error))
-                continue
-            self.run.surveyor.forget(path)
-            entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "reason": why}
-            self.run.journal.record({**entry, "to": None if place is None else str(place)})
-            self.run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}")
-
-    def _put_aside(self, path: str, shelf: str, why: str) -> Path | None:
-        """Move one on the disk; one in memory is only given up. Raises OSError."""
-        if not self.snapshots.holds(path):
-            return put_aside(Path(path), shelf, why)
-        if not self.snapshots.void(path, wherever=shelf == SUPERSEDED):
-            raise FileNotFoundError(path)
-        return None
-
     def _launch(self, effect: Launch) -> None:
         run, now = self.run, monotonic_s()
         checkpoint = effect.checkpoint
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
             heartbeat_dir = run.runtime.begin_attempt(effect.attempt)
+            if effect.attempt == 1:
+                # Later a missing one is no new one: its disk is not mounted, say.
+                with suppress(OSError):
+                    run.surveyor.directory.mkdir(parents=True, exist_ok=True)
             attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
         except OSError as error:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))

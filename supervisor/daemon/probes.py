@@ -37,7 +37,7 @@ def _disk(directory: Path, checkpoint_bytes: int) -> Probed:
         return Probed(clear=False, what=f"{place}: {error.strerror}")
     free = facts.f_bavail * facts.f_frsize
     needed = needed_bytes(checkpoint_bytes, facts.f_blocks * facts.f_frsize)
-    what = f"{free / 1e6:.0f} MB free on the checkpoints' disk, {needed / 1e6:.0f} MB needed"
+    what = f"{free / 1e6:.1f} MB free on the checkpoints' disk, {needed / 1e6:.1f} MB needed"
     return Probed(clear=free >= needed, what=what)
 
 

@@ -35,6 +35,8 @@ EVIDENCE_CHARS_MAX = 500
 LINES_MAX = 5000
 # Less than this is full: no checkpoint fits. A file system with more that still says EIO is broken.
 FULL_DISK_BYTES = 64 * 1024 * 1024
+# Less than this may be why a log says nothing.
+NO_LINE_BYTES = 64 * 1024
 
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
@@ -63,6 +65,10 @@ def diagnose(ending: Ending) -> Diagnosis:
         outcome = Outcome(Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})")
         return _plain(outcome, ())
     said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
+    if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
+        # Its last words had nowhere to go either.
+        reason = f"{said}, its log names no cause, and {ending.free_bytes} bytes are free there"
+        return _plain(Outcome(Failure.DISK_FULL, Action.HOLD, reason), ())
     reason = f"{said} and its log names no cause"
     return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())
 

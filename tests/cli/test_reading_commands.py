@@ -204,6 +204,17 @@ def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: 
     assert [path.name for path in (tmp_path / "copy").iterdir()] == ["m.safetensors"]
 
 
+def test_export_into_a_directory_that_is_not_there(command: Command, tmp_path: Path) -> None:
+    """A slash at its end says that it is one: a name with its step, and room for the next."""
+    header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+    names = ["step-1.safetensors", "step-2.safetensors"]
+    for name in names:
+        (tmp_path / name).write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+        done = command("checkpoints", "export", tmp_path / name, f"{tmp_path}/copy/")
+        assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == names
+
+
 def test_check_passes_what_would_run(command: Command, tmp_path: Path) -> None:
     """Warnings alone do not fail, and the lines fit the terminal."""
     config = tmp_path / "c.yaml"

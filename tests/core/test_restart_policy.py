@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.effects import Launch, SetAside
+from supervisor.core.effects import Launch, Say, SetAside
 from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
 from supervisor.core.states import Checkpoint, Policy, RunState, Wish
 from tests.core.world import World, checkpoint
@@ -215,8 +215,11 @@ def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
     world = running()
     world.feed(WishChanged(Wish.HOLD))
     assert world.state.run is RunState.RUNNING
-    world.end()
+    effects = world.end()
     assert world.state.run is RunState.HELD
+    (line,) = [one.line for one in effects if isinstance(one, Say) and "held" in one.line]
+    assert "to go on: `supervisor resume`" in line
+    assert "mended" not in line
     assert "Launch" in world.kinds()
     assert world.kinds().count("Launch") == 1
 

@@ -204,6 +204,23 @@ def test_free_space_decides_an_input_output_error(free: int | None, failure: Fai
     assert ended(lines, free_bytes=free).failure is failure
 
 
+@pytest.mark.parametrize(
+    ("free", "code", "failure"),
+    [
+        (0, 1, Failure.DISK_FULL),
+        (10**9, 1, Failure.UNKNOWN),
+        (None, 1, Failure.UNKNOWN),
+        (0, None, Failure.UNKNOWN),
+        (0, 78, Failure.CONFIGURATION),
+    ],
+)
+def test_a_full_disk_takes_the_last_words_too(
+    free: int | None, code: int | None, failure: Failure
+) -> None:
+    """Where the log lies on the disk that is full it names no cause."""
+    assert ended(steps(1, 3), code=code, free_bytes=free).failure is failure
+
+
 def test_kernel_evidence_makes_a_kill_a_want_of_memory() -> None:
     """Only the counter or a line of kernel or scheduler does; the delta of zero does not."""
     assert ended(steps(1, 3), signal=9).failure is Failure.KILLED

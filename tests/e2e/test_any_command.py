@@ -35,6 +35,17 @@ def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
     assert run.status["step"] == 30
 
 
+def test_the_checkpoint_directory_is_made_once(run: Supervised) -> None:
+    """As `check` says; not again later: a missing one may be a disk that is not mounted."""
+    script = f"rmdir {run.folder}/out/ckpt && exit 3 || exit 0"
+    run.configure(
+        command=["bash", "-c", script], checkpoints={"directory": str(run.folder / "out/ckpt")}
+    )
+    assert run.run() == 0
+    assert [entry["code"] for entry in run.entries("attempt_ended")] == [3, 0]
+    assert not (run.folder / "out/ckpt").exists()
+
+
 def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> None:
     """Stacks of the shell's Python child are in the incident; the attempt goes on."""
     child = f"{sys.executable} -c 'import time; time.sleep(6)'"
