@@ -76,7 +76,7 @@ def launching(config: RunConfig) -> Finding:
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
     found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
     if not isinstance(found, Cold):
-        return Finding("launch", Level.OK, "the next attempt's interpreter is parked, imports done")
+        return Finding("launch", Level.OK, "the next interpreter is parked while one trains")
     level = Level.WARN if config.launch.mode == "warm" else Level.OK
     return Finding("launch", level, f"each attempt is a new process: {found.reason}")
 

@@ -65,7 +65,8 @@ def _attempt_started(entry: dict[str, Any]) -> str:
     step = checkpoint.get("step")
     at = f" (step {count_text(step)})" if step is not None else ""
     name = _base(checkpoint["path"])
-    return f"Attempt {entry['attempt']} {how} from {name}{at} (pid {entry['pid']})."
+    kept = ", the snapshot in memory" if checkpoint.get("tier") == "memory" else ""
+    return f"Attempt {entry['attempt']} {how} from {name}{at}{kept} (pid {entry['pid']})."
 
 
 def _first_step(entry: dict[str, Any]) -> str:

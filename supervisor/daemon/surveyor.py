@@ -56,6 +56,7 @@ class Surveyor:
         self._run_id = run_id
         self._existing = existing
         self._memory = memory
+        self._forgotten: dict[str, Remembered] = {}
         self._pattern = pattern
         self._snapshots = snapshots
         self._child = SurveyChild(folder)
@@ -157,6 +158,7 @@ class Surveyor:
         else:
             news = tuple(self._remember(survey.entries))
             there = {str(entry.path) for entry in survey.entries}
+            self._forgotten = {p: one for p, one in self._forgotten.items() if p in there}
             gone = tuple(path for path in self._memory if path not in there)
             for path in gone:
                 del self._memory[path]
@@ -171,13 +173,17 @@ class Surveyor:
             known = entry.as_remembered()
             if known is None or entry.tier != "disk":
                 continue
+            if self._forgotten.get(str(entry.path)) == known:
+                continue  # it was seen before it went
             if self._memory.get(str(entry.path)) != known:
                 self._memory[str(entry.path)] = known
                 yield entry
 
     def forget(self, path: str) -> None:
-        """A checkpoint is no longer where it was."""
-        self._memory.pop(path, None)
+        """A checkpoint is no longer where it was, or will not be in a moment."""
+        known = self._memory.pop(path, None)
+        if known is not None:
+            self._forgotten[path] = known
 
     def cancel(self) -> None:
         """Give up the survey under way."""

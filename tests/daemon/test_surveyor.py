@@ -1,9 +1,11 @@
 """The surveyor's child: killed, lost on a stalled disk, or left behind by a dead daemon."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -84,6 +86,30 @@ def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> Non
     assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
     assert answer(one).gone == (str(tmp_path / "checkpoints" / "checkpoint-5"),)
     assert not one._memory
+    one.cancel()
+
+
+def test_what_was_pruned_is_no_news_while_its_removal_is_under_way(tmp_path: Path) -> None:
+    """Told as pruned it is not told as valid after that, and then as gone; a new one is news."""
+    made = tmp_path / "checkpoints" / "checkpoint-5"
+    made.mkdir(parents=True)
+    (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    time.sleep(2.1)  # what is younger is not remembered
+    one = surveyor(tmp_path)
+
+    def news() -> list[str]:
+        assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+        return [entry.name for entry in answer(one).news]
+
+    assert news() == ["checkpoint-5"]
+    one.forget(str(made))
+    assert news() == []
+    one._forgotten[str(made)] = replace(one._forgotten[str(made)], bytes=3)
+    assert news() == ["checkpoint-5"], "another one of that name"
+    shutil.rmtree(made)
+    one.forget(str(made))
+    assert news() == []
+    assert not one._forgotten
     one.cancel()
 
 
