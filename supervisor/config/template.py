@@ -67,9 +67,14 @@ restart:
 # How long the trainer may take to save and end when it is asked to stop.
 grace: 2m
 
-# While it trains an interpreter with the imports done is parked, to become the next attempt:
-# auto, warm (says where that is not possible), or cold.
-# launch: {{mode: auto}}
+# While it trains an interpreter with the imports done is parked, to become the next attempt.
+# launch:
+#   # auto, warm (says where that is not possible), or cold.
+#   mode: auto
+#   # The modules: what the last attempt had imported before its first step, or a list of names.
+#   preload: auto
+#   # It makes a CUDA context too, which takes memory on the device (example):
+#   standby: cuda
 
 # Whether `supervisor run` shows the trainer's lines too: auto is under SLURM and systemd.
 # logging: {{tee: auto}}
