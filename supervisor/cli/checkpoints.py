@@ -103,14 +103,15 @@ def export_command(path: Path, destination: str, as_json: bool) -> None:
     if "/" not in str(path) and not path.exists():
         path = _of_run(str(path))[0]
     place = Path(destination)
-    is_folder = destination.endswith("/") or place.is_dir()
-    target = place / path.name if is_folder else place
+    if destination.endswith("/") and not place.exists():
+        place /= path.name
+    target = place / path.name if place.is_dir() else place
     if path.is_dir() and any((place / inside.name).exists() for inside in path.iterdir()):
         # Copied into it, this one would become part of the other.
         raise SupervisorError(
             f"{place} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
         )
-    verdict = export(path, target)
+    verdict = export(path, place)
     if verdict.valid is not True:
         raise SupervisorError(
             f"{path}: not copied: {verdict.reason}",

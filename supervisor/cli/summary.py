@@ -27,8 +27,6 @@ STATE_COLOURS = {
     "down": "red",
 }
 # Endings that are no failures: `why` says all there is to say.
-# Said where the disk is full; the run is not held then, it waits.
-_WAITS = "disk_full"
 UNREMARKABLE = frozenset({"completed", "preempted", "stopped_by_user", "cancelled"})
 _LABEL = 14
 _WIDTH = 80
@@ -163,7 +161,9 @@ def checkpoint_text(checkpoint: Any, now_s: float) -> str:
 
 def failure_text(status: dict[str, Any]) -> str:
     """The last failure, and what was done about it."""
-    action = "waiting" if status["failure"] == _WAITS else status.get("action")
+    action = status.get("action")
+    if status["failure"] == "disk_full" and status.get("state") != "held":
+        action = "waiting"  # what was diagnosed is held only where this has a limit
     return f"{status['failure']} → {action}" if action else str(status["failure"])
 
 

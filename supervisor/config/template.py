@@ -51,7 +51,7 @@ watch:
   # For one that does not: silence is reported with stacks; a restart only if you say so.
   log_silence: 30m
   on_silence: notify        # or restart
-  # In these phases, if the trainer tells them (beat(phase=…)): by default as long as it takes.
+  # In these phases, if the trainer tells them (with run.phase("eval"): …); auto learns as well.
   # save_timeout: auto
   # eval_timeout: auto
   # compile_timeout: auto

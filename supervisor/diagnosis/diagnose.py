@@ -67,7 +67,7 @@ def diagnose(ending: Ending) -> Diagnosis:
     said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
     if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
         # Its last words had nowhere to go either.
-        reason = f"{said}, its log names no cause, and {ending.free_bytes} bytes are free there"
+        reason = f"{said}, its log names no cause, and no disk space is left for checkpoints"
         return _plain(Outcome(Failure.DISK_FULL, Action.HOLD, reason), ())
     reason = f"{said} and its log names no cause"
     return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())

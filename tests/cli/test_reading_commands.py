@@ -215,6 +215,19 @@ def test_export_into_a_directory_that_is_not_there(command: Command, tmp_path: P
     assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == names
 
 
+def test_export_again_does_not_go_into_the_copy_of_before(command: Command, tmp_path: Path) -> None:
+    """A directory into a directory, twice: the first copy stays as it is."""
+    source = tmp_path / "checkpoint-5"
+    source.mkdir()
+    header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
+    (source / "m.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"1234")
+    for code in (0, 2):
+        done = command("checkpoints", "export", source, f"{tmp_path}/copies/")
+        assert done.returncode == code, done.stderr
+    copy = tmp_path / "copies" / "checkpoint-5"
+    assert [path.name for path in copy.iterdir()] == ["m.safetensors"]
+
+
 def test_check_passes_what_would_run(command: Command, tmp_path: Path) -> None:
     """Warnings alone do not fail, and the lines fit the terminal."""
     config = tmp_path / "c.yaml"

@@ -621,7 +621,7 @@ def test_asleep_it_does_nothing(persister: Start) -> None:
 
 
 def test_memory_is_bounded(fill: Fill, persister: Start) -> None:
-    """Persisting 600 MiB takes three buffers of 4 MiB, and they are given back."""
+    """Persisting 600 MiB takes one buffer of 1 MiB, and it is given back."""
     process = persister()
     process.wait_for(lambda board: board.state == "idle")
     fill(10, big(600 << 20))

@@ -1,7 +1,7 @@
 """A device that is stood in for: its copies are made only when somebody waits for them."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -71,3 +71,11 @@ def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
     keep.wait_for_copies()
     streams.gate.clear()
     streams.begun.clear()
+
+
+def begin(make: Callable[..., Checkpointer]) -> tuple[Training, LateStreams, Checkpointer]:
+    """A training whose memory is there, with a first snapshot in it, on such a device."""
+    training, streams = Training(), LateStreams()
+    keep = make(training.sources, streams=streams, snapshot_steps=0)
+    ready(keep, training, streams)
+    return training, streams, keep

@@ -8,7 +8,7 @@ import torch
 from supervisor.snapshot.seal import SlotState
 from supervisor.snapshot.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
-from tests.train_checkpoint.late import LateStreams, ready, seals
+from tests.train_checkpoint.late import LateStreams, begin, ready, seals
 from train.checkpoint import Checkpointer, load
 from train.checkpoint.copying import Copier
 
@@ -17,9 +17,7 @@ Make = Callable[..., Checkpointer]
 
 def test_copies_in_flight_are_of_their_step(make: Make, memory: Path) -> None:
     """BatchNorm's buffers change in the next forward, weights in its step: neither gets in."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     training.step()
     before = training.state()
     assert keep.snapshot(2).ok
@@ -60,9 +58,7 @@ def test_every_optimizer_waits(make: Make) -> None:
 
 def test_a_next_snapshot_waits_for_the_last(make: Make, memory: Path) -> None:
     """Two in a row: the first is sealed before the second begins."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     keep.snapshot(2)
     streams.gate.set()
     training.step()
@@ -74,9 +70,7 @@ def test_a_next_snapshot_waits_for_the_last(make: Make, memory: Path) -> None:
 
 def test_a_save_that_is_waited_for_waits_for_the_copies(make: Make, out: Path) -> None:
     """It is on the disk as it was."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     streams.gate.set()
     training.step()
     assert keep.save(2, wait=True).saved.ok  # type: ignore[union-attr]

@@ -13,7 +13,7 @@ import torch
 from supervisor.snapshot.seal import SlotState
 from supervisor.snapshot.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
-from tests.train_checkpoint.late import LateCopying, LateStreams, ready, seals
+from tests.train_checkpoint.late import LateCopying, begin, seals
 from train.checkpoint import Checkpointer, load, persisting, sealing
 from train.checkpoint.copying import Pairs
 from train.checkpoint.host import HostCopier
@@ -34,9 +34,7 @@ def test_weights_changed_meanwhile_are_in_no_snapshot(
     make: Make, memory: Path, caplog: pytest.LogCaptureFixture, is_sealed_first: bool
 ) -> None:
     """Half of the old weights and half of the new would have the right sums: it does not count."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     training.step()
     before = seals(memory)
     assert before.count(SlotState.WHOLE) == 1
@@ -64,9 +62,7 @@ def test_weights_changed_meanwhile_are_in_no_snapshot(
 
 def test_a_save_of_weights_that_changed_has_failed(make: Make, out: Path) -> None:
     """It is told as one that the disk refused; the next one is made."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     keep.save(2)
     training.model.load_state_dict(training.model.state_dict())
     streams.gate.set()
@@ -82,9 +78,7 @@ def test_a_save_of_weights_that_changed_has_failed(make: Make, out: Path) -> Non
 
 def test_changes_that_are_no_harm(make: Make, memory: Path) -> None:
     """Buffers, which were cloned; anything after an optimizer's step or after the wait."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     keep.snapshot(2)
     training.model[1].running_mean.zero_()
     training.step()
@@ -110,9 +104,7 @@ def test_a_device_that_fails_leaves_the_snapshot_before(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What it was copied into is not whole, and the save has failed."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    _, streams, keep = begin(make)
     monkeypatch.setattr(streams, "copy", lambda pairs: BrokenCopying(pairs, streams.gate))
     keep.save(2)
     keep.wait_for_copies()
@@ -125,9 +117,7 @@ def test_a_device_that_fails_leaves_the_snapshot_before(
 
 def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: Path) -> None:
     """RemoveIPC between the copies' begin and end: it is told, and the next one is made."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     keep.save(2)
     shutil.rmtree(memory)
     streams.gate.set()
@@ -144,9 +134,7 @@ def test_a_save_that_is_waited_for_needs_no_memory(
     make: Make, memory: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The last save of a run: where memory fails the state goes straight to the disk."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     copy = streams.copy
 
     def vanish(pairs: Pairs) -> Copying:
@@ -165,9 +153,7 @@ def test_a_save_that_is_waited_for_needs_no_memory(
 
 def test_an_interrupt_while_copies_are_waited_for(make: Make, memory: Path) -> None:
     """Ctrl-C there: the next save waits for them all the same, and no slot is closed over it."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     keep.snapshot(2)
     threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
@@ -187,9 +173,7 @@ def test_without_another_thread_training_waits(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch, is_interrupted: bool
 ) -> None:
     """A limit of threads, or Ctrl-C as it begins: the slot is closed by whoever comes next."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     problem = KeyboardInterrupt() if is_interrupted else RuntimeError("can't start new thread")
 
     class NoThread:
@@ -218,9 +202,7 @@ def test_copies_end_before_a_slot_is_given_up(
     make: Make, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What fails after the device has begun waits for it: that memory is written next."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    training, streams, keep = begin(make)
     streams.gate.set()
     with monkeypatch.context() as patch:
         patch.setattr(HostCopier, "__call__", lambda *_: _fail())
@@ -240,9 +222,7 @@ def _fail() -> None:
 
 def test_a_record_that_does_not_fit_is_a_failed_save(make: Make, out: Path) -> None:
     """Found as the slot is closed, in a thread: told like everything else that fails."""
-    training, streams = Training(), LateStreams()
-    keep = make(training.sources, streams=streams, snapshot_steps=0)
-    ready(keep, training, streams)
+    _, streams, keep = begin(make)
     streams.gate.set()
     keep.save(2, before=[out / f"{number:0200}" for number in range(100)])
     keep.drain()

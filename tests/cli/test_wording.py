@@ -1,0 +1,48 @@
+"""Sentences of `events` and `status` that a reader decides by."""
+
+from __future__ import annotations
+
+import pytest
+
+from supervisor.cli.story import sentence
+from supervisor.cli.summary import failure_text
+
+
+def test_going_back_is_told_with_what_goes() -> None:
+    """Which step, and which checkpoints are out of the way for it."""
+    entry = {"type": "going_back", "step": 500, "later": ["/c/checkpoint-600", "/m/checkpoint-600"]}
+    assert sentence(entry) == (
+        "The run goes back to step 500; set aside: checkpoint-600, checkpoint-600."
+    )
+
+
+def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
+    """Where it is now, and why."""
+    entry = {"type": "checkpoint_removed", "path": "/c/a.pt", "why": "invalid", "to": "/s/a.pt"}
+    assert sentence({**entry, "reason": "it is cut short"}) == (
+        "a.pt was set aside: invalid (it is cut short), moved to /s/a.pt."
+    )
+
+
+@pytest.mark.parametrize(("tier", "told"), [("memory", ", the snapshot in memory"), ("disk", "")])
+def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
+    """Nobody finds that checkpoint on the disk."""
+    source = {"path": "/x/checkpoint-7", "step": 7, "tier": tier}
+    entry = {"type": "attempt_started", "attempt": 2, "pid": 9, "checkpoint": source}
+    assert sentence(entry) == f"Attempt 2 started from checkpoint-7 (step 7){told} (pid 9)."
+
+
+@pytest.mark.parametrize(
+    ("failure", "action", "state", "told"),
+    [
+        ("disk_full", "hold", "waiting", "disk_full → waiting"),
+        ("disk_full", "hold", "held", "disk_full → hold"),
+        ("hang", "restart", "running", "hang → restart"),
+        ("hang", None, "running", "hang"),
+    ],
+)
+def test_a_failure_is_told_with_what_was_done(
+    failure: str, action: str | None, state: str, told: str
+) -> None:
+    """A full disk is diagnosed as one to hold, and waited for."""
+    assert failure_text({"failure": failure, "action": action, "state": state}) == told
