@@ -1,5 +1,7 @@
 """What kind of file system a path is on; it reads /proc and changes nothing."""
 
+import os
+import re
 from pathlib import Path
 
 NETWORK_TYPES = frozenset(
@@ -31,6 +33,28 @@ def mount_options(path: Path) -> frozenset[str]:
     return found[1] if found else frozenset()
 
 
+def mount_point(path: Path) -> Path | None:
+    """Where the file system that holds `path`, or would, is mounted; None where nobody knows."""
+    target = Path(os.path.realpath(path))
+    holders = [point for point in mount_points() if target.is_relative_to(point)]
+    return Path(max(holders, key=len)) if holders else None
+
+
+def mount_points() -> frozenset[str]:
+    """All places on which something is mounted; empty where /proc does not tell."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return frozenset()
+    fields = (line.split() for line in lines)
+    return frozenset(_unescaped(words[4]) for words in fields if len(words) > 4)
+
+
+def _unescaped(text: str) -> str:
+    """A path of mountinfo, in which space, tab, newline and backslash are octal (proc(5))."""
+    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
+
+
 def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
     target = path.resolve()
     best: tuple[int, str, frozenset[str]] | None = None
@@ -43,7 +67,7 @@ def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
         fields, own = left.split(), right.split()
         if len(fields) < 6 or not own:
             continue
-        mount = Path(fields[4].encode().decode("unicode_escape"))
+        mount = Path(_unescaped(fields[4]))
         if target.is_relative_to(mount):
             depth = len(mount.parts)
             # The last of equal ones wins: it is mounted over the others.

@@ -44,8 +44,8 @@ class Worker:
     """A training process as a rank of a supervised run; made by `attach`."""
 
     __slots__ = (
-        "_agreement", "_is_stopping", "_launcher", "_page", "_placement", "_signals", "attempt",
-        "beat", "checkpoint_dir", "grace_s", "resume_from", "run_id", "snapshot_dir",
+        "_agreement", "_checkpoint_dir", "_is_stopping", "_launcher", "_page", "_placement",
+        "_signals", "attempt", "beat", "grace_s", "resume_from", "run_id", "snapshot_dir",
     )  # fmt: skip
 
     beat: Beat
@@ -56,8 +56,6 @@ class Worker:
     """Seconds between a stop signal and SIGKILL."""
     resume_from: Path | None
     """The checkpoint to go on from; None means a fresh start."""
-    checkpoint_dir: Path | None
-    """Where the supervisor looks for checkpoints; None without one."""
     snapshot_dir: Path | None
 
     def __init__(self, directory: Path | None, handled: tuple[signal.Signals, ...]) -> None:
@@ -65,7 +63,7 @@ class Worker:
         self.attempt = _number("SUPERVISOR_ATTEMPT")
         self.grace_s = _seconds("SUPERVISOR_GRACE_S")
         self.resume_from = _path("SUPERVISOR_RESUME_FROM")
-        self.checkpoint_dir = _path("SUPERVISOR_CHECKPOINT_DIR")
+        self._checkpoint_dir = _path("SUPERVISOR_CHECKPOINT_DIR")
         self.snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
         self._is_stopping = False
         self._page, self._placement = self._open_page(directory)
@@ -114,6 +112,17 @@ class Worker:
                 stacklevel=5,
             )
             return None
+
+    @property
+    def checkpoint_dir(self) -> Path | None:
+        """Where the supervisor looks for checkpoints; None without one. Reading it makes it.
+
+        The supervisor does not: trainers that find their directory taken begin another one.
+        Raises OSError where it cannot be made.
+        """
+        if self._checkpoint_dir is not None:
+            self._checkpoint_dir.mkdir(parents=True, exist_ok=True)
+        return self._checkpoint_dir
 
     @property
     def attached(self) -> bool:

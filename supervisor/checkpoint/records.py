@@ -27,6 +27,37 @@ class Remembered:
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """A valid checkpoint that is on record since `seen`, in seconds since 1970.
+
+    `mount` is the mount point that held it, where that is on record.
+    """
+
+    path: str
+    fingerprint: str
+    step: int | None
+    seen: float
+    mount: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Checkpoints on record that are not on the disk, newest first, in a sentence.
+
+    `unmounted` is the mount point that held them, if nothing is mounted on it now.
+    """
+
+    sentence: str
+    paths: tuple[str, ...]
+    unmounted: str | None = None
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Missing":
+        """From its fields as JSON values. Raises KeyError, TypeError."""
+        return cls(**{**record, "paths": tuple(record["paths"])})
+
+
+@dataclass(frozen=True, slots=True)
 class SurveyRequest:
     """What to look at and what is known already.
 
@@ -35,6 +66,8 @@ class SurveyRequest:
     taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
     `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
     `snapshots`: the directory of the run's snapshots in memory, looked at as well.
+    `known`: the valid ones on record since the run last began from nothing, which was at
+    `begun_wall`; `attempt_wall` and `ended_wall`: when the last attempt started and ended.
     """
 
     directory: Path
@@ -47,11 +80,16 @@ class SurveyRequest:
     thorough: bool = True
     pattern: str | None = None
     snapshots: Path | None = None
+    known: tuple[Known, ...] = ()
+    begun_wall: float | None = None
+    attempt_wall: float | None = None
+    ended_wall: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         record = _plain(self)
         record["memory"] = {path: _plain(known) for path, known in self.memory.items()}
+        record["known"] = [_plain(known) for known in self.known]
         return record
 
     @classmethod
@@ -63,6 +101,7 @@ class SurveyRequest:
                 "directory": Path(record["directory"]),
                 "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
                 "pins": frozenset(record["pins"]),
+                "known": tuple(Known(**known) for known in record["known"]),
                 "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
             }
         )
@@ -148,12 +187,17 @@ class Survey:
 
     `exists`: this run has or had checkpoints, valid or not, so starting from nothing loses
     something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
+    `torn_first`: the name of the only one there, where it is a first save that was cut off.
+    `mount`: the mount point that holds the directory.
     """
 
     entries: tuple[Entry, ...] = ()
     newest_valid: Entry | None = None
     exists: bool = False
     undecided: tuple[Path, ...] = ()
+    missing: Missing | None = None
+    torn_first: str | None = None
+    mount: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `newest_valid` as its place in `entries`."""
@@ -163,6 +207,9 @@ class Survey:
             "newest_valid": None if newest is None else self.entries.index(newest),
             "exists": self.exists,
             "undecided": [str(path) for path in self.undecided],
+            "missing": None if self.missing is None else _plain(self.missing),
+            "torn_first": self.torn_first,
+            "mount": self.mount,
         }
 
     @classmethod
@@ -170,11 +217,17 @@ class Survey:
         """The inverse of `to_json`. Raises KeyError, TypeError, IndexError."""
         entries = tuple(Entry.from_json(entry) for entry in record["entries"])
         newest = record["newest_valid"]
+        missing = record["missing"]
         return cls(
             entries=entries,
             newest_valid=None if newest is None else entries[newest],
             exists=record["exists"],
             undecided=tuple(Path(path) for path in record["undecided"]),
+            missing=None
+            if missing is None
+            else Missing(**{**missing, "paths": tuple(missing["paths"])}),
+            torn_first=record["torn_first"],
+            mount=record["mount"],
         )
 
 

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 
 from supervisor.checkpoint import candidates, family, shelf, snapshots
 from supervisor.checkpoint.candidates import Candidate
+from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.records import NOT_FINITE, Entry, Survey, SurveyRequest
+from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.validate import Verdict, prove
+from supervisor.filesystem import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
 QUIET_S = 10.0
@@ -26,16 +29,28 @@ def survey(request: SurveyRequest) -> Survey:
     entries = snapshots.merge(on_disk, snapshots.find_snapshots(request), durable)
     newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
     entries += (_entry(request, one, _shelved(one)) for one in candidates.shelves(request))
+    mount = mount_point(request.directory)
     return Survey(
         entries=tuple(entries),
         newest_valid=newest_valid,
-        exists=any(entry.own_run or entry.candidate for entry in entries),
+        exists=any(_is_something(request, entry) for entry in entries),
+        missing=find_missing(request, entries),
+        torn_first=find_torn_first(request, entries),
+        mount=None if mount is None else str(mount),
         undecided=tuple(
             entry.path
             for entry in entries
             if request.existing is None and not entry.own_run and entry.tier == "disk"
         ),
     )
+
+
+def _is_something(request: SurveyRequest, entry: Entry) -> bool:
+    """Whether starting from nothing would lose it; what a fresh start put aside is lost already."""
+    if entry.tier == "set_aside":
+        begun = request.begun_wall
+        return entry.own_run and (begun is None or entry.mtime >= begun)
+    return entry.own_run or entry.candidate
 
 
 def _on_disk(request: SurveyRequest) -> list[Entry]:

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from supervisor.checkpoint import candidates
 from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import read_history
 from supervisor.cli.runtime_place import runtime_parent
+from supervisor.cli.surveying import request_for
 from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
+from supervisor.core.origin import MISSING, UNSEEN
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.intent import Intent, IntentRecord, read_intent
@@ -40,8 +43,13 @@ class Admission:
     reopens: bool = False
 
 
-def admit(paths: RunPaths, config: RunConfig, *, again: bool) -> Admission:
-    """Decide from what is on record. Raises SupervisorError for another name's directory."""
+def admit(
+    paths: RunPaths, config: RunConfig, *, again: bool, from_nothing: bool = False
+) -> Admission:
+    """Decide from what is on record. Raises SupervisorError for another name's directory.
+
+    `from_nothing`: `--from-nothing` was said, which answers what such a run is held for.
+    """
     history, entries = read_history(paths)
     if history.name is not None and history.name != config.name:
         raise SupervisorError(
@@ -51,7 +59,8 @@ def admit(paths: RunPaths, config: RunConfig, *, again: bool) -> Admission:
         )
     intent = read_intent(paths.intent)
     lifts = history.held is not None and _lifts(intent, history, entries)
-    match judge(history, intent.intent, lifts=lifts, again=again):
+    is_answered = from_nothing and history.held_for in (MISSING, UNSEEN)
+    match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
         case Verdict.FINISHED:
             return Admission(Verdict.FINISHED, _finished_reason(entries))
         case Verdict.STOPPED:
@@ -116,6 +125,17 @@ def refuse_living_original(paths: RunPaths, history: History) -> None:
         " another run_dir, with the checkpoints and `resume: {existing: use}`",
         code=ExitCode.LOCKED,
     )
+
+
+def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
+    """Refuse `--from-nothing` where there is a checkpoint to go on from. Raises SupervisorError."""
+    newest = survey(request_for(paths, config)).newest_valid
+    if newest is not None:
+        raise SupervisorError(
+            f"{newest.path}: is valid; --from-nothing begins again only where none is",
+            hint="leave the option out to go on from it; to train anew, use another `name`",
+            code=ExitCode.USAGE,
+        )
 
 
 def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord
+from supervisor.core.origin import MISSING, UNSEEN
 from supervisor.intent import Intent
 
 
@@ -29,6 +30,9 @@ def next_steps(record: RunRecord) -> list[str]:
             return [text, f"Nothing trains now. {go_on}", *start]
         case "held" if "`supervisor hold`" in str(status.get("reason")):
             return [go_on, resume, again]
+        case "held" if status.get("failure") in (MISSING, UNSEEN):
+            text = "To go on, once the checkpoints are back or the lines are written:"
+            return [text, resume, again, "To begin again all the same:", f"{again} --from-nothing"]
         case "held":
             return ["A human has to look:", events, "Then:", resume, again]
         case "stuck":

@@ -7,19 +7,18 @@ from pathlib import Path
 
 import click
 
-from supervisor.checkpoint.pins import pinned
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.records import Entry, Missing, Survey
 from supervisor.checkpoint.survey import survey
 from supervisor.cli import preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.record import read_history
-from supervisor.cli.runtime_place import snapshot_root
+from supervisor.cli.surveying import request_for
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
-from supervisor.daemon.surveyor import memory_of
+from supervisor.core.history import History
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
@@ -67,26 +66,15 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
     if any(f.what == "run_dir" and f.level is Level.FAIL for f in host):
         return  # there is nothing to be read where no run directory can be
     yield _record(paths, config)
-    history, entries = read_history(paths)
+    history, _ = read_history(paths)
     undecided = preflight.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
-    request = SurveyRequest(
-        directory=directory,
-        run_id=history.run_id,
-        memory=memory_of(entries),
-        existing=config.resume.existing,
-        quiet=not is_held(paths),
-        pins=pinned(paths.pins),
-        first_attempt_wall=history.first_attempt_wall,
-        thorough=False,
-        pattern=config.checkpoints.pattern,
-        snapshots=snapshot_root(paths, history.run_id),
-    )
+    request = request_for(paths, config)
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]
     there = [entry for entry in found.entries if entry.tier != "set_aside"]
-    yield from _newest(there, found.newest_valid, config)
+    yield from _newest(there, found, history, config)
     # The newest may be cut short.
     largest = max((entry.bytes for entry in on_disk), default=None)
     yield preflight.space(largest, config, directory)
@@ -116,9 +104,14 @@ def _record(paths: RunPaths, config: RunConfig) -> Finding:
 
 
 def _newest(
-    entries: list[Entry], newest_valid: Entry | None, config: RunConfig
+    entries: list[Entry], found: Survey, history: History, config: RunConfig
 ) -> Iterator[Finding]:
     """What a start would resume from, and what newer ones are worth."""
+    newest_valid = found.newest_valid
+    if found.missing is not None and not history.begin_again:
+        yield _missing(found.missing)
+        if newest_valid is None:
+            return
     for entry in entries:
         if newest_valid is not None and entry.path == newest_valid.path:
             break
@@ -133,7 +126,10 @@ def _newest(
             facts += ", in memory"
         yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
     elif not any(entry.candidate for entry in entries):
-        yield Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
+        yield _none(history, config)
+    elif found.torn_first is not None:
+        text = f"{found.torn_first}, the first save, was cut off: starts from the beginning"
+        yield Finding("checkpoint", Level.OK, text)
     elif config.resume.if_none_valid == "fresh":
         yield Finding("checkpoint", Level.WARN, "none is valid: starts from the beginning")
     else:
@@ -141,6 +137,27 @@ def _newest(
             "checkpoint", Level.FAIL, "there are some, but none is valid: it would be held",
             "resume: {if_none_valid: fresh} starts from the beginning",
         )  # fmt: skip
+
+
+def _missing(missing: Missing) -> Finding:
+    """Checkpoints that are on record and not there."""
+    if missing.unmounted is not None:
+        text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; it would wait"
+        return Finding("checkpoint", Level.WARN, text, f"mount {missing.unmounted}")
+    return Finding(
+        "checkpoint", Level.FAIL, f"{missing.sentence}: it would be held",
+        "put them back; `supervisor run CONFIG --from-nothing` begins again all the same",
+    )  # fmt: skip
+
+
+def _none(history: History, config: RunConfig) -> Finding:
+    """No checkpoint is there, and none is on record."""
+    if config.resume.by == "trainer":
+        return Finding("checkpoint", Level.OK, "none seen: the trainer finds its own")
+    if history.unseen is not None:
+        text = f"{history.unseen}: it would be held"
+        return Finding("checkpoint", Level.FAIL, text, "write those lines")
+    return Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
 
 
 def _resuming(config: RunConfig) -> Finding:

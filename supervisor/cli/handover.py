@@ -35,6 +35,7 @@ class Start:
     loaded: LoadedConfig
     view: str
     break_lock: bool
+    from_nothing: bool = False
 
 
 def make_directories(paths: RunPaths) -> None:
@@ -73,6 +74,8 @@ def record(start: Start, admission: Admission) -> None:
     entries: list[dict[str, object]] = []
     if admission.resumed_by is not None:
         entries.append({"type": "resumed", "intent_id": admission.resumed_by})
+    if start.from_nothing:
+        entries.append({"type": "begin_again"})
     if admission.reopens:
         entries.append({"type": "reopened"})
     if entries:

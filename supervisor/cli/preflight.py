@@ -15,6 +15,7 @@ from supervisor.cli.moments import size_text
 from supervisor.cli.record import read_record
 from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
+from supervisor.config.places import unexpanded
 from supervisor.filesystem import filesystem_type, is_network
 from supervisor.parked.command import Cold, parse
 
@@ -28,6 +29,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     yield command(config)
     yield launching(config)
     yield from placeholders(config)
+    yield from unexpanded_words(config)
     yield from directories(config, run_dir)
     yield locking(run_dir)
     tried = lock_probe.locks(run_dir)
@@ -91,6 +93,22 @@ def placeholders(config: RunConfig) -> Iterator[Finding]:
             )  # fmt: skip
 
 
+def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
+    """`command` and `env` are passed as they stand: a trainer would make a directory `$SCRATCH`."""
+    for word in [*config.command[1:], *config.resume.args, *config.resume.fresh_args]:
+        if unexpanded(word):
+            yield Finding(
+                "command", Level.WARN, f"{word} is passed as it stands: there is no shell",
+                "write the path itself, or let a shell expand it: [bash, -c, 'exec python …']",
+            )  # fmt: skip
+    for name, value in config.env.items():
+        if unexpanded(value):
+            yield Finding(
+                "env", Level.WARN, f"{name}={value} is set as it stands: there is no shell",
+                "write the value itself",
+            )  # fmt: skip
+
+
 def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     """Whether what will be written can be written."""
     checkpoints = Path(config.checkpoints.directory or run_dir)
@@ -105,7 +123,8 @@ def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
         elif not os.access(place, os.W_OK | os.X_OK):
             yield Finding(what, Level.FAIL, f"{place} is not writable", "choose another, or chmod")
         else:
-            made = "" if place == path else " (will be made)"
+            maker = "" if what == "run_dir" else " by the trainer"
+            made = "" if place == path else f" (will be made{maker})"
             yield Finding(what, Level.OK, f"{path}{made}")
 
 

@@ -15,6 +15,7 @@ from supervisor.cli.admission import (
     admit,
     refuse_bad_place,
     refuse_living_original,
+    refuse_over_checkpoints,
     refuse_undecided,
 )
 from supervisor.cli.advice import shown_path
@@ -40,10 +41,21 @@ from supervisor.paths import RunPaths
 @click.option("--again", is_flag=True, help="Train on although the run is finished.")
 @click.option("--break-lock", is_flag=True, help="Take the run from a machine that is gone.")
 @click.option("--detach", "detached", is_flag=True, help="In the background, without a terminal.")
+@click.option(
+    "--from-nothing",
+    is_flag=True,
+    help="Begin again although the run's checkpoints are missing, this once.",
+)
 @click.option("--plain", is_flag=True, help="Log lines instead of the live display.")
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def run_command(
-    config: Path, again: bool, break_lock: bool, detached: bool, plain: bool, quiet: bool
+    config: Path,
+    again: bool,
+    break_lock: bool,
+    detached: bool,
+    from_nothing: bool,
+    plain: bool,
+    quiet: bool,
 ) -> None:
     """Keep the run of CONFIG going until it is finished.
 
@@ -65,9 +77,10 @@ def run_command(
         loaded=loaded,
         view="live" if live else "none",
         break_lock=break_lock,
+        from_nothing=from_nothing,
     )
     refuse_bad_place(start.paths.run_dir)
-    admission = admit(start.paths, resolved, again=again)
+    admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder
     _leave_unless_admitted(start, admission, quiet=quiet)
@@ -85,8 +98,10 @@ def run_command(
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
     """Look once more, now that nobody else can change the record, and become the launcher."""
     refuse_living_original(start.paths, read_history(start.paths)[0])
-    admission = admit(start.paths, start.config, again=again)
+    admission = admit(start.paths, start.config, again=again, from_nothing=start.from_nothing)
     _leave_unless_admitted(start, admission, quiet=quiet)
+    if start.from_nothing:
+        refuse_over_checkpoints(start.paths, start.config)
     record(start, admission)
     become_launcher(start, lock)
 

@@ -60,6 +60,9 @@ def _attempt_started(entry: dict[str, Any]) -> str:
     checkpoint = entry.get("checkpoint")
     if isinstance(checkpoint, str):
         checkpoint = {"path": checkpoint}
+    if not checkpoint and entry.get("resumes_by") == "trainer":
+        who = f"Attempt {entry['attempt']} {how} (pid {entry['pid']})"
+        return f"{who}; it finds its checkpoint itself."
     if not checkpoint:
         return f"Attempt {entry['attempt']} {how} from the beginning (pid {entry['pid']})."
     step = checkpoint.get("step")
@@ -206,6 +209,8 @@ _TELLERS = {
     "suspended": lambda e: f"Everything stood still for {e['gap_s']:.0f} s; the grace is longer.",
     "requeue": _requeue,
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
+    "begin_again": lambda _: "The operator lets the run begin again, its checkpoints missing.",
+    "saves_elsewhere": lambda e: f"Not seen as checkpoints: {e['advice']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
     "reopened": lambda _: "The finished run was reopened, to train on.",
     "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",

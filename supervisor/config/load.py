@@ -1,5 +1,6 @@
 """Reads a configuration file and reports all that is wrong with it at once, each with its place."""
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from supervisor.config.document import Document, NotYamlError
 from supervisor.config.explain import explain
 from supervisor.config.model import RunConfig
+from supervisor.config.places import with_expanded_paths
 from supervisor.config.problems import ConfigError, Problem
 
 LARGEST_BYTES = 1 << 20
@@ -42,6 +44,8 @@ def load_config(path: Path) -> LoadedConfig:
     values.setdefault("name", _name_of(path))
     try:
         config = RunConfig.model_validate(values)
+        config, unknown = with_expanded_paths(config, document, os.environ)
+        problems += unknown
     except ValidationError as error:
         problems += explain(error, document)
     if problems:

@@ -111,5 +111,5 @@ class RunConfig(Section):
 
 
 def _absolute(path: str, directory: Path) -> str:
-    """An absolute path without `..`; `~` is the home directory. Links are not followed."""
-    return os.path.abspath(directory / Path(path).expanduser())  # noqa: PTH100 -- keeps links
+    """An absolute path without `..`. Links are not followed; `places.py` has expanded the rest."""
+    return os.path.abspath(directory / path)  # noqa: PTH100 -- keeps links

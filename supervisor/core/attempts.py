@@ -3,10 +3,10 @@
 from dataclasses import replace
 
 from supervisor.core.budget import backoff_s, exhausted, with_failure
+from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say, Survey
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
-from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import after_stop
@@ -31,7 +31,8 @@ def on_started(state: State, event: Started, now: float) -> Reaction:
     if insists and not event.is_warm and event.attempt > 1:
         why = event.why_cold or "nobody knows why"
         says = (Say(f"attempt {event.attempt} is launched cold, not warm as configured: {why}"),)
-    return Reaction("started", replace(state, activity=Activity(started_at=now)), says)
+    state = replace(state, activity=Activity(started_at=now), begin_again=False)
+    return Reaction("started", state, says)
 
 
 def on_parked_seen(state: State, event: ParkedSeen) -> Reaction:

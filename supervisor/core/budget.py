@@ -39,6 +39,13 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     )
 
 
+def with_headway(budget: Budget, *, ahead: bool) -> Budget:
+    """The budget refilled where steps alone show that the run gets further."""
+    if not ahead:
+        return budget
+    return replace(budget, failures=0, signature=None, repeats=0, progressed=True)
+
+
 def is_ahead(state: State) -> bool:
     """Whether the attempt was seen beyond all earlier ones; a step nobody knows counts as such."""
     step = state.activity.step if state.ending is None else state.ending.step

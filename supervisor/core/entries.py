@@ -1,6 +1,6 @@
 """The ledger entries that decisions leave behind; the names are those of docs/run-directory.md."""
 
-from supervisor.core.judgement import Decision, Verdict
+from supervisor.core.decision import Decision, Verdict
 from supervisor.core.states import Ending, State
 
 

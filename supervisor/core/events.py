@@ -46,6 +46,14 @@ class Surveyed:
     """Paths of invalid ones, each with the reason."""
     undecided: tuple[str, ...] = ()
     """Checkpoints of others that the configuration does not say what to do with."""
+    missing: str | None = None
+    """Valid checkpoints of this run are on record and not on the disk: which, and since when."""
+    unmounted: str | None = None
+    """The mount point that held the missing ones, where nothing is mounted on it now."""
+    torn_first: str | None = None
+    """The only checkpoint there: the run's first save, cut off by the end of its attempt."""
+    unseen: str | None = None
+    """Where the trainer saves, if not where it is looked for; with the lines to write."""
     deciding: bool = True
     """Made with nothing running, for a decision; otherwise only news."""
 

@@ -43,8 +43,20 @@ class History:
     rollback: bool = False
     back_to: int | None = None
     """Going back was begun: the step that was chosen, until an attempt has started from it."""
+    begin_again: bool = False
+    """`run --from-nothing` was said, until an attempt has started."""
+    begun_wall: float | None = None
+    """When the last attempt that began from nothing started."""
+    attempt_wall: float | None = None
+    """When the last attempt started."""
+    ended_wall: float | None = None
+    """When the last attempt was seen to have ended; None where its end is not on record."""
+    unseen: str | None = None
+    """Where the trainer was seen to save outside of where it is looked for."""
     reopened: bool = False
     held: str | None = None
+    held_for: str | None = None
+    """The failure's name that goes with it."""
     finished: bool = False
     last_intent_id: str | None = None
     learned: Learned = field(default_factory=Learned)
@@ -121,10 +133,16 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, ended_state=entry.get("state"), accounted=at)
         case "attempt_started":
             first = past.first_attempt_wall
+            is_fresh = entry.get("checkpoint") is None
             return replace(
                 past,
                 attempt=int(entry["attempt"]),
                 first_attempt_wall=wall if first is None else first,
+                begin_again=False,
+                begun_wall=wall if is_fresh else past.begun_wall,
+                attempt_wall=wall,
+                ended_wall=None,
+                unseen=None,
                 rollback=False,
                 back_to=None,
                 held=None,
@@ -181,6 +199,17 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return _with_decision(past, entry)
         case "start_failed":
             return _charged(replace(past, last_attempt_open=False), entry)
+        case "saves_elsewhere":
+            return replace(past, unseen=str(entry.get("advice") or entry.get("directory")))
+        case "checkpoint" if entry.get("valid") and entry.get("own_run", True):
+            return replace(past, unseen=None)
+        case "begin_again":
+            # What was reached before is gone: steps count anew.
+            return replace(
+                past, begin_again=True, held=None, pause=None, failures=0, signature=None,
+                repeats=0, progress_step=None, progress_written=None, reached_step=None,
+                rollback=False, back_to=None,
+            )  # fmt: skip
         case "going_back":
             # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
             return replace(past, rollback=False, back_to=entry.get("step"))
@@ -204,6 +233,7 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
     reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
     past = replace(
         past,
+        ended_wall=float(entry.get("wall", 0.0)) or None,
         attempt=max(past.attempt, int(entry.get("attempt") or 0)),
         rollback=past.rollback or entry.get("action") == "rollback",
         last_attempt_open=False,
@@ -257,7 +287,7 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
             )
             return replace(past, pause=pause)
         case "held" | "stuck":
-            return replace(past, held=str(entry.get("reason")))
+            return replace(past, held=str(entry.get("reason")), held_for=entry.get("failure"))
         case "completed":
             return replace(past, finished=True, reopened=False)
         case _:

@@ -1,7 +1,6 @@
 """What to do once an attempt has ended, or before the first: the restart policy, as values."""
 
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import replace
 
 from supervisor.core.budget import (
     ROLLBACK_REPEATS,
@@ -9,46 +8,20 @@ from supervisor.core.budget import (
     exhausted,
     is_ahead,
     with_failure,
+    with_headway,
     with_progress,
 )
-from supervisor.core.choice import later_than, newest_but_left, one_further_back
+from supervisor.core.decision import (
+    TRAINER_CONFIGURATION,
+    TRAINER_PREEMPTED,
+    Decision,
+    Verdict,
+)
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
+from supervisor.core.origin import launch
 from supervisor.core.states import Budget, Checkpoint, Ending, State, Stop, Wish
-
-EXIT_HELD = 1
-EXIT_CONFIGURATION = 78
-TRAINER_PREEMPTED = 75
-TRAINER_CONFIGURATION = 78
-
-
-class Verdict(StrEnum):
-    """What a survey leads to."""
-
-    LAUNCH = "launch"
-    BACKOFF = "backoff"
-    WAIT = "wait"
-    HOLD = "hold"
-    FINISHED = "finished"
-    PREEMPTED = "preempted"
-    STOPPED = "stopped"
-
-
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """A verdict with what it was decided from."""
-
-    verdict: Verdict
-    failure: str | None
-    action: str
-    reason: str
-    budget: Budget
-    wait_s: float | None = None
-    checkpoint: Checkpoint | None = None
-    later: tuple[str, ...] = ()
-    saved: bool | None = None
-    exit_code: int = EXIT_HELD
 
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
@@ -62,14 +35,14 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         if state.wish is Wish.HOLD:
             why = "`supervisor hold` was asked for"
             return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
-        return _launch(state, survey, budget, None, "restart", "", rollback=rollback)
+        return launch(state, survey, budget, None, "restart", "", rollback=rollback)
     if asked and not _is_finished_all_the_same(state, survey, ending):
         return _after_stop(state, survey, ending, budget)
     if _is_finished(state, survey, ending):
         reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
         return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
     if state.stop is not None:
-        return _launch(state, survey, budget, None, "restart", "the stop was taken back")
+        return launch(state, survey, budget, None, "restart", "the stop was taken back")
     return _after_failure(state, survey, ending, budget, now)
 
 
@@ -186,6 +159,9 @@ def _after_failure(
     if code == 0:
         failure, action = "unknown", "restart"
         reason = "it exited with 0, but `finish` is not met"
+    if policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates:
+        # Only the log tells how far a trainer comes whose checkpoints are not seen.
+        before = with_headway(before, ahead=ending.step is not None and is_ahead(state))
     progressed = before.progressed or _made_headway(state, survey)
     budget = with_failure(before, ending, now)
 
@@ -213,7 +189,7 @@ def _after_failure(
     rollback = budget.repeats == ROLLBACK_REPEATS or action == "rollback"
     action = "rollback" if rollback else action
     if code == TRAINER_PREEMPTED or (progressed and action != "backoff"):
-        return _launch(state, survey, budget, failure, action, reason, rollback=rollback)
+        return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
 
@@ -223,73 +199,6 @@ def _made_headway(state: State, survey: Surveyed) -> bool:
     began = -1 if state.checkpoint is None else state.checkpoint.step or -1
     steps = [c.step for c in survey.candidates if c.tier == MEMORY and c.step is not None]
     return max(steps, default=-1) > began
-
-
-def _launch(
-    state: State,
-    survey: Surveyed,
-    budget: Budget,
-    failure: str | None,
-    action: str,
-    reason: str,
-    *,
-    rollback: bool = False,
-) -> Decision:
-    policy = state.policy
-
-    def hold(why: str, code: int = EXIT_HELD, name: str = "checkpoint_corrupt") -> Decision:
-        return Decision(Verdict.HOLD, name, "hold", why, budget, exit_code=code)
-
-    if survey.undecided:
-        listed = ", ".join(survey.undecided[:3])
-        return hold(
-            f"checkpoints that this run did not make: {listed};"
-            " say `resume: {existing: use}` or `resume: {existing: ignore}`",
-            EXIT_CONFIGURATION,
-            "configuration",
-        )
-    candidates = survey.candidates
-    if not candidates:
-        if survey.exists and not policy.start_fresh_if_none_valid:
-            return hold(
-                "checkpoints exist but none is valid; restore one, or set"
-                " `resume: {if_none_valid: fresh}` to start again from nothing"
-            )
-        return Decision(Verdict.LAUNCH, failure, action, reason, budget)
-    chosen = newest_but_left(candidates, state.back_to)
-    if chosen.kind == "final" and chosen.own_run and _stands_for_the_end(state):
-        return Decision(
-            Verdict.FINISHED,
-            "completed",
-            "none",
-            f"the final checkpoint is at {chosen.path}",
-            budget,
-        )
-    if rollback:
-        chosen = one_further_back(candidates, chosen)
-    if (
-        state.attempt > 0
-        and not state.ever_attached
-        # Whoever keeps snapshots here knows the contract, though no daemon lived to see it attach.
-        and not any(c.tier == MEMORY for c in candidates)
-        and not policy.has_resume_args
-        and not policy.trainer_finds_checkpoints
-    ):
-        return hold(
-            "the trainer is not told to resume, and would start from nothing over its checkpoints:"
-            ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
-            " `resume: {by: trainer}` if it finds them itself",
-            name="configuration",
-        )
-    later = later_than(candidates, chosen)
-    return replace(
-        Decision(Verdict.LAUNCH, failure, action, reason, budget), checkpoint=chosen, later=later
-    )
-
-
-def _stands_for_the_end(state: State) -> bool:
-    # A finish condition, or `run --again`, says that more is wanted than the trainer's own end.
-    return not state.reopened and not state.policy.has_finish_condition
 
 
 def _at(step: int | None) -> str:

@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
+from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
 from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
-from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, Phase, RunState, State, Wish

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
+from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Rescue, Say, SendKill, SetAside, Survey
 from supervisor.core.events import MemorySeen, Rescued
-from supervisor.core.judgement import Decision, Verdict
 from supervisor.core.memory import MEMORY, RescueWait
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Checkpoint, Policy, RunState, State, Stop

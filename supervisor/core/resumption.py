@@ -51,6 +51,7 @@ def initial_state(
         account=account,
         ever_attached=past.ever_attached,
         reopened=past.reopened,
+        begin_again=past.begin_again,
         rollback=past.rollback,
         back_to=past.back_to,
         reached_step=past.reached_step,

@@ -260,6 +260,8 @@ class State:
     ever_attached: bool = False
     reopened: bool = False
     """`run --again`: the final checkpoint of before does not end the run."""
+    begin_again: bool = False
+    """`run --from-nothing`: missing checkpoints do not keep the next launch."""
     rollback: bool = False
     """The next launch resumes one checkpoint further back than the newest."""
     back_to: int | None = None

@@ -3,10 +3,11 @@
 from dataclasses import replace
 
 from supervisor.core.budget import is_ahead, with_progress
+from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
-from supervisor.core.judgement import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict, decide
+from supervisor.core.judgement import decide
 from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.parking import patience_s, why_cold
 from supervisor.core.reaction import Reaction

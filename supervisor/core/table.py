@@ -65,6 +65,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(D, Surveyed, "preempted", RunState.PREEMPTED, "checkpoints decide what was saved"),
     Transition(D, Surveyed, "stopped", RunState.STOPPED, "checkpoints decide what was saved"),
     Transition(D, Surveyed, "launch", L, "the stop was taken back meanwhile"),
+    Transition(D, Surveyed, "wait", W, "the stop was taken back; the cause clears by itself"),
     Transition(D, Surveyed, "hold", H, "the stop was taken back, and a human has to look"),
     Transition(D, Surveyed, "finished", RunState.COMPLETED, "the stop was taken back: it is done"),
     # The memory tier: what only it holds goes to the disk before the supervisor ends.

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.accounting import lost_to_hang
 from supervisor.core.deadlines import Health, judge_health
+from supervisor.core.decision import EXIT_HELD
 from supervisor.core.effects import (
     Effect,
     Exit,
@@ -20,7 +21,6 @@ from supervisor.core.effects import (
 )
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
-from supervisor.core.judgement import EXIT_HELD
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
 from supervisor.core.parking import UNSEEN_BEGIN_S, Parked, ParkedStage, is_wanted
 from supervisor.core.reaction import Reaction

@@ -35,6 +35,8 @@ RESERVE_S = 60.0
 SURVEY_PAUSE_S = 2.0
 LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
+# A trainer that removes the old one before the new one is there needs this long at most.
+MISSING_AGAIN_S = 30.0
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
@@ -61,6 +63,7 @@ class Housekeeping:
         self._progress = run.history.progress_step
         self._unpruned: Survey | None = None
         self._last: Survey | None = None
+        self._is_missing_said = False
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
@@ -79,6 +82,7 @@ class Housekeeping:
                 "start_ticks": attempt.main.start_ticks if attempt.main else None,
                 "command": list(run.config.command),
                 "checkpoint": source,
+                "resumes_by": run.config.resume.by,
                 "log_offset": attempt.log_offset,
                 "launch": "warm" if attempt.is_warm else "cold",
                 "why_cold": attempt.why_cold,
@@ -86,7 +90,9 @@ class Housekeeping:
                 "cgroup": attempt.cgroup,
             }
         )
-        origin = "from nothing"
+        # Nobody knows what a trainer finds that looks for its checkpoints itself.
+        is_its_own = checkpoint is None and run.config.resume.by == "trainer"
+        origin = "which finds its checkpoint itself" if is_its_own else "from nothing"
         if checkpoint is not None:
             at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
             origin = f"from {Path(checkpoint.path).name}{at}"
@@ -100,7 +106,7 @@ class Housekeeping:
 
     def _warn_of_unknown_names(self) -> None:
         """Checkpoints that nobody recognises would be trained over from nothing, silently."""
-        names = self._run.surveyor.unrecognised(self._performer.first_attempt_wall or 0.0)
+        names = self._run.surveyor.unrecognised(self._performer.times.first or 0.0)
         if not names:
             return
         line = (
@@ -142,7 +148,7 @@ class Housekeeping:
             progress = bool(found.valid and found.own_run and ahead)
             if progress:
                 self._progress = found.step
-            entries.append(entry_of(found, progress=progress))
+            entries.append(entry_of(found, progress=progress, mount=answer.survey.mount))
         removed = {"type": "checkpoint_removed", "why": "gone", "to": None}
         entries += [{**removed, "path": path} for path in answer.gone]
         if entries:
@@ -151,14 +157,27 @@ class Housekeeping:
         # files that just changed is not kept: both are looked at again though nothing changes.
         unsettled = any(not e.rememberable and e.tier == "disk" for e in answer.survey.entries)
         self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
+        self._note_missing(answer.survey, state)
         # What a decision is being made from stays: a rollback may need what is beyond `keep`.
         self._unpruned = answer.survey if state.surveying else None
         if self._unpruned is None:
             self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
+    def _note_missing(self, survey: Survey, state: State) -> None:
+        """Tell of checkpoints that vanished while training goes on; a rotation is soon over."""
+        said = None if survey.missing is None or not state.alive else survey.missing.sentence
+        if said is not None:
+            self._again_at = self._again_at or monotonic_s() + MISSING_AGAIN_S
+            if self._facts.missing is not None and not self._is_missing_said:
+                self._is_missing_said = True
+                self._run.console.say(f"{said}; training goes on", journal_stream.WARNING)
+        else:
+            self._is_missing_said = False
+        self._facts.missing = said
+
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
-        self._performer.note_clock(wall_s())
+        self._performer.times.note_clock(wall_s())
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.
@@ -220,9 +239,10 @@ class Housekeeping:
     def _record_last_verdicts(self) -> None:
         """Those on files too young to be remembered are part of the story all the same."""
         entries = self._last.entries if self._last is not None else ()
+        mount = None if self._last is None else self._last.mount
         self._run.journal.record(
             *(
-                {**entry_of(found, progress=False), "kept": False}
+                {**entry_of(found, progress=False, mount=mount), "kept": False}
                 for found in entries
                 if found.tier == "disk" and found.valid and not found.rememberable
             )

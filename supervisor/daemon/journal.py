@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ class Journal:
     def __init__(self, ledger: LedgerWriter, log_path: Path) -> None:
         self.ledger = ledger
         self._is_together = False
+        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
+        """Called with each entry once it was handed to the ledger."""
         self._file = _LogFile(log_path)
         self.log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
             structlog.WriteLogger(self._file),  # type: ignore[arg-type]
@@ -41,7 +43,11 @@ class Journal:
 
     def record(self, *entries: Mapping[str, Any]) -> bool:
         """Append to the ledger; False while the disk has no room (the entries are kept)."""
-        return self._noted(self.ledger.append(entries, sync=not self._is_together))
+        is_durable = self._noted(self.ledger.append(entries, sync=not self._is_together))
+        for entry in entries:
+            for listener in self.listeners:
+                listener(entry)
+        return is_durable
 
     @contextmanager
     def together(self) -> Iterator[None]:

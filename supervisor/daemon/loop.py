@@ -6,7 +6,7 @@ import signal
 from collections import deque
 from pathlib import Path
 
-from supervisor.clock import monotonic_s
+from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import (
     Event,
     Exited,
@@ -199,6 +199,7 @@ class Daemon:
             self._intent_id = intent.id
             self._queue.append(WishChanged(Wish(intent.intent.value)))
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
+        self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
         self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)
         attempt = self.performer.attempt
         # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
@@ -232,6 +233,7 @@ class Daemon:
 
     def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
         ending = attempt.ended(message, monotonic_s())
+        self.performer.times.ended = wall_s()
         self._house.note_last_look(attempt)
         if self.state.stop is None and not ending.ended_by_us:
             by = self.scheduler.told_to_stop(ending.effective_code, ending.signal)

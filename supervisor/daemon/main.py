@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import supervisor
+from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
@@ -83,8 +84,10 @@ def _hello(link: LauncherLink) -> tuple[Message | None, list[Message]]:
 
 def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
     memory: dict[str, Remembered] = {}
-    history = fold(_replay(paths, memory))
+    recorded = Recorded()
+    history = fold(_replay(paths, memory, recorded))
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
+    journal.listeners.append(lambda entry: recorded.note(entry, wall_s()))
     journal.ledger.ensure_reserve()
     run_id = history.run_id
     if run_id is None:
@@ -101,15 +104,20 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         memory=memory,
         pattern=config.checkpoints.pattern,
         snapshots=runtime.snapshot_dir,
+        recorded=recorded,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)
 
 
-def _replay(paths: RunPaths, memory: dict[str, Remembered]) -> Iterator[dict[str, Any]]:
+def _replay(
+    paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded
+) -> Iterator[dict[str, Any]]:
     for entry in iterate_ledger(paths.ledger):
+        wall = parse_rfc3339(entry["at"])
         remember(memory, entry)
-        yield {**entry, "wall": parse_rfc3339(entry["at"])}
+        recorded.note(entry, wall)
+        yield {**entry, "wall": wall}
 
 
 def _serve(

@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
@@ -29,6 +28,7 @@ from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
 from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.parking import Parking
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
@@ -61,7 +61,7 @@ class Performer:
         self.snapshots = snapshots
         self.parking = Parking(run, emit)
         self.attempt: RunningAttempt | None = None
-        self.first_attempt_wall = run.history.first_attempt_wall
+        self.times = AttemptTimes.of(run.history)
         self.exit_code: int | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
@@ -92,6 +92,7 @@ class Performer:
                         effect.what,
                         directory=self.run.surveyor.directory,
                         checkpoint_bytes=self.run.surveyor.largest_bytes,
+                        mount=self.run.surveyor.unmounted,
                     )
                 )
             case Record():
@@ -121,20 +122,12 @@ class Performer:
         main = None if self.attempt is None else self.attempt.pid
         return self.scheduler is not None and self.scheduler.stop_tasks(main, name)
 
-    def note_clock(self, wall: float) -> None:
-        """Keep the first attempt's time by a clock that may be set back.
-
-        What is newer and has no manifest is taken for this run's own.
-        """
-        if self.first_attempt_wall is not None:
-            self.first_attempt_wall = min(self.first_attempt_wall, wall)
-
     def survey(self, *, deciding: bool) -> None:
         """Have the checkpoints looked at."""
         failed = self.run.surveyor.begin(
             deciding=deciding,
             pins=pinned(self.run.paths.pins),
-            first_attempt_wall=self.first_attempt_wall,
+            times=self.times,
         )
         if failed is not None and deciding:
             self._emit(failed)
@@ -145,10 +138,6 @@ class Performer:
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
             heartbeat_dir = run.runtime.begin_attempt(effect.attempt)
-            if effect.attempt == 1:
-                # Later a missing one is no new one: its disk is not mounted, say.
-                with suppress(OSError):
-                    run.surveyor.directory.mkdir(parents=True, exist_ok=True)
             attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
         except OSError as error:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
@@ -160,7 +149,7 @@ class Performer:
         if self.attempt is not None:
             self.attempt.close()
         self.attempt = attempt
-        self.first_attempt_wall = self.first_attempt_wall or wall_s()
+        self.times.note_launch(wall_s(), is_fresh=checkpoint is None)
         self.orders.send(
             {
                 "do": "launch",

@@ -4,14 +4,23 @@ import os
 from pathlib import Path
 
 from supervisor.core.events import Probed
+from supervisor.filesystem import mount_points
 
 MARGIN = 1.2
 LEAST_FREE_BYTES = 16 << 20
 
 
-def probe(cause: str, *, directory: Path, checkpoint_bytes: int) -> Probed:
-    """Look once. `checkpoint_bytes`: the size of the largest known checkpoint."""
+def probe(
+    cause: str, *, directory: Path, checkpoint_bytes: int, mount: str | None = None
+) -> Probed:
+    """Look once. `checkpoint_bytes`: the size of the largest known checkpoint.
+
+    `mount`: the mount point that held the checkpoints, where they are missing.
+    """
     match cause:
+        case "checkpoints_missing" if mount is not None:
+            is_there = mount in mount_points()
+            return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
         case "disk_full":
             return _disk(directory, checkpoint_bytes)
         case _:

@@ -5,14 +5,17 @@ What the child proved is remembered here and in the ledger: an unchanged one is 
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
+from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
+from supervisor.clock import parse_rfc3339
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
+from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.survey_child import SurveyChild
 
 
@@ -32,7 +35,7 @@ class _Question(NamedTuple):
 
     deciding: bool
     pins: frozenset[str]
-    first_attempt_wall: float | None
+    times: AttemptTimes
 
 
 class Surveyor:
@@ -51,6 +54,7 @@ class Surveyor:
         memory: dict[str, Remembered],
         pattern: str | None = None,
         snapshots: Path | None = None,
+        recorded: Recorded | None = None,
     ) -> None:
         self.directory = directory
         self._run_id = run_id
@@ -59,6 +63,8 @@ class Surveyor:
         self._forgotten: dict[str, Remembered] = {}
         self._pattern = pattern
         self._snapshots = snapshots
+        self._recorded = Recorded() if recorded is None else recorded
+        self.unmounted: str | None = None
         self._child = SurveyChild(folder)
         self._deciding = False
         self._waiting: _Question | None = None
@@ -74,10 +80,10 @@ class Surveyor:
         return self._child.is_asked
 
     def begin(
-        self, *, deciding: bool, pins: frozenset[str], first_attempt_wall: float | None
+        self, *, deciding: bool, pins: frozenset[str], times: AttemptTimes
     ) -> SurveyFailed | None:
         """Start a survey. A failure to start one is an answer, too."""
-        question = _Question(deciding, pins, first_attempt_wall)
+        question = _Question(deciding, pins, replace(times))
         if self.is_busy and deciding and not self._deciding:
             self._waiting = question
             return None
@@ -94,7 +100,11 @@ class Surveyor:
             existing=self._existing,
             quiet=question.deciding,
             pins=question.pins,
-            first_attempt_wall=question.first_attempt_wall,
+            first_attempt_wall=question.times.first,
+            begun_wall=question.times.begun,
+            attempt_wall=question.times.started,
+            ended_wall=question.times.ended,
+            known=self._recorded.known(),
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
             snapshots=self._snapshots if question.deciding else None,
@@ -159,7 +169,10 @@ class Surveyor:
             news = tuple(self._remember(survey.entries))
             there = {str(entry.path) for entry in survey.entries}
             self._forgotten = {p: one for p, one in self._forgotten.items() if p in there}
-            gone = tuple(path for path in self._memory if path not in there)
+            missing = survey.missing
+            self.unmounted = None if missing is None else missing.unmounted
+            # What is missing may come back as it was, with its mount.
+            gone = tuple(p for p in self._memory if p not in there) if missing is None else ()
             for path in gone:
                 del self._memory[path]
             answer = Answer(_event(survey, deciding=self._deciding), survey, news, gone)
@@ -206,6 +219,9 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
             if e.valid is False and (e.candidate or e.own_run)
         ),
         undecided=tuple(str(path) for path in survey.undecided),
+        missing=None if survey.missing is None else survey.missing.sentence,
+        unmounted=None if survey.missing is None else survey.missing.unmounted,
+        torn_first=survey.torn_first,
         deciding=deciding,
     )
 
@@ -238,8 +254,16 @@ def memory_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, Remembered]:
     return memory
 
 
-def entry_of(found: Entry, *, progress: bool) -> dict[str, Any]:
-    """The ledger entry for a verdict."""
+def recorded_of(entries: Iterable[Mapping[str, Any]]) -> Recorded:
+    """What a ledger says of valid checkpoints since the run last began from nothing."""
+    recorded = Recorded()
+    for entry in entries:
+        recorded.note(entry, parse_rfc3339(entry["at"]))
+    return recorded
+
+
+def entry_of(found: Entry, *, progress: bool, mount: str | None = None) -> dict[str, Any]:
+    """The ledger entry for a verdict; `mount`: the mount point that holds the checkpoint."""
     return {
         "type": "checkpoint",
         "path": str(found.path),
@@ -254,4 +278,5 @@ def entry_of(found: Entry, *, progress: bool) -> dict[str, Any]:
         "hashes": dict(found.hashes),
         "own_run": found.own_run,
         "progress": progress,
+        "mount": mount,
     }

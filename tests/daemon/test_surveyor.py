@@ -7,11 +7,11 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 from supervisor.checkpoint.records import Remembered
 from supervisor.core.events import Surveyed, SurveyFailed
-from supervisor.daemon.performer import Performer
+from supervisor.core.history import History
+from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.survey_child import LEFT_S
 from supervisor.daemon.surveyor import Answer, Surveyor
 
@@ -48,7 +48,7 @@ def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
     one.cancel()
     assert time.monotonic() - begun < LEFT_S + 5
     assert not one.is_busy
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)
     one.cancel()
     subprocess.Popen.kill(child)
@@ -58,13 +58,14 @@ def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
 def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path) -> None:
     """What another process's surveyor has open is not what this one reads."""
     one = surveyor(tmp_path)
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     script = (
         "import sys, os\n"
         "from pathlib import Path\n"
+        "from supervisor.daemon.attempt_times import AttemptTimes\n"
         "from tests.daemon.test_surveyor import surveyor, answer\n"
         "one = surveyor(Path(sys.argv[1]))\n"
-        "one.begin(deciding=False, pins=frozenset(), first_attempt_wall=None)\n"
+        "one.begin(deciding=False, pins=frozenset(), times=AttemptTimes())\n"
         "print(one._child.file('answer').name)\n"
         "answer(one)\n"
     )
@@ -83,7 +84,7 @@ def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> Non
     known = Remembered("f", True, "files", None, {}, 5, None, None, 1)
     one = surveyor(tmp_path)
     one._memory[str(tmp_path / "checkpoints" / "checkpoint-5")] = known
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert answer(one).gone == (str(tmp_path / "checkpoints" / "checkpoint-5"),)
     assert not one._memory
     one.cancel()
@@ -98,7 +99,7 @@ def test_what_was_pruned_is_no_news_while_its_removal_is_under_way(tmp_path: Pat
     one = surveyor(tmp_path)
 
     def news() -> list[str]:
-        assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+        assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
         return [entry.name for entry in answer(one).news]
 
     assert news() == ["checkpoint-5"]
@@ -118,12 +119,10 @@ def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
     made = tmp_path / "checkpoints" / "checkpoint-5"
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
-    history = SimpleNamespace(first_attempt_wall=time.time() + 7200)
-    performer = Performer(SimpleNamespace(history=history), None, print, None)  # type: ignore[arg-type]
-    performer.note_clock(made.stat().st_mtime - 1)
+    times = AttemptTimes.of(History(first_attempt_wall=time.time() + 7200))
+    times.note_clock(made.stat().st_mtime - 1)
     one = surveyor(tmp_path)
-    wall = performer.first_attempt_wall
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=wall) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=times) is None
     event = answer(one).event
     assert isinstance(event, Surveyed)
     assert event.undecided == ()
@@ -133,16 +132,16 @@ def test_clock_set_back_does_not_disown_checkpoints(tmp_path: Path) -> None:
 def test_the_child_stays_and_a_dead_one_is_replaced(tmp_path: Path) -> None:
     """The second answer comes from the same process, in a fraction of what Python's start takes."""
     one = surveyor(tmp_path)
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)
     process = one._child._process
     assert process is not None
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)
     assert one._child._process is process
     process.kill()
     process.wait()
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)
     one.cancel()
 
@@ -152,7 +151,7 @@ def test_a_child_that_dies_over_its_answer_is_told(tmp_path: Path) -> None:
     one = surveyor(tmp_path)
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, bufsize=0)
     one._child._process = child
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=None) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     one._child._errors.write_text("MemoryError\n")
     event = answer(one).event
     assert isinstance(event, SurveyFailed)
@@ -167,8 +166,8 @@ def test_a_decision_waits_for_news_and_is_answered_after_it(tmp_path: Path) -> N
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     os.utime(made / "model.safetensors", (1, 1))
     one = surveyor(tmp_path)
-    assert one.begin(deciding=False, pins=frozenset(), first_attempt_wall=0.0) is None
-    assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=0.0) is None
+    assert one.begin(deciding=False, pins=frozenset(), times=AttemptTimes(0.0)) is None
+    assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes(0.0)) is None
     first, second = answer(one), answer(one)
     assert isinstance(first.event, Surveyed)
     assert isinstance(second.event, Surveyed)

@@ -35,15 +35,27 @@ def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
     assert run.status["step"] == 30
 
 
-def test_the_checkpoint_directory_is_made_once(run: Supervised) -> None:
-    """As `check` says; not again later: a missing one may be a disk that is not mounted."""
-    script = f"rmdir {run.folder}/out/ckpt && exit 3 || exit 0"
+def test_the_trainers_directory_is_not_made_for_it(run: Supervised) -> None:
+    """ultralytics, finding its directory taken, begins `t-2`, `t-3`, …, from nothing each time."""
+    script = f"test ! -e {run.folder}/out && test $SUPERVISOR_ATTEMPT = 2"
     run.configure(
         command=["bash", "-c", script], checkpoints={"directory": str(run.folder / "out/ckpt")}
     )
     assert run.run() == 0
-    assert [entry["code"] for entry in run.entries("attempt_ended")] == [3, 0]
-    assert not (run.folder / "out/ckpt").exists()
+    assert [entry["code"] for entry in run.entries("attempt_ended")] == [1, 0]
+    assert not (run.folder / "out").exists()
+
+
+def test_a_script_that_reads_its_checkpoint_directory_finds_it(run: Supervised) -> None:
+    """`run.checkpoint_dir` makes it by being read; attaching alone does not."""
+    out = run.folder / "out/ckpt"
+    script = (
+        "import os; from supervisor.worker import attach; run = attach();"
+        f" assert not os.path.exists({str(out)!r});"
+        f" assert str(run.checkpoint_dir) == {str(out)!r}; assert os.path.isdir({str(out)!r})"
+    )
+    run.configure(command=[sys.executable, "-c", script], checkpoints={"directory": "out/ckpt"})
+    assert run.run() == 0, run.log
 
 
 def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> None:

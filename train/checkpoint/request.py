@@ -94,13 +94,14 @@ def writer_of(directory: Path | str, run: Worker | None, resumed_from: str | Non
     """
     if run is not None:
         run_id, attempt, snapshot_dir = run.run_id, run.attempt, run.snapshot_dir
-        resumed, looked_at = run.resume_from, run.checkpoint_dir
+        resumed = run.resume_from
     else:
         run_id = os.environ.get("SUPERVISOR_RUN_ID") or None
         number = os.environ.get("SUPERVISOR_ATTEMPT", "")
         attempt = int(number) if number.isdecimal() else None
         snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
-        resumed, looked_at = _path("SUPERVISOR_RESUME_FROM"), _path("SUPERVISOR_CHECKPOINT_DIR")
+        resumed = _path("SUPERVISOR_RESUME_FROM")
+    looked_at = _path("SUPERVISOR_CHECKPOINT_DIR")
     if resumed_from is None and resumed is not None:
         resumed_from = resumed.name
     # absolute, and not through links: these are the user's to change

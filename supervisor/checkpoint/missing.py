@@ -1,0 +1,87 @@
+"""What a run has on record and its directory does not show: which, since when, and where it is.
+
+It only looks, and says it in a sentence; whether to wait or to hold is decided elsewhere.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervisor.checkpoint.records import Entry, Known, Missing, SurveyRequest
+from supervisor.filesystem import mount_points
+
+_SHOWN = 3
+
+
+def find_missing(request: SurveyRequest, entries: Sequence[Entry]) -> Missing | None:
+    """What is missing; None where all is there, or another checkpoint of it can be resumed from.
+
+    `entries`: all that a survey found, those set aside included.
+    """
+    if any(e.tier == "disk" and e.candidate and e.valid and e.finite is not False for e in entries):
+        return None
+    paths = {str(entry.path) for entry in entries}
+    prints = {entry.fingerprint for entry in entries}
+    lost = [k for k in request.known if k.path not in paths and k.fingerprint not in prints]
+    if not lost:
+        return None
+    lost.sort(key=lambda known: (known.step if known.step is not None else -1, known.seen))
+    lost.reverse()
+    unmounted = _unmounted(lost)
+    sentence = (
+        f"{_which(lost)} {'is' if len(lost) == 1 else 'are'} missing: {_where(request, lost)}"
+    )
+    return Missing(sentence, tuple(known.path for known in lost), unmounted)
+
+
+def _which(lost: Sequence[Known]) -> str:
+    names = [
+        Path(known.path).name + (f" (step {known.step})" if known.step is not None else "")
+        for known in lost[:_SHOWN]
+    ]
+    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    kind = "checkpoint" if len(lost) == 1 else "checkpoints"
+    return f"this run's {kind} {', '.join(names)}{more}"
+
+
+def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
+    """What stands in its place now, and where it can be found."""
+    first, folder = lost[0], Path(lost[0].path).parent
+    seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.seen))
+    last = f"on record since {seen}"
+    if Path(first.path).is_symlink():
+        target = os.path.realpath(first.path)
+        there = "" if os.path.lexists(target) else ", which is not there"
+        return (
+            f"{first.path} ({last}) is a link to {target}{there}; links are not followed,"
+            f" say `checkpoints: {{directory: {Path(target).parent}}}`"
+        )
+    if not _is_same(folder, request.directory):
+        if os.path.lexists(first.path):
+            return (
+                f"they were saved in {folder} ({last}) and are there, but the supervisor now looks"
+                f" into {request.directory}: start it where it was started before, or correct"
+                " `checkpoints.directory`"
+            )
+        return (
+            f"they were saved in {folder} ({last}), the supervisor now looks into"
+            f" {request.directory}, and they are in neither"
+        )
+    if not request.directory.exists():
+        return f"{request.directory} is not there ({last})"
+    is_empty = next(request.directory.iterdir(), None) is None
+    return f"{request.directory} {'is empty' if is_empty else 'does not hold them'} ({last})"
+
+
+def _is_same(folder: Path, directory: Path) -> bool:
+    return folder == directory or os.path.realpath(folder) == os.path.realpath(directory)
+
+
+def _unmounted(lost: Sequence[Known]) -> str | None:
+    """The mount point that held the newest of them and on which nothing is mounted now."""
+    mount = lost[0].mount
+    if mount is None or mount == "/" or os.path.lexists(lost[0].path):
+        return None
+    points = mount_points()
+    return mount if points and mount not in points else None

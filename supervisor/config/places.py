@@ -1,0 +1,80 @@
+"""Paths as people write them: `~` and `$VARIABLE` are expanded or refused, never taken literally.
+
+A directory called `$SCRATCH` beside the trainer's real one hid every checkpoint from us.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from supervisor.config.document import Document
+from supervisor.config.model import RunConfig
+from supervisor.config.problems import Problem
+
+_VARIABLE = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})?")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# In a word of `command`: at its beginning, or behind the `=` of an option or an override.
+_UNEXPANDED = re.compile(r"(?:^|=)(?:~(?:/|$)|\$[A-Za-z_{])")
+_KEYS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"))
+
+
+def expand(path: str, environment: Mapping[str, str]) -> str:
+    """The path with its variables and a leading `~` filled in.
+
+    Raises ValueError saying what cannot be: a variable that is not set or empty, a `$` that names
+    none, a user nobody knows.
+    """
+
+    def value_of(match: re.Match[str]) -> str:
+        name = match["name"] if match["braced"] is None else match["braced"]
+        if name is None or not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{path!r} holds a $ that names no variable: write the path as it is on the disk"
+            )
+        value = environment.get(name)
+        if not value:
+            what = "is not set here" if value is None else "is empty here"
+            raise ValueError(f"${name} {what}: set it, or write the path itself")
+        return value
+
+    # The home directory first: a variable's value is a path as it is on the disk.
+    if path.startswith("~"):
+        head, slash, rest = path.partition("/")
+        try:
+            home = environment.get("HOME") if head == "~" else None
+            head = home or str(Path(head).expanduser())
+        except RuntimeError:
+            raise ValueError(f"{head} is nobody's home directory here: write the path") from None
+        return head + slash + _VARIABLE.sub(value_of, rest)
+    return _VARIABLE.sub(value_of, path)
+
+
+def with_expanded_paths(
+    config: RunConfig, document: Document, environment: Mapping[str, str]
+) -> tuple[RunConfig, list[Problem]]:
+    """The configuration with its paths expanded, and what cannot be, each with its place.
+
+    Variables have the values that the trainer would see: `environment` under the file's `env`.
+    """
+    known = {**environment, **config.env}
+    problems: list[Problem] = []
+    for key in _KEYS:
+        section, name = (config, key[0]) if len(key) == 1 else (getattr(config, key[0]), key[1])
+        written = getattr(section, name)
+        if written is None:
+            continue
+        try:
+            value = expand(written, known)
+        except ValueError as error:
+            line, column = document.place(key)
+            problems.append(Problem(line, column, ".".join(key), str(error)))
+            continue
+        if value != written:
+            section = section.model_copy(update={name: value})
+            config = section if len(key) == 1 else config.model_copy(update={key[0]: section})
+    return config, problems
+
+
+def unexpanded(word: str) -> bool:
+    """Whether a word of `command` looks like a path that only a shell would expand."""
+    return not re.search(r"\s", word) and _UNEXPANDED.search(word) is not None

@@ -1,0 +1,39 @@
+"""What a survey leads to, as a value: the verdict, and what it was decided from."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from supervisor.core.states import Budget, Checkpoint
+
+EXIT_HELD = 1
+EXIT_CONFIGURATION = 78
+TRAINER_PREEMPTED = 75
+TRAINER_CONFIGURATION = 78
+
+
+class Verdict(StrEnum):
+    """What a survey leads to."""
+
+    LAUNCH = "launch"
+    BACKOFF = "backoff"
+    WAIT = "wait"
+    HOLD = "hold"
+    FINISHED = "finished"
+    PREEMPTED = "preempted"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A verdict with what it was decided from."""
+
+    verdict: Verdict
+    failure: str | None
+    action: str
+    reason: str
+    budget: Budget
+    wait_s: float | None = None
+    checkpoint: Checkpoint | None = None
+    later: tuple[str, ...] = ()
+    saved: bool | None = None
+    exit_code: int = EXIT_HELD

@@ -1,0 +1,39 @@
+"""When a run's attempts began and ended, by the wall clock: what a survey tells files' ages by."""
+
+from dataclasses import dataclass
+
+from supervisor.core.history import History
+
+
+@dataclass(slots=True)
+class AttemptTimes:
+    """When attempts began and ended, in seconds since 1970; None where there was none.
+
+    `begun`: the last one that began from nothing; `started` and `ended`: the last one.
+    """
+
+    first: float | None = None
+    begun: float | None = None
+    started: float | None = None
+    ended: float | None = None
+
+    @classmethod
+    def of(cls, history: History) -> "AttemptTimes":
+        """Those that the ledger has."""
+        return cls(
+            history.first_attempt_wall, history.begun_wall, history.attempt_wall, history.ended_wall
+        )
+
+    def note_launch(self, wall: float, *, is_fresh: bool) -> None:
+        """An attempt starts now, from nothing or not."""
+        self.first = wall if self.first is None else self.first
+        self.begun = wall if is_fresh else self.begun
+        self.started, self.ended = wall, None
+
+    def note_clock(self, wall: float) -> None:
+        """Keep the first attempt's time by a clock that may be set back.
+
+        What is newer and has no manifest is taken for this run's own.
+        """
+        if self.first is not None:
+            self.first = min(self.first, wall)

@@ -1,0 +1,205 @@
+"""What is on record and not on the disk: named, with where it was and where it may be."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.checkpoint import missing
+from supervisor.checkpoint.recorded import Recorded
+from supervisor.checkpoint.records import Known, Missing, Survey, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from tests.checkpoint.conftest import MakeOurs
+
+
+def as_json(value: dict[str, Any]) -> dict[str, Any]:
+    """Through the text that one process hands to another."""
+    return dict(json.loads(json.dumps(value)))
+
+
+def recorded(found: Survey) -> tuple[Known, ...]:
+    """What a ledger would have of a survey's valid ones."""
+    return tuple(
+        Known(str(e.path), e.fingerprint, e.step, time.time(), found.mount)
+        for e in found.entries
+        if e.valid
+    )
+
+
+@pytest.fixture
+def known(tmp_path: Path, make_ours: MakeOurs) -> tuple[Known, ...]:
+    """Two checkpoints, 10 and 20, in `tmp_path/out`, on record."""
+    for step in (10, 20):
+        make_ours(tmp_path / "out", step)
+    return recorded(survey(SurveyRequest(tmp_path / "out", "run", quiet=True)))
+
+
+def look(directory: Path, known: tuple[Known, ...], **more: Any) -> Survey:
+    """A survey for a decision."""
+    request = SurveyRequest(directory, "run", quiet=True, known=known, **more)
+    found = survey(SurveyRequest.from_json(as_json(request.to_json())))
+    return Survey.from_json(as_json(found.to_json()))
+
+
+def said(found: Survey) -> str:
+    """The sentence; fails if nothing is missing."""
+    assert found.missing is not None
+    return found.missing.sentence
+
+
+def test_nothing_is_missing_where_all_is_there(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """The ordinary relaunch."""
+    assert len(known) == 2
+    assert look(tmp_path / "out", known).missing is None
+
+
+@pytest.mark.parametrize("left", ["no directory", "empty", "other files"])
+def test_a_directory_that_lost_them(tmp_path: Path, known: tuple[Known, ...], left: str) -> None:
+    """Gone, empty, or holding something else: each says so, and names both with their steps."""
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    if left != "no directory":
+        (tmp_path / "out").mkdir()
+    if left == "other files":
+        (tmp_path / "out" / "notes.txt").write_text("x")
+    sentence = said(look(tmp_path / "out", known))
+    assert "checkpoint-20 (step 20), checkpoint-10 (step 10) are missing" in sentence
+    phrase = {"no directory": "is not there", "empty": "is empty"}.get(left, "does not hold them")
+    assert f"{tmp_path / 'out'} {phrase}" in sentence
+    assert "on record since 20" in sentence
+
+
+def test_another_valid_one_makes_up_for_them(
+    tmp_path: Path, known: tuple[Known, ...], make_ours: MakeOurs
+) -> None:
+    """A trainer's rotation is no loss; a bad one in their place is no substitute."""
+    for step in (10, 20):
+        shutil.rmtree(tmp_path / "out" / f"checkpoint-{step}")
+    (tmp_path / "out" / "checkpoint-30").mkdir()
+    (tmp_path / "out" / "checkpoint-30" / "training_state.json").write_text('{"format": 1}')
+    assert "checkpoint-20" in said(look(tmp_path / "out", known))
+    make_ours(tmp_path / "out", 40)
+    assert look(tmp_path / "out", known).missing is None
+
+
+def test_moved_with_its_directory(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """A run directory that was moved has its checkpoints with it, under other paths."""
+    (tmp_path / "out").rename(tmp_path / "moved")
+    found = look(tmp_path / "moved", known)
+    assert found.missing is None
+    assert found.newest_valid is not None
+
+
+def test_another_working_directory(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """They are where they were; the supervisor looks elsewhere, and says both."""
+    sentence = said(look(tmp_path / "w" / "out", known))
+    assert f"saved in {tmp_path / 'out'}" in sentence
+    assert f"now looks into {tmp_path / 'w' / 'out'}" in sentence
+    shutil.rmtree(tmp_path / "out")
+    assert "in neither" in said(look(tmp_path / "w" / "out", known))
+
+
+def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """The sentence has the line that finds them again; a dangling link says that it dangles."""
+    (tmp_path / "big").mkdir()
+    for step in (10, 20):
+        place = tmp_path / "out" / f"checkpoint-{step}"
+        place.rename(tmp_path / "big" / place.name)
+        place.symlink_to(tmp_path / "big" / place.name)
+    sentence = said(look(tmp_path / "out", known))
+    assert f"directory: {tmp_path / 'big'}" in sentence
+    assert look(tmp_path / "big", known).missing is None
+    shutil.rmtree(tmp_path / "big")
+    assert "which is not there" in said(look(tmp_path / "out", known))
+
+
+def test_a_directory_that_is_a_link_itself(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """`out -> big` shows what is in `big`: nothing is missing."""
+    (tmp_path / "out").rename(tmp_path / "big")
+    (tmp_path / "out").symlink_to(tmp_path / "big")
+    assert look(tmp_path / "out", known).missing is None
+
+
+def test_a_mount_that_is_not_there(
+    tmp_path: Path, known: tuple[Known, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the mount point that held them explains it, and only where nothing is mounted on it."""
+    (tmp_path / "out").rename(tmp_path / "elsewhere")
+    on_disk = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/mnt/data") for k in known)
+    for points, unmounted in (({"/"}, "/mnt/data"), ({"/", "/mnt/data"}, None), (set(), None)):
+        monkeypatch.setattr(missing, "mount_points", lambda points=points: frozenset(points))
+        found = look(tmp_path / "out", on_disk)
+        assert found.missing is not None
+        assert found.missing.unmounted == unmounted
+    monkeypatch.setattr(missing, "mount_points", lambda: frozenset({"/"}))
+    at_root = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/") for k in known)
+    found = look(tmp_path / "out", at_root)
+    assert found.missing is not None
+    assert found.missing.unmounted is None
+
+
+def test_set_aside_is_not_missing(tmp_path: Path, known: tuple[Known, ...]) -> None:
+    """Killed between the move and its record: it is still there, only elsewhere."""
+    aside = tmp_path / "out" / ".set-aside" / "invalid"
+    aside.mkdir(parents=True)
+    for step in (10, 20):
+        (tmp_path / "out" / f"checkpoint-{step}").rename(aside / f"checkpoint-{step}")
+    assert look(tmp_path / "out", known).missing is None
+
+
+def verdict(path: str, *, valid: bool = True, **more: Any) -> dict[str, Any]:
+    """A ledger entry of a verdict."""
+    step = int(path.rpartition("-")[2])
+    return {"type": "checkpoint", "path": path, "valid": valid, "fingerprint": path, "step": step,
+            "own_run": True, **more}  # fmt: skip
+
+
+def removal(path: str, why: str) -> dict[str, Any]:
+    """A ledger entry of a removal."""
+    return {"type": "checkpoint_removed", "path": path, "why": why}
+
+
+START = {"type": "attempt_started", "attempt": 1, "checkpoint": None}
+BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
+
+
+@pytest.mark.parametrize(
+    ("entries", "known"),
+    [
+        ([START, verdict("/o/c-10")], ["/o/c-10"]),
+        ([verdict("/o/c-10"), START], []),  # it began again from nothing, knowingly
+        ([START, verdict("/o/c-10", valid=False)], []),
+        ([START, verdict("/o/c-10"), verdict("/o/c-10", valid=False)], []),
+        ([START, verdict("/o/c-10", reason="not all of its weights are finite")], []),
+        ([START, verdict("/o/c-10", own_run=False)], []),
+        ([*BOTH, removal("/o/c-10", "pruned")], ["/o/c-20"]),
+        ([*BOTH, removal("/o/c-10", "gone")], ["/o/c-20"]),
+        ([START, verdict("/o/c-10"), removal("/o/c-10", "gone")], ["/o/c-10"]),
+        (
+            [*BOTH, removal("/o/c-10", "gone"), removal("/o/c-20", "gone")],
+            ["/o/c-20"],
+        ),
+        ([START, verdict("/o/c-10"), removal("/o/c-10", "invalid")], []),
+        ([START, verdict("/o/c-10"), {"type": "begin_again"}], []),
+        (
+            [{**START, "checkpoint": {"path": "/other/c-5", "step": 5, "tier": "disk"}}],
+            ["/other/c-5"],  # another run's, which this one began from
+        ),
+        ([{**START, "checkpoint": {"path": "/shm/c-5", "step": 5, "tier": "memory"}}], []),
+    ],
+)  # fmt: skip
+def test_what_the_ledger_knows(entries: list[dict[str, Any]], known: list[str]) -> None:
+    """Valid ones since the last start from nothing, less what somebody had a reason to remove."""
+    recorded = Recorded()
+    for wall, entry in enumerate(entries):
+        recorded.note(entry, float(wall))
+    assert [one.path for one in recorded.known()] == known
+
+
+def test_missing_travels_as_json() -> None:
+    """Between the process that reads and the daemon."""
+    lost = Missing("s", ("/a",), "/mnt")
+    found = Survey(missing=lost, torn_first="checkpoint-1", mount="/")
+    assert Survey.from_json(as_json(found.to_json())) == found

@@ -1,0 +1,79 @@
+"""A first save that was cut off loses nothing; two bad ones may mean that the proof is wrong."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.checkpoint.records import Known, SurveyRequest
+from supervisor.checkpoint.survey import survey
+
+BEGUN, ENDED = 1_000_000.0, 1_000_100.0
+
+
+def torn(directory: Path, step: int, at: float) -> Path:
+    """A save without its weights' end, last written at that time."""
+    path = directory / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "model.safetensors").write_bytes(b"\xff")
+    os.utime(path / "model.safetensors", (at, at))
+    return path
+
+
+def found(directory: Path, **more: Any) -> tuple[str | None, bool]:
+    """What a survey says of it, and whether something would be lost otherwise."""
+    facts: dict[str, Any] = {
+        "first_attempt_wall": BEGUN, "attempt_wall": BEGUN, "ended_wall": ENDED, "quiet": True,
+    } | more  # fmt: skip
+    survey_ = survey(SurveyRequest(directory, "run", **facts))
+    return survey_.torn_first, survey_.exists
+
+
+def test_the_only_one_written_last(tmp_path: Path) -> None:
+    """Of the attempt that ended, by its last act: it may begin again."""
+    torn(tmp_path, 10, ENDED - 1)
+    assert found(tmp_path) == ("checkpoint-10", True)
+
+
+def test_also_where_nobody_saw_the_end(tmp_path: Path) -> None:
+    """Supervisor and trainer were killed together, or the machine."""
+    torn(tmp_path, 10, ENDED - 1)
+    assert found(tmp_path, ended_wall=None) == ("checkpoint-10", True)
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {"known": (Known("/o/checkpoint-5", "f", 5, BEGUN),)},  # a valid one came before it
+        {"attempt_wall": None},  # nothing ever ran
+        {"attempt_wall": ENDED, "ended_wall": ENDED + 50},  # of an attempt before
+        {"ended_wall": ENDED + 3600},  # it lay there for an hour: training went on after it
+        {"first_attempt_wall": ENDED + 1, "existing": "use"},  # from before this run
+        {"quiet": False},  # still being written
+    ],
+)
+def test_not_where_something_might_be_lost(tmp_path: Path, facts: dict[str, Any]) -> None:
+    """Each of these is held as ever."""
+    torn(tmp_path, 10, ENDED - 1)
+    assert found(tmp_path, **facts)[0] is None
+
+
+def test_two_may_be_a_wrong_proof(tmp_path: Path) -> None:
+    """Nobody is torn twice: the proof may not know the format."""
+    torn(tmp_path, 10, ENDED - 50)
+    torn(tmp_path, 20, ENDED - 1)
+    assert found(tmp_path) == (None, True)
+
+
+def test_one_of_an_earlier_beginning_does_not_count(tmp_path: Path) -> None:
+    """Set aside before the run began anew: the second first save may be torn as well."""
+    aside = tmp_path / ".set-aside" / "invalid"
+    torn(aside, 10, ENDED - 200)
+    torn(tmp_path, 10, ENDED - 1)
+    assert found(tmp_path, first_attempt_wall=BEGUN - 300)[0] is None
+    facts = {"first_attempt_wall": BEGUN - 300, "begun_wall": BEGUN}
+    assert found(tmp_path, **facts) == ("checkpoint-10", True)
+    (tmp_path / "checkpoint-10" / "model.safetensors").unlink()
+    (tmp_path / "checkpoint-10").rmdir()
+    assert found(tmp_path, **facts) == (None, False)
