@@ -19,7 +19,7 @@ STEP_S = float(os.environ.get("STEP_S", "0.02"))
 SAVE_EVERY = int(os.environ.get("SAVE_EVERY", "10"))
 PADDING = int(os.environ.get("PADDING", "0"))
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
-OUTPUT = Path(os.environ["SUPERVISOR_RUN_DIR"])
+OUTPUT = Path(os.environ.get("OUTPUT") or os.environ["SUPERVISOR_RUN_DIR"])
 
 
 def save(weight: float, step: int, kind: str) -> Path:
