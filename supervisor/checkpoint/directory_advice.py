@@ -1,0 +1,136 @@
+r"""What to write into the configuration when a trainer saves elsewhere: `checkpoints: {…}`.
+
+It also knows the directories that a trainer makes anew at each start: no configuration names those.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from supervisor.checkpoint.directory_walk import real_path
+from supervisor.checkpoint.search_records import Saves
+
+_DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
+_TIME = r"[0-2]\d[-_:.]?[0-5]\d(?:[-_:.]?[0-5]\d)?"
+# Each by a part of the path; the first that fits speaks. {} is the directory that stays.
+_TOOLS: tuple[tuple[str, re.Pattern[str], str], ...] = (
+    (
+        "Lightning",
+        re.compile(r"(?:^|/)version_\d+(?:/|$)"),
+        "`ModelCheckpoint(dirpath='{}')`",
+    ),
+    (
+        "Hydra",
+        re.compile(rf"(?:^|/){_DATE}/{_TIME}(?:/|$)"),
+        "`hydra.run.dir={}`",
+    ),
+    (
+        "ultralytics",
+        re.compile(r"(?:^|/)runs/(?:[^/]+/)*(?:train|exp|tune)-?\d*/weights$"),
+        "",
+    ),
+    (
+        "",
+        re.compile(
+            # HF's and TensorBoard's Nov28_12-00-00_host, stable-baselines3's PPO_3, wandb's ids.
+            rf"(?:^|/)(?:[A-Z][a-z]{{2}}\d\d_{_TIME}[^/]*|(?:[^/]*[-_.])?{_DATE}[-_T. ]{_TIME}[^/]*"
+            rf"|{_DATE}|(?:A2C|DDPG|DQN|PPO|SAC|TD3)_\d+)(?:/|$)"
+        ),
+        "",
+    ),
+)
+_MOST_ARGUMENTS_BYTES = 64 << 10
+_PLAIN = re.compile(r"[A-Za-z./][\w./=+@-]*", re.ASCII)
+_WORDS_OF_YAML = frozenset(("null", "true", "false", "yes", "no", "on", "off", "y", "n"))
+
+
+def is_new_each_start(
+    directory: Path, places: Iterable[Path], working_directories: Iterable[Path]
+) -> bool:
+    """Whether a trainer's next start saves into another directory, by the directory's path.
+
+    A part of the path that an argument names stays. Reads `args.yaml` of ultralytics beside it.
+    """
+    bases = [real_path(path) for path in (*places, *working_directories)]
+    inside = [base for base in bases if directory.is_relative_to(base)]
+    nearest = max(inside, key=lambda base: len(base.parts), default=None)
+    below = str(directory if nearest is None else directory.relative_to(nearest))
+    return any(pattern.search(below) for _, pattern, _ in _TOOLS) or _is_never_reused(directory)
+
+
+def _is_never_reused(directory: Path) -> bool:
+    """Whether ultralytics says that it makes a new directory where one stands already."""
+    if directory.name != "weights":
+        return False
+    try:
+        with os.fdopen(
+            os.open(directory.parent / "args.yaml", os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW),
+            "rb",
+        ) as file:
+            return b"exist_ok: false" in file.read(_MOST_ARGUMENTS_BYTES)
+    except OSError:
+        return False
+
+
+def advice(saves: Saves, supervised: Path, cwd: Path) -> str:
+    r"""The line to write, and for a directory that is new at each start what to tell the trainer.
+
+    `checkpoints: {directory: out, pattern: 'weights-(?P<step>\d+)\.bin'}`; paths inside `cwd`, the
+    trainer's, are relative to it.
+    """
+    if not saves.is_new_each_start:
+        return _line(_relative(saves.directory, cwd), saves.suggested_pattern)
+    shown = _relative(saves.directory, cwd)
+    stays = saved_to = _staying(saves.directory, supervised, cwd)
+    fitting = ((one, found) for one in _TOOLS if (found := one[1].search(shown)) is not None)
+    (tool, _, how), match = next(fitting, (_TOOLS[-1], None))
+    if tool == "Hydra" and match is not None:
+        saved_to = str(Path(stays, shown[match.end() :]))
+    if tool == "ultralytics" or (match is None and saves.directory.name == "weights"):
+        folder = _without_number(saves.directory.parent, cwd)
+        tool, how = "ultralytics", f"`project={folder.parent} name={folder.name} exist_ok=True`"
+        saved_to = str(folder / "weights")
+    told = f" ({tool}: {how.replace('{}', stays)})" if how else ""
+    return (
+        f"{shown} is new at each start: give the trainer a directory that stays{told}, and write "
+        f"{_line(saved_to, saves.suggested_pattern)}"
+    )
+
+
+def _staying(directory: Path, supervised: Path, cwd: Path) -> str:
+    """A directory for the trainer: where the supervisor looks already, if that is one for it."""
+    looked_at = _relative(supervised, cwd)
+    is_taken = looked_at == "." or directory.is_relative_to(supervised)
+    return "checkpoints" if is_taken else looked_at
+
+
+def _without_number(directory: Path, cwd: Path) -> Path:
+    path = Path(_relative(directory, cwd))
+    return path.with_name(re.sub(r"(?<=[a-z])-?\d+\Z", "", path.name))
+
+
+def _relative(path: Path, cwd: Path) -> str:
+    for base in (cwd, real_path(cwd)):
+        if path.is_relative_to(base):
+            return str(path.relative_to(base))
+    return str(path)
+
+
+def _line(directory: str, pattern: str | None) -> str:
+    parts = [f"directory: {_yaml(directory)}"]
+    if pattern is not None:
+        parts.append(f"pattern: {_quoted(pattern)}")
+    return f"`checkpoints: {{{', '.join(parts)}}}`"
+
+
+def _yaml(text: str) -> str:
+    """A YAML value for within braces, quoted where it has to be."""
+    is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS_OF_YAML
+    return text if is_plain else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    if text.isprintable():
+        return "'" + text.replace("'", "''") + "'"
+    return '"' + text.encode("unicode_escape").decode().replace('"', '\\"') + '"'

@@ -1,0 +1,125 @@
+"""What in one directory looks like a save, by its name, its owner and its size.
+
+It opens no file.
+"""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from supervisor.checkpoint import save_names
+from supervisor.checkpoint.directory_walk import Budget, Listing, status_of
+from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.save_numbers import counts, series_key
+from supervisor.checkpoint.search_records import SearchRequest
+
+_MOST_FILES = 2_000
+_FOLDERS_LOOKED_INTO = 8
+_CONTENT_LEVELS = 3
+_CONTENT_NAMES = 500
+
+
+class LookAlike(NamedTuple):
+    """One file, or one directory with the newest time of its files and the sum of their sizes."""
+
+    name: str
+    key: str
+    path: str
+    inode: int
+    size: int
+    mtime_ns: int
+    is_directory: bool
+
+
+def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Iterator[LookAlike]:
+    """What may be saves of this user's in one directory, written whenever."""
+    for name in _files(request, listing):
+        if not budget.take():
+            return
+        path = f"{listing.path}/{name}"
+        status = status_of(path)
+        if status is not None and _is_of_the_user(request, status):
+            key = series_key(name)
+            inode, size, mtime_ns = status.st_ino, status.st_size, status.st_mtime_ns
+            yield LookAlike(name, key, path, inode, size, mtime_ns, False)
+    for name in _newest_folders(listing):
+        found = _read_folder(request, f"{listing.path}/{name}", name, budget)
+        if found is not None:
+            yield found
+
+
+def _files(request: SearchRequest, listing: Listing) -> list[str]:
+    """Of too many, those of the highest numbers."""
+    folder = listing.path.name
+    is_spoken_for = save_names.has_save_word(folder) or (request.steps_seen and listing.is_named)
+    found = []
+    for name in listing.files:
+        is_enough = is_spoken_for or (request.steps_seen and name.endswith(".bin"))
+        if _is_the_users(request, name) or save_names.is_weight_like(
+            name, folder, is_spoken_for=is_enough
+        ):
+            found.append(name)
+    return sorted(found, key=counts, reverse=True)[:_MOST_FILES]
+
+
+def _is_the_users(request: SearchRequest, name: str) -> bool:
+    """Whether the user's own pattern, and nothing else, makes it a checkpoint's name."""
+    return request.pattern is not None and (
+        parse_name(name, request.pattern) is not None and parse_name(name) is None
+    )
+
+
+def _is_of_the_user(request: SearchRequest, status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode) and status.st_uid == request.uid and status.st_size > 0
+
+
+def _newest_folders(listing: Listing) -> Iterable[str]:
+    """The numbered directories of the highest numbers, and those that changed last."""
+    by_number = sorted(listing.numbered, key=counts, reverse=True)
+    if len(by_number) <= 2 * _FOLDERS_LOOKED_INTO:
+        return by_number
+    times = {name: _mtime_ns(listing.path / name) for name in by_number[:_MOST_FILES]}
+    by_time = sorted(times, key=times.__getitem__, reverse=True)
+    chosen = [*by_number[:_FOLDERS_LOOKED_INTO], *by_time[:_FOLDERS_LOOKED_INTO]]
+    return dict.fromkeys(chosen)
+
+
+def _mtime_ns(path: Path) -> int:
+    status = status_of(path)
+    return 0 if status is None else status.st_mtime_ns
+
+
+def _read_folder(request: SearchRequest, path: str, name: str, budget: Budget) -> LookAlike | None:
+    """A directory as one save; None where it holds nothing of this user's, or no state."""
+    top = status_of(path)
+    if top is None:
+        return None
+    newest = size = names = 0
+    holds_state = save_names.speaks_for_itself(name)
+    level = [path]
+    for _ in range(_CONTENT_LEVELS):
+        below: list[str] = []
+        for entry in (entry for folder in level for entry in _entries(folder)):
+            names += 1
+            if names > _CONTENT_NAMES or not budget.take():
+                break
+            status = status_of(entry)
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                below.append(entry)
+            elif status is not None and _is_of_the_user(request, status):
+                newest, size = max(newest, status.st_mtime_ns), size + status.st_size
+                holds_state = holds_state or save_names.is_state_file(entry.rpartition("/")[2])
+        level = below
+    if not newest or not holds_state:
+        return None
+    return LookAlike(name, series_key(name), path, top.st_ino, size, newest, True)
+
+
+def _entries(folder: str) -> list[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry.path for entry, _ in zip(entries, range(_CONTENT_NAMES), strict=False)]
+    except OSError:
+        return []  # gone meanwhile, or not for us to read
