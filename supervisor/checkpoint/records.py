@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from supervisor.checkpoint.save_search import SaveSearch, Sightings
+
 Proof = Literal["hashes", "structure", "files"]
 Tier = Literal["disk", "memory", "set_aside"]
 NOT_FINITE = "not all of its weights are finite"
@@ -68,6 +70,7 @@ class SurveyRequest:
     `snapshots`: the directory of the run's snapshots in memory, looked at as well.
     `known`: the valid ones on record since the run last began from nothing, which was at
     `begun_wall`; `attempt_wall` and `ended_wall`: when the last attempt started and ended.
+    `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
     """
 
     directory: Path
@@ -84,23 +87,27 @@ class SurveyRequest:
     begun_wall: float | None = None
     attempt_wall: float | None = None
     ended_wall: float | None = None
+    search: SaveSearch | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
         record = _plain(self)
         record["memory"] = {path: _plain(known) for path, known in self.memory.items()}
+        record["search"] = None if self.search is None else self.search.to_json()
         record["known"] = [_plain(known) for known in self.known]
         return record
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SurveyRequest":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
+        search = record["search"]
         return cls(
             **{
                 **record,
                 "directory": Path(record["directory"]),
                 "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
                 "pins": frozenset(record["pins"]),
+                "search": None if search is None else SaveSearch.from_json(search),
                 "known": tuple(Known(**known) for known in record["known"]),
                 "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
             }
@@ -188,7 +195,7 @@ class Survey:
     `exists`: this run has or had checkpoints, valid or not, so starting from nothing loses
     something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
     `torn_first`: the name of the only one there, where it is a first save that was cut off.
-    `mount`: the mount point that holds the directory.
+    `mount`: the mount point that holds the directory. `sightings`: what `search` asked for.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -198,6 +205,7 @@ class Survey:
     missing: Missing | None = None
     torn_first: str | None = None
     mount: str | None = None
+    sightings: Sightings | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `newest_valid` as its place in `entries`."""
@@ -210,6 +218,7 @@ class Survey:
             "missing": None if self.missing is None else _plain(self.missing),
             "torn_first": self.torn_first,
             "mount": self.mount,
+            "sightings": None if self.sightings is None else self.sightings.to_json(),
         }
 
     @classmethod
@@ -217,7 +226,7 @@ class Survey:
         """The inverse of `to_json`. Raises KeyError, TypeError, IndexError."""
         entries = tuple(Entry.from_json(entry) for entry in record["entries"])
         newest = record["newest_valid"]
-        missing = record["missing"]
+        missing, sightings = record["missing"], record["sightings"]
         return cls(
             entries=entries,
             newest_valid=None if newest is None else entries[newest],
@@ -228,6 +237,7 @@ class Survey:
             else Missing(**{**missing, "paths": tuple(missing["paths"])}),
             torn_first=record["torn_first"],
             mount=record["mount"],
+            sightings=None if sightings is None else Sightings.from_json(sightings),
         )
 
 

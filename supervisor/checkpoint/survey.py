@@ -9,6 +9,7 @@ from supervisor.checkpoint import candidates, family, shelf, snapshots
 from supervisor.checkpoint.candidates import Candidate
 from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.records import NOT_FINITE, Entry, Survey, SurveyRequest
+from supervisor.checkpoint.save_search import look
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.validate import Verdict, prove
 from supervisor.filesystem import mount_point
@@ -30,13 +31,15 @@ def survey(request: SurveyRequest) -> Survey:
     newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
     entries += (_entry(request, one, _shelved(one)) for one in candidates.shelves(request))
     mount = mount_point(request.directory)
+    exists = any(_is_something(request, entry) for entry in entries)
     return Survey(
         entries=tuple(entries),
         newest_valid=newest_valid,
-        exists=any(_is_something(request, entry) for entry in entries),
+        exists=exists,
         missing=find_missing(request, entries),
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
+        sightings=None if exists or request.search is None else look(request.search),
         undecided=tuple(
             entry.path
             for entry in entries

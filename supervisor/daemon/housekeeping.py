@@ -101,6 +101,7 @@ class Housekeeping:
         how = "started warm" if attempt.is_warm else "started"
         run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
         self._record_account(state)
+        self._performer.saves.begin(pid)
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
 
@@ -122,6 +123,8 @@ class Housekeeping:
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
         self._scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
+        if attempt.look is not None:
+            self._performer.saves.note_observed(attempt.look.observed, monotonic_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
             self._troubles.note_vanished(attempt)
@@ -140,6 +143,9 @@ class Housekeeping:
         if answer.survey is None:
             return
         self._last = answer.survey
+        told = self._performer.saves.note_survey(answer.survey, state.attempt)
+        if told is not None:
+            self._facts.warnings = (*self._facts.warnings, told)
         entries: list[dict[str, Any]] = []
         for found in answer.news:
             ahead = found.step is not None and (
@@ -183,6 +189,7 @@ class Housekeeping:
             # Thousands of checkpoints, or a slow file system, are looked at less often.
             self._survey_at = now + LISTING_PAUSE * (monotonic_s() - now)
             due = self._again_at is not None and now >= self._again_at
+            due = due or (state.alive and self._performer.saves.is_due(now))
             if listing != self._listing or due:
                 self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S

@@ -186,8 +186,8 @@ class Daemon:
     def _poll_children(self) -> None:
         answer = self.run.surveyor.poll()
         if answer is not None:
-            self._queue.append(answer.event)
             self._house.note_survey(answer, self.state)
+            self._queue.append(self.performer.saves.with_found(answer.event))
         self.performer.snapshots.poll_answer()
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():

@@ -164,6 +164,8 @@ def _serve(
     if running is not None:
         daemon.performer.attempt = _adopt(run, running, adopted)
         facts.trainer_pid = adopted["pid"] if adopted else None
+    if adopted:
+        daemon.performer.saves.begin(int(adopted["pid"]), is_adopted=True)
     try:
         code = daemon.run_until_exit(
             [begun], [*late, *messages], still_asked(history, wish, hello, alive=begun.alive)

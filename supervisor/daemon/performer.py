@@ -32,6 +32,7 @@ from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.parking import Parking
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
+from supervisor.daemon.save_watch import SaveWatch
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import priority_of
 from supervisor.daemon.setting_aside import set_aside
@@ -62,6 +63,7 @@ class Performer:
         self.parking = Parking(run, emit)
         self.attempt: RunningAttempt | None = None
         self.times = AttemptTimes.of(run.history)
+        self.saves = SaveWatch(run, self.times)
         self.exit_code: int | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
@@ -128,6 +130,7 @@ class Performer:
             deciding=deciding,
             pins=pinned(self.run.paths.pins),
             times=self.times,
+            search=self.saves.order(deciding=deciding),
         )
         if failed is not None and deciding:
             self._emit(failed)

@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
+from supervisor.checkpoint.save_search import SaveSearch
 from supervisor.clock import parse_rfc3339
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
@@ -36,6 +37,7 @@ class _Question(NamedTuple):
     deciding: bool
     pins: frozenset[str]
     times: AttemptTimes
+    search: SaveSearch | None
 
 
 class Surveyor:
@@ -80,10 +82,15 @@ class Surveyor:
         return self._child.is_asked
 
     def begin(
-        self, *, deciding: bool, pins: frozenset[str], times: AttemptTimes
+        self,
+        *,
+        deciding: bool,
+        pins: frozenset[str],
+        times: AttemptTimes,
+        search: SaveSearch | None = None,
     ) -> SurveyFailed | None:
         """Start a survey. A failure to start one is an answer, too."""
-        question = _Question(deciding, pins, replace(times))
+        question = _Question(deciding, pins, replace(times), search)
         if self.is_busy and deciding and not self._deciding:
             self._waiting = question
             return None
@@ -105,6 +112,7 @@ class Surveyor:
             attempt_wall=question.times.started,
             ended_wall=question.times.ended,
             known=self._recorded.known(),
+            search=question.search,
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
             snapshots=self._snapshots if question.deciding else None,

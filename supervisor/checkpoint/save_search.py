@@ -1,0 +1,159 @@
+"""One look for a trainer's saves outside of where they are looked for: processes, then the disk.
+
+For the process that reads checkpoints: /proc and a disk may both keep it waiting.
+"""
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from supervisor.checkpoint.elsewhere import Saves, SearchRequest, Seen, inventory, search
+from supervisor.watch import save_places
+
+
+@dataclass(frozen=True, slots=True)
+class Memo:
+    """What one look hands to the next of the same attempt.
+
+    `places` and `open_files`: seen so far. `known_before`: what was there before the first step.
+    """
+
+    places: tuple[str, ...] = ()
+    working_directories: tuple[str, ...] = ()
+    open_files: tuple[str, ...] = ()
+    known_before: tuple[str, ...] = ()
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "places": list(self.places),
+            "working_directories": list(self.working_directories),
+            "open_files": list(self.open_files),
+            "known_before": list(self.known_before),
+            "seen": {path: list(seen) for path, seen in self.seen.items()},
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Memo":
+        """The inverse of `to_json`. Raises KeyError, TypeError."""
+        return cls(
+            places=tuple(record["places"]),
+            working_directories=tuple(record["working_directories"]),
+            open_files=tuple(record["open_files"]),
+            known_before=tuple(record["known_before"]),
+            seen={path: Seen(*seen) for path, seen in record["seen"].items()},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SaveSearch:
+    """What is known of an attempt whose saves are looked for; times in seconds since 1970.
+
+    `variables`: what the configuration adds to the environment. `main_pid`: None once it ended.
+    `since`: its first step, or its start where no steps are seen (`steps_seen`). `takes_stock`:
+    this look only notes what was there before the first step.
+    """
+
+    command: tuple[str, ...]
+    cwd: str
+    variables: Mapping[str, str]
+    run_id: str
+    run_dir: str
+    supervised: str
+    pattern: str | None
+    main_pid: int | None
+    since: float
+    until: float | None
+    steps_seen: bool
+    takes_stock: bool
+    memo: Memo = Memo()
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = {name: getattr(self, name) for name in self.__slots__}
+        return {**record, "command": list(self.command), "memo": self.memo.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "SaveSearch":
+        """The inverse of `to_json`. Raises KeyError, TypeError."""
+        memo = Memo.from_json(record["memo"])
+        return cls(**{**record, "command": tuple(record["command"]), "memo": memo})
+
+
+@dataclass(frozen=True, slots=True)
+class Sightings:
+    """What a look brought: saves, the surest first, and what the next look has to know."""
+
+    saves: tuple[Saves, ...]
+    memo: Memo
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {"saves": [one.to_json() for one in self.saves], "memo": self.memo.to_json()}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Sightings":
+        """The inverse of `to_json`. Raises KeyError, TypeError."""
+        saves = tuple(Saves.from_json(one) for one in record["saves"])
+        return cls(saves, Memo.from_json(record["memo"]))
+
+
+def look(order: SaveSearch) -> Sightings:
+    """Look once. Raises nothing for odd processes or files."""
+    environment = {**os.environ, **order.variables}
+    memo = _with_processes(order, environment)
+    request = SearchRequest(
+        places=tuple(Path(place) for place in memo.places),
+        working_directories=tuple(Path(folder) for folder in memo.working_directories),
+        open_files=tuple(Path(file) for file in memo.open_files),
+        since=order.since,
+        steps_seen=order.steps_seen,
+        until=order.until,
+        uid=os.getuid(),
+        supervised=Path(order.supervised),
+        run_id=order.run_id,
+        run_dir=Path(order.run_dir),
+        caches=save_places.cache_directories(environment),
+        known_before=frozenset(memo.known_before),
+        before=memo.seen,
+        pattern=order.pattern,
+    )
+    if order.takes_stock:
+        # A look comes a moment after the step that it was ordered for: what is newer is a save.
+        before = (path for path in inventory(request) if _is_older(path, order.since))
+        return Sightings((), replace(memo, known_before=_merged(memo.known_before, before)))
+    found = search(request)
+    return Sightings(found.saves, replace(memo, seen=found.seen))
+
+
+def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
+    """The memo with what the attempt's processes and the configured command say now."""
+    pids = () if order.main_pid is None else save_places.processes_of(order.main_pid)
+    commands = [
+        save_places.Command(order.command, Path(order.cwd)),
+        *save_places.commands_of(pids),
+    ]
+    argvs, cwds = [one.argv for one in commands], [one.cwd for one in commands]
+    memo = order.memo
+    return replace(
+        memo,
+        places=_merged(memo.places, save_places.places(argvs, cwds, environment)),
+        working_directories=_merged(
+            memo.working_directories, save_places.working_directories(commands)
+        ),
+        open_files=_merged(memo.open_files, save_places.open_for_writing(pids)),
+    )
+
+
+def _merged(before: Iterable[str], now: Iterable[str | Path]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys([*before, *map(str, now)]))
+
+
+def _is_older(path: str, since: float) -> bool:
+    try:
+        return Path(path).lstat().st_mtime < since
+    except OSError:
+        return False
