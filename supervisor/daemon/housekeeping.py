@@ -35,6 +35,7 @@ RESERVE_S = 60.0
 SURVEY_PAUSE_S = 2.0
 LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
+_REMOVAL_S = 5.0
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
@@ -230,9 +231,11 @@ class Housekeeping:
 
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
+        # A removal that is under way keeps the last one from beginning, and no daemon comes after.
+        self._pruner.finish(_REMOVAL_S)
         if self._unpruned is not None and state.run in _PRUNED_AT_END:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
-        self._pruner.finish(5.0)
+            self._pruner.finish(_REMOVAL_S)
         self._record_last_verdicts()
         self._record_account(state)
         self.show(state)
