@@ -3,9 +3,13 @@
 import os
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 # Two workers with one thread each: torch's own pools would fight over two cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Of an example's 200 ms, and of how fast examples are made, a busy machine decides.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -37,6 +37,7 @@ LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
 # A trainer that removes the old one before the new one is there needs this long at most.
 MISSING_AGAIN_S = 30.0
+_REMOVAL_S = 5.0
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
@@ -257,9 +258,11 @@ class Housekeeping:
 
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
+        # A removal that is under way keeps the last one from beginning, and no daemon comes after.
+        self._pruner.finish(_REMOVAL_S)
         if self._unpruned is not None and state.run in _PRUNED_AT_END:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
-        self._pruner.finish(5.0)
+            self._pruner.finish(_REMOVAL_S)
         self._record_last_verdicts()
         self._record_account(state)
         self.show(state)

@@ -1,6 +1,7 @@
 """Keeps the newest checkpoints and removes the rest; the choice is `checkpoint.prune`'s."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -25,10 +26,12 @@ class Pruner:
         if self._child is not None and self._child.poll() is None:
             return
         settings = self._run.config.checkpoints
-        doomed = [
+        beyond = [
             *plan(survey.entries, settings.keep, pins, include_foreign=settings.keep_set),
             *_shelved(survey, settings.keep, pins),
         ]
+        # The removal before may have taken some of them since they were surveyed.
+        doomed = [entry for entry in beyond if os.path.lexists(entry.path)]
         if not doomed:
             return
         asked = self._run.runtime.root / "remove-request.json"

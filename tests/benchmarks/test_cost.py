@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,13 +29,34 @@ def start() -> Iterator[object]:
         process.wait()
 
 
+def wait_until(claim: Callable[[], bool]) -> None:
+    """Wait for a claim to hold."""
+    deadline = time.monotonic() + 90
+    while not claim():
+        assert time.monotonic() < deadline, "it never came true"
+        time.sleep(0.01)
+
+
+def is_at_rest(pid: int) -> bool:
+    """Whether a process has started, and does nothing for a moment."""
+    before = cpu_ns(pid)
+    time.sleep(0.5)
+    return 0 < before == cpu_ns(pid)
+
+
 def test_work_costs_cpu_and_waiting_does_not(start: object) -> None:
     """The measure tells a process that spins from one that waits."""
     assert callable(start)
-    costs = measure({"busy": start(BUSY), "idle": start(IDLE)}, 2.0)
-    # A shared machine may give it little, but never less than this in two seconds.
-    assert costs["busy"].cpu_percent > 10
-    assert costs["idle"].cpu_percent < 10
+    pids = {"busy": start(BUSY), "idle": start(IDLE)}
+    wait_until(lambda: is_at_rest(pids["idle"]))
+
+    def is_told_apart() -> bool:
+        costs = measure(pids, 2.0)
+        assert costs["idle"].cpu_percent < 10
+        return costs["busy"].cpu_percent > 10
+
+    # A busy machine may give it less for some seconds.
+    wait_until(is_told_apart)
 
 
 def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path) -> None:
@@ -56,8 +77,7 @@ def test_work_of_ended_threads_and_children_counts(start: object, tmp_path: Path
     )
     before = cpu_ns(pid)
     go.touch()
-    while not done.exists():
-        time.sleep(0.01)
+    wait_until(done.exists)
     assert cpu_ns(pid) - before > 0.55e9
 
 
@@ -65,6 +85,7 @@ def test_memory_is_what_was_touched(start: object) -> None:
     """Resident size follows what a process writes, and the proportional size is no larger."""
     assert callable(start)
     small, large = start(IDLE), start(f"held = bytearray(b'x' * (64 << 20)); {IDLE}")
+    wait_until(lambda: memory_bytes(large)[0] - memory_bytes(small)[0] > 60 << 20)
     measure({"large": large}, 1.0)
     assert memory_bytes(large)[0] - memory_bytes(small)[0] > 60 << 20
     for pid in (small, large):

@@ -53,7 +53,7 @@ def test_stamps_of_nobody(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize("subject", [Ours("supervisor", "cold"), ShellLoop()], ids=lambda s: s.name)
 def test_a_killed_training_is_timed(subject: Ours | ShellLoop, tmp_path: Path) -> None:
     """A real one, killed once: every column is there, in its order, and it goes on."""

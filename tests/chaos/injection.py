@@ -22,7 +22,7 @@ FAILING = (
     *("read", "pread64", "readv", "preadv", "getdents64", "newfstatat", "statfs", "unlink"),
     *("unlinkat", "rmdir", "close", "fadvise64", "lseek", "fstat", "statx"),
 )
-_WAIT_S = 20.0
+_WAIT_S = 45.0
 _BEGUN = re.compile(r"(\d+) +(\w+)\(")
 
 

@@ -13,7 +13,7 @@ from supervisor.snapshot.slots import wake
 from tests.chaos.injection import Strike, Tracer
 
 PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
-_WAIT_S = 30.0
+_WAIT_S = 45.0
 
 
 class Service:

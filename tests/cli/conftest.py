@@ -62,7 +62,7 @@ def command(tmp_path: Path) -> Command:
             env=make_environment(tmp_path),
             capture_output=True,
             text=True,
-            timeout=50,
+            timeout=90,
             check=False,
         )
 

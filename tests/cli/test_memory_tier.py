@@ -23,7 +23,7 @@ from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import Command, FakeRun
 
 FILES = {"model.bin": b"weights"}
-SNAPSHOT = {"step": 6090, "age_s": 2.0, "bytes": 1 << 30, "slots": 2, "tmpfs_bytes": 2 << 30}
+SNAPSHOT = {"step": 6090, "age_s": 7200.0, "bytes": 1 << 30, "slots": 2, "tmpfs_bytes": 2 << 30}
 IDLE = {
     "state": "idle", "step": None, "done": None, "bytes_per_s": 5 << 20,
     "last_error": None, "pending": None,
@@ -45,7 +45,7 @@ def test_a_live_run_shows_what_the_daemon_says(command: Command, fake_run: FakeR
     fake_run.write_status("running", snapshot=SNAPSHOT, persister=PERSISTER)
     fake_run.hold_lock()
     text = " ".join(command("status").stdout.split())
-    assert "snapshot step 6,090 in memory, 2" in text
+    assert "snapshot step 6,090 in memory, 2h" in text
     assert "(1.0 GiB; 2.0 GiB of shared memory)" in text
     assert "persister step 6,000 to the disk, 43 % done, at 5.0 MiB/s; step 6,090 waits" in text
     body = json.loads(command("status", "--json").stdout)

@@ -55,7 +55,7 @@ def test_logs_follow_until_the_run_ends(
         with fake_run.paths.train_log.open("a") as log:
             log.write("bye")
         fake_run.end()
-        assert logs.wait(20) == 0
+        assert logs.wait(40) == 0
         assert logs.stdout.read() == "bye\n"
 
 

@@ -56,7 +56,7 @@ def test_detach_runs_on_without_a_terminal(command: Command, tmp_path: Path) -> 
     assert is_held(paths)
     second = command("run", "--detach", config)
     assert second.returncode == 69
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while not paths.train_log.exists() or "up" not in paths.train_log.read_text():
         assert time.monotonic() < deadline
         time.sleep(0.05)

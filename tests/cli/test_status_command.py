@@ -90,7 +90,7 @@ def test_a_closed_stdout_is_no_failure_of_ours(
     fake_run.write_status("completed")
     words = f"exec {sys.executable} -m supervisor status {fake_run.run_dir} >&-"
     done = subprocess.run(
-        ["bash", "-c", words], env=environment, stderr=subprocess.PIPE, check=False, timeout=30
+        ["bash", "-c", words], env=environment, stderr=subprocess.PIPE, check=False, timeout=50
     )
     assert (done.returncode, done.stderr) == (0, b"")
 

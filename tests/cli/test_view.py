@@ -41,7 +41,7 @@ class Screen:
 
     def until(self, wanted: str) -> str:
         """Read until a text was drawn; returns what was drawn since the last call."""
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 40
         while wanted not in self.text:
             assert time.monotonic() < deadline, self.text
             assert self.read(), self.text
@@ -63,7 +63,7 @@ class Screen:
         """Read to the end; the exit code has to be 0."""
         while self.read():
             pass
-        assert self.process.wait(20) == 0
+        assert self.process.wait(40) == 0
         return self.text
 
 
@@ -139,4 +139,4 @@ def test_a_terminal_that_vanishes_ends_it_quietly(
     screen.until("waiting for")
     os.close(screen.main)
     fake_run.write_status("running")
-    assert screen.process.wait(20) in (0, -signal.SIGHUP)
+    assert screen.process.wait(40) in (0, -signal.SIGHUP)

@@ -3,6 +3,7 @@
 import os
 import shutil
 import time
+import timeit
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,6 @@ def test_a_look_costs_next_to_nothing(tier: Tier) -> None:
     tier.write(2)
     tier.board(results=tuple(tier.result(n) for n in range(16)))
     tier.seen.look()
-    begun = time.process_time()
-    for _ in range(200):
-        tier.seen.look()
-    assert (time.process_time() - begun) / 200 < 0.0005
+    # The best of many rounds, so that a busy machine does not decide.
+    rounds = timeit.repeat(tier.seen.look, timer=time.process_time, number=20, repeat=20)
+    assert min(rounds) / 20 < 0.0005

@@ -6,7 +6,7 @@ import sys
 
 from supervisor.identity import start_ticks
 from supervisor.intent import Intent, write_intent
-from tests.e2e.conftest import Supervised, uninterrupted
+from tests.e2e.conftest import HANG, Supervised, uninterrupted
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"
 
@@ -21,14 +21,14 @@ def kill_daemon(run: Supervised) -> None:
 def test_grace_ends_under_a_new_daemon(run: Supervised) -> None:
     """A trainer that ignores SIGTERM is killed when the grace is over, whoever counts it."""
     command = [sys.executable, "-c", f"{STUBBORN}; time.sleep(300)"]
-    run.configure(command=command, grace="2s")
+    run.configure(command=command, grace="3s")
     process = run.start()
     run.wait(lambda: run.paths.train_log.exists() and "up" in run.log)
     run.wait(lambda: run.status.get("state") == "running")
     process.send_signal(signal.SIGTERM)
     run.wait(lambda: run.entries("stop_requested"))
     kill_daemon(run)
-    assert run.finish(25) == 75
+    assert run.finish() == 75
     (end,) = run.entries("attempt_ended")
     assert end["stop_requested"]
 
@@ -41,7 +41,7 @@ def test_stop_is_remembered_when_the_trainer_ends_before_the_next_daemon(run: Su
     process.send_signal(signal.SIGTERM)
     run.wait(lambda: run.entries("stop_requested"))
     kill_daemon(run)
-    assert run.finish(30) == 75
+    assert run.finish() == 75
     assert len(run.entries("attempt_started")) == 1
     (end,) = run.entries("attempt_ended")
     assert (end["stop_requested"], end["saved"]) == ("SIGTERM", True)
@@ -56,7 +56,7 @@ def test_stop_wish_uttered_while_no_daemon_listens(run: Supervised) -> None:
     os.kill(daemon, signal.SIGSTOP)
     write_intent(run.paths.intent, Intent.STOP)
     os.kill(daemon, signal.SIGKILL)
-    assert run.finish(30) == 75
+    assert run.finish() == 75
     assert run.status["state"] == "stopped"
     (end,) = run.entries("attempt_ended")
     assert (end["stop_requested"], end["saved"]) == ("intent", True)
@@ -73,19 +73,19 @@ def test_hold_wish_is_not_forgotten_with_the_daemon(run: Supervised) -> None:
     kill_daemon(run)
     run.wait(lambda: run.status["pids"]["daemon"] != before)
     os.kill(trainer, signal.SIGKILL)
-    assert run.finish(30) == 1
+    assert run.finish() == 1
     assert len(run.entries("attempt_started")) == 1
 
 
 def test_hang_being_ended_is_no_stop_for_the_next_daemon(run: Supervised) -> None:
     """The daemon dies between SIGTERM and SIGKILL to a hung trainer: the run goes on."""
-    run.configure(env={"STEP_S": "0.05", "FAULTS": '{"1": [15, "deaf"]}'})
+    run.configure(env={"FAULTS": '{"1": [15, "deaf"]}'}, watch=HANG)
     run.start()
     run.wait(lambda: run.status.get("state") == "killing")
     run.wait(lambda: any(e["failure"] == "hang" for e in run.entries("incident")))
     run.wait(lambda: "SIGTERM" in run.log)
     kill_daemon(run)
-    assert run.finish(45) == 0
+    assert run.finish() == 0
     first = run.entries("attempt_ended")[0]
     assert (first["failure"], first["stop_requested"]) == ("hang", None)
 
@@ -94,7 +94,7 @@ def test_infinite_loss_is_recorded_and_survived(run: Supervised) -> None:
     """A trainer that beats an infinite loss and dies is judged like any other."""
     run.configure(env={"FAULTS": '{"1": [15, "diverge"]}'})
     run.start()
-    assert run.finish(40) == 0
+    assert run.finish() == 0
     assert [e["attempt"] for e in run.entries("attempt_ended")] == [1, 2]
     assert run.entries("attempt_ended")[0]["loss"] is None
 

@@ -24,7 +24,7 @@ def surveyor(folder: Path) -> Surveyor:
 
 def answer(one: Surveyor) -> Answer:
     """Wait for the answer."""
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while (found := one.poll()) is None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -46,7 +46,7 @@ def test_child_that_survives_a_kill_is_not_waited_for(tmp_path: Path) -> None:
     one._child.is_asked = True
     begun = time.monotonic()
     one.cancel()
-    assert time.monotonic() - begun < LEFT_S + 5
+    assert time.monotonic() - begun < LEFT_S + 20
     assert not one.is_busy
     assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes()) is None
     assert isinstance(answer(one).event, Surveyed)

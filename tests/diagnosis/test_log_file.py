@@ -14,7 +14,7 @@ from supervisor.diagnosis.failure import Ending, Failure
 from supervisor.diagnosis.log_file import diagnose_file
 from supervisor.diagnosis.log_line import clean, read_step
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 TRACEBACK = (
     "Traceback (most recent call last):\n"

@@ -10,7 +10,7 @@ from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import Diagnosis, Ending, Failure
 from supervisor.diagnosis.python_traceback import find_chains
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(180)
 
 PROGRAMS = {
     "direct": (

@@ -1,5 +1,6 @@
 """Starts supervised runs and waits on what their files say, never on time."""
 
+import contextlib
 import json
 import os
 import signal
@@ -18,6 +19,10 @@ from supervisor.paths import RunPaths
 
 TRAINER = Path(__file__).with_name("trainer.py")
 COMMAND = [sys.executable, str(TRAINER)]
+# Nothing hangs but where a test has it hang, and a busy machine lets a process wait for seconds.
+NO_HANG_S, HANG_S = 20, 2
+HANG = {"heartbeat_timeout": f"{HANG_S}s"}
+PATIENCE_S = 90.0
 
 
 class Supervised:
@@ -30,20 +35,25 @@ class Supervised:
         self.config = folder / "config.yaml"
         self.process: subprocess.Popen[str] | None = None
         self.output = folder / "output.txt"
+        self.gate = folder / "gate"
         self.configure()
 
-    def configure(self, **more: Any) -> None:
-        """Write the configuration; `env` values become text."""
+    def configure(self, *, hold: int | None = None, **more: Any) -> None:
+        """Write the configuration; `env` values become text. `hold`: the trainer's HOLD."""
         body: dict[str, Any] = {
             "name": "e2e",
             "command": COMMAND,
             "run_dir": str(self.run_dir),
             "restart": {"backoff": "0.1s", "backoff_max": "0.3s"},
-            "watch": {"heartbeat_timeout": "1s"},
+            "watch": {"heartbeat_timeout": f"{NO_HANG_S}s"},
             "grace": "10s",
         }
         body |= more
-        body["env"] = {key: str(value) for key, value in body.get("env", {}).items()}
+        env = body.get("env", {})
+        if hold is not None:
+            self.gate.unlink(missing_ok=True)
+            env = {**env, "HOLD": hold, "GATE": self.gate}
+        body["env"] = {key: str(value) for key, value in env.items()}
         self.config.write_text(yaml.safe_dump(body))
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
@@ -55,7 +65,7 @@ class Supervised:
             )
         return self.process
 
-    def finish(self, timeout_s: float = 50) -> int:
+    def finish(self, timeout_s: float = PATIENCE_S) -> int:
         """Wait for the end; the exit code."""
         assert self.process is not None
         return self.process.wait(timeout_s)
@@ -65,6 +75,10 @@ class Supervised:
         self.start(*options)
         return self.finish()
 
+    def let_go(self) -> None:
+        """Have the trainer go on from where it holds."""
+        self.gate.touch()
+
     def command(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """Another `supervisor` command on this run."""
         return self.raw(words[0], str(self.run_dir), *words[1:])
@@ -73,7 +87,12 @@ class Supervised:
         """A `supervisor` command with exactly these words."""
         command = [sys.executable, "-m", "supervisor", *words]
         return subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, timeout=50, check=False
+            command,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
         )
 
     @property
@@ -98,7 +117,7 @@ class Supervised:
         """train.log."""
         return self.paths.train_log.read_text()
 
-    def wait(self, claim: Callable[[], Any], timeout_s: float = 30) -> Any:
+    def wait(self, claim: Callable[[], Any], timeout_s: float = PATIENCE_S) -> Any:
         """Wait until something is so."""
         deadline = time.monotonic() + timeout_s
         while not (value := claim()):
@@ -131,8 +150,12 @@ class Supervised:
         if self.process is not None and self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
             self.process.wait()
-        for pid in self._strays():
-            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + PATIENCE_S
+        while (left := self._strays()) and time.monotonic() < deadline:
+            for pid in left:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.01)
 
     def _strays(self) -> list[int]:
         marks = os.fsencode(f"SUPERVISOR_RUN_DIR={self.run_dir}")

@@ -1,6 +1,10 @@
-"""Two gloo ranks under torchrun: they all-reduce each step, save on an agreed step, exit 75."""
+"""Two gloo ranks under torchrun: they all-reduce each step, save on an agreed step, exit 75.
+
+At step 20 they stand until the file GATE is there.
+"""
 
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +27,9 @@ for step in range(first, 61):
     weight = weight * 0.5 + gradient
     time.sleep(0.1)
     run.beat(step=step)
+    while step == 20 and not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.05)
+        run.beat(step=step)
     print(f"[{rank}] step {step}", flush=True)
     if run.should_stop:
         folder = Path(sys.argv[1]) / f"checkpoint-{step}"

@@ -2,7 +2,7 @@
 
 FAULTS as in trainer.py (kill, hang, exit<N>, and raise: before the step's snapshot). STOP: what it
 does of a stop: save, ignore, leave. A save is a snapshot that is wanted on the disk, every
-SAVE_EVERY steps; DISK: where they go.
+SAVE_EVERY steps; DISK: where they go. HOLD and GATE as in trainer.py.
 """
 
 import json
@@ -24,6 +24,8 @@ SAVE_EVERY = int(os.environ.get("SAVE_EVERY", "10"))
 PADDING = int(os.environ.get("PADDING", "0"))
 STOP = os.environ.get("STOP", "save")
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
+HOLD = int(os.environ.get("HOLD", "0"))
+GATE = Path(os.environ.get("GATE", "/"))
 OUTPUT = Path(os.environ["SUPERVISOR_RUN_DIR"])
 DISK = os.environ.get("DISK", str(OUTPUT))
 
@@ -43,9 +45,15 @@ class Slots:
         self.sequence = max(seal.current.sequence for seal, _ in self.slots.values())
 
     def write(self, weight: float, step: int, kind: str = "periodic", wanted: bool = False) -> None:
-        """One snapshot, by the protocol; a pinned slot is passed over."""
-        if not self.root.is_dir():  # RemoveIPC: begin anew where the daemon has made it again
+        """One snapshot; anew where RemoveIPC takes the directory away, at whatever moment."""
+        try:
+            self.write_slot(weight, step, kind, wanted)
+        except FileNotFoundError:
             self.__init__(self.root)  # type: ignore[misc]
+            self.write_slot(weight, step, kind, wanted)
+
+    def write_slot(self, weight: float, step: int, kind: str, wanted: bool) -> None:
+        """One snapshot, by the protocol; a pinned slot is passed over. Raises OSError."""
         for slot in sorted(self.slots, key=lambda one: self.slots[one][0].current.sequence):
             seal, lock = self.slots[slot]
             if lock.acquire():
@@ -120,6 +128,9 @@ for step in range(first, STEPS + 1):
     print(f"step {step}", flush=True)
     if step == fault_step:
         fail(fault_kind)
+    while step == HOLD and not GATE.exists() and not run.should_stop:
+        time.sleep(0.02)
+        run.beat(step=step, loss=weight)
     if run.should_stop and STOP != "ignore":
         if STOP == "leave":
             sys.exit(75)

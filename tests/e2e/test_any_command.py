@@ -1,6 +1,7 @@
 """Commands that know nothing of us: restarted, watched by their log, reported when silent."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -60,15 +61,19 @@ def test_a_script_that_reads_its_checkpoint_directory_finds_it(run: Supervised) 
 
 def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> None:
     """Stacks of the shell's Python child are in the incident; the attempt goes on."""
-    child = f"{sys.executable} -c 'import time; time.sleep(6)'"
+    pipe = run.folder / "pipe"
+    os.mkfifo(pipe)
+    child = f"{sys.executable} -c 'open(\"{pipe}\").read()'"
     hang = f"[ $counter = 5 ] && {child}"
-    run.configure(command=shell(run, hang), watch={"log_silence": "2s"})
-    assert run.run() == 0
-    (silence,) = [e for e in run.entries("incident") if e["failure"] == "hang"]
+    run.configure(command=shell(run, hang), watch={"log_silence": "4s"})
+    run.start()
+    (silence,) = run.wait(lambda: [e for e in run.entries("incident") if e["failure"] == "hang"])
     assert "not grown" in silence["what"]
     folder = Path(silence["folder"])
-    stacks = "".join(path.read_text() for path in folder.glob("stacks-*.txt"))
-    assert "<module>" in stacks
+    run.wait(lambda: any("<module>" in file.read_text() for file in folder.glob("stacks-*.txt")))
+    pipe.write_text("")
+    assert run.finish() == 0
+    assert len(run.entries("incident")) == 2, "the silence, and the kill at 12"
     assert len(run.entries("attempt_started")) == 2  # the kill at 12 alone
 
 

@@ -4,13 +4,13 @@ import signal
 
 import pytest
 
-from tests.e2e.conftest import Supervised, uninterrupted
+from tests.e2e.conftest import HANG, Supervised, uninterrupted
 
 
 @pytest.mark.parametrize("kind", ["kill", "stop", "hang", "raise", "exit3", "exit75"])
 def test_one_death(run: Supervised, kind: str) -> None:
     """After one death in the middle the run ends with the weights of an uninterrupted one."""
-    run.configure(env={"FAULTS": f'{{"1": [25, "{kind}"]}}'})
+    run.configure(env={"FAULTS": f'{{"1": [25, "{kind}"]}}'}, watch=HANG)
     assert run.run() == 0
     assert run.weight() == uninterrupted()
     ends = run.entries("attempt_ended")
@@ -28,7 +28,7 @@ def test_all_of_them_and_a_preemption(run: Supervised) -> None:
         '{"1": [12, "kill"], "2": [18, "raise"],'
         ' "4": [33, "hang"], "5": [35, "stop"], "6": [37, "exit9"]}'
     )
-    run.configure(env={"FAULTS": faults, "STEP_S": "0.1"})
+    run.configure(hold=25, env={"FAULTS": faults}, watch=HANG)
     run.start()
     run.wait_step(15, attempt=3)
     assert run.process is not None
@@ -41,7 +41,7 @@ def test_all_of_them_and_a_preemption(run: Supervised) -> None:
 
 def test_hang_leaves_stacks(run: Supervised) -> None:
     """The incident of a hang shows where every thread stood."""
-    run.configure(env={"FAULTS": '{"1": [15, "hang"]}'})
+    run.configure(env={"FAULTS": '{"1": [15, "hang"]}'}, watch=HANG)
     assert run.run() == 0
     (incident,) = [e for e in run.entries("incident") if e["failure"] == "hang"]
     folder = run.paths.incidents / f"{incident['id']:04d}"

@@ -116,7 +116,7 @@ def test_a_backoff_does_not_jump_with_the_clock(run: Jumpy, hours: int) -> None:
     assert run.finish() == 0
     (decided,) = [e for e in run.entries("decision") if e["state"] == "backoff"]
     waited_s = run.entries("attempt_started")[1]["monotonic"] - decided["monotonic"]
-    assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 5.0
+    assert decided["wait_s"] - 0.1 < waited_s < decided["wait_s"] + 30.0
     assert hours in hours_on_record(run)
 
 
@@ -131,12 +131,13 @@ def freeze(run: Supervised, for_s: float) -> None:
 
 
 def test_a_suspend_of_everything_is_no_hang(run: Jumpy) -> None:
-    """Eight seconds with a limit of three; then a hang that is none is not made of it either."""
-    run.configure(env={"STEP_S": "0.1", "STEPS": "60"}, watch={"heartbeat_timeout": "3s"})
+    """Nine seconds with a limit of four; then a hang that is none is not made of it either."""
+    run.configure(hold=30, env={"STEPS": "60"}, watch={"heartbeat_timeout": "4s"})
     run.steps = 60
     run.start()
     run.wait_step(5)
-    freeze(run, 8.0)
+    freeze(run, 9.0)
+    run.let_go()
     assert run.finish() == 0
     assert [end["failure"] for end in run.entries("attempt_ended")] == ["completed"]
     assert len(run.entries("daemon_started")) == 1
@@ -145,7 +146,7 @@ def test_a_suspend_of_everything_is_no_hang(run: Jumpy) -> None:
 
 def test_a_suspend_in_a_stop_takes_nothing_of_the_grace(run: Jumpy) -> None:
     """Asked to stop, asleep for longer than the grace: saved after it, under another daemon too."""
-    run.configure(env={"STEP_S": "2.5", "STEPS": "60"}, grace="7s")
+    run.configure(hold=1, env={"DEAF": "1"}, grace="7s")
     run.start()
     run.wait_step(1)
     assert run.process is not None
@@ -155,6 +156,7 @@ def test_a_suspend_in_a_stop_takes_nothing_of_the_grace(run: Jumpy) -> None:
     run.wait(lambda: run.entries("suspended") or run.process.poll() is not None)
     if run.process.poll() is None:
         os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    run.let_go()
     assert run.finish() == 75
     (end,) = run.entries("attempt_ended")
     assert (end["stop_requested"], end["saved"], end["code"]) == ("SIGTERM", True, 75)

@@ -66,9 +66,11 @@ def check_record(run: Supervised, attempts: int) -> None:
 @pytest.mark.parametrize("seed", [1, 2])
 def test_at_random_moments(run: Supervised, seed: int) -> None:
     """Two deaths of the trainer among those of the daemons: from the first launch to the end."""
-    run.configure(env={"STEP_S": "0.1", "FAULTS": '{"1": [12, "kill"], "2": [25, "exit9"]}'})
+    faults = '{"1": [12, "kill"], "2": [25, "exit9"]}'
+    run.configure(hold=38, env={"STEP_S": "0.1", "FAULTS": faults})
     run.start()
     killed = kill_at_random(run, seed, 0.2 + 0.6 * seed)
+    run.let_go()
     assert run.finish() == 0
     assert killed == KILLS
     check_record(run, 3)

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
     """Three kills of the daemon: the same trainer, the same result, one attempt."""
-    run.configure(env={"STEP_S": "0.2"})
+    run.configure(hold=25, env={"STEP_S": "0.05"})
     run.start()
     trainer = run.wait_step(3)
     for _ in range(3):
@@ -20,6 +20,7 @@ def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
         os.kill(before, signal.SIGKILL)
         run.wait(lambda old=before: run.status["pids"]["daemon"] != old)
         assert run.status["pids"]["trainer"] == trainer
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
     assert run.weight() == uninterrupted()
@@ -27,11 +28,12 @@ def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
 
 def test_an_end_while_no_daemon_lives_is_not_lost(run: Supervised) -> None:
     """The trainer is killed right after the daemon: the next daemon learns the status."""
-    run.configure(env={"STEP_S": "0.1"})
+    run.configure(hold=15)
     run.start()
     trainer = run.wait_step(12)
     os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
     os.kill(trainer, signal.SIGKILL)
+    run.let_go()
     assert run.finish() == 0
     first, second = run.entries("attempt_ended")
     assert (first["signal"], second["code"]) == (9, 0)
@@ -40,7 +42,7 @@ def test_an_end_while_no_daemon_lives_is_not_lost(run: Supervised) -> None:
 
 def test_killed_launcher_lets_the_trainer_save_and_end(run: Supervised) -> None:
     """Nothing trains unsupervised; the next run resumes at the saved step."""
-    run.configure(env={"STEP_S": "0.1"})
+    run.configure(hold=25)
     process = run.start()
     run.wait_step(5)
     process.send_signal(signal.SIGKILL)
@@ -57,7 +59,7 @@ def test_killed_launcher_lets_the_trainer_save_and_end(run: Supervised) -> None:
 
 def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
     """The trainer has the kernel's word alone, and saves."""
-    run.configure(env={"STEP_S": "0.1", "SAVE_EVERY": "1000"})
+    run.configure(hold=25, env={"SAVE_EVERY": "1000"})
     process = run.start()
     run.wait_step(5)
     os.kill(run.status["pids"]["daemon"], signal.SIGSTOP)
@@ -74,16 +76,17 @@ def test_launcher_and_daemon_killed_together(run: Supervised) -> None:
 
 
 def test_a_frozen_daemon_excuses_what_it_did_not_see(run: Supervised) -> None:
-    """Seven seconds frozen with the trainer: nobody is taken for hung."""
-    run.configure(env={"STEP_S": "0.2"}, watch={"heartbeat_timeout": "3s"})
+    """Nine seconds frozen with the trainer: nobody is taken for hung."""
+    run.configure(hold=25, watch={"heartbeat_timeout": "4s"})
     run.start()
     trainer = run.wait_step(3)
     daemon = run.status["pids"]["daemon"]
     for pid in (daemon, trainer):
         os.kill(pid, signal.SIGSTOP)
-    time.sleep(7)
+    time.sleep(9)
     for pid in (daemon, trainer):
         os.kill(pid, signal.SIGCONT)
+    run.let_go()
     assert run.finish() == 0
     assert [e["failure"] for e in run.entries("attempt_ended")] == ["completed"]
 

@@ -15,8 +15,9 @@ import pytest
 from supervisor.identity import start_ticks
 from supervisor.snapshot.board import Board, read_board
 from supervisor.snapshot.slots import SnapshotPaths, is_locked, read_whole
-from tests.e2e.conftest import Supervised, uninterrupted
+from tests.e2e.conftest import HANG, Supervised, uninterrupted
 from tests.e2e.test_full_disk import fill
+from tests.vanishing import vanish
 
 COMMAND = [sys.executable, str(Path(__file__).with_name("snapshotter.py"))]
 NEVER = 10**6
@@ -106,22 +107,26 @@ def test_a_crash_puts_the_snapshot_onto_the_disk_behind_the_relaunch(run: Rememb
 
 def test_many_kills_from_outside_end_in_equal_bits(run: Remembering) -> None:
     """SIGKILL wherever it is, six times; each attempt goes on from memory."""
-    env = {"STEP_S": "0.05", "SAVE_EVERY": str(NEVER)}
-    run.set(env=env, restart={"backoff": "0.1s", "max_failures": 20})
+    run.steps = 200
+    env = {"SAVE_EVERY": str(NEVER), "STEPS": str(run.steps)}
+    run.set(hold=190, env=env, restart={"backoff": "0.1s", "max_failures": 20})
     run.start()
+    newest = 0
     for attempt in range(1, 7):
-        run.wait(lambda at=attempt: run.newest_in_memory() >= 5 * at)
-        pids = run.wait(lambda at=attempt: run.status["attempt"] == at and run.status["pids"])
-        os.kill(run.wait(lambda known=pids: known["trainer"]), signal.SIGKILL)
+        run.wait(lambda count=attempt: len(run.entries("attempt_started")) == count)
+        run.wait(lambda past=newest: run.newest_in_memory() >= past + 5)
+        newest = run.newest_in_memory()
+        os.kill(run.entries("attempt_started")[-1]["pid"], signal.SIGKILL)
+    run.let_go()
     assert run.finish() == 0
-    assert run.result() == uninterrupted()
+    assert run.result() == uninterrupted(run.steps)
     assert run.log.count("from memory") == 6
     assert not run.root.parent.exists()
 
 
 def test_status_shows_both(run: Remembering) -> None:
     """The newest snapshot and the persister, while it runs."""
-    run.set(env={"STEP_S": "0.05"})
+    run.set(hold=25)
     run.start()
     run.wait_step(12)
     status = run.wait(lambda: (found := run.status).get("persister") and found)
@@ -129,6 +134,7 @@ def test_status_shows_both(run: Remembering) -> None:
     keys = {"state", "step", "done", "bytes_per_s", "last_error", "pending"}
     assert set(status["persister"]) == keys
     assert status["snapshot"]["step"] >= 10
+    run.let_go()
     assert run.finish() == 0
 
 
@@ -154,7 +160,7 @@ def test_killed_at_the_end_of_the_grace_saves_what_is_in_memory(run: Remembering
 
 def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Remembering) -> None:
     """Preempted, and saved by the persister after the trainer's end."""
-    run.set(env={"STOP": "leave", "STEP_S": "0.05", "SAVE_EVERY": str(NEVER)})
+    run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait_step(5)
     assert run.process is not None
@@ -214,7 +220,7 @@ def test_a_killed_launcher_leaves_a_run_that_goes_on_from_memory(run: Rememberin
 
     The next run begins at the very step after the newest snapshot.
     """
-    run.set(env={"STEP_S": "0.05", "SAVE_EVERY": str(NEVER)})
+    run.set(hold=25, env={"SAVE_EVERY": str(NEVER)})
     process = run.start()
     trainer = run.wait_step(6)
     persister = run.board.pid
@@ -298,12 +304,13 @@ def test_two_persisters_never_work_at_once(run: Remembering) -> None:
 
 def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None:
     """The persister is frozen, the daemon killed: the next one waits on, and ends as it should."""
-    env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "STEP_S": "0.6"}
-    run.set(env={**env, "SAVE_EVERY": str(NEVER)})
+    env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
+    run.set(hold=3, env=env)
     run.start()
     run.wait_step(3)
     persister = run.board.pid
     os.kill(persister, signal.SIGSTOP)
+    run.let_go()
     run.wait(lambda: "is put onto the disk first" in run.text)
     os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
     run.wait(lambda: len(run.entries("daemon_started")) == 2)
@@ -317,7 +324,7 @@ def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None
 
 def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -> None:
     """Nobody answers: preempted in the end, the loss stated, memory kept, the next run goes on."""
-    run.set(env={"STOP": "leave", "STEP_S": "0.1", "SAVE_EVERY": str(NEVER)}, grace="2s")
+    run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait(lambda: run.newest_in_memory() >= 6)
     persister = run.board.pid
@@ -330,7 +337,7 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
         run.process.send_signal(signal.SIGINT)
         if count < 3:
             run.wait(lambda seen=count: run.status["interrupts"] == seen)
-    run.wait(lambda: "it stays in" in run.text, timeout_s=45)
+    run.wait(lambda: "it stays in" in run.text)
     assert run.finish() == 75
     newest = run.newest_in_memory()
     assert newest >= 6
@@ -344,12 +351,13 @@ def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -
 
 def test_a_relaunch_does_not_wait_for_a_persister_at_work(run: Remembering) -> None:
     """Frozen in the middle of its work: two crashes later training still goes on from memory."""
-    env = {"FAULTS": json.dumps({"1": [7, "kill"], "2": [15, "kill"]}), "STEP_S": "0.1"}
-    run.set(env={**env, "SAVE_EVERY": str(NEVER)})
+    env = {"FAULTS": json.dumps({"1": [7, "kill"], "2": [15, "kill"]})}
+    run.set(hold=5, env={**env, "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait(lambda: run.newest_in_memory() >= 2)
     persister = run.board.pid
     os.kill(persister, signal.SIGSTOP)
+    run.let_go()
     run.wait(lambda: "attempt 3 begins at step 16 from memory" in run.log)
     os.kill(persister, signal.SIGCONT)
     assert run.finish() == 0
@@ -358,12 +366,13 @@ def test_a_relaunch_does_not_wait_for_a_persister_at_work(run: Remembering) -> N
 
 def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
     """Killed as often as it lives: the launcher starts it again, saves reach the disk."""
-    run.set(env={"STEP_S": "0.1"})
+    run.set(hold=25)
     run.start()
     for _ in range(3):
         before = run.board.pid
         os.kill(before, signal.SIGKILL)
         run.wait(lambda old=before: read_board(run.root) and run.board.pid != old)
+    run.let_go()
     assert run.finish() == 0
     assert run.result() == uninterrupted()
     assert len(run.entries("attempt_started")) == 1
@@ -372,7 +381,7 @@ def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
 def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
     """The hung trainer's newest snapshot is on the disk, and the next attempt begins there."""
     faults = json.dumps({"1": [9, "hang"]})
-    run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER), "STEP_S": "0.05"})
+    run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER)}, watch=HANG)
     run.start()
     run.wait(lambda: (run.run_dir / "checkpoint-9" / "manifest.json").exists())
     assert run.finish() == 0
@@ -401,7 +410,7 @@ def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
     run.start()
     run.wait_step(5)
     before = run.board.pid
-    shutil.rmtree(run.root.parent)
+    vanish(run.root.parent)
     (incident,) = run.wait(lambda: run.entries("incident"))
     assert "RemoveIPC" in incident["what"]
     assert "made again" in incident["done"]
@@ -448,7 +457,7 @@ def test_a_full_disk_costs_saves_and_no_training(tmp_path: Path) -> None:
 def test_daemons_killed_during_persists_lose_no_save(run: Remembering) -> None:
     """Big saves, and a daemon killed in the middle of each: one attempt, every save on the disk."""
     env = {"STEP_S": "0.15", "PADDING": str(12 << 20), "SAVE_EVERY": "10"}
-    run.set(env=env, watch={"heartbeat_timeout": "30s"})
+    run.set(hold=35, env=env, watch={"heartbeat_timeout": "30s"})
     run.start()
     trainer = run.wait_step(2)
     killed = set[int]()
@@ -460,6 +469,7 @@ def test_daemons_killed_during_persists_lose_no_save(run: Remembering) -> None:
         killed.add(daemon)
     run.wait(lambda: run.status["pids"]["daemon"] not in killed)
     assert run.status["pids"]["trainer"] == trainer
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
     assert run.entries("save_failed") == []

@@ -47,8 +47,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Installed]:
 
 def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installed) -> None:
     """Terminal and `status` name the cause while no daemon lives; the mended one takes over."""
-    run.configure(env={"STEP_S": "0.1", "STEPS": "120"})
-    run.steps = 120
+    run.configure(hold=30)
     run.start()
     trainer = run.wait_step(3)
     source = run.package / BROKEN
@@ -72,20 +71,22 @@ def test_a_broken_upgrade_costs_no_training_and_is_said_everywhere(run: Installe
     run.wait(lambda: not run.paths.no_daemon.exists())
     assert json.loads(run.command("status", "--json").stdout)["no_daemon"] is None
     assert run.status["pids"]["trainer"] == trainer
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
-    assert run.weight() == uninterrupted(120)
+    assert run.weight() == uninterrupted()
 
 
 def test_an_end_under_no_daemon_is_judged_by_the_next(run: Installed) -> None:
     """The trainer finishes meanwhile: nothing is launched by nobody, and the run is finished."""
-    run.configure(env={"STEP_S": "0.05"})
+    run.configure(hold=10)
     run.start()
     run.wait_step(3)
     source = run.package / BROKEN
     whole = source.read_text()
     source.write_text("def (\n")
     os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    run.let_go()
     run.wait(lambda: run.strays() == [])
     run.wait(lambda: "SyntaxError" in run.text and run.paths.no_daemon.exists())
     source.write_text(whole)

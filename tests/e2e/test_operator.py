@@ -13,7 +13,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_the_next_run_goes_on(run: Supervised, number: int) -> None:
     """Exit 75 with everything saved; repeated signals change nothing."""
-    run.configure(env={"STEP_S": "0.05"})
+    run.configure(hold=25)
     process = run.start()
     run.wait_step(5)
     process.send_signal(number)
@@ -31,11 +31,12 @@ def test_a_signal_saves_and_the_next_run_goes_on(run: Supervised, number: int) -
 
 def test_signals_not_configured_are_not_stops(run: Supervised) -> None:
     """With `signals: [TERM]` a SIGUSR1 means nothing."""
-    run.configure(signals=["TERM"], env={"STEP_S": "0.05"})
+    run.configure(signals=["TERM"], hold=25)
     process = run.start()
     run.wait_step(3)
     process.send_signal(signal.SIGUSR1)
     process.send_signal(signal.SIGHUP)
+    run.let_go()
     assert run.finish() == 0
 
 
@@ -56,14 +57,14 @@ def test_third_interrupt_kills(run: Supervised) -> None:
         process.send_signal(signal.SIGINT)
         if count < 3:
             run.wait(lambda wanted=count: run.status.get("interrupts") == wanted)
-    assert run.finish(20) == 75
+    assert run.finish() == 75
     assert "a third Ctrl-C kills" in run.text
     assert run.strays() == []
 
 
 def test_stop_and_resume_by_intent(run: Supervised) -> None:
     """`stop` saves and ends; `run` under it starts nothing; `resume` lets it go on."""
-    run.configure(env={"STEP_S": "0.05"})
+    run.configure(hold=25)
     run.start()
     run.wait_step(5)
     stopped = run.command("stop")
@@ -80,12 +81,13 @@ def test_stop_and_resume_by_intent(run: Supervised) -> None:
 
 def test_hold_lets_the_attempt_run_and_prevents_the_next(run: Supervised) -> None:
     """`hold` while an attempt runs: its death is not answered by a launch."""
-    run.configure(env={"STEP_S": "0.05", "FAULTS": '{"1": [30, "kill"]}'})
+    run.configure(hold=25, env={"FAULTS": '{"1": [30, "kill"]}'})
     run.start()
     pid = run.wait_step(5)
     assert run.command("hold").returncode == 0
     run.wait(lambda: run.status.get("intent") == "hold")
     assert run.status["pids"]["trainer"] == pid
+    run.let_go()
     assert run.finish() == 1
     assert run.status["state"] == "held"
     assert run.run() == 1
@@ -108,13 +110,13 @@ def test_stop_while_nothing_runs_prevents_the_start(run: Supervised) -> None:
 
 def test_stop_in_backoff_ends_at_once(run: Supervised) -> None:
     """Nobody waits for a pause to be over."""
-    run.configure(restart={"backoff": "60s"}, env={"FAULTS": '{"*": [3, "kill"]}'})
+    run.configure(restart={"backoff": "300s"}, env={"FAULTS": '{"*": [3, "kill"]}'})
     process = run.start()
     run.wait(lambda: run.status.get("state") == "backoff")
     begun = time.monotonic()
     process.send_signal(signal.SIGTERM)
-    assert run.finish(10) == 75
-    assert time.monotonic() - begun < 10
+    assert run.finish() == 75
+    assert time.monotonic() - begun < 100
 
 
 def test_a_finished_run_is_left_alone_unless_reopened(run: Supervised) -> None:
@@ -132,25 +134,27 @@ def test_a_finished_run_is_left_alone_unless_reopened(run: Supervised) -> None:
 
 def test_second_supervisor_is_refused(run: Supervised) -> None:
     """69, naming the first; the first does not notice."""
-    run.configure(env={"STEP_S": "0.05"})
+    run.configure(hold=25)
     first = run.start()
     run.wait_step(3)
     second = run.raw("run", str(run.config))
     assert second.returncode == 69
     assert str(first.pid) in second.stderr
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
 
 
 def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
     """A new daemon, the same trainer, nothing lost and nothing booked as down."""
-    run.configure(env={"STEP_S": "0.2"})
+    run.configure(hold=25)
     run.start()
     trainer = run.wait_step(5)
     before = run.status["pids"]["daemon"]
     assert run.command("reload").returncode == 0
     after = run.wait(lambda: run.status["pids"]["daemon"] != before and run.status["pids"])
     assert after["trainer"] == trainer
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
     assert run.status["goodput"]["down_s"] < 0.2

@@ -16,16 +16,21 @@ from tests.e2e.conftest import Supervised
 from tests.train.conftest import CORPUS, ROOT, TINY, Workplace, merge, newest_checkpoint
 
 EVERY = 4
-# 8 ms a batch, two to a step: there is time to look before a kill, and nothing is saved on the way
+# Four samples a batch, two batches to a step; nothing is saved on the way. An attempt whose number
+# is in HELD stands still after 14 steps, until it is killed, or GATE is there.
 SLOW = """
-import time, torch
+import os, time, torch
 
 class Numbers:
     vocabulary = 8
+    taken = 0
+    is_held = os.environ.get("SUPERVISOR_ATTEMPT") in os.environ.get("HELD", "").split()
     def __len__(self):
         return 172
     def __getitem__(self, index):
-        time.sleep(0.002)
+        self.taken += 1
+        while self.is_held and self.taken > 14 * 8 and not os.path.exists(os.environ["GATE"]):
+            time.sleep(0.02)
         return torch.arange(8).roll(index), torch.arange(8).roll(index + 1)
 """
 CHANGES = {
@@ -39,16 +44,17 @@ CHANGES = {
 class Training(Supervised):
     """`python -m train` in a run directory."""
 
-    def set_up(self) -> None:
+    def set_up(self, held: str) -> None:
         """The trainer's configuration beside the supervisor's."""
         (self.folder / "corpus.txt").write_text(CORPUS)
         (self.folder / "slow.py").write_text(SLOW)
         (self.folder / "train.yaml").write_text(yaml.safe_dump(merge(TINY, CHANGES)))
         env = {"PYTHONPATH": os.pathsep.join((str(ROOT), str(self.folder))), "OMP_NUM_THREADS": "1"}
+        env |= {"HELD": held, "GATE": str(self.gate)}
         self.configure(
             command=[sys.executable, "-m", "train", "--config", str(self.folder / "train.yaml")],
             env=env,
-            watch={"heartbeat_timeout": "30s"},
+            watch={"heartbeat_timeout": "60s"},
         )
 
     @property
@@ -68,7 +74,6 @@ def run(tmp_path: Path) -> Iterator[Training]:
     """A run in a fresh directory."""
     (tmp_path / "supervised").mkdir()
     training = Training(tmp_path / "supervised")
-    training.set_up()
     yield training
     training.close()
     if training.entries("run_created"):
@@ -95,12 +100,13 @@ def equal(one: Path, other: Path) -> bool:
     return (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(400)
 def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -> None:
     """SIGKILL twice: each attempt goes on from memory; equal bits in the end; nothing is left."""
+    run.set_up(held="1 2")
     run.start()
     for attempt, least in ((1, 12), (2, 24)):
-        run.wait(lambda least=least: run.newest_in_memory() >= least, 90)
+        run.wait(lambda least=least: run.newest_in_memory() >= least)
         os.kill(run.status["pids"]["trainer"], signal.SIGKILL)
         run.wait(lambda at=attempt: len(run.entries("attempt_started")) > at)
         start = run.entries("attempt_started")[attempt]["checkpoint"]
@@ -108,21 +114,24 @@ def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -
         assert start["step"] >= least
         ended = run.entries("attempt_ended")[attempt - 1]
         assert ended["step"] - start["step"] < 2 * EVERY
-    assert run.finish(90) == 0
+    assert run.finish() == 0
     assert not run.memory.parent.exists()
     assert run.log.count("resuming from /dev/shm/") == 2
     alone.run(changes=merge(CHANGES, {"output_dir": "outputs"}))
     assert equal(run.run_dir, alone.outputs)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_stop_is_durable_before_the_trainer_leaves(run: Training) -> None:
     """75 after a checkpoint of the very last step; the next run goes on from it, and ends."""
+    run.set_up(held="1")
     run.start()
     run.wait_step(10)
     assert run.process is not None
     run.process.send_signal(signal.SIGTERM)
-    assert run.finish(60) == 75
+    run.wait(lambda: run.entries("stop_requested"))
+    run.let_go()
+    assert run.finish() == 75
     (ended,) = run.entries("attempt_ended")
     assert (ended["code"], ended["saved"]) == (75, True)
     assert newest_checkpoint(run.run_dir).name == f"checkpoint-{ended['step']}"

@@ -12,13 +12,15 @@ from tests.e2e.conftest import Supervised
 
 def test_crash_loop_holds_and_a_new_daemon_does_not_forget(run: Supervised) -> None:
     """Exit 1 after the budget, although the daemon is killed in the middle."""
+    third = f"[ $SUPERVISOR_ATTEMPT -lt 3 ] || until [ -e {run.gate} ]; do sleep 0.1; done"
     run.configure(
-        command=["bash", "-c", "sleep 0.2; exit 3"],
+        command=["bash", "-c", f"{third}; exit 3"],
         restart={"backoff": "0.1s", "backoff_max": "0.2s", "max_failures": 4},
     )
     run.start()
     run.wait(lambda: len(run.entries("attempt_ended")) >= 2)
     os.kill(run.status["pids"]["daemon"], signal.SIGKILL)
+    run.let_go()
     assert run.finish() == 1
     assert len(run.entries("attempt_started")) == 4
     assert "4 failures" in run.status["reason"]

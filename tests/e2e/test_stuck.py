@@ -13,7 +13,7 @@ from supervisor.identity import start_ticks
 from tests.e2e.conftest import Supervised
 from tests.launcher.test_uninterruptible import DeadServer
 
-pytestmark = [pytest.mark.root, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 
 # `supervisor run` with a launcher that waits a second, not a minute, for SIGKILL to work.
 IMPATIENT = """\
@@ -51,7 +51,7 @@ def run_impatiently(run: Supervised) -> int:
         run.process = subprocess.Popen(
             words, cwd=run.folder, stdout=out, stderr=subprocess.STDOUT, text=True
         )
-    return run.finish(80)
+    return run.finish()
 
 
 def test_stuck_is_said_and_never_launched_over(run: Supervised, dead_disk: DeadServer) -> None:
@@ -68,7 +68,7 @@ def test_stuck_is_said_and_never_launched_over(run: Supervised, dead_disk: DeadS
     run.wait(lambda: run.status.get("state") == "running")
     trainer = run.status["pids"]["trainer"]
     run.process.terminate()
-    assert run.finish(60) == 1
+    assert run.finish() == 1
     assert run.status["state"] == "stuck"
     assert f"pid {trainer} (python" in run.status["reason"]
     (incident,) = [e for e in run.entries("incident") if e["failure"] == "stuck"]

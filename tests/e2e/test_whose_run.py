@@ -48,7 +48,7 @@ def rewrite(path: Path, **fields: object) -> None:
 
 def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen[bytes]") -> None:
     """Lock and status name a living process that began at another time: it is not our business."""
-    run.configure(env={"STEP_S": "0.2"})
+    run.configure(hold=15)
     run.start()
     run.wait_step(12)
     kill_all(run)
@@ -62,6 +62,7 @@ def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen
     run.wait(lambda: run.status.get("attempt") == 2 and run.status.get("state") == "running")
     rewrite(run.paths.status, pids={**run.status["pids"], "daemon": bystander.pid})
     run.command("reload")
+    run.let_go()
     assert run.finish() == 0
     assert run.weight() == uninterrupted()
     assert bystander.poll() is None
@@ -96,13 +97,14 @@ def start_under(run: Supervised, prefix: list[str]) -> "subprocess.Popen[str]":
 @pytest.mark.root
 def test_a_reboot_between(run: Supervised) -> None:
     """Another boot id: the lock's holder cannot live, though its pid and start time may again."""
-    run.configure(env={"STEP_S": "0.1", "FAULTS": '{"1": [25, "kill"]}'})
+    run.configure(hold=30, env={"FAULTS": '{"1": [25, "kill"]}'})
     run.start()
     run.wait_step(27, attempt=2)
     kill_all(run)
     # In the new boot a living process has just that pid and start time.
     ticks = start_ticks(os.getpid())
     rewrite(run.paths.lock, pid=os.getpid(), start_ticks=ticks)
+    run.let_go()
     start_under(run, elsewhere(run, run.folder / "hosts", boot=True, machine=False))
     assert run.finish() == 0
     boots = {entry["boot_id"] for entry in run.entries("daemon_started")}
@@ -116,7 +118,7 @@ def test_a_reboot_between(run: Supervised) -> None:
 @pytest.mark.root
 def test_another_living_machine_has_the_directory(run: Supervised) -> None:
     """69, naming the other machine; it goes on undisturbed. When it is gone the run is free."""
-    run.configure(env={"STEP_S": "0.05", "STEPS": "100"})
+    run.configure(env={"STEP_S": "0.05", "STEPS": "4000"})
     first = start_under(run, elsewhere(run, run.folder / "hosts", boot=True, machine=True))
     run.wait_step(3)
     second = run.raw("run", str(run.config))
@@ -132,22 +134,31 @@ def test_another_living_machine_has_the_directory(run: Supervised) -> None:
     assert first.poll() is None
     assert len(run.entries("attempt_started")) == 1
     kill_all(run)
-    run.steps = 100
+    run.steps = run.status["step"] + 20
+    run.configure(env={"STEPS": run.steps})
     assert run.run() == 0
-    assert run.weight() == uninterrupted(100)
+    assert run.weight() == uninterrupted(run.steps)
     assert json.loads(run.paths.lock.read_text())["host"] == socket.gethostname()
+
+
+def copy_standing(run: Supervised, copy: Supervised) -> None:
+    """Copy a living run's directory; nothing in it comes and goes while it is listed."""
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGSTOP)
+    state = Path(f"/proc/{daemon}/stat")
+    run.wait(lambda: state.read_text().rpartition(") ")[2][0] == "T")
+    shutil.copytree(run.run_dir, copy.run_dir)
+    os.kill(daemon, signal.SIGCONT)
 
 
 def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: Path) -> None:
     """Both have one id: 69 names the original, which loses no process to the copy."""
-    run.configure(env={"STEP_S": "0.05", "STEPS": "100"})
-    run.steps = 100
+    run.configure(hold=30)
     run.start()
     trainer = run.wait_step(15)
     (tmp_path / "copy").mkdir()
     copy = Supervised(tmp_path / "copy")
-    shutil.copytree(run.run_dir, copy.run_dir)
-    copy.configure(env={"STEP_S": "0.02", "STEPS": "100"})
+    copy_standing(run, copy)
     # As in backoff, or from a backup: nothing in the copied lock says that somebody lives.
     rewrite(copy.paths.lock, pid=2**22 + 1)
     refused = copy.raw("run", str(copy.config))
@@ -155,20 +166,20 @@ def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: 
     assert f"a copy of {run.run_dir}" in refused.stderr
     assert f"pid {run.status['pids']['launcher']} on" in refused.stderr
     os.kill(trainer, 0)
+    run.let_go()
     assert run.finish() == 0
     assert len(run.entries("attempt_started")) == 1
-    assert run.weight() == uninterrupted(100)
-    copy.steps = 100
+    assert run.weight() == uninterrupted()
     assert copy.run() == 0
     assert copy.entries("attempt_started")[1]["checkpoint"]["step"] >= 10
-    assert copy.weight() == uninterrupted(100)
+    assert copy.weight() == uninterrupted()
 
 
 def test_a_copied_directory_of_a_dead_run_goes_on_by_itself(
     run: Supervised, tmp_path: Path
 ) -> None:
     """Lock, status and ledger came along; the original's end says nothing about the copy."""
-    run.configure(env={"STEP_S": "0.2"})
+    run.configure(hold=25)
     run.start()
     run.wait_step(22)
     kill_all(run)

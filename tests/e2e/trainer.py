@@ -2,6 +2,9 @@
 
 FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang, deaf (hang, SIGTERM only
 printed), raise, nan, diverge, exit<N>, full.
+
+HOLD is a step at which it stands, beating, until the file GATE is there, or a stop is asked for
+(with DEAF the file alone counts): what a test does to a living run is done in time.
 """
 
 import json
@@ -20,6 +23,8 @@ SAVE_EVERY = int(os.environ.get("SAVE_EVERY", "10"))
 PADDING = int(os.environ.get("PADDING", "0"))
 FAULTS = json.loads(os.environ.get("FAULTS", "{}"))
 OUTPUT = Path(os.environ.get("OUTPUT") or os.environ["SUPERVISOR_RUN_DIR"])
+HOLD = int(os.environ.get("HOLD", "0"))
+GATE = Path(os.environ.get("GATE", "/"))
 
 
 def save(weight: float, step: int, kind: str) -> Path:
@@ -78,6 +83,9 @@ for step in range(first, STEPS + 1):
     if step % SAVE_EVERY == 0 and step < STEPS:
         with run.phase("save"):
             save(weight, step, "periodic")
+    while step == HOLD and not GATE.exists() and ("DEAF" in os.environ or not run.should_stop):
+        time.sleep(0.02)
+        run.beat(step=step, loss=weight)
     if run.should_stop:
         with run.phase("save"):
             path = save(weight, step, "emergency")

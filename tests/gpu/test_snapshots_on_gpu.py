@@ -105,7 +105,7 @@ def first(keep: Checkpointer, training: Training) -> None:
     keep.wait_for_copies()
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_equal_bits_with_copies_in_flight(make: Callable[..., Checkpointer], out: Path) -> None:
     """The next steps are queued at once behind the snapshot; what is in it is of its own step."""
     training = Training()
@@ -130,7 +130,7 @@ def test_equal_bits_with_copies_in_flight(make: Callable[..., Checkpointer], out
     assert_same(found, on_host(before))
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_the_memory_is_pinned(make: Callable[..., Checkpointer]) -> None:
     """Copies run beside the host: a snapshot returns long before a plain copy would."""
     training = Training()

@@ -22,7 +22,7 @@ from supervisor.launcher.protocol import Decoder, encode
 
 HERE = Path(__file__).parent
 LAUNCHER = HERE.parents[1] / "supervisor" / "launcher" / "__main__.py"
-PATIENCE_S = 30.0
+PATIENCE_S = 90.0
 
 
 def wait_until(claim: Callable[[], Any], what: str = "it", timeout_s: float = PATIENCE_S) -> Any:

@@ -189,7 +189,7 @@ def test_leftovers_of_a_dead_launcher_are_ended_before_a_launch(rig: Rig) -> Non
         rig.start()
         daemon = rig.daemon()
         rig.launch(daemon, "true", attempt=4)
-        assert ours.wait(10) == -signal.SIGKILL
+        assert ours.wait(30) == -signal.SIGKILL
         daemon.expect("exited")
         assert [other.poll() for other in others] == [None, None, None]
     finally:

@@ -80,8 +80,8 @@ def test_it_is_no_leftover_of_an_attempt(rig: Rig) -> None:
     """An attempt that ends while it works has left nothing behind, and ends at once."""
     folder = start(rig)
     daemon = rig.daemon()
-    daemon.send("launch", **rig.request("sh", "-c", "read line < go", attempt=1))
     os.mkfifo(rig.folder / "go")
+    daemon.send("launch", **rig.request("sh", "-c", "read line < go", attempt=1))
     daemon.expect("started")
     daemon.send("persister", directory=str(folder))
     pid = pid_of(rig, 0)
@@ -128,7 +128,7 @@ def test_one_that_does_not_finish_is_ended_with_the_launcher(rig: Rig) -> None:
     daemon.send("persister", directory=None, patience_s=0.3)
     begun = time.monotonic()
     rig.finish(daemon, 75)
-    assert time.monotonic() - begun < 10
+    assert time.monotonic() - begun < 30
     assert rig.is_gone(pid)
 
 

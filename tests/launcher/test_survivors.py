@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
 from supervisor import identity
@@ -102,15 +101,13 @@ time.sleep(1000)
 def test_too_long_a_kill_is_told_again_and_again(rig: Rig) -> None:
     """`unkillable` speaks after its patience, not before, and not all the time."""
     orphan(rig, "sleep", "1000")
-    survivors = Survivors(rig.run_id, 1, unkillable_after_s=0.2)
+    survivors = Survivors(rig.run_id, 1, unkillable_after_s=2.0)
     rig.wait_until(survivors.members, "it")
     assert survivors.unkillable() == []
     survivors.kill()  # begun, but not advanced: it lives on, as if SIGKILL did not reach it
     assert survivors.unkillable() == []
-    time.sleep(0.25)
-    [entry] = survivors.unkillable()
+    [entry] = rig.wait_until(survivors.unkillable, "its patience to end")
     assert (entry["comm"], entry["state"]) == ("sleep", "S")
     assert set(entry) == {"pid", "comm", "state", "wchan", "syscall", "stack"}
     assert survivors.unkillable() == []
-    time.sleep(0.25)
-    assert len(survivors.unkillable()) == 1
+    assert len(rig.wait_until(survivors.unkillable, "the next word")) == 1

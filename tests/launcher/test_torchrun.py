@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.launcher.conftest import Rig
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_torchrun_with_two_gloo_ranks_saves(rig: Rig) -> None:
     """torchrun passes the stop on; with its shutdown time-out set both ranks get to save."""
     pytest.importorskip("torch")
@@ -51,7 +51,7 @@ raise SystemExit(75)
     assert exited["code"] != 75
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_ranks_of_a_torchrun_that_dies_of_the_stop_get_it_and_the_time(rig: Rig) -> None:
     """SIGUSR1 ends torchrun at once; its ranks, in sessions of their own, are told and save."""
     pytest.importorskip("torch")

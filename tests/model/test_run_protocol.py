@@ -71,7 +71,7 @@ def shown(budget: Budget) -> str:
     return f"{launcher}L{daemon}D{trainer}T{signals}S-{'-'.join(wishes) or 'no wish'}"
 
 
-@pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 60)
+@pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 180)
 @pytest.mark.parametrize("budget", BUDGETS, ids=shown)
 def test_the_run_keeps_its_promises(budget: Budget) -> None:
     """At most one trainer, no lost exit, intent or signal, and always a way to the end."""

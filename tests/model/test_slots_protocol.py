@@ -24,7 +24,7 @@ def look(budget: Budget) -> Exploration:
     return explore(initial, slots_protocol.moves, slots_protocol.broken, slots_protocol.is_over)
 
 
-@pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 60)
+@pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 180)
 @pytest.mark.parametrize("budget", BUDGETS, ids=str)
 def test_no_slot_is_torn_and_one_is_whole(budget: Budget) -> None:
     """None torn is resumed from or persisted, one stays whole, all others reach the disk.

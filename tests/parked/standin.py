@@ -12,7 +12,7 @@ from typing import Any
 from supervisor.launcher.spawn import Program, read_report, spawn
 from supervisor.parked import command, start
 
-PATIENCE_S = 60.0
+PATIENCE_S = 90.0
 
 
 def as_user(uid: int) -> list[str]:

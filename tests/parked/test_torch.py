@@ -53,7 +53,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_training_is_the_same(
     tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:
@@ -75,7 +75,7 @@ def test_training_is_the_same(
 
 
 @pytest.mark.gpu
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(400)
 def test_a_context_is_held_in_standby(
     tmp_path: Path, environ: dict[str, str], park: Callable[..., Parked]
 ) -> None:

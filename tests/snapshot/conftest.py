@@ -168,13 +168,13 @@ class PersisterProcess:
 
     def end(self) -> tuple[int, str]:
         """Close its pipe and wait for it; exit code and what it said."""
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=90)
         return self.process.returncode, said
 
     def kill(self) -> None:
         """SIGKILL, and reap it."""
         self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=90)
 
     def wait_for(self, is_so: Callable[[Board], object]) -> Board:
         """Its board, once it says what is waited for."""
@@ -191,7 +191,7 @@ class PersisterProcess:
         return board.results[-1]
 
 
-def wait_until(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+def wait_until(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
     """What a condition says, once that is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := condition()):

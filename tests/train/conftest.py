@@ -46,10 +46,24 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+# Imported by every Python that is started with its folder on the path.
+HOLD = """\
+import os, time
+from train.log import Log
+say = Log.say
+def say_and_hold(self, text):
+    say(self, text)
+    while os.environ["HOLD"] in text and not os.path.exists(os.environ["GATE"]):
+        time.sleep(0.01)
+Log.say = say_and_hold
+"""
+
+
 class RunningTrainer:
     """A trainer whose lines can be waited for."""
 
     def __init__(self, command: list[str], cwd: Path, env: dict[str, str]) -> None:
+        self._gate = Path(env.get("GATE", cwd / "gate"))
         self.process = subprocess.Popen(
             command,
             cwd=cwd,
@@ -70,7 +84,7 @@ class RunningTrainer:
             self._queue.put(line)
         self._queue.put(None)
 
-    def wait_for(self, text: str, timeout_s: float = 40) -> bool:
+    def wait_for(self, text: str, timeout_s: float = 90) -> bool:
         """Read on until a line holds `text`; False if the trainer ended before."""
         deadline = time.monotonic() + timeout_s
         while True:
@@ -82,10 +96,14 @@ class RunningTrainer:
             if text in line:
                 return True
 
-    def end(self, timeout_s: float = 40) -> int:
+    def let_go(self) -> None:
+        """Have it go on from where it holds."""
+        self._gate.touch()
+
+    def end(self, timeout_s: float = 90) -> int:
         """Wait for the end; returns the exit code."""
         code = self.process.wait(timeout_s)
-        while (line := self._queue.get(timeout=10)) is not None:
+        while (line := self._queue.get(timeout=60)) is not None:
             self.lines.append(line)
         return code
 
@@ -130,17 +148,27 @@ class Workplace:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("SUPERVISOR_")}
         return clean | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | (changes or {})
 
+    def holding(self, text: str) -> dict[str, str]:
+        """The environment in which a trainer stands after a line with that text."""
+        site = self.path / "site"
+        site.mkdir(exist_ok=True)
+        (site / "sitecustomize.py").write_text(HOLD)
+        path = os.pathsep.join((str(site), str(ROOT)))
+        return {"PYTHONPATH": path, "HOLD": text, "GATE": str(self.path / "gate")}
+
     def start(
         self,
         *arguments: str,
         changes: dict[str, Any] | None = None,
         env: dict[str, str] | None = None,
         prefix: list[str] | None = None,
+        hold: str | None = None,
     ) -> RunningTrainer:
-        """Start the trainer and return at once."""
+        """Start the trainer and return at once; `hold`: it stands after a line with that text."""
         self.configure(changes)
         command = [*(prefix or []), *self.command(*arguments)]
-        trainer = RunningTrainer(command, self.path, self.environment(env))
+        more = {**self.holding(hold), **(env or {})} if hold else env
+        trainer = RunningTrainer(command, self.path, self.environment(more))
         self._started.append(trainer)
         return trainer
 

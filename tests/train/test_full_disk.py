@@ -62,7 +62,11 @@ def test_a_last_save_that_fails_is_no_success(workplace: Workplace) -> None:
 
 def test_an_emergency_save_that_fails_says_so(workplace: Workplace) -> None:
     """A stop without a saved state must not look like a preemption."""
-    changes = {"data": {"batch_size": 1}, "checkpoints": {"snapshot_steps": 1}}
+    changes = {
+        "data": {"batch_size": 1},
+        "checkpoints": {"snapshot_steps": 1},
+        "training": {"epochs": 40},
+    }
     trainer = workplace.start(changes=changes)
     assert trainer.wait_for("step 7/")
     # both slots are laid out: the limit that follows holds for memory's files as well

@@ -58,7 +58,7 @@ def test_the_script_takes_the_same_arguments(
     env = workplace.environment({"PYTHON": sys.executable})
     del env["PYTHONPATH"]
     done = subprocess.run(
-        command, cwd=workplace.path, env=env, capture_output=True, text=True, timeout=50
+        command, cwd=workplace.path, env=env, capture_output=True, text=True, timeout=90
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"resuming from outputs/{name}" in done.stdout
@@ -77,7 +77,7 @@ def test_the_script_is_replaced_by_the_trainer(workplace: Workplace) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    output, _ = process.communicate(timeout=20)
+    output, _ = process.communicate(timeout=90)
     assert int(output) == process.pid
 
 
@@ -154,7 +154,7 @@ def test_a_foreign_directory_of_five_files_resumes(
     assert all(torch.equal(one[key], other[key]) for key in one)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_compiled_and_plain_checkpoints_load_in_either_direction(
     reference: Workplace, workplace: Workplace, assert_same_training: Same
 ) -> None:
@@ -176,7 +176,7 @@ def test_compiled_and_plain_checkpoints_load_in_either_direction(
     assert_same_training(reference.outputs, workplace.outputs)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_a_model_with_a_compiled_part_takes_a_plain_checkpoint(workplace: Workplace) -> None:
     """The user's own model compiles a part itself: its names have the prefix in the middle."""
     (workplace.path / "mine.py").write_text(

@@ -1,13 +1,15 @@
 """A device that is stood in for: its copies are made only when somebody waits for them."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
 from supervisor.snapshot.seal import SlotState, read_seal
-from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.snapshot.slots import SnapshotPaths, read_whole
+from supervisor.snapshot.verdict import read_verdict
 from tests.train_checkpoint.conftest import Training
 from train.checkpoint import Checkpointer
 from train.checkpoint.copying import Pairs
@@ -30,7 +32,7 @@ class LateCopying:
 
     def wait(self) -> None:
         """The thread that seals: it waits until the test lets it."""
-        self._gate.wait(30)
+        self._gate.wait(90)
         self._copy()
 
     def _copy(self) -> None:
@@ -63,12 +65,19 @@ def seals(memory: Path) -> list[SlotState]:
 
 
 def ready(keep: Checkpointer, training: Training, streams: LateStreams) -> None:
-    """The memory is there, and a first snapshot in it."""
+    """The memory is there, and a first snapshot in it; the persister is at rest, and pins no slot.
+
+    While it looks at one slot the next snapshot goes into the other.
+    """
     training.step()
     streams.gate.set()
     while not keep.snapshot(training.steps).ok:
         pass
     keep.wait_for_copies()
+    until = time.monotonic() + 90
+    while not any(map(read_verdict, read_whole(keep._persisting.root))):
+        assert time.monotonic() < until, "the persister has not looked at the snapshot"
+        time.sleep(0.005)
     streams.gate.clear()
     streams.begun.clear()
 

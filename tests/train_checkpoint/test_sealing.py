@@ -1,10 +1,9 @@
 """Snapshots whose copies end badly, or whose weights change meanwhile: whole, or not at all."""
 
 import os
-import shutil
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from supervisor.snapshot.seal import SlotState
 from supervisor.snapshot.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.train_checkpoint.late import LateCopying, begin, seals
+from tests.vanishing import vanish
 from train.checkpoint import Checkpointer, load, persisting, sealing
 from train.checkpoint.copying import Pairs
 from train.checkpoint.host import HostCopier
@@ -119,7 +119,7 @@ def test_a_save_whose_memory_vanishes_meanwhile_has_failed(make: Make, memory: P
     """RemoveIPC between the copies' begin and end: it is told, and the next one is made."""
     training, streams, keep = begin(make)
     keep.save(2)
-    shutil.rmtree(memory)
+    vanish(memory)
     streams.gate.set()
     keep.drain()
     (failed,) = keep.news()
@@ -137,11 +137,11 @@ def test_a_save_that_is_waited_for_needs_no_memory(
     training, streams, keep = begin(make)
     copy = streams.copy
 
-    def vanish(pairs: Pairs) -> Copying:
-        shutil.rmtree(memory)
+    def lose(pairs: Pairs) -> Copying:
+        vanish(memory)
         return copy(pairs)
 
-    monkeypatch.setattr(streams, "copy", vanish)
+    monkeypatch.setattr(streams, "copy", lose)
     streams.gate.set()
     saved = keep.save(2, kind="final", wait=True).saved
     assert saved is not None
@@ -151,11 +151,20 @@ def test_a_save_that_is_waited_for_needs_no_memory(
     assert keep.news() == []
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """SIGINT interrupts, also where the tests were begun as a shell's background job."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_an_interrupt_while_copies_are_waited_for(make: Make, memory: Path) -> None:
     """Ctrl-C there: the next save waits for them all the same, and no slot is closed over it."""
     training, streams, keep = begin(make)
     keep.snapshot(2)
-    threading.Timer(0.2, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+    threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         keep.wait_for_copies()
     threading.Timer(0.2, streams.gate.set).start()

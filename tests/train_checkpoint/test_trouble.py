@@ -21,6 +21,7 @@ from supervisor.snapshot.board import read_board
 from supervisor.snapshot.slots import read_whole
 from supervisor.snapshot.space import Room
 from tests.train_checkpoint.conftest import Training, assert_same
+from tests.vanishing import vanish
 from train.checkpoint import (
     AlreadyWrittenError,
     Checkpointer,
@@ -35,7 +36,7 @@ Make = Callable[..., Checkpointer]
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def wait_until(claim: Callable[[], Any], timeout_s: float = 40) -> Any:
+def wait_until(claim: Callable[[], Any], timeout_s: float = 90) -> Any:
     """What a claim says, once that is true."""
     deadline = time.monotonic() + timeout_s
     while not (found := claim()):
@@ -121,11 +122,6 @@ def test_a_disk_that_fails_is_a_value(make: Make, out: Path, tmp_path: Path) -> 
     assert_saved(out / "checkpoint-2", training)
 
 
-def remove(folder: Path) -> None:
-    """Empty a directory in which a persister may be writing, and remove it."""
-    wait_until(lambda: shutil.rmtree(folder, ignore_errors=True) or not folder.exists())
-
-
 def test_a_vanished_directory_is_made_again(
     make: Make, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,17 +134,17 @@ def test_a_vanished_directory_is_made_again(
     keep = make(training.sources)
     training.step()
     until_whole(keep, 1)
-    remove(memory.parent)
+    vanish(memory.parent)
     training.step()
     until_whole(keep, 2)
     assert (read_whole(memory)[0].snapshot.step, memory.stat().st_mode & 0o777) == (2, 0o700)
     assert memory.parent.stat().st_mode & 0o777 == 0o700
-    remove(memory)
+    vanish(memory)
     training.step()
     assert keep.save(3, wait=True).ok
     assert_saved(out / "checkpoint-3", training)
     keep.close()
-    remove(shared)
+    vanish(shared)
 
 
 def test_a_persister_that_is_killed_is_replaced(make: Make, out: Path, memory: Path) -> None:

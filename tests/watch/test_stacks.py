@@ -74,7 +74,7 @@ def finish(dump: StackDump) -> float:
 
 def wait_until_asleep(pid: int) -> None:
     """It says that it is ready a moment before it sleeps."""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 40
     while Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0] != "S":
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -48,7 +48,7 @@ class Trainers:
         assert process.stdout is not None
         return process.stdout.readline().strip()
 
-    def eventually(self, claim: Callable[[], object], *, within_s: float = 20.0) -> None:
+    def eventually(self, claim: Callable[[], object], *, within_s: float = 90.0) -> None:
         """Wait until a claim holds; fails when it does not in time."""
         deadline = time.monotonic() + within_s
         while not claim():

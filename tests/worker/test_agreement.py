@@ -30,7 +30,7 @@ RANK = """
         (folder / f"{rank}-{step}").touch()
         waited = time.monotonic()
         while any(not (folder / f"{other}-{step}").exists() for other in range(world)):
-            if time.monotonic() - waited > 20:
+            if time.monotonic() - waited > 60:
                 sys.exit(f"rank {rank} was left alone at {step}")
             time.sleep(0.001)
         run.beat(step=step)
@@ -61,7 +61,7 @@ def beats(trainers: Trainers, rank: int) -> int:
 
 def endings(trainers: Trainers, processes: list[subprocess.Popen[str]]) -> set[int | None]:
     """The steps at which they stopped, all with 75."""
-    assert [process.wait(30) for process in processes] == [75] * len(processes)
+    assert [process.wait(90) for process in processes] == [75] * len(processes)
     pages = [read_page(trainers.heartbeats / f"rank-{rank}") for rank in range(len(processes))]
     assert all(page is not None and page.stop_seen for page in pages)
     return {page.outcome.step for page in pages if page is not None and page.outcome is not None}
@@ -73,9 +73,10 @@ def test_one_signalled_rank_stops_all(trainers: Trainers) -> None:
     trainers.eventually(lambda: beats(trainers, 0) > 5)
     before = beats(trainers, 0)
     processes[1].send_signal(signal.SIGTERM)
+    after = beats(trainers, 0)
     (step,) = endings(trainers, processes)
     assert step is not None
-    assert before < step < before + 100
+    assert before < step < after + 20
 
 
 def test_all_signalled_at_once_and_again(trainers: Trainers) -> None:

@@ -46,7 +46,7 @@ def test_a_forked_child_leaves_the_page_alone_and_can_be_ended(trainers: Trainer
     (child,) = lines - {"False True SIG_DFL"}
     os.kill(int(child), signal.SIGTERM)
     assert trainers.line(process) == f"{signal.SIGTERM.value} False"
-    assert process.wait(20) == 0
+    assert process.wait(90) == 0
     page = read_page(trainers.heartbeats / "rank-0")
     assert page is not None
     assert (page.step, page.pid, page.outcome, page.last_save_ms) == (5, process.pid, None, None)
@@ -91,7 +91,7 @@ def test_a_spawned_worker_importing_the_script_is_no_rank(trainers: Trainers) ->
         """
     )
     assert trainers.line(process) == "False True"
-    assert process.wait(20) == 0
+    assert process.wait(90) == 0
     page = read_page(trainers.heartbeats / "rank-0")
     assert page is not None
     assert page.pid == process.pid
@@ -126,8 +126,8 @@ def test_a_worker_survives_what_is_sent_to_the_group(trainers: Trainers) -> None
     os.killpg(process.pid, signal.SIGTERM)
     assert trainers.line(process) == "True"
     began = time.monotonic()
-    assert process.wait(20) == 75
-    assert time.monotonic() - began < 10
+    assert process.wait(90) == 75
+    assert time.monotonic() - began < 30
     with pytest.raises(ProcessLookupError):
         os.kill(worker, 0)
 
@@ -166,9 +166,9 @@ def test_torch_loaders_survive_and_shut_down(
     for _ in range(3):
         os.killpg(process.pid, signal.SIGTERM)
     began = time.monotonic()
-    _, err = process.communicate(timeout=40)
+    _, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (75, "")
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     trainers.eventually(lambda: not group(process.pid))
 
 

@@ -87,8 +87,9 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
     try:
         assert os.read(reader_end, 1) == b"x"
         seen, last = 0, 0
-        deadline = time.monotonic() + 3
-        while time.monotonic() < deadline:
+        begun = time.monotonic()
+        while (passed_s := time.monotonic() - begun) < 3 or min(seen, last) <= 1000:
+            assert passed_s < 40, (seen, last)
             page = read_page(path)
             assert page is not None
             if page.is_torn or page.step is None:
@@ -96,8 +97,6 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
             assert (page.epoch, page.loss) == (2 * page.step, 3.0 * page.step)
             assert page.beats == page.step >= last
             seen, last = seen + 1, page.step
-        assert seen > 1000
-        assert last > 1000
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
@@ -234,6 +233,6 @@ def test_reading_costs_the_same_whatever_is_there(tmp_path: Path) -> None:
     """A file of a gigabyte in the page's place is looked at, not read."""
     with (tmp_path / "rank-0").open("wb") as file:
         file.truncate(2**30)
-    began = time.monotonic()
+    began = time.process_time()
     assert read_page(tmp_path / "rank-0") is None
-    assert time.monotonic() - began < 0.5
+    assert time.process_time() - began < 0.1

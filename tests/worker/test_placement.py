@@ -2,14 +2,15 @@
 
 import shutil
 import signal
+import timeit
 from pathlib import Path
-from time import monotonic
 
 import pytest
 
 from supervisor import placement
 from supervisor.heartbeat import PageWriter, read_page
 from supervisor.placement import Placement
+from tests.vanishing import vanish
 from tests.worker.conftest import Trainers
 
 
@@ -34,7 +35,7 @@ def test_a_rank_puts_its_page_and_its_stacks_back(trainers: Trainers) -> None:
     before = read_page(page)
     assert before is not None
     assert before.step is not None
-    shutil.rmtree(trainers.heartbeats)
+    vanish(trainers.heartbeats)
     trainers.heartbeats.mkdir()
     trainers.eventually(lambda: (found := read_page(page)) and found.step > (before.step or 0) + 3)
     after = read_page(page)
@@ -43,7 +44,7 @@ def test_a_rank_puts_its_page_and_its_stacks_back(trainers: Trainers) -> None:
     process.send_signal(signal.SIGUSR2)
     trainers.eventually(lambda: stacks.exists() and "Current thread" in stacks.read_text())
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 75
+    assert process.wait(90) == 75
     ended = read_page(page)
     assert ended is not None
     assert ended.outcome is not None
@@ -55,10 +56,8 @@ def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.Mon
     page = PageWriter(tmp_path / "rank-0", start_ticks=1)
     kept = Placement(page, None)
     (tmp_path / "rank-0").unlink()
-    begun = monotonic()
-    for _ in range(10_000):
-        kept.look()
-    assert (monotonic() - begun) / 10_000 < 5e-6
+    # The best of many rounds, so that a busy machine does not decide.
+    assert min(timeit.repeat(kept.look, number=1_000, repeat=30)) / 1_000 < 5e-6
     assert not (tmp_path / "rank-0").exists()
     monkeypatch.setattr(placement, "LOOKS_S", 0.0)
     Placement(page, None).look()
