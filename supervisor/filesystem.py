@@ -1,5 +1,7 @@
 """What kind of file system a path is on; it reads /proc and changes nothing."""
 
+import os
+import re
 from pathlib import Path
 
 NETWORK_TYPES = frozenset(
@@ -51,6 +53,38 @@ def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
                 options = [*fields[5].split(","), *(own[2].split(",") if len(own) > 2 else ())]
                 best = (depth, own[0], frozenset(options))
     return best[1:] if best else None
+
+
+def mount_points() -> frozenset[Path] | None:
+    """Where something is mounted now; None where /proc does not tell (proc(5), mountinfo)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return None
+    fields = (line.split(b" ") for line in lines)
+    # Blanks and backslashes stand there as three octal digits.
+    return frozenset(
+        Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", _octal, words[4])))
+        for words in fields
+        if len(words) > 4
+    )
+
+
+def _octal(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8) & 0xFF])
+
+
+def mount_point(path: Path) -> Path | None:
+    """The mount that holds the path's nearest existing ancestor; None where nobody knows."""
+    points = mount_points()
+    place = Path(os.path.realpath(path))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    while points is not None and place not in points:
+        if place == place.parent:
+            return None
+        place = place.parent
+    return None if points is None else place
 
 
 def is_network(path: Path) -> bool:

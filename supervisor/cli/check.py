@@ -10,7 +10,7 @@ import click
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.cli import preflight, shared_memory, slurm_site
+from supervisor.cli import directory_owner, preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
@@ -71,6 +71,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
     undecided = preflight.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
+    yield directory_owner.finding(config, paths, history)
     request = SurveyRequest(
         directory=directory,
         run_id=history.run_id,

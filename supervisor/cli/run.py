@@ -18,6 +18,7 @@ from supervisor.cli.admission import (
     refuse_undecided,
 )
 from supervisor.cli.advice import shown_path
+from supervisor.cli.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.handover import (
     Start,
     become_launcher,
@@ -31,6 +32,7 @@ from supervisor.cli.record import read_history, read_status
 from supervisor.cli.target import is_run
 from supervisor.config.load import load_config
 from supervisor.errors import ExitCode, SupervisorError
+from supervisor.ledger import Entry
 from supervisor.lock import RunLock, is_held
 from supervisor.paths import RunPaths
 
@@ -41,9 +43,20 @@ from supervisor.paths import RunPaths
 @click.option("--break-lock", is_flag=True, help="Take the run from a machine that is gone.")
 @click.option("--detach", "detached", is_flag=True, help="In the background, without a terminal.")
 @click.option("--plain", is_flag=True, help="Log lines instead of the live display.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the checkpoint directory from a run that cannot be seen from here.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def run_command(
-    config: Path, again: bool, break_lock: bool, detached: bool, plain: bool, quiet: bool
+    config: Path,
+    again: bool,
+    break_lock: bool,
+    detached: bool,
+    plain: bool,
+    take_over: bool,
+    quiet: bool,
 ) -> None:
     """Keep the run of CONFIG going until it is finished.
 
@@ -65,13 +78,16 @@ def run_command(
         loaded=loaded,
         view="live" if live else "none",
         break_lock=break_lock,
+        take_over=take_over,
     )
     refuse_bad_place(start.paths.run_dir)
     admission = admit(start.paths, resolved, again=again)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder
     _leave_unless_admitted(start, admission, quiet=quiet)
-    refuse_undecided(resolved, start.paths.run_dir, read_history(start.paths)[0])
+    history = read_history(start.paths)[0]
+    refuse_others_directory(resolved, start.paths, history, unseen_passes=take_over)
+    refuse_undecided(resolved, start.paths.run_dir, history)
     make_directories(start.paths)
     if quiet:
         # The daemon's lines go to stdout; errors go to stderr and stay.
@@ -87,8 +103,22 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     refuse_living_original(start.paths, read_history(start.paths)[0])
     admission = admit(start.paths, start.config, again=again)
     _leave_unless_admitted(start, admission, quiet=quiet)
-    record(start, admission)
+    record(start, admission, _settle_owner(start, quiet=quiet))
     become_launcher(start, lock)
+
+
+def _settle_owner(start: Start, *, quiet: bool) -> list[Entry]:
+    """See that the checkpoint directory is no other run's; what was taken over, to be recorded.
+
+    Raises SupervisorError.
+    """
+    history = read_history(start.paths)[0]
+    taken: list[Entry] = []
+    if start.take_over:
+        taken = take_over_unseen(start.config, start.paths, history, quiet=quiet)
+    if not taken:
+        refuse_others_directory(start.config, start.paths, history)
+    return taken
 
 
 def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:

@@ -207,6 +207,7 @@ _TELLERS = {
     "requeue": _requeue,
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
+    "took_over": lambda e: f"Took {e['directory']} over from the run in {e['run_dir']}.",
     "reopened": lambda _: "The finished run was reopened, to train on.",
     "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",
     "supervisor_ended": _supervisor_ended,

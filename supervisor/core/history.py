@@ -40,6 +40,7 @@ class History:
     idle_stops: IdleStops = field(default_factory=IdleStops)
     ever_attached: bool = False
     reached_step: int | None = None
+    resumed_step: int | None = None
     rollback: bool = False
     back_to: int | None = None
     """Going back was begun: the step that was chosen, until an attempt has started from it."""
@@ -129,6 +130,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 back_to=None,
                 held=None,
                 finished=False,
+                resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
                 last_attempt_open=True,
                 first_step_seen=False,
                 log_offset=entry.get("log_offset"),
@@ -219,6 +221,12 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         idle_stops=_idle_stops(past, entry),
     )
     return _charged(past, entry)
+
+
+def _further(step: int | None, checkpoint: Any) -> int | None:
+    """The higher of a step and a checkpoint's, as `attempt_started` has it."""
+    found = checkpoint.get("step") if isinstance(checkpoint, Mapping) else None
+    return max((known for known in (step, found) if known is not None), default=None)
 
 
 def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:

@@ -133,6 +133,7 @@ class Housekeeping:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
         if answer.survey is None:
             return
+        self._run.directory_claim.note_survey(answer.survey)
         self._last = answer.survey
         entries: list[dict[str, Any]] = []
         for found in answer.news:
@@ -159,6 +160,7 @@ class Housekeeping:
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         self._performer.note_clock(wall_s())
+        self._run.directory_claim.poll()
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.
@@ -192,6 +194,8 @@ class Housekeeping:
         self._facts.snapshot = self._performer.snapshots.snapshot_status()
         self._facts.persister = self._performer.snapshots.persister_status()
         self._facts.launch = self._performer.parking.status(state)
+        told = (self._run.directory_claim.warning, self._performer.doubt)
+        self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):

@@ -26,6 +26,7 @@ from supervisor.core.effects import (
     TakeStacks,
 )
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
+from supervisor.core.judgement import EXIT_CONFIGURATION
 from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
 from supervisor.daemon.attempt import RunningAttempt
@@ -39,6 +40,7 @@ from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
 from supervisor.intent import read_intent
+from supervisor.journal_stream import WARNING
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 
@@ -63,6 +65,7 @@ class Performer:
         self.attempt: RunningAttempt | None = None
         self.first_attempt_wall = run.history.first_attempt_wall
         self.exit_code: int | None = None
+        self.doubt: str | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
 
@@ -99,7 +102,9 @@ class Performer:
             case Incident():
                 self.keep_incident(effect)
             case Say():
-                self.run.console.say(effect.line, priority_of(state))
+                priority = WARNING if effect.is_doubt else priority_of(state)
+                self.run.console.say(effect.line, priority)
+                self.doubt = effect.line if effect.is_doubt else self.doubt
             case Exit():
                 self.exit_code = effect.code
             case _:
@@ -142,6 +147,10 @@ class Performer:
     def _launch(self, effect: Launch) -> None:
         run, now = self.run, monotonic_s()
         checkpoint = effect.checkpoint
+        refused = run.directory_claim.begin()
+        if refused is not None:
+            self._emit(StartFailed(effect.attempt, refused, False, EXIT_CONFIGURATION))
+            return
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
             heartbeat_dir = run.runtime.begin_attempt(effect.attempt)

@@ -33,6 +33,8 @@ class StatusFacts:
     launch: dict[str, Any] | None = None
     slurm: dict[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    """Warnings that may pass: whose the checkpoints are."""
 
 
 def status_of(
@@ -107,7 +109,7 @@ def status_of(
         },
         "last_save_s": facts.last_save_s,
         "grace_s": config.grace,
-        "warnings": list(facts.warnings),
+        "warnings": [*facts.warnings, *facts.doubts],
         "host": socket.gethostname(),
         "config": facts.config_path,
         "run_dir": config.run_dir,
