@@ -68,7 +68,7 @@ class DirectoryClaim:
     def _look_again(self) -> None:
         refused, said = self._claim(), None
         if refused is not None:
-            said = f"{refused.message}; nothing is pruned there, and no further attempt will be launched"
+            said = f"{refused.message}; nothing is pruned there, and the next launch is refused"
             if said != self.warning:
                 self._console.say(said, journal_stream.WARNING)
         self.warning = said
