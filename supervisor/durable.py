@@ -2,12 +2,15 @@
 
 import errno
 import os
+import secrets
 from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
 # What a file system or a kernel that cannot answers (renameat2(2)): NFS, Lustre of old.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
+# vfat, exFAT and some FUSE file systems know no hard links (link(2)).
+_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 
 
 def fsync_directory(path: Path) -> None:
@@ -82,3 +85,55 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = Tru
 def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
     """Write, flush, fsync, rename, fsync the directory. Raises OSError; the old file stays then."""
     replace_file(path, data, mode=mode, sync=True)
+
+
+def stage_for(path: Path) -> Path:
+    """A name beside `path` that no other process uses, on this machine or another."""
+    return path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def write_new(path: Path, data: bytes, *, mode: int) -> None:
+    """Write a file that is not there yet, with `mode` whatever the umask, and sync it.
+
+    Raises OSError, FileExistsError where it is there, and leaves no part of it.
+    """
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, mode)
+    try:
+        try:
+            os.fchmod(fd, mode)
+            view = memoryview(data)
+            while view:
+                view = view[os.write(fd, view) :]
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
+    """Be the only one to create `path`, whole and at once, also on NFS; False where it is there.
+
+    Without hard links a reader may see it before it is whole. Raises OSError.
+    """
+    stage = stage_for(path)
+    write_new(stage, data, mode=mode)
+    try:
+        os.link(stage, path, follow_symlinks=False)
+    except FileExistsError:
+        # NFS may repeat a call that was carried out: the second link says so (open(2)).
+        if stage.stat().st_nlink < 2:
+            return False
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:
+            write_new(path, data, mode=mode)
+        except FileExistsError:
+            return False
+    finally:
+        stage.unlink(missing_ok=True)
+    fsync_directory(path.parent)
+    return True

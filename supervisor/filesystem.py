@@ -33,23 +33,6 @@ def mount_options(path: Path) -> frozenset[str]:
     return found[1] if found else frozenset()
 
 
-def mount_point(path: Path) -> Path | None:
-    """Where the file system that holds `path`, or would, is mounted; None where nobody knows."""
-    target = Path(os.path.realpath(path))
-    holders = [point for point in mount_points() if target.is_relative_to(point)]
-    return Path(max(holders, key=len)) if holders else None
-
-
-def mount_points() -> frozenset[str]:
-    """All places on which something is mounted; empty where /proc does not tell."""
-    try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    except OSError:
-        return frozenset()
-    fields = (line.split() for line in lines)
-    return frozenset(_unescaped(words[4]) for words in fields if len(words) > 4)
-
-
 def _unescaped(text: str) -> str:
     """A path of mountinfo, in which space, tab, newline and backslash are octal (proc(5))."""
     return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
@@ -75,6 +58,38 @@ def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
                 options = [*fields[5].split(","), *(own[2].split(",") if len(own) > 2 else ())]
                 best = (depth, own[0], frozenset(options))
     return best[1:] if best else None
+
+
+def mount_points() -> frozenset[Path] | None:
+    """Where something is mounted now; None where /proc does not tell (proc(5), mountinfo)."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return None
+    fields = (line.split(b" ") for line in lines)
+    # Blanks and backslashes stand there as three octal digits.
+    return frozenset(
+        Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", _octal, words[4])))
+        for words in fields
+        if len(words) > 4
+    )
+
+
+def _octal(found: re.Match[bytes]) -> bytes:
+    return bytes([int(found[1], 8) & 0xFF])
+
+
+def mount_point(path: Path) -> Path | None:
+    """The mount that holds the path's nearest existing ancestor; None where nobody knows."""
+    points = mount_points()
+    place = Path(os.path.realpath(path))
+    while not os.path.lexists(place) and place != place.parent:
+        place = place.parent
+    while points is not None and place not in points:
+        if place == place.parent:
+            return None
+        place = place.parent
+    return None if points is None else place
 
 
 def is_network(path: Path) -> bool:

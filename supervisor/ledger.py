@@ -7,11 +7,13 @@ import errno
 import json
 import math
 import os
+import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import supervisor
 from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.durable import fsync_directory
 
@@ -92,6 +94,12 @@ def read_ledger_report(path: Path) -> tuple[list[Entry], int]:
     except FileNotFoundError:
         return [], 0
     return entries, bad
+
+
+def run_created(name: str) -> Entry:
+    """The first entry of a new run, with an id that no other has."""
+    created = {"type": "run_created", "run_id": uuid.uuid4().hex[:16], "name": name}
+    return {**created, "version": supervisor.__version__}
 
 
 class LedgerWriter:

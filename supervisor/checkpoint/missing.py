@@ -84,4 +84,4 @@ def _unmounted(lost: Sequence[Known]) -> str | None:
     if mount is None or mount == "/" or os.path.lexists(lost[0].path):
         return None
     points = mount_points()
-    return mount if points and mount not in points else None
+    return mount if points and Path(mount) not in points else None

@@ -9,7 +9,7 @@ import click
 
 from supervisor.checkpoint.records import Entry, Missing, Survey
 from supervisor.checkpoint.survey import survey
-from supervisor.cli import preflight, shared_memory, slurm_site
+from supervisor.cli import directory_owner, preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
@@ -70,6 +70,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
     undecided = preflight.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
+    yield directory_owner.finding(config, paths, history)
     request = request_for(paths, config)
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]

@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -21,7 +22,7 @@ from supervisor.durable import make_durably, write_durably
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.identity import read_stat
 from supervisor.launcher import prctl
-from supervisor.ledger import LedgerWriter
+from supervisor.ledger import Entry, LedgerWriter
 from supervisor.lock import RunLock
 from supervisor.paths import RunPaths
 
@@ -36,6 +37,7 @@ class Start:
     view: str
     break_lock: bool
     from_nothing: bool = False
+    take_over: bool = False
 
 
 def make_directories(paths: RunPaths) -> None:
@@ -60,10 +62,11 @@ def take_lock(start: Start) -> RunLock:
         raise _refusal(error, str(start.paths.lock), hint) from None
 
 
-def record(start: Start, admission: Admission) -> None:
+def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
     """Write the configuration for the daemon, and what lets a held or finished run go on.
 
-    Only the holder of the lock may call it: the ledger has one writer. Raises SupervisorError.
+    `taken`: what was taken over from another run. Only the holder of the lock may call it: the
+    ledger has one writer. Raises SupervisorError.
     """
     paths = start.paths
     try:
@@ -71,7 +74,7 @@ def record(start: Start, admission: Admission) -> None:
     except OSError as error:
         hint = "make the run directory writable for you"
         raise _refusal(error, str(paths.config), hint) from None
-    entries: list[dict[str, object]] = []
+    entries: list[Entry] = [*taken]
     if admission.resumed_by is not None:
         entries.append({"type": "resumed", "intent_id": admission.resumed_by})
     if start.from_nothing:

@@ -19,6 +19,7 @@ from supervisor.cli.admission import (
     refuse_undecided,
 )
 from supervisor.cli.advice import shown_path
+from supervisor.cli.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.handover import (
     Start,
     become_launcher,
@@ -32,6 +33,7 @@ from supervisor.cli.record import read_history, read_status
 from supervisor.cli.target import is_run
 from supervisor.config.load import load_config
 from supervisor.errors import ExitCode, SupervisorError
+from supervisor.ledger import Entry
 from supervisor.lock import RunLock, is_held
 from supervisor.paths import RunPaths
 
@@ -47,6 +49,11 @@ from supervisor.paths import RunPaths
     help="Begin again although the run's checkpoints are missing, this once.",
 )
 @click.option("--plain", is_flag=True, help="Log lines instead of the live display.")
+@click.option(
+    "--take-over",
+    is_flag=True,
+    help="Take the checkpoint directory from a run that cannot be seen from here.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Say nothing but errors.")
 def run_command(
     config: Path,
@@ -55,6 +62,7 @@ def run_command(
     detached: bool,
     from_nothing: bool,
     plain: bool,
+    take_over: bool,
     quiet: bool,
 ) -> None:
     """Keep the run of CONFIG going until it is finished.
@@ -78,13 +86,16 @@ def run_command(
         view="live" if live else "none",
         break_lock=break_lock,
         from_nothing=from_nothing,
+        take_over=take_over,
     )
     refuse_bad_place(start.paths.run_dir)
     admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder
     _leave_unless_admitted(start, admission, quiet=quiet)
-    refuse_undecided(resolved, start.paths.run_dir, read_history(start.paths)[0])
+    history = read_history(start.paths)[0]
+    refuse_others_directory(resolved, start.paths, history, unseen_passes=take_over)
+    refuse_undecided(resolved, start.paths.run_dir, history)
     make_directories(start.paths)
     if quiet:
         # The daemon's lines go to stdout; errors go to stderr and stay.
@@ -102,8 +113,22 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     _leave_unless_admitted(start, admission, quiet=quiet)
     if start.from_nothing:
         refuse_over_checkpoints(start.paths, start.config)
-    record(start, admission)
+    record(start, admission, _settle_owner(start, quiet=quiet))
     become_launcher(start, lock)
+
+
+def _settle_owner(start: Start, *, quiet: bool) -> list[Entry]:
+    """See that the checkpoint directory is no other run's; what was taken over, to be recorded.
+
+    Raises SupervisorError.
+    """
+    history = read_history(start.paths)[0]
+    taken: list[Entry] = []
+    if start.take_over:
+        taken = take_over_unseen(start.config, start.paths, history, quiet=quiet)
+    if not taken:
+        refuse_others_directory(start.config, start.paths, history)
+    return taken
 
 
 def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:

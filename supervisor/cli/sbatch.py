@@ -11,6 +11,7 @@ import click
 from supervisor.cli.admission import Verdict, admit, refuse_bad_place, refuse_undecided
 from supervisor.cli.advice import shown_path
 from supervisor.cli.batch_script import BatchScript, script_text
+from supervisor.cli.directory_owner import refuse_others_directory
 from supervisor.cli.handover import make_directories
 from supervisor.cli.record import read_history
 from supervisor.cli.slurm_options import option_value, time_limit_problem
@@ -95,7 +96,10 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
     where, shown = shown_path(paths.run_dir), shown_path(path)
     match admission.verdict:
         case Verdict.START:
-            refuse_undecided(config, paths.run_dir, read_history(paths)[0])
+            history = read_history(paths)[0]
+            # The node that the job gets may see more than this one.
+            refuse_others_directory(config, paths, history, unseen_passes=True)
+            refuse_undecided(config, paths.run_dir, history)
         case Verdict.FINISHED:
             click.echo(f"{config.name}: {admission.reason}; nothing was submitted")
             raise SystemExit(ExitCode.FINISHED)

@@ -212,6 +212,7 @@ _TELLERS = {
     "begin_again": lambda _: "The operator lets the run begin again, its checkpoints missing.",
     "saves_elsewhere": lambda e: f"Not seen as checkpoints: {e['advice']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
+    "took_over": lambda e: f"Took {e['directory']} over from the run in {e['run_dir']}.",
     "reopened": lambda _: "The finished run was reopened, to train on.",
     "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",
     "supervisor_ended": _supervisor_ended,

@@ -71,7 +71,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
         state = replace(state, failure="configuration", action="hold")
         entry = plain_decision("held", "configuration", "hold", event.message)
         line = f"held: {event.message}"
-        held = (Record(record), Record(entry), Say(line), Exit(EXIT_HELD))
+        held = (Record(record), Record(entry), Say(line), Exit(event.exit_code))
         return Reaction("cannot start", state, held)
     budget = with_failure(state.budget, replace(ending, failure="unknown"), now)
     state = replace(state, budget=budget, failure="unknown", action="backoff")
@@ -114,6 +114,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         kill=None,
         wake_at=None,
         reached_step=reached,
+        end_unseen=False,
         ever_attached=state.ever_attached or ending.attached,
     )
     condition = "ended"

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from supervisor.core.states import Checkpoint
+from supervisor.core.states import Checkpoint, State
 
 
 def newest_but_left(candidates: Sequence[Checkpoint], back_to: int | None) -> Checkpoint:
@@ -19,6 +19,21 @@ def newest_but_left(candidates: Sequence[Checkpoint], back_to: int | None) -> Ch
 def one_further_back(candidates: Sequence[Checkpoint], newest: Checkpoint) -> Checkpoint:
     """The newest of another step, on the disk or in memory; the newest itself if there is none."""
     return next((one for one in candidates if one.step != newest.step), newest)
+
+
+def doubt(chosen: Checkpoint, state: State) -> str | None:
+    """Why the checkpoint that is resumed from may be another run's; None where nothing says so."""
+    if chosen.says_who or not chosen.own_run or chosen.step is None:
+        return None
+    if state.reached_step is None or state.end_unseen:
+        return None  # nobody knows how far the run has come
+    if chosen.step <= max(state.reached_step, state.resumed_step or 0):
+        return None
+    name = chosen.path.rpartition("/")[2]
+    return (
+        f"{name} (step {chosen.step}) is ahead of every step that this run was seen at"
+        f" ({state.reached_step}): did another run write it?"
+    )
 
 
 def later_than(candidates: Sequence[Checkpoint], chosen: Checkpoint) -> tuple[str, ...]:

@@ -100,6 +100,8 @@ class Say:
     """Tell the person at the terminal."""
 
     line: str
+    is_doubt: bool = False
+    """It may be wrong to go on as decided: a warning, which `status` shows as well."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,8 @@ class StartFailed:
     attempt: int
     message: str
     transient: bool
+    exit_code: int = 1
+    """What the supervisor ends with where that is not transient."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,6 +40,7 @@ class History:
     idle_stops: IdleStops = field(default_factory=IdleStops)
     ever_attached: bool = False
     reached_step: int | None = None
+    resumed_step: int | None = None
     rollback: bool = False
     back_to: int | None = None
     """Going back was begun: the step that was chosen, until an attempt has started from it."""
@@ -138,25 +139,16 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 past,
                 attempt=int(entry["attempt"]),
                 first_attempt_wall=wall if first is None else first,
-                begin_again=False,
                 begun_wall=wall if is_fresh else past.begun_wall,
                 attempt_wall=wall,
-                ended_wall=None,
-                unseen=None,
-                rollback=False,
-                back_to=None,
-                held=None,
-                finished=False,
-                last_attempt_open=True,
-                first_step_seen=False,
+                resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
                 log_offset=entry.get("log_offset"),
                 restarts=past.restarts + (1 if past.attempt else 0),
                 launched=launched_from(entry, past.launched),
-                stop_by=None,
-                stop_late=False,
-                hung=None,
-                pause=None,
-            )
+                last_attempt_open=True, first_step_seen=False, ended_wall=None, finished=False,
+                begin_again=False, unseen=None, rollback=False, back_to=None, held=None,
+                stop_by=None, stop_late=False, hung=None, pause=None,
+            )  # fmt: skip
         case "stop_requested":
             by = str(entry["by"])
             asked_by = past.asked_by if by == "intent" else by
@@ -249,6 +241,12 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         idle_stops=_idle_stops(past, entry),
     )
     return _charged(past, entry)
+
+
+def _further(step: int | None, checkpoint: Any) -> int | None:
+    """The higher of a step and a checkpoint's, as `attempt_started` has it."""
+    found = checkpoint.get("step") if isinstance(checkpoint, Mapping) else None
+    return max((known for known in (step, found) if known is not None), default=None)
 
 
 def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:

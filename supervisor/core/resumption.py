@@ -56,6 +56,8 @@ def initial_state(
         back_to=past.back_to,
         reached_step=past.reached_step,
         reached_before=past.reached_step,
+        resumed_step=past.resumed_step,
+        end_unseen=past.last_attempt_open and not alive,
         failure=past.failure,
         action=past.action,
         reason=past.reason,

@@ -91,6 +91,8 @@ class Checkpoint:
     """When it was written, seconds since 1970; without a step only this tells two apart."""
     tier: str = DISK
     """Where it is; what is in memory is resumed from, but is no durable progress."""
+    says_who: bool = True
+    """It names the run that wrote it; else any trainer that saves here may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +272,10 @@ class State:
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
     reached_before: int | None = None
     """The same, before the attempt that runs now."""
+    resumed_step: int | None = None
+    """The highest step that any attempt was resumed from."""
+    end_unseen: bool = False
+    """The last attempt's end is on no record: it may have come further than it was seen."""
     job: Job | None = None
     """The scheduler's job that the run is in; None outside of one."""
     wake_at: float | None = None

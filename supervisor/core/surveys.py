@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.budget import is_ahead, with_progress
+from supervisor.core.choice import doubt
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
@@ -122,6 +123,9 @@ def _launch(
     attempt = state.attempt + 1
     chosen = decision.checkpoint
     effects: list[Effect] = []
+    steps = (state.resumed_step, None if chosen is None else chosen.step)
+    resumed = [step for step in steps if step is not None]
+    doubted = None if chosen is None or attempt == 1 else doubt(chosen, state)
     if survey.invalid or decision.later:
         step = chosen.step if chosen else None
         if decision.later:
@@ -139,12 +143,16 @@ def _launch(
         newest=newest_durable(survey.candidates, decision.later),
         activity=Activity(started_at=now),
         reached_before=state.reached_step,
+        resumed_step=max(resumed, default=None),
+        end_unseen=False,
     )
     if chosen is not None and decision.later:
         name = chosen.path.rpartition("/")[2]
         effects.append(Say(f"going back to {name}: later checkpoints are set aside"))
     if decision.failure is not None:
         effects.append(Say(f"attempt {attempt - 1}: {decision.reason}; relaunching at once"))
+    if doubted is not None:
+        effects.append(Say(doubted, is_doubt=True))
     mode = state.policy.launch_mode
     why = why_cold(state.parked, mode)
     patience = 0.0 if why else patience_s(state.parked, mode, state.times, now)

@@ -143,6 +143,7 @@ class Housekeeping:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
         if answer.survey is None:
             return
+        self._run.directory_claim.note_survey(answer.survey)
         self._last = answer.survey
         told = self._performer.saves.note_survey(answer.survey, state.attempt)
         if told is not None:
@@ -185,6 +186,7 @@ class Housekeeping:
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         self._performer.times.note_clock(wall_s())
+        self._run.directory_claim.poll()
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.
@@ -219,6 +221,8 @@ class Housekeeping:
         self._facts.snapshot = self._performer.snapshots.snapshot_status()
         self._facts.persister = self._performer.snapshots.persister_status()
         self._facts.launch = self._performer.parking.status(state)
+        told = (self._run.directory_claim.warning, self._performer.doubt)
+        self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):

@@ -37,6 +37,10 @@ def end_leftovers(run: Run) -> None:
 def tidy(run: Run) -> None:
     """With nothing running: finish removals that were interrupted, remove half-written saves."""
     directory = run.surveyor.directory
+    refused = run.directory_claim.refusal()
+    if refused is not None:
+        run.journal.log.warning("not_tidied", directory=str(directory), error=refused)
+        return
     try:
         removed = [*clean_staging(directory, quiet=True), *finish_removals(directory)]
     except OSError as error:

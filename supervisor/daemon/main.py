@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import sys
-import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from supervisor.core.states import Wish
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.console import Console
+from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
 from supervisor.daemon.leftovers import end_leftovers, tidy
@@ -35,7 +35,8 @@ from supervisor.daemon.surveyor import Surveyor, remember
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.identity import boot_id
 from supervisor.intent import read_intent
-from supervisor.ledger import LedgerWriter, iterate_ledger
+from supervisor.ledger import LedgerWriter, iterate_ledger, run_created
+from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
 
 HELLO_S = 30.0
@@ -91,9 +92,9 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
     journal.ledger.ensure_reserve()
     run_id = history.run_id
     if run_id is None:
-        run_id = uuid.uuid4().hex[:16]
-        created = {"type": "run_created", "run_id": run_id, "name": config.name}
-        journal.record({**created, "version": supervisor.__version__})
+        created = run_created(config.name)
+        run_id = str(created["run_id"])
+        journal.record(created)
     runtime = RuntimeDirectory(run_id, paths.state_dir)
     runtime.claim(paths.state_dir)
     surveyor = Surveyor(
@@ -107,7 +108,12 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         recorded=recorded,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
-    return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)
+    claimant = Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")
+    begun = history.attempt > 0
+    owned = DirectoryClaim(surveyor.directory, claimant, journal, console, has_begun=begun)
+    return Run(
+        paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned
+    )
 
 
 def _replay(

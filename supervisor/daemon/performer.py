@@ -8,6 +8,7 @@ from typing import Any, Protocol, assert_never
 from supervisor.checkpoint.pins import pinned
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import goodput
+from supervisor.core.decision import EXIT_CONFIGURATION
 from supervisor.core.effects import (
     Effect,
     Exit,
@@ -40,6 +41,7 @@ from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
 from supervisor.intent import read_intent
+from supervisor.journal_stream import WARNING
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 
@@ -65,6 +67,7 @@ class Performer:
         self.times = AttemptTimes.of(run.history)
         self.saves = SaveWatch(run, self.times)
         self.exit_code: int | None = None
+        self.doubt: str | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
 
@@ -102,7 +105,9 @@ class Performer:
             case Incident():
                 self.keep_incident(effect)
             case Say():
-                self.run.console.say(effect.line, priority_of(state))
+                priority = WARNING if effect.is_doubt else priority_of(state)
+                self.run.console.say(effect.line, priority)
+                self.doubt = effect.line if effect.is_doubt else self.doubt
             case Exit():
                 self.exit_code = effect.code
             case _:
@@ -138,6 +143,10 @@ class Performer:
     def _launch(self, effect: Launch) -> None:
         run, now = self.run, monotonic_s()
         checkpoint = effect.checkpoint
+        refused = run.directory_claim.begin()
+        if refused is not None:
+            self._emit(StartFailed(effect.attempt, refused, False, EXIT_CONFIGURATION))
+            return
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
             heartbeat_dir = run.runtime.begin_attempt(effect.attempt)

@@ -19,7 +19,7 @@ def probe(
     """
     match cause:
         case "checkpoints_missing" if mount is not None:
-            is_there = mount in mount_points()
+            is_there = Path(mount) in (mount_points() or ())
             return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
         case "disk_full":
             return _disk(directory, checkpoint_bytes)

@@ -34,6 +34,10 @@ class Pruner:
         doomed = [entry for entry in beyond if os.path.lexists(entry.path)]
         if not doomed:
             return
+        refused = self._run.directory_claim.refusal()
+        if refused is not None:
+            self._run.journal.log.warning("not_pruned", reason=refused)
+            return
         asked = self._run.runtime.root / "remove-request.json"
         try:
             asked.write_text(json.dumps([entry.to_json() for entry in doomed]))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
 from supervisor.daemon.console import Console
+from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
 from supervisor.daemon.runtime import RuntimeDirectory
@@ -25,3 +26,4 @@ class Run:
     runtime: RuntimeDirectory
     surveyor: Surveyor
     incidents: IncidentFolders
+    directory_claim: DirectoryClaim

@@ -35,6 +35,8 @@ class StatusFacts:
     warnings: tuple[str, ...] = ()
     missing: str | None = None
     """Checkpoints that are not there, as long as that is so."""
+    doubts: tuple[str, ...] = ()
+    """Warnings that may pass: whose the checkpoints are."""
 
 
 def status_of(
@@ -109,7 +111,7 @@ def status_of(
         },
         "last_save_s": facts.last_save_s,
         "grace_s": config.grace,
-        "warnings": [*facts.warnings, *([] if facts.missing is None else [facts.missing])],
+        "warnings": [*facts.warnings, *facts.doubts, *_absent(facts.missing)],
         "host": socket.gethostname(),
         "config": facts.config_path,
         "run_dir": config.run_dir,
@@ -122,6 +124,10 @@ def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
     body = json.dumps(status, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     replace_file(path, body.encode("utf-8", "replace") + b"\n", sync=False)
+
+
+def _absent(sentence: str | None) -> tuple[str, ...]:
+    return () if sentence is None else (sentence,)
 
 
 def _last_step(state: State) -> int | None:

@@ -217,7 +217,7 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
     usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
     return Surveyed(
         candidates=tuple(
-            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier)
+            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier, e.ours)
             for e in usable
         ),
         exists=survey.exists,

@@ -128,12 +128,13 @@ def test_a_mount_that_is_not_there(
     """Only the mount point that held them explains it, and only where nothing is mounted on it."""
     (tmp_path / "out").rename(tmp_path / "elsewhere")
     on_disk = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/mnt/data") for k in known)
-    for points, unmounted in (({"/"}, "/mnt/data"), ({"/", "/mnt/data"}, None), (set(), None)):
-        monkeypatch.setattr(missing, "mount_points", lambda points=points: frozenset(points))
+    root, data = Path("/"), Path("/mnt/data")
+    for points, unmounted in (({root}, "/mnt/data"), ({root, data}, None), (None, None)):
+        monkeypatch.setattr(missing, "mount_points", lambda points=points: points)
         found = look(tmp_path / "out", on_disk)
         assert found.missing is not None
         assert found.missing.unmounted == unmounted
-    monkeypatch.setattr(missing, "mount_points", lambda: frozenset({"/"}))
+    monkeypatch.setattr(missing, "mount_points", lambda: frozenset({root}))
     at_root = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/") for k in known)
     found = look(tmp_path / "out", at_root)
     assert found.missing is not None

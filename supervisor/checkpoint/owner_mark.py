@@ -1,0 +1,254 @@
+"""Whose a checkpoint directory is, in a file beside it or in it; it does not judge what it reads.
+
+Two runs that save into one directory would resume from each other's checkpoints, and prune them.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import socket
+import stat
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from supervisor.checkpoint.bounded_json import parse
+from supervisor.clock import rfc3339, wall_s
+from supervisor.durable import create_durably, rename_durably, stage_for, write_new
+from supervisor.filesystem import mount_point, mount_points
+from supervisor.identity import machine_id
+
+SUFFIX = ".supervised-by"
+_MOST_BYTES = 64 << 10
+# Other users have to see whose it is; there is no secret in it.
+_MODE = 0o644
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerMark:
+    """The run that saves into a directory, and where it can be asked whether it still does."""
+
+    run_id: str
+    name: str
+    run_dir: str
+    """Absolute, links resolved."""
+    mount: str | None
+    """Where the file system of `run_dir` was mounted; None where that was not known."""
+    host: str
+    machine_id: str
+    user: str
+    uid: int
+    since: str
+    """When it was first marked, RFC 3339; for people, since age proves nothing."""
+    inode: int | None = None
+    """Of the marked directory, where the mark lies in it: a mount may give it another name."""
+
+    def is_here(self) -> bool:
+        """Whether it was made on this machine."""
+        return self.machine_id == machine_id() and self.host == socket.gethostname()
+
+    def is_like(self, other: "OwnerMark") -> bool:
+        """Whether both say the same, but for when it was said."""
+        return replace(self, since="", inode=None) == replace(other, since="", inode=None)
+
+    def describe(self) -> str:
+        """For a message: `the run 'gpt' (/data/runs/gpt)`."""
+        return f"the run {self.name!r} ({_on_one_line(self.run_dir)})"
+
+    def describe_fully(self) -> str:
+        """The same with `, of me on gpu01 since 2026-01-02T03:04:05.678Z`."""
+        return f"{self.describe()}, of " + _on_one_line(f"{self.user} on {self.host}, {self.since}")
+
+    def to_json(self) -> bytes:
+        """The file's content."""
+        return json.dumps(asdict(self), indent=1).encode() + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "OwnerMark":
+        """The inverse; keys of later versions are passed over. Raises ValueError."""
+        body = parse(data)
+        if not isinstance(body, dict):
+            raise ValueError("holds no object")
+        known: dict[str, Any] = {field.name: body.get(field.name) for field in fields(cls)}
+        for key in ("run_id", "name", "run_dir", "host", "machine_id", "user", "since"):
+            if not isinstance(known[key], str):
+                raise ValueError(f"has no {key}")
+        run_dir = known["run_dir"]
+        if not known["run_id"] or not Path(run_dir).is_absolute() or "\0" in run_dir:
+            raise ValueError("names no run and run directory")
+        if not isinstance(known["uid"], int) or not isinstance(known["inode"], int | None):
+            raise ValueError("has no such user or inode")
+        if not isinstance(known["mount"], str | None):
+            raise ValueError("has no such mount")
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True)
+class MarkFile:
+    """One mark as it was found; `mark` is None where it cannot be understood, for `problem`."""
+
+    path: Path
+    mark: OwnerMark | None
+    problem: str | None
+    identity: tuple[int, int, int] | None
+    """Inode, change of content in nanoseconds, size: a rename keeps them. None: not seen."""
+
+    def is_still(self, path: Path) -> bool:
+        """Whether the very file that was read is what lies there. Raises OSError."""
+        return self.identity is None or self.identity == _identity(path.lstat())
+
+
+def mark_of(run_id: str, name: str, run_dir: Path) -> OwnerMark:
+    """What this process would write for a run."""
+    place = os.path.realpath(run_dir)
+    mount = mount_point(Path(place))
+    return OwnerMark(
+        run_id, name, place, None if mount is None else str(mount),
+        socket.gethostname(), machine_id(), _user(), os.getuid(), rfc3339(wall_s()),
+    )  # fmt: skip
+
+
+def _user() -> str:
+    """For people; the environment's word, since a directory service may not answer for minutes."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user often has no name
+        return str(os.getuid())
+
+
+def resolved(directory: Path) -> Path:
+    """The directory itself, whatever links lead to it."""
+    return Path(os.path.realpath(directory))
+
+
+def beside(directory: Path) -> Path:
+    """The mark's place beside a resolved directory."""
+    return directory.parent / f".{directory.name}{SUFFIX}"
+
+
+def inside(directory: Path) -> Path:
+    """The mark's place in a resolved directory."""
+    return directory / f".{directory.name}{SUFFIX}"
+
+
+def is_mount_root(directory: Path) -> bool:
+    """Whether what lies beside a resolved directory is on another file system, or would be."""
+    # A bind mount within one file system has its parent's device: ismount does not tell.
+    return os.path.ismount(directory) or directory in (mount_points() or ())
+
+
+def find(directory: Path) -> tuple[MarkFile, ...]:
+    """The marks of a resolved directory, beside it and in it. Never raises, never waits."""
+    named = [beside(directory), inside(directory)]
+    found = [read(path) for path in named]
+    found += [one for one in map(read, _others_inside(directory)) if _is_of(one, directory)]
+    return tuple(one for one in found if one is not None)
+
+
+def _others_inside(directory: Path) -> Iterator[Path]:
+    """Marks that were made where the directory had another name."""
+    try:
+        with os.scandir(directory) as entries:
+            names = [e.name for e in entries if e.name[0] == "." and e.name.endswith(SUFFIX)]
+    except OSError:
+        return
+    yield from (directory / name for name in sorted(names) if name != inside(directory).name)
+
+
+def _is_of(found: MarkFile | None, directory: Path) -> bool:
+    """Whether a mark under another name is this directory's; it may be that of one in it."""
+    if found is None or found.mark is None or found.mark.inode is None:
+        return False
+    try:
+        return directory.stat().st_ino == found.mark.inode
+    except OSError:
+        return False
+
+
+def read(path: Path) -> MarkFile | None:
+    """One mark, None where there is none. A link or a pipe in its place is a problem to tell."""
+    identity = None
+    try:
+        at = path.lstat()
+        identity = _identity(at)
+        if not stat.S_ISREG(at.st_mode):
+            return MarkFile(path, None, "it is no file", identity)
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            data = os.read(fd, _MOST_BYTES)
+        finally:
+            os.close(fd)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        return MarkFile(path, None, error.strerror or str(error), identity)
+    try:
+        return MarkFile(path, OwnerMark.from_json(data), None, identity)
+    except ValueError as error:
+        return MarkFile(path, None, f"it is damaged: {error}", identity)
+
+
+def _on_one_line(text: str) -> str:
+    return "".join(one if one.isprintable() else "?" for one in text)
+
+
+def _identity(at: os.stat_result) -> tuple[int, int, int]:
+    return at.st_ino, at.st_mtime_ns, at.st_size
+
+
+def make(path: Path, mark: OwnerMark) -> bool:
+    """Claim the place, at once and durably; False where somebody else was quicker.
+
+    Raises OSError.
+    """
+    try:
+        made = create_durably(path, mark.to_json(), mode=_MODE)
+    except FileNotFoundError:
+        if not path.parent.is_dir():
+            raise
+        return False  # tidied away by another maker
+    _tidy(path)
+    return made
+
+
+def renew(path: Path, mark: OwnerMark) -> None:
+    """Write the run's own mark anew. Raises OSError; the old one stays then."""
+    stage = stage_for(path)
+    write_new(stage, mark.to_json(), mode=_MODE)
+    try:
+        rename_durably(stage, path)
+    finally:
+        stage.unlink(missing_ok=True)
+
+
+def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
+    """Put a mark in the place of one that was judged; False where another came in between.
+
+    Of several runs that judged the same mark only one gets the place. Raises OSError.
+    """
+    path = found.path
+    aside = stage_for(path)
+    try:
+        path.rename(aside)
+    except FileNotFoundError:
+        return False
+    try:
+        if not found.is_still(aside):
+            # Made since then: it goes back, unless a third run was quicker.
+            with contextlib.suppress(FileExistsError, FileNotFoundError):
+                os.link(aside, path, follow_symlinks=False)
+            return False
+        return make(path, mark)
+    finally:
+        with contextlib.suppress(OSError):
+            aside.unlink(missing_ok=True)
+
+
+def _tidy(path: Path) -> None:
+    """Remove what killed makers left; a living one that loses its file begins again."""
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
+            if entry.name.startswith(f"{path.name}.tmp-"):
+                Path(entry.path).unlink(missing_ok=True)

@@ -1,0 +1,128 @@
+"""Makes a checkpoint directory a run's own, unless it is another's; it judges by `ownership`."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from supervisor.checkpoint import owner_mark
+from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
+from supervisor.ledger import Entry
+from supervisor.ownership import Claimant, Judged, Ownership, Standing, look
+
+# Two runs that begin at once change the mark under each other's eyes, a few times at most.
+_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What came of a claim."""
+
+    ownership: Ownership
+    """As it was found last."""
+    taken: tuple[Judged, ...] = ()
+    """The marks of others whose directory this now is."""
+    place: Path | None = None
+    """Where the run's own mark lies; None where there is none yet."""
+    problem: str | None = None
+    """Why a mark could not be written."""
+
+
+def claim(
+    directory: Path, claimant: Claimant, *, has_checkpoint: bool, by_force: bool = False
+) -> Claim:
+    """Mark the directory as the run's, in place of runs that are over, unless it is another's.
+
+    `has_checkpoint`: the mark may lie inside; tools refuse an output directory that is not empty.
+    `by_force`: a run that cannot be seen from here is over as well. What cannot be written is told
+    in the claim.
+    """
+    assert claimant.run_id is not None
+    mine = owner_mark.mark_of(claimant.run_id, claimant.name, claimant.run_dir)
+    taken: list[Judged] = []
+    for _ in range(_TRIES):
+        found = look(directory, claimant)
+        if found.of(Standing.TAKEN) or (found.of(Standing.UNSEEN) and not by_force):
+            return Claim(found, tuple(taken))
+        others = (*found.of(Standing.OVER), *found.of(Standing.UNSEEN))
+        problems: list[str] = []
+        replaced = [_replace(one.file, _in_place(mine, one.file.path, found), problems)
+                    for one in others]  # fmt: skip
+        taken += [one for one, how in zip(others, replaced, strict=True) if how]
+        if any(how is not None for how in replaced):
+            continue  # look again: they are the run's own now, or another run was quicker
+        place = _settle(found, mine, problems, has_checkpoint=has_checkpoint)
+        if place is False:
+            continue
+        if place is not None and not found.of(Standing.OWN):
+            taken += others  # marks that cannot be removed are told of once
+        return Claim(found, tuple(taken), place, "; ".join(problems) or None)
+    return Claim(found, tuple(taken), None, "others mark it again and again")
+
+
+def took_over(made: Claim) -> list[tuple[Entry, str]]:
+    """What a claim took from other runs: for the ledger, and for people."""
+    where = made.ownership.directory
+    told: list[tuple[Entry, str]] = []
+    for one in made.taken:
+        mark = one.file.mark
+        entry = {
+            "type": "took_over",
+            "directory": str(where),
+            "run_id": None if mark is None else mark.run_id,
+            "run_dir": None if mark is None else mark.run_dir,
+        }
+        who = "a mark that nobody can read" if mark is None else mark.describe()
+        told.append((entry, f"{where} is taken over from {who}: {one.why}"))
+    return told
+
+
+def _replace(file: MarkFile, mine: OwnerMark, problems: list[str]) -> bool | None:
+    """Whether the run's mark stands where another's was; None where nothing can be changed."""
+    try:
+        return owner_mark.replace_other(file, mine)
+    except OSError as error:
+        problems.append(f"{file.path}: {error.strerror}")
+        return None
+
+
+def _settle(
+    found: Ownership, mine: OwnerMark, problems: list[str], *, has_checkpoint: bool
+) -> Path | Literal[False] | None:
+    """Where the run's own mark lies; False where another mark came in between."""
+    directory = found.directory
+    is_root = owner_mark.is_mount_root(directory)
+    beside, inside = owner_mark.beside(directory), owner_mark.inside(directory)
+    own = [one.file for one in found.of(Standing.OWN)]
+    for file in own:
+        _renew(file, mine, problems)
+    settled = [file.path for file in own if not (is_root and file.path == beside)]
+    if settled:
+        return settled[0]
+    for place in (*(() if is_root else (beside,)), *((inside,) if has_checkpoint else ())):
+        try:
+            made = owner_mark.make(place, _in_place(mine, place, found))
+        except OSError as error:
+            problems.append(f"{place}: {error.strerror}")
+            continue
+        return place if made else False
+    return own[0].path if own else None
+
+
+def _renew(file: MarkFile, mine: OwnerMark, problems: list[str]) -> None:
+    """Say where the run is now: its directory was moved, or it goes on on another machine."""
+    said = file.mark
+    if said is None or said.is_like(mine):
+        return
+    try:
+        owner_mark.renew(file.path, replace(mine, since=said.since, inode=said.inode))
+    except OSError as error:
+        problems.append(f"{file.path}: {error.strerror}")
+
+
+def _in_place(mine: OwnerMark, place: Path, found: Ownership) -> OwnerMark:
+    if place.parent != found.directory:
+        return mine
+    try:
+        return replace(mine, inode=found.directory.stat().st_ino)
+    except OSError:
+        return mine

@@ -1,0 +1,105 @@
+"""The checkpoint directory as the run's own: claimed at a launch, looked at again later, told."""
+
+from pathlib import Path
+
+from supervisor import journal_stream
+from supervisor.checkpoint import owner_mark
+from supervisor.checkpoint.records import Survey
+from supervisor.claiming import Claim, claim, took_over
+from supervisor.daemon.console import Console
+from supervisor.daemon.journal import Journal
+from supervisor.ownership import Claimant, Ownership, Refusal, Standing, look, refusal
+
+
+class DirectoryClaim:
+    """One run's claim to its checkpoint directory; another's directory is not touched."""
+
+    def __init__(
+        self,
+        directory: Path,
+        claimant: Claimant,
+        journal: Journal,
+        console: Console,
+        *,
+        has_begun: bool,
+    ) -> None:
+        """`has_begun`: an attempt of the run was launched before."""
+        self._directory = directory
+        self._claimant = claimant
+        self._journal = journal
+        self._console = console
+        self._has_begun = has_begun
+        self._has_checkpoint = False
+        self._waits_for_parent = has_begun
+        self._place: Path | None = None
+        self._problem: str | None = None
+        self.warning: str | None = None
+        """What `status` shows while the directory is another run's."""
+
+    def begin(self) -> str | None:
+        """Claim the directory for a launch; why that is refused, None where it is not."""
+        self._has_begun = True
+        refused = self._claim()
+        self.warning = None if refused is None else refused.message
+        return None if refused is None else f"{refused.message}; {refused.hint}"
+
+    def note_survey(self, survey: Survey) -> None:
+        """Claim what could not be claimed before, and see whether it still is the run's own."""
+        self._has_checkpoint = any(entry.tier == "disk" for entry in survey.entries)
+        if self._has_begun:  # else nothing was launched, and nothing may be
+            self._look_again()
+
+    def poll(self) -> None:
+        """Claim the directory as soon as the one that it lies in is there."""
+        if self._waits_for_parent and owner_mark.resolved(self._directory).parent.is_dir():
+            self._look_again()
+
+    def refusal(self) -> str | None:
+        """Why nothing there may be moved or deleted; None where it may. It writes nothing."""
+        found = look(self._directory, self._claimant)
+        if self._is_only_spoilt(found):
+            return None
+        refused = refusal(found, self._claimant)
+        if refused is not None:
+            return refused.message
+        over, own = found.of(Standing.OVER), found.of(Standing.OWN)
+        return f"{found.directory}: still marked by another run" if over and not own else None
+
+    def _look_again(self) -> None:
+        refused, said = self._claim(), None
+        if refused is not None:
+            said = f"{refused.message}; nothing is pruned there, and the next launch is refused"
+            if said != self.warning:
+                self._console.say(said, journal_stream.WARNING)
+        self.warning = said
+
+    def _claim(self) -> Refusal | None:
+        """Make or renew the mark; why the directory is another's, None where it is not."""
+        made = self._try(by_force=False)
+        if made.place is None and self._is_only_spoilt(made.ownership):
+            made = self._try(by_force=True)
+            self._journal.log.warning("owner_mark_repaired", place=str(made.place))
+            return None
+        self._place = made.place
+        self._waits_for_parent = not made.ownership.directory.parent.is_dir()
+        for entry, line in took_over(made):
+            self._journal.record(entry)
+            self._console.say(line, journal_stream.NOTICE)
+        if made.problem != self._problem:
+            self._problem = made.problem
+            self._journal.log.info("owner_mark", place=str(made.place), problem=made.problem)
+        return refusal(made.ownership, self._claimant)
+
+    def _try(self, *, by_force: bool) -> Claim:
+        return claim(
+            self._directory,
+            self._claimant,
+            has_checkpoint=self._has_checkpoint,
+            by_force=by_force,
+        )
+
+    def _is_only_spoilt(self, found: Ownership) -> bool:
+        """Whether all that is wrong is this run's own mark, which can be read no more."""
+        unseen = found.of(Standing.UNSEEN)
+        is_own = all(one.file.mark is None and one.file.path == self._place for one in unseen)
+        return bool(unseen) and is_own and not found.of(Standing.TAKEN)

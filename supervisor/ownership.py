@@ -1,0 +1,202 @@
+"""Which run a checkpoint directory belongs to: the marks there, judged by what can be seen here.
+
+A mark is never passed over for its age (design: age alone proves nothing).
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from supervisor.checkpoint import owner_mark
+from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
+from supervisor.core.history import fold
+from supervisor.filesystem import is_network, mount_points
+from supervisor.ledger import Entry, decode_entry
+from supervisor.lock import is_held
+from supervisor.paths import RunPaths
+
+_MOST_LINE = 4 << 20
+
+
+class Standing(StrEnum):
+    """How a run stands to a checkpoint directory, the weightier the later."""
+
+    FREE = "free"
+    OWN = "own"
+    OVER = "over"
+    """Marked by a run that is provably no more, or finished and to be gone on from."""
+    UNSEEN = "unseen"
+    """Marked by a run that nobody here can ask."""
+    TAKEN = "taken"
+    """Marked by a run that is there."""
+
+
+_WEIGHT = {standing: weight for weight, standing in enumerate(Standing)}
+
+
+@dataclass(frozen=True, slots=True)
+class Claimant:
+    """The run that asks."""
+
+    run_id: str | None
+    """None before its first daemon."""
+    name: str
+    run_dir: Path
+    goes_on_from_others: bool
+    """`resume: {existing: use}`: a finished run's directory may be taken over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One mark, and what it means for the run that asks."""
+
+    file: MarkFile
+    standing: Standing
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ownership:
+    """A directory's marks, and the one of them that counts."""
+
+    directory: Path
+    """Links resolved."""
+    marks: tuple[Judged, ...]
+
+    @property
+    def weightiest(self) -> Judged | None:
+        """The mark that decides; None where there is none."""
+        return max(self.marks, key=lambda one: _WEIGHT[one.standing], default=None)
+
+    @property
+    def standing(self) -> Standing:
+        """How the run that asked stands to the directory."""
+        found = self.weightiest
+        return Standing.FREE if found is None else found.standing
+
+    def of(self, standing: Standing) -> tuple[Judged, ...]:
+        """The marks of one standing."""
+        return tuple(one for one in self.marks if one.standing is standing)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a run may not save into a directory, and what to do about it."""
+
+    message: str
+    hint: str
+
+
+def look(directory: Path, claimant: Claimant) -> Ownership:
+    """Judge a directory's marks. It writes nothing and never raises for what it finds."""
+    place = owner_mark.resolved(directory)
+    return Ownership(place, tuple(_judge(file, claimant) for file in owner_mark.find(place)))
+
+
+def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
+    """Why the run that asked may not have the directory; None where it may."""
+    found = ownership.weightiest
+    if found is None or found.standing not in (Standing.UNSEEN, Standing.TAKEN):
+        return None
+    mark, asks = found.file.mark, f"the run {claimant.name!r} ({claimant.run_dir})"
+    own = "give one of them a `checkpoints.directory` of its own"
+    where = ownership.directory
+    if found.standing is Standing.TAKEN and mark is not None:
+        said = f"{where}: {mark.describe()} saves there{found.why}; {asks} must not"
+        over = "; if that one is over for good, remove its run directory"
+        if found.why:
+            over = ", or go on from its checkpoints: `resume: {existing: use}`"
+        return Refusal(said, own + over)
+    option = "; if that one is over for good: `supervisor run CONFIG --take-over`"
+    if mark is None:
+        said = f"{where}: nobody knows which run saves there ({found.why}); {asks} must not"
+        return Refusal(said, own + option)
+    said = f"{where}: {mark.describe_fully()}, saves there and cannot be seen ({found.why})"
+    return Refusal(f"{said}; {asks} must not", own + option)
+
+
+def _judge(file: MarkFile, claimant: Claimant) -> Judged:
+    mark = file.mark
+    if mark is None:
+        return Judged(file, Standing.UNSEEN, f"{file.path}: {file.problem}")
+    if mark.run_id == claimant.run_id:
+        return Judged(file, Standing.OWN)
+    there = RunPaths(Path(mark.run_dir))
+    try:
+        run_id, finished = _recorded(there.ledger)
+    except (FileNotFoundError, NotADirectoryError):
+        return _judge_gone(file, mark, there, claimant)
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        return Judged(file, Standing.UNSEEN, f"{there.ledger}: {why}")
+    if run_id == mark.run_id:
+        if not finished:
+            return Judged(file, Standing.TAKEN)
+        if claimant.goes_on_from_others:
+            return Judged(file, Standing.OVER, "it is finished")
+        return Judged(file, Standing.TAKEN, ", and is finished")
+    if run_id is None:
+        return Judged(file, Standing.UNSEEN, f"{there.ledger} does not say whose it is")
+    hidden = _hidden(mark)
+    # The same path on another machine's own disk is another directory.
+    if hidden is None and not mark.is_here() and not is_network(there.run_dir):
+        hidden = f"another run is in {there.run_dir} here"
+    if hidden is not None:
+        return Judged(file, Standing.UNSEEN, hidden)
+    return Judged(file, Standing.OVER, "its run directory holds another run")
+
+
+def _judge_gone(file: MarkFile, mark: OwnerMark, there: RunPaths, claimant: Claimant) -> Judged:
+    """Nothing is recorded where the mark says: gone, or only not to be seen from here."""
+    hidden = _hidden(mark)
+    if hidden is None and not mark.is_here():
+        hidden = f"{there.run_dir} is not there on this machine"
+    if hidden is not None:
+        return Judged(file, Standing.UNSEEN, hidden)
+    if not _is_same(there.run_dir, claimant.run_dir) and _is_living(there):
+        return Judged(file, Standing.TAKEN)  # a full disk kept its first record back
+    return Judged(file, Standing.OVER, "its run directory is gone")
+
+
+def _hidden(mark: OwnerMark) -> str | None:
+    """Why what is seen at the mark's run directory proves nothing; None where it does."""
+    points = mount_points()
+    if mark.mount is None or mark.mount == "/" or points is None or not mark.is_here():
+        return None
+    return None if Path(mark.mount) in points else f"{mark.mount} is not mounted"
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
+def _is_living(there: RunPaths) -> bool:
+    """Whether a supervisor has that run; a pipe in the lock's place is not waited for."""
+    try:
+        return stat.S_ISREG(there.lock.stat().st_mode) and is_held(there)
+    except OSError:
+        return False
+
+
+def _recorded(ledger: Path) -> tuple[str | None, bool]:
+    """The id of the run that a ledger tells of, and whether that run is finished.
+
+    Raises OSError, ValueError for what is no file.
+    """
+    if not stat.S_ISREG(ledger.stat().st_mode):
+        raise ValueError("it is no file")
+    history = fold(_entries(ledger))
+    return history.run_id, history.finished
+
+
+def _entries(ledger: Path) -> Iterator[Entry]:
+    """Its entries, each line bounded: the mark that led here may be anybody's. Raises OSError."""
+    fd = os.open(ledger, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        while line := file.readline(_MOST_LINE):
+            entry = decode_entry(line)
+            if entry is not None:
+                yield entry

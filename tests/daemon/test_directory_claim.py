@@ -1,0 +1,155 @@
+"""The daemon's claim to its checkpoint directory, on real files: made, kept, lost and told."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint import owner_mark
+from supervisor.checkpoint.owner_mark import mark_of
+from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.daemon.console import Console
+from supervisor.daemon.directory_claim import DirectoryClaim
+from supervisor.daemon.journal import Journal
+from supervisor.ledger import LedgerWriter, read_ledger, run_created
+from supervisor.ownership import Claimant
+from supervisor.paths import RunPaths
+
+
+@dataclass
+class Claiming:
+    """A claim, and what it said and recorded."""
+
+    claim: DirectoryClaim
+    directory: Path
+    paths: RunPaths
+    terminal: Path
+
+    def look(self) -> None:
+        """Survey the directory, as the daemon does when something changed there."""
+        self.claim.note_survey(survey(SurveyRequest(self.directory, run_id="me")))
+
+    def save(self, step: int) -> None:
+        """A checkpoint of a trainer without our format."""
+        folder = self.directory / f"checkpoint-{step}"
+        folder.mkdir(parents=True)
+        (folder / "state.bin").write_bytes(b"1")
+
+    @property
+    def mark(self) -> Path:
+        """Where the mark lies if it can."""
+        return self.directory.parent / f".{self.directory.name}.supervised-by"
+
+    @property
+    def said(self) -> str:
+        """What was printed."""
+        return self.terminal.read_text()
+
+
+@pytest.fixture
+def claiming(tmp_path: Path) -> Iterator[Claiming]:
+    """A run that was never launched, and its directory, which is not there yet."""
+    paths = RunPaths(tmp_path / "runs" / "b")
+    paths.state_dir.mkdir(parents=True)
+    journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
+    journal.record({**run_created("b"), "run_id": "me"})
+    terminal = tmp_path / "terminal"
+    fd = os.open(terminal, os.O_WRONLY | os.O_CREAT)
+    directory = tmp_path / "disk" / "out"
+    claimant = Claimant("me", "b", paths.run_dir, False)
+    console = Console(fd, enabled=True)
+    claim = DirectoryClaim(directory, claimant, journal, console, has_begun=False)
+    yield Claiming(claim, directory, paths, terminal)
+    os.close(fd)
+    journal.ledger.close()
+
+
+def other_run(folder: Path) -> Path:
+    """Another run's directory with its ledger."""
+    paths = RunPaths(folder)
+    paths.state_dir.mkdir(parents=True)
+    writer = LedgerWriter(paths.ledger, paths.reserve)
+    writer.append([{**run_created("a"), "run_id": "other"}])
+    writer.close()
+    return folder
+
+
+def test_no_mark_before_a_launch(claiming: Claiming) -> None:
+    """A run that is held before its first attempt leaves the directory as it is."""
+    claiming.save(10)
+    claiming.look()
+    claiming.claim.poll()
+    assert not claiming.mark.exists()
+    assert claiming.claim.begin() is None
+    assert json.loads(claiming.mark.read_text())["run_id"] == "me"
+
+
+def test_as_soon_as_the_parent_is_there(claiming: Claiming) -> None:
+    """Nothing is made of the trainer's; its first directory is enough for the mark."""
+    assert claiming.claim.begin() is None
+    claiming.claim.poll()
+    assert not claiming.directory.parent.exists()
+    claiming.directory.parent.mkdir()
+    claiming.claim.poll()
+    assert claiming.mark.exists()
+    assert claiming.claim.warning is None
+
+
+def test_a_place_that_another_run_was_quicker_at(claiming: Claiming, tmp_path: Path) -> None:
+    """Told loudly once, shown as long as it is so; nothing there is touched, no launch follows."""
+    assert claiming.claim.begin() is None
+    claiming.directory.parent.mkdir()
+    folder = other_run(tmp_path / "runs" / "a")
+    assert owner_mark.make(claiming.mark, mark_of("other", "a", folder))
+    claiming.save(10)
+    for _ in range(3):
+        claiming.look()
+    assert claiming.said.count("the next launch is refused") == 1
+    for word in ("'a'", str(folder), "'b'", str(claiming.paths.run_dir)):
+        assert word in str(claiming.claim.warning)
+    assert claiming.claim.refusal() is not None
+    refused = claiming.claim.begin()
+    assert refused is not None
+    assert "checkpoints.directory" in refused
+    shutil.rmtree(folder)
+    claiming.look()
+    assert claiming.claim.warning is None
+    assert claiming.claim.refusal() is None
+    assert "is taken over from the run 'a'" in claiming.said
+    (took,) = [e for e in read_ledger(claiming.paths.ledger) if e["type"] == "took_over"]
+    assert (took["run_id"], took["directory"]) == ("other", str(claiming.directory))
+
+
+@pytest.mark.parametrize("damage", ["{", ""])
+def test_the_own_mark_is_repaired(claiming: Claiming, damage: str) -> None:
+    """A run that had the directory is not held for a mark that rotted; nor is pruning stopped."""
+    claiming.directory.mkdir(parents=True)
+    assert claiming.claim.begin() is None
+    claiming.mark.write_text(damage)
+    assert claiming.claim.refusal() is None
+    assert claiming.claim.begin() is None
+    assert json.loads(claiming.mark.read_text())["run_id"] == "me"
+
+
+def test_a_damaged_mark_that_was_never_ours(claiming: Claiming) -> None:
+    """Nobody knows whose it is: no launch, and nothing is moved or deleted."""
+    claiming.directory.mkdir(parents=True)
+    claiming.mark.write_text("{")
+    refused = claiming.claim.begin()
+    assert refused is not None
+    assert "--take-over" in refused
+    assert claiming.claim.refusal() is not None
+
+
+def test_nowhere_to_mark(claiming: Claiming) -> None:
+    """The run goes on all the same; its own log says why there is no mark."""
+    claiming.directory.parent.write_text("a file")
+    assert claiming.claim.begin() is None
+    assert claiming.claim.refusal() is None
+    assert claiming.claim.warning is None
+    assert "Not a directory" in claiming.paths.log.read_text()
