@@ -8,11 +8,17 @@ from typing import Any, Literal
 Proof = Literal["hashes", "structure", "files"]
 Tier = Literal["disk", "memory", "set_aside"]
 NOT_FINITE = "not all of its weights are finite"
+# Said of a valid one.
+NO_OPTIMIZER = "it holds no optimizer state: resuming resets the optimizer and its schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint."""
+    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint.
+
+    `names_best`: whom its own record calls the best, names with `/` between them; None where
+    nobody has looked yet.
+    """
 
     fingerprint: str
     valid: bool
@@ -24,6 +30,7 @@ class Remembered:
     kind: str | None
     bytes: int
     own_run: bool = True
+    names_best: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +83,8 @@ class Entry:
     not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it. `candidate`:
     this run may resume from it. `rememberable`: the verdict may be kept under `fingerprint`.
     `mtime` is in seconds since 1970, `epoch` an index from 0. What is in memory (`tier`) is gone
-    after a power cut.
+    after a power cut. `best`: a tool's record, or its name, calls it the best; `names_best`: whom
+    its own record calls so, as in `Remembered`.
     """
 
     path: Path
@@ -99,6 +107,8 @@ class Entry:
     rememberable: bool
     tier: Tier
     pinned: bool
+    best: bool = False
+    names_best: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What `supervisor checkpoints --json` shows of it."""
@@ -113,6 +123,7 @@ class Entry:
             "proof": self.proof,
             "reason": self.reason,
             "pinned": self.pinned,
+            "best": self.best,
         }
 
     def as_remembered(self) -> Remembered | None:
@@ -130,6 +141,7 @@ class Entry:
             kind=self.kind,
             bytes=self.bytes,
             own_run=self.own_run,
+            names_best=self.names_best,
         )
 
     def to_json(self) -> dict[str, Any]:

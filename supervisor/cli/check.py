@@ -9,13 +9,13 @@ import click
 
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Entry, SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.cli import preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.record import read_history
 from supervisor.cli.runtime_place import snapshot_root
+from supervisor.cli.surveying import survey_aloud
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
@@ -41,7 +41,7 @@ def check_command(config: Path, as_json: bool, partition: str | None) -> None:
     """
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
-    findings = list(_findings(config, resolved))
+    findings = list(_findings(config, resolved, silent=as_json))
     findings += slurm_site.findings(resolved, partition)
     if as_json:
         body = [
@@ -55,7 +55,7 @@ def check_command(config: Path, as_json: bool, partition: str | None) -> None:
         raise SystemExit(ExitCode.CONFIGURATION)
 
 
-def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
+def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Finding]:
     """All answers, in the order in which a start would need them."""
     assert config.run_dir is not None
     run_dir = Path(config.run_dir)
@@ -83,7 +83,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         pattern=config.checkpoints.pattern,
         snapshots=snapshot_root(paths, history.run_id),
     )
-    found = survey(request)
+    found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]
     there = [entry for entry in found.entries if entry.tier != "set_aside"]
     yield from _newest(there, found.newest_valid, config)

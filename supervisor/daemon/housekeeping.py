@@ -18,6 +18,7 @@ from supervisor.core.states import Account, RunState, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
+from supervisor.daemon.reading import LongReading
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.snapshots import Failure
@@ -51,6 +52,7 @@ class Housekeeping:
         self._facts = facts
         self._pruner = Pruner(run)
         self._troubles = Troubles(run, performer)
+        self._reading = LongReading(run.console.say)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -159,6 +161,7 @@ class Housekeeping:
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         self._performer.note_clock(wall_s())
+        self._reading.poll(now, is_waited_for=state.surveying)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.

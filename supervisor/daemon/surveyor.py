@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
+from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, may_be_checkpoint, parse_name
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
@@ -117,7 +117,7 @@ class Surveyor:
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    if parse_name(entry.name, self._pattern) is not None:
+                    if may_be_checkpoint(entry.name, self._pattern):
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
             return ()
@@ -225,6 +225,7 @@ def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
                 kind=entry.get("kind"),
                 bytes=int(entry.get("bytes") or 0),
                 own_run=bool(entry.get("own_run", True)),
+                names_best=entry.get("names_best"),
             )
         case "checkpoint_removed":
             memory.pop(str(entry.get("path")), None)
@@ -253,5 +254,6 @@ def entry_of(found: Entry, *, progress: bool) -> dict[str, Any]:
         "fingerprint": found.fingerprint,
         "hashes": dict(found.hashes),
         "own_run": found.own_run,
+        "names_best": found.names_best,
         "progress": progress,
     }
