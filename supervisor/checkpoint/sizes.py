@@ -28,6 +28,8 @@ def find_shrunk(member: Member, before: Member) -> str | None:
 
     Of files whose number changed, as those of ranks do, none is compared. Raises OSError.
     """
+    if _least(member.stock) * _PART >= _largest(before.stock):
+        return None
     mine, theirs = _sizes(member), _sizes(before)
     counts, counts_before = _counts(member.stock), _counts(before.stock)
     for key, (name, size) in sorted(mine.items()):
@@ -37,6 +39,14 @@ def find_shrunk(member: Member, before: Member) -> str | None:
             name_before = before.stock.path.name
             return f"{name} has {size} bytes, less than half of the {was} in {name_before}"
     return None
+
+
+def _least(stock: Stock) -> int:
+    return min((facts.size for facts in stock.files.values()), default=0)
+
+
+def _largest(stock: Stock) -> int:
+    return max((facts.size for facts in stock.files.values()), default=0)
 
 
 def has_shrunk(stock: Stock, bytes_before: int) -> str | None:
