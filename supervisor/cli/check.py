@@ -132,6 +132,9 @@ def _newest(
         if newest_valid.tier == "memory":
             facts += ", in memory"
         yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
+        if newest_valid.reason is not None:
+            said = f"{newest_valid.name}: {newest_valid.reason}"
+            yield Finding("checkpoint", Level.WARN, said)
     elif not any(entry.candidate for entry in entries):
         yield Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
     elif config.resume.if_none_valid == "fresh":

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 
-from supervisor.checkpoint.records import Survey, SurveyRequest
+from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
 from supervisor.checkpoint.survey import Looked, survey
 from supervisor.cli import surveying
 from supervisor.config.load import load_config
@@ -317,3 +317,17 @@ def test_a_quick_survey_says_nothing(command: Command, fake_run: FakeRun) -> Non
     fake_run.record({"type": "run_started", "run_id": "r"})
     shown = command("checkpoints", fake_run.paths.run_dir)
     assert (shown.stdout, shown.stderr) == ("No checkpoints yet.\n", "")
+
+
+def test_check_says_what_resuming_loses(command: Command, tmp_path: Path) -> None:
+    """Used, and told: HF saved no optimizer."""
+    saved = tmp_path / "out" / "checkpoint-10"
+    saved.mkdir(parents=True)
+    (saved / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (saved / "trainer_state.json").write_text('{"global_step": 10}')
+    text = "name: n\ncommand: ['true']\ncheckpoints: {directory: out}\nresume: {existing: use}\n"
+    (tmp_path / "c.yaml").write_text(text)
+    findings = json.loads(command("check", "c.yaml", "--json").stdout)
+    told = [(f["level"], f["text"]) for f in findings if f["what"] == "checkpoint"]
+    assert "resumes from checkpoint-10" in told[0][1]
+    assert told[1] == ("warn", f"checkpoint-10: {NO_OPTIMIZER}")

@@ -12,8 +12,7 @@ from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.daemon.reading import LongReading
 from supervisor.daemon.surveyor import Answer, entry_of, memory_of
-from tests.checkpoint.conftest import Files, as_json, make_old, write_files
-from tests.checkpoint.test_foreign import hugging_face
+from tests.checkpoint.conftest import as_json, make_old, write_files
 from tests.checkpoint.test_series import calls
 from tests.daemon.test_surveyor import surveyor
 
@@ -48,17 +47,17 @@ def test_nothing_is_said_of_short_ones(looks: list[tuple[float, bool]]) -> None:
     assert heard(looks) == []
 
 
-def hf_entry(folder: Path, files: Files) -> Entry:
+def hf_entry(folder: Path) -> Entry:
     """A checkpoint whose record names a best one."""
     state = as_json(global_step=10, best_model_checkpoint="out/checkpoint-10")
-    content = {**hugging_face(files, 10), "trainer_state.json": state}
+    content = {"model.bin": b"weights", "optimizer.pt": b"\x80\x04N.", "trainer_state.json": state}
     write_files(folder / "checkpoint-10", content)
     return survey(SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)).entries[0]
 
 
-def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path, torch_files: Files) -> None:
+def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
     """As JSON and back; a ledger of an earlier version does not know."""
-    found = hf_entry(tmp_path, torch_files)
+    found = hf_entry(tmp_path)
     assert found.names_best == "checkpoint-10"
     entry: Mapping[str, Any] = json.loads(json.dumps(entry_of(found, progress=False)))
     assert memory_of([entry])[str(found.path)].names_best == "checkpoint-10"
