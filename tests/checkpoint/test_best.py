@@ -186,7 +186,7 @@ def test_an_unchanged_record_is_not_read_again(
 
 
 class Trap:
-    """Whoever unpickles it ends the process."""
+    """Unpickling it ends the process."""
 
     def __reduce__(self) -> tuple[object, tuple[int]]:
         """What a pickle would call."""

@@ -52,7 +52,7 @@ def test_a_bystander_is_left_alone(tmp_path: Path, torch_files: Files, what: str
 def test_a_bystander_is_not_listed_to_its_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A data set may hold a million files, in which nobody but its owner looks."""
+    """A data set may hold a million files, in which the supervisor does not look."""
     write_files(tmp_path / "data", BYSTANDERS["a list of samples"])
     scanned = []
     original = os.scandir
