@@ -7,20 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import shelf
+from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
-    MANIFEST,
+    ORBAX_MARKS,
     SET_ASIDE,
-    SINGLE_FILE_SUFFIXES,
-    TRAINING_STATE,
+    has_file_suffix,
+    may_be_checkpoint,
+    parse_by_pattern,
     parse_name,
 )
 from supervisor.checkpoint.position import Place, Position, order, read_position
 from supervisor.checkpoint.records import Remembered, SurveyRequest
 from supervisor.checkpoint.stock import Stock, take_stock
 from supervisor.checkpoint.validate import Claim, read_claim
-
-# A directory of any name with one of these is a checkpoint: `best`, `final`, a back-up.
-_STATE_FILES = (TRAINING_STATE, MANIFEST, "trainer_state.json")
 
 
 class Candidate(NamedTuple):
@@ -52,7 +51,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
     by_fingerprint = {known.fingerprint: known for known in request.memory.values()}
     found = []
     pattern = request.pattern
-    for path in _names(folder, on_shelf is not None, pattern):
+    for path in _names(folder, on_shelf is not None, request):
         try:
             stock = take_stock(path, pattern)
         except FileNotFoundError:
@@ -79,29 +78,47 @@ def shelves(request: SurveyRequest) -> Iterator[Candidate]:
         yield from find(request, request.directory / SET_ASIDE / name, name)
 
 
-def _names(folder: Path, is_shelf: bool, pattern: str | None) -> list[Path]:
+def _names(folder: Path, is_shelf: bool, request: SurveyRequest) -> list[Path]:
     try:
         with os.scandir(folder) as entries:
             return [
                 Path(entry.path)
                 for entry in entries
-                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf, pattern)
+                if not entry.name.startswith(".") and _is_checkpoint(entry, is_shelf, request)
             ]
     except FileNotFoundError:
         return []
 
 
-def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, pattern: str | None) -> bool:
-    """Links are other names of what stands elsewhere (`last.ckpt`, `latest`): never candidates."""
+def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyRequest) -> bool:
+    """Whether a name, our mark in it, or the user's pattern makes one; nothing else does.
+
+    Links are other names of what stands elsewhere (`last.ckpt`, `latest`): never candidates.
+    """
     if entry.is_symlink():
         return False
     if is_shelf:
         return not entry.name.endswith(shelf.REASON_SUFFIX)
-    is_named = parse_name(entry.name, pattern) is not None
-    if entry.is_dir():
-        return is_named or any(os.path.lexists(f"{entry.path}/{name}") for name in _STATE_FILES)
-    is_of_a_kind = pattern is not None or entry.name.endswith(SINGLE_FILE_SUFFIXES)
-    return is_named and is_of_a_kind and entry.is_file()
+    is_directory = entry.is_dir()
+    name, pattern = entry.name, request.pattern
+    if pattern is not None and parse_by_pattern(name, pattern) is not None:
+        return is_directory or entry.is_file()
+    is_named = parse_name(name) is not None
+    if not is_directory:
+        return is_named and has_file_suffix(name) and entry.is_file()
+    return is_named or _is_orbax(entry) or _is_ours(entry, request)
+
+
+def _is_orbax(entry: "os.DirEntry[str]") -> bool:
+    return may_be_checkpoint(entry.name) and any(
+        os.path.lexists(f"{entry.path}/{mark}") for mark in ORBAX_MARKS
+    )
+
+
+def _is_ours(entry: "os.DirEntry[str]", request: SurveyRequest) -> bool:
+    """A directory of any name (`best`, `final`, a back-up) that has our mark, or once had it."""
+    known = request.memory.get(entry.path)
+    return (known is not None and known.proof == "hashes") or is_marked_ours(entry.path)
 
 
 def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:
@@ -119,7 +136,7 @@ def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candi
         )
     except OSError as error:
         position = _named(stock)
-        return Candidate(stock, on_shelf, known, False, position, None, _said(error))
+        return Candidate(stock, on_shelf, known, False, position, None, said(error))
     return Candidate(stock, on_shelf, known, False, position, claim, None)
 
 
@@ -145,12 +162,13 @@ def _unknown(
     stock: Stock, on_shelf: str | None, memory: Mapping[str, Remembered], error: OSError
 ) -> Candidate:
     known = memory.get(str(stock.path))
-    return Candidate(stock, on_shelf, known, False, _named(stock), None, _said(error))
+    return Candidate(stock, on_shelf, known, False, _named(stock), None, said(error))
 
 
 def _named(stock: Stock) -> Position:
     return Position(*(stock.named or (None, None, None)))
 
 
-def _said(error: OSError) -> str:
+def said(error: OSError) -> str:
+    """Why a checkpoint is left open."""
     return f"it cannot be read: {error.strerror or error}"

@@ -36,7 +36,8 @@ def digest(fd: int, feed: Callable[[memoryview], None] | None = None) -> tuple[i
     `feed` sees every chunk, in order; it must not keep it.
     """
     state = xxhash.xxh3_128()
-    buffer = memoryview(bytearray(CHUNK_BYTES))
+    # Not all of it for a small file: thousands of them would cost more in zeroing than in reading.
+    buffer = memoryview(bytearray(min(CHUNK_BYTES, os.fstat(fd).st_size + 1)))
     os.lseek(fd, 0, os.SEEK_SET)
     os.posix_fadvise(fd, 0, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)
     total = 0

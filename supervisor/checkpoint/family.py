@@ -1,8 +1,11 @@
-"""Foreign checkpoints beside one another: what one lacks that its siblings have. Pure."""
+"""Foreign checkpoints beside one another: what one lacks that its series has. Pure."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import NamedTuple
 
+from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
 from supervisor.checkpoint.structure import is_payload
@@ -18,19 +21,97 @@ _PER_RANK = (
 )
 
 
-def lacks(stock: Stock, step: int | None, before: Stock, before_step: int | None) -> str | None:
+# What HF's Trainer saves beside weights and optimizer.
+_NO_WEIGHTS = r"(?:.*/)?(?:training_args\.bin|scheduler\.pt|scaler\.pt|rng_state.*\.pth)"
+
+
+class Member(NamedTuple):
+    """One foreign checkpoint among the others."""
+
+    stock: Stock
+    step: int | None
+    own_run: bool
+
+
+class Families:
+    """Foreign checkpoints by series: names alike but for numbers, of one run, of one kind of file.
+
+    Each is looked at once, however many there are.
+    """
+
+    def __init__(self, members: Sequence[Member]) -> None:
+        """`members`: newest first."""
+        self._before: dict[Path, Member] = {}
+        self._with_optimizer: set[tuple[str, bool, bool]] = set()
+        newer: dict[tuple[str, bool, bool], Path] = {}
+        for member in members:
+            key = _key(member)
+            if key in newer:
+                self._before[newer[key]] = member
+            newer[key] = member.stock.path
+            if _has_optimizer(member.stock):
+                self._with_optimizer.add(key)
+
+    def before(self, member: Member) -> Member | None:
+        """The next older one of its series."""
+        return self._before.get(member.stock.path)
+
+    def has_optimizer(self, member: Member) -> bool:
+        """Whether any of its series, itself included, has optimizer state."""
+        return _key(member) in self._with_optimizer
+
+
+def lacks(member: Member, before: Member) -> str | None:
     """The first file of state that the one before has and this one lacks; None if it has all."""
-    missing = _file_set(before, before_step) - _file_set(stock, step)
+    names, names_before = member.stock.files.keys(), before.stock.files.keys()
+    if names >= names_before and not _name_a_step(names_before, before.step):
+        return None  # of thousands, most: the rest takes a while
+    missing = _file_set(before.stock, before.step) - _file_set(member.stock, member.step)
     return min(missing) if missing else None
 
 
-def lacks_optimizer(stock: Stock, siblings: Iterable[Stock]) -> bool:
+def lacks_optimizer(member: Member, families: Families) -> bool:
     """Whether it has no optimizer state while others have: it cannot be resumed from."""
     return (
-        stock.is_directory
-        and not _has_optimizer(stock)
-        and any(_has_optimizer(sibling) for sibling in siblings)
+        member.stock.is_directory
+        and not _has_optimizer(member.stock)
+        and families.has_optimizer(member)
     )
+
+
+def resets_optimizer(member: Member, families: Families) -> bool:
+    """Whether HF's Trainer saved its weights, and an optimizer in none of the series.
+
+    `save_only_model` does: resuming begins with a new optimizer and the start of its schedule.
+    """
+    stock = member.stock
+    return (
+        stock.is_directory
+        and "trainer_state.json" in stock.files
+        and not families.has_optimizer(member)
+        and any(is_payload(name) and not re.fullmatch(_NO_WEIGHTS, name) for name in stock.files)
+    )
+
+
+def plain_name(name: str, step: int | None) -> str:
+    """A file's name, the same for every step."""
+    if step is None:
+        return name
+    digits = str(step)
+    return re.sub(r"\d+", lambda run: _generic(run[0], digits), name)
+
+
+def _generic(run: str, digits: str) -> str:
+    return "{step}" if (run.lstrip("0") or "0") == digits else run
+
+
+def _name_a_step(names: Iterable[str], step: int | None) -> bool:
+    digits = str(step)
+    return any(digits in name for name in names)
+
+
+def _key(member: Member) -> tuple[str, bool, bool]:
+    return series(member.stock.path.name), member.stock.is_directory, member.own_run
 
 
 def unexplained_change(stock: Stock, hashes: dict[str, str], known: Remembered) -> str | None:
@@ -77,7 +158,5 @@ def _file_set(stock: Stock, step: int | None) -> set[str]:
         shown = name
         for pattern in _PER_RANK:
             shown = re.sub(pattern, r"\1*\2", shown)
-        if step is not None:
-            shown = re.sub(rf"(?<!\d)0*{step}(?!\d)", "{step}", shown)
-        names.add(shown)
+        names.add(plain_name(shown, step))
     return names

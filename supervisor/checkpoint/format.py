@@ -28,8 +28,10 @@ _SELF_HASH = b'\n "manifest_xxh3_128": "'
 _END = b'"\n}\n'
 _HASH_DIGITS = 32
 _T = TypeVar("_T")
-# At least two of these make a JSON object ours, whatever else is broken in it.
+# So many of these make a JSON object ours, whatever else is broken in it; the manifest of a data
+# set may well have `format` and `files`.
 _OUR_KEYS = frozenset({"format", "run_id", "resumed_from", "files", "finite", "manifest_xxh3_128"})
+_LEAST_KEYS = 4
 
 
 class Kind(StrEnum):
@@ -144,10 +146,13 @@ def _optional(value: object, kind: "type[_T]") -> "_T | None":
     return value
 
 
-def resembles_manifest(data: bytes) -> bool:
-    """Whether a `manifest.json` is, or once was, ours: other tools use that name too."""
+def resembles_manifest(data: bytes, *, if_unreadable: bool = True) -> bool:
+    """Whether a `manifest.json` is, or once was, ours: other tools use that name too.
+
+    `if_unreadable`: the answer for what is no JSON; another tool's would at least be that.
+    """
     try:
         record = parse(data)
     except ValueError:
-        return True  # Damaged beyond reading; another tool's would at least be JSON.
-    return isinstance(record, dict) and len(_OUR_KEYS & record.keys()) >= 2
+        return if_unreadable
+    return isinstance(record, dict) and len(_OUR_KEYS & record.keys()) >= _LEAST_KEYS

@@ -68,6 +68,11 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
             f"they were saved in {folder} ({last}), the supervisor now looks into"
             f" {request.directory}, and they are in neither"
         )
+    if os.path.lexists(first.path):
+        return (
+            f"{first.path} is there ({last}), but no such name makes a checkpoint now; say"
+            " `checkpoints: {pattern: ...}`"
+        )
     if not request.directory.exists():
         return f"{request.directory} is not there ({last})"
     is_empty = next(request.directory.iterdir(), None) is None

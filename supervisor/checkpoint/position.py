@@ -31,7 +31,7 @@ def read_position(stock: Stock) -> Position:
     for name, step_key, epoch_key in _STATE_FILES:
         if not stock.is_directory:
             break
-        state = _read_object(stock, name)
+        state = read_object(stock, name)
         found = _whole(state.get(step_key))
         if found is not None:
             known_epoch = _whole(state.get(epoch_key))
@@ -41,10 +41,11 @@ def read_position(stock: Stock) -> Position:
 
 def is_marked(stock: Stock) -> bool:
     """Whether `training_state.json` says that this program's format was used. Raises OSError."""
-    return "format" in _read_object(stock, TRAINING_STATE)
+    return "format" in read_object(stock, TRAINING_STATE)
 
 
-def _read_object(stock: Stock, name: str) -> dict[str, Any]:
+def read_object(stock: Stock, name: str) -> dict[str, Any]:
+    """A JSON object among a checkpoint's files; empty where there is none. Raises OSError."""
     data = stock.read(name, _MOST_STATE_BYTES)
     if data is None:
         return {}

@@ -20,11 +20,12 @@ def plan(
     *,
     include_foreign: bool = False,
 ) -> tuple[Entry, ...]:
-    """Those beyond the `keep` newest, oldest first; never the newest valid one, never a pinned one.
+    """Those beyond the `keep` newest, oldest first; never the newest valid one.
 
     `entries` newest first, as a survey has them. Only this run's own on disk are counted, those of
     other trainers only with `include_foreign` (the user set `keep`). Bad and unproven ones are
-    neither counted nor removed: they are for the shelf. None keeps all.
+    neither counted nor removed: they are for the shelf. Pinned ones are not counted either, best
+    ones only among the `keep` newest; neither is ever removed. None keeps all.
     """
     if keep is None:
         return ()
@@ -40,7 +41,11 @@ def plan(
         for entry in mine
         if (entry.ours or include_foreign) and entry.name not in pinned and not entry.pinned
     ]
-    return tuple(entry for entry in reversed(counted[max(keep, 1) :]) if entry is not newest_valid)
+    return tuple(
+        entry
+        for entry in reversed(counted[max(keep, 1) :])
+        if entry is not newest_valid and not entry.best
+    )
 
 
 def remove(entry: Entry) -> None:

@@ -10,11 +10,17 @@ from supervisor.checkpoint.save_search import SaveSearch, Sightings
 Proof = Literal["hashes", "structure", "files"]
 Tier = Literal["disk", "memory", "set_aside"]
 NOT_FINITE = "not all of its weights are finite"
+# Said of a valid one.
+NO_OPTIMIZER = "it holds no optimizer state: resuming resets the optimizer and its schedule"
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
-    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint."""
+    """A verdict of before, as the ledger has it. `own_run`: this run made the checkpoint.
+
+    `names_best`: whom its own record calls the best, names with `/` between them; None where
+    nobody has looked yet.
+    """
 
     fingerprint: str
     valid: bool
@@ -26,6 +32,7 @@ class Remembered:
     kind: str | None
     bytes: int
     own_run: bool = True
+    names_best: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +129,8 @@ class Entry:
     not looked at. `ours`: it has our manifest or mark. `own_run`: this run made it. `candidate`:
     this run may resume from it. `rememberable`: the verdict may be kept under `fingerprint`.
     `mtime` is in seconds since 1970, `epoch` an index from 0. What is in memory (`tier`) is gone
-    after a power cut.
+    after a power cut. `best`: a tool's record, or its name, calls it the best; `names_best`: whom
+    its own record calls so, as in `Remembered`.
     """
 
     path: Path
@@ -145,6 +153,8 @@ class Entry:
     rememberable: bool
     tier: Tier
     pinned: bool
+    best: bool = False
+    names_best: str | None = None
 
     def as_json(self) -> dict[str, Any]:
         """What `supervisor checkpoints --json` shows of it."""
@@ -159,6 +169,7 @@ class Entry:
             "proof": self.proof,
             "reason": self.reason,
             "pinned": self.pinned,
+            "best": self.best,
         }
 
     def as_remembered(self) -> Remembered | None:
@@ -176,6 +187,7 @@ class Entry:
             kind=self.kind,
             bytes=self.bytes,
             own_run=self.own_run,
+            names_best=self.names_best,
         )
 
     def to_json(self) -> dict[str, Any]:

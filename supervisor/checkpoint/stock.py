@@ -11,7 +11,7 @@ from typing import NamedTuple
 import xxhash
 
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.names import CheckpointName, parse_name
+from supervisor.checkpoint.names import CheckpointName, parse_marked, parse_name
 from supervisor.clock import wall_s
 
 # A file system may stamp two writes within its clock's granularity alike (FAT and some network
@@ -125,6 +125,9 @@ def take_stock(path: Path, pattern: str | None = None) -> Stock:
     newest = max((facts.mtime_ns for facts in files.values()), default=top.st_mtime_ns)
     changed = max((facts.ctime_ns for facts in files.values()), default=top.st_ctime_ns)
     text = "\n".join(lines).encode(errors="surrogateescape")
+    named = parse_name(path.name, pattern)
+    if named is None and is_directory:
+        named = parse_marked(path.name, files)
     return Stock(
         path=path,
         is_directory=is_directory,
@@ -133,5 +136,5 @@ def take_stock(path: Path, pattern: str | None = None) -> Stock:
         total_bytes=sum(facts.size for facts in files.values()),
         newest_mtime_ns=newest,
         newest_change_ns=max(newest, changed),
-        named=parse_name(path.name, pattern),
+        named=named,
     )

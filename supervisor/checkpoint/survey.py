@@ -3,12 +3,14 @@
 It reads, and changes nothing but the verdict beside a snapshot that nobody had looked at.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
-from supervisor.checkpoint import candidates, family, shelf, snapshots
+from supervisor.checkpoint import candidates, family, shelf, sizes, snapshots
+from supervisor.checkpoint.best import mark_best, read_best
 from supervisor.checkpoint.candidates import Candidate
+from supervisor.checkpoint.family import Families, Member
 from supervisor.checkpoint.missing import find_missing
-from supervisor.checkpoint.records import NOT_FINITE, Entry, Survey, SurveyRequest
+from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import look
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.validate import Verdict, prove
@@ -19,17 +21,24 @@ QUIET_S = 10.0
 NOT_LOOKED_AT = "not looked at: a newer one is valid"
 
 
-def survey(request: SurveyRequest) -> Survey:
+Looked = Callable[[int, int], None]
+
+
+def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
     """List, prove what is not remembered, and choose. Raises OSError for the directory itself.
 
     A checkpoint counts as this run's own when its manifest says so, when it is remembered as such,
-    or, without a manifest, when it is newer than the run's first attempt.
+    or, without a manifest, when it is newer than the run's first attempt. `looked` is told, again
+    and again, how many were looked at, and of how many.
     """
-    on_disk = _on_disk(request)
+    found = _on_disk(request, looked)
+    shelved = [_entry(request, one, _shelved(one)) for one in candidates.shelves(request)]
+    marked = mark_best([*found, *shelved])
+    on_disk, shelved = marked[: len(found)], marked[len(found) :]
     durable = {e.step for e in on_disk if e.step is not None and e.candidate and is_resumable(e)}
     entries = snapshots.merge(on_disk, snapshots.find_snapshots(request), durable)
     newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
-    entries += (_entry(request, one, _shelved(one)) for one in candidates.shelves(request))
+    entries += shelved
     mount = mount_point(request.directory)
     exists = any(_is_something(request, entry) for entry in entries)
     return Survey(
@@ -56,19 +65,22 @@ def _is_something(request: SurveyRequest, entry: Entry) -> bool:
     return entry.own_run or entry.candidate
 
 
-def _on_disk(request: SurveyRequest) -> list[Entry]:
+def _on_disk(request: SurveyRequest, looked: Looked | None) -> list[Entry]:
     """The checkpoints of the directory, newest first."""
     found = candidates.find(request, request.directory)
+    families = Families([_member(request, one) for one in found if not _is_ours(one)])
     entries: list[Entry] = []
     is_enough = False
     for index, candidate in enumerate(found):
+        if looked is not None:
+            looked(index, len(found))
         if is_enough and not request.thorough and not candidate.is_unchanged:
-            verdict = _unproven(candidate, NOT_LOOKED_AT)
-        else:
-            verdict = _judge(request, candidate, found[index + 1 :], found)
-        entry = _entry(request, candidate, verdict)
-        if entry.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
+            entries.append(_entry(request, candidate, _unproven(candidate, NOT_LOOKED_AT)))
+            continue
+        verdict = _judge(request, candidate, families)
+        if verdict.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
             continue  # gone while it was read
+        entry = _entry(request, candidate, verdict, _names_best(candidate))
         entries.append(entry)
         is_enough = is_enough or (entry.candidate and is_resumable(entry))
     return entries
@@ -79,12 +91,7 @@ def is_resumable(entry: Entry) -> bool:
     return entry.valid is True and entry.finite is not False
 
 
-def _judge(
-    request: SurveyRequest,
-    candidate: Candidate,
-    older: Sequence[Candidate],
-    everyone: Sequence[Candidate],
-) -> Verdict:
+def _judge(request: SurveyRequest, candidate: Candidate, families: Families) -> Verdict:
     known, stock = candidate.known, candidate.stock
     if known is not None and candidate.is_unchanged:
         return _recall(candidate)
@@ -96,47 +103,59 @@ def _judge(
             candidate, f"it may still be written: it changed less than {QUIET_S:g} s ago"
         )
     verdict = prove(stock, expect_manifest=known is not None and known.proof == "hashes")
-    if verdict.valid and not verdict.ours:
-        reason = _find_gap(request, candidate, verdict, older, everyone)
-        if reason is not None:
-            return _with_reason(verdict, reason)
+    if not verdict.valid or verdict.ours:
+        return verdict
+    try:
+        reason = _find_gap(_member(request, candidate), candidate, verdict, families)
+    except OSError as error:
+        return _unproven(candidate, candidates.said(error))
+    if reason is not None:
+        return _with_reason(verdict, reason)
+    if verdict.reason is None and family.resets_optimizer(_member(request, candidate), families):
+        return _with_reason(verdict, NO_OPTIMIZER, valid=True)
     return verdict
 
 
 def _find_gap(
-    request: SurveyRequest,
-    candidate: Candidate,
-    verdict: Verdict,
-    older: Sequence[Candidate],
-    everyone: Sequence[Candidate],
+    member: Member, candidate: Candidate, verdict: Verdict, families: Families
 ) -> str | None:
-    """What a foreign checkpoint lacks by the measure of its siblings and of its own past."""
+    """What a foreign checkpoint lacks by the measure of its series and of its own past. OSError."""
     known, stock = candidate.known, candidate.stock
     if known is not None and known.valid:
         change = family.unexplained_change(stock, dict(verdict.hashes), known)
+        if change is None and verdict.proof == "files":
+            change = sizes.has_shrunk(stock, known.bytes)
         if change is not None:
             return change
-    siblings = [one for one in everyone if _is_sibling(request, candidate, one)]
-    if family.lacks_optimizer(stock, [one.stock for one in siblings]):
+    if family.lacks_optimizer(member, families):
         return "it has no optimizer state, its siblings have: it cannot be resumed from"
-    before = next((one for one in older if _is_sibling(request, candidate, one)), None)
+    before = families.before(member)
     if before is None:
         return None
-    missing = family.lacks(stock, candidate.position.step, before.stock, before.position.step)
-    return None if missing is None else f"{missing} is missing, which {before.name} has"
+    missing = family.lacks(member, before)
+    if missing is not None:
+        return f"{missing} is missing, which {before.stock.path.name} has"
+    return sizes.find_shrunk(member, before) if verdict.proof == "files" else None
 
 
-def _is_sibling(request: SurveyRequest, candidate: Candidate, other: Candidate) -> bool:
-    """Whether two stand for the same trainer with the same settings: both foreign, one run's."""
-    return (
-        other is not candidate
-        and other.stock.is_directory == candidate.stock.is_directory
-        and not _is_ours(other)
-        and _is_own_run(request, other) == _is_own_run(request, candidate)
-    )
+def _member(request: SurveyRequest, candidate: Candidate) -> Member:
+    return Member(candidate.stock, candidate.position.step, _is_own_run(request, candidate))
 
 
-def _entry(request: SurveyRequest, candidate: Candidate, verdict: Verdict) -> Entry:
+def _names_best(candidate: Candidate) -> str | None:
+    """Whom its own record calls the best; None if that cannot be read now."""
+    known = candidate.known
+    if known is not None and candidate.is_unchanged and known.names_best is not None:
+        return known.names_best
+    try:
+        return read_best(candidate.stock)
+    except OSError:
+        return None
+
+
+def _entry(
+    request: SurveyRequest, candidate: Candidate, verdict: Verdict, names_best: str | None = None
+) -> Entry:
     own_run = _is_own_run(request, candidate)
     is_on_disk = candidate.shelf is None
     stock, position = candidate.stock, candidate.position
@@ -161,6 +180,7 @@ def _entry(request: SurveyRequest, candidate: Candidate, verdict: Verdict) -> En
         rememberable=verdict.rememberable,
         tier="disk" if is_on_disk else "set_aside",
         pinned=is_on_disk and candidate.name in request.pins,
+        names_best=names_best,
     )
 
 

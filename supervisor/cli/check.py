@@ -8,13 +8,12 @@ from pathlib import Path
 import click
 
 from supervisor.checkpoint.records import Entry, Missing, Survey
-from supervisor.checkpoint.survey import survey
 from supervisor.cli import directory_owner, preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.record import read_history
-from supervisor.cli.surveying import request_for
+from supervisor.cli.surveying import request_for, survey_aloud
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
@@ -40,7 +39,7 @@ def check_command(config: Path, as_json: bool, partition: str | None) -> None:
     """
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
-    findings = list(_findings(config, resolved))
+    findings = list(_findings(config, resolved, silent=as_json))
     findings += slurm_site.findings(resolved, partition)
     if as_json:
         body = [
@@ -54,7 +53,7 @@ def check_command(config: Path, as_json: bool, partition: str | None) -> None:
         raise SystemExit(ExitCode.CONFIGURATION)
 
 
-def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
+def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Finding]:
     """All answers, in the order in which a start would need them."""
     assert config.run_dir is not None
     run_dir = Path(config.run_dir)
@@ -72,7 +71,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         yield undecided
     yield directory_owner.finding(config, paths, history)
     request = request_for(paths, config)
-    found = survey(request)
+    found = survey_aloud(request, silent=silent)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]
     there = [entry for entry in found.entries if entry.tier != "set_aside"]
     yield from _newest(there, found, history, config)
@@ -126,6 +125,9 @@ def _newest(
         if newest_valid.tier == "memory":
             facts += ", in memory"
         yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
+        if newest_valid.reason is not None:
+            said = f"{newest_valid.name}: {newest_valid.reason}"
+            yield Finding("checkpoint", Level.WARN, said)
     elif not any(entry.candidate for entry in entries):
         yield _none(history, config)
     elif found.torn_first is not None:

@@ -10,10 +10,9 @@ import click
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
 from supervisor.checkpoint.records import Entry
-from supervisor.checkpoint.survey import survey
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.registry import live_runs
-from supervisor.cli.surveying import request_of, settings
+from supervisor.cli.surveying import request_of, settings, survey_aloud
 from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.cli.terminal import strip_controls, table
 from supervisor.errors import ExitCode, SupervisorError
@@ -47,7 +46,7 @@ def checkpoints_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="A list, machine-readable.")
 def list_command(target: str | None, as_json: bool) -> None:
     """List checkpoints of both tiers, newest first, those set aside last."""
-    entries = survey(request_of(find_run(target))).entries
+    entries = survey_aloud(request_of(find_run(target)), silent=as_json).entries
     if as_json:
         click.echo(json.dumps([entry.as_json() for entry in entries], indent=2))
         return
@@ -135,6 +134,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         mark
         for mark, is_so in (
             ("pinned", entry.pinned),
+            ("best", entry.best),
             ("not finite", entry.finite is False),
             ("not of this run", not entry.own_run),
         )

@@ -1,18 +1,26 @@
 """What a command asks of a run's checkpoints: what the daemon would, from the files alone."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any, Literal
 
+import click
+
 from supervisor.checkpoint.pins import pinned
-from supervisor.checkpoint.records import SurveyRequest
+from supervisor.checkpoint.records import Survey, SurveyRequest
+from supervisor.checkpoint.survey import survey
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_place import snapshot_root
+from supervisor.cli.terminal import strip_controls
+from supervisor.clock import monotonic_s
 from supervisor.config.model import RunConfig
 from supervisor.daemon.surveyor import memory_of, recorded_of
 from supervisor.lock import is_held
 from supervisor.paths import RunPaths
 
+FIRST_WORD_S = 2.0
+NEXT_WORD_S = 10.0
 Existing = Literal["use", "ignore"] | None
 
 
@@ -74,3 +82,47 @@ def settings(paths: RunPaths) -> tuple[Path, Existing, str | None]:
     except (OSError, ValueError, KeyError, TypeError):
         # Never started with this version, or moved away from its configuration.
         return paths.run_dir, None, None
+
+
+def survey_aloud(request: SurveyRequest, *, silent: bool = False) -> Survey:
+    """A survey that says on stderr how far it is while it takes long. Raises OSError.
+
+    `silent`: a machine asked.
+    """
+    if silent:
+        return survey(request)
+    progress = _Progress(request.directory)
+    try:
+        return survey(request, progress.note)
+    finally:
+        progress.end()
+
+
+class _Progress:
+    """A thread of its own: one large checkpoint may take minutes, and brings no news meanwhile."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._begun = monotonic_s()
+        self._looked = "listing them"
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._speak, daemon=True)
+        self._thread.start()
+
+    def note(self, done: int, total: int) -> None:
+        """How many were looked at, and of how many."""
+        self._looked = f"{done:,} of {total:,} looked at"
+
+    def end(self) -> None:
+        """Nothing is said from here on."""
+        self._over.set()
+        self._thread.join()
+
+    def _speak(self) -> None:
+        pause_s = FIRST_WORD_S
+        while not self._over.wait(pause_s):
+            pause_s = NEXT_WORD_S
+            took_s = monotonic_s() - self._begun
+            where = strip_controls(str(self._directory))
+            line = f"reading the checkpoints in {where}: {self._looked}, {took_s:.0f} s so far"
+            click.echo(line, err=True)

@@ -27,7 +27,8 @@ def ahead_of_disk(
     candidates: tuple[Checkpoint, ...], without: tuple[str, ...] = ()
 ) -> Checkpoint | None:
     """The newest candidate in memory, where none on the disk is as far; else None."""
-    left = [c for c in candidates if c.step is not None and c.path not in without]
+    gone = frozenset(without)
+    left = [c for c in candidates if c.step is not None and c.path not in gone]
     durable = max((c.step for c in left if c.tier != MEMORY and c.step is not None), default=-1)
     found = (c for c in left if c.tier == MEMORY and c.step is not None and c.step > durable)
     return max(found, key=lambda c: c.step or 0, default=None)
@@ -37,7 +38,8 @@ def newest_durable(
     candidates: tuple[Checkpoint, ...], without: tuple[str, ...] = ()
 ) -> Checkpoint | None:
     """The newest candidate on the disk."""
-    return next((c for c in candidates if c.tier != MEMORY and c.path not in without), None)
+    gone = frozenset(without)
+    return next((c for c in candidates if c.tier != MEMORY and c.path not in gone), None)
 
 
 def is_memory_ahead(state: State) -> bool:

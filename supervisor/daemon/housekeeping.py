@@ -18,6 +18,7 @@ from supervisor.core.states import Account, RunState, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
+from supervisor.daemon.reading import LongReading
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.snapshots import Failure
@@ -54,6 +55,7 @@ class Housekeeping:
         self._facts = facts
         self._pruner = Pruner(run)
         self._troubles = Troubles(run, performer)
+        self._reading = LongReading(run.console.say)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -101,6 +103,9 @@ class Housekeeping:
                 origin += ", the snapshot in memory"
         how = "started warm" if attempt.is_warm else "started"
         run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
+        caveat = None if checkpoint is None else run.surveyor.caveats.get(checkpoint.path)
+        if checkpoint is not None and caveat is not None:
+            self._warn(f"{Path(checkpoint.path).name}: {caveat}")
         self._record_account(state)
         self._performer.saves.begin(pid)
         if checkpoint is None and attempt.number > 1:
@@ -115,6 +120,10 @@ class Housekeeping:
             f"{self._run.surveyor.directory}: {', '.join(names[:3])} may be checkpoints, but no"
             " such name is known: training began from nothing; say `checkpoints: {pattern: ...}`"
         )
+        self._warn(line)
+
+    def _warn(self, line: str) -> None:
+        """Say it on the terminal, and keep it in `status`, once."""
         self._run.console.say(line, journal_stream.WARNING)
         if line not in self._facts.warnings:
             self._facts.warnings = (*self._facts.warnings, line)
@@ -187,6 +196,7 @@ class Housekeeping:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         self._performer.times.note_clock(wall_s())
         self._run.directory_claim.poll()
+        self._reading.poll(now, is_waited_for=state.surveying)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.

@@ -76,6 +76,10 @@ def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[Ent
     mine = [
         entry
         for entry in survey.entries
-        if entry.tier == "set_aside" and entry.ours and entry.own_run and entry.name not in pins
+        if entry.tier == "set_aside"
+        and entry.ours
+        and entry.own_run
+        and entry.name not in pins
+        and not entry.best
     ]
     return sorted(mine, key=lambda entry: entry.mtime, reverse=True)[keep:]

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
+from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import SaveSearch
@@ -67,6 +67,8 @@ class Surveyor:
         self._snapshots = snapshots
         self._recorded = Recorded() if recorded is None else recorded
         self.unmounted: str | None = None
+        self.caveats: dict[str, str] = {}
+        """What resuming loses, by the path of a checkpoint that is valid all the same."""
         self._child = SurveyChild(folder)
         self._deciding = False
         self._waiting: _Question | None = None
@@ -135,7 +137,7 @@ class Surveyor:
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    if parse_name(entry.name, self._pattern) is not None:
+                    if may_be_checkpoint(entry.name, self._pattern):
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
             return ()
@@ -177,6 +179,9 @@ class Surveyor:
             news = tuple(self._remember(survey.entries))
             there = {str(entry.path) for entry in survey.entries}
             self._forgotten = {p: one for p, one in self._forgotten.items() if p in there}
+            self.caveats = {
+                str(e.path): e.reason for e in survey.entries if e.valid and e.reason is not None
+            }
             missing = survey.missing
             self.unmounted = None if missing is None else missing.unmounted
             # What is missing may come back as it was, with its mount.
@@ -249,6 +254,7 @@ def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
                 kind=entry.get("kind"),
                 bytes=int(entry.get("bytes") or 0),
                 own_run=bool(entry.get("own_run", True)),
+                names_best=entry.get("names_best"),
             )
         case "checkpoint_removed":
             memory.pop(str(entry.get("path")), None)
@@ -285,6 +291,7 @@ def entry_of(found: Entry, *, progress: bool, mount: str | None = None) -> dict[
         "fingerprint": found.fingerprint,
         "hashes": dict(found.hashes),
         "own_run": found.own_run,
+        "names_best": found.names_best,
         "progress": progress,
         "mount": mount,
     }

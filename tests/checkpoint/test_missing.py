@@ -115,6 +115,18 @@ def test_links_to_where_they_were_moved(tmp_path: Path, known: tuple[Known, ...]
     assert "which is not there" in said(look(tmp_path / "out", known))
 
 
+def test_a_pattern_that_was_taken_away(tmp_path: Path) -> None:
+    """They are there, but their names say nothing any more: that is no fresh start."""
+    (tmp_path / "weights-7.bin").write_bytes(b"7")
+    pattern = r"weights-(?P<step>\d+)\.bin"
+    facts = {"first_attempt_wall": 0.0}
+    first = survey(SurveyRequest(tmp_path, "run", quiet=True, pattern=pattern, **facts))
+    known = recorded(first)
+    assert [one.step for one in known] == [7]
+    assert look(tmp_path, known, pattern=pattern, **facts).missing is None
+    assert "no such name makes a checkpoint now" in said(look(tmp_path, known, **facts))
+
+
 def test_a_directory_that_is_a_link_itself(tmp_path: Path, known: tuple[Known, ...]) -> None:
     """`out -> big` shows what is in `big`: nothing is missing."""
     (tmp_path / "out").rename(tmp_path / "big")

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.checkpoint.format import parse_step
-from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.names import is_best_name, may_be_checkpoint, parse_marked, parse_name
 
 
 @pytest.mark.parametrize(
@@ -23,6 +23,28 @@ from supervisor.checkpoint.names import parse_name
         ("anime-state", None, None),
         ("model_step_900.pt", 900, None),
         ("model_epoch_7.pth", None, 7),
+        ("checkpoint_last.pt", None, None),
+        ("checkpoint_3_5000.pt", 5000, 3),
+        ("model_0004999.pth", 4999, None),
+        ("model_final.pth", None, None),
+        ("gpt--val_loss=2.34-step=1000-consumed_samples=8000.0.ckpt", 1000, None),
+        ("gpt--val_loss=2.34-step=1000-consumed_samples=8000.0-last.ckpt", 1000, None),
+        ("gpt--val_loss=2.34-epoch=1-step=1000-consumed_samples=8000.0-last", 1000, None),
+        ("ep0-ba1000-rank0.pt", 1000, 0),
+        ("epoch=3-val_loss=0.12.ckpt", None, 3),
+        ("epoch=3-step=100-val_loss=-0.12.ckpt", 100, 3),
+        ("epoch=3_val_loss=0.12-v2.ckpt", None, 3),
+        ("best-epoch=3-val_loss=0.12.ckpt", None, 3),
+        ("checkpoint_latest.pth", None, None),
+        ("checkpoint_000010", 10, None),
+        ("rl_model_1000_steps.zip", 1000, None),
+        ("last.pth.tar", None, None),
+        ("checkpoint-12.pth.tar", None, 12),
+        ("epoch12.pt", None, 12),
+        ("step-1000", 1000, None),
+        ("iter_5000.pth", 5000, None),
+        ("epoch_3.pth", None, 3),
+        ("my-best-lora-step00001500-state", 1500, None),
     ],
 )
 def test_a_trainers_name_gives_its_place(name: str, step: int | None, epoch: int | None) -> None:
@@ -36,7 +58,10 @@ def test_a_trainers_name_gives_its_place(name: str, step: int | None, epoch: int
     "name",
     ["train.log", "wandb", "lightning_logs", "model.pt", "best.pt", "checkpoint-",
      "checkpoint-1000.corrupt", "checkpoint-1x", "checkpoint-" + "9" * 30, "checkpoint-٣", "",
-     "events.out.tfevents.1"],
+     "events.out.tfevents.1", "checkpoint_best.pt", "model_best.pth.tar", "checkpoint_best.pth",
+     "best_coco_bbox_mAP_epoch_12.pth", "best_step_100.pt", "best-checkpoint.pt", "model_12.pth",
+     "ep0-ba1000-rank1.pt", "data.zip", "1000_steps.zip", "images.tar", "1000", "model-12.h5",
+     "epoch=3.txt", "rl_model_replay_buffer_1000_steps.pkl"],
 )  # fmt: skip
 def test_other_names_are_no_checkpoints(name: str) -> None:
     """What only resembles a checkpoint is left alone."""
@@ -57,3 +82,50 @@ def test_a_pattern_of_the_users_own(name: str, step: int | None) -> None:
     """A name nobody knows counts where the user says how to read it; known ones go on counting."""
     parsed = parse_name(name, r"weights-(?P<step>\d+)\.bin")
     assert (parsed.step if parsed else None) == step
+
+
+@pytest.mark.parametrize(
+    ("name", "step"), [("m-10.h5", 10), ("m.h5", None), ("m-.h5", None), ("m-10", 10)]
+)
+def test_a_pattern_whose_step_may_be_missing(name: str, step: int | None) -> None:
+    """It matches, so it is a checkpoint: of a step that nobody knows."""
+    parsed = parse_name(name, r"m(?:-(?P<step>\d*))?(?:\.h5)?")
+    assert parsed is not None
+    assert (parsed.step, parsed.epoch) == (step, None)
+
+
+def test_a_pattern_makes_a_best_one_a_candidate() -> None:
+    """The user's word goes before what a name means elsewhere."""
+    pattern = r"best_epoch_(?P<step>\d+)\.pth"
+    assert parse_name("best_epoch_12.pth") is None
+    assert parse_name("best_epoch_12.pth", pattern) == (12, None, "periodic")
+
+
+@pytest.mark.parametrize(
+    ("name", "is_best"),
+    [
+        ("best", True),
+        ("best-epoch=3-step=1200.ckpt", True),
+        ("model_best.pth.tar", True),
+        ("BEST.pt", True),
+        ("modelBest.pth", True),
+        ("best_coco_bbox_mAP_epoch_12.pth", True),
+        ("bestiary-100.pt", False),
+        ("alphabest.pt", False),
+        ("checkpoint-100", False),
+        ("my-best-lora-step00001500-state", False),
+    ],
+)
+def test_best_is_a_word(name: str, is_best: bool) -> None:
+    """In any spelling, and not as a part of another; kohya's users name their models freely."""
+    assert is_best_name(name) is is_best
+
+
+@pytest.mark.parametrize("mark", ["_CHECKPOINT_METADATA", "commit_success.txt"])
+def test_a_bare_number_is_orbaxs_only_with_its_mark(mark: str) -> None:
+    """`1000/` may be anything; what orbax writes into it tells."""
+    assert parse_marked("1000", {mark, "d/0"}) == (1000, None, "periodic")
+    assert parse_marked("1000", {"image.png"}) is None
+    assert parse_marked("fold", {mark}) is None
+    assert may_be_checkpoint("1000")
+    assert not may_be_checkpoint("fold")

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING
 
+import click
 import pytest
 
+from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
+from supervisor.checkpoint.survey import Looked, survey
+from supervisor.cli import surveying
 from supervisor.config.load import load_config
 
 if TYPE_CHECKING:
@@ -261,7 +267,7 @@ def test_a_name_that_is_no_text_can_be_shown(
     folder = os.fsencode(fake_run.run_dir) + b"/\xff\xfe"
     os.mkdir(folder)
     with open(folder + b"/training_state.json", "w") as file:
-        file.write('{"global_step": 6}')
+        file.write('{"global_step": 6, "format": 1}')
     for words in (["checkpoints"], ["validate", os.fsdecode(folder), "--json"]):
         done = subprocess.run(
             [sys.executable, "-m", "supervisor", *words],
@@ -273,3 +279,55 @@ def test_a_name_that_is_no_text_can_be_shown(
         )
         assert "\\udcff\\udcfe" in done.stdout, done.stderr
     assert os.fsencode(json.loads(done.stdout)["path"]) == folder
+
+
+def test_a_long_survey_is_told_of_on_stderr(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """How many were looked at, in front of one that takes long; nothing for a machine."""
+    for step in (1, 2, 3):
+        (tmp_path / f"checkpoint-{step}").mkdir()
+    heard = threading.Event()
+    echo = click.echo
+
+    def say(line: str, *, err: bool) -> None:
+        echo(line, err=err)
+        heard.set()
+
+    def slow(request: SurveyRequest, looked: Looked | None = None) -> Survey:
+        found = survey(request, looked)
+        assert looked is None or heard.wait(30)
+        return found
+
+    monkeypatch.setattr(surveying, "FIRST_WORD_S", 0.01)
+    monkeypatch.setattr(surveying, "survey", slow)
+    monkeypatch.setattr(surveying.click, "echo", say)
+    request = SurveyRequest(tmp_path, existing="use")
+    found = surveying.survey_aloud(request)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert re.fullmatch(r"reading the checkpoints in .*: .*, 0 s so far\n", said.err)
+    assert surveying.survey_aloud(request, silent=True) == found
+    assert capsys.readouterr().err == ""
+    assert threading.active_count() == 1
+
+
+def test_a_quick_survey_says_nothing(command: Command, fake_run: FakeRun) -> None:
+    """Only what is asked for, on stdout."""
+    fake_run.record({"type": "run_started", "run_id": "r"})
+    shown = command("checkpoints", fake_run.paths.run_dir)
+    assert (shown.stdout, shown.stderr) == ("No checkpoints yet.\n", "")
+
+
+def test_check_says_what_resuming_loses(command: Command, tmp_path: Path) -> None:
+    """Used, and told: HF saved no optimizer."""
+    saved = tmp_path / "out" / "checkpoint-10"
+    saved.mkdir(parents=True)
+    (saved / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+    (saved / "trainer_state.json").write_text('{"global_step": 10}')
+    text = "name: n\ncommand: ['true']\ncheckpoints: {directory: out}\nresume: {existing: use}\n"
+    (tmp_path / "c.yaml").write_text(text)
+    findings = json.loads(command("check", "c.yaml", "--json").stdout)
+    told = [(f["level"], f["text"]) for f in findings if f["what"] == "checkpoint"]
+    assert "resumes from checkpoint-10" in told[0][1]
+    assert told[1] == ("warn", f"checkpoint-10: {NO_OPTIMIZER}")

@@ -1,0 +1,134 @@
+"""Which checkpoint a tool's own record calls its best; nothing is unpickled.
+
+HF's Trainer writes it into `trainer_state.json`, Lightning into the pickle of each checkpoint.
+"""
+
+import os
+import struct
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import islice
+
+from supervisor.checkpoint.archive import DamagedError, Record, read_records
+from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.names import is_best_name, series
+from supervisor.checkpoint.position import read_object
+from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.stock import Stock, open_root
+
+_HUGGING_FACE = ("trainer_state.json", "best_model_checkpoint")
+_LIGHTNING_KEY = "best_model_path"
+# Lightning's checkpoint is a directory under FSDP and DeepSpeed.
+_LIGHTNING_FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
+_MOST_PICKLE_BYTES = 16 << 20
+_MOST_OPCODES = 2_000_000
+_DEFLATED = 8
+_STRINGS = frozenset(
+    {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING"}
+)
+_PUTS = frozenset({"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"})
+_GETS = frozenset({"BINGET", "LONG_BINGET", "GET"})
+
+
+def read_best(stock: Stock) -> str:
+    """The names of those that a checkpoint's own record calls the best, `/` between them.
+
+    Empty where it names none. Raises OSError.
+    """
+    if stock.is_directory:
+        file, key = _HUGGING_FACE
+        paths = [read_object(stock, file).get(key)]
+        pickled = [name for name in _LIGHTNING_FILES if name in stock.files]
+    else:
+        paths, pickled = [], [stock.path.name]
+    for name in pickled:
+        paths += _in_pickle(stock, name)
+    names = {path.rstrip("/").rpartition("/")[2] for path in paths if isinstance(path, str)}
+    return "/".join(sorted(names - {""}))
+
+
+def mark_best(entries: Sequence[Entry]) -> list[Entry]:
+    """The entries, newest first, with `best` set for those that are called so.
+
+    Of each series the newest record counts: of improving ones each was the best once. Where that
+    is not proven, the newest proven one counts beside it.
+    """
+    listed = {entry.name for entry in entries}
+    best: set[str] = set()
+    told: set[tuple[str, bool]] = set()
+    for entry in entries:
+        key = (series(entry.name), entry.own_run)
+        if not entry.names_best or key in told:
+            continue
+        named = listed.intersection(entry.names_best.split("/"))
+        best |= named
+        if named and entry.valid:
+            told.add(key)
+    return [
+        replace(entry, best=True) if entry.name in best or is_best_name(entry.name) else entry
+        for entry in entries
+    ]
+
+
+def _in_pickle(stock: Stock, name: str) -> list[object]:
+    facts = stock.files[name]
+    if not facts.is_regular:
+        return []
+    with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
+        fd = file.fileno()
+        if not os.pread(fd, 2, 0).startswith(b"PK"):
+            return []
+        try:
+            data = _pickle_of(fd, read_records(fd, os.fstat(fd).st_size))
+        except (DamagedError, zlib.error):
+            return []
+    if _LIGHTNING_KEY.encode() not in data:
+        return []
+    return list(_strings_after(data, _LIGHTNING_KEY))
+
+
+def _pickle_of(fd: int, records: Iterable[Record]) -> bytes:
+    """The pickle of what torch.save wrote; empty where there is none, or it is too large."""
+    for record in records:
+        is_pickle = record.name.rpartition(b"/")[2] == b"data.pkl"
+        if not is_pickle or record.name.count(b"/") > 1 or record.size > _MOST_PICKLE_BYTES:
+            continue
+        data = os.pread(fd, min(record.end - record.start, _MOST_PICKLE_BYTES), record.start)
+        if record.method != _DEFLATED:
+            return data
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _MOST_PICKLE_BYTES)
+    return b""
+
+
+def _strings_after(data: bytes, key: str) -> Iterator[str]:
+    """The strings that stand as the values of a key in a pickle's dictionaries.
+
+    A string that occurs again is taken from the memo, the key of a second callback for one.
+    """
+    import pickletools  # 3 ms that few checkpoints need
+
+    memo: dict[int, str] = {}
+    count = 0
+    last: str | None = None
+    is_value = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of escape sequences in strings of protocol 0
+        try:
+            for opcode, argument, _ in islice(pickletools.genops(data), _MOST_OPCODES):
+                place = argument if isinstance(argument, int) else count
+                if opcode.name in _PUTS:
+                    if last is not None:
+                        memo[place] = last
+                    count += 1
+                    continue
+                if opcode.name in _GETS:
+                    last = memo.get(place)
+                else:
+                    last = str(argument) if opcode.name in _STRINGS else None
+                if is_value and last is not None:
+                    yield last
+                is_value = not is_value and last == key
+        except (ValueError, struct.error, OverflowError, IndexError, RecursionError):
+            return

@@ -1,0 +1,234 @@
+"""What a tool's own record calls its best: found without unpickling, and never pruned."""
+
+import io
+import pickle
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint import best, prune
+from supervisor.checkpoint.records import Survey, SurveyRequest
+from supervisor.checkpoint.stock import take_stock
+from supervisor.checkpoint.survey import survey
+from tests.checkpoint.conftest import Files, MakeOurs, as_json, make_old, write_files
+from tests.checkpoint.test_foreign import hugging_face
+from tests.checkpoint.test_survey import opened, remember
+
+__all__ = ["opened"]
+
+
+def look(folder: Path, **changes: object) -> Survey:
+    """A survey of the run itself, nothing being written."""
+    request = SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)
+    return survey(replace(request, **changes))  # type: ignore[arg-type]
+
+
+def doomed(found: Survey, keep: int) -> list[str]:
+    """What pruning would remove, oldest first."""
+    return [entry.name for entry in prune.plan(found.entries, keep, (), include_foreign=True)]
+
+
+def the_best(found: Survey) -> list[str]:
+    """The names of the best ones."""
+    return [entry.name for entry in found.entries if entry.best]
+
+
+def save_hf(folder: Path, files: Files, step: int, named: object) -> Path:
+    """HF's checkpoint with what its record calls the best."""
+    state = as_json(global_step=step, best_model_checkpoint=named)
+    return write_files(
+        folder / f"checkpoint-{step}", {**hugging_face(files, step), "trainer_state.json": state}
+    )
+
+
+def save_lightning(path: Path, *named: str, protocol: int = 2, last: str = "") -> Path:
+    """Lightning's checkpoint with one callback for each path that it calls the best."""
+    import torch
+
+    callbacks = {
+        f"ModelCheckpoint{{'n': {number}}}": {
+            "monitor": "val_loss",
+            "best_model_score": torch.tensor(0.5),
+            "best_model_path": one,
+            "best_k_models": {one: torch.tensor(0.5)},
+            "kth_best_model_path": one,
+            "last_model_path": last,
+        }
+        for number, one in enumerate(named)
+    }
+    content = {"epoch": 3, "state_dict": {"w": torch.zeros(4)}, "callbacks": callbacks}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.save(content, path, pickle_protocol=protocol)
+    make_old(path)
+    return path
+
+
+@pytest.mark.parametrize("form", ["out/{}", "/scratch/me/out/{}", "{}", "./out/{}/"])
+def test_hf_best_is_never_pruned(tmp_path: Path, torch_files: Files, form: str) -> None:
+    """Wherever the record says it lies: its name counts, in this directory."""
+    for step in (10, 20, 30, 40, 50):
+        save_hf(tmp_path, torch_files, step, form.format("checkpoint-20"))
+    found = look(tmp_path)
+    assert the_best(found) == ["checkpoint-20"]
+    assert doomed(found, 2) == ["checkpoint-10", "checkpoint-30"]
+    assert doomed(found, 4) == ["checkpoint-10"]
+
+
+def test_the_newest_record_counts(tmp_path: Path, torch_files: Files) -> None:
+    """Each of improving ones was the best once: they do not pile up."""
+    for step in (10, 20, 30, 40):
+        save_hf(tmp_path, torch_files, step, f"out/checkpoint-{step}")
+    found = look(tmp_path)
+    assert the_best(found) == ["checkpoint-40"]
+    assert doomed(found, 1) == ["checkpoint-10", "checkpoint-20", "checkpoint-30"]
+
+
+def test_a_torn_newest_one_costs_no_best(tmp_path: Path, torch_files: Files) -> None:
+    """The newest proven record counts as well as those after it."""
+    for step in (10, 20, 30):
+        save_hf(tmp_path, torch_files, step, "out/checkpoint-10")
+    torn = save_hf(tmp_path, torch_files, 40, "out/checkpoint-20")
+    (torn / "model.safetensors").write_bytes(b"torn")
+    make_old(torn)
+    assert the_best(look(tmp_path)) == ["checkpoint-20", "checkpoint-10"]
+    (torn / "trainer_state.json").write_bytes(b'{"global')
+    assert the_best(look(tmp_path)) == ["checkpoint-10"]
+
+
+def test_an_older_record_counts_where_newer_ones_are_silent(
+    tmp_path: Path, torch_files: Files
+) -> None:
+    """No evaluation since, or one that names what is gone."""
+    save_hf(tmp_path, torch_files, 10, None)
+    save_hf(tmp_path, torch_files, 20, "out/checkpoint-10")
+    for step, named in ((30, None), (40, "out/checkpoint-35"), (50, ["checkpoint-30"])):
+        save_hf(tmp_path, torch_files, step, named)
+    assert the_best(look(tmp_path)) == ["checkpoint-10"]
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4])
+def test_lightnings_best_is_never_pruned(tmp_path: Path, protocol: int) -> None:
+    """From the pickle of its newest checkpoint, whose strings may stand in the memo."""
+    for step in (100, 200, 300, 400):
+        named = "/x/ckpt/epoch=0-step=100.ckpt"
+        path = tmp_path / f"epoch={step // 100 - 1}-step={step}.ckpt"
+        save_lightning(path, named, protocol=protocol, last="/x/ckpt/epoch=1-step=200.ckpt")
+    found = look(tmp_path)
+    assert [entry.valid for entry in found.entries] == [True] * 4
+    assert the_best(found) == ["epoch=0-step=100.ckpt"]
+    assert doomed(found, 1) == ["epoch=1-step=200.ckpt", "epoch=2-step=300.ckpt"]
+
+
+def test_the_best_of_several_callbacks(tmp_path: Path) -> None:
+    """Each monitors its own metric; the second's key is taken from the memo."""
+    for epoch in range(4):
+        paths = ("/x/epoch=0-step=0.ckpt", "", "/x/epoch=1-step=1.ckpt")
+        save_lightning(tmp_path / f"epoch={epoch}-step={epoch}.ckpt", *paths)
+    assert the_best(look(tmp_path)) == ["epoch=1-step=1.ckpt", "epoch=0-step=0.ckpt"]
+
+
+def test_last_ckpt_tells_the_best(tmp_path: Path) -> None:
+    """A file of another series has the newest record."""
+    for epoch in range(3):
+        save_lightning(tmp_path / f"epoch={epoch}-step={epoch}.ckpt")
+    save_lightning(tmp_path / "last.ckpt", "/x/epoch=0-step=0.ckpt")
+    assert the_best(look(tmp_path)) == ["epoch=0-step=0.ckpt"]
+
+
+def test_lightnings_directory_tells_the_best(tmp_path: Path) -> None:
+    """Under FSDP the record is in a file of its own."""
+    for epoch in range(3):
+        folder = tmp_path / f"epoch={epoch}-step={epoch}.ckpt"
+        save_lightning(folder / "meta.pt", "/x/epoch=0-step=0.ckpt")
+        make_old(folder)
+    assert the_best(look(tmp_path)) == ["epoch=0-step=0.ckpt"]
+
+
+def test_what_is_called_best_by_name(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Ours, Lightning's, and one that the user's pattern makes a checkpoint."""
+    make_ours(tmp_path, 1, name="best")
+    save_lightning(tmp_path / "best-epoch=0-step=2.ckpt")
+    save_lightning(tmp_path / "model_best_3.pt")
+    for step in (10, 20, 30):
+        make_ours(tmp_path, step)
+    found = look(tmp_path, pattern=r"model_best_(?P<step>\d+)\.pt")
+    assert the_best(found) == ["model_best_3.pt", "best-epoch=0-step=2.ckpt", "best"]
+    assert doomed(found, 1) == ["checkpoint-10", "checkpoint-20"]
+    best_of_json = [entry.as_json()["best"] for entry in found.entries]
+    assert best_of_json == [False, False, False, True, True, True]
+
+
+def test_the_best_is_counted_among_the_newest(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """`keep: 2` with the best one newest keeps two."""
+    make_ours(tmp_path, 1)
+    make_ours(tmp_path, 2)
+    make_ours(tmp_path, 3, name="best")
+    assert doomed(look(tmp_path), 2) == ["checkpoint-1"]
+
+
+def test_an_unchanged_record_is_not_read_again(
+    tmp_path: Path, torch_files: Files, opened: list[str]
+) -> None:
+    """It is remembered with the verdict; a ledger of before has none, and it is read once."""
+    for step in (10, 20):
+        save_hf(tmp_path, torch_files, step, "out/checkpoint-10")
+    save_lightning(tmp_path / "epoch=0-step=1.ckpt", "/x/epoch=0-step=1.ckpt")
+    memory = remember(look(tmp_path))
+    opened.clear()
+    again = look(tmp_path, memory=memory)
+    assert the_best(again) == ["checkpoint-10", "epoch=0-step=1.ckpt"]
+    outside = "/proc/self/mountinfo"
+    assert [name for name in opened if not Path(name).is_dir() and name != outside] == []
+    old = {path: replace(known, names_best=None) for path, known in memory.items()}
+    first = look(tmp_path, memory=old)
+    assert the_best(first) == the_best(again)
+    assert remember(first) == memory
+
+
+class Trap:
+    """Unpickling it ends the process."""
+
+    def __reduce__(self) -> tuple[object, tuple[int]]:
+        """What a pickle would call."""
+        import os
+
+        return os._exit, (13,)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"PK\3\4 no archive",
+        b"\x80\x02X\x0f\0\0\0best_model_path",
+        pickle.dumps({"best_model_path": "x"}),
+    ],
+)
+def test_what_is_no_archive_names_none(tmp_path: Path, data: bytes) -> None:
+    """Torn, empty, or another format: nothing is raised, nothing named."""
+    path = tmp_path / "last.ckpt"
+    path.write_bytes(data)
+    assert best.read_best(take_stock(path)) == ""
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    """The record of an archive that would run code is read all the same."""
+    import zipfile
+
+    content = io.BytesIO()
+    pickle.Pickler(content, 2).dump([Trap(), {"best_model_path": "/x/last.ckpt"}])
+    for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        with zipfile.ZipFile(tmp_path / "last.ckpt", "w", kind) as archive:
+            archive.writestr("archive/data.pkl", content.getvalue())
+        assert best.read_best(take_stock(tmp_path / "last.ckpt")) == "last.ckpt"
+
+
+def test_a_huge_pickle_is_not_read(tmp_path: Path) -> None:
+    """A record that no trainer writes names none, in little memory."""
+    import zipfile
+
+    huge = b"best_model_path" * (2 << 20)
+    with zipfile.ZipFile(tmp_path / "last.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("archive/data.pkl", huge)
+    assert best.read_best(take_stock(tmp_path / "last.ckpt")) == ""

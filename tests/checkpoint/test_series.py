@@ -1,0 +1,225 @@
+"""Foreign checkpoints beside one another: compared within their own series, each once."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+import pytest
+
+from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from tests.checkpoint.conftest import Files, as_json, make_old, write_files
+from tests.checkpoint.test_foreign import WEIGHTS, hugging_face
+from tests.checkpoint.test_survey import remember
+
+RAW = bytes(range(1, 251)) * 40
+
+
+def look(folder: Path, **changes: object) -> Survey:
+    """A survey of the run itself, nothing being written."""
+    request = SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)
+    return survey(replace(request, **changes))  # type: ignore[arg-type]
+
+
+def reasons(found: Survey) -> dict[str, str | None]:
+    """Why each is what it is, by name."""
+    return {entry.name: entry.reason for entry in found.entries}
+
+
+def test_another_series_lacks_nothing(tmp_path: Path, torch_files: Files) -> None:
+    """What one tool writes is no measure for what another does."""
+    for step in (10, 20):
+        write_files(tmp_path / f"checkpoint-{step}", hugging_face(torch_files, step))
+        write_files(tmp_path / f"step-{step}", {"model.safetensors": WEIGHTS})
+        write_files(tmp_path / f"checkpoint_{step:06d}", {"state.pt": torch_files["model.pt"]})
+    found = look(tmp_path)
+    assert [entry.valid for entry in found.entries] == [True] * 6
+    (tmp_path / "step-20" / "model.safetensors").rename(tmp_path / "step-20" / "other.safetensors")
+    missing = reasons(look(tmp_path))["step-20"]
+    assert missing == "model.safetensors is missing, which step-10 has"
+
+
+def test_another_runs_are_no_measure(tmp_path: Path, torch_files: Files) -> None:
+    """Those of before the run's first start may have been made with other settings."""
+    write_files(tmp_path / "checkpoint-10", hugging_face(torch_files, 10), age_s=1000)
+    files = hugging_face(torch_files, 20)
+    del files["optimizer.pt"], files["scheduler.pt"]
+    write_files(tmp_path / "checkpoint-20", files, age_s=60)
+    since = os.stat(tmp_path / "checkpoint-20" / "config.json").st_mtime - 100
+    request = SurveyRequest(tmp_path, "run", existing="use", quiet=True)
+    alone = survey(replace(request, first_attempt_wall=since))
+    assert reasons(alone)["checkpoint-20"] == NO_OPTIMIZER
+    together = survey(replace(request, first_attempt_wall=0.0))
+    assert "siblings have" in (reasons(together)["checkpoint-20"] or "")
+
+
+def weights_only(files: Files, step: int) -> Files:
+    """HF with `save_only_model`."""
+    state = hugging_face(files, step)
+    return {name: state[name] for name in ("model.safetensors", "trainer_state.json")}
+
+
+def test_no_optimizer_in_any_is_used_and_told(tmp_path: Path, torch_files: Files) -> None:
+    """Valid, with a word of what resuming loses, which is remembered with the verdict."""
+    for step in (10, 20):
+        write_files(tmp_path / f"checkpoint-{step}", weights_only(torch_files, step))
+    first = look(tmp_path)
+    again = look(tmp_path, memory=remember(first))
+    for found in (first, again):
+        assert reasons(found) == {"checkpoint-10": NO_OPTIMIZER, "checkpoint-20": NO_OPTIMIZER}
+        assert found.newest_valid is not None
+        assert found.newest_valid.step == 20
+        assert found.newest_valid.finite is not False
+
+
+def test_no_optimizer_beside_one_that_has_it(tmp_path: Path, torch_files: Files) -> None:
+    """As before: it cannot be resumed from, older or newer than the other."""
+    write_files(tmp_path / "checkpoint-10", weights_only(torch_files, 10))
+    write_files(tmp_path / "checkpoint-20", hugging_face(torch_files, 20))
+    write_files(tmp_path / "checkpoint-30", weights_only(torch_files, 30))
+    valid = {entry.name: entry.valid for entry in look(tmp_path).entries}
+    assert valid == {"checkpoint-10": False, "checkpoint-20": True, "checkpoint-30": False}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"state.pt": True, "progress.json": b"{}"},
+        {"trainer_state.json": as_json(global_step=10), "training_args.bin": True},
+    ],
+)
+def test_nothing_is_said_of_other_tools(
+    tmp_path: Path, torch_files: Files, files: dict[str, bytes | bool]
+) -> None:
+    """One file may hold all there is; and without weights there is nothing to resume."""
+    content = {n: torch_files["model.pt"] if d is True else bytes(d) for n, d in files.items()}
+    write_files(tmp_path / "checkpoint-10", content)
+    assert reasons(look(tmp_path)) == {"checkpoint-10": None}
+
+
+# A file of a kind that nobody can check, by the name that it has at each step.
+@pytest.mark.parametrize(
+    ("name", "pattern"),
+    [
+        ("checkpoint-{}/weights.bin", None),
+        ("checkpoint-{0}/part_{0}.bin", None),
+        ("step-{}.bin", None),
+        ("step-{}.bin", r"step-(?P<step>\d+)\.bin"),
+    ],
+)
+def test_a_file_cut_off(tmp_path: Path, name: str, pattern: str | None) -> None:
+    """Less than half of the one before: not whole, and both sizes are told."""
+    for step, size in ((10, 10_000), (20, 6_000), (30, 2_999), (40, 3_000)):
+        path = tmp_path / name.format(step)
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(RAW[:size])
+    make_old(tmp_path)
+    found = look(tmp_path, pattern=pattern)
+    assert [(entry.step, entry.valid) for entry in found.entries] == [
+        (40, True),
+        (30, False),
+        (20, True),
+        (10, True),
+    ]
+    reason = found.entries[1].reason or ""
+    assert "2999 bytes, less than half of the 6000" in reason
+
+
+def test_a_single_file_rewritten_and_cut_off(tmp_path: Path) -> None:
+    """Its own past is all there is to compare with."""
+    path = tmp_path / "step-1.bin"
+    path.write_bytes(RAW)
+    make_old(path)
+    memory = remember(look(tmp_path))
+    for size, valid in ((6000, True), (4000, False)):
+        path.write_bytes(RAW[:size])
+        make_old(path, 30)
+        entry = look(tmp_path, memory=memory).entries[0]
+        assert entry.valid is valid
+    assert "4000 bytes, less than half of the 10000 that it had" in (entry.reason or "")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({"w.bin": RAW, "n.txt": RAW}, {"w.bin": RAW, "n.txt": b"1"}),
+        ({"w.bin": RAW, "a.log": RAW}, {"w.bin": RAW, "a.log": b"begun"}),
+        ({"w.bin": RAW, "state.bin": b"999999"}, {"w.bin": RAW, "state.bin": b"1"}),
+        ({"w.bin": RAW, "s.json": b'["' + b"a" * 999 + b'"]'}, {"w.bin": RAW, "s.json": b"[]"}),
+        ({"w.bin": RAW, "r.pkl": True}, {"w.bin": RAW, "r.pkl": b"\x80\x04N."}),
+        (
+            {f"rank_{rank}.bin": RAW for rank in range(4)},
+            {"rank_0.bin": RAW[:2000]} | {f"rank_{rank}.bin": RAW[:1] for rank in range(1, 5)},
+        ),
+    ],
+    ids=["notes", "log", "counter", "json", "pickle", "ranks"],
+)
+def test_what_may_well_be_smaller(
+    tmp_path: Path,
+    torch_files: Files,
+    before: dict[str, bytes | bool],
+    after: dict[str, bytes | bool],
+) -> None:
+    """Notes, counters, what has its own proof, and shards of another number of ranks."""
+    for step, files in ((10, before), (20, after)):
+        content = {n: torch_files["model.pt"] if d is True else bytes(d) for n, d in files.items()}
+        write_files(tmp_path / f"checkpoint-{step}", content)
+    found = look(tmp_path)
+    assert [(entry.valid, entry.reason) for entry in found.entries] == [(True, None)] * 2
+
+
+def calls(work: Callable[[], object]) -> int:
+    """How many functions of this program, and of the standard library, are called."""
+    count = 0
+
+    def profile(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(profile)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize("kind", ["directories", "files", "weights only"])
+def test_a_survey_is_linear(tmp_path: Path, kind: str) -> None:
+    """Four times as many checkpoints are four times the work, read or remembered."""
+    work: dict[str, list[int]] = {"read": [], "remembered": []}
+    for count in (50, 200):
+        folder = tmp_path / str(count)
+        folder.mkdir()
+        for step in range(count):
+            if kind == "files":
+                (folder / f"step-{step}.bin").write_bytes(b"weights")
+                continue
+            files = {
+                "weights.bin": b"weights",
+                "optimizer.bin": b"m",
+                "random_states_0.pkl": b"\x80\x04N.",
+            }
+            if kind == "weights only":
+                files = {"weights.bin": b"weights", "trainer_state.json": as_json(global_step=step)}
+            write_files(folder / f"checkpoint-{step}", files)
+        make_old(folder)
+        found = look(folder)
+        assert {entry.valid for entry in found.entries} == {True}
+        memory = remember(found)
+        work["read"].append(calls(lambda: look(folder)))  # noqa: B023
+        work["remembered"].append(calls(lambda: look(folder, memory=memory)))  # noqa: B023
+    for few, many in work.values():
+        assert many < 4.4 * few
+
+
+def test_each_is_told_of_while_it_is_looked_at(tmp_path: Path) -> None:
+    """How many, and of how many."""
+    for step in range(3):
+        write_files(tmp_path / f"checkpoint-{step}", {"weights.bin": b"weights"})
+    told: list[tuple[int, int]] = []
+    survey(SurveyRequest(tmp_path), lambda done, total: told.append((done, total)))
+    assert told == [(0, 3), (1, 3), (2, 3)]

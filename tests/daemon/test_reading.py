@@ -1,0 +1,102 @@
+"""Checkpoints that take long to read: said while a decision waits; and many of them."""
+
+import json
+import select
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.survey import survey
+from supervisor.daemon.reading import LongReading
+from supervisor.daemon.surveyor import Answer, entry_of, memory_of
+from tests.checkpoint.conftest import as_json, make_old, write_files
+from tests.checkpoint.test_series import calls
+from tests.daemon.test_surveyor import surveyor
+
+
+def heard(looks: list[tuple[float, bool]]) -> list[str]:
+    """What is said, given when it is looked and whether a decision waits then."""
+    said: list[str] = []
+    reading = LongReading(said.append)
+    for now, is_waited_for in looks:
+        reading.poll(now, is_waited_for=is_waited_for)
+    return said
+
+
+def test_a_long_survey_is_said_once_a_minute() -> None:
+    """After five seconds, with how long it has taken, and not at every look."""
+    looks = [(100.0 + tick / 2, True) for tick in range(2 * 130)]
+    assert heard(looks) == [
+        f"the checkpoints are still being read, for {s} s so far" for s in (5, 65, 125)
+    ]
+
+
+@pytest.mark.parametrize(
+    "looks",
+    [
+        [(float(tick), False) for tick in range(100)],
+        [(float(tick), tick % 5 != 0) for tick in range(100)],
+    ],
+    ids=["no decision", "one after the other"],
+)
+def test_nothing_is_said_of_short_ones(looks: list[tuple[float, bool]]) -> None:
+    """Surveys that nobody waits for, and many that are quick."""
+    assert heard(looks) == []
+
+
+def hf_entry(folder: Path) -> Entry:
+    """A checkpoint whose record names a best one."""
+    state = as_json(global_step=10, best_model_checkpoint="out/checkpoint-10")
+    content = {"model.bin": b"weights", "optimizer.pt": b"\x80\x04N.", "trainer_state.json": state}
+    write_files(folder / "checkpoint-10", content)
+    return survey(SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)).entries[0]
+
+
+def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
+    """As JSON and back; a ledger of an earlier version does not know."""
+    found = hf_entry(tmp_path)
+    assert found.names_best == "checkpoint-10"
+    entry: Mapping[str, Any] = json.loads(json.dumps(entry_of(found, progress=False)))
+    assert memory_of([entry])[str(found.path)].names_best == "checkpoint-10"
+    old = {key: value for key, value in entry.items() if key != "names_best"}
+    assert memory_of([old])[str(found.path)].names_best is None
+
+
+def test_an_answer_of_many_is_linear(tmp_path: Path) -> None:
+    """Four times as many checkpoints are four times the daemon's work, new or known."""
+    work: dict[str, list[int]] = {"new": [], "known": []}
+    for count in (50, 200):
+        (tmp_path / str(count)).mkdir()
+        one = surveyor(tmp_path / str(count))
+        for step in range(count):
+            write_files(one.directory / f"checkpoint-{step}", {"weights.bin": b"weights"})
+        make_old(one.directory)
+        for counts in work.values():
+            assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=0.0) is None
+            answers: list[Answer] = []
+
+            def poll() -> None:
+                found = one.poll()  # noqa: B023
+                answers.extend([] if found is None else [found])  # noqa: B023
+
+            count_of_calls = 0
+            while not answers:
+                assert select.select([one], [], [], 30)[0]
+                count_of_calls = calls(poll)
+            counts.append(count_of_calls)
+            assert answers[0].survey is not None
+            assert len(answers[0].survey.entries) == count
+        one.cancel()
+    for few, many in work.values():
+        assert many < 4.4 * few
+
+
+def test_a_numbered_directory_is_worth_a_look(tmp_path: Path) -> None:
+    """What orbax writes has no other name; what says nothing has none that is listed."""
+    one = surveyor(tmp_path)
+    (one.directory / "100").mkdir()
+    (one.directory / "images").mkdir()
+    assert [name for name, _ in one.listing()] == ["100"]
