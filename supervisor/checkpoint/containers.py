@@ -15,8 +15,9 @@ _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INFLATE_BYTES = 1 << 20
 # Beyond that it would take longer than anybody waits for a verdict.
 _MOST_INFLATED_BYTES = 4 << 30
+_PIECE_BYTES = 64 << 10
+_MOST_MEMBERS = 10_000
 _TAR_BLOCK = 512
-_MOST_MEMBERS = 100_000
 _MOST_PAX_BYTES = 1 << 20
 # Links, devices, directories, pipes have no data, whatever size their header gives.
 _TAR_WITHOUT_DATA = b"123456"
@@ -47,38 +48,46 @@ class GzipCheck:
         self.is_proof = True
         self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
         self._left = _MOST_INFLATED_BYTES
+        self._members = 1
         self._is_between = False
 
     def feed(self, chunk: memoryview) -> None:
         """Take the next bytes of the file. Raises DamagedError."""
-        rest: bytes | memoryview = chunk
-        while rest and self._left > 0:
-            if self._is_between:
-                rest = bytes(rest).lstrip(b"\0")
-                if not rest:
-                    return
-                self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
-                self._is_between = False
-            try:
-                self._left -= len(self._inflater.decompress(rest, _INFLATE_BYTES))
-            except zlib.error as error:
-                raise DamagedError("is a gzip file that is damaged") from error
-            rest = self._inflater.unconsumed_tail
-            if self._inflater.eof:
-                rest, self._is_between = self._inflater.unused_data, True
-        self.is_proof = self.is_proof and self._left > 0
+        # In pieces: zlib copies what follows a member, and there may be thousands of them.
+        for start in range(0, len(chunk), _PIECE_BYTES):
+            rest: bytes = bytes(chunk[start : start + _PIECE_BYTES])
+            while rest and self.is_proof:
+                rest = self._take(rest)
 
     def finish(self) -> None:
         """Say that the file has ended. Raises DamagedError."""
-        while self._left > 0 and not self._is_between:  # what the limit of a piece held back
-            try:
-                data = self._inflater.decompress(self._inflater.unconsumed_tail, _INFLATE_BYTES)
-            except zlib.error as error:
-                raise DamagedError("is a gzip file that is damaged") from error
-            self._left -= len(data)
-            self._is_between = self._inflater.eof
-            if not data and not self._is_between:
+        # What the limit of a piece held back.
+        while self.is_proof and not self._is_between:
+            if not self._inflate(self._inflater.unconsumed_tail) and not self._is_between:
                 raise DamagedError("is a gzip file that is cut short")
+
+    def _take(self, data: bytes) -> bytes:
+        """A piece of the file; what is to be taken next."""
+        if self._is_between:
+            data = data.lstrip(b"\0")
+            if not data:
+                return b""
+            self._inflater = zlib.decompressobj(zlib.MAX_WBITS | 16)
+            self._is_between = False
+            self._members += 1
+        self._inflate(data)
+        return self._inflater.unused_data if self._is_between else self._inflater.unconsumed_tail
+
+    def _inflate(self, data: bytes) -> int:
+        """Bytes that came out."""
+        try:
+            count = len(self._inflater.decompress(data, _INFLATE_BYTES))
+        except zlib.error as error:
+            raise DamagedError("is a gzip file that is damaged") from error
+        self._left -= count
+        self._is_between = self._inflater.eof
+        self.is_proof = self._left > 0 and self._members <= _MOST_MEMBERS
+        return count
 
 
 def _check_hdf5(head: bytes, size: int) -> Check:
