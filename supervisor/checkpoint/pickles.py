@@ -45,8 +45,9 @@ class _Bounded:
             raise ValueError("a line without an end")
         return line
 
-    def tell(self) -> int:
-        """Where the next byte is read."""
+    @property
+    def position(self) -> int:
+        """Where the next byte is read; a method `tell` would be called before each opcode."""
         return self._file.tell()
 
 
@@ -65,7 +66,7 @@ def check_pickle(fd: int, size: int) -> Check:
         except _TooLargeError:
             return SeenAtOnce(is_proof=False)
         except (ValueError, struct.error, OverflowError, IndexError, RecursionError) as error:
-            if _has_raw_arrays(fd, stream.tell()):
+            if _has_raw_arrays(fd, stream.position):
                 return SeenAtOnce(is_proof=False)
             raise DamagedError("is a pickle that is cut short or damaged") from error
     return SeenAtOnce(is_proof=False)
