@@ -34,6 +34,10 @@ class DamagedError(ValueError):
     """What is wrong with a file's structure, as a phrase that completes '<file> …'."""
 
 
+class UnprovableError(DamagedError):
+    """Nothing that torch writes, yet what another program may have written on purpose."""
+
+
 class Record(NamedTuple):
     """One record: where its data lies in the archive, and what they must come to.
 
@@ -52,14 +56,17 @@ class Record(NamedTuple):
 
 
 class ZipCheck:
-    """Checks an archive's directory at once, then its records as the file streams by."""
+    """Checks an archive's directory at once, then its records as the file streams by.
 
-    def __init__(self, fd: int, size: int) -> None:
-        self._records = read_records(fd, size)
+    It lies in the file from `begin` up to `end`, and its bytes are fed from `begin` on.
+    """
+
+    def __init__(self, fd: int, end: int, *, begin: int = 0) -> None:
+        self._records = read_records(fd, end, begin=begin)
         # torch.serialization.set_crc32_options(False) writes zeros throughout.
         self.is_proof = any(record.crc for record in self._records)
         self._index = 0
-        self._offset = 0
+        self._offset = begin
         self._crc = 0
         self._produced = 0
         self._inflater = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -130,14 +137,15 @@ class ZipCheck:
         self._index += 1
 
 
-def read_records(fd: int, size: int) -> list[Record]:
-    """The records by position, from the central directory and each local header.
+def read_records(fd: int, end: int, *, begin: int = 0) -> list[Record]:
+    """The records by position in the file, from the central directory and each local header.
 
-    Raises DamagedError for anything but an archive whose records do not overlap, and OSError.
+    The archive lies from `begin` up to `end`. Raises DamagedError for anything but an archive
+    whose records do not overlap, and OSError.
     """
-    offset, length, count = _find_directory(fd, size)
+    offset, length, count = _find_directory(fd, begin, end)
     if length > _MOST_DIRECTORY_BYTES:
-        raise DamagedError(f"has a directory of {length} bytes, more than any checkpoint's")
+        raise UnprovableError(f"has a directory of {length} bytes, more than any checkpoint's")
     directory = os.pread(fd, length, offset)
     found: list[Record] = []
     names = set()
@@ -157,28 +165,29 @@ def read_records(fd: int, size: int) -> list[Record]:
             raise DamagedError("has a damaged directory")
         names.add(name)
         plain, packed, header = _widen(extra, plain, packed, fields[16])
+        header += begin
         if flags & _UNREADABLE or method not in (_STORED, _DEFLATED):
-            raise DamagedError(f"has a record {_shown(name)} that no trainer writes")
+            raise UnprovableError(f"has a record {_shown(name)} that no trainer writes")
         if plain != packed if method == _STORED else plain > packed * _MOST_EXPANSION:
             raise DamagedError(f"has a record {_shown(name)} of an impossible size")
         if fields[13] or (plain and fields[15] & _DOS_DIRECTORY):
             # torch reads nothing for a "directory", and returns memory that nobody wrote.
             raise DamagedError(f"has a record {_shown(name)} that is no file in it")
         is_described = bool(flags & _DESCRIBED)
-        end = header + packed  # until the length of the local header is known
-        found.append(Record(header, end, method, crc, plain, name, entry, is_described))
+        until = header + packed  # as long as the length of the local header is not known
+        found.append(Record(header, until, method, crc, plain, name, entry, is_described))
     if len(found) != count:
         raise DamagedError(f"has {len(found)} records in its directory, not {count}")
     if sum(record.size for record in found if record.method == _DEFLATED) > _MOST_INFLATED_BYTES:
-        raise DamagedError("has more deflated data than any checkpoint")
+        raise UnprovableError("has more deflated data than any checkpoint")
     found.sort(key=lambda record: record.start)
-    _locate(fd, found, offset)
+    _locate(fd, found, begin, offset)
     return found
 
 
-def _locate(fd: int, records: list[Record], directory_offset: int) -> None:
+def _locate(fd: int, records: list[Record], begin: int, directory_offset: int) -> None:
     """Turn header offsets and packed sizes into data ranges that lie one after the other."""
-    free_from = 0
+    free_from = begin
     for index, record in enumerate(records):
         header, name = record.start, record.name
         if not free_from <= header <= directory_offset:
@@ -196,9 +205,9 @@ def _locate(fd: int, records: list[Record], directory_offset: int) -> None:
         records[index] = record._replace(start=start, end=free_from)
 
 
-def _find_directory(fd: int, size: int) -> tuple[int, int, int]:
-    """Offset, length and number of records of the central directory."""
-    tail_offset = max(size - _END.size - _MOST_COMMENT_BYTES, 0)
+def _find_directory(fd: int, begin: int, size: int) -> tuple[int, int, int]:
+    """Place in the file, length and number of records of the central directory."""
+    tail_offset = max(size - _END.size - _MOST_COMMENT_BYTES, begin)
     tail = os.pread(fd, size - tail_offset, tail_offset)
     at = tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) - at < _END.size:
@@ -207,9 +216,10 @@ def _find_directory(fd: int, size: int) -> tuple[int, int, int]:
     if at + _END.size + comment != len(tail):
         raise DamagedError("is cut short or has something behind its end")
     end = tail_offset + at
-    locator = os.pread(fd, _END64_LOCATOR.size, max(end - _END64_LOCATOR.size, 0))
+    locator = os.pread(fd, _END64_LOCATOR.size, max(end - _END64_LOCATOR.size, begin))
     if locator[:4] == b"PK\6\7" and len(locator) == _END64_LOCATOR.size:
         _, disk_of_end, at, disks = _END64_LOCATOR.unpack(locator)
+        at += begin
         raw = os.pread(fd, _END64.size, at) if at < size else b""
         if len(raw) != _END64.size or raw[:4] != b"PK\6\6":
             raise DamagedError("has a damaged zip64 directory")
@@ -219,9 +229,9 @@ def _find_directory(fd: int, size: int) -> tuple[int, int, int]:
         end = at
     if disk or first_disk or here != count:
         raise DamagedError("says that it is a part of an archive")
-    if offset + length != end:
+    if begin + offset + length != end:
         raise DamagedError("has a directory that is not where it says")
-    return offset, length, count
+    return begin + offset, length, count
 
 
 def _widen(extra: bytes, plain: int, packed: int, header: int) -> tuple[int, int, int]:

@@ -51,6 +51,9 @@ TRAINING: tuple[Pattern, ...] = (
             "pickle data was truncated",
             "unexpected eof",
             "file might be corrupted",
+            "file is corrupted",
+            ".distcp",
+            ".metadata",
             "ran out of input",
             "badzipfile",
         ),
@@ -59,7 +62,10 @@ TRAINING: tuple[Pattern, ...] = (
         r"|header too (?:large|small)"
         r"|headertoo(?:large|small)|invalidheader\w*|invalid load key|\bunpicklingerror\b"
         r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
-        r"|eoferror: ran out of input|\bbadzipfile\b",
+        r"|eoferror: ran out of input|\bbadzipfile\b"
+        r"|\b(?:checkpoint|weights?|model|state|shard)\b.{0,60}\bfile is corrupted"
+        r"|FileNotFoundError: .{0,40}no such file or directory: .{0,300}(?:\.distcp|/\.metadata)\b"
+        r"|filesystem error: .{0,60}no such file or directory.{0,300}\.distcp\b",
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
     ),
@@ -149,6 +155,14 @@ OUTSIDE: tuple[Pattern, ...] = (
     Pattern(
         ("connectionreseterror", "brokenpipeerror", "connectionrefusederror", "keyboardinterrupt"),
         r"^(?:ConnectionReset|BrokenPipe|ConnectionRefused)Error\b|^KeyboardInterrupt\b",
+        Failure.EXCEPTION,
+        Action.RESTART,
+        Standing.CONSEQUENCE,
+    ),
+    # DCP's envelope for what went wrong on each rank: their own tracebacks stand behind it.
+    Pattern(
+        ("checkpointexception",),
+        r"\bCheckpointException ranks:",
         Failure.EXCEPTION,
         Action.RESTART,
         Standing.CONSEQUENCE,

@@ -107,6 +107,40 @@ def long_pickles(folder: Path) -> None:
     (folder / "f.pkl").write_bytes(b"\x80\2" + (b"\x8a\xff" + b"\x7f" * 255) * 100_000 + b".")
 
 
+def dcp_opcodes(folder: Path) -> None:
+    """Metadata of millions of values, and of a text that takes four bytes a character."""
+    (folder / "__0_0.distcp").write_bytes(b"data")
+    (folder / ".metadata").write_bytes(b"\x80\4(" + b"]" * (30 * MIB) + b"l.")
+    text = "\U0001f600" + "x" * (14 * MIB)
+    many = b"(" + (b"X" + struct.pack("<I", len(text.encode())) + text.encode()) * 2 + b"l."
+    (folder / "a").mkdir()
+    (folder / "a/__0_0.distcp").write_bytes(b"data")
+    (folder / "a/.metadata").write_bytes(b"\x80\4" + many)
+
+
+def dcp_lengths(folder: Path) -> None:
+    """Metadata with an index of 32 bits in its memo, lengths of 64, and a key of 2**200 parts."""
+    for name, body in {
+        "memo": b"N" + b"r\xff\xff\xff\xff" + b"p4294967294\n.",
+        "text": b"\x8d" + struct.pack("<Q", 1 << 62) + b"x.",
+        "frame": b"\x95" + b"\xff" * 8 + b"N.",
+        "key": b"})" + b"2\x86" * 200 + b"Ns.",
+        "array": b"\x96" + struct.pack("<Q", 1 << 40) + b".",
+    }.items():
+        (folder / name).mkdir()
+        (folder / name / ".metadata").write_bytes(b"\x80\5" + body)
+        (folder / name / "__0_0.distcp").write_bytes(b"data")
+
+
+def gzipped(folder: Path) -> None:
+    """A quarter of a gigabyte of zeros in a quarter of a megabyte, and as many members."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    data = b"".join(packer.compress(bytes(MIB)) for _ in range(256)) + packer.flush()
+    (folder / "model.pkl").write_bytes(data)
+    one = zlib.compressobj(1, zlib.DEFLATED, 31)
+    (folder / "b.pkl").write_bytes((one.compress(b"") + one.flush()) * 50_000)
+
+
 def a_rank_far_away(folder: Path) -> None:
     """A number in a name."""
     (folder / "zero_pp_rank_999999999_mp_rank_00_optim_states.pt").write_bytes(b"\x80\2N.")
@@ -165,7 +199,7 @@ BOMBS: dict[str, Callable[[Path], None]] = {
         deflated, deflated_without_end, beyond_the_end, crowded, empty_objects,
         as_many_as_are_parsed, brackets, wide_text,
         long_header, many_extents, large_manifest, long_pickles, a_rank_far_away, many_shards,
-        many_files, deep_folders, slot_records,
+        many_files, deep_folders, slot_records, dcp_opcodes, dcp_lengths, gzipped,
     )
 }  # fmt: skip
 

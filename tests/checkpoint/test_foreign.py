@@ -157,6 +157,71 @@ def test_a_missing_shard_is_seen(tmp_path: Path, torch_files: Files) -> None:
     assert "outside" in (validate(path).reason or "")
 
 
+@pytest.mark.parametrize(
+    ("head", "tail", "is_whole"),
+    [
+        ("model", ".safetensors", False),
+        ("pytorch_model", ".bin", False),
+        ("adapter_model", ".safetensors", False),
+        ("unet/diffusion_pytorch_model", ".safetensors", False),
+        ("rank", ".safetensors", True),
+        ("model.fp16", ".safetensors", True),
+        ("model", ".pt", True),
+        ("shard-00001-model", ".safetensors", True),
+    ],
+)
+def test_shards_without_their_index(
+    tmp_path: Path, torch_files: Files, head: str, tail: str, is_whole: bool
+) -> None:
+    """HF's libraries cannot load them, and write it last; others count by the names."""
+    data = WEIGHTS if tail == ".safetensors" else torch_files["model.pt"]
+    shards = {f"{head}-0000{number}-of-00002{tail}": data for number in (1, 2)}
+    folder = write_files(tmp_path / "checkpoint-500", shards)
+    verdict = validate(folder)
+    assert verdict.valid is is_whole, verdict.reason
+    name = f"{head}{tail}.index.json"
+    assert is_whole or f"{name} is missing" in (verdict.reason or "")
+    leaves = {str(n): name.rpartition("/")[2] for n, name in enumerate(shards)}
+    write_files(folder, {name: as_json(weight_map=leaves)})
+    assert validate(folder).valid
+
+
+def test_one_shard_needs_no_index(tmp_path: Path) -> None:
+    """It is all there is."""
+    files = {"model-00001-of-00001.safetensors": WEIGHTS}
+    assert validate(write_files(tmp_path / "checkpoint-500", files)).valid
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "is_whole"),
+    [
+        ("checkpoint-100", 80, False),
+        ("checkpoint-100", 100, True),
+        ("checkpoint-0100", 100, True),
+        ("step_100", 80, False),
+        ("checkpoint-100", None, True),
+        ("checkpoint-100", "80", True),
+        ("best", 80, True),
+        ("checkpoint-epoch-3", 80, True),
+    ],
+)
+def test_a_state_of_another_step_than_the_name(
+    tmp_path: Path, torch_files: Files, name: str, said: object, is_whole: bool
+) -> None:
+    """Two saves in one directory: the name's and its state's step are of one in HF's Trainer."""
+    files = {**hugging_face(torch_files, 100), "trainer_state.json": as_json(global_step=said)}
+    verdict = validate(write_files(tmp_path / name, files))
+    assert verdict.valid is is_whole
+    assert is_whole or verdict.reason == "trainer_state.json says step 80, its name 100"
+
+
+def test_a_step_of_another_name_by_pattern_is_no_damage(tmp_path: Path, torch_files: Files) -> None:
+    """What the user's pattern takes from a name may count something else."""
+    write_files(tmp_path / "run-7", hugging_face(torch_files, 100))
+    request = SurveyRequest(tmp_path, existing="use", quiet=True, pattern=r"run-(?P<step>\d+)")
+    assert survey(request).entries[0].valid
+
+
 def test_weights_alone_cannot_be_resumed_from(tmp_path: Path, torch_files: Files) -> None:
     """A newer one without optimizer state beside siblings that have it (`save_only_model`)."""
     write_files(tmp_path / "checkpoint-500", hugging_face(torch_files, 500))

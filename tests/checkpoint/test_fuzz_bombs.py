@@ -26,6 +26,8 @@ NOT_BAD = {
     "empty_objects",
     "slot_records",
     "long_header",
+    "dcp_opcodes",
+    "gzipped",
 }
 
 

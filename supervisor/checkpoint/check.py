@@ -1,0 +1,39 @@
+"""What every check of a file's structure has in common: it sees each byte once, in order."""
+
+import os
+from typing import Protocol
+
+from supervisor.checkpoint.archive import DamagedError
+
+
+class Check(Protocol):
+    """What looks at a file as it streams by. `is_proof`: damage to its structure would show."""
+
+    is_proof: bool
+
+    def feed(self, chunk: memoryview) -> None:
+        """Take the next bytes of the file. Raises DamagedError."""
+
+    def finish(self) -> None:
+        """Say that the file has ended. Raises DamagedError."""
+
+
+class SeenAtOnce:
+    """A file whose structure was checked, as far as it can be, before its bytes stream by."""
+
+    def __init__(self, *, is_proof: bool) -> None:
+        self.is_proof = is_proof
+
+    def feed(self, chunk: memoryview) -> None:
+        """Nothing is left to check."""
+
+    def finish(self) -> None:
+        """Nothing is left to check."""
+
+
+def read_exactly(fd: int, size: int, offset: int) -> bytes:
+    """So many bytes from there. Raises DamagedError where the file ends before, OSError."""
+    data = os.pread(fd, size, offset)
+    if len(data) != size:
+        raise DamagedError("is cut short")
+    return data

@@ -1,0 +1,46 @@
+"""Which files of a checkpoint hold state, told from their names alone."""
+
+import re
+from collections.abc import Collection
+
+# What torch, DCP (`.metadata` and `.distcp`), numpy and safetensors write.
+PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
+_DATA = (*PICKLED, ".bin", ".safetensors", ".distcp", ".metadata", ".npz")
+# What tells about a model or a run, beside the state or alone: HF's files by name, then what is
+# read by people, by programs that draw, and what a save that was cut off leaves.
+_DESCRIPTION = re.compile(
+    r"(?:.*[-_.])?config(?:uration)?\.\w+|(?:training|train|trainer)_state\.json|manifest\.json"
+    r"|training_args\.(?:bin|json)|args\.(?:json|ya?ml)|hparams\.ya?ml|.*\.index(?:\.\w+)?\.json"
+    r"|(?:.*[-_])?results\.json|(?:model_|dataset_)?info\.json|modules\.json|log_history\.json"
+    r"|tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|tekken\.json"
+    r"|(?:spiece|sentencepiece.*)\.model|chat_template.*|requirements.*\.txt|latest|events\.out\..*"
+    r"|(?:.*[-_.])?(?:log|logs|loss|losses|metrics|stats|history)\.(?:txt|json)|.*\.jsonl"
+    r"|(?:readme|license|licence|notice|use_policy|changelog).*"
+    r"|.*\.(?:md|rst|html?|pdf|log|csv|tsv|py|ipynb|sh|ya?ml|toml|ini|cfg|jinja2?|lock|sha256|md5)"
+    r"|.*\.(?:png|jpe?g|gif|webp|bmp|svg|mp4|webm|avi|wav|mp3|flac|ogg)"
+    r"|.*\.(?:tmp|temp|part|partial|incomplete|swp|bak)|.*~|\..*",
+    re.IGNORECASE,
+)
+
+
+def is_payload(name: str) -> bool:
+    """Whether a file holds state (weights, optimizer, progress), not a tokenizer or a readme."""
+    return name.endswith(_DATA)
+
+
+def is_description(name: str) -> bool:
+    """Whether a file only tells about a checkpoint, so that alone it is none."""
+    return _DESCRIPTION.fullmatch(name.rpartition("/")[2]) is not None and not name.endswith(
+        ".metadata"
+    )
+
+
+def state_files(names: Collection[str]) -> frozenset[str]:
+    """Those that make a checkpoint one: of the kinds known here, else whatever describes nothing.
+
+    Beside files of known kinds the others are by-products: they may change, or be missing.
+    """
+    known = frozenset(name for name in names if is_payload(name))
+    if any(not is_description(name) for name in known):
+        return known
+    return frozenset(name for name in names if not is_description(name))

@@ -1,0 +1,251 @@
+"""Checkpoints of torch.distributed.checkpoint (DCP): `.metadata` names every file and extent.
+
+It is read without torch. Layout: torch 2.13, distributed/checkpoint/filesystem.py (`_write_item`,
+`finish`), the same since torch 2.0; Megatron-LM, accelerate's FSDP and torchtitan write it too.
+"""
+
+import os
+import posixpath
+import re
+from collections.abc import Set
+from typing import NamedTuple
+
+from supervisor.checkpoint.archive import DamagedError, ZipCheck
+from supervisor.checkpoint.check import Check, SeenAtOnce
+from supervisor.checkpoint.inert import Entries, Made, UnknownPickleError, read_pickle
+from supervisor.checkpoint.names import is_safe_name
+from supervisor.checkpoint.safetensors import check_safetensors
+from supervisor.checkpoint.stock import Stock
+
+SHARD_SUFFIX = ".distcp"
+# One for all ranks, or, saved without collectives (`no_dist`), one of each.
+_METADATA = r"\.metadata|__(\d+)\.metadata"
+_MOST_METADATA_BYTES = 32 << 20
+_ZIP_MAGIC = b"PK\3\4"
+_SAFETENSORS_HEAD = b'{"__metadata__":'
+# `.metadata` is written when all shards are. Where a checkpoint was copied the times are those of
+# the copy, in any order: as long as a slow copy takes is allowed for, and 2 s for clocks.
+_CLOCKS_S = 2.0
+_SLOW_COPY_BYTES_A_S = 20e6
+
+
+class Extent(NamedTuple):
+    """Where one item lies in a shard, in bytes; `is_plain`: a tensor that nothing transformed."""
+
+    begin: int
+    end: int
+    is_plain: bool
+
+
+class Save:
+    """What one `.metadata` says of its shards, by their names in the checkpoint.
+
+    `is_archived`: whether its tensors are zip archives, None until the first was seen.
+    """
+
+    def __init__(self, metadata: str, shards: dict[str, list[Extent]]) -> None:
+        self.metadata = metadata
+        self.shards = shards
+        self.is_archived: bool | None = None
+
+
+def is_metadata(name: str) -> bool:
+    """Whether a file is what DCP writes last."""
+    return re.fullmatch(_METADATA, name.rpartition("/")[2]) is not None
+
+
+def lacks_metadata(shard: str, names: Set[str]) -> bool:
+    """Whether nothing describes a shard. `names`: those in the checkpoint."""
+    return not any(one in names for one in _metadata_of(shard))
+
+
+def _metadata_of(shard: str) -> list[str]:
+    """The names of what may describe a shard: of all ranks, of its own."""
+    folder, slash, leaf = shard.rpartition("/")
+    rank = re.match(r"__(\d+)_", leaf)
+    leaves = [".metadata"] if rank is None else [".metadata", f"__{rank[1]}.metadata"]
+    return [f"{folder}{slash}{leaf}" for leaf in leaves]
+
+
+class Saves:
+    """What all `.metadata` in a checkpoint say; those that cannot be read here say nothing.
+
+    Raises DamagedError for shards that are not what was named, OSError.
+    """
+
+    def __init__(self, stock: Stock) -> None:
+        self._by_shard: dict[str, Save] = {}
+        self._read: set[str] = set()
+        left = _MOST_METADATA_BYTES
+        for name in sorted(filter(is_metadata, stock.files)):
+            data = stock.read(name, left)
+            shards = None if data is None else _read_shards(data)
+            if data is None or shards is None:
+                continue
+            left -= len(data)
+            save = Save(name, _in_checkpoint(name, shards))
+            _check_shards(stock, save)
+            self._by_shard.update(dict.fromkeys(save.shards, save))
+            self._read.add(name)
+
+    def of(self, shard: str) -> Save | None:
+        """The save that names a shard."""
+        return self._by_shard.get(shard)
+
+    def have_read(self, metadata: str) -> bool:
+        """Whether all of that file was understood, and fits the shards."""
+        return metadata in self._read
+
+    def is_surplus(self, name: str) -> bool:
+        """Whether it is a shard that nothing names, though all beside it was understood.
+
+        A rank with nothing to write leaves an empty one.
+        """
+        if not name.endswith(SHARD_SUFFIX) or name in self._by_shard:
+            return False
+        return any(one in self._read for one in _metadata_of(name))
+
+
+def _read_shards(data: bytes) -> dict[str, list[Extent]] | None:
+    """Extents by a shard's path as it was written; None for any other layout."""
+    try:
+        root = read_pickle(data)
+    except UnknownPickleError:
+        return None
+    storage = root.fields().get("storage_data") if isinstance(root, Made) else None
+    if isinstance(storage, Made):
+        storage = storage.items
+    if not isinstance(storage, Entries):
+        return None
+    shards: dict[str, list[Extent]] = {}
+    for key, value in storage.pairs:
+        if not isinstance(key, Made) or not isinstance(value, Made):
+            return None
+        place = value.fields()
+        path, offset, length = (place.get(name) for name in ("relative_path", "offset", "length"))
+        if type(path) is not str or type(offset) is not int or type(length) is not int:
+            return None
+        if not (0 <= offset < 1 << 62 and 0 <= length < 1 << 62):
+            return None
+        # Only a tensor's index says where in the whole tensor its chunk begins.
+        is_plain = (
+            key.fields().get("offset") is not None and place.get("transform_descriptors") is None
+        )
+        shards.setdefault(path, []).append(Extent(offset, offset + length, is_plain))
+    return shards
+
+
+def _in_checkpoint(metadata: str, shards: dict[str, list[Extent]]) -> dict[str, list[Extent]]:
+    folder, slash, _ = metadata.rpartition("/")
+    found: dict[str, list[Extent]] = {}
+    for path, extents in shards.items():
+        inside = posixpath.normpath(path) if path else ""
+        if not is_safe_name(inside):
+            raise DamagedError(f"{metadata} names {path[:80]!a}, outside of the checkpoint")
+        found.setdefault(f"{folder}{slash}{inside}", []).extend(extents)
+    return found
+
+
+def _check_shards(stock: Stock, save: Save) -> None:
+    """Each shard is there, as long as it has to be, and of the save that `.metadata` ended."""
+    allowed_s = _CLOCKS_S + stock.total_bytes / _SLOW_COPY_BYTES_A_S
+    ended_ns = stock.files[save.metadata].mtime_ns
+    for name, extents in sorted(save.shards.items()):
+        facts = stock.files.get(name)
+        if facts is None:
+            raise DamagedError(f"{name} is missing, which {save.metadata} names")
+        if not facts.is_regular:
+            raise DamagedError(f"{name} is a link or no file, which is not followed")
+        needed = max(extent.end for extent in extents)
+        if facts.size < needed:
+            raise DamagedError(
+                f"{name} is cut short: it has {facts.size} bytes, {save.metadata} names {needed}"
+            )
+        later_s = (facts.mtime_ns - ended_ns) / 1e9
+        if later_s > allowed_s:
+            raise DamagedError(
+                f"{name} is of another save: it was written {later_s:.0f} s after {save.metadata},"
+                " which DCP writes last"
+            )
+
+
+class ShardCheck:
+    """Checks the items of a shard one after the other, each where `.metadata` says that it is.
+
+    torch.save wrote each of them as an archive of its own, so that the whole shard is proven by
+    CRC-32; bytes of another kind stay unproven.
+    """
+
+    def __init__(self, fd: int, size: int, save: Save, name: str) -> None:
+        self._fd = fd
+        self._size = size
+        self._save = save
+        self._ahead = _apart(save.shards[name])
+        self._named = max((item.end for item in self._ahead), default=0)
+        self._ahead.reverse()
+        self._check: Check | None = None
+        self._offset = 0
+        self._is_all_archives = True
+        self.is_proof = True
+
+    def feed(self, chunk: memoryview) -> None:
+        """Take the next bytes of the file. Raises DamagedError, OSError."""
+        begin, end = self._offset, self._offset + len(chunk)
+        while self._ahead and self._ahead[-1].begin < end:
+            item = self._ahead[-1]
+            try:
+                check = self._check = self._check or self._open(item)
+                item = self._ahead[-1]  # `_open` may have found that it reaches further
+                check.feed(chunk[max(item.begin - begin, 0) : min(item.end, end) - begin])
+                if item.end > end:
+                    break
+                check.finish()
+            except DamagedError as error:
+                raise DamagedError(
+                    f"is damaged or of another save: what {self._save.metadata} names at byte"
+                    f" {item.begin} {error}"
+                ) from error
+            self.is_proof = self.is_proof and check.is_proof
+            self._check = None
+            self._ahead.pop()
+        self._offset = end
+
+    def finish(self) -> None:
+        """Say that the file has ended. Raises DamagedError."""
+        if self._ahead:
+            raise DamagedError("ended while it was being read")
+        # torch's files end where their last archive does.
+        if self._is_all_archives and self._named != self._size:
+            raise DamagedError(
+                f"is of another save: it has {self._size} bytes, {self._save.metadata} names"
+                f" {self._named}"
+            )
+
+    def _open(self, item: Extent) -> Check:
+        head = os.pread(self._fd, 8 + len(_SAFETENSORS_HEAD), item.begin)
+        if head[8:] == _SAFETENSORS_HEAD:
+            # DCP's other format: one such file behind the other items, for all of the tensors.
+            self._is_all_archives = False
+            self._ahead = [item._replace(end=self._size)]
+            return check_safetensors(self._fd, self._size, begin=item.begin)
+        is_archive = head.startswith(_ZIP_MAGIC)
+        if item.is_plain:
+            if self._save.is_archived not in (None, is_archive):
+                raise DamagedError("is no tensor as the others are")
+            self._save.is_archived = is_archive
+        if is_archive:
+            return ZipCheck(self._fd, item.end, begin=item.begin)
+        self._is_all_archives = False
+        return SeenAtOnce(is_proof=False)
+
+
+def _apart(extents: list[Extent]) -> list[Extent]:
+    """By position, none empty; those that share bytes as one, of which nothing is known."""
+    apart: list[Extent] = []
+    for extent in sorted(extents):
+        if apart and extent.begin < apart[-1].end:
+            end = max(extent.end, apart[-1].end)
+            apart[-1] = Extent(apart[-1].begin, end, is_plain=False)
+        elif extent.end > extent.begin:
+            apart.append(extent)
+    return apart

@@ -1,0 +1,89 @@
+"""safetensors files: the header, that its tensors fill the file, and that no weight is NaN.
+
+https://github.com/huggingface/safetensors#format
+"""
+
+import os
+from typing import Any
+
+from supervisor.checkpoint.archive import DamagedError
+from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
+from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.nans import NanSearch, Tensor
+
+_MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
+_MOST_PARSED_HEADER_BYTES = 32 << 20
+_OPTIMIZER = "optim"
+_ITEM_BITS = {
+    **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
+    **dict.fromkeys(("F32", "I32", "U32"), 32),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 16),
+    **dict.fromkeys(("F8_E4M3", "F8_E5M2", "F8_E8M0", "I8", "U8", "BOOL"), 8),
+}
+
+
+def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = False) -> Check:
+    """The check of a file that lies from `begin` up to `end` in another, or is all of it.
+
+    `are_weights`: NaN in it is damage; not in tensors whose name says that they are an optimizer's.
+    Raises DamagedError, OSError.
+    """
+    raw = os.pread(fd, 8, begin)
+    length = int.from_bytes(raw, "little")
+    room = end - begin - 8
+    if len(raw) < 8 or length > min(room, _MOST_HEADER_BYTES):
+        raise DamagedError("is cut short: it ends within its header")
+    if length > _MOST_PARSED_HEADER_BYTES:
+        return SeenAtOnce(is_proof=False)
+    try:
+        tensors = _read_tensors(parse(read_exactly(fd, length, begin + 8)))
+    except TooLargeError:
+        return SeenAtOnce(is_proof=False)
+    except DamagedError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DamagedError("has a damaged header") from error
+    position = 0
+    for one in sorted(tensors, key=lambda one: one[:2]):
+        if one.begin != position:
+            raise DamagedError("has tensors that overlap or leave a gap")
+        position = one.end
+    if position != room - length:
+        raise DamagedError(f"has {room - length} bytes of tensors, not {position}")
+    if not are_weights:
+        return SeenAtOnce(is_proof=True)
+    data = begin + 8 + length
+    return NanSearch(
+        [
+            one._replace(begin=one.begin + data, end=one.end + data)
+            for one in tensors
+            if one.end > one.begin and _OPTIMIZER not in one.name.lower()
+        ]
+    )
+
+
+def _read_tensors(header: dict[str, Any]) -> list[Tensor]:
+    """What a header says of each. Raises ValueError and its kind for what is none."""
+    tensors = []
+    for name, tensor in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = map(whole, tensor["data_offsets"])
+        bits = _tensor_bits(tensor["dtype"], tensor["shape"])
+        if begin > end or (bits is not None and bits != 8 * (end - begin)):
+            raise DamagedError("has a tensor of an impossible size")
+        tensors.append(Tensor(begin, end, tensor["dtype"], name))
+    return tensors
+
+
+def _tensor_bits(dtype: str, shape: list[object]) -> int | None:
+    """The size of a tensor in bits; None for a dtype that is not known here. Raises ValueError."""
+    extents = [whole(extent) for extent in shape]
+    bits = _ITEM_BITS.get(dtype)
+    if bits is None or 0 in extents:
+        return None if bits is None else 0
+    for extent in extents:
+        bits *= extent
+        if bits >> 70:  # no file is so large; millions of extents would make a number without end
+            raise DamagedError("has a tensor of an impossible size")
+    return bits

@@ -1,0 +1,228 @@
+"""DCP checkpoints as torch writes them: what `.metadata` names must be there, whole and of it."""
+
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from supervisor.checkpoint.inert import UnknownPickleError, read_pickle
+from supervisor.checkpoint.validate import Verdict, validate
+from tests.checkpoint.conftest import make_old, write_files
+from tests.checkpoint.hostile import payloads
+
+ROOT = Path(__file__).resolve().parents[2]
+# The saves are made once, by three processes that import torch.
+pytestmark = pytest.mark.timeout(180)
+WHOLE = ("two", "threads", "each", "safetensors", "own", "idle")
+
+
+@pytest.fixture(scope="session")
+def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All saves of `dcp_saves`."""
+    folder = tmp_path_factory.mktemp("dcp")
+    subprocess.run(
+        [sys.executable, "-m", "tests.checkpoint.dcp_saves", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        check=True,
+    )
+    return folder
+
+
+@pytest.fixture
+def copy(saves: Path, tmp_path: Path) -> Callable[..., Path]:
+    """A copy of one of them that may be harmed, as a checkpoint or somewhere inside one."""
+
+    def make(name: str, inside: str = "") -> Path:
+        folder = tmp_path / "checkpoint-5"
+        shutil.copytree(saves / name, folder / inside, copy_function=shutil.copy)
+        make_old(folder)
+        return folder
+
+    return make
+
+
+def judge(folder: Path, age_s: float | None = 60) -> Verdict:
+    """The verdict on a checkpoint whose files are all of one time (None: of their own)."""
+    if age_s is not None:
+        make_old(folder, age_s)
+    return validate(folder)
+
+
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_torch_saves_is_proven(copy: Callable[..., Path], name: str) -> None:
+    """By one rank and by two, in any of its forms, also where a rank had nothing to write."""
+    verdict = judge(copy(name))
+    assert (verdict.valid, verdict.proof, verdict.reason) == (True, "structure", None)
+
+
+@pytest.mark.parametrize("inside", ["", "pytorch_model_fsdp_0", "a/optimizer_0"])
+@pytest.mark.parametrize("name", ["two", "threads", "each", "own", "safetensors"])
+@pytest.mark.parametrize("harm", ["missing", "empty", "cut", "link"])
+def test_each_shard_is_needed(copy: Callable[..., Path], name: str, inside: str, harm: str) -> None:
+    """Gone, empty, cut short by one byte, or elsewhere: the reason names the shard."""
+    folder = copy(name, inside)
+    for shard in sorted((folder / inside).glob("*.distcp")):
+        data = shard.read_bytes()
+        shard.unlink()
+        if harm == "link":
+            shutil.copyfile(__file__, folder.parent / "elsewhere")
+            shard.symlink_to(folder.parent / "elsewhere")
+        elif harm != "missing":
+            shard.write_bytes(b"" if harm == "empty" else data[:-1])
+        verdict = judge(folder)
+        assert verdict.valid is False
+        assert shard.name in (verdict.reason or "")
+        shard.unlink(missing_ok=True)
+        shard.write_bytes(data)
+    assert judge(folder).valid
+
+
+def test_one_flipped_bit_in_a_shard_is_seen(copy: Callable[..., Path]) -> None:
+    """Each item is an archive with its CRC-32; the bits of a tensor's data are tried."""
+    shard = copy("two") / "__1_0.distcp"
+    data = shard.read_bytes()
+    at = data.index(b"\x80?\0\0\x80?")  # ones
+    shard.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])
+    verdict = judge(shard.parent)
+    assert verdict.valid is False
+    assert "CRC-32" in (verdict.reason or "")
+
+
+def test_a_shard_of_another_layout_is_seen(copy: Callable[..., Path], saves: Path) -> None:
+    """Longer, or as long but with items elsewhere, or no archives beside archives."""
+    folder = copy("threads")
+    shard = folder / "__0_1.distcp"
+    data, other = shard.read_bytes(), (saves / "two" / "__1_0.distcp").read_bytes()
+    for content in (data + b"x", data + data, other[: len(data)], b"data" * 4000,
+                    data[:2000] + data):  # fmt: skip
+        shard.write_bytes(content)
+        verdict = judge(folder)
+        assert verdict.valid is False
+        assert "another save" in (verdict.reason or "")
+
+
+def test_a_shard_written_after_the_metadata_is_of_another_save(
+    copy: Callable[..., Path], saves: Path
+) -> None:
+    """As long and as sound as before: only the times tell that a save was cut off."""
+    folder = copy("threads")
+    shutil.copyfile(saves / "later" / "__0_0.distcp", folder / "__0_0.distcp")
+    make_old(folder, 900)
+    os.utime(folder / "__0_0.distcp")
+    verdict = judge(folder, None)
+    assert verdict.valid is False
+    assert "another save" in (verdict.reason or "")
+
+
+def test_the_times_of_a_copy_are_no_damage(copy: Callable[..., Path]) -> None:
+    """Copied one after the other in any order, and shards long before what ends the save."""
+    folder = copy("threads")
+    now = folder.stat().st_mtime
+    for times in ((0.0, 1.0, 1.5), (0.0, -1.0, 1.0), (0.0, -86400.0, -3.0)):
+        for name, later in zip((".metadata", "__0_0.distcp", "__0_1.distcp"), times, strict=True):
+            os.utime(folder / name, (now + later, now + later))
+        assert judge(folder, None).valid, times
+
+
+def test_a_large_copy_may_take_longer(copy: Callable[..., Path]) -> None:
+    """20 MB a second are allowed for; here 200 MB lie beside, as holes."""
+    folder = copy("threads")
+    with (folder / "other.bin").open("wb") as file:
+        file.write(b"x" * 4096)
+        file.truncate(200_000_000)
+    make_old(folder)
+    then = folder.stat().st_mtime + 11
+    os.utime(folder / "__0_1.distcp", (then, then))
+    assert judge(folder, None).valid
+    os.utime(folder / "__0_1.distcp", (then + 9, then + 9))
+    assert judge(folder, None).valid is False
+
+
+@pytest.mark.parametrize("path", [b"../../../a.bin", b"/etc/hostname"])
+def test_a_path_out_of_the_checkpoint_is_refused(copy: Callable[..., Path], path: bytes) -> None:
+    """Also where a file lies there that would do."""
+    folder = copy("threads")
+    metadata = folder / ".metadata"
+    old = b"\x8c\x0c__0_1.distcp"
+    new = b"\x8c" + bytes([len(path)]) + path
+    data = metadata.read_bytes()
+    assert old in data
+    frame = data.index(b"\x95")
+    length = int.from_bytes(data[frame + 1 : frame + 9], "little") + len(new) - len(old)
+    data = data[: frame + 1] + length.to_bytes(8, "little") + data[frame + 9 :]
+    metadata.write_bytes(data.replace(old, new))
+    verdict = judge(folder)
+    assert verdict.valid is False
+    assert "outside" in (verdict.reason or "")
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [pickle.dumps(None), pickle.dumps({"storage_data": {1: 2}}), pickle.dumps([1, "a"])],
+)
+def test_another_layout_of_the_metadata_is_no_damage(
+    copy: Callable[..., Path], metadata: bytes
+) -> None:
+    """What another version writes is not known here: the shards count as they did."""
+    folder = copy("threads")
+    (folder / ".metadata").write_bytes(metadata)
+    verdict = judge(folder)
+    assert (verdict.valid, verdict.proof) == (True, "files")
+
+
+def test_a_shard_that_nothing_names_is_extra(copy: Callable[..., Path]) -> None:
+    """Of more ranks before, or empty, or zeros; without any `.metadata` it is a torn save."""
+    folder = copy("two")
+    (folder / "__7_0.distcp").write_bytes(bytes(5000))
+    (folder / "__8_0.distcp").touch()
+    assert judge(folder).valid
+    (folder / ".metadata").unlink()
+    assert ".metadata is missing" in (judge(folder).reason or "")
+
+
+def test_the_metadata_of_each_rank_counts(copy: Callable[..., Path]) -> None:
+    """Saved without collectives: a rank whose own is missing never finished."""
+    folder = copy("own")
+    (folder / "__1.metadata").unlink()
+    assert "missing" in (judge(folder).reason or "")
+
+
+def test_a_hostile_metadata_runs_nothing(tmp_path: Path) -> None:
+    """It is read as values, whatever it would call, and so are calls that are built by hand."""
+    canary = tmp_path / "canary"
+    for number, (_, payload) in enumerate(payloads(canary)):
+        with suppress(UnknownPickleError):
+            read_pickle(payload)
+        files = {".metadata": payload, "__0_0.distcp": b"data"}
+        validate(write_files(tmp_path / str(number) / "checkpoint-5", files))
+        assert not canary.exists()
+
+
+@pytest.mark.parametrize("data", [
+    b"\x80\4r\xff\xff\xff\xff.", b"\x80\4Nr\xff\xff\xff\xffj\xff\xff\xff\xff0.", b"\x80\4\x82\1.",
+    b"\x80\4.", b"\x80\4u.", b"\x80\4(", b"\x80\4e.", b"\x80\4NQ.", b"\x80\4P1\n.", b"\x80\4h\1.",
+    b"\x80\4((((.", b"\x80\5\x97.", b"", b"}", b"\x80\4]00.",
+])  # fmt: skip
+def test_odd_pickles_are_refused_or_read(data: bytes) -> None:
+    """Huge memo indices, extension codes, an empty stack, marks without end."""
+    try:
+        read_pickle(data)
+    except UnknownPickleError:
+        return
+    assert data.startswith(b"\x80\4N")
+
+
+def test_values_come_out_as_they_went_in() -> None:
+    """Each protocol; keys that take for ever to hash are not hashed."""
+    value = ["a", 1, -5, 2.5, None, True, b"x", (1, (2, 3)), 1 << 70]
+    for protocol in range(6):
+        assert read_pickle(pickle.dumps(value, protocol)) == value or protocol < 3  # bytes
+    deep = b"\x80\4}" + b")" + b"2\x86" * 200 + b"Ns."
+    assert type(read_pickle(deep)).__name__ == "Entries"

@@ -1,0 +1,52 @@
+"""What torch's DCP prints when a load fails: the ranks' own tracebacks, in an envelope."""
+
+import pytest
+
+from supervisor.diagnosis.diagnose import diagnose
+from supervisor.diagnosis.failure import Action, Ending, Failure
+
+pytestmark = pytest.mark.timeout(30)
+ENVELOPE = """\
+Traceback (most recent call last):
+  File "/job/train.py", line 9, in <module>
+    dcp.load(state, checkpoint_id=path)
+  File "/env/torch/distributed/checkpoint/utils.py", line 289, in all_gather
+    raise CheckpointException(step, node_failures)
+torch.distributed.checkpoint.api.CheckpointException: CheckpointException ranks:dict_keys([0])
+Traceback (most recent call last): (RANK 0)
+  File "/env/torch/distributed/checkpoint/utils.py", line 281, in all_gather
+    result = map_fun()
+  File "/env/torch/distributed/checkpoint/filesystem.py", line 871, in read_data
+    with self.fs.create_stream(new_path, "rb") as stream:
+"""
+
+
+@pytest.mark.parametrize("seen", [True, False])
+@pytest.mark.parametrize(
+    ("line", "failure", "action"),
+    [
+        ("FileNotFoundError: [Errno 2] No such file or directory: '/c/step-5/__1_0.distcp'",
+         Failure.CHECKPOINT_CORRUPT, Action.ROLLBACK),
+        ("RuntimeError: PytorchStreamReader failed reading zip archive: failed finding central"
+         " directory. This is an internal miniz error. If you are seeing this error, there is a"
+         " high likelihood that your checkpoint file is corrupted.",
+         Failure.CHECKPOINT_CORRUPT, Action.ROLLBACK),
+        ("OSError: [Errno 28] No space left on device", Failure.DISK_FULL, Action.HOLD),
+        ("RuntimeError: Missing key in checkpoint state_dict: model.w.",
+         Failure.EXCEPTION, Action.RESTART),
+    ],
+)  # fmt: skip
+def test_the_envelope_is_not_the_cause(
+    line: str, failure: Failure, action: Action, seen: bool
+) -> None:
+    """The rank's own exception says what is wrong, also where it is no checkpoint's fault."""
+    found = diagnose(Ending(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
+    assert (found.failure, found.action) == (failure, action)
+    assert found.exception != "CheckpointException"
+
+
+def test_another_missing_file_is_none_of_a_checkpoint() -> None:
+    """A data set's path was mistyped."""
+    line = "FileNotFoundError: [Errno 2] No such file or directory: '/data/train.bin'"
+    found = diagnose(Ending(1, None, (line,), first_step_seen=False))
+    assert found.failure is not Failure.CHECKPOINT_CORRUPT
