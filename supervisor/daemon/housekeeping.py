@@ -231,6 +231,7 @@ class Housekeeping:
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
         if self._unpruned is not None and state.run in _PRUNED_AT_END:
+            self._pruner.finish(5.0)  # a removal under way keeps the last one from beginning
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
         self._pruner.finish(5.0)
         self._record_last_verdicts()
