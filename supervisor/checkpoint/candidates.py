@@ -3,13 +3,13 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint import shelf
+from supervisor.checkpoint import pointers, shelf
 from supervisor.checkpoint.names import (
     MANIFEST,
-    SET_ASIDE,
     SINGLE_FILE_SUFFIXES,
     TRAINING_STATE,
     parse_name,
@@ -74,9 +74,12 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
-    """Those that were set aside. Raises OSError."""
-    for name in (shelf.SUPERSEDED, shelf.INVALID):
-        yield from find(request, request.directory / SET_ASIDE / name, name)
+    """Those that were set aside, wherever that was. Raises OSError."""
+    for root in shelf.roots_of(request.directory, request.set_aside):
+        for name in (shelf.SUPERSEDED, shelf.INVALID):
+            # One that is closed to us, another user's beside the directory: no launch waits for it.
+            with suppress(PermissionError, NotADirectoryError):
+                yield from find(request, root / name, name)
 
 
 def _names(folder: Path, is_shelf: bool, pattern: str | None) -> list[Path]:
@@ -96,12 +99,17 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, pattern: str | Non
     if entry.is_symlink():
         return False
     if is_shelf:
-        return not entry.name.endswith(shelf.REASON_SUFFIX)
+        return not entry.name.endswith(shelf.REASON_SUFFIX) and not _is_pointer(entry)
     is_named = parse_name(entry.name, pattern) is not None
     if entry.is_dir():
         return is_named or any(os.path.lexists(f"{entry.path}/{name}") for name in _STATE_FILES)
     is_of_a_kind = pattern is not None or entry.name.endswith(SINGLE_FILE_SUFFIXES)
     return is_named and is_of_a_kind and entry.is_file()
+
+
+def _is_pointer(entry: "os.DirEntry[str]") -> bool:
+    """Whether a trainer's pointer stands there, which was set aside with its checkpoint."""
+    return pointers.is_pointer_name(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:

@@ -34,7 +34,8 @@ class SurveyRequest:
     write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
     taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
     `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
-    `snapshots`: the directory of the run's snapshots in memory, looked at as well.
+    `snapshots`: the directory of the run's snapshots in memory, looked at as well. `set_aside`:
+    where in the run directory those are that were set aside.
     """
 
     directory: Path
@@ -47,6 +48,7 @@ class SurveyRequest:
     thorough: bool = True
     pattern: str | None = None
     snapshots: Path | None = None
+    set_aside: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -62,6 +64,7 @@ class SurveyRequest:
                 **record,
                 "directory": Path(record["directory"]),
                 "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
+                "set_aside": Path(record["set_aside"]) if record.get("set_aside") else None,
                 "pins": frozenset(record["pins"]),
                 "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
             }

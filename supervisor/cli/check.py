@@ -82,6 +82,7 @@ def _findings(path: Path, config: RunConfig) -> Iterator[Finding]:
         thorough=False,
         pattern=config.checkpoints.pattern,
         snapshots=snapshot_root(paths, history.run_id),
+        set_aside=paths.set_aside,
     )
     found = survey(request)
     on_disk = [entry for entry in found.entries if entry.tier == "disk"]

@@ -29,6 +29,7 @@ def request_of(run_dir: Path) -> SurveyRequest:
         first_attempt_wall=history.first_attempt_wall,
         pattern=pattern,
         snapshots=snapshot_root(paths, history.run_id),
+        set_aside=paths.set_aside,
     )
 
 

@@ -38,7 +38,10 @@ def tidy(run: Run) -> None:
     """With nothing running: finish removals that were interrupted, remove half-written saves."""
     directory = run.surveyor.directory
     try:
-        removed = [*clean_staging(directory, quiet=True), *finish_removals(directory)]
+        removed = [
+            *clean_staging(directory, quiet=True),
+            *finish_removals(directory, run.paths.set_aside),
+        ]
     except OSError as error:
         run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
         return

@@ -101,6 +101,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         memory=memory,
         pattern=config.checkpoints.pattern,
         snapshots=runtime.snapshot_dir,
+        set_aside=paths.set_aside,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     return Run(paths, config, run_id, history, journal, console, runtime, surveyor, incidents)

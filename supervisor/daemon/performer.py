@@ -34,7 +34,7 @@ from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import priority_of
-from supervisor.daemon.setting_aside import set_aside
+from supervisor.daemon.setting_aside import correct_pointers, set_aside
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
@@ -153,6 +153,7 @@ class Performer:
         except OSError as error:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
             return
+        correct_pointers(run, checkpoint, folder)
         attempt.moments = {
             "exited": None if self.attempt is None else self.attempt.exited_at,
             "chosen": now,

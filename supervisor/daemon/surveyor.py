@@ -51,6 +51,7 @@ class Surveyor:
         memory: dict[str, Remembered],
         pattern: str | None = None,
         snapshots: Path | None = None,
+        set_aside: Path | None = None,
     ) -> None:
         self.directory = directory
         self._run_id = run_id
@@ -59,6 +60,7 @@ class Surveyor:
         self._forgotten: dict[str, Remembered] = {}
         self._pattern = pattern
         self._snapshots = snapshots
+        self._set_aside = set_aside
         self._child = SurveyChild(folder)
         self._deciding = False
         self._waiting: _Question | None = None
@@ -98,6 +100,7 @@ class Surveyor:
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
             snapshots=self._snapshots if question.deciding else None,
+            set_aside=self._set_aside,
         )
         try:
             self._child.ask(request.to_json())
