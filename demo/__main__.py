@@ -142,7 +142,7 @@ def check_story(run: SupervisedRun) -> list[tuple[str, bool]]:
     resumed = [entry for entry in attempts[1:] if entry["checkpoint"]]
     return [
         ("four attempts, three of them resumed", (len(attempts), len(resumed)) == (4, 3)),
-        ("the damaged checkpoint was set aside", any((directory / ".set-aside/invalid").glob("*"))),
+        ("the damaged checkpoint was set aside", any((run.paths.set_aside / "invalid").glob("*"))),
         ("no half-written checkpoint is left", not any(directory.glob(STAGES))),
     ]
 

@@ -57,16 +57,24 @@ def exchange(one: Path, other: Path) -> bool:
     raise OSError(code, os.strerror(code), str(one), None, str(other))
 
 
-def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True) -> None:
+def replace_file(
+    path: Path, data: bytes, *, mode: int = 0o600, sync: bool = True, stage: Path | None = None
+) -> None:
     """Write `data` beside `path` and rename it there: readers see the old or the new, never half.
 
     Without `sync` the file is atomic for readers but may be lost in a power cut: for files that
-    only mirror what is recorded elsewhere (`status.json`). Raises OSError and leaves no stage.
+    only mirror what is recorded elsewhere (`status.json`). `stage`: a free name in a directory
+    that is not ours; the file gets exactly that mode then, whatever the umask. Raises OSError and
+    leaves no stage.
     """
-    stage = path.parent / f".{path.name}.tmp-{os.getpid()}"
-    fd = os.open(stage, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    is_ours = stage is None
+    stage = stage or path.parent / f".{path.name}.tmp-{os.getpid()}"
+    how = os.O_TRUNC if is_ours else os.O_EXCL | os.O_NOFOLLOW
+    fd = os.open(stage, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, mode)
     try:
         try:
+            if not is_ours:
+                os.fchmod(fd, mode)
             view = memoryview(data)
             while view:
                 view = view[os.write(fd, view) :]
@@ -80,6 +88,17 @@ def replace_file(path: Path, data: bytes, *, mode: int = 0o600, sync: bool = Tru
         raise
     if sync:
         fsync_directory(path.parent)
+
+
+def replace_link(path: Path, target: str, stage: Path) -> None:
+    """Let a link lead elsewhere, at once and durably; `stage` as for `replace_file`. OSError."""
+    stage.symlink_to(target)
+    try:
+        stage.rename(path)
+    except OSError:
+        stage.unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
 
 
 def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:

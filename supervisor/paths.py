@@ -71,6 +71,11 @@ class RunPaths:
         return self.state_dir / "pins"
 
     @property
+    def set_aside(self) -> Path:
+        """Checkpoints that were set aside, where a rename gets there."""
+        return self.state_dir / "set-aside"
+
+    @property
     def submission(self) -> Path:
         """The SLURM job that `supervisor sbatch` submitted last."""
         return self.state_dir / "slurm.json"

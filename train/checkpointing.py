@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from supervisor.checkpoint import shelf
 from supervisor.checkpoint.format import Kind
 from supervisor.worker import Worker
 from train import checkpoint, randomness
@@ -156,6 +157,7 @@ class Checkpoints:
                 trash.parent.mkdir(exist_ok=True)
                 path.rename(trash)
                 shutil.rmtree(trash)
+                shelf.remove_if_empty(trash.parent)
             except OSError as error:
                 self.log.warn(f"{path} could not be removed: {error}")
 

@@ -1,8 +1,9 @@
 """The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
 
 `python supervisor/checkpoint/__main__.py survey` reads a SurveyRequest from stdin as JSON and
-prints the Survey as JSON, changing nothing; `... remove` reads a list of entries and deletes them;
-`... serve` answers surveys as long as stdin is open, so that none waits for Python to start.
+prints the Survey as JSON, changing nothing. `... remove [SET_ASIDE]` reads a list of entries and
+deletes them; SET_ASIDE is the run directory's place for what is set aside. `... serve` answers
+surveys as long as stdin is open, so that none waits for Python to start.
 """
 
 import json
@@ -23,13 +24,14 @@ from supervisor.errors import ExitCode
 
 def main(arguments: list[str]) -> int:
     """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
-    if arguments == ["remove"]:
-        return _remove([Entry.from_json(entry) for entry in json.load(sys.stdin)])
+    if arguments[:1] == ["remove"] and len(arguments) <= 2:
+        run_root = Path(arguments[1]) if len(arguments) == 2 else None
+        return _remove([Entry.from_json(entry) for entry in json.load(sys.stdin)], run_root)
     if arguments == ["serve"]:
         return _serve()
     if arguments != ["survey"]:
-        usage = "usage: python supervisor/checkpoint/__main__.py survey|remove|serve < JSON\n"
-        sys.stderr.write(usage)
+        usage = "survey|remove [SET_ASIDE]|serve < JSON"
+        sys.stderr.write(f"usage: python supervisor/checkpoint/__main__.py {usage}\n")
         return ExitCode.USAGE
     request = SurveyRequest.from_json(json.load(sys.stdin))
     try:
@@ -62,15 +64,16 @@ def _serve() -> int:
     return ExitCode.FINISHED
 
 
-def _remove(entries: list[Entry]) -> int:
+def _remove(entries: list[Entry], run_root: Path | None) -> int:
     """Delete each, and what earlier removals left; one that fails does not keep the others."""
     from supervisor.checkpoint.prune import finish_removals, remove  # not on the way to a launch
 
     code = ExitCode.FINISHED
     for entry in entries:
         try:
-            remove(entry)
-            finish_removals(entry.path.parent)
+            remove(entry, run_root)
+            if entry.tier == "disk":
+                finish_removals(entry.path.parent, run_root)
         except OSError as error:
             sys.stderr.write(f"{entry.path} cannot be removed: {error.strerror or error}\n")
             code = ExitCode.INTERNAL

@@ -3,14 +3,14 @@
 import os
 import stat
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint import shelf
+from supervisor.checkpoint import pointers, shelf
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
     ORBAX_MARKS,
-    SET_ASIDE,
     has_file_suffix,
     may_be_checkpoint,
     parse_by_pattern,
@@ -73,9 +73,12 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
-    """Those that were set aside. Raises OSError."""
-    for name in (shelf.SUPERSEDED, shelf.INVALID):
-        yield from find(request, request.directory / SET_ASIDE / name, name)
+    """Those that were set aside, wherever that was. Raises OSError."""
+    for root in shelf.roots_of(request.directory, request.set_aside):
+        for name in (shelf.SUPERSEDED, shelf.INVALID):
+            # One that is closed to us, another user's beside the directory: no launch waits for it.
+            with suppress(PermissionError, NotADirectoryError):
+                yield from find(request, root / name, name)
 
 
 def _names(folder: Path, is_shelf: bool, request: SurveyRequest) -> list[Path]:
@@ -98,7 +101,7 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     if entry.is_symlink():
         return False
     if is_shelf:
-        return not entry.name.endswith(shelf.REASON_SUFFIX)
+        return not entry.name.endswith(shelf.REASON_SUFFIX) and not _is_pointer(entry)
     is_directory = entry.is_dir()
     name, pattern = entry.name, request.pattern
     if pattern is not None and parse_by_pattern(name, pattern) is not None:
@@ -119,6 +122,11 @@ def _is_ours(entry: "os.DirEntry[str]", request: SurveyRequest) -> bool:
     """A directory of any name (`best`, `final`, a back-up) that has our mark, or once had it."""
     known = request.memory.get(entry.path)
     return (known is not None and known.proof == "hashes") or is_marked_ours(entry.path)
+
+
+def _is_pointer(entry: "os.DirEntry[str]") -> bool:
+    """Whether a trainer's pointer stands there, which was set aside with its checkpoint."""
+    return pointers.is_pointer_name(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:

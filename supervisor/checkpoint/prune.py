@@ -1,14 +1,15 @@
 """Which of the run's checkpoints are more than should be kept, and their removal."""
 
+import contextlib
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from supervisor.checkpoint.names import SET_ASIDE
+from supervisor.checkpoint import shelf
 from supervisor.checkpoint.records import Entry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable
-from supervisor.durable import fsync_directory, rename_durably
+from supervisor.durable import rename_durably
 
 _DELETING = ".deleting-"
 
@@ -48,36 +49,64 @@ def plan(
     )
 
 
-def remove(entry: Entry) -> None:
+def remove(entry: Entry, run_root: Path | None = None) -> None:
     """Take a checkpoint out of sight, durably, then delete it: it is never there by half.
 
-    Gone already is fine. Raises OSError; what is left then goes with `finish_removals`.
+    `run_root`: the run directory's place for what is set aside, tried first. Gone already is fine.
+    Raises OSError; a checkpoint that was hidden by then goes with `finish_removals`.
     """
     path = entry.path
-    hidden = path.parent.parent if entry.tier == "set_aside" else path.parent / SET_ASIDE
-    if not hidden.is_dir():
-        hidden.mkdir(exist_ok=True)
-        fsync_directory(hidden.parent)
-    target = hidden / f"{_DELETING}{path.name}"
-    # What an interrupted removal of the same name left would be in the way of the rename.
-    discard(target)
+    is_aside = entry.tier == "set_aside"
+    roots = (path.parent.parent,) if is_aside else shelf.roots_of(path.parent, run_root)
     try:
-        rename_durably(path, target)
+        target = _hide(path, roots)
     except FileNotFoundError:
         if os.path.lexists(path):
             raise
         return
+    if is_aside:
+        shelf.forget(path)
     discard(target)
+    shelf.remove_if_empty(target.parent)
 
 
-def finish_removals(directory: Path) -> tuple[Path, ...]:
+def _hide(path: Path, roots: Sequence[Path]) -> Path:
+    """Rename into the first root that takes it, durably."""
+    *others, last = roots
+    for root in others:
+        with contextlib.suppress(OSError):
+            return _hide_in(root, path)
+        path.lstat()
+    return _hide_in(last, path)
+
+
+def _hide_in(root: Path, path: Path) -> Path:
+    target = root / f"{_DELETING}{path.name}"
+    for tries_left in reversed(range(shelf.MOST_TRIES)):
+        try:
+            shelf.make(root)
+            # What an interrupted removal of the same name left would be in the way of the rename.
+            discard(target)
+            rename_durably(path, target)
+            break
+        except FileNotFoundError:
+            if not tries_left or not os.path.lexists(path):
+                shelf.remove_if_empty(root)
+                raise
+        except OSError:
+            shelf.remove_if_empty(root)
+            raise
+    return target
+
+
+def finish_removals(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
     """Delete what removals that were interrupted left behind. Raises OSError."""
-    try:
-        left = [
-            Path(entry.path)
-            for entry in os.scandir(directory / SET_ASIDE)
-            if entry.name.startswith(_DELETING)
-        ]
-    except FileNotFoundError:
-        return ()
-    return tuple(path for path in left if discard(path))
+    removed: list[Path] = []
+    for root in shelf.roots_of(directory, run_root):
+        try:
+            left = [path for path in root.iterdir() if path.name.startswith(_DELETING)]
+        except (FileNotFoundError, NotADirectoryError, PermissionError):
+            continue  # nothing of ours is there
+        removed += [path for path in left if discard(path)]
+        shelf.remove_if_empty(root)
+    return tuple(removed)

@@ -78,6 +78,8 @@ class SurveyRequest:
     `known`: the valid ones on record since the run last began from nothing, which was at
     `begun_wall`; `attempt_wall` and `ended_wall`: when the last attempt started and ended.
     `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
+    `snapshots`: the directory of the run's snapshots in memory, looked at as well. `set_aside`:
+    where in the run directory those are that were set aside.
     """
 
     directory: Path
@@ -95,6 +97,7 @@ class SurveyRequest:
     attempt_wall: float | None = None
     ended_wall: float | None = None
     search: SaveSearch | None = None
+    set_aside: Path | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -113,6 +116,7 @@ class SurveyRequest:
                 **record,
                 "directory": Path(record["directory"]),
                 "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
+                "set_aside": Path(record["set_aside"]) if record.get("set_aside") else None,
                 "pins": frozenset(record["pins"]),
                 "search": None if search is None else SaveSearch.from_json(search),
                 "known": tuple(Known(**known) for known in record["known"]),

@@ -1,36 +1,75 @@
-"""Checkpoints put aside: out of the trainers' sight, with the reason, never deleted here."""
+"""What is set aside: out of the trainers' sight, with the reason, never deleted here.
+
+A folder that takes it is a root; on it stand the shelves `invalid` and `superseded`.
+"""
 
 import contextlib
 import errno
 import os
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.checkpoint.names import SET_ASIDE
-from supervisor.durable import fsync_directory, rename_durably
+from supervisor.durable import make_durably, rename_durably
 
 INVALID = "invalid"
 SUPERSEDED = "superseded"
 REASON_SUFFIX = ".reason.txt"
 _MOST_OF_A_NAME = 10_000
 _MOST_REASON_BYTES = 64 << 10
+# Another process may remove a folder that it finds empty, between our making and our using it.
+MOST_TRIES = 10
 
 
-def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None) -> Path:
-    """Move a checkpoint onto a shelf of its directory, durably; returns where it is now.
+def roots_of(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
+    """Where what a checkpoint directory held may stand, in the order in which it is tried.
 
-    `name`: what it is called there, if not as here. A taken name gets a number. A kill between any
-    two calls leaves the checkpoint in one of the two places, whole. Raises OSError,
-    FileNotFoundError if the checkpoint is gone.
+    `run_root`: the run directory's. Then beside the directory, by its resolved name: trainers
+    refuse an output directory that holds a name of ours (transformers' `run_clm.py`: "already
+    exists and is not empty"). Inside it last, where a rename always gets to. Which one takes a
+    rename is only known when it was tried: a bind mount of one file system gives EXDEV.
+    """
+    real = Path(os.path.realpath(directory))
+    beside = real.with_name(f".{real.name}{SET_ASIDE}") if real.name else None
+    roots = [run_root, None if beside is None or _is_laid(beside) else beside]
+    return (*(root for root in roots if root is not None), directory / SET_ASIDE)
+
+
+def _is_laid(beside: Path) -> bool:
+    """Whether something has the name that is no folder of ours: a link, or a stranger's in /tmp."""
+    try:
+        there, above = beside.lstat(), beside.parent.stat()
+    except OSError:
+        return False
+    is_ours = there.st_uid == os.geteuid() or not above.st_mode & stat.S_IWOTH
+    return not (stat.S_ISDIR(there.st_mode) and is_ours)
+
+
+def put_aside(
+    source: Path, shelf: str, reason: str, *, name: str | None = None, roots: Sequence[Path] = ()
+) -> Path:
+    """Move a checkpoint onto a shelf, durably; returns where it is now.
+
+    `roots` are tried in turn; without them, inside its own directory: a writer of checkpoints has
+    one there that is its own. `name`: what it is called there, if not as here. A taken name gets a
+    number. A kill between any two calls leaves the checkpoint in one of the two places, whole.
+    Raises OSError, FileNotFoundError if the checkpoint is gone.
     """
     source.lstat()
-    folder = source.parent / SET_ASIDE / shelf
+    *others, last = roots or (source.parent / SET_ASIDE,)
+    for root in others:
+        # Another file system, another user's directory, one that is read-only: the next.
+        with contextlib.suppress(OSError):
+            return _put_onto(root / shelf, source, name or source.name, reason)
+        source.lstat()
+    return _put_onto(last / shelf, source, name or source.name, reason)
+
+
+def _put_onto(folder: Path, source: Path, name: str, reason: str) -> Path:
     target: Path | None = None
     try:
-        if not folder.is_dir():
-            folder.mkdir(parents=True, exist_ok=True)
-            fsync_directory(folder.parent)
-            fsync_directory(source.parent)
-        target = _reserve(folder, name or source.name)
+        target = _reserve(folder, name)
         _write_reason(target, reason)
         rename_durably(source, target)
     except BaseException:
@@ -38,7 +77,7 @@ def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None)
             if os.path.lexists(target) and not os.path.lexists(source):
                 target.rename(source)
             _reason_path(target).unlink(missing_ok=True)
-        _remove_if_empty(folder)
+        remove_if_empty(folder, folder.parent)
         raise
     return target
 
@@ -46,8 +85,13 @@ def put_aside(source: Path, shelf: str, reason: str, *, name: str | None = None)
 def put_back(place: Path, target: Path) -> None:
     """Undo `put_aside`. Raises OSError."""
     rename_durably(place, target)
+    forget(place)
+
+
+def forget(place: Path) -> None:
+    """Remove the reason of what stands on a shelf no more, and the folders if they are empty."""
     _reason_path(place).unlink(missing_ok=True)
-    _remove_if_empty(place.parent)
+    remove_if_empty(place.parent, place.parent.parent)
 
 
 def read_reason(place: Path) -> str | None:
@@ -65,7 +109,32 @@ def read_reason(place: Path) -> str | None:
         os.close(fd)
 
 
+def remove_if_empty(*folders: Path) -> None:
+    """Remove each folder in turn in which nothing is."""
+    for one in folders:
+        with contextlib.suppress(OSError):  # not there, or not empty: others stand there
+            one.rmdir()
+
+
+def make(root: Path, *below: str) -> None:
+    """Make a root and a shelf on it, durably; what it stands in has to be there. Raises OSError."""
+    if not root.parent.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root.parent))
+    make_durably(root.joinpath(*below))
+
+
 def _reserve(folder: Path, name: str) -> Path:
+    for tries_left in reversed(range(MOST_TRIES)):
+        try:
+            make(folder.parent, folder.name)
+            return _take_name(folder, name)
+        except FileNotFoundError:  # the folder was removed while it was empty
+            if not tries_left:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _take_name(folder: Path, name: str) -> Path:
     """Claim a free name by creating its reason file: rename(2) would replace a file silently."""
     for number in range(1, _MOST_OF_A_NAME):
         target = folder / (name if number == 1 else f"{name}.{number}")
@@ -92,12 +161,6 @@ def _write_reason(target: Path, reason: str) -> None:
             raise
     finally:
         os.close(fd)
-
-
-def _remove_if_empty(folder: Path) -> None:
-    for one in (folder, folder.parent):
-        with contextlib.suppress(OSError):  # not there, or not empty: others stand there
-            one.rmdir()
 
 
 def _reason_path(place: Path) -> Path:

@@ -10,6 +10,7 @@ import click
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
 from supervisor.checkpoint.records import Entry
+from supervisor.cli.advice import shown_path
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.registry import live_runs
 from supervisor.cli.surveying import request_of, settings, survey_aloud
@@ -60,7 +61,9 @@ def list_command(target: str | None, as_json: bool) -> None:
     click.echo(table(rows, right=frozenset({1, 2, 5})))
     for entry in entries:
         if entry.reason:
-            click.echo(f"{entry.name}: {strip_controls(entry.reason)}")
+            is_aside = entry.tier == "set_aside"
+            where = f" (it is in {shown_path(entry.path.parent)})" if is_aside else ""
+            click.echo(strip_controls(f"{entry.name}: {entry.reason}{where}"))
 
 
 @checkpoints_command.command("pin")

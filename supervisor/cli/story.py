@@ -146,6 +146,14 @@ def _checkpoint_removed(entry: dict[str, Any]) -> str:
     return f"{_base(entry['path'])} {verb}: {entry.get('why')}{reason}{to}."
 
 
+def _pointer_set(entry: dict[str, Any]) -> str:
+    pointer, was = _base(entry["path"]), entry["from"]
+    if entry.get("to") is None:
+        to = f", moved to {entry['place']}" if entry.get("place") else ""
+        return f"The trainer's pointer {pointer} was set aside with {_base(was)}, its target{to}."
+    return f"The trainer's pointer {pointer} names {entry['to']} now: {was} was set aside."
+
+
 def _going_back(entry: dict[str, Any]) -> str:
     names = ", ".join(_base(path) for path in entry.get("later") or ())
     return f"The run goes back to step {entry.get('step')}; set aside: {names}."
@@ -202,6 +210,7 @@ _TELLERS = {
     "attempt_ended": _attempt_ended,
     "checkpoint": _checkpoint,
     "checkpoint_removed": _checkpoint_removed,
+    "pointer_set": _pointer_set,
     "going_back": _going_back,
     "decision": _decision,
     "incident": _incident,

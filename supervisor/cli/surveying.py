@@ -65,6 +65,7 @@ def _request(
         begun_wall=history.begun_wall,
         attempt_wall=history.attempt_wall,
         ended_wall=history.ended_wall,
+        set_aside=paths.set_aside,
     )
 
 

@@ -42,7 +42,10 @@ def tidy(run: Run) -> None:
         run.journal.log.warning("not_tidied", directory=str(directory), error=refused)
         return
     try:
-        removed = [*clean_staging(directory, quiet=True), *finish_removals(directory)]
+        removed = [
+            *clean_staging(directory, quiet=True),
+            *finish_removals(directory, run.paths.set_aside),
+        ]
     except OSError as error:
         run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
         return

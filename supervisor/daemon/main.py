@@ -106,6 +106,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         pattern=config.checkpoints.pattern,
         snapshots=runtime.snapshot_dir,
         recorded=recorded,
+        set_aside=paths.set_aside,
     )
     incidents = IncidentFolders(paths.incidents, paths.train_log)
     claimant = Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")

@@ -36,7 +36,7 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.save_watch import SaveWatch
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import priority_of
-from supervisor.daemon.setting_aside import set_aside
+from supervisor.daemon.setting_aside import correct_pointers, set_aside
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
@@ -154,6 +154,7 @@ class Performer:
         except OSError as error:
             self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
             return
+        correct_pointers(run, checkpoint, folder)
         attempt.moments = {
             "exited": None if self.attempt is None else self.attempt.exited_at,
             "chosen": now,

@@ -38,12 +38,13 @@ class Pruner:
         if refused is not None:
             self._run.journal.log.warning("not_pruned", reason=refused)
             return
+        place = self._run.paths.set_aside
         asked = self._run.runtime.root / "remove-request.json"
         try:
             asked.write_text(json.dumps([entry.to_json() for entry in doomed]))
             with asked.open("rb") as question:
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", str(_PROGRAM), "remove"],
+                    [sys.executable, "-P", str(_PROGRAM), "remove", str(place)],
                     stdin=question,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.DEVNULL,

@@ -1,10 +1,15 @@
-"""Checkpoints out of the way before a launch: the bad ones, and those the run goes back behind."""
+"""Checkpoints out of the way before a launch: the bad ones, and those the run goes back behind.
+
+The trainer's own pointers follow: its next attempt must find what was chosen for it.
+"""
 
 from pathlib import Path
 
 from supervisor import journal_stream
-from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside
+from supervisor.checkpoint.pointers import Correction, correct, find_pointers
+from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside, roots_of
 from supervisor.core.effects import SetAside
+from supervisor.core.states import Checkpoint
 from supervisor.daemon.run import Run
 from supervisor.daemon.snapshots import Snapshots
 
@@ -21,7 +26,7 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
         return
     for path, shelf, why in moves:
         try:
-            place = _put_aside(path, shelf, why, snapshots)
+            place = _put_aside(path, shelf, why, run, snapshots)
         except FileNotFoundError:
             continue  # The trainer's own rotation was faster.
         except OSError as error:
@@ -32,13 +37,48 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
         run.surveyor.forget(path)
         entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "reason": why}
         run.journal.record({**entry, "to": None if place is None else str(place)})
-        run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}")
+        where = "" if place is None else f"; it is in {place.parent}"
+        run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}{where}")
 
 
-def _put_aside(path: str, shelf: str, why: str, snapshots: Snapshots) -> Path | None:
+def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) -> Path | None:
     """Move one on the disk; one in memory is only given up. Raises OSError."""
     if not snapshots.holds(path):
-        return put_aside(Path(path), shelf, why)
+        roots = roots_of(Path(path).parent, run.paths.set_aside)
+        return put_aside(Path(path), shelf, why, roots=roots)
     if not snapshots.void(path, wherever=shelf == SUPERSEDED):
         raise FileNotFoundError(path)
     return None
+
+
+def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
+    """Let the trainer's pointers to what was set aside name the chosen one, and record it.
+
+    Before each launch, not only after a move: a daemon killed between the two left them as they
+    were. What cannot be corrected is said, and stays.
+    """
+    directory = run.surveyor.directory
+    roots = roots_of(directory, run.paths.set_aside)
+    target = None if chosen is None else Path(chosen.path)
+    try:
+        found = find_pointers(directory, roots, Path(cwd))
+    except OSError as error:
+        run.journal.log.error("pointers_not_read", directory=str(directory), error=str(error))
+        return
+    for pointer in found:
+        try:
+            correction = correct(pointer, target, roots)
+        except OSError as error:
+            line = f"{pointer.path} names what was set aside and cannot be changed"
+            run.console.say(f"{line}: {error.strerror}", journal_stream.WARNING)
+            run.journal.log.error("pointer_not_set", path=str(pointer.path), error=str(error))
+            continue
+        _tell(correction, run)
+
+
+def _tell(correction: Correction, run: Run) -> None:
+    path, was, to, place = correction
+    entry = {"type": "pointer_set", "path": str(path), "from": was, "to": to}
+    run.journal.record({**entry, "place": None if place is None else str(place)})
+    now = f"it names {to} now" if place is None else f"so is {path.name}; it is in {place.parent}"
+    run.console.say(f"{path.name} named {was}, which is set aside: {now}")

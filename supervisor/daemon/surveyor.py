@@ -57,6 +57,7 @@ class Surveyor:
         pattern: str | None = None,
         snapshots: Path | None = None,
         recorded: Recorded | None = None,
+        set_aside: Path | None = None,
     ) -> None:
         self.directory = directory
         self._run_id = run_id
@@ -69,6 +70,7 @@ class Surveyor:
         self.unmounted: str | None = None
         self.caveats: dict[str, str] = {}
         """What resuming loses, by the path of a checkpoint that is valid all the same."""
+        self._set_aside = set_aside
         self._child = SurveyChild(folder)
         self._deciding = False
         self._waiting: _Question | None = None
@@ -118,6 +120,7 @@ class Surveyor:
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
             snapshots=self._snapshots if question.deciding else None,
+            set_aside=self._set_aside,
         )
         try:
             self._child.ask(request.to_json())

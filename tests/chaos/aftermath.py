@@ -13,7 +13,7 @@ from supervisor.intent import read_intent
 from supervisor.ledger import read_ledger
 from tests.chaos.contents import Made, fill_slot, identify
 from tests.chaos.operations import Tree
-from tests.chaos.writers import commit, look
+from tests.chaos.writers import commit, look, run_root
 
 BASE, OLD, NEW = Made(400, 1), Made(500, 1), Made(500, 2)
 """What is there before; the one of the name that is written; what is written."""
@@ -52,7 +52,7 @@ def judge_checkpoints(
         for stage in ("found", "cleaned"):
             if stage == "cleaned":
                 clean_staging(parent, quiet=True)
-                prune.finish_removals(parent)
+                prune.finish_removals(parent, run_root(parent))
             seen = look(parent)
             newest = seen.newest_valid
             made = None if newest is None else identify(newest.path, newest.step)

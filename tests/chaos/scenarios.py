@@ -57,8 +57,20 @@ SCENARIOS = {
             [OLD, BASE], {"set aside": [BASE, NEW], "committed": [NEW]}, never_lost={"": OLD}
         ),
     ),
+    "a rollback, to the run directory": Scenario(
+        "roll_back_as_the_daemon",
+        aftermath.plant_checkpoints(BASE, OLD),
+        judge_checkpoints(
+            [OLD, BASE], {"set aside": [BASE, NEW], "committed": [NEW]}, never_lost={"": OLD}
+        ),
+    ),
     "pruning": Scenario(
         "remove_old",
+        aftermath.plant_checkpoints(*(Made(step, 1) for step in (100, 200, 300, 400))),
+        judge_checkpoints([BASE], {"pruned": [BASE]}, never_lost={"": Made(300, 1)}),
+    ),
+    "pruning, by way of the run directory": Scenario(
+        "remove_old_as_the_daemon",
         aftermath.plant_checkpoints(*(Made(step, 1) for step in (100, 200, 300, 400))),
         judge_checkpoints([BASE], {"pruned": [BASE]}, never_lost={"": Made(300, 1)}),
     ),

@@ -68,6 +68,8 @@ NEEDED = [
     ("persisting a snapshot", "saves/checkpoint-500"),
     ("persisting a snapshot", "saves"),
     ("a rollback", "saves/.set-aside"),
+    ("a rollback, to the run directory", "state/set-aside"),
+    ("a rollback, to the run directory", "state"),
     ("pruning", "saves"),
     ("the ledger", "ledger.jsonl"),
     ("the ledger", "."),

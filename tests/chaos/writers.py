@@ -5,7 +5,7 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from supervisor import durable
@@ -31,7 +31,13 @@ def commit(parent: Path, step: int, attempt: int = 1) -> None:
 
 def look(parent: Path) -> records.Survey:
     """What a supervisor that starts after the crash finds."""
-    return survey.survey(records.SurveyRequest(parent, run_id=RUN, quiet=True))
+    root = run_root(parent)
+    return survey.survey(records.SurveyRequest(parent, run_id=RUN, quiet=True, set_aside=root))
+
+
+def run_root(parent: Path) -> Path:
+    """Where a run directory would have what is set aside."""
+    return parent.parent / "state" / "set-aside"
 
 
 def say(text: str) -> None:
@@ -45,21 +51,37 @@ def write_checkpoint(root: Path) -> None:
     say("committed")
 
 
-def roll_back(root: Path) -> None:
+def roll_back(root: Path, places: Sequence[Path] = ()) -> None:
     """Go back behind the newest, and save again under its name."""
-    parent = root / "saves"
+    parent, why = root / "saves", "the run went back to step 400"
     for entry in look(parent).entries:
         if entry.tier == "disk" and (entry.step or 0) > 400:
-            shelf.put_aside(entry.path, shelf.SUPERSEDED, "the run went back to step 400")
+            shelf.put_aside(entry.path, shelf.SUPERSEDED, why, roots=places)
     say("set aside")
     commit(parent, 500, 2)
     say("committed")
+
+
+def roll_back_as_the_daemon(root: Path) -> None:
+    """The same, into the run directory."""
+    (root / "state").mkdir()
+    durable.fsync_directory(root)
+    roll_back(root, shelf.roots_of(root / "saves", run_root(root / "saves")))
 
 
 def remove_old(root: Path) -> None:
     """Prune."""
     for entry in prune.plan(look(root / "saves").entries, 2, ()):
         prune.remove(entry)
+    say("pruned")
+
+
+def remove_old_as_the_daemon(root: Path) -> None:
+    """The same, by way of the run directory."""
+    (root / "state").mkdir()
+    durable.fsync_directory(root)
+    for entry in prune.plan(look(root / "saves").entries, 2, ()):
+        prune.remove(entry, run_root(root / "saves"))
     say("pruned")
 
 
@@ -92,7 +114,16 @@ def say_intent(root: Path) -> None:
 
 WRITERS: dict[str, Callable[[Path], None]] = {
     one.__name__: one
-    for one in (write_checkpoint, persist_snapshot, roll_back, remove_old, keep_ledger, say_intent)
+    for one in (
+        write_checkpoint,
+        persist_snapshot,
+        roll_back,
+        roll_back_as_the_daemon,
+        remove_old,
+        remove_old_as_the_daemon,
+        keep_ledger,
+        say_intent,
+    )
 }
 
 

@@ -3,8 +3,9 @@
 import json
 import os
 import shutil
+import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -68,6 +69,17 @@ def make_ours(guide_files: Files) -> MakeOurs:
             return writer.commit()
 
     return make
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path) -> Iterator[Path]:
+    """A directory of another file system than `tmp_path`'s, to which no rename leads."""
+    for place in ("/dev/shm", "/tmp", "/run"):
+        if os.access(place, os.W_OK) and os.stat(place).st_dev != tmp_path.stat().st_dev:
+            with tempfile.TemporaryDirectory(dir=place) as folder:
+                yield Path(folder)
+            return
+    pytest.skip("there is one file system only")
 
 
 def write_files(folder: Path, files: Files, age_s: float = 60.0) -> Path:

@@ -1,4 +1,4 @@
-"""Kills a commit before and after each of its system calls; prints what each kill left as JSON."""
+"""Kills a writer before and after each of its system calls; prints what each kill left as JSON."""
 
 import json
 import os
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from supervisor.checkpoint import records, survey
+from supervisor.checkpoint import pointers, records, shelf, survey
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 
 CALLS = (
@@ -17,6 +17,8 @@ CALLS = (
     "rename",
     "fsync",
     "write",
+    "symlink",
+    "fchmod",
     "unlink",
     "rmdir",
     "readv",
@@ -91,5 +93,62 @@ def main(root: Path, occupied: bool) -> None:
                 return
 
 
+def move_aside(root: Path, run_root: Path, *, is_blocked: bool) -> None:
+    """Sweep over a move onto a shelf, and over the pointers that follow it.
+
+    `is_blocked`: a file has the name of the folder beside.
+    """
+    for at in range(1, 1000):
+        parent = root / "saves" / str(at)
+        for step in (400, 500):
+            write(parent, step, 1)
+        if is_blocked:
+            parent.with_name(f".{parent.name}.set-aside").touch()
+        (parent / "latest").write_text("checkpoint-500\n")
+        (parent / "latest.link").symlink_to("checkpoint-500")
+        roots = shelf.roots_of(parent, run_root)
+        pid = os.fork()
+        if pid == 0:
+            calls = arm(at, after=False)
+            set_aside(parent, roots)
+            os._exit(0 if calls() < at else 1)
+        _, status = os.waitpid(pid, 0)
+        request = records.SurveyRequest(parent, "run", quiet=True, set_aside=run_root)
+        report = {
+            "killed": os.WIFSIGNALED(status),
+            "whole": [[one.name, one.tier, one.valid] for one in survey.survey(request).entries],
+            "said": said(parent),
+        }
+        set_aside(parent, roots)
+        clean_staging(parent, quiet=True)
+        (place,) = (one for one in survey.survey(request).entries if one.tier == "set_aside")
+        report |= {
+            "healed": said(parent),
+            "place": str(place.path.parent),
+            "left": sorted(os.listdir(parent)),
+        }
+        print(json.dumps(report))
+        for folder in (*roots, parent):
+            shutil.rmtree(folder, ignore_errors=True)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0:
+            return
+
+
+def said(parent: Path) -> list[str]:
+    """What the two pointers say."""
+    return [(parent / "latest").read_text(), os.readlink(parent / "latest.link")]
+
+
+def set_aside(parent: Path, roots: tuple[Path, ...]) -> None:
+    """What the daemon does before it launches from checkpoint-400."""
+    if (parent / "checkpoint-500").exists():
+        shelf.put_aside(parent / "checkpoint-500", shelf.INVALID, "why", roots=roots)
+    for pointer in pointers.find_pointers(parent, roots, Path.cwd()):
+        pointers.correct(pointer, parent / "checkpoint-400", roots)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2] == "occupied")
+    if sys.argv[2] == "aside":
+        move_aside(Path(sys.argv[1]), Path(sys.argv[3]), is_blocked=sys.argv[4:] == ["blocked"])
+    else:
+        main(Path(sys.argv[1]), sys.argv[2] == "occupied")

@@ -32,3 +32,45 @@ def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> Non
         assert set(report["cleaned"]) <= {"checkpoint-400", "checkpoint-500", ".set-aside"}
         assert report["newest"] in (400, 500)
         assert report["invalid"] == []
+
+
+@pytest.mark.parametrize("where", ["run", "beside", "inside"])
+def test_a_kill_while_one_is_set_aside(tmp_path: Path, elsewhere: Path, where: str) -> None:
+    """It is whole in one of two places, a pointer names the old or the new one, and all is healed.
+
+    In the run directory, or on from there because a rename to it does not work.
+    """
+    root = (tmp_path / "state" if where == "run" else elsewhere) / "set-aside"
+    root.parent.mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, DRIVER, tmp_path, "aside", root, *(["blocked"] * (where == "inside"))],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(report["killed"] for report in reports) > 30
+    assert not reports[-1]["killed"]
+    both = [["checkpoint-500", "disk", True], ["checkpoint-400", "disk", True]]
+    moved = [["checkpoint-400", "disk", True], ["checkpoint-500", "set_aside", True]]
+    texts = set()
+    for report in reports:
+        whole = [
+            [name, tier, valid or tier == "set_aside"] for name, tier, valid in report["whole"]
+        ]
+        assert whole in (both, moved)
+        texts.add(tuple(report["said"]))
+        assert report["healed"] == ["checkpoint-400\n", "checkpoint-400"]
+        names = {"checkpoint-400", "latest", "latest.link"}
+        assert set(report["left"]) - {".set-aside"} == names
+        assert (".set-aside" in report["left"]) == (where == "inside")
+        place = Path(report["place"])
+        saves = tmp_path / "saves"
+        above = place.parents[2 if where == "inside" else 1]
+        assert (place.name, above) == ("invalid", tmp_path / "state" if where == "run" else saves)
+    assert texts == {
+        ("checkpoint-500\n", "checkpoint-500"),
+        ("checkpoint-400\n", "checkpoint-500"),
+        ("checkpoint-400\n", "checkpoint-400"),
+    }

@@ -1,6 +1,9 @@
 """Setting aside, pruning and pinning: nothing is lost, nothing good is deleted."""
 
 import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +154,7 @@ def test_a_removal_is_whole(
     prune.remove(entry)
     prune.remove(entry)
     assert not (tmp_path / "checkpoint-100").exists()
-    assert os.listdir(tmp_path / ".set-aside") == []
+    assert os.listdir(tmp_path) == []
     assert prune.finish_removals(tmp_path / "absent") == ()
 
 
@@ -161,6 +164,179 @@ def test_one_that_was_set_aside_can_be_removed(tmp_path: Path, make_ours: MakeOu
     put_later_aside(tmp_path, 0)
     prune.remove(look(tmp_path).entries[0])
     assert look(tmp_path).entries == ()
+
+
+def roots(saves: Path, run: Path, elsewhere: Path, where: str) -> tuple[Path, Path]:
+    """The run's root such that things land at `where`; and the shelf's folder they land in."""
+    saves.mkdir()
+    run.mkdir()
+    beside = saves.with_name(".saves.set-aside")
+    if where == "inside":
+        beside.touch()
+    place = {"run": run / "set-aside", "beside": beside, "inside": saves / ".set-aside"}[where]
+    return (run if where == "run" else elsewhere) / "set-aside", place
+
+
+@pytest.mark.parametrize("where", ["run", "beside", "inside"])
+@pytest.mark.parametrize("is_link", [False, True])
+def test_the_first_place_that_takes_a_rename(
+    tmp_path: Path, elsewhere: Path, make_ours: MakeOurs, where: str, is_link: bool
+) -> None:
+    """Run directory, beside, inside; what was tried in vain leaves nothing; all is listed."""
+    saves = tmp_path / "saves"
+    run_root, root = roots(saves, tmp_path / "run", elsewhere, where)
+    if is_link:
+        (tmp_path / "link").symlink_to(saves)
+        saves = tmp_path / "link"
+    for step in (100, 200, 300):
+        make_ours(saves, step)
+    tried = shelf.roots_of(saves, run_root)
+    for step, name in ((200, shelf.INVALID), (300, shelf.SUPERSEDED)):
+        place = shelf.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
+        assert place.resolve() == root / name / f"checkpoint-{step}"
+    assert set(os.listdir(saves)) - {".set-aside"} == {"checkpoint-100"}
+    assert (saves / ".set-aside").exists() == (where == "inside")
+    assert os.listdir(elsewhere) == []
+    request = SurveyRequest(saves, "run", quiet=True, set_aside=run_root)
+    assert SurveyRequest.from_json(request.to_json()) == request
+    found = survey(request).entries
+    assert [(one.name, one.tier) for one in found] == [
+        ("checkpoint-100", "disk"),
+        ("checkpoint-300", "set_aside"),
+        ("checkpoint-200", "set_aside"),
+    ]
+    for entry in found:
+        prune.remove(entry, run_root)
+    assert survey(request).entries == ()
+    assert os.listdir(saves) == []
+    assert not root.is_dir()
+
+
+@pytest.mark.parametrize("where", ["run", "beside", "inside"])
+def test_an_interrupted_removal_is_finished_in_every_place(
+    tmp_path: Path, elsewhere: Path, make_ours: MakeOurs, where: str
+) -> None:
+    """Also in the one that an earlier version used; the folder goes with it."""
+    saves = tmp_path / "saves"
+    run_root, root = roots(saves, tmp_path / "run", elsewhere, where)
+    make_ours(saves, 100).rename(tmp_path / "doomed")
+    for place in {root, saves / ".set-aside"}:
+        shutil.copytree(tmp_path / "doomed", place / ".deleting-checkpoint-100")
+    removed = prune.finish_removals(saves, run_root)
+    assert {path.parent for path in removed} == {root, saves / ".set-aside"}
+    assert os.listdir(saves) == []
+    assert not root.is_dir()
+
+
+def test_what_is_set_aside_is_counted(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """In whichever place: beginning from nothing would lose something."""
+    saves, run_root = tmp_path / "saves", tmp_path / "set-aside"
+    place = make_ours(saves, 100)
+    shelf.put_aside(place, shelf.INVALID, "why", roots=shelf.roots_of(saves, run_root))
+    assert survey(SurveyRequest(saves, "run", set_aside=run_root)).exists
+    assert not survey(SurveyRequest(saves, "run")).exists
+
+
+def test_a_folder_removed_meanwhile_is_made_again(
+    tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pruner removes the folders that it finds empty, at any moment."""
+    real, count = shelf.make, 0
+
+    def make(root: Path, *below: str) -> None:
+        nonlocal count
+        real(root, *below)
+        count += 1
+        if count % 3:
+            shelf.remove_if_empty(root.joinpath(*below), root)
+
+    monkeypatch.setattr(shelf, "make", make)
+    run_root = tmp_path / "set-aside"
+    for step in (100, 200):
+        make_ours(tmp_path / "saves", step)
+    prune.remove(look(tmp_path / "saves").entries[0], run_root)
+    assert (os.listdir(tmp_path / "saves"), count) == (["checkpoint-100"], 3)
+    tried = shelf.roots_of(tmp_path / "saves", run_root)
+    place = shelf.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
+    assert (place, count) == (run_root / "invalid" / "checkpoint-100", 6)
+
+
+def test_what_a_stranger_laid_beside_is_not_used(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """A link in the name of our folder would take the checkpoints out of the directory."""
+    make_ours(tmp_path / "saves", 100)
+    (tmp_path / "loot").mkdir()
+    (tmp_path / ".saves.set-aside").symlink_to(tmp_path / "loot")
+    tried = shelf.roots_of(tmp_path / "saves")
+    place = shelf.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
+    assert place.parent.parent == tmp_path / "saves/.set-aside"
+    assert os.listdir(tmp_path / "loot") == []
+
+
+def test_a_closed_folder_beside_holds_no_survey_up(
+    tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What another user put beside the directory is none of this run's."""
+    make_ours(tmp_path / "saves", 100)
+    (tmp_path / ".saves.set-aside" / "invalid").mkdir(parents=True)
+    real = os.scandir
+
+    def scandir(path: Path) -> object:
+        if ".saves.set-aside" in str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert names(look(tmp_path / "saves").entries) == ["checkpoint-100"]
+
+
+def test_one_that_vanishes_is_told(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """A trainer's own rotation is faster: no place is made for nothing."""
+    tried = shelf.roots_of(tmp_path / "saves", tmp_path / "set-aside")
+    (tmp_path / "saves").mkdir()
+    with pytest.raises(FileNotFoundError):
+        shelf.put_aside(tmp_path / "saves/checkpoint-1", "invalid", "why", roots=tried)
+    assert os.listdir(tmp_path) == ["saves"]
+
+
+@pytest.fixture(params=["bind", "tmpfs"])
+def mounted(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
+    """A checkpoint directory that is a mount of its own, so that no rename leads out of it.
+
+    Of the same disk, where `st_dev` is the same within and without, or of another.
+    """
+    place = tmp_path / "above" / "saves"
+    place.mkdir(parents=True)
+    (tmp_path / "real").mkdir()
+    how = {"bind": ["--bind", tmp_path / "real"], "tmpfs": ["-t", "tmpfs", "none"]}
+    subprocess.run(["mount", *how[request.param], place], check=True)
+    is_one_device = place.stat().st_dev == place.parent.stat().st_dev
+    assert is_one_device == (request.param == "bind")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.root
+def test_a_mount_is_not_left(mounted: Path, make_ours: MakeOurs) -> None:
+    """Neither the run directory nor the folder beside it can be reached: inside, and all of it."""
+    make_ours(mounted, 100)
+    run_root = mounted.parent / "set-aside"
+    tried = shelf.roots_of(mounted, run_root)
+    place = shelf.put_aside(mounted / "checkpoint-100", "invalid", "why", roots=tried)
+    assert place == mounted / ".set-aside/invalid/checkpoint-100"
+    assert os.listdir(mounted.parent) == ["saves"]
+
+
+@pytest.mark.root
+def test_a_run_directory_beyond_a_bind_mount(mounted: Path, make_ours: MakeOurs) -> None:
+    """The directory lies below a mount, the run directory beyond it: beside."""
+    make_ours(mounted / "deeper", 100)
+    tried = shelf.roots_of(mounted / "deeper", mounted.parent / "set-aside")
+    place = shelf.put_aside(mounted / "deeper/checkpoint-100", "invalid", "why", roots=tried)
+    assert place == mounted / ".deeper.set-aside/invalid/checkpoint-100"
+    assert os.listdir(mounted / "deeper") == []
+    assert os.listdir(mounted.parent) == ["saves"]
 
 
 def test_pins(tmp_path: Path, make_ours: MakeOurs) -> None:

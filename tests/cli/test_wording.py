@@ -24,6 +24,15 @@ def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
     )
 
 
+def test_a_pointer_is_told_with_where_it_leads() -> None:
+    """Or where it is, if nothing was chosen for it."""
+    entry = {"type": "pointer_set", "path": "/c/latest", "from": "step40", "to": "step30"}
+    assert sentence(entry) == "The trainer's pointer latest names step30 now: step40 was set aside."
+    assert sentence({**entry, "to": None, "place": "/s/latest"}) == (
+        "The trainer's pointer latest was set aside with step40, its target, moved to /s/latest."
+    )
+
+
 @pytest.mark.parametrize(("tier", "told"), [("memory", ", the snapshot in memory"), ("disk", "")])
 def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
     """Nobody finds that checkpoint on the disk."""

@@ -42,7 +42,7 @@ def test_damaged_newest_is_passed_over(run: Supervised, name: str, how: str) -> 
     damage(run.run_dir / "checkpoint-20" / name, how)
     assert run.run() == 0
     assert run.entries("attempt_started")[-1]["checkpoint"]["step"] == 10
-    aside = run.run_dir / ".set-aside" / "invalid"
+    aside = run.paths.set_aside / "invalid"
     assert (aside / "checkpoint-20").is_dir()
     assert (aside / "checkpoint-20.reason.txt").read_text().strip()
     assert run.weight() == uninterrupted()
@@ -73,7 +73,7 @@ def test_same_death_twice_resumes_further_back_and_holds_at_three(run: Supervise
     assert run.run() == 1
     steps = [e["checkpoint"] and e["checkpoint"]["step"] for e in run.entries("attempt_started")]
     assert steps == [None, 20, 10]
-    assert (run.run_dir / ".set-aside" / "superseded" / "checkpoint-20").is_dir()
+    assert (run.paths.set_aside / "superseded" / "checkpoint-20").is_dir()
     assert "3 times" in run.status["reason"]
 
 

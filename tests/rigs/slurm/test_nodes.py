@@ -42,7 +42,7 @@ def test_lost_node(job: JobUnderTest) -> None:
     # The lock of the lost node was broken by SLURM's word: the same job has been started again.
     hosts = [entry["host"] for entry in job.entries("supervisor_started")]
     assert (len(hosts), len(set(hosts))) == (2, 2)
-    aside = job.run_dir / ".set-aside" / "invalid" / torn.name
+    aside = job.run_dir / ".supervisor" / "set-aside" / "invalid" / torn.name
     assert {path.name for path in aside.parent.iterdir() if path.is_dir()} == {torn.name}
 
 
