@@ -11,9 +11,8 @@ from supervisor.checkpoint import pointers, shelf
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
     ORBAX_MARKS,
-    has_file_suffix,
+    is_checkpoint_name,
     may_be_checkpoint,
-    parse_by_pattern,
     parse_name,
 )
 from supervisor.checkpoint.position import Place, Position, order, read_position
@@ -103,12 +102,9 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     if is_shelf:
         return not entry.name.endswith(shelf.REASON_SUFFIX) and not _is_pointer(entry)
     is_directory = entry.is_dir()
-    name, pattern = entry.name, request.pattern
-    if pattern is not None and parse_by_pattern(name, pattern) is not None:
-        return is_directory or entry.is_file()
-    is_named = parse_name(name) is not None
+    is_named = is_checkpoint_name(entry.name, request.pattern, is_directory=is_directory)
     if not is_directory:
-        return is_named and has_file_suffix(name) and entry.is_file()
+        return is_named and entry.is_file()
     return is_named or _is_orbax(entry) or _is_ours(entry, request)
 
 

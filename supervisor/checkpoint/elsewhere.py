@@ -15,7 +15,7 @@ from supervisor.checkpoint import save_names
 from supervisor.checkpoint.directory_advice import is_new_each_start
 from supervisor.checkpoint.directory_walk import Budget, Listing, real_path, walk
 from supervisor.checkpoint.look_alikes import LookAlike, look_alikes
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, parse_name
+from supervisor.checkpoint.names import is_checkpoint_name, parse_name
 from supervisor.checkpoint.save_numbers import (
     counts,
     is_set_apart,
@@ -103,12 +103,7 @@ def _is_later(request: SearchRequest, found: LookAlike) -> bool:
 
 def _is_recognised(request: SearchRequest, found: LookAlike) -> bool:
     """Whether a survey of its directory would list it."""
-    is_of_a_kind = (
-        found.is_directory
-        or request.pattern is not None
-        or found.name.endswith(SINGLE_FILE_SUFFIXES)
-    )
-    return is_of_a_kind and parse_name(found.name, request.pattern) is not None
+    return is_checkpoint_name(found.name, request.pattern, is_directory=found.is_directory)
 
 
 def _see(request: SearchRequest, found: LookAlike) -> Seen:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
@@ -42,19 +43,26 @@ class Families:
     def __init__(self, members: Sequence[Member]) -> None:
         """`members`: newest first."""
         self._before: dict[Path, Member] = {}
+        self._after: dict[Path, Member] = {}
         self._with_optimizer: set[tuple[str, bool, bool]] = set()
-        newer: dict[tuple[str, bool, bool], Path] = {}
+        newer: dict[tuple[str, bool, bool], Member] = {}
         for member in members:
             key = _key(member)
             if key in newer:
-                self._before[newer[key]] = member
-            newer[key] = member.stock.path
+                self._before[newer[key].stock.path] = member
+                self._after[member.stock.path] = newer[key]
+            newer[key] = member
             if _has_optimizer(member.stock):
                 self._with_optimizer.add(key)
 
     def before(self, member: Member) -> Member | None:
         """The next older one of its series."""
         return self._before.get(member.stock.path)
+
+    def neighbours(self, member: Member) -> tuple[Member, ...]:
+        """The next older and the next newer one of its series, as far as there are any."""
+        path = member.stock.path
+        return tuple(found[path] for found in (self._before, self._after) if path in found)
 
     def has_optimizer(self, member: Member) -> bool:
         """Whether any of its series, itself included, has optimizer state."""
@@ -121,7 +129,8 @@ def unexplained_change(stock: Stock, hashes: dict[str, str], known: Remembered) 
     state has a newer time than any had before. New weights beside an old optimizer are a save
     that was cut off; a change under an old time is rot.
     """
-    before = {name: value for name, value in known.hashes.items() if is_payload(name)}
+    counted = state_files(known.hashes) if stock.is_directory else frozenset(known.hashes)
+    before = {name: value for name, value in known.hashes.items() if name in counted}
     changed = sorted(name for name, value in before.items() if hashes.get(name) != value)
     if not changed:
         return None

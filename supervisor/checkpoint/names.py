@@ -145,6 +145,13 @@ def has_file_suffix(name: str) -> bool:
     return name.endswith(_KNOWN_FILE_SUFFIXES)
 
 
+def is_checkpoint_name(name: str, pattern: str | None, *, is_directory: bool) -> bool:
+    """Whether the name alone makes a checkpoint of what it stands for."""
+    if pattern is not None and parse_by_pattern(name, pattern) is not None:
+        return True
+    return parse_name(name) is not None and (is_directory or has_file_suffix(name))
+
+
 def is_best_name(name: str) -> bool:
     """Whether a tool, or the user, calls it the best: it is never pruned.
 

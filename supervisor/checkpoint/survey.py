@@ -13,6 +13,7 @@ from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import look
 from supervisor.checkpoint.torn import find_torn_first
+from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Verdict, prove
 from supervisor.filesystem import mount_point
 
@@ -129,6 +130,9 @@ def _find_gap(
             return change
     if family.lacks_optimizer(member, families):
         return "it has no optimizer state, its siblings have: it cannot be resumed from"
+    twin = find_twin(member, families.neighbours(member))
+    if twin is not None:
+        return twin
     before = families.before(member)
     if before is None:
         return None

@@ -84,20 +84,21 @@ def test_no_optimizer_beside_one_that_has_it(tmp_path: Path, torch_files: Files)
     assert valid == {"checkpoint-10": False, "checkpoint-20": True, "checkpoint-30": False}
 
 
-@pytest.mark.parametrize(
-    "files",
-    [
-        {"state.pt": True, "progress.json": b"{}"},
-        {"trainer_state.json": as_json(global_step=10), "training_args.bin": True},
-    ],
-)
-def test_nothing_is_said_of_other_tools(
-    tmp_path: Path, torch_files: Files, files: dict[str, bytes | bool]
-) -> None:
-    """One file may hold all there is; and without weights there is nothing to resume."""
-    content = {n: torch_files["model.pt"] if d is True else bytes(d) for n, d in files.items()}
+def test_nothing_is_said_of_other_tools(tmp_path: Path, torch_files: Files) -> None:
+    """One file may hold all there is."""
+    content = {"state.pt": torch_files["model.pt"], "progress.json": b"{}"}
     write_files(tmp_path / "checkpoint-10", content)
     assert reasons(look(tmp_path)) == {"checkpoint-10": None}
+
+
+def test_without_weights_there_is_nothing_to_resume(tmp_path: Path, torch_files: Files) -> None:
+    """HF's record and arguments alone: whole or not is not the question."""
+    state = as_json(global_step=10)
+    content = {"trainer_state.json": state, "training_args.bin": torch_files["model.pt"]}
+    write_files(tmp_path / "checkpoint-10", content)
+    (entry,) = look(tmp_path).entries
+    assert entry.valid is False
+    assert entry.reason != NO_OPTIMIZER
 
 
 # A file of a kind that nobody can check, by the name that it has at each step.

@@ -31,7 +31,8 @@ class Scene:
             runtime=SimpleNamespace(root=folder),
             surveyor=SimpleNamespace(forget=self.forgotten.append),
             journal=SimpleNamespace(record=self.record),
-            paths=SimpleNamespace(pins=folder / "pins.json"),
+            paths=SimpleNamespace(pins=folder / "pins.json", set_aside=folder / "set-aside"),
+            directory_claim=SimpleNamespace(refusal=lambda: None),
         )
         self.pruner = Pruner(self.run)
 

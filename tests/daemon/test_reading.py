@@ -10,6 +10,7 @@ import pytest
 
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.reading import LongReading
 from supervisor.daemon.surveyor import Answer, entry_of, memory_of
 from tests.checkpoint.conftest import as_json, make_old, write_files
@@ -52,7 +53,7 @@ def hf_entry(folder: Path) -> Entry:
     state = as_json(global_step=10, best_model_checkpoint="out/checkpoint-10")
     content = {"model.bin": b"weights", "optimizer.pt": b"\x80\x04N.", "trainer_state.json": state}
     write_files(folder / "checkpoint-10", content)
-    return survey(SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)).entries[0]
+    return survey(SurveyRequest(folder, "run", quiet=True, times=AttemptTimes(0.0))).entries[0]
 
 
 def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
