@@ -53,7 +53,7 @@ def hf_entry(folder: Path) -> Entry:
     state = as_json(global_step=10, best_model_checkpoint="out/checkpoint-10")
     content = {"model.bin": b"weights", "optimizer.pt": b"\x80\x04N.", "trainer_state.json": state}
     write_files(folder / "checkpoint-10", content)
-    return survey(SurveyRequest(folder, "run", quiet=True, times=AttemptTimes(0.0))).entries[0]
+    return survey(SurveyRequest(folder, "run", quiet=True, first_attempt_wall=0.0)).entries[0]
 
 
 def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_an_answer_of_many_is_linear(tmp_path: Path) -> None:
             write_files(one.directory / f"checkpoint-{step}", {"weights.bin": b"weights"})
         make_old(one.directory)
         for counts in work.values():
-            assert one.begin(deciding=True, pins=frozenset(), first_attempt_wall=0.0) is None
+            assert one.begin(deciding=True, pins=frozenset(), times=AttemptTimes(0.0)) is None
             answers: list[Answer] = []
 
             def poll() -> None:
