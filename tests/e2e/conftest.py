@@ -71,7 +71,8 @@ class Supervised:
         return self.process.wait(timeout_s)
 
     def run(self, *options: str) -> int:
-        """Start and wait."""
+        """Start and wait; nothing is done to it meanwhile, so it holds nowhere."""
+        self.let_go()
         self.start(*options)
         return self.finish()
 
