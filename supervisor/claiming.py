@@ -50,7 +50,8 @@ def claim(
         taken += [one for one, how in zip(others, replaced, strict=True) if how]
         if any(how is not None for how in replaced):
             continue  # look again: they are the run's own now, or another run was quicker
-        place = _settle(found, mine, problems, has_checkpoint=has_checkpoint)
+        kept = frozenset(one.file.path for one in others)
+        place = _settle(found, mine, problems, kept, has_checkpoint=has_checkpoint)
         if place is False:
             continue
         if place is not None and not found.of(Standing.OWN):
@@ -86,9 +87,18 @@ def _replace(file: MarkFile, mine: OwnerMark, problems: list[str]) -> bool | Non
 
 
 def _settle(
-    found: Ownership, mine: OwnerMark, problems: list[str], *, has_checkpoint: bool
+    found: Ownership,
+    mine: OwnerMark,
+    problems: list[str],
+    kept: frozenset[Path],
+    *,
+    has_checkpoint: bool,
 ) -> Path | Literal[False] | None:
-    """Where the run's own mark lies; False where another mark came in between."""
+    """Where the run's own mark lies; False where another mark came in between.
+
+    `kept`: marks of runs that are over which could not be replaced (another user's, in a sticky
+    directory): the other place is tried.
+    """
     directory = found.directory
     is_root = owner_mark.is_mount_root(directory)
     beside, inside = owner_mark.beside(directory), owner_mark.inside(directory)
@@ -98,13 +108,20 @@ def _settle(
     settled = [file.path for file in own if not (is_root and file.path == beside)]
     if settled:
         return settled[0]
-    for place in (*(() if is_root else (beside,)), *((inside,) if has_checkpoint else ())):
+    places: list[Path] = [*(() if is_root else (beside,)), *((inside,) if has_checkpoint else ())]
+    for place in (one for one in places if one not in kept):
         try:
             made = owner_mark.make(place, _in_place(mine, place, found))
         except OSError as error:
             problems.append(f"{place}: {error.strerror}")
             continue
-        return place if made else False
+        if made:
+            return place
+        again = owner_mark.find(directory)
+        if any(file.path == place for file in again):
+            return False
+        # `ckpt/ckpt` has beside it what `ckpt` has inside: a name that stands for another one.
+        problems.append(f"{place}: it is the mark of another directory")
     return own[0].path if own else None
 
 

@@ -33,16 +33,12 @@ def mount_options(path: Path) -> frozenset[str]:
     return found[1] if found else frozenset()
 
 
-def _unescaped(text: str) -> str:
-    """A path of mountinfo, in which space, tab, newline and backslash are octal (proc(5))."""
-    return re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), text)
-
-
 def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
     target = path.resolve()
     best: tuple[int, str, frozenset[str]] | None = None
     try:
-        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+        text = os.fsdecode(Path("/proc/self/mountinfo").read_bytes())
+        lines = text.split("\n")
     except OSError:
         return None
     for line in lines:
@@ -50,7 +46,7 @@ def _mount(path: Path) -> tuple[str, frozenset[str]] | None:
         fields, own = left.split(), right.split()
         if len(fields) < 6 or not own:
             continue
-        mount = Path(_unescaped(fields[4]))
+        mount = _place(os.fsencode(fields[4]))
         if target.is_relative_to(mount):
             depth = len(mount.parts)
             # The last of equal ones wins: it is mounted over the others.
@@ -67,12 +63,12 @@ def mount_points() -> frozenset[Path] | None:
     except OSError:
         return None
     fields = (line.split(b" ") for line in lines)
-    # Blanks and backslashes stand there as three octal digits.
-    return frozenset(
-        Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", _octal, words[4])))
-        for words in fields
-        if len(words) > 4
-    )
+    return frozenset(_place(words[4]) for words in fields if len(words) > 4)
+
+
+def _place(field: bytes) -> Path:
+    """A path of mountinfo, in which blanks and backslashes are three octal digits."""
+    return Path(os.fsdecode(re.sub(rb"\\([0-7]{3})", _octal, field)))
 
 
 def _octal(found: re.Match[bytes]) -> bytes:

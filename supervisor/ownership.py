@@ -12,7 +12,6 @@ from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
-from supervisor.core.history import fold
 from supervisor.filesystem import is_network, mount_points
 from supervisor.ledger import Entry, decode_entry
 from supervisor.lock import is_held
@@ -93,7 +92,7 @@ class Refusal:
 def look(directory: Path, claimant: Claimant) -> Ownership:
     """Judge a directory's marks. It writes nothing and never raises for what it finds."""
     place = owner_mark.resolved(directory)
-    return Ownership(place, tuple(_judge(file, claimant) for file in owner_mark.find(place)))
+    return Ownership(place, tuple(_judge(file, place, claimant) for file in owner_mark.find(place)))
 
 
 def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
@@ -105,20 +104,21 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
     own = "give one of them a `checkpoints.directory` of its own"
     where = ownership.directory
     if found.standing is Standing.TAKEN and mark is not None:
-        said = f"{where}: {mark.describe()} saves there{found.why}; {asks} must not"
-        over = "; if that one is over for good, remove its run directory"
+        said = f"{where}: {mark.describe()} saves there{found.why}; {asks} cannot save there, too"
+        # Its run directory may hold the checkpoints: never that.
+        over = f"; if that one is over for good, remove {found.file.path}"
         if found.why:
             over = ", or go on from its checkpoints: `resume: {existing: use}`"
         return Refusal(said, own + over)
     option = "; if that one is over for good: `supervisor run CONFIG --take-over`"
     if mark is None:
-        said = f"{where}: nobody knows which run saves there ({found.why}); {asks} must not"
+        said = f"{where}: nobody knows which run saves there ({found.why}); {asks} cannot begin"
         return Refusal(said, own + option)
     said = f"{where}: {mark.describe_fully()}, saves there and cannot be seen ({found.why})"
-    return Refusal(f"{said}; {asks} must not", own + option)
+    return Refusal(f"{said}; {asks} cannot begin", own + option)
 
 
-def _judge(file: MarkFile, claimant: Claimant) -> Judged:
+def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
     mark = file.mark
     if mark is None:
         return Judged(file, Standing.UNSEEN, f"{file.path}: {file.problem}")
@@ -137,6 +137,8 @@ def _judge(file: MarkFile, claimant: Claimant) -> Judged:
             return Judged(file, Standing.TAKEN)
         if claimant.goes_on_from_others:
             return Judged(file, Standing.OVER, "it is finished")
+        if _is_bare(directory):
+            return Judged(file, Standing.OVER, "it is finished, and nothing of it is left there")
         return Judged(file, Standing.TAKEN, ", and is finished")
     if run_id is None:
         return Judged(file, Standing.UNSEEN, f"{there.ledger} does not say whose it is")
@@ -149,16 +151,36 @@ def _judge(file: MarkFile, claimant: Claimant) -> Judged:
     return Judged(file, Standing.OVER, "its run directory holds another run")
 
 
+def _is_bare(directory: Path) -> bool:
+    """Whether nothing that two runs could mix up is there."""
+    try:
+        with os.scandir(directory) as entries:
+            return all(entry.name.startswith(".") for entry in entries)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def _judge_gone(file: MarkFile, mark: OwnerMark, there: RunPaths, claimant: Claimant) -> Judged:
     """Nothing is recorded where the mark says: gone, or only not to be seen from here."""
     hidden = _hidden(mark)
-    if hidden is None and not mark.is_here():
+    if hidden is None and not mark.is_here() and not _would_be_seen(there, claimant):
         hidden = f"{there.run_dir} is not there on this machine"
     if hidden is not None:
         return Judged(file, Standing.UNSEEN, hidden)
     if not _is_same(there.run_dir, claimant.run_dir) and _is_living(there):
         return Judged(file, Standing.TAKEN)  # a full disk kept its first record back
     return Judged(file, Standing.OVER, "its run directory is gone")
+
+
+def _would_be_seen(there: RunPaths, claimant: Claimant) -> bool:
+    """Whether another machine's run directory would be seen here, were it still there.
+
+    It would on a network file system, and where this run has its own: a container has another
+    host's name at each start.
+    """
+    return _is_same(there.run_dir, claimant.run_dir) or is_network(there.run_dir)
 
 
 def _hidden(mark: OwnerMark) -> str | None:
@@ -188,8 +210,17 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
     """
     if not stat.S_ISREG(ledger.stat().st_mode):
         raise ValueError("it is no file")
-    history = fold(_entries(ledger))
-    return history.run_id, history.finished
+    run_id, finished = None, False
+    for entry in _entries(ledger):
+        # Not the whole history: an entry of another version, or of nobody's, must not fail here.
+        match entry.get("type"):
+            case "run_created":
+                run_id = entry.get("run_id")
+            case "decision" if entry.get("state") == "completed":
+                finished = True
+            case "reopened" | "attempt_started":
+                finished = False
+    return (run_id if isinstance(run_id, str) else None), finished
 
 
 def _entries(ledger: Path) -> Iterator[Entry]:

@@ -239,12 +239,65 @@ def test_a_finished_run(
     standing: Standing,
 ) -> None:
     """Its checkpoints may be gone on from, if the configuration says so; never those of others."""
+    (out / "checkpoint-10").mkdir()
     folder = make_run(tmp_path / "runs" / "a", "other", *entries)
     put(place_of(out), mark_of("other", "a", folder))
     claimant = replace(mine, goes_on_from_others=use)
     assert look(out, claimant).standing is standing
     made = take(out, claimant)
     assert (made.place is not None) is (standing is Standing.OVER)
+
+
+def test_a_finished_run_that_left_nothing(mine: Claimant, out: Path, tmp_path: Path) -> None:
+    """Its checkpoints were removed: there is nothing that two runs could mix up."""
+    put(place_of(out), mark_of("other", "a", make_run(tmp_path / "runs" / "a", "other", FINISHED)))
+    assert look(out, mine).standing is Standing.OVER
+    (out / "events.log").write_text("x")
+    assert look(out, mine).standing is Standing.TAKEN
+
+
+@pytest.mark.parametrize(
+    "entry", [{"type": "attempt_started"}, {"type": "stop_requested"}, {"type": ["odd"], "x": 1}]
+)
+def test_entries_of_another_version(
+    mine: Claimant, out: Path, tmp_path: Path, entry: dict[str, Any]
+) -> None:
+    """Of another run's record only what is asked for is read."""
+    put(place_of(out), mark_of("other", "a", make_run(tmp_path / "runs" / "a", "other", entry)))
+    assert look(out, mine).standing is Standing.TAKEN
+
+
+def test_removed_and_begun_again_in_another_container(mine: Claimant, out: Path) -> None:
+    """Each container has a host's name of its own; the run directory is the very same."""
+    put(place_of(out), mark_of("before", "b", mine.run_dir), **ELSEWHERE)
+    shutil.rmtree(mine.run_dir)
+    assert look(out, mine).standing is Standing.OVER
+
+
+def test_a_directory_in_one_of_the_same_name(mine: Claimant, out: Path, tmp_path: Path) -> None:
+    """What lies beside `ckpt/ckpt` lies inside `ckpt`: each has its own owner."""
+    inner = out / out.name
+    inner.mkdir()
+    other = asks(make_run(tmp_path / "runs" / "a", "other"), "other")
+    assert take(inner, other, seen=True).place == place_of(inner)
+    assert look(out, mine).standing is Standing.FREE
+    assert take(out, mine, seen=True).place == place_of(out)
+    assert look(inner, other).standing is Standing.OWN
+
+
+def test_anothers_mark_that_cannot_be_replaced(mine: Claimant, out: Path, tmp_path: Path) -> None:
+    """A sticky /scratch: the run that is over keeps its mark, the new one's lies inside."""
+    put(place_of(out), mark_of("gone", "a", tmp_path / "runs" / "nowhere"))
+
+    def refuse(*_: object) -> bool:
+        raise PermissionError(1, "Operation not permitted")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(owner_mark, "replace_other", refuse)
+        made = take(out, mine, seen=True)
+    assert made.place == out / f".{out.name}.supervised-by"
+    assert "Operation not permitted" in (made.problem or "")
+    assert refusal(look(out, mine), mine) is None
 
 
 ELSEWHERE = {"host": "gpu07", "machine_id": "f" * 32}

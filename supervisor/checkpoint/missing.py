@@ -19,7 +19,9 @@ def find_missing(request: SurveyRequest, entries: Sequence[Entry]) -> Missing | 
 
     `entries`: all that a survey found, those set aside included.
     """
-    if any(e.tier == "disk" and e.candidate and e.valid and e.finite is not False for e in entries):
+    there = [e for e in entries if e.tier == "disk" and e.candidate and e.finite is not False]
+    # While a trainer may still write, what is too young for a verdict stands for those before it.
+    if any(e.valid or (e.valid is None and not request.quiet) for e in there):
         return None
     paths = {str(entry.path) for entry in entries}
     prints = {entry.fingerprint for entry in entries}
@@ -28,7 +30,7 @@ def find_missing(request: SurveyRequest, entries: Sequence[Entry]) -> Missing | 
         return None
     lost.sort(key=lambda known: (known.step if known.step is not None else -1, known.seen))
     lost.reverse()
-    unmounted = _unmounted(lost)
+    unmounted = _unmounted(request, lost)
     sentence = (
         f"{_which(lost)} {'is' if len(lost) == 1 else 'are'} missing: {_where(request, lost)}"
     )
@@ -76,16 +78,17 @@ def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
     if not request.directory.exists():
         return f"{request.directory} is not there ({last})"
     is_empty = next(request.directory.iterdir(), None) is None
-    return f"{request.directory} {'is empty' if is_empty else 'does not hold them'} ({last})"
+    them = "it" if len(lost) == 1 else "them"
+    return f"{request.directory} {'is empty' if is_empty else f'does not hold {them}'} ({last})"
 
 
 def _is_same(folder: Path, directory: Path) -> bool:
     return folder == directory or os.path.realpath(folder) == os.path.realpath(directory)
 
 
-def _unmounted(lost: Sequence[Known]) -> str | None:
-    """The mount point that held the newest of them and on which nothing is mounted now."""
-    mount = lost[0].mount
+def _unmounted(request: SurveyRequest, lost: Sequence[Known]) -> str | None:
+    """The mount point that held them, if nothing is mounted on it now."""
+    mount = request.mount
     if mount is None or mount == "/" or os.path.lexists(lost[0].path):
         return None
     points = mount_points()

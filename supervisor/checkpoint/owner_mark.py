@@ -141,10 +141,20 @@ def is_mount_root(directory: Path) -> bool:
 
 def find(directory: Path) -> tuple[MarkFile, ...]:
     """The marks of a resolved directory, beside it and in it. Never raises, never waits."""
-    named = [beside(directory), inside(directory)]
-    found = [read(path) for path in named]
-    found += [one for one in map(read, _others_inside(directory)) if _is_of(one, directory)]
-    return tuple(one for one in found if one is not None)
+    named = [read(path) for path in (beside(directory), inside(directory))]
+    found = [one for one in named if one is not None and _may_be_of(one, directory)]
+    others = (one for one in map(read, _others_inside(directory)) if one is not None)
+    found += [one for one in others if _is_of(one, directory)]
+    return tuple(found)
+
+
+def _may_be_of(found: MarkFile, directory: Path) -> bool:
+    """Whether a mark under this directory's name is its own, not that of `ckpt/ckpt` in `ckpt`."""
+    if found.mark is None:
+        return True
+    if found.mark.inode is not None:
+        return _is_of(found, directory)
+    return found.path.parent != directory or not os.path.lexists(directory / directory.name)
 
 
 def _others_inside(directory: Path) -> Iterator[Path]:
@@ -157,9 +167,9 @@ def _others_inside(directory: Path) -> Iterator[Path]:
     yield from (directory / name for name in sorted(names) if name != inside(directory).name)
 
 
-def _is_of(found: MarkFile | None, directory: Path) -> bool:
-    """Whether a mark under another name is this directory's; it may be that of one in it."""
-    if found is None or found.mark is None or found.mark.inode is None:
+def _is_of(found: MarkFile, directory: Path) -> bool:
+    """Whether a mark in a directory is the directory's own; it may be that of one in it."""
+    if found.mark is None or found.mark.inode is None:
         return False
     try:
         return directory.stat().st_ino == found.mark.inode

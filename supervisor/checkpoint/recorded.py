@@ -17,6 +17,8 @@ class Recorded:
 
     def __init__(self) -> None:
         self._known: dict[str, Known] = {}
+        self.mount: str | None = None
+        """The mount point that held them when they were last seen."""
 
     def known(self) -> tuple[Known, ...]:
         """Those that ought to be on the disk, oldest record first."""
@@ -27,6 +29,11 @@ class Recorded:
         match entry.get("type"):
             case "checkpoint":
                 self._note_verdict(entry, wall)
+            case "checkpoint_seen":
+                path = str(entry["path"])
+                self._known.setdefault(path, Known(path, "", entry.get("step"), wall, False))
+            case "checkpoint_place":
+                self.mount = entry.get("mount")
             case "checkpoint_removed":
                 self._note_removal(str(entry.get("path")), str(entry.get("why")))
             case "attempt_started":
@@ -40,9 +47,9 @@ class Recorded:
         is_one = bool(entry.get("valid")) and entry.get("reason") != NOT_FINITE
         # One of another run counts from when this run resumed from it.
         if is_one and (entry.get("own_run", True) or before is not None):
-            self._known[path] = Known(
-                path, str(entry["fingerprint"]), entry.get("step"), wall, entry.get("mount")
-            )
+            # What was only seen does not matter any more: a trainer may have removed it since.
+            self._known = {path: one for path, one in self._known.items() if one.is_proven}
+            self._known[path] = Known(path, str(entry["fingerprint"]), entry.get("step"), wall)
 
     def _note_removal(self, path: str, why: str) -> None:
         known = self._known.pop(path, None)
@@ -56,4 +63,4 @@ class Recorded:
             return
         path = str(source["path"])
         if source.get("tier", "disk") == "disk" and path not in self._known:
-            self._known[path] = Known(path, "", source.get("step"), wall, None)
+            self._known[path] = Known(path, "", source.get("step"), wall)

@@ -37,16 +37,16 @@ class Remembered:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A valid checkpoint that is on record since `seen`, in seconds since 1970.
+    """A checkpoint that is on record since `seen`, in seconds since 1970.
 
-    `mount` is the mount point that held it, where that is on record.
+    `is_proven`: it was found valid; else it was only seen, too young for a verdict.
     """
 
     path: str
     fingerprint: str
     step: int | None
     seen: float
-    mount: str | None = None
+    is_proven: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +75,9 @@ class SurveyRequest:
     taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
     `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
     `snapshots`: the directory of the run's snapshots in memory, looked at as well.
-    `known`: the valid ones on record since the run last began from nothing, which was at
-    `begun_wall`; `attempt_wall` and `ended_wall`: when the last attempt started and ended.
+    `known`: those on record since the run last began from nothing (at `begun_wall`), and `mount`,
+    the mount point that held them. `attempt_…`: when the last attempt started, whether it was cut
+    off (also where nobody saw its end), and the highest step that it was seen at.
     `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
     `snapshots`: the directory of the run's snapshots in memory, looked at as well. `set_aside`:
     where in the run directory those are that were set aside.
@@ -93,9 +94,12 @@ class SurveyRequest:
     pattern: str | None = None
     snapshots: Path | None = None
     known: tuple[Known, ...] = ()
+    mount: str | None = None
     begun_wall: float | None = None
     attempt_wall: float | None = None
     ended_wall: float | None = None
+    attempt_killed: bool = True
+    attempt_step: int | None = None
     search: SaveSearch | None = None
     set_aside: Path | None = None
 

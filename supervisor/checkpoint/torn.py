@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from supervisor.checkpoint.records import Entry, SurveyRequest
 
-# Its last write was the attempt's last act; one that lay there for longer was thought to be whole.
-_LAST_ACT_S = 60.0
+# The end of an attempt is noticed at once; a log, and so a step, may be seen a little later.
+_LAST_ACT_S = 5.0
+# Where no steps are told: a save that ended so long before was thought to be whole.
+_UNTOLD_S = 60.0
 
 
 def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | None:
@@ -16,8 +18,10 @@ def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | N
 
     `entries`: all that a survey found, those set aside included.
     """
-    begun, ended = request.attempt_wall, request.ended_wall
-    if begun is None or request.known or not request.quiet:
+    begun = request.attempt_wall
+    if begun is None or not request.attempt_killed or not request.quiet:
+        return None
+    if any(one.is_proven for one in request.known):
         return None
     there = [e for e in entries if e.tier != "set_aside" and (e.own_run or e.candidate)]
     since = request.begun_wall or 0.0
@@ -26,5 +30,15 @@ def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | N
         return None
     only = there[0]
     is_torn = only.tier == "disk" and only.own_run and only.valid is False
-    is_of_last = only.mtime >= begun and (ended is None or ended - only.mtime <= _LAST_ACT_S)
+    is_of_last = only.mtime >= begun and _was_last_act(request, only)
     return only.name if is_torn and is_of_last else None
+
+
+def _was_last_act(request: SurveyRequest, only: Entry) -> bool:
+    """Whether the attempt was cut off while it saved, and did not train on after the save."""
+    step, ended = request.attempt_step, request.ended_wall
+    if ended is None or ended - only.mtime <= _LAST_ACT_S:
+        return True
+    if step is not None and only.step is not None:
+        return step <= only.step
+    return ended - only.mtime <= _UNTOLD_S

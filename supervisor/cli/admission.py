@@ -1,5 +1,6 @@
 """Whether a run may start: what the ledger, the operator and the disk say. It writes nothing."""
 
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -88,17 +89,19 @@ def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> Verd
     return Verdict.START
 
 
-def refuse_bad_place(run_dir: Path) -> None:
-    """Refuse a run directory with a file in its way. Raises SupervisorError."""
-    place = run_dir
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    if not place.is_dir():
-        raise SupervisorError(
-            f"{run_dir}: cannot be a run directory: {place} is a file",
-            hint="choose another run_dir",
-            code=ExitCode.CONFIGURATION,
-        )
+def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:
+    """Refuse a directory with a file in its way. Raises SupervisorError."""
+    kinds = ((run_dir, "run", "run_dir"), (checkpoints, "checkpoint", "checkpoints.directory"))
+    for directory, kind, key in kinds:
+        place = directory
+        while not os.path.lexists(place) and place != place.parent:
+            place = place.parent
+        if place.exists() and not place.is_dir():  # a link that leads nowhere: not mounted, say
+            raise SupervisorError(
+                f"{directory}: cannot be a {kind} directory: {place} is a file",
+                hint=f"choose another {key}",
+                code=ExitCode.CONFIGURATION,
+            )
 
 
 def refuse_living_original(paths: RunPaths, history: History) -> None:
@@ -130,7 +133,7 @@ def refuse_living_original(paths: RunPaths, history: History) -> None:
 def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
     """Refuse `--from-nothing` where there is a checkpoint to go on from. Raises SupervisorError."""
     newest = survey(request_for(paths, config)).newest_valid
-    if newest is not None:
+    if newest is not None and newest.tier == "disk":
         raise SupervisorError(
             f"{newest.path}: is valid; --from-nothing begins again only where none is",
             hint="leave the option out to go on from it; to train anew, use another `name`",

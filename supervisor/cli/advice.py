@@ -42,6 +42,10 @@ def next_steps(record: RunRecord) -> list[str]:
             return [go_on, *start]
         case "completed":
             return ["Finished. To train on:", f"{again} --again"]
+        case "waiting" if status.get("failure") == MISSING:
+            text = "To begin again all the same, instead of waiting:"
+            stop = f"  supervisor stop {run_dir}"
+            return [text, stop, resume, f"{again} --from-nothing"]
         case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
             return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
         case _:

@@ -9,7 +9,7 @@ import click
 
 from supervisor.checkpoint.records import Entry, Missing, Survey
 from supervisor.cli import directory_owner, preflight, shared_memory, slurm_site
-from supervisor.cli.admission import Verdict, admit
+from supervisor.cli.admission import Verdict, admit, refuse_bad_place
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.record import read_history
@@ -62,8 +62,10 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
     host = list(preflight.host_findings(config, run_dir))
     yield from host
-    if any(f.what == "run_dir" and f.level is Level.FAIL for f in host):
-        return  # there is nothing to be read where no run directory can be
+    try:
+        refuse_bad_place(run_dir, directory)
+    except SupervisorError:
+        return  # there is nothing to be read where no directory can be
     yield _record(paths, config)
     history, _ = read_history(paths)
     undecided = preflight.existing(config, directory, history.attempt)

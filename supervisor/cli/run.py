@@ -88,7 +88,7 @@ def run_command(
         from_nothing=from_nothing,
         take_over=take_over,
     )
-    refuse_bad_place(start.paths.run_dir)
+    refuse_bad_place(start.paths.run_dir, Path(resolved.checkpoints.directory or resolved.run_dir))
     admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder

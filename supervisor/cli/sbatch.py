@@ -53,7 +53,7 @@ def sbatch_command(
     if only_print:
         click.echo(script_text(script), nl=False)
         return
-    refuse_bad_place(paths.run_dir)
+    refuse_bad_place(paths.run_dir, Path(resolved.checkpoints.directory or paths.run_dir))
     _refuse_unless_admitted(paths, resolved, config)
     _refuse_second_job(paths)
     make_directories(paths)

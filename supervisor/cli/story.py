@@ -7,7 +7,9 @@ from typing import Any
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
 
-_SILENT = frozenset({"time", "progress", "saved", "hung", "parked"})
+_SILENT = frozenset(
+    {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
+)
 _CLOCKS = frozenset({"type", "at", "wall", "monotonic"})
 
 
@@ -199,6 +201,12 @@ def _supervisor_ended(entry: dict[str, Any]) -> str:
     return f"The supervisor ended, {entry.get('state')} (exit {entry.get('code')}){why}."
 
 
+def _took_over(entry: dict[str, Any]) -> str:
+    run_dir = entry.get("run_dir")
+    who = "a mark that nobody can read" if run_dir is None else f"the run in {run_dir}"
+    return f"Took {entry['directory']} over from {who}."
+
+
 _TELLERS = {
     "run_created": _run_created,
     "supervisor_started": _supervisor_started,
@@ -221,7 +229,7 @@ _TELLERS = {
     "begin_again": lambda _: "The operator lets the run begin again, its checkpoints missing.",
     "saves_elsewhere": lambda e: f"Not seen as checkpoints: {e['advice']}.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
-    "took_over": lambda e: f"Took {e['directory']} over from the run in {e['run_dir']}.",
+    "took_over": _took_over,
     "reopened": lambda _: "The finished run was reopened, to train on.",
     "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",
     "supervisor_ended": _supervisor_ended,

@@ -15,7 +15,7 @@ from supervisor.cli.runtime_place import snapshot_root
 from supervisor.cli.terminal import strip_controls
 from supervisor.clock import monotonic_s
 from supervisor.config.model import RunConfig
-from supervisor.daemon.surveyor import memory_of, recorded_of
+from supervisor.daemon.verdicts import memory_of, recorded_of
 from supervisor.lock import is_held
 from supervisor.paths import RunPaths
 
@@ -50,6 +50,7 @@ def _request(
     thorough: bool,
 ) -> SurveyRequest:
     history, entries = read_history(paths)
+    recorded = recorded_of(entries)
     return SurveyRequest(
         directory=directory,
         run_id=history.run_id,
@@ -61,10 +62,13 @@ def _request(
         thorough=thorough,
         pattern=pattern,
         snapshots=snapshot_root(paths, history.run_id),
-        known=recorded_of(entries).known(),
+        known=recorded.known(),
+        mount=recorded.mount,
         begun_wall=history.begun_wall,
         attempt_wall=history.attempt_wall,
         ended_wall=history.ended_wall,
+        attempt_killed=history.ended_killed,
+        attempt_step=history.ended_step,
         set_aside=paths.set_aside,
     )
 

@@ -70,7 +70,8 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     if not event.transient:
         state = replace(state, failure="configuration", action="hold")
         entry = plain_decision("held", "configuration", "hold", event.message)
-        line = f"held: {event.message}"
+        line = f"held: {event.message}; once that is mended: `supervisor resume`, then"
+        line += " `supervisor run`"
         held = (Record(record), Record(entry), Say(line), Exit(event.exit_code))
         return Reaction("cannot start", state, held)
     budget = with_failure(state.budget, replace(ending, failure="unknown"), now)

@@ -39,10 +39,8 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     )
 
 
-def with_headway(budget: Budget, *, ahead: bool) -> Budget:
-    """The budget refilled where steps alone show that the run gets further."""
-    if not ahead:
-        return budget
+def with_headway(budget: Budget) -> Budget:
+    """The budget refilled: steps alone show that the run gets further."""
     return replace(budget, failures=0, signature=None, repeats=0, progressed=True)
 
 

@@ -46,6 +46,8 @@ class Surveyed:
     """Paths of invalid ones, each with the reason."""
     undecided: tuple[str, ...] = ()
     """Checkpoints of others that the configuration does not say what to do with."""
+    taken: str | None = None
+    """Another run has the checkpoint directory: which, and what to do."""
     missing: str | None = None
     """Valid checkpoints of this run are on record and not on the disk: which, and since when."""
     unmounted: str | None = None

@@ -7,7 +7,7 @@ from typing import Any
 from supervisor.core.job import IdleStops
 from supervisor.core.moment import Moment, moment_of
 from supervisor.core.parking import Launched, LaunchTimes, launched_from
-from supervisor.core.states import Account, Learned, Phase
+from supervisor.core.states import Account, Learned, Phase, cut_off
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,10 @@ class History:
     """When the last attempt started."""
     ended_wall: float | None = None
     """When the last attempt was seen to have ended; None where its end is not on record."""
+    ended_killed: bool = True
+    """The last attempt was cut off; also where its end is not on record."""
+    ended_step: int | None = None
+    """The highest step that the last attempt was seen at, once its end is on record."""
     unseen: str | None = None
     """Where the trainer was seen to save outside of where it is looked for."""
     reopened: bool = False
@@ -146,7 +150,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 restarts=past.restarts + (1 if past.attempt else 0),
                 launched=launched_from(entry, past.launched),
                 last_attempt_open=True, first_step_seen=False, ended_wall=None, finished=False,
-                begin_again=False, unseen=None, rollback=False, back_to=None, held=None,
+                ended_killed=True, ended_step=None, begin_again=False,
+                unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
                 stop_by=None, stop_late=False, hung=None, pause=None,
             )  # fmt: skip
         case "stop_requested":
@@ -201,6 +206,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 past, begin_again=True, held=None, pause=None, failures=0, signature=None,
                 repeats=0, progress_step=None, progress_written=None, reached_step=None,
                 rollback=False, back_to=None,
+                resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
             )  # fmt: skip
         case "going_back":
             # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
@@ -226,6 +232,8 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
     past = replace(
         past,
         ended_wall=float(entry.get("wall", 0.0)) or None,
+        ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
+        ended_step=entry.get("step"),
         attempt=max(past.attempt, int(entry.get("attempt") or 0)),
         rollback=past.rollback or entry.get("action") == "rollback",
         last_attempt_open=False,

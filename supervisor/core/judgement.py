@@ -159,9 +159,10 @@ def _after_failure(
     if code == 0:
         failure, action = "unknown", "restart"
         reason = "it exited with 0, but `finish` is not met"
-    if policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates:
+    is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
+    if is_unseen and ending.step is not None and is_ahead(state):
         # Only the log tells how far a trainer comes whose checkpoints are not seen.
-        before = with_headway(before, ahead=ending.step is not None and is_ahead(state))
+        before = with_headway(before)
     progressed = before.progressed or _made_headway(state, survey)
     budget = with_failure(before, ending, now)
 

@@ -27,6 +27,8 @@ def launch(
     """The decision to launch, with the checkpoint to resume from, or why nothing is launched."""
     decision = Decision(Verdict.LAUNCH, failure, action, reason, budget)
     candidates = survey.candidates
+    if survey.taken is not None:
+        return _hold(decision, "configuration", survey.taken, EXIT_CONFIGURATION)
     if survey.undecided:
         listed = ", ".join(survey.undecided[:3])
         return _hold(
@@ -70,7 +72,7 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         return None
     if survey.unmounted is not None:
         # Also where memory could be resumed from: the next save would land under the mount point.
-        why = f"{survey.missing}: nothing is mounted on {survey.unmounted}"
+        why = f"{survey.missing}; nothing is mounted on {survey.unmounted} ({FROM_NOTHING})"
         return replace(
             decision, verdict=Verdict.WAIT, failure=MISSING, action="hold", reason=why, wait_s=0.0
         )
@@ -116,7 +118,7 @@ def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bo
     return (
         state.attempt > 0
         and not state.ever_attached
-        # Whoever keeps snapshots here knows the contract, though no daemon lived to see it attach.
+        # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
         and not any(c.tier == MEMORY for c in candidates)
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints

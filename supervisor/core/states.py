@@ -29,6 +29,9 @@ TERMINAL = frozenset(
 )
 
 
+_CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
+
+
 class Wish(StrEnum):
     """What the operator's intent asks for."""
 
@@ -95,6 +98,11 @@ class Checkpoint:
     """It names the run that wrote it; else any trainer that saves here may have."""
 
 
+def cut_off(signal: int | None, code: int | None, failure: str | None) -> bool:
+    """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
+    return signal is not None or (code or 0) > 128 or failure in _CUT_OFF
+
+
 @dataclass(frozen=True, slots=True)
 class Ending:
     """How an attempt ended, with what the evidence says about why."""
@@ -115,6 +123,11 @@ class Ending:
     finish_met: bool | None = None
     ended_by_us: bool = False
     """We ended it as hung: what it exits with then says nothing about why."""
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was cut off, not ended by its own program: by a signal, or as a hang."""
+        return self.ended_by_us or cut_off(self.signal, self.code, self.failure)
 
     @property
     def effective_code(self) -> int | None:

@@ -36,7 +36,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         return Reaction("news", replace(state, newest=newest, budget=budget), notes)
     decision = decide(state, event, now, rollback=state.rollback)
     ahead = ahead_of_disk(event.candidates)
-    if ahead is not None and waits_first(state, decision, ahead):
+    if ahead is not None and event.unmounted is None and waits_first(state, decision, ahead):
         return wait_for_rescue(state, ahead, event.invalid, now)
     decision = with_loss(state, decision, ahead)
     ending, incidents = state.ending, list[Effect]()
@@ -113,6 +113,8 @@ def _carry_out(
 
 def _rescue(survey: Surveyed, decision: Decision) -> tuple[Effect, ...]:
     """In the background: what is only in memory has to be on the disk as soon as it can be."""
+    if survey.unmounted is not None:
+        return ()  # it would be written under the bare mount point, and hidden by the mount
     ahead = ahead_of_disk(survey.candidates, decision.later)
     return () if ahead is None else (Rescue("it is all that there is of its steps"),)
 

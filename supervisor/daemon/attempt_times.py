@@ -16,19 +16,29 @@ class AttemptTimes:
     begun: float | None = None
     started: float | None = None
     ended: float | None = None
+    was_killed: bool = True
+    """The last one was cut off, or nobody saw its end."""
+    last_step: int | None = None
+    """The highest step that the last one was seen at."""
 
     @classmethod
     def of(cls, history: History) -> "AttemptTimes":
         """Those that the ledger has."""
         return cls(
-            history.first_attempt_wall, history.begun_wall, history.attempt_wall, history.ended_wall
-        )
+            history.first_attempt_wall, history.begun_wall, history.attempt_wall,
+            history.ended_wall, history.ended_killed, history.ended_step,
+        )  # fmt: skip
 
     def note_launch(self, wall: float, *, is_fresh: bool) -> None:
         """An attempt starts now, from nothing or not."""
         self.first = wall if self.first is None else self.first
         self.begun = wall if is_fresh else self.begun
         self.started, self.ended = wall, None
+        self.was_killed, self.last_step = True, None
+
+    def note_end(self, wall: float, *, was_killed: bool, step: int | None) -> None:
+        """The attempt has ended."""
+        self.ended, self.was_killed, self.last_step = wall, was_killed, step
 
     def note_clock(self, wall: float) -> None:
         """Keep the first attempt's time by a clock that may be set back.

@@ -1,5 +1,6 @@
 """The checkpoint directory as the run's own: claimed at a launch, looked at again later, told."""
 
+import os
 from pathlib import Path
 
 from supervisor import journal_stream
@@ -51,11 +52,17 @@ class DirectoryClaim:
 
     def poll(self) -> None:
         """Claim the directory as soon as the one that it lies in is there."""
-        if self._waits_for_parent and owner_mark.resolved(self._directory).parent.is_dir():
+        if self._waits_for_parent and _is_there(self._directory):
             self._look_again()
 
+    def conflict(self) -> str | None:
+        """Why another run keeps this one from the directory, and what to do. It writes nothing."""
+        found = look(self._directory, self._claimant)
+        refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
+        return None if refused is None else f"{refused.message}; {refused.hint}"
+
     def refusal(self) -> str | None:
-        """Why nothing there may be moved or deleted; None where it may. It writes nothing."""
+        """Why the directory must be left as it is; None where the run may change it."""
         found = look(self._directory, self._claimant)
         if self._is_only_spoilt(found):
             return None
@@ -81,7 +88,7 @@ class DirectoryClaim:
             self._journal.log.warning("owner_mark_repaired", place=str(made.place))
             return None
         self._place = made.place
-        self._waits_for_parent = not made.ownership.directory.parent.is_dir()
+        self._waits_for_parent = not _is_there(made.ownership.directory)
         for entry, line in took_over(made):
             self._journal.record(entry)
             self._console.say(line, journal_stream.NOTICE)
@@ -103,3 +110,8 @@ class DirectoryClaim:
         unseen = found.of(Standing.UNSEEN)
         is_own = all(one.file.mark is None and one.file.path == self._place for one in unseen)
         return bool(unseen) and is_own and not found.of(Standing.TAKEN)
+
+
+def _is_there(directory: Path) -> bool:
+    """Whether the place beside a directory is; no where a dead mount, or its mode, keeps us out."""
+    return os.path.isdir(owner_mark.resolved(directory).parent)  # noqa: PTH112

@@ -4,7 +4,8 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import spend
+from supervisor.core.events import Event, Surveyed, SurveyFailed
 from supervisor.core.memory import MEMORY
 from supervisor.core.states import Account, RunState, State
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.checkpoint_notes import notes_of
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.pruner import Pruner
 from supervisor.daemon.reading import LongReading
@@ -23,9 +26,10 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.snapshots import Failure
 from supervisor.daemon.status import StatusFacts, status_of, write_status
-from supervisor.daemon.surveyor import Answer, entry_of
+from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
+from supervisor.daemon.verdicts import entry_of
 
 STATUS_S = 1.0
 # Lived so long, this daemon did come up, whatever the launcher had to say before.
@@ -66,7 +70,7 @@ class Housekeeping:
         self._progress = run.history.progress_step
         self._unpruned: Survey | None = None
         self._last: Survey | None = None
-        self._is_missing_said = False
+        self._missing_since: float | None = None
 
     def note_started(self, attempt: RunningAttempt, state: State) -> None:
         """Record a start, and say it."""
@@ -99,15 +103,13 @@ class Housekeeping:
         if checkpoint is not None:
             at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
             origin = f"from {Path(checkpoint.path).name}{at}"
-            if checkpoint.tier == MEMORY:
-                origin += ", the snapshot in memory"
+            origin += ", the snapshot in memory" if checkpoint.tier == MEMORY else ""
         how = "started warm" if attempt.is_warm else "started"
         run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
-        caveat = None if checkpoint is None else run.surveyor.caveats.get(checkpoint.path)
-        if checkpoint is not None and caveat is not None:
-            self._warn(f"{Path(checkpoint.path).name}: {caveat}")
+        if checkpoint is not None and checkpoint.path in run.surveyor.caveats:
+            self._warn(run.surveyor.caveats[checkpoint.path])
         self._record_account(state)
-        self._performer.saves.begin(pid)
+        self._performer.saves.begin(pid, is_resumed=checkpoint is not None)
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
 
@@ -117,8 +119,8 @@ class Housekeeping:
         if not names:
             return
         line = (
-            f"{self._run.surveyor.directory}: {', '.join(names[:3])} may be checkpoints, but no"
-            " such name is known: training began from nothing; say `checkpoints: {pattern: ...}`"
+            f"{self._run.surveyor.directory}: training began from nothing beside"
+            f" {', '.join(names[:3])}; if that is a checkpoint, say `checkpoints: {{pattern: ...}}`"
         )
         self._warn(line)
 
@@ -148,15 +150,27 @@ class Housekeeping:
         for failure in failures:
             self._troubles.note_failed_persist(failure, state)
 
+    def take_survey(self, answer: Answer, state: State, emit: Callable[[Event], None]) -> None:
+        """Note what a survey brought, and hand its event on."""
+        try:
+            self.note_survey(answer, state)
+        finally:  # a decision waits for the event, whatever becomes of the bookkeeping
+            emit(self._with_facts(answer.event))
+
+    def _with_facts(self, event: Surveyed | SurveyFailed) -> Surveyed | SurveyFailed:
+        """The event with what is known besides the checkpoints, for a decision."""
+        if not isinstance(event, Surveyed) or not event.deciding:
+            return event
+        taken = self._run.directory_claim.conflict()
+        return replace(event, unseen=self._performer.saves.found, taken=taken)
+
     def note_survey(self, answer: Answer, state: State) -> None:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
         if answer.survey is None:
             return
         self._run.directory_claim.note_survey(answer.survey)
         self._last = answer.survey
-        told = self._performer.saves.note_survey(answer.survey, state.attempt)
-        if told is not None:
-            self._facts.warnings = (*self._facts.warnings, told)
+        self._performer.saves.note_survey(answer.survey, state.attempt)
         entries: list[dict[str, Any]] = []
         for found in answer.news:
             ahead = found.step is not None and (
@@ -165,9 +179,10 @@ class Housekeeping:
             progress = bool(found.valid and found.own_run and ahead)
             if progress:
                 self._progress = found.step
-            entries.append(entry_of(found, progress=progress, mount=answer.survey.mount))
+            entries.append(entry_of(found, progress=progress))
         removed = {"type": "checkpoint_removed", "why": "gone", "to": None}
         entries += [{**removed, "path": path} for path in answer.gone]
+        entries += notes_of(answer.survey, self._run.surveyor.recorded)
         if entries:
             self._run.journal.record(*entries)
         # A foreign one counts only once it has been left alone for a while, and a verdict on
@@ -182,21 +197,24 @@ class Housekeeping:
 
     def _note_missing(self, survey: Survey, state: State) -> None:
         """Tell of checkpoints that vanished while training goes on; a rotation is soon over."""
-        said = None if survey.missing is None or not state.alive else survey.missing.sentence
-        if said is not None:
-            self._again_at = self._again_at or monotonic_s() + MISSING_AGAIN_S
-            if self._facts.missing is not None and not self._is_missing_said:
-                self._is_missing_said = True
-                self._run.console.say(f"{said}; training goes on", journal_stream.WARNING)
-        else:
-            self._is_missing_said = False
-        self._facts.missing = said
+        now = monotonic_s()
+        if survey.missing is None or not state.alive:
+            self._missing_since = self._facts.missing = None
+            return
+        if self._missing_since is None:
+            self._missing_since = now
+        self._again_at = min(self._again_at or float("inf"), now + MISSING_AGAIN_S)
+        if now - self._missing_since >= MISSING_AGAIN_S:
+            if self._facts.missing is None:
+                line = f"{survey.missing.sentence}; training goes on"
+                self._run.console.say(line, journal_stream.WARNING)
+            self._facts.missing = survey.missing.sentence
 
     def poll(self, state: State, now: float) -> None:
         """Twice a second: look for checkpoints, keep status, account and reserve."""
         self._performer.times.note_clock(wall_s())
         self._run.directory_claim.poll()
-        self._reading.poll(now, is_waited_for=state.surveying)
+        self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
             listing = self._run.surveyor.listing()
             # Thousands of checkpoints, or a slow file system, are looked at less often.
@@ -231,7 +249,8 @@ class Housekeeping:
         self._facts.snapshot = self._performer.snapshots.snapshot_status()
         self._facts.persister = self._performer.snapshots.persister_status()
         self._facts.launch = self._performer.parking.status(state)
-        told = (self._run.directory_claim.warning, self._performer.doubt)
+        elsewhere = self._performer.saves.warning if state.alive else None
+        told = (self._run.directory_claim.warning, self._performer.doubt, elsewhere)
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
@@ -261,10 +280,9 @@ class Housekeeping:
     def _record_last_verdicts(self) -> None:
         """Those on files too young to be remembered are part of the story all the same."""
         entries = self._last.entries if self._last is not None else ()
-        mount = None if self._last is None else self._last.mount
         self._run.journal.record(
             *(
-                {**entry_of(found, progress=False, mount=mount), "kept": False}
+                {**entry_of(found, progress=False), "kept": False}
                 for found in entries
                 if found.tier == "disk" and found.valid and not found.rememberable
             )

@@ -186,8 +186,7 @@ class Daemon:
     def _poll_children(self) -> None:
         answer = self.run.surveyor.poll()
         if answer is not None:
-            self._house.note_survey(answer, self.state)
-            self._queue.append(self.performer.saves.with_found(answer.event))
+            self._house.take_survey(answer, self.state, self._queue.append)
         self.performer.snapshots.poll_answer()
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():
@@ -233,7 +232,8 @@ class Daemon:
 
     def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
         ending = attempt.ended(message, monotonic_s())
-        self.performer.times.ended = wall_s()
+        was_killed = ending.was_killed or self.state.kill is not None
+        self.performer.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
         self._house.note_last_look(attempt)
         if self.state.stop is None and not ending.ended_by_us:
             by = self.scheduler.told_to_stop(ending.effective_code, ending.signal)

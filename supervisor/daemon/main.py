@@ -31,7 +31,8 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import policy_of
 from supervisor.daemon.status import StatusFacts
-from supervisor.daemon.surveyor import Surveyor, remember
+from supervisor.daemon.surveyor import Surveyor
+from supervisor.daemon.verdicts import remember
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.identity import boot_id
 from supervisor.intent import read_intent
@@ -172,7 +173,7 @@ def _serve(
         daemon.performer.attempt = _adopt(run, running, adopted)
         facts.trainer_pid = adopted["pid"] if adopted else None
     if adopted:
-        daemon.performer.saves.begin(int(adopted["pid"]), is_adopted=True)
+        daemon.performer.saves.begin(int(adopted["pid"]), is_resumed=False)
     try:
         code = daemon.run_until_exit(
             [begun], [*late, *messages], still_asked(history, wish, hello, alive=begun.alive)

@@ -68,6 +68,7 @@ class Performer:
         self.saves = SaveWatch(run, self.times)
         self.exit_code: int | None = None
         self.doubt: str | None = None
+        self._next_doubt: str | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
 
@@ -79,6 +80,7 @@ class Performer:
             case SetAside():
                 set_aside(effect, self.run, self.snapshots)
             case Launch():
+                self.doubt, self._next_doubt = self._next_doubt, None
                 self._launch(effect)
             case Park():
                 self._park(effect, state)
@@ -107,7 +109,7 @@ class Performer:
             case Say():
                 priority = WARNING if effect.is_doubt else priority_of(state)
                 self.run.console.say(effect.line, priority)
-                self.doubt = effect.line if effect.is_doubt else self.doubt
+                self._next_doubt = effect.line if effect.is_doubt else self._next_doubt
             case Exit():
                 self.exit_code = effect.code
             case _:

@@ -4,7 +4,6 @@ A run whose checkpoints are not seen would begin again from nothing over them.
 """
 
 import os
-from dataclasses import replace
 from pathlib import Path
 
 from supervisor import journal_stream
@@ -13,7 +12,7 @@ from supervisor.checkpoint.elsewhere import Saves
 from supervisor.checkpoint.records import Survey
 from supervisor.checkpoint.save_search import Memo, SaveSearch
 from supervisor.clock import monotonic_s, wall_s
-from supervisor.core.events import Observed, Surveyed, SurveyFailed
+from supervisor.core.events import Observed
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.run import Run
 
@@ -29,6 +28,7 @@ class SaveWatch:
         self._run = run
         self._times = times
         self._is_wanted = run.config.resume.by != "trainer"
+        self._cwd = _working_directory(run.paths.run_dir)
         self._main_pid: int | None = None
         self._memo = Memo()
         self._stepped: float | None = None
@@ -38,13 +38,16 @@ class SaveWatch:
         self.found: str | None = run.history.unseen
         """Where the trainer saves, with the lines to write; None where nothing was found."""
 
-    def begin(self, main_pid: int | None, *, is_adopted: bool = False) -> None:
-        """An attempt runs; what is there now was not saved by it, as far as this daemon knows."""
+    def begin(self, main_pid: int | None, *, is_resumed: bool) -> None:
+        """An attempt runs; what is there now was not saved by it, as far as this daemon knows.
+
+        `is_resumed`: it began from a checkpoint. Else what was found before is there as well.
+        """
         self._main_pid = main_pid
         self._memo = Memo()
         self._stepped, self._has_taken_stock = None, False
         self._pause_s, self._due_at = FIRST_LOOKS_S, monotonic_s()
-        if not is_adopted:
+        if is_resumed:
             self.found = None
 
     def note_observed(self, observed: Observed, now: float) -> None:
@@ -62,10 +65,7 @@ class SaveWatch:
         """What the next survey is to look for; None where there is nothing to ask."""
         since = self._stepped if self._stepped is not None else self._times.started
         now = monotonic_s()
-        is_of_this_daemon = self._due_at != float("inf")
-        if not self._is_wanted or since is None or not is_of_this_daemon:
-            return None
-        if not deciding and now < self._due_at:
+        if not self._is_wanted or since is None or (not deciding and now < self._due_at):
             return None
         takes_stock = not deciding and not self._has_taken_stock
         if not deciding:
@@ -76,7 +76,7 @@ class SaveWatch:
         config = self._run.config
         return SaveSearch(
             command=config.command,
-            cwd=os.getcwd(),  # noqa: PTH109 -- as the trainer has it
+            cwd=self._cwd,
             variables=config.env,
             run_id=self._run.run_id,
             run_dir=str(self._run.paths.run_dir),
@@ -90,22 +90,27 @@ class SaveWatch:
             memo=self._memo,
         )
 
-    def note_survey(self, survey: Survey, attempt: int) -> str | None:
-        """Take in what a survey found; a sentence where that is news."""
+    @property
+    def warning(self) -> str | None:
+        """What `status` shows while an attempt runs."""
+        return None if self.found is None else f"{self.found}; until then a failure is held"
+
+    def note_survey(self, survey: Survey, attempt: int) -> None:
+        """Take in what a survey found; what is news is said and recorded."""
         if survey.exists:
             self.found, self._due_at = None, float("inf")
-            return None
+            return
         if survey.sightings is None:
-            return None
+            return
         self._memo = survey.sightings.memo
         if not survey.sightings.saves:
-            return None
+            return
         best = survey.sightings.saves[0]
-        said = _sentence(best, self._run.surveyor.directory)
+        said = _sentence(best, self._run.surveyor.directory, Path(self._cwd))
         is_news, self.found = self.found is None, said
         # Its names grow with each save: recorded once.
         if not is_news:
-            return None
+            return
         self._run.journal.record(
             {
                 "type": "saves_elsewhere",
@@ -116,18 +121,20 @@ class SaveWatch:
                 "advice": said,
             }
         )
-        line = f"{said}; until then a failure is held"
-        self._run.console.say(line, journal_stream.WARNING)
-        return line
-
-    def with_found(self, event: Surveyed | SurveyFailed) -> Surveyed | SurveyFailed:
-        """The event with what this run's trainers were found to save elsewhere."""
-        return replace(event, unseen=self.found) if isinstance(event, Surveyed) else event
+        self._run.console.say(self.warning or said, journal_stream.WARNING)
 
 
-def _sentence(saves: Saves, supervised: Path) -> str:
+def _working_directory(otherwise: Path) -> str:
+    """The trainer's, as this process was started in it; it may have been removed."""
+    try:
+        return os.getcwd()  # noqa: PTH109 -- links as they are
+    except OSError:
+        return str(otherwise)
+
+
+def _sentence(saves: Saves, supervised: Path, cwd: Path) -> str:
     listed = ", ".join(saves.names[:3])
-    lines = advice(saves, supervised, Path.cwd())
+    lines = advice(saves, supervised, cwd)
     if saves.is_new_each_start:
         lines += ", with these saves moved there"
     else:

@@ -19,7 +19,8 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
     moves = [(path, INVALID, reason) for path, reason in effect.invalid]
     reason = f"the run goes on from step {effect.after_step}"
     moves += [(path, SUPERSEDED, reason) for path in effect.later]
-    refused = run.directory_claim.refusal()
+    # Of a run that is over the directory is taken over here: the launch comes after the moves.
+    refused = run.directory_claim.begin()
     if refused is not None:
         # The launch that follows is refused, and says why.
         run.journal.log.warning("nothing_set_aside", reason=refused)

@@ -4,16 +4,15 @@ What the child proved is remembered here and in the ledger: an unchanged one is 
 """
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import SaveSearch
-from supervisor.clock import parse_rfc3339
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
 from supervisor.daemon.attempt_times import AttemptTimes
@@ -66,7 +65,7 @@ class Surveyor:
         self._forgotten: dict[str, Remembered] = {}
         self._pattern = pattern
         self._snapshots = snapshots
-        self._recorded = Recorded() if recorded is None else recorded
+        self.recorded = Recorded() if recorded is None else recorded
         self.unmounted: str | None = None
         self.caveats: dict[str, str] = {}
         """What resuming loses, by the path of a checkpoint that is valid all the same."""
@@ -115,7 +114,10 @@ class Surveyor:
             begun_wall=question.times.begun,
             attempt_wall=question.times.started,
             ended_wall=question.times.ended,
-            known=self._recorded.known(),
+            attempt_killed=question.times.was_killed,
+            attempt_step=question.times.last_step,
+            known=self.recorded.known(),
+            mount=self.recorded.mount,
             search=question.search,
             pattern=self._pattern,
             # Only for a decision: one that changes twice a second is no news.
@@ -183,7 +185,7 @@ class Surveyor:
             there = {str(entry.path) for entry in survey.entries}
             self._forgotten = {p: one for p, one in self._forgotten.items() if p in there}
             self.caveats = {
-                str(e.path): e.reason for e in survey.entries if e.valid and e.reason is not None
+                str(e.path): f"{e.name}: {e.reason}" for e in survey.entries if e.valid and e.reason
             }
             missing = survey.missing
             self.unmounted = None if missing is None else missing.unmounted
@@ -240,61 +242,3 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
         torn_first=survey.torn_first,
         deciding=deciding,
     )
-
-
-def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
-    """Take over the verdict that a ledger entry has, if it has one."""
-    match entry.get("type"):
-        case "checkpoint" if entry.get("kept", True):
-            memory[entry["path"]] = Remembered(
-                fingerprint=entry["fingerprint"],
-                valid=bool(entry["valid"]),
-                proof=entry.get("proof"),
-                reason=entry.get("reason"),
-                hashes=entry.get("hashes") or {},
-                step=entry.get("step"),
-                epoch=entry.get("epoch"),
-                kind=entry.get("kind"),
-                bytes=int(entry.get("bytes") or 0),
-                own_run=bool(entry.get("own_run", True)),
-                names_best=entry.get("names_best"),
-            )
-        case "checkpoint_removed":
-            memory.pop(str(entry.get("path")), None)
-
-
-def memory_of(entries: Iterable[Mapping[str, Any]]) -> dict[str, Remembered]:
-    """The verdicts that a ledger has."""
-    memory: dict[str, Remembered] = {}
-    for entry in entries:
-        remember(memory, entry)
-    return memory
-
-
-def recorded_of(entries: Iterable[Mapping[str, Any]]) -> Recorded:
-    """What a ledger says of valid checkpoints since the run last began from nothing."""
-    recorded = Recorded()
-    for entry in entries:
-        recorded.note(entry, parse_rfc3339(entry["at"]))
-    return recorded
-
-
-def entry_of(found: Entry, *, progress: bool, mount: str | None = None) -> dict[str, Any]:
-    """The ledger entry for a verdict; `mount`: the mount point that holds the checkpoint."""
-    return {
-        "type": "checkpoint",
-        "path": str(found.path),
-        "step": found.step,
-        "epoch": found.epoch,
-        "kind": found.kind,
-        "bytes": found.bytes,
-        "valid": found.valid,
-        "proof": found.proof,
-        "reason": found.reason,
-        "fingerprint": found.fingerprint,
-        "hashes": dict(found.hashes),
-        "own_run": found.own_run,
-        "names_best": found.names_best,
-        "progress": progress,
-        "mount": mount,
-    }

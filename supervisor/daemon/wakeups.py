@@ -46,7 +46,8 @@ class WakeUps(FileSystemEventHandler):
 
     def watch(self, directory: Path) -> None:
         """Watch a directory that exists; where inotify is short the poll alone finds changes."""
-        if directory in self._watched or not directory.is_dir():
+        # os.path's says no where Path's raises: of a mount that is dead, or closed to us.
+        if directory in self._watched or not os.path.isdir(directory):  # noqa: PTH112
             return
         try:
             self._observer.schedule(self, str(directory), event_filter=_FILTER)

@@ -23,9 +23,7 @@ def as_json(value: dict[str, Any]) -> dict[str, Any]:
 def recorded(found: Survey) -> tuple[Known, ...]:
     """What a ledger would have of a survey's valid ones."""
     return tuple(
-        Known(str(e.path), e.fingerprint, e.step, time.time(), found.mount)
-        for e in found.entries
-        if e.valid
+        Known(str(e.path), e.fingerprint, e.step, time.time()) for e in found.entries if e.valid
     )
 
 
@@ -139,16 +137,14 @@ def test_a_mount_that_is_not_there(
 ) -> None:
     """Only the mount point that held them explains it, and only where nothing is mounted on it."""
     (tmp_path / "out").rename(tmp_path / "elsewhere")
-    on_disk = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/mnt/data") for k in known)
     root, data = Path("/"), Path("/mnt/data")
     for points, unmounted in (({root}, "/mnt/data"), ({root, data}, None), (None, None)):
         monkeypatch.setattr(missing, "mount_points", lambda points=points: points)
-        found = look(tmp_path / "out", on_disk)
+        found = look(tmp_path / "out", known, mount="/mnt/data")
         assert found.missing is not None
         assert found.missing.unmounted == unmounted
     monkeypatch.setattr(missing, "mount_points", lambda: frozenset({root}))
-    at_root = tuple(Known(k.path, k.fingerprint, k.step, k.seen, "/") for k in known)
-    found = look(tmp_path / "out", at_root)
+    found = look(tmp_path / "out", known, mount="/")
     assert found.missing is not None
     assert found.missing.unmounted is None
 
@@ -175,6 +171,7 @@ def removal(path: str, why: str) -> dict[str, Any]:
 
 
 START = {"type": "attempt_started", "attempt": 1, "checkpoint": None}
+SEEN = {"type": "checkpoint_seen", "path": "/o/c-10", "step": 10}
 BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
 
 
@@ -201,6 +198,15 @@ BOTH = [START, verdict("/o/c-10"), verdict("/o/c-20")]
             ["/other/c-5"],  # another run's, which this one began from
         ),
         ([{**START, "checkpoint": {"path": "/shm/c-5", "step": 5, "tier": "memory"}}], []),
+        ([START, SEEN], ["/o/c-10"]),
+        (
+            [START, SEEN, verdict("/o/c-20")],
+            ["/o/c-20"],  # the trainer may have removed the other since
+        ),
+        (
+            [START, SEEN, verdict("/o/c-10", valid=False)],
+            [],
+        ),
     ],
 )  # fmt: skip
 def test_what_the_ledger_knows(entries: list[dict[str, Any]], known: list[str]) -> None:

@@ -45,10 +45,25 @@ def test_also_where_nobody_saw_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
+        {"attempt_step": 11},  # seen a moment before: it saves while it trains
+        {"ended_wall": ENDED + 900, "attempt_step": 10},  # it hung within its save
+    ],
+)
+def test_cut_off_within_the_save(tmp_path: Path, facts: dict[str, Any]) -> None:
+    """No step came after it, or no time."""
+    torn(tmp_path, 10, ENDED - 1)
+    assert found(tmp_path, **facts)[0] == "checkpoint-10"
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
         {"known": (Known("/o/checkpoint-5", "f", 5, BEGUN),)},  # a valid one came before it
         {"attempt_wall": None},  # nothing ever ran
         {"attempt_wall": ENDED, "ended_wall": ENDED + 50},  # of an attempt before
-        {"ended_wall": ENDED + 3600},  # it lay there for an hour: training went on after it
+        {"ended_wall": ENDED + 3600},  # it lay there for an hour, and nobody knows of steps
+        {"ended_wall": ENDED + 9, "attempt_step": 11},  # training went on after it
+        {"attempt_killed": False},  # the trainer ended by itself: its save was over
         {"first_attempt_wall": ENDED + 1, "existing": "use"},  # from before this run
         {"quiet": False},  # still being written
     ],

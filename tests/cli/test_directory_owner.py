@@ -89,6 +89,8 @@ def test_a_finished_runs_directory(
 ) -> None:
     """`existing: use` goes on from a finished run's checkpoints; without it that is the advice."""
     other.record({"type": "decision", "state": "completed", "reason": "exit 0"})
+    (tmp_path / "out").mkdir(exist_ok=True)
+    (tmp_path / "out" / "notes.txt").write_text("what the run left")
     more = "" if choice is None else f"resume: {{existing: {choice}}}\n"
     config = configure(tmp_path, more)
     code, found = owner_of(command, config)

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.effects import Launch, Say, SetAside
+from supervisor.core.effects import Launch, Rescue, Say, SetAside
 from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
 from supervisor.core.history import fold
 from supervisor.core.resumption import initial_state
@@ -170,3 +170,13 @@ def test_headway_is_told_as_a_failure_all_the_same() -> None:
     world = failures(Policy(trainer_finds_checkpoints=True), [10, 20, 30])
     assert len(world.state.budget.recent) == 3
     assert any(isinstance(effect, Say) for effect in world.effects)
+
+
+def test_nothing_is_rescued_under_a_bare_mount_point() -> None:
+    """Written there, it would be hidden by the mount, and be taken for the run's newest."""
+    world = World()
+    world.begin()
+    world.feed(Exited(died(1)))
+    effects = world.feed(Surveyed(candidates=(snapshot(70),), missing=LOST, unmounted="/mnt/data"))
+    assert world.state.run in {RunState.BACKOFF, RunState.WAITING}
+    assert not any(isinstance(effect, Rescue) for effect in effects)

@@ -19,6 +19,7 @@ from supervisor.daemon.probes import needed_bytes, probe
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import command_line, environment, policy_of
 from supervisor.daemon.status import StatusFacts, status_of
+from supervisor.daemon.wakeups import WakeUps
 from supervisor.heartbeat import PageWriter
 from supervisor.ledger import LedgerWriter
 
@@ -198,3 +199,11 @@ def test_status_has_every_field_of_the_contract() -> None:
     assert set(status["pids"]) == {"launcher", "daemon", "trainer"}
     assert status["updated_at"] == "1970-01-01T00:16:40.000Z"
     json.dumps(status, allow_nan=False)
+
+
+def test_a_directory_that_cannot_be_looked_at_is_not_watched() -> None:
+    """A dead mount or a closed parent makes Path.is_dir raise; twice a second, that is no news."""
+    wakeups = WakeUps()
+    wakeups.watch(Path("/tmp", "x" * 300))  # ENAMETOOLONG, which root meets as well
+    assert not wakeups._watched
+    wakeups.close()

@@ -12,7 +12,8 @@ from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.reading import LongReading
-from supervisor.daemon.surveyor import Answer, entry_of, memory_of
+from supervisor.daemon.surveyor import Answer
+from supervisor.daemon.verdicts import entry_of, memory_of
 from tests.checkpoint.conftest import as_json, make_old, write_files
 from tests.checkpoint.test_series import calls
 from tests.daemon.test_surveyor import surveyor

@@ -236,3 +236,28 @@ def test_a_missing_mount_is_waited_for(run: Supervised) -> None:
     assert f"nothing is mounted on {out}" in done.stdout
     assert ": going on" in done.stdout
     assert run.entries("attempt_started")[-1]["checkpoint"]["step"] == 20
+
+
+def test_seen_and_gone_before_it_could_be_proven(run: Supervised) -> None:
+    """A foreign save counts ten seconds after its last write; lost before that, it is missing."""
+    out = run.folder / "out"
+    script = (
+        "import os, shutil, sys, time\n"
+        "out = os.environ['OUTPUT']\n"
+        "os.makedirs(out + '/checkpoint-10')\n"
+        "open(out + '/checkpoint-10/w.bin', 'w').write('1')\n"
+        "while not os.path.exists(out + '.gone'): time.sleep(0.05)\n"
+        "sys.exit(3)\n"
+    )
+    run.configure(
+        command=[sys.executable, "-c", script], checkpoints={"directory": "out"},
+        resume={"args": ["{checkpoint}"]}, env={"OUTPUT": out},
+    )  # fmt: skip
+    run.start()
+    run.wait(lambda: run.entries("checkpoint_seen"))
+    assert not run.entries("checkpoint")
+    out.rename(run.folder / "away")
+    (run.folder / "out.gone").touch()
+    assert run.finish() == 1
+    assert "checkpoint-10 (step 10)" in run.status["reason"]
+    assert len(run.entries("attempt_started")) == 1

@@ -203,3 +203,20 @@ def test_a_checkpoint_that_another_wrote(pair: Pair, tmp_path: Path) -> None:
     said = "checkpoint-900 (step 900) is ahead of every step that this run was seen at"
     assert said in run.text
     assert any(said in warning for warning in run.status["warnings"])
+
+
+def test_what_is_taken_over_is_put_in_order_first(pair: Pair) -> None:
+    """Of a finished run: its torn newest is set aside, its pointer corrected, before the launch."""
+    out = pair.folder / "out"
+    pair.configure(out, last=35)
+    a, b = pair.runs
+    assert a.run() == 0
+    (out / "checkpoint-30" / "state.bin").write_bytes(b"")
+    (out / "latest").write_text("checkpoint-30")
+    pair.configure(out, last=60)
+    body = b.config.read_text().replace("resume:\n", "resume:\n  existing: use\n")
+    b.config.write_text(body)
+    assert b.run() == 0, b.text
+    assert b.entries("attempt_started")[0]["checkpoint"]["step"] == 20
+    assert "checkpoint-30 is set aside (invalid)" in b.text
+    assert (out / "latest").read_text() == "checkpoint-20"

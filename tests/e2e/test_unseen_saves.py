@@ -1,11 +1,14 @@
 """A trainer that saves where nobody looks: warned of while it runs, held before a fresh start."""
 
+import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from supervisor.lock import is_held
 from tests.e2e.conftest import Supervised
 
 # Saves at each tenth step as SAVE says; killed at step 45 of each attempt.
@@ -165,3 +168,23 @@ def test_from_nothing_all_the_same(run: Supervised) -> None:
     assert run.run("--from-nothing") == 1
     assert fresh_starts(run) == [None, None]
     assert run.status["failure"] == "checkpoints_unseen"
+
+
+def test_seen_by_nobody_before_all_was_killed(run: Supervised) -> None:
+    """Supervisor and trainer die together, between two looks: the next one searches, and holds."""
+    out = run.folder / "models"
+    configure(run, name="model_{}.pt", env={"PLACE": out})
+    text = run.folder / "t.py"
+    text.write_text(text.read_text().replace("range(1, 61)", "range(1, 10**6)").replace("45", "-1"))
+    run.start()
+    run.wait(lambda: (out / "model_20.pt").exists())
+    pids = run.status["pids"]
+    for who in ("launcher", "daemon", "trainer"):
+        os.kill(pids[who], signal.SIGKILL)
+    assert run.process is not None
+    run.process.wait()
+    run.wait(lambda: not run.strays() and not is_held(run.paths))
+    known = bool(run.entries("saves_elsewhere"))
+    assert run.run() == 1
+    assert run.status["failure"] == "checkpoints_unseen", known
+    assert fresh_starts(run) == [None]

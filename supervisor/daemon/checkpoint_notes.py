@@ -1,0 +1,28 @@
+"""What the ledger has to know of checkpoints besides their verdicts: that there are some, where.
+
+A verdict takes until a checkpoint has been left alone for a while; its disk may be gone before.
+"""
+
+from typing import Any
+
+from supervisor.checkpoint.recorded import Recorded
+from supervisor.checkpoint.records import Survey
+
+
+def notes_of(survey: Survey, recorded: Recorded) -> list[dict[str, Any]]:
+    """The entries that a survey adds to what is recorded; none where it says nothing new."""
+    there = [
+        entry
+        for entry in survey.entries
+        if entry.tier == "disk" and (entry.own_run or entry.candidate) and entry.valid is not False
+    ]
+    if not there:
+        return []
+    notes: list[dict[str, Any]] = []
+    if survey.mount is not None and survey.mount != recorded.mount:
+        place = str(there[0].path.parent)
+        notes.append({"type": "checkpoint_place", "directory": place, "mount": survey.mount})
+    if not recorded.known() and there[0].valid is None:
+        seen = {"path": str(there[0].path), "step": there[0].step}
+        notes.append({"type": "checkpoint_seen", **seen})
+    return notes
