@@ -156,3 +156,46 @@ def test_json_of_the_configuration_is_never_needed_by_help(command: Command) -> 
         assert done.returncode == 0
         assert f"supervisor {word}" in done.stdout
     assert json.loads(command("schema").stdout)["title"]
+
+
+@pytest.mark.parametrize("directory", ["ckpt", "ckpt/run-1"])
+def test_a_file_where_checkpoints_should_be(
+    command: Command, tmp_path: Path, directory: str
+) -> None:
+    """It never clears by itself: refused, and `check` says it in its table."""
+    (tmp_path / "ckpt").write_text("notes")
+    config = write_config(tmp_path, f"{CONFIG}checkpoints: {{directory: {directory}}}\n")
+    done = command("run", config)
+    assert done.returncode == 78
+    assert f"{tmp_path / 'ckpt'} is a file" in done.stderr
+    assert "choose another checkpoints.directory" in done.stderr
+    checked = command("check", config)
+    assert checked.returncode == 78
+    assert "is not a directory" in checked.stdout
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_link_into_a_volume_that_is_not_there(command: Command, tmp_path: Path) -> None:
+    """It may be mounted in a moment: no reason to refuse."""
+    (tmp_path / "ckpt").symlink_to(tmp_path / "volume" / "ckpt")
+    config = write_config(tmp_path, f"{CONFIG}checkpoints: {{directory: ckpt}}\n")
+    assert command("run", config, "--plain").returncode == 0
+
+
+def test_an_unset_variable_in_a_path(command: Command, tmp_path: Path) -> None:
+    """No directory of that name is made, and the line is named."""
+    text = f"{CONFIG}checkpoints: {{directory: $NOT_SET_HERE/ckpt}}\n"
+    done = command("run", write_config(tmp_path, text))
+    assert done.returncode == 78
+    assert "line 3" in done.stderr
+    assert "$NOT_SET_HERE is not set here" in done.stderr
+    assert not list(tmp_path.glob("$*"))
+    assert not (tmp_path / "runs").exists()
+
+
+def test_words_that_no_shell_expands(command: Command, tmp_path: Path) -> None:
+    """`check` warns; the trainer gets them as they stand."""
+    text = "name: demo\ncommand: [touch, --out=$SCRATCH/x, ~/y]\nenv: {OUT: ~/z}\n"
+    shown = " ".join(command("check", write_config(tmp_path, text)).stdout.split())
+    for word in ("--out=$SCRATCH/x", "~/y", "OUT=~/z"):
+        assert f"{word} is" in shown
