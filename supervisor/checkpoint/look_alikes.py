@@ -52,7 +52,7 @@ def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Ite
             inode, size, mtime_ns = status.st_ino, status.st_size, status.st_mtime_ns
             yield LookAlike(name, key, path, inode, size, mtime_ns, False, is_sure, False)
     for name in _newest_folders(listing, budget):
-        found = _read_folder(request, f"{listing.path}/{name}", name, budget)
+        found = _read_folder(request, listing, name, budget)
         if found is not None:
             yield found
 
@@ -104,14 +104,19 @@ def _mtime_ns(path: Path) -> int:
     return 0 if status is None else status.st_mtime_ns
 
 
-def _read_folder(request: SearchRequest, path: str, name: str, budget: Budget) -> LookAlike | None:
+def _read_folder(
+    request: SearchRequest, listing: Listing, name: str, budget: Budget
+) -> LookAlike | None:
     """A directory as one save; None where it holds nothing of this user's, or no state."""
+    path = f"{listing.path}/{name}"
     top = status_of(path)
     if top is None:
         return None
     newest = size = names = 0
     is_marked = any(status_of(f"{path}/{mark}") is not None for mark in ORBAX_MARKS)
-    claims = {Claim.SAVE} if is_marked or save_names.speaks_for_itself(name) else set()
+    # An evaluation calls its directories after the checkpoints: `eval/checkpoint-10/preds.json`.
+    is_told = save_names.speaks_for_itself(name) and not listing.place.may_be_of_products()
+    claims = {Claim.SAVE} if is_marked or is_told else set()
     level = [path]
     for _ in range(_CONTENT_LEVELS):
         below: list[str] = []

@@ -29,6 +29,7 @@ from supervisor.checkpoint.save_words import (
     is_called_save,
     is_model,
     is_plural,
+    is_product,
     words,
 )
 
@@ -91,6 +92,15 @@ class Place(NamedTuple):
         """Whether the directory's name speaks of saves, or of a training's progress."""
         return has_save_word(self.folder)
 
+    def is_of_products(self) -> bool:
+        """Whether by-products lie here, or in what is above it."""
+        return not self.is_told and any(map(_holds_products, (self.folder, *self.above.split("/"))))
+
+    def may_be_of_products(self) -> bool:
+        """The same, or results, which some trainers' saves are."""
+        is_of_results = not RESULT_FOLDERS.isdisjoint(words(self.folder)) and not self.is_told
+        return is_of_results or self.is_of_products()
+
     def takes(self, *, is_known: bool) -> bool:
         """Whether a save without a word that says so may lie here: no data, no by-products.
 
@@ -99,7 +109,7 @@ class Place(NamedTuple):
         if self.is_told or has(self.folder, CERTAIN_WORDS):
             return True
         found = words(self.folder)
-        if any(map(_is_of_products, (self.folder, *self.above.split("/")))):
+        if self.is_of_products():
             return False
         if not RESULT_FOLDERS.isdisjoint(found):
             return is_known and found.isdisjoint(DATA_WORDS)
@@ -111,7 +121,7 @@ class Place(NamedTuple):
         )
 
 
-def _is_of_products(folder: str) -> bool:
+def _holds_products(folder: str) -> bool:
     """Whether by-products lie in a directory: `eval`, but not `exp-eval-1`."""
     found = words(folder)
     return not PRODUCT_FOLDERS.isdisjoint(found) and found.isdisjoint(EXPERIMENT_WORDS)
@@ -151,7 +161,7 @@ def claim_of_name(name: str, *, is_named: bool) -> Claim:
     if lower.endswith((".ckpt", ".ckpt.tar")):
         return Claim.SAVE
     is_archive_of_source = lower.endswith(_ARCHIVE_ENDINGS) and not SOURCE_WORDS.isdisjoint(found)
-    if not PRODUCT_WORDS.isdisjoint(found) or is_archive_of_source:
+    if is_product(name) or is_archive_of_source:
         return Claim.NOTHING
     has_word = has(name, SAVE_WORDS)
     if not has_word and _is_data(name, is_named=is_named):
@@ -200,7 +210,7 @@ def is_numbered_folder(name: str, place: Place, *, is_enough: bool) -> bool:
     if name.startswith(".") or not TEMPORARY_WORDS.isdisjoint(found):
         return False
     is_known = is_checkpoint_name(name, None, is_directory=True)
-    if not PRODUCT_WORDS.isdisjoint(found) and not is_known:
+    if is_product(name) and not is_known:
         return False
     if not has(name, SAVE_WORDS) and not place.takes(is_known=is_known):
         return False
@@ -215,7 +225,7 @@ def claim_of_content(name: str) -> Claim:
     lower = name.lower()
     if claim is not Claim.NOTHING or lower.endswith((*_NEVER_ENDINGS, *_TEXT_ENDINGS)):
         return claim
-    is_other = PRODUCT_WORDS.isdisjoint(words(name)) and not _is_data(name, is_named=False)
+    is_other = not is_product(name) and not _is_data(name, is_named=False)
     # A file without an ending: orbax names its own by their hashes.
     return Claim.SAVE if is_other and "." not in name else Claim.NOTHING
 

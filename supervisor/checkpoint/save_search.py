@@ -156,15 +156,16 @@ def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
     ]
     argvs, cwds = [one.argv for one in commands], [one.cwd for one in commands]
     memo = order.memo
-    opened = {Path(path).parent: str(path) for path in memo.open_files}
-    opened |= {path.parent: str(path) for path in save_places.open_for_writing(pids)}
+    opened = {path.parent: str(path) for path in save_places.open_for_writing(pids)}
+    earlier = {Path(path).parent: path for path in memo.open_files}
+    closed = [path for folder, path in earlier.items() if folder not in opened]
     return replace(
         memo,
         places=_merged(memo.places, save_places.places(argvs, cwds, environment)),
         working_directories=_merged(
             memo.working_directories, save_places.working_directories(commands)
         ),
-        open_files=tuple(opened.values())[-_MOST_PLACES:],
+        open_files=(*closed, *opened.values())[-_MOST_PLACES:],
     )
 
 

@@ -48,6 +48,10 @@ PRODUCT_WORDS = _table(
     " reports summary summaries captions completions responses answers benchmark benchmarks"
     " projection projections neighbors neighbours similarity similarities clusters centroids"
 )
+_PRODUCTS = re.compile(
+    r"(?:attention|attn|sample|class|loss)[-_]?weights?|(?:gpu|cuda|vram|oom)[-_]?snapshots?",
+    re.IGNORECASE,
+)
 # An archive of one of these is a copy of the program.
 SOURCE_WORDS = _table("code src source sources repo git backup script scripts project")
 TEMPORARY_WORDS = frozenset({"tmp", "temp", "partial", "incomplete", "staging", "deleting"})
@@ -95,6 +99,11 @@ def words(name: str) -> frozenset[str]:
 
 def _in_order(name: str) -> list[str]:
     return [word.lower() for word in _WORD.findall(_MEASURES.sub(" ", name))]
+
+
+def is_product(name: str) -> bool:
+    """Whether a name says that a trainer made it by the way, whatever else it says."""
+    return not PRODUCT_WORDS.isdisjoint(words(name)) or _PRODUCTS.search(name) is not None
 
 
 def head(stem: str) -> str:
