@@ -3,9 +3,12 @@
 import re
 from collections.abc import Collection
 
+from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES
+
 # What torch, DCP (`.metadata` and `.distcp`), numpy and safetensors write.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
-_DATA = (*PICKLED, ".bin", ".safetensors", ".distcp", ".metadata", ".npz")
+SHARDS = (".distcp", ".metadata")
+_DATA = (*SINGLE_FILE_SUFFIXES, *SHARDS, ".pkl", ".npz")
 # What tells about a model or a run, beside the state or alone: HF's files by name, then what is
 # read by people, by programs that draw, and what a save that was cut off leaves.
 _DESCRIPTION = re.compile(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervisor.checkpoint.directory_walk import real_path
+from supervisor.checkpoint.kept_out import real_path
 from supervisor.checkpoint.search_records import Saves
 
 _DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"

@@ -1,12 +1,10 @@
 """Which directories a search looks into: bounded, breadth first, and never into another run's.
 
-It follows no link but those in the places that it is told, and opens no file but an owner mark.
-What it may not read it passes over.
+It follows no link but the places that it is told, and those in them that are called
+`checkpoints` or the like. It opens no file. What it may not read it passes over.
 """
 
-import json
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +12,16 @@ from time import monotonic
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.kept_out import (
+    SKIPPED_IF_IT_HOLDS,
+    KeptOut,
+    is_never_entered,
+    real_path,
+    status_of,
+)
+from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_marked, parse_name
+from supervisor.checkpoint.save_names import Place
+from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
 from supervisor.checkpoint.search_records import SearchRequest
 
 PLACE_LEVELS = 6
@@ -25,31 +32,11 @@ _LEVELS_OF_WIDE_PLACES = 2
 MOST_NAMES = 50_000
 MOST_NAMES_OF_ONE = 20_000
 MOST_SECONDS = 2.0
-_MOST_MARK_BYTES = 64 << 10
 
-_WIDE = frozenset(
-    map(Path, ("/", "/home", "/root", "/tmp", "/mnt", "/media", "/opt", "/srv", "/scratch"))
-)
-_SYSTEM = frozenset(
-    Path("/", name)
-    for name in (
-        *("bin", "boot", "dev", "etc", "lib", "lib32", "lib64", "proc", "run", "sbin", "snap"),
-        *("sys", "usr", "var"),
-    )
-)
-_KERNEL = (Path("/proc"), Path("/sys"))
-_SKIPPED_NAMES = frozenset(
-    (
-        *("__pycache__", "node_modules", "site-packages", "dist-packages", "lost+found"),
-        *("wandb", "mlruns", "mlartifacts", "tensorboard", "triton_cache"),
-    )
-)
-_SKIPPED_STARTS = ("models--", "datasets--", "spaces--", "torchinductor_", "triton_")
-_SKIPPED_TAILS = ("/huggingface/hub", "/huggingface/datasets", "/torch/hub", "/tmp/triton")
-# Of a virtual environment, of conda's, and the tag of a cache (bford.info/cachedir).
-_SKIPPED_IF_IT_HOLDS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
-_STATE = ".supervisor"
-_MARK = re.compile(r"\.(?P<name>.+)\.supervised-by", re.DOTALL)
+# A project whose own directory is a virtual environment keeps the environment in these.
+_OF_ENVIRONMENTS = frozenset({"bin", "include", "lib", "lib64", "conda-meta", "pkgs"})
+# Where a working directory is small and a disk is large, the saves' directory is often a link.
+_LINKED = frozenset({"out", "output", "outputs", "runs", "results", "save", "saves", "saved"})
 
 
 class Budget:
@@ -67,27 +54,32 @@ class Budget:
             self.is_exceeded = True
         return not self.is_exceeded
 
+    def has_time(self) -> bool:
+        """Whether time is left, for work on names that were taken already."""
+        if monotonic() > self._deadline:
+            self.is_exceeded = True
+        return not self.is_exceeded
+
 
 class Listing(NamedTuple):
     """One directory: its files, and its directories that are numbered saves, by name.
 
-    `is_named`: an argument of the trainer names it, or what is above it. `is_start`: the search
-    was told of it.
+    `is_start`: the search was told of it. `place`: what names in it are judged by.
     """
 
     path: Path
     files: tuple[str, ...]
     numbered: tuple[str, ...]
-    is_named: bool
     is_start: bool
+    place: Place
 
 
-class _Place(NamedTuple):
+class _Directory(NamedTuple):
     path: Path
     levels: int
-    is_named: bool
     is_start: bool
     mtime_ns: int
+    place: Place
 
 
 def walk(request: SearchRequest, budget: Budget) -> Iterator[Listing]:
@@ -95,111 +87,105 @@ def walk(request: SearchRequest, budget: Budget) -> Iterator[Listing]:
     walker = _Walker(request, budget)
     level = walker.starts()
     while level:
-        below: list[_Place] = []
-        for place in level:
+        below: list[_Directory] = []
+        for directory in level:
             if not budget.take():
                 return
-            listing = walker.read(place, below)
+            listing = walker.read(directory, below)
             if listing is not None:
                 yield listing
         # Should a bound be reached, it costs what was written to longest ago.
-        level = sorted(below, key=lambda place: (not place.is_named, -place.mtime_ns))
-
-
-def status_of(path: Path | str) -> os.stat_result | None:
-    """What lstat says; None where that is nothing."""
-    try:
-        return os.lstat(path)
-    except (OSError, ValueError):
-        return None  # gone meanwhile, or no name at all
-
-
-def real_path(path: Path) -> Path:
-    """Where a path leads, all links followed; itself where it leads nowhere."""
-    try:
-        return Path(os.path.realpath(path))
-    except (OSError, ValueError):
-        return path
+        level = sorted(below, key=lambda one: (not one.place.is_named, -one.mtime_ns))
 
 
 class _Walker:
-    """One walk: which directories it has seen, and what it keeps out of."""
+    """One walk, and which directories it has seen."""
 
     def __init__(self, request: SearchRequest, budget: Budget) -> None:
         self._request = request
         self._budget = budget
         self._seen: set[tuple[int, int]] = set()
-        self._excluded = _resolved(request.excluded)
-        self._caches = _resolved(request.caches)
-        self._run_dir = real_path(request.run_dir)
-        self._above = {
-            above
-            for path in _resolved(request.working_directories)
-            for above in (path, *path.parents)
-        }
-        self._wide = _WIDE | {real_path(Path(os.environ.get("HOME") or "/root"))}
+        self._kept_out = KeptOut(request)
 
-    def starts(self) -> list[_Place]:
+    def starts(self) -> list[_Directory]:
         """Where the walk begins."""
-        request = self._request
+        request, kept_out = self._request, self._kept_out
         parents = tuple(path.parent for path in request.open_files)
         found = []
-        for paths, levels, is_named in (
-            (request.places, PLACE_LEVELS, True),
-            (parents, OPEN_FILE_LEVELS, False),
-            (request.working_directories, WORKING_DIRECTORY_LEVELS, False),
+        for paths, levels, is_named, is_told in (
+            (request.places, PLACE_LEVELS, True, True),
+            (parents, OPEN_FILE_LEVELS, False, False),
+            (request.working_directories, WORKING_DIRECTORY_LEVELS, False, True),
         ):
             for path in dict.fromkeys(map(real_path, paths)):
                 status = status_of(path)
                 if status is None or not stat.S_ISDIR(status.st_mode):
                     continue
-                if self._is_never_entered(path) or self._is_in_anothers(path):
+                if is_never_entered(path) or kept_out.is_in_anothers(path):
                     continue
-                lines = (path, *path.parents)
-                if not is_named and levels == OPEN_FILE_LEVELS and any(map(self._is_cache, lines)):
+                if not is_told and any(map(kept_out.is_cache, (path, *path.parents))):
                     continue
-                is_wide = path in self._wide or path.parent == Path("/home")
-                depth = min(levels, _LEVELS_OF_WIDE_PLACES) if is_wide else levels
-                found.append(_Place(path, depth, is_named, True, status.st_mtime_ns))
-        return sorted(found, key=lambda place: (not place.is_named, -place.levels))
+                depth = min(levels, _LEVELS_OF_WIDE_PLACES) if kept_out.is_wide(path) else levels
+                place = Place(path.name, "", is_named, is_told)
+                found.append(_Directory(path, depth, True, status.st_mtime_ns, place))
+        return sorted(found, key=lambda one: (not one.place.is_named, -one.levels))
 
-    def read(self, place: _Place, below: list[_Place]) -> Listing | None:
+    def read(self, directory: _Directory, below: list[_Directory]) -> Listing | None:
         """One directory; its own go into `below`. None where it may not be looked into."""
-        if not self._is_first_time(place.path):
+        path, place = directory.path, directory.place
+        identity = self._first_time(path)
+        names = None if identity is None else self._names(directory)
+        if identity is None or names is None:
             return None
-        names = self._names(place.path)
-        if names is None:
-            return None
-        files, folders = names
-        marks = (match["name"] for match in map(_MARK.fullmatch, files) if match is not None)
-        owned = {name for name in marks if self._is_anothers(_mark(place.path, name))}
-        is_anothers = (_STATE in folders and place.path != self._run_dir) or (
-            # The mark is inside where the parent of a directory cannot be written.
-            place.path.name in owned and place.path.name not in folders
-        )
-        if is_anothers or not _SKIPPED_IF_IT_HOLDS.isdisjoint((*files, *folders)):
+        files, folders, links = names
+        owned, is_anothers = self._kept_out.owned_in(path, identity[1], files, folders)
+        is_environment = not SKIPPED_IF_IT_HOLDS.isdisjoint((*files, *folders))
+        if is_anothers or (is_environment and not directory.is_start):
             return None
         numbered = []
         for name in folders:
-            if name.startswith(".") or name in owned:
+            if name.startswith(".") or name in owned or not self._budget.has_time():
                 continue
-            path = place.path / name
-            if self._is_numbered_save(place, name):
+            if is_environment and name in _OF_ENVIRONMENTS:
+                continue
+            if self._is_numbered_save(path / name, place):
                 numbered.append(name)
-            elif place.levels and not self._is_cache(path) and not self._is_never_entered(path):
-                status = status_of(path)
-                if status is not None:
-                    levels = place.levels - 1
-                    below.append(_Place(path, levels, place.is_named, False, status.st_mtime_ns))
+            elif directory.levels:
+                self._enter(path / name, name, directory, below)
+        for name in links:
+            self._follow(path / name, directory, below)
         shown = tuple(name for name in files if not name.startswith("."))
-        return Listing(place.path, shown, tuple(numbered), place.is_named, place.is_start)
+        return Listing(path, shown, tuple(numbered), directory.is_start, place)
 
-    def _names(self, path: Path) -> tuple[list[str], list[str]] | None:
-        """The files and the directories of one; links are neither."""
+    def _enter(self, path: Path, folder: str, outer: _Directory, below: list[_Directory]) -> None:
+        status = status_of(path)
+        if status is None or self._kept_out.is_cache(path) or is_never_entered(path):
+            return
+        above = "" if outer.place.is_told else f"{outer.place.above}/{outer.place.folder}"
+        levels = outer.levels - 1
+        if self._kept_out.is_wide(path):
+            levels = min(levels, _LEVELS_OF_WIDE_PLACES)
+        place = Place(folder, above, outer.place.is_named, False)
+        below.append(_Directory(path, levels, False, status.st_mtime_ns, place))
+
+    def _follow(self, link: Path, outer: _Directory, below: list[_Directory]) -> None:
+        """Enter the user's own directory that a link like `checkpoints` leads to."""
+        path = real_path(link)
+        status = status_of(path)
+        if status is None or not stat.S_ISDIR(status.st_mode):
+            return
+        is_ours = status.st_uid == self._request.uid and not self._kept_out.is_in_anothers(path)
+        if is_ours and not any(map(self._kept_out.is_cache, (path, *path.parents))):
+            # Names are judged by what the trainer calls the directory.
+            self._enter(path, link.name, outer, below)
+
+    def _names(self, directory: _Directory) -> tuple[list[str], list[str], list[str]] | None:
+        """The files, the directories and the links to follow of one; other links are neither."""
         files: list[str] = []
         folders: list[str] = []
+        links: list[str] = []
         try:
-            with os.scandir(path) as entries:
+            with os.scandir(directory.path) as entries:
                 for count, entry in enumerate(entries):
                     if count >= MOST_NAMES_OF_ONE:
                         self._budget.is_exceeded = True
@@ -209,20 +195,27 @@ class _Walker:
                     if not entry.is_symlink():
                         kind = folders if entry.is_dir(follow_symlinks=False) else files
                         kind.append(entry.name)
+                    elif directory.is_start and directory.place.is_told and _is_linked(entry.name):
+                        links.append(entry.name)
         except OSError:
             return None
-        return files, folders
+        return files, folders, links
 
-    def _is_numbered_save(self, place: _Place, name: str) -> bool:
-        pattern, parent = self._request.pattern, place.path.name
-        if parse_name(name, pattern) is not None:
-            return save_names.speaks_for_itself(name) or not save_names.is_data_folder(parent)
-        is_spoken_for = place.is_named or save_names.has_save_word(parent)
-        if not save_names.is_save_folder(name, parent, is_spoken_for=is_spoken_for):
-            return False
+    def _is_numbered_save(self, path: Path, place: Place) -> bool:
+        pattern, name = self._request.pattern, path.name
+        is_users = pattern is not None and parse_by_pattern(name, pattern) is not None
+        if is_users and (save_names.speaks_for_itself(name) or place.takes(is_known=True)):
+            return True
+        if not save_names.is_numbered_folder(name, place, is_enough=place.is_named):
+            return name.isdecimal() and any(
+                parse_marked(name, (mark,)) is not None and status_of(path / mark) is not None
+                for mark in ORBAX_MARKS
+            )
+        if parse_name(name) is not None:
+            return True
         # `llama_model_7/` that holds `checkpoint-100/` is no save, but where saves are made.
         try:
-            with os.scandir(place.path / name) as entries:
+            with os.scandir(path) as entries:
                 return not any(
                     parse_name(entry.name, pattern) is not None
                     and entry.is_dir(follow_symlinks=False)
@@ -232,60 +225,14 @@ class _Walker:
         except OSError:
             return False
 
-    def _is_first_time(self, path: Path) -> bool:
+    def _first_time(self, path: Path) -> tuple[int, int] | None:
+        """Which directory it is, as device and inode; None where it was read before."""
         status = status_of(path)
-        if status is None:
-            return False
-        identity = (status.st_dev, status.st_ino)
-        is_first = identity not in self._seen
-        self._seen.add(identity)
-        return is_first
-
-    def _is_never_entered(self, path: Path) -> bool:
-        """Whether nothing of this training is there, also where an argument names it."""
-        return path in _SYSTEM or any(
-            path.is_relative_to(kept_out) for kept_out in (*_KERNEL, *self._excluded)
-        )
-
-    def _is_cache(self, path: Path) -> bool:
-        return (
-            path.name in _SKIPPED_NAMES
-            or path.name.startswith(_SKIPPED_STARTS)
-            or str(path).endswith(_SKIPPED_TAILS)
-            or path in self._caches
-        )
-
-    def _is_in_anothers(self, path: Path) -> bool:
-        """Whether another run owns a place, or what is above it up to where the trainer works."""
-        while path not in self._above and path != path.parent:
-            is_run = path != self._run_dir and status_of(path / _STATE) is not None
-            if is_run or self._is_anothers(_mark(path.parent, path.name)):
-                return True
-            path = path.parent
-        return False
-
-    def _is_anothers(self, mark: Path) -> bool:
-        """Whether a mark is there and does not name this run; one that cannot be read does not."""
-        try:
-            descriptor = os.open(mark, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        except (OSError, ValueError):
-            return True
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                return True
-            owner = json.loads(os.read(descriptor, _MOST_MARK_BYTES))
-        except (OSError, ValueError, RecursionError):
-            return True
-        finally:
-            os.close(descriptor)
-        return not isinstance(owner, dict) or owner.get("run_id") != self._request.run_id
+        if status is None or (status.st_dev, status.st_ino) in self._seen:
+            return None
+        self._seen.add((status.st_dev, status.st_ino))
+        return status.st_dev, status.st_ino
 
 
-def _mark(parent: Path, name: str) -> Path:
-    return parent / f".{name}.supervised-by"
-
-
-def _resolved(paths: tuple[Path, ...]) -> frozenset[Path]:
-    return frozenset(map(real_path, paths))
+def _is_linked(name: str) -> bool:
+    return name.lower() in _LINKED or has(name, CERTAIN_WORDS)

@@ -4,51 +4,29 @@ It reads names, sizes and times, never a file's content, and changes nothing. Wh
 hold a training: what could as well be data, a download or another run's does not count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from itertools import groupby
-from operator import attrgetter
-from time import time
-from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
 from supervisor.checkpoint.directory_advice import is_new_each_start
-from supervisor.checkpoint.directory_walk import Budget, Listing, real_path, walk
-from supervisor.checkpoint.look_alikes import LookAlike, look_alikes
-from supervisor.checkpoint.names import is_checkpoint_name, parse_name
-from supervisor.checkpoint.save_numbers import (
-    counts,
-    is_set_apart,
-    numbers,
-    step_number,
-    suggest_pattern,
-)
+from supervisor.checkpoint.directory_walk import Budget, Listing, walk
+from supervisor.checkpoint.kept_out import real_path
+from supervisor.checkpoint.look_alikes import look_alikes
+from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.save_numbers import counts, numbers, step_number, suggest_pattern
+from supervisor.checkpoint.save_series import Series, are_saves, see, series_of
 from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
 
 __all__ = ["Saves", "SearchRequest", "SearchResult", "Seen", "inventory", "search"]
 
-# What was written last may get its time a little after the trainer's end was noticed.
-_AFTERWARDS_S = 2.0
-# A save that is being written changes all the time; after so much quiet it is another save.
-_SETTLED_S = 5.0
-# Shards of one save are written at once; two saves have training between them.
-_BETWEEN_SAVES_S = 0.1
 _MOST_SEEN = 2_000
 _MOST_SAVES = 10
 _MOST_NAMES = 5
 
 
-class _Series(NamedTuple):
-    """What of one directory differs in its numbers alone, oldest first; `fresh`: this attempt's."""
-
-    members: tuple[LookAlike, ...]
-    fresh: tuple[LookAlike, ...]
-    is_recognised: bool
-
-
-def inventory(request: SearchRequest) -> frozenset[str]:
+def inventory(request: SearchRequest, budget: Budget | None = None) -> frozenset[str]:
     """The paths of all that looks like a save now: the next request's `known_before`."""
-    budget = Budget()
+    budget = Budget() if budget is None else budget
     # More names count where steps are seen; that they will be is not known yet.
     asked = replace(request, steps_seen=True)
     return frozenset(
@@ -69,9 +47,9 @@ def search(request: SearchRequest) -> SearchResult:
     saves: list[Saves] = []
     supervised = real_path(request.supervised)
     for listing in walk(request, budget):
-        found = tuple(_series(request, look_alikes(request, listing, budget)))
-        seen.update((one.path, _see(request, one)) for series in found for one in series.fresh)
-        counted = [series for series in found if _counts(request, listing, series, seen)]
+        found = tuple(series_of(request, look_alikes(request, listing, budget)))
+        seen.update((one.path, see(request, one)) for series in found for one in series.fresh)
+        counted = [one for one in found if are_saves(request, listing.place, one, seen)]
         is_supervised = listing.path == supervised and any(one.is_recognised for one in counted)
         if counted and not is_supervised:
             saves.append(_saves(request, listing, counted))
@@ -82,72 +60,10 @@ def search(request: SearchRequest) -> SearchResult:
     return SearchResult(tuple(saves[:_MOST_SAVES]), dict(newest[:_MOST_SEEN]), budget.is_exceeded)
 
 
-def _series(request: SearchRequest, found: Iterator[LookAlike]) -> Iterator[_Series]:
-    kind = attrgetter("is_directory", "key")
-    for _, group in groupby(sorted(found, key=kind), key=kind):
-        members = tuple(sorted(group, key=lambda one: (one.mtime_ns, one.name)))
-        fresh = tuple(one for one in members if _is_fresh(request, one))
-        yield _Series(members, fresh, _is_recognised(request, members[-1]))
-
-
-def _is_fresh(request: SearchRequest, found: LookAlike) -> bool:
-    """Whether it was written by this attempt, under a path that was not there before."""
-    if request.since is None or found.path in request.known_before:
-        return False
-    return request.since <= found.mtime_ns / 1e9 and not _is_later(request, found)
-
-
-def _is_later(request: SearchRequest, found: LookAlike) -> bool:
-    return request.until is not None and found.mtime_ns / 1e9 > request.until + _AFTERWARDS_S
-
-
-def _is_recognised(request: SearchRequest, found: LookAlike) -> bool:
-    """Whether a survey of its directory would list it."""
-    return is_checkpoint_name(found.name, request.pattern, is_directory=found.is_directory)
-
-
-def _see(request: SearchRequest, found: LookAlike) -> Seen:
-    """What to remember of it, with what earlier looks saw."""
-    before = request.before.get(found.path)
-    is_settled = time() - found.mtime_ns / 1e9 >= _SETTLED_S
-    rewrites = 0 if before is None else before.rewrites
-    if before is not None and before.mtime_ns != found.mtime_ns:
-        # A file that only grows is being written, or is appended to.
-        is_whole = before.is_settled and found.name.lower().endswith(save_names.CERTAIN_ENDINGS)
-        if before.inode != found.inode or found.size <= before.size or is_whole:
-            rewrites += 1
-    return Seen(found.inode, found.size, found.mtime_ns, rewrites, is_settled)
-
-
-def _counts(
-    request: SearchRequest, listing: Listing, series: _Series, seen: Mapping[str, Seen]
-) -> bool:
-    """Whether this attempt saved these: a numbered name, or one name written a second time."""
-    fresh = series.fresh
-    if not fresh or _is_later(request, series.members[-1]):
-        return False
-    name = fresh[-1].name
-    weight = max((number.weight for number in numbers(name)), default=None)
-    parsed = parse_name(name, request.pattern) if series.is_recognised else None
-    if parsed is not None and (parsed.step is not None or parsed.epoch is not None):
-        weight = 1
-    is_called_save = save_names.has_save_word(name) or name.lower().endswith(
-        save_names.CERTAIN_ENDINGS
-    )
-    if not request.steps_seen:
-        is_called_save = is_called_save or save_names.has_save_word(listing.path.name)
-        is_counted = weight is not None and (weight > 0 or is_set_apart(name))
-        apart_ns = fresh[-1].mtime_ns - fresh[0].mtime_ns
-        return is_called_save and is_counted and apart_ns >= _BETWEEN_SAVES_S * 1e9
-    if weight is not None and (weight > 0 or len(fresh) > 1):
-        return True
-    return is_called_save and any(seen[one.path].rewrites for one in fresh)
-
-
-def _saves(request: SearchRequest, listing: Listing, series: Sequence[_Series]) -> Saves:
+def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -> Saves:
     """One directory's saves, under the names that are best resumed from."""
 
-    def rank(one: _Series) -> tuple[bool, bool, bool, int]:
+    def rank(one: Series) -> tuple[bool, bool, bool, int]:
         newest = one.fresh[-1]
         is_main = not save_names.is_companion(newest.name)
         return one.is_recognised, newest.is_directory, is_main, newest.size
@@ -167,11 +83,11 @@ def _saves(request: SearchRequest, listing: Listing, series: Sequence[_Series]) 
         suggested_pattern=None if is_recognised else suggest_pattern(names),
         newest=best.fresh[-1].mtime_ns / 1e9,
         is_new_each_start=is_new_each_start(directory, request.places, request.working_directories),
-        is_named=listing.is_named,
+        is_named=listing.place.is_named,
     )
 
 
-def _is_one_save(listing: Listing, series: Sequence[_Series]) -> bool:
+def _is_one_save(listing: Listing, series: Sequence[Series]) -> bool:
     """Whether all of a directory is one save, written again and again: `last/` of several files."""
     names = [one.fresh[-1].name for one in series]
     companions = [save_names.is_companion(name) for name in names]

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.directory_walk import Budget, Listing, status_of
-from supervisor.checkpoint.names import parse_name
-from supervisor.checkpoint.save_numbers import counts, series_key
+from supervisor.checkpoint.directory_walk import Budget, Listing
+from supervisor.checkpoint.kept_out import status_of
+from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_name
+from supervisor.checkpoint.save_names import Claim
+from supervisor.checkpoint.save_numbers import all_numbers, counts, series_key
 from supervisor.checkpoint.search_records import SearchRequest
 
 _MOST_FILES = 2_000
@@ -22,7 +24,10 @@ _CONTENT_NAMES = 500
 
 
 class LookAlike(NamedTuple):
-    """One file, or one directory with the newest time of its files and the sum of their sizes."""
+    """One file, or one directory with the newest time of its files and the sum of their sizes.
+
+    `is_sure`: with a number it is a save even alone. `is_marked`: orbax says that it is one.
+    """
 
     name: str
     key: str
@@ -31,11 +36,13 @@ class LookAlike(NamedTuple):
     size: int
     mtime_ns: int
     is_directory: bool
+    is_sure: bool
+    is_marked: bool
 
 
 def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Iterator[LookAlike]:
     """What may be saves of this user's in one directory, written whenever."""
-    for name in _files(request, listing):
+    for name, is_sure in _files(request, listing, budget):
         if not budget.take():
             return
         path = f"{listing.path}/{name}"
@@ -43,31 +50,36 @@ def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Ite
         if status is not None and _is_of_the_user(request, status):
             key = series_key(name)
             inode, size, mtime_ns = status.st_ino, status.st_size, status.st_mtime_ns
-            yield LookAlike(name, key, path, inode, size, mtime_ns, False)
-    for name in _newest_folders(listing):
-        found = _read_folder(request, f"{listing.path}/{name}", name, budget)
+            yield LookAlike(name, key, path, inode, size, mtime_ns, False, is_sure, False)
+    for name in _newest_folders(listing, budget):
+        found = _read_folder(request, listing, name, budget)
         if found is not None:
             yield found
 
 
-def _files(request: SearchRequest, listing: Listing) -> list[str]:
-    """Of too many, those of the highest numbers."""
-    folder = listing.path.name
-    is_spoken_for = save_names.has_save_word(folder) or (request.steps_seen and listing.is_named)
+def _files(request: SearchRequest, listing: Listing, budget: Budget) -> list[tuple[str, bool]]:
+    """Names, and whether one alone is sure; of too many, those of the highest numbers."""
     found = []
     for name in listing.files:
-        is_enough = is_spoken_for or (request.steps_seen and name.endswith(".bin"))
-        if _is_the_users(request, name) or save_names.is_weight_like(
-            name, folder, is_spoken_for=is_enough
-        ):
-            found.append(name)
-    return sorted(found, key=counts, reverse=True)[:_MOST_FILES]
+        if not budget.has_time():
+            break
+        # Weights in `.bin` are more common than data that are written while a model is trained.
+        is_enough = request.steps_seen and (listing.place.is_named or name.endswith(".bin"))
+        claim = Claim.SAVE
+        if not _is_the_users(request, name):
+            claim = save_names.claim_of_file(name, listing.place, is_enough=is_enough)
+        if claim is not Claim.NOTHING:
+            found.append((name, claim is Claim.SAVE))
+    if len(found) > _MOST_FILES:
+        found.sort(key=lambda one: all_numbers(one[0]), reverse=True)
+    return found[:_MOST_FILES]
 
 
 def _is_the_users(request: SearchRequest, name: str) -> bool:
     """Whether the user's own pattern, and nothing else, makes it a checkpoint's name."""
-    return request.pattern is not None and (
-        parse_name(name, request.pattern) is not None and parse_name(name) is None
+    pattern = request.pattern
+    return pattern is not None and (
+        parse_by_pattern(name, pattern) is not None and parse_name(name) is None
     )
 
 
@@ -75,12 +87,13 @@ def _is_of_the_user(request: SearchRequest, status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == request.uid and status.st_size > 0
 
 
-def _newest_folders(listing: Listing) -> Iterable[str]:
+def _newest_folders(listing: Listing, budget: Budget) -> Iterable[str]:
     """The numbered directories of the highest numbers, and those that changed last."""
     by_number = sorted(listing.numbered, key=counts, reverse=True)
     if len(by_number) <= 2 * _FOLDERS_LOOKED_INTO:
         return by_number
-    times = {name: _mtime_ns(listing.path / name) for name in by_number[:_MOST_FILES]}
+    names = (name for name in by_number[:_MOST_FILES] if budget.has_time())
+    times = {name: _mtime_ns(listing.path / name) for name in names}
     by_time = sorted(times, key=times.__getitem__, reverse=True)
     chosen = [*by_number[:_FOLDERS_LOOKED_INTO], *by_time[:_FOLDERS_LOOKED_INTO]]
     return dict.fromkeys(chosen)
@@ -91,13 +104,19 @@ def _mtime_ns(path: Path) -> int:
     return 0 if status is None else status.st_mtime_ns
 
 
-def _read_folder(request: SearchRequest, path: str, name: str, budget: Budget) -> LookAlike | None:
+def _read_folder(
+    request: SearchRequest, listing: Listing, name: str, budget: Budget
+) -> LookAlike | None:
     """A directory as one save; None where it holds nothing of this user's, or no state."""
+    path = f"{listing.path}/{name}"
     top = status_of(path)
     if top is None:
         return None
     newest = size = names = 0
-    holds_state = save_names.speaks_for_itself(name)
+    is_marked = any(status_of(f"{path}/{mark}") is not None for mark in ORBAX_MARKS)
+    # An evaluation calls its directories after the checkpoints: `eval/checkpoint-10/preds.json`.
+    is_told = save_names.speaks_for_itself(name) and not listing.place.may_be_of_products()
+    claims = {Claim.SAVE} if is_marked or is_told else set()
     level = [path]
     for _ in range(_CONTENT_LEVELS):
         below: list[str] = []
@@ -110,11 +129,12 @@ def _read_folder(request: SearchRequest, path: str, name: str, budget: Budget) -
                 below.append(entry)
             elif status is not None and _is_of_the_user(request, status):
                 newest, size = max(newest, status.st_mtime_ns), size + status.st_size
-                holds_state = holds_state or save_names.is_state_file(entry.rpartition("/")[2])
+                claims.add(save_names.claim_of_content(entry.rpartition("/")[2]))
         level = below
-    if not newest or not holds_state:
+    if not newest or claims <= {Claim.NOTHING}:
         return None
-    return LookAlike(name, series_key(name), path, top.st_ino, size, newest, True)
+    is_sure, key = Claim.SAVE in claims, series_key(name)
+    return LookAlike(name, key, path, top.st_ino, size, newest, True, is_sure, is_marked)
 
 
 def _entries(folder: str) -> list[str]:

@@ -1,23 +1,53 @@
-"""What a name says of an unknown file or directory: weights, data, or a by-product.
+"""What a name says of an unknown file or directory: a save, one of a series of saves, or neither.
 
 It reads no file. A name that says too little is no save: a false one would hold a training.
 """
 
 import re
-from collections.abc import Iterable
+from enum import Enum
+from typing import NamedTuple
 
+from supervisor.checkpoint.contents import SHARDS
+from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, is_checkpoint_name
 from supervisor.checkpoint.save_numbers import MOST_DIGITS, numbers
+from supervisor.checkpoint.save_words import (
+    CERTAIN_WORDS,
+    DATA_FOLDERS,
+    DATA_WORDS,
+    EXPERIMENT_WORDS,
+    PRODUCT_FOLDERS,
+    PRODUCT_WORDS,
+    PROGRESS_WORDS,
+    RESULT_FOLDERS,
+    SAVE_WORDS,
+    SOURCE_WORDS,
+    SUBJECT_WORDS,
+    TEMPORARY_WORDS,
+    has,
+    has_save_word,
+    head,
+    is_called_save,
+    is_model,
+    is_plural,
+    is_product,
+    words,
+)
 
 # Nothing but a trainer writes these; `.pt` and the like may also be tensors of a data set.
 CERTAIN_ENDINGS = (
-    *(".pt", ".pth", ".ckpt", ".safetensors", ".keras", ".msgpack", ".pt.tar", ".pth.tar"),
-    *(".ckpt.tar", ".pdparams", ".pdopt", ".eqx", ".ubj", ".cbm", ".caffemodel", ".solverstate"),
+    *(suffix for suffix in SINGLE_FILE_SUFFIXES if suffix != ".bin"),
+    *(".keras", ".msgpack", ".pt.tar", ".pth.tar", ".ckpt.tar", ".pdparams", ".pdopt", ".eqx"),
+    *(".ubj", ".cbm", ".caffemodel", ".solverstate"),
 )
+_ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 # Weights and data alike: something else has to speak for them.
 POSSIBLE_ENDINGS = (
-    *(".bin", ".h5", ".hdf5", ".npz", ".pkl", ".pickle", ".joblib", ".zip", ".tar", ".tar.gz"),
-    *(".tgz", ".model", ".params", ".onnx", ".dat", ".mdl", ".t7", ".state", ".weights"),
+    *_ARCHIVE_ENDINGS,
+    *(".bin", ".h5", ".hdf5", ".npz", ".pkl", ".pickle", ".joblib"),
+    *(".model", ".params", ".onnx", ".dat", ".mdl", ".t7", ".state", ".weights"),
 )
+# Tensors, of a model or of a data set.
+_TENSOR_ENDINGS = (*POSSIBLE_ENDINGS, ".pt")
 _TEXT_ENDINGS = (".json", ".txt", ".yaml", ".yml")
 _NEVER_ENDINGS = (
     *(".log", ".out", ".err", ".csv", ".tsv", ".jsonl", ".md", ".html", ".pdf", ".svg", ".png"),
@@ -27,139 +57,201 @@ _NEVER_ENDINGS = (
     *(".tmp", ".temp", ".part", ".partial", ".incomplete", ".swp", ".pyc", ".py", ".sh", ".so"),
     *(".o", ".c", ".h", ".cpp", ".cu", ".ptx", ".cubin", ".whl", ".ipynb", ".wandb", ".prof"),
     *(".nsys-rep", ".core", ".toml", ".ini", ".cfg", ".xml", ".bak", ".gguf", ".tflite"),
+    *(".ply", ".obj", ".glb", ".stl", ".splat"),
 )
-
-
-def _table(text: str) -> frozenset[str]:
-    return frozenset(text.split())
-
-
-_SAVE_WORDS = (
-    *("ckpt", "checkpoint", "chkpt", "chkpnt", "weight", "model", "snapshot", "params", "state"),
-    *("optim", "policy", "lora", "adapter", "unet", "generator", "critic"),
-    *("encoder", "decoder", "transformer", "diffusion", "discriminator"),
-)
-_PROGRESS_WORDS = ("step", "epoch", "iter")
-# A save under a name for people (`checkpoint-10.txt`) has one of these in it.
-_CERTAIN_WORDS = ("ckpt", "checkpoint", "chkpt", "chkpnt", "weight")
-_SINGLE_WORDS = frozenset({"last", "latest", "best", "final", "resume", "net", "ema", "actor"})
-_DATA_WORDS = _table(
-    "data dataset datasets train valid validation val test tests token tokens tokenized tokenised"
-    " part parts chunk chunks batch batches example examples shard shards corpus text texts split"
-    " block blocks graph graphs record records replay buffer of raw processed preprocessed"
-    " fineweb webdataset image video audio mel attention feature latent embedding sample"
-)
-# What trainers make by the way, also under a save's name: `model_predictions_epoch_3.pt`.
-_PRODUCT_WORDS = _table(
-    "samples images img figure figures fig plot plots prediction predictions pred"
-    " preds output outputs logit logits embeddings embed emb embs features"
-    " latents activation activations attentions grad grads gradient gradients hist histogram"
-    " histograms history metric metrics result results stat stats statistics trace traces profile"
-    " profiler profiling memory log logs eval evaluation evaluations score scores videos"
-    " recon reconstruction reconstructions rollout rollouts trajectory trajectories"
-    " confusion tokenizer vocab spm sentencepiece spiece cache cached events core tfevents"
-    " fid inception"
-)
-_TEMPORARY_WORDS = frozenset({"tmp", "temp", "partial", "incomplete", "staging", "deleting"})
-# A folder `train`, `results` or `logs` is where many a trainer saves; these are not.
-_DATA_FOLDERS = _table(
-    "data dataset datasets token tokens tokenized tokenised tokenizer shard shards corpus raw"
-    " processed preprocessed cache cached sample samples image images figures plots predictions"
-    " embeddings features latents activations traces profile profiler profiling videos audio"
-    " replay buffer"
-)
-# `val_loss=0.12` and `consumed_samples=800` in a name tell of a training, not of data.
-_MEASURES = re.compile(
-    r"consumed_samples|(?:val|valid|test|train|eval|dev)[-_/]?"
-    r"(?:loss|acc\w{0,6}|f1|auc|scores?|map|miou|iou|bleu|rouge|wer|ppl|psnr|reward|metrics?|err)",
+# XGBoost and LightGBM save as text: `xgb_model_10.json`, but not `model_summary_10.txt`.
+_BOOSTERS = re.compile(
+    r"(?:.*[-_.])?(?:model|booster|xgb|xgboost|lgb|lgbm|lightgbm|gbm|gbdt)[-_]?\d+\.(?:json|txt)",
     re.IGNORECASE,
 )
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
 
 
-def words(name: str) -> frozenset[str]:
-    """The words of a name in lower case; `bestModel_10.pt` has best, model and pt."""
-    return frozenset(word.lower() for word in _WORD.findall(_MEASURES.sub(" ", name)))
+class Claim(Enum):
+    """What a name says for itself."""
+
+    NOTHING = "nothing"
+    SERIES = "series"
+    """With others of its series it may be a save; alone it is as well something else."""
+    SAVE = "save"
 
 
-def has_save_word(name: str) -> bool:
-    """Whether a name speaks of a save or of a training's progress."""
-    lower = name.lower()
-    return any(word in lower for word in (*_SAVE_WORDS, *_PROGRESS_WORDS)) or not (
-        _SINGLE_WORDS.isdisjoint(words(name))
-    )
+class Place(NamedTuple):
+    """Where a name stands.
 
-
-def is_data_folder(name: str) -> bool:
-    """Whether a directory's name says that data or a trainer's by-products lie in it."""
-    return not _DATA_FOLDERS.isdisjoint(words(name)) and not _has(name, _CERTAIN_WORDS)
-
-
-def is_weight_like(name: str, folder: str, *, is_spoken_for: bool) -> bool:
-    """Whether a file may hold weights, by its name and that of its directory.
-
-    `is_spoken_for`: an ending that weights and data share is enough (the trainer's arguments name
-    the place, or the directory's name speaks of saves).
+    `folder`: its directory's name. `above`: the names above it, up to where the search began.
+    `is_named`: the trainer's arguments name it or what is above it. `is_told`: they name it itself,
+    or the trainer works in it.
     """
+
+    folder: str
+    above: str
+    is_named: bool
+    is_told: bool
+
+    def is_called_save(self) -> bool:
+        """Whether the directory's name speaks of saves, or of a training's progress."""
+        return has_save_word(self.folder)
+
+    def is_of_products(self) -> bool:
+        """Whether by-products lie here, or in what is above it."""
+        return not self.is_told and any(map(_holds_products, (self.folder, *self.above.split("/"))))
+
+    def may_be_of_products(self) -> bool:
+        """The same, or results, which some trainers' saves are."""
+        is_of_results = not RESULT_FOLDERS.isdisjoint(words(self.folder)) and not self.is_told
+        return is_of_results or self.is_of_products()
+
+    def takes(self, *, is_known: bool) -> bool:
+        """Whether a save without a word that says so may lie here: no data, no by-products.
+
+        `is_known`: a trainer is known to give its checkpoints such names.
+        """
+        if self.is_told or has(self.folder, CERTAIN_WORDS):
+            return True
+        found = words(self.folder)
+        if self.is_of_products():
+            return False
+        if not RESULT_FOLDERS.isdisjoint(found):
+            return is_known and found.isdisjoint(DATA_WORDS)
+        of_data = DATA_FOLDERS | DATA_WORDS | PRODUCT_WORDS
+        is_all_data = all(word in of_data for word in found if len(word) > 1)
+        return found.isdisjoint(DATA_FOLDERS) or (
+            # `image_classifier` is no directory of images.
+            (is_known or self.is_named) and not is_all_data
+        )
+
+
+def _holds_products(folder: str) -> bool:
+    """Whether by-products lie in a directory: `eval`, but not `exp-eval-1`."""
+    found = words(folder)
+    return not PRODUCT_FOLDERS.isdisjoint(found) and found.isdisjoint(EXPERIMENT_WORDS)
+
+
+def claim_of_file(name: str, place: Place, *, is_enough: bool) -> Claim:
+    """What a file may be, by its name and its place.
+
+    `is_enough`: an ending that weights and data share makes it one of a series (an argument names
+    the place, and steps are seen).
+    """
+    own = claim_of_name(name, is_named=place.is_named)
+    if own is Claim.NOTHING or name.lower().endswith((".ckpt", ".ckpt.tar")):
+        return own
+    lower = name.lower()
+    is_known = is_checkpoint_name(name, None, is_directory=False)
+    if not has(name, SAVE_WORDS) and not place.takes(is_known=is_known):
+        return Claim.NOTHING
+    if own is Claim.SERIES and lower.endswith(POSSIBLE_ENDINGS):
+        if has(place.folder, SAVE_WORDS):
+            return Claim.SAVE
+        is_spoken_for = is_enough or has_save_word(name) or place.is_called_save()
+        return Claim.SERIES if is_spoken_for else Claim.NOTHING
+    return own
+
+
+def claim_of_name(name: str, *, is_named: bool) -> Claim:
+    """What a file's name says wherever it lies."""
     lower = name.lower()
     found = words(name)
     if (
         name.startswith(".")
         or lower.endswith(_NEVER_ENDINGS)
-        or not _TEMPORARY_WORDS.isdisjoint(found)
+        or not TEMPORARY_WORDS.isdisjoint(found)
     ):
-        return False
+        return Claim.NOTHING
     if lower.endswith((".ckpt", ".ckpt.tar")):
-        return True
-    is_called_save = _has(name, _SAVE_WORDS)
-    if not _PRODUCT_WORDS.isdisjoint(found) or (
-        not is_called_save and (not _DATA_WORDS.isdisjoint(found) or is_data_folder(folder))
-    ):
-        return False
+        return Claim.SAVE
+    is_archive_of_source = lower.endswith(_ARCHIVE_ENDINGS) and not SOURCE_WORDS.isdisjoint(found)
+    if is_product(name) or is_archive_of_source:
+        return Claim.NOTHING
+    has_word = has(name, SAVE_WORDS)
+    if not has_word and _is_data(name, is_named=is_named):
+        return Claim.NOTHING
+    # `curves`, `flowers`: what is many is seldom a model.
+    is_many = not has_word and is_plural(head(stem(name)))
+    if lower.endswith(SHARDS):
+        return Claim.SAVE
     if lower.endswith(CERTAIN_ENDINGS):
-        return True
+        return Claim.SERIES if is_many else Claim.SAVE
     if lower.endswith(POSSIBLE_ENDINGS):
-        return is_spoken_for or has_save_word(name)
+        is_known = is_checkpoint_name(name, None, is_directory=False) and lower.endswith(".zip")
+        if is_called_save(name) or is_known:
+            return Claim.SAVE
+        return Claim.NOTHING if is_many and has(name, PROGRESS_WORDS) else Claim.SERIES
     # TensorFlow's `ckpt-10.index`, a toy's `checkpoint-10.txt`, `weights_10` without an ending.
-    return _has(name, _CERTAIN_WORDS) or (
-        is_called_save and not lower.endswith(_TEXT_ENDINGS) and "." not in name
-    )
+    if has(name, CERTAIN_WORDS) or (has_word and "." not in name):
+        return Claim.SAVE
+    return Claim.SERIES if _BOOSTERS.fullmatch(name) is not None else Claim.NOTHING
 
 
-def is_save_folder(name: str, parent: str, *, is_spoken_for: bool) -> bool:
-    """Whether a directory's name is that of a numbered save: `checkpoint-20`, `step_5`, `25`."""
-    found = words(name)
-    if name.startswith(".") or not _TEMPORARY_WORDS.isdisjoint(found):
+def _is_data(name: str, *, is_named: bool) -> bool:
+    """Whether a name without a word for saves speaks of data: `image_3.pt`."""
+    own = words(name)
+    of_data = DATA_WORDS if is_named else DATA_WORDS | SUBJECT_WORDS
+    if own.isdisjoint(of_data):
         return False
-    is_called_save = _has(name, _SAVE_WORDS)
-    if not _PRODUCT_WORDS.isdisjoint(found) or (is_data_folder(parent) and not is_called_save):
+    # A count of steps is of a training, and its last word says what is trained.
+    is_counted = any(number.weight for number in numbers(name))
+    return not is_counted or head(stem(name)) in (of_data | {""})
+
+
+def stem(name: str) -> str:
+    """A name without an ending that is known for weights."""
+    lower = name.lower()
+    endings = (one for one in (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS) if lower.endswith(one))
+    return name[: len(name) - max(map(len, endings), default=0)]
+
+
+def is_numbered_folder(name: str, place: Place, *, is_enough: bool) -> bool:
+    """Whether a directory's name is that of a numbered save: `checkpoint-20`, `step_5`, `25`.
+
+    `is_enough`: a number alone makes it one.
+    """
+    found = words(name)
+    if name.startswith(".") or not TEMPORARY_WORDS.isdisjoint(found):
+        return False
+    is_known = is_checkpoint_name(name, None, is_directory=True)
+    if is_product(name) and not is_known:
+        return False
+    if not has(name, SAVE_WORDS) and not place.takes(is_known=is_known):
         return False
     if name.isascii() and name.isdecimal():
-        return len(name) <= MOST_DIGITS and (is_spoken_for or has_save_word(parent))
-    return has_save_word(name) and any(number.weight for number in numbers(name))
+        return len(name) <= MOST_DIGITS and (is_enough or place.is_called_save())
+    return is_known or (has_save_word(name) and any(number.weight for number in numbers(name)))
 
 
-def is_state_file(name: str) -> bool:
-    """Whether a file in a directory like `step_20` makes it a save, and not one of pictures."""
+def claim_of_content(name: str) -> Claim:
+    """What a file says of a directory like `step_20` that holds it; pictures make it no save."""
+    claim = claim_of_name(name, is_named=False)
     lower = name.lower()
-    if not _PRODUCT_WORDS.isdisjoint(words(name)) or lower.endswith(_NEVER_ENDINGS):
-        return False
-    return not lower.endswith(_TEXT_ENDINGS) or _has(name, _SAVE_WORDS)
+    if claim is not Claim.NOTHING or lower.endswith((*_NEVER_ENDINGS, *_TEXT_ENDINGS)):
+        return claim
+    is_other = not is_product(name) and not _is_data(name, is_named=False)
+    # A file without an ending: orbax names its own by their hashes.
+    return Claim.SAVE if is_other and "." not in name else Claim.NOTHING
 
 
 def speaks_for_itself(name: str) -> bool:
     """Whether a directory's name makes any content a save: `checkpoint-20`, not `step_20`."""
-    return _has(name, _SAVE_WORDS)
+    return has(name, SAVE_WORDS)
+
+
+def is_tensor_name(name: str) -> bool:
+    """Whether an ending is that of data sets as well."""
+    return name.lower().endswith(_TENSOR_ENDINGS)
+
+
+def names_model(name: str) -> bool:
+    """Whether a file's name says of which model it is: `featurenet_3.pt`, `text_encoder_3.pt`."""
+    return has(name, SAVE_WORDS) or is_model(head(stem(name)))
+
+
+def is_certain(name: str) -> bool:
+    """Whether an ending is that of weights alone, as far as endings tell."""
+    return name.lower().endswith(CERTAIN_ENDINGS)
 
 
 def is_companion(name: str) -> bool:
     """Whether a file goes with the weights, which are the ones to name: optimizer, EMA, scaler."""
-    lower = name.lower()
-    return any(word in lower for word in ("optim", "sched", "scaler", "rng", "random")) or (
+    return has(name, ("optim", "sched", "scaler", "rng", "random")) or (
         not words(name).isdisjoint({"ema", "opt"})
     )
-
-
-def _has(name: str, parts: Iterable[str]) -> bool:
-    lower = name.lower()
-    return any(part in lower for part in parts)

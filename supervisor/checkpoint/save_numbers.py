@@ -11,7 +11,7 @@ from typing import NamedTuple
 _OTHER_DIGITS = re.compile(
     r"(?P<rank>(?:(?<=__)\d+_\d+(?=\.distcp)|\d+-of-\d+|(?<![a-z])(?:rank|rng|rng_state|"
     r"random_states?|worker|gpu|device|proc|process|host|node|shard|part|chunk|layer|block|stage|"
-    r"expert|fold|tp|pp|dp|mp|world_size|fsdp|model_fsdp|optimizer)[-_]?\d+))"
+    r"layers|blocks|expert|fold|tp|pp|dp|mp|world_size|fsdp|model_fsdp|optimizer)[-_.]?\d+))"
     r"|(?P<decimal>(?<![\da-z])\d+\.\d+(?:e-?\d+)?(?!\d))"
     r"|(?P<other>(?<![\da-z])(?=\d*[a-f])(?=[a-f]*\d)[\da-f]{8,}(?![\da-z])"
     r"|\.h5|\.hdf5|\.t7|(?:fp|bf|int|uint|float)\d+)",
@@ -30,6 +30,12 @@ _STEPS_AFTER = re.compile(
     r"[-_]?k?(?P<progress>steps?|iters?|iterations?)?(?:epochs?|ep)?(?![\da-z])", re.IGNORECASE
 )
 MOST_DIGITS = 18
+# Names may have 255 characters: a hundred numbers, each with all that is before it, took minutes.
+_MOST_NUMBERS = 8
+_CHARACTERS_BEFORE = 16
+# Letters that make a number a part of a word.
+_LETTER = re.compile(r"[^\W\d_]\Z")
+_GLUED = re.compile(r"(?:[a-z]{2}|(?<![a-z])v)\Z", re.IGNORECASE)
 _SPECIAL = re.compile(r"([.^$*+?{}\[\]\\|()])")
 
 
@@ -44,20 +50,40 @@ class Number(NamedTuple):
     weight: int
 
 
-def numbers(name: str) -> tuple[Number, ...]:
-    """The runs of digits that may count steps, in order."""
-    other = [match.span() for match in _OTHER_DIGITS.finditer(name)]
+class _Digits(NamedTuple):
+    """One run of digits; `counts`: it may count steps; `varies`: it may differ in a series."""
+
+    start: int
+    end: int
+    counts: bool
+    varies: bool
+
+
+def _digits(name: str) -> list[_Digits]:
+    """All runs of digits, in order; of those that may count only the last eight do."""
+    other = [(*match.span(), match.lastgroup != "other") for match in _OTHER_DIGITS.finditer(name)]
     found = []
     for match in _DIGITS.finditer(name):
         start, end = match.span()
-        if end - start > MOST_DIGITS or any(a < end and start < b for a, b in other):
-            continue
-        found.append(Number(start, end, _weight(name, start, end)))
-    return tuple(found)
+        within = [varies for a, b, varies in other if a < end and start < b]
+        counts_steps = end - start <= MOST_DIGITS and not within
+        found.append(_Digits(start, end, counts_steps, counts_steps or any(within)))
+    passed_over = [one.start for one in found if one.counts][:-_MOST_NUMBERS]
+    return [one._replace(counts=one.counts and one.start not in passed_over) for one in found]
+
+
+def numbers(name: str) -> tuple[Number, ...]:
+    """The runs of digits that may count steps, in order; of many the last eight."""
+    return tuple(
+        Number(one.start, one.end, _weight(name, one.start, one.end))
+        for one in _digits(name)
+        if one.counts
+    )
 
 
 def _weight(name: str, start: int, end: int) -> int:
-    before, after = _STEPS_BEFORE.search(name[:start]), _STEPS_AFTER.match(name, end)
+    before = _STEPS_BEFORE.search(name, max(start - _CHARACTERS_BEFORE, 0), start)
+    after = _STEPS_AFTER.match(name, end)
     if after is None:
         return 0  # `7b`, `50m`: glued to a word that is no count
     if (before and before["progress"]) or after["progress"]:
@@ -68,23 +94,12 @@ def _weight(name: str, start: int, end: int) -> int:
 
 def series_key(name: str) -> str:
     """What all names of one series share: their digits put out of sight, ranks and decimals too."""
-    counted = {number.start: number.end for number in numbers(name)}
     parts, at = [], 0
-    for match in _DIGITS.finditer(name):
-        mark = "#" if match.start() in counted else "~"
-        if mark == "~" and not _is_variable(name, match.start()):
-            continue
-        parts += [name[at : match.start()], mark]
-        at = match.end()
+    for one in _digits(name):
+        if one.varies:
+            parts += [name[at : one.start], "#" if one.counts else "~"]
+            at = one.end
     return "".join([*parts, name[at:]])
-
-
-def _is_variable(name: str, at: int) -> bool:
-    """Whether digits that count nothing still differ within a series: a rank, a loss."""
-    return any(
-        match.start() <= at < match.end() and match.lastgroup != "other"
-        for match in _OTHER_DIGITS.finditer(name)
-    )
 
 
 def counts(name: str) -> tuple[int, ...]:
@@ -92,41 +107,48 @@ def counts(name: str) -> tuple[int, ...]:
     return tuple(int(name[number.start : number.end]) for number in numbers(name))
 
 
+def all_numbers(name: str) -> tuple[int, ...]:
+    """All numbers of a name, ranks too: to sort very many names in little time."""
+    return tuple(map(int, _DIGITS.findall(name)))
+
+
 def step_number(names: Sequence[str]) -> int | None:
     """Which of the numbers of a series counts its steps, as an index into `numbers`.
 
     `names` oldest first, of one series. That which is called steps is taken before others, one
-    that grows before one that does not, the last before the first. None where there is no number.
+    that grows before one that does not, the last before the first. None where no number is called
+    a count and none differs: `word2vec.model`.
     """
     if not names:
         return None
     rows = [counts(name) for name in names]
     weights = [number.weight for number in numbers(names[-1])]
+    columns = [[row[index] for row in rows if index < len(row)] for index in range(len(weights))]
 
     def rank(index: int) -> tuple[bool, int, int]:
-        column = [row[index] for row in rows if index < len(row)]
+        column = columns[index]
         grows = len(set(column)) > 1 and column == sorted(column)
         return (grows or len(rows) == 1, weights[index], index)
 
-    return max(range(len(weights)), key=rank, default=None)
+    eligible = [i for i, weight in enumerate(weights) if weight or len(set(columns[i])) > 1]
+    return max(eligible, key=rank, default=None)
 
 
 def suggest_pattern(names: Sequence[str]) -> str:
     r"""A value for `checkpoints.pattern`: `weights-(?P<step>\d+)\.bin`; `names` oldest first.
 
-    A name without a number gets an empty group at its end.
+    A name without a number that counts gets an empty group at its end.
     """
     name = names[-1]
-    found = numbers(name)
     chosen = step_number(names)
-    step = None if chosen is None else found[chosen].start
-    counted = {number.start for number in found}
+    step = None if chosen is None else numbers(name)[chosen].start
     parts, at = [], 0
-    for match in _DIGITS.finditer(name):
-        if match.start() in counted or _is_variable(name, match.start()):
-            parts.append(_escaped(name[at : match.start()]))
-            parts.append(r"(?P<step>\d+)" if match.start() == step else r"\d+")
-            at = match.end()
+    for one in _digits(name):
+        # In a name without a step its numbers are parts of words; ranks differ all the same.
+        if one.varies and (step is not None or not one.counts):
+            parts.append(_escaped(name[at : one.start]))
+            parts.append(r"(?P<step>\d+)" if one.start == step else r"\d+")
+            at = one.end
     return "".join([*parts, _escaped(name[at:]), "" if step is not None else "(?P<step>)"])
 
 
@@ -135,6 +157,13 @@ def _escaped(text: str) -> str:
     return _SPECIAL.sub(r"\\\1", text)
 
 
-def is_set_apart(name: str) -> bool:
-    """Whether a number of a name stands for itself: `w-10.pt`, not `resnet50.pt`."""
-    return any(not name[number.start - 1 : number.start].isalpha() for number in numbers(name))
+def is_set_apart(name: str, *, after_letter: bool) -> bool:
+    """Whether a number of a name stands for itself: `net_10.pt`, not `resnet50.pt`.
+
+    `after_letter`: also after a single one, `w10.pt`, unless it is of a version: `large-v2.pt`.
+    """
+    glued = _GLUED if after_letter else _LETTER
+    return any(
+        glued.search(name, max(number.start - 2, 0), number.start) is None
+        for number in numbers(name)
+    )

@@ -9,15 +9,22 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from supervisor.checkpoint.directory_walk import Budget
 from supervisor.checkpoint.elsewhere import Saves, SearchRequest, Seen, inventory, search
 from supervisor.watch import save_places
+
+# What a look hands to the next is written and read at each: a training of months has many looks.
+_MOST_PLACES = 256
+_MOST_KNOWN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
 class Memo:
     """What one look hands to the next of the same attempt.
 
-    `places` and `open_files`: seen so far. `known_before`: what was there before the first step.
+    `places`, `working_directories` and `open_files`, one for each directory: seen so far.
+    `known_before`: what was there before the first step. All are bounded: the newest stay, of
+    `known_before` the first.
     """
 
     places: tuple[str, ...] = ()
@@ -85,20 +92,28 @@ class SaveSearch:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """What a look brought: saves, the surest first, and what the next look has to know."""
+    """What a look brought: saves, the surest first, and what the next look has to know.
+
+    `is_truncated`: a bound was reached, so that the look saw only a part.
+    """
 
     saves: tuple[Saves, ...]
     memo: Memo
+    is_truncated: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
-        return {"saves": [one.to_json() for one in self.saves], "memo": self.memo.to_json()}
+        return {
+            "saves": [one.to_json() for one in self.saves],
+            "memo": self.memo.to_json(),
+            "is_truncated": self.is_truncated,
+        }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Sightings":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
         saves = tuple(Saves.from_json(one) for one in record["saves"])
-        return cls(saves, Memo.from_json(record["memo"]))
+        return cls(saves, Memo.from_json(record["memo"]), record["is_truncated"])
 
 
 def look(order: SaveSearch) -> Sightings:
@@ -122,11 +137,14 @@ def look(order: SaveSearch) -> Sightings:
         pattern=order.pattern,
     )
     if order.takes_stock:
+        budget = Budget()
         # A look comes a moment after the step that it was ordered for: what is newer is a save.
-        before = (path for path in inventory(request) if _is_older(path, order.since))
-        return Sightings((), replace(memo, known_before=_merged(memo.known_before, before)))
+        before = (path for path in inventory(request, budget) if _is_older(path, order.since))
+        known = tuple(dict.fromkeys([*memo.known_before, *before]))
+        is_truncated = budget.is_exceeded or len(known) > _MOST_KNOWN
+        return Sightings((), replace(memo, known_before=known[:_MOST_KNOWN]), is_truncated)
     found = search(request)
-    return Sightings(found.saves, replace(memo, seen=found.seen))
+    return Sightings(found.saves, replace(memo, seen=found.seen), found.is_truncated)
 
 
 def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
@@ -138,18 +156,23 @@ def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
     ]
     argvs, cwds = [one.argv for one in commands], [one.cwd for one in commands]
     memo = order.memo
+    opened = {path.parent: str(path) for path in save_places.open_for_writing(pids)}
+    earlier = {Path(path).parent: path for path in memo.open_files}
+    closed = [path for folder, path in earlier.items() if folder not in opened]
     return replace(
         memo,
         places=_merged(memo.places, save_places.places(argvs, cwds, environment)),
         working_directories=_merged(
             memo.working_directories, save_places.working_directories(commands)
         ),
-        open_files=_merged(memo.open_files, save_places.open_for_writing(pids)),
+        open_files=(*closed, *opened.values())[-_MOST_PLACES:],
     )
 
 
-def _merged(before: Iterable[str], now: Iterable[str | Path]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys([*before, *map(str, now)]))
+def _merged(before: Iterable[str], now: Iterable[Path]) -> tuple[str, ...]:
+    """Each once; of too many those that were seen last."""
+    last_first = dict.fromkeys(reversed([*before, *map(str, now)]))
+    return tuple(reversed(list(last_first)[:_MOST_PLACES]))
 
 
 def _is_older(path: str, since: float) -> bool:

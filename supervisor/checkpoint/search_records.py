@@ -1,4 +1,4 @@
-"""What a search for a trainer's saves is asked and what it answers; both travel as JSON."""
+"""What a search for a trainer's saves is asked and what it answers."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -27,8 +27,8 @@ class SearchRequest:
     `places`: directories that the trainer's arguments name. `open_files`: files that its processes
     have open for writing. `since`: the attempt's first step, or its start where no steps are seen
     (`steps_seen`); None: no attempt, nothing counts. `until`: when it ended, None while it runs.
-    `uid`: whose files count. `excluded`: directories that are not looked into. `caches`: the same,
-    but for a place that lies in one. `known_before`: what `inventory` found before the first step.
+    `uid`: whose files count. `caches`: directories that are not looked into, but for a place that
+    lies in one. `known_before`: what `inventory` found before the first step.
     `before`: what the last look saw. `pattern`: `checkpoints.pattern`. `supervised`: where the
     supervisor looks itself. `run_id`, `run_dir`: ours; what is marked as another's is passed over.
     """
@@ -43,44 +43,10 @@ class SearchRequest:
     supervised: Path
     run_id: str
     run_dir: Path
-    excluded: tuple[Path, ...] = ()
     caches: tuple[Path, ...] = ()
     known_before: frozenset[str] = frozenset()
     before: Mapping[str, Seen] = field(default_factory=dict)
     pattern: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            **{name: [str(path) for path in getattr(self, name)] for name in _PATH_LISTS},
-            "since": self.since,
-            "steps_seen": self.steps_seen,
-            "until": self.until,
-            "uid": self.uid,
-            "supervised": str(self.supervised),
-            "run_id": self.run_id,
-            "run_dir": str(self.run_dir),
-            "known_before": sorted(self.known_before),
-            "before": {path: list(seen) for path, seen in self.before.items()},
-            "pattern": self.pattern,
-        }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "SearchRequest":
-        """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            **{
-                **record,
-                **{name: tuple(Path(path) for path in record[name]) for name in _PATH_LISTS},
-                "supervised": Path(record["supervised"]),
-                "run_dir": Path(record["run_dir"]),
-                "known_before": frozenset(record["known_before"]),
-                "before": {path: Seen(*seen) for path, seen in record["before"].items()},
-            }
-        )
-
-
-_PATH_LISTS = ("places", "working_directories", "open_files", "excluded", "caches")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,20 +105,3 @@ class SearchResult:
     saves: tuple[Saves, ...] = ()
     seen: Mapping[str, Seen] = field(default_factory=dict)
     is_truncated: bool = False
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values."""
-        return {
-            "saves": [saves.to_json() for saves in self.saves],
-            "seen": {path: list(seen) for path, seen in self.seen.items()},
-            "is_truncated": self.is_truncated,
-        }
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "SearchResult":
-        """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            saves=tuple(Saves.from_json(saves) for saves in record["saves"]),
-            seen={path: Seen(*seen) for path, seen in record["seen"].items()},
-            is_truncated=record["is_truncated"],
-        )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from supervisor.checkpoint.save_names import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 from supervisor.launcher import procfs
 from supervisor.watch import save_options
 
@@ -21,10 +22,7 @@ _MOST_SETTINGS_BYTES = 1 << 20
 _MOST_SETTINGS_FILES = 16
 _MOST_SCRIPT = 64 << 10
 _MOST_PLACES = 64
-_WEIGHTS_ENDINGS = re.compile(
-    r"\.(?:pt|pth|ckpt|safetensors|bin|h5|hdf5|keras|msgpack|npz|pkl|pickle|tar|zip|model|joblib)\Z",
-    re.IGNORECASE,
-)
+_WEIGHTS_ENDINGS = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
 _VARIABLE = re.compile(r"\$(?:\{(?P<braced>[A-Za-z_]\w*)\}|(?P<bare>[A-Za-z_]\w*))", re.ASCII)
 # OmegaConf's `${oc.env:SCRATCH}`, with a default or without.
 _INTERPOLATED = re.compile(
@@ -187,7 +185,7 @@ def _place(value: str, cwd: Path, environment: Mapping[str, str]) -> Path | None
     if not expanded:
         return None
     path = Path(os.path.normpath(cwd / expanded))
-    is_file = _WEIGHTS_ENDINGS.search(path.name) is not None and not path.is_dir()
+    is_file = path.name.lower().endswith(_WEIGHTS_ENDINGS) and not path.is_dir()
     return path.parent if is_file else path
 
 

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import directory_walk
+from supervisor.checkpoint import directory_walk, owner_mark
 from supervisor.checkpoint.directory_advice import advice
 from supervisor.checkpoint.elsewhere import inventory, search
 from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.save_search import Memo
 from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
 from supervisor.watch import save_places
 
@@ -61,9 +62,9 @@ def only(result: SearchResult) -> Saves:
 
 
 def again(asked: SearchRequest, result: SearchResult) -> SearchRequest:
-    """The request of the next look; it travels as JSON."""
-    seen = SearchResult.from_json(json.loads(json.dumps(result.to_json()))).seen
-    return SearchRequest.from_json(json.loads(json.dumps(replace(asked, before=seen).to_json())))
+    """The request of the next look; what was seen travels as JSON."""
+    memo = Memo.from_json(json.loads(json.dumps(Memo(seen=result.seen).to_json())))
+    return replace(asked, before=memo.seen)
 
 
 NUMBERED = {
@@ -334,10 +335,11 @@ def test_another_users_files_do_not_count(tmp_path: Path) -> None:
     assert search(request(tmp_path, uid=os.getuid() + 1)).saves == ()
 
 
-def mark(path: Path, run_id: object) -> None:
+def mark(path: Path, run_id: str, **changes: object) -> None:
     """Say whose a directory is."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"run_id": run_id}))
+    made = replace(owner_mark.mark_of(run_id, "gpt", path.parent), **changes)  # type: ignore[arg-type]
+    path.write_bytes(made.to_json())
 
 
 @pytest.mark.parametrize("is_named", [False, True])
@@ -348,7 +350,7 @@ def test_what_another_run_owns(tmp_path: Path, is_named: bool) -> None:
     (tmp_path / "run/.supervisor").mkdir()
     mark(tmp_path / ".beside.supervised-by", "other")
     mark(tmp_path / "inside/.inside.supervised-by", "other")
-    mark(tmp_path / ".odd.supervised-by", ["?"])
+    (tmp_path / ".odd.supervised-by").write_text("{}")
     (tmp_path / ".link.supervised-by").write_text("[" * 100_000)
     asked = request(tmp_path)
     if is_named:
@@ -382,18 +384,18 @@ def test_where_it_looks(tmp_path: Path) -> None:
     assert {saves.names for saves in found} == {("weights-10.bin",)}
 
 
-def test_links_caches_and_what_is_excluded(tmp_path: Path) -> None:
+def test_links_and_caches(tmp_path: Path) -> None:
     """A link inside is not followed; a place that is a link is; a cache is left out."""
     cwd = tmp_path / "cwd"
     write(tmp_path / "far/weights-10.bin")
-    for name in ("cache", "excluded", "venv/lib"):
+    for name in ("cache", "venv/lib"):
         write(cwd / name / "weights-10.bin")
     (cwd / "venv/pyvenv.cfg").touch()
     (cwd / "link").symlink_to(tmp_path / "far")
     (cwd / "loop").symlink_to(cwd)
-    asked = request(cwd, caches=(cwd / "cache",), excluded=(cwd / "excluded",))
+    asked = request(cwd, caches=(cwd / "cache",))
     assert search(asked).saves == ()
-    places = (cwd / "link", cwd / "cache", cwd / "excluded", cwd / "absent", cwd / "link/nul\0")
+    places = (cwd / "link", cwd / "cache", cwd / "absent", cwd / "link/nul\0")
     found = search(replace(asked, places=places)).saves
     assert {saves.directory for saves in found} == {tmp_path / "far", cwd / "cache"}
 
@@ -576,25 +578,6 @@ def test_ultralytics_says_whether_its_directory_stays(tmp_path: Path, setting: s
         said = advice(saves, tmp_path / "runs", tmp_path)
         assert "`project=my name=exp exist_ok=True`" in said
         assert "`checkpoints: {directory: my/exp/weights}`" in said
-
-
-def test_the_records_travel_as_json(tmp_path: Path) -> None:
-    """All fields come back, names that are no UTF-8 too."""
-    odd = Path(os.fsdecode(b"/x/\xff"))
-    asked = request(
-        tmp_path,
-        places=(odd,),
-        open_files=(odd,),
-        excluded=(tmp_path,),
-        caches=(odd,),
-        until=5.0,
-        known_before=frozenset({str(odd)}),
-        before={str(odd): Seen(1, 2, 3, 4, True)},
-        pattern="x",
-    )
-    assert SearchRequest.from_json(json.loads(json.dumps(asked.to_json()))) == asked
-    result = SearchResult((one(odd, suggested_pattern="p"),), {str(odd): Seen(1, 2, 3)}, True)
-    assert SearchResult.from_json(json.loads(json.dumps(result.to_json()))) == result
 
 
 TRAINER = """

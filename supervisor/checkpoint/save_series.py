@@ -1,0 +1,132 @@
+"""Which files and directories of one series this attempt saved: by number, growth and rewriting.
+
+It reads nothing.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import groupby, pairwise
+from operator import attrgetter
+from time import time
+from typing import NamedTuple
+
+from supervisor.checkpoint import save_names
+from supervisor.checkpoint.look_alikes import LookAlike
+from supervisor.checkpoint.names import is_checkpoint_name, parse_name
+from supervisor.checkpoint.save_names import Place
+from supervisor.checkpoint.save_numbers import counts, is_set_apart, numbers, step_number
+from supervisor.checkpoint.save_words import has_save_word
+from supervisor.checkpoint.search_records import SearchRequest, Seen
+
+# What was written last may get its time a little after the trainer's end was noticed.
+_AFTERWARDS_S = 2.0
+# A save that is being written changes all the time; after so much quiet it is another save.
+_SETTLED_S = 5.0
+# Shards of one save are written at once; two saves have training between them.
+_BETWEEN_SAVES_S = 0.1
+# Layers and patches of models that people download in more than one size: `ViT-B-16.pt`.
+_SIZES = frozenset({8, 14, 16, 18, 19, 32, 34, 50, 101, 152})
+
+
+class Series(NamedTuple):
+    """What of one directory differs in its numbers alone, oldest first; `fresh`: this attempt's."""
+
+    members: tuple[LookAlike, ...]
+    fresh: tuple[LookAlike, ...]
+    is_recognised: bool
+
+    def grows(self) -> bool:
+        """Whether two of this attempt's were written apart."""
+        apart_ns = self.fresh[-1].mtime_ns - self.fresh[0].mtime_ns
+        return apart_ns >= _BETWEEN_SAVES_S * 1e9
+
+
+def series_of(request: SearchRequest, found: Iterable[LookAlike]) -> Iterator[Series]:
+    """The series of one directory."""
+    kind = attrgetter("is_directory", "key")
+    for _, group in groupby(sorted(found, key=kind), key=kind):
+        members = tuple(sorted(group, key=lambda one: (one.mtime_ns, one.name)))
+        fresh = tuple(one for one in members if _is_fresh(request, one))
+        yield Series(members, fresh, _is_recognised(request, members[-1]))
+
+
+def see(request: SearchRequest, found: LookAlike) -> Seen:
+    """What to remember of it, with what earlier looks saw."""
+    before = request.before.get(found.path)
+    is_settled = time() - found.mtime_ns / 1e9 >= _SETTLED_S
+    rewrites = 0 if before is None else before.rewrites
+    if before is not None and before.mtime_ns != found.mtime_ns:
+        # A file that only grows is being written, or is appended to.
+        is_whole = before.is_settled and save_names.is_certain(found.name)
+        if before.inode != found.inode or found.size <= before.size or is_whole:
+            rewrites += 1
+    return Seen(found.inode, found.size, found.mtime_ns, rewrites, is_settled)
+
+
+def are_saves(
+    request: SearchRequest, place: Place, series: Series, seen: Mapping[str, Seen]
+) -> bool:
+    """Whether this attempt saved these: a numbered name, or one name written a second time."""
+    if not series.fresh or _is_later(request, series.members[-1]):
+        return False
+    newest = series.fresh[-1]
+    is_called_save = has_save_word(newest.name) or save_names.is_certain(newest.name)
+    if not request.steps_seen:
+        is_called_save = is_called_save or place.is_called_save()
+        return is_called_save and series.grows() and _is_numbered(request, place, series)
+    if _is_numbered(request, place, series):
+        return True
+    # stable-baselines3's `ppo.zip`: a name for the algorithm, where an argument says.
+    is_told = place.is_named and place.is_told and newest.name.lower().endswith(".zip")
+    return (newest.is_sure or is_told) and any(seen[one.path].rewrites for one in series.fresh)
+
+
+def _is_numbered(request: SearchRequest, place: Place, series: Series) -> bool:
+    """Whether the numbers of a series count its saves."""
+    newest = series.fresh[-1]
+    found = numbers(newest.name)
+    weight = max((number.weight for number in found), default=None)
+    parsed = parse_name(newest.name, request.pattern) if series.is_recognised else None
+    if parsed is not None and (parsed.step is not None or parsed.epoch is not None):
+        weight = 1
+    if weight is None:
+        return False
+    is_bare = not newest.is_directory and save_names.stem(newest.name).isdecimal()
+    if weight and not is_bare:
+        return newest.is_sure or series.grows()
+    if place.is_called_save() and weight and newest.is_sure:
+        return True
+    is_spoken_for = place.is_named or place.is_called_save() or save_names.names_model(newest.name)
+    is_apart = is_set_apart(newest.name, after_letter=request.steps_seen)
+    is_series = series.grows() and is_apart
+    return is_series and (is_spoken_for or _counts_steps([one.name for one in series.fresh]))
+
+
+def _counts_steps(names: list[str]) -> bool:
+    """Whether numbers that nothing explains count steps: data are numbered 0, 1, 2."""
+    chosen = step_number(names)
+    if chosen is None:
+        return False
+    values = [counts(name)[chosen] for name in names]
+    if values != sorted(values) or set(values) <= _SIZES:
+        return False
+    distinct = sorted(set(values))
+    is_strided = all(b - a > 1 for a, b in pairwise(distinct))
+    return is_strided or not save_names.is_tensor_name(names[-1])
+
+
+def _is_fresh(request: SearchRequest, found: LookAlike) -> bool:
+    """Whether it was written by this attempt, under a path that was not there before."""
+    if request.since is None or found.path in request.known_before:
+        return False
+    return request.since <= found.mtime_ns / 1e9 and not _is_later(request, found)
+
+
+def _is_later(request: SearchRequest, found: LookAlike) -> bool:
+    return request.until is not None and found.mtime_ns / 1e9 > request.until + _AFTERWARDS_S
+
+
+def _is_recognised(request: SearchRequest, found: LookAlike) -> bool:
+    """Whether a survey of its directory would list it."""
+    return found.is_marked or is_checkpoint_name(
+        found.name, request.pattern, is_directory=found.is_directory
+    )
