@@ -15,7 +15,7 @@ from supervisor.checkpoint import save_names
 from supervisor.checkpoint.directory_advice import is_new_each_start
 from supervisor.checkpoint.directory_walk import Budget, Listing, real_path, walk
 from supervisor.checkpoint.look_alikes import LookAlike, look_alikes
-from supervisor.checkpoint.names import is_checkpoint_name, parse_name
+from supervisor.checkpoint.names import is_checkpoint_name, parse_by_pattern, parse_name
 from supervisor.checkpoint.save_numbers import (
     counts,
     is_set_apart,
@@ -24,6 +24,7 @@ from supervisor.checkpoint.save_numbers import (
     suggest_pattern,
 )
 from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
+from supervisor.checkpoint.shared_names import is_save_at
 
 __all__ = ["Saves", "SearchRequest", "SearchResult", "Seen", "inventory", "search"]
 
@@ -103,7 +104,11 @@ def _is_later(request: SearchRequest, found: LookAlike) -> bool:
 
 def _is_recognised(request: SearchRequest, found: LookAlike) -> bool:
     """Whether a survey of its directory would list it."""
-    return is_checkpoint_name(found.name, request.pattern, is_directory=found.is_directory)
+    name, pattern = found.name, request.pattern
+    if not is_checkpoint_name(name, pattern, is_directory=found.is_directory):
+        return False
+    is_the_users = pattern is not None and parse_by_pattern(name, pattern) is not None
+    return not found.is_directory or is_the_users or is_save_at(found.path)
 
 
 def _see(request: SearchRequest, found: LookAlike) -> Seen:

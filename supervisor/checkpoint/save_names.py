@@ -60,6 +60,15 @@ _PRODUCT_WORDS = _table(
     " confusion tokenizer vocab spm sentencepiece spiece cache cached events core tfevents"
     " fid inception"
 )
+# Saved beside a model, under a name and a number of their own.
+_COMPANION_WORDS = _table(
+    "optim optims optimizer optimizers sched scheduler schedulers scaler rng ema"
+)
+_RESULT_WORDS = _table("gen generation generations generated detections masks answers captions")
+_MODEL_WORDS = _table(
+    "model net network ckpt checkpoint chkpt chkpnt weight param policy actor unet adapter lora"
+    " generator critic encoder decoder transformer discriminator snapshot"
+)
 _TEMPORARY_WORDS = frozenset({"tmp", "temp", "partial", "incomplete", "staging", "deleting"})
 # A folder `train`, `results` or `logs` is where many a trainer saves; these are not.
 _DATA_FOLDERS = _table(
@@ -158,6 +167,53 @@ def is_companion(name: str) -> bool:
     return any(word in lower for word in ("optim", "sched", "scaler", "rng", "random")) or (
         not words(name).isdisjoint({"ema", "opt"})
     )
+
+
+def is_by_product(name: str) -> bool:
+    """Whether a save of this name is no model's: predictions, embeddings, an optimizer alone.
+
+    The last word says what it is: `score_model_5` is a model, `model_scores_5` is not.
+    """
+    spoken = [word.lower() for word in _WORD.findall(_MEASURES.sub(" ", _stem(name)))]
+    while spoken and spoken[-1].rstrip("s") in _PROGRESS_WORDS:
+        spoken.pop()
+    if not spoken:
+        return False
+    companions = [word for word in spoken if word in _COMPANION_WORDS]
+    has_model = any(word.rstrip("s") in _MODEL_WORDS for word in spoken)
+    # Megatron's `model_optim_rng`, `model_and_optimizer`: all of the state in one file.
+    if has_model and (len(companions) > 1 or (companions and "and" in spoken)):
+        return False
+    # `opt` at the beginning is a language model, too.
+    is_companion = spoken[-1] == "opt" or bool(companions)
+    is_product = not _PRODUCT_WORDS.isdisjoint(spoken) or "random" in spoken
+    is_model = spoken[-1].rstrip("s") in _MODEL_WORDS
+    return is_companion or (is_product and not is_model)
+
+
+def holds_state(name: str) -> bool:
+    """Whether a file of a kind that trainers write state in holds it, and no evaluation's results.
+
+    `name`: relative to the directory of the save.
+    """
+    *folders, leaf = name.split("/")
+    lower, spoken = leaf.lower(), words(leaf)
+    if lower.endswith((".metadata", ".distcp")):
+        return True  # nothing but DCP writes them
+    if any(map(is_by_product, (*folders, leaf))) or lower.endswith(_NEVER_ENDINGS):
+        return False
+    if _has(leaf, _SAVE_WORDS) or not _SINGLE_WORDS.isdisjoint(spoken):
+        return True
+    # Any program writes the rest: `gen.pkl` and `scores.npz` are results.
+    is_torchs = lower.endswith((".pt", ".pth", ".ckpt", ".safetensors", ".bin"))
+    return is_torchs and spoken.isdisjoint(_DATA_WORDS | _RESULT_WORDS)
+
+
+def _stem(name: str) -> str:
+    """A name without its endings: `.` stands in `val_loss=0.12`, too."""
+    lower = name.lower()
+    endings = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
+    return name[: -max((len(e) for e in endings if lower.endswith(e)), default=-len(name))]
 
 
 def _has(name: str, parts: Iterable[str]) -> bool:
