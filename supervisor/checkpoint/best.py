@@ -4,6 +4,7 @@ HF's Trainer writes it into `trainer_state.json`, Lightning into the pickle of e
 """
 
 import os
+import re
 import struct
 import warnings
 import zlib
@@ -18,7 +19,8 @@ from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.records import Entry
 from supervisor.checkpoint.stock import Stock, open_root
 
-_HUGGING_FACE = ("trainer_state.json", "best_model_checkpoint")
+_HUGGING_FACE = "trainer_state.json"
+_MOST_NAME_BYTES = 255  # NAME_MAX
 _LIGHTNING_KEY = "best_model_path"
 # Lightning's checkpoint is a directory under FSDP and DeepSpeed.
 _LIGHTNING_FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
@@ -38,15 +40,31 @@ def read_best(stock: Stock) -> str:
     Empty where it names none. Raises OSError.
     """
     if stock.is_directory:
-        file, key = _HUGGING_FACE
-        paths = [read_object(stock, file).get(key)]
+        state = read_object(stock, _HUGGING_FACE)
+        paths = [state.get("best_model_checkpoint"), _at_step(stock, state.get("best_global_step"))]
         pickled = [name for name in _LIGHTNING_FILES if name in stock.files]
     else:
         paths, pickled = [], [stock.path.name]
     for name in pickled:
         paths += _in_pickle(stock, name)
     names = {path.rstrip("/").rpartition("/")[2] for path in paths if isinstance(path, str)}
-    return "/".join(sorted(names - {""}))
+    return "/".join(sorted(filter(_is_file_name, names)))
+
+
+def _at_step(stock: Stock, step: object) -> str | None:
+    """The name that a checkpoint's sibling of that step has; None where its own tells no step."""
+    named = stock.named
+    if named is None or named.step is None or type(step) is not int or not 0 <= step < 1 << 62:
+        return None
+    own = re.escape(str(named.step))
+    name, count = re.subn(rf"(?<!\d){own}(?!\d)", str(step), stock.path.name)
+    return name if count == 1 else None
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file can be called so: a record is anybody's, and the ledger keeps the names."""
+    length = len(name.encode(errors="surrogatepass"))
+    return 0 < length <= _MOST_NAME_BYTES and "\0" not in name
 
 
 def mark_best(entries: Sequence[Entry]) -> list[Entry]:
