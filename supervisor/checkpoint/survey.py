@@ -10,6 +10,7 @@ from supervisor.checkpoint.best import mark_best, read_best
 from supervisor.checkpoint.candidates import Candidate
 from supervisor.checkpoint.family import Families, Member
 from supervisor.checkpoint.missing import find_missing
+from supervisor.checkpoint.own_format import find_other_format
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import look
 from supervisor.checkpoint.torn import find_torn_first
@@ -19,6 +20,8 @@ from supervisor.filesystem import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
 QUIET_S = 10.0
+# A damaged one may stand between a checkpoint and those that tell what its series is like.
+_OLDER_LOOKED_AT = 3
 NOT_LOOKED_AT = "not looked at: a newer one is valid"
 
 
@@ -139,7 +142,10 @@ def _find_gap(
     missing = family.lacks(member, before)
     if missing is not None:
         return f"{missing} is missing, which {before.stock.path.name} has"
-    return sizes.find_shrunk(member, before) if verdict.proof == "files" else None
+    if verdict.proof != "files":
+        return None
+    older = families.older(member, _OLDER_LOOKED_AT)
+    return find_other_format(member, older) or sizes.find_shrunk(member, before)
 
 
 def _member(request: SurveyRequest, candidate: Candidate) -> Member:
