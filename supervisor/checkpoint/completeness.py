@@ -10,11 +10,10 @@ from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.format import is_safe_name
-from supervisor.checkpoint.names import INCOMPLETE_MARK, parse_name
+from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.stock import Stock
 
 _MOST_INDEX_BYTES = 32 << 20
-_MOST_STATE_BYTES = 32 << 20
 _INDEX_SUFFIX = ".index.json"
 _SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
 # HF's libraries find the shards of these names by an index alone, written after them. Other tools
@@ -43,7 +42,6 @@ def check_completeness(stock: Stock) -> frozenset[str]:
     _check_shards(names)
     _check_last_written(names)
     _check_ranks(names)
-    _check_step(stock)
     return state
 
 
@@ -114,18 +112,3 @@ def _check_last_written(names: Set[str]) -> None:
         if name.endswith(dcp.SHARD_SUFFIX) and dcp.lacks_metadata(name, names):
             folder, slash, _ = name.rpartition("/")
             raise DamagedError(f"{folder}{slash}.metadata is missing, which DCP writes last")
-
-
-def _check_step(stock: Stock) -> None:
-    """HF's Trainer writes the step into the name and into its state: two saves, if they differ."""
-    # Not `stock.named`: what the user's pattern takes from a name may count something else.
-    named = parse_name(stock.path.name)
-    data = stock.read(_TRAINER_STATE, _MOST_STATE_BYTES) if stock.is_directory else None
-    if named is None or named.step is None or data is None:
-        return
-    try:
-        step = parse(data).get("global_step")
-    except (ValueError, AttributeError):
-        return  # what is wrong with the file is said when it is read
-    if isinstance(step, int | float) and not isinstance(step, bool) and step != named.step:
-        raise DamagedError(f"{_TRAINER_STATE} says step {step!s:.20}, its name {named.step}")

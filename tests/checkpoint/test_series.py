@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
 from tests.checkpoint.conftest import Files, as_json, make_old, write_files
 from tests.checkpoint.test_foreign import WEIGHTS, accelerate, hugging_face
 from tests.checkpoint.test_survey import remember
@@ -349,3 +350,55 @@ def test_a_raw_array_alone_may_begin_with_zeros(tmp_path: Path) -> None:
     write_files(tmp_path, {"weights-10.bin": bytes(8192) + RAW})
     (entry,) = look(tmp_path, pattern=r"weights-(?P<step>\d+)\.bin").entries
     assert (entry.valid, entry.proof) == (True, "files")
+
+
+def numbered(files: Files, step: int, epoch: float = 0.5) -> Files:
+    """HF's checkpoint of a step, under whatever name."""
+    state = as_json(global_step=step, epoch=epoch)
+    return {**hugging_face(files, step), "trainer_state.json": state}
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"checkpoint-90": 90, "checkpoint-100": 80}, {"checkpoint-100"}),
+        ({"checkpoint-100": 80, "checkpoint-110": 110}, {"checkpoint-100"}),
+        ({"checkpoint-100": 80}, {"checkpoint-100"}),
+        ({"checkpoint-1": 37, "checkpoint-2": 74}, set()),
+        ({"checkpoint-1": 37, "checkpoint-2": 74, "checkpoint-3": 111}, set()),
+        ({"checkpoint-10": 10, "checkpoint-20": 15, "checkpoint-30": 25},
+         {"checkpoint-20", "checkpoint-30"}),
+        ({"checkpoint-100": 80, "step_80": 80}, {"checkpoint-100"}),
+        ({"checkpoint-1": 37, "checkpoint-2": 74, "checkpoint-3": None}, set()),
+    ],
+)  # fmt: skip
+def test_a_name_that_counts_something_else(
+    tmp_path: Path, torch_files: Files, said: dict[str, int | None], refused: set[str]
+) -> None:
+    """Of another step than its state's is one that differs alone, not one of a series by epoch."""
+    for name, step in said.items():
+        files = numbered(torch_files, step or 0)
+        if step is None:
+            files["trainer_state.json"] = b'{"global'
+        write_files(tmp_path / name, files)
+    found = reasons(look(tmp_path))
+    assert {name for name, why in found.items() if "its name" in (why or "")} == refused
+    for name, step in said.items():
+        assert validate(tmp_path / name).valid is (step is not None and name not in refused)
+
+
+def test_a_name_that_is_the_epoch(tmp_path: Path, torch_files: Files) -> None:
+    """The state itself says so, also for the first one."""
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.0))
+    assert reasons(look(tmp_path)) == {"checkpoint-1": None}
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.5))
+    assert "its name 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
+
+
+def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> None:
+    """What was refused alone is looked at again beside a sibling that differs, too."""
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37))
+    first = look(tmp_path)
+    assert [(entry.valid, entry.rememberable) for entry in first.entries] == [(False, False)]
+    write_files(tmp_path / "checkpoint-2", numbered(torch_files, 74))
+    assert [entry.valid for entry in look(tmp_path).entries] == [True, True]
