@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Set
 from typing import Any
 
-from supervisor.checkpoint import dcp
+from supervisor.checkpoint import dcp, deepspeed
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
@@ -22,7 +22,6 @@ _INDEXED = r"(?:.*/)?(?:model|pytorch_model|adapter_model|diffusion_pytorch_mode
 _INDEXED_TAILS = (".safetensors", ".bin")
 _TRAINER_STATE = "trainer_state.json"
 _RANDOM_STATE = r"random_states_\d+\.pkl"
-_ZERO_RANK = r"((?:.*/)?(?:bf16_)?zero_pp_rank_)(\d+)(_mp_rank_\d+_.*)"
 
 
 def check_completeness(stock: Stock) -> frozenset[str]:
@@ -41,7 +40,7 @@ def check_completeness(stock: Stock) -> frozenset[str]:
             _check_index(stock, name)
     _check_shards(names)
     _check_last_written(names)
-    _check_ranks(names)
+    deepspeed.check_ranks(stock)
     return state
 
 
@@ -85,19 +84,6 @@ def _check_shards(names: Set[str]) -> None:
         is_indexed = tail in _INDEXED_TAILS and re.fullmatch(_INDEXED, head) is not None
         if is_indexed and int(total) > 1 and index not in names:
             raise DamagedError(f"{index} is missing, which is written after the shards it names")
-
-
-def _check_ranks(names: Set[str]) -> None:
-    """DeepSpeed's ranks count from 0; a gap is a shard that was never written."""
-    ranks: dict[tuple[str, str], set[int]] = {}
-    for match in (re.fullmatch(_ZERO_RANK, name) for name in names):
-        if match:
-            ranks.setdefault((match[1], match[3]), set()).add(int(match[2]))
-    for (head, tail), found in ranks.items():
-        # Names are anybody's: a rank 999999999 must cost nothing.
-        first = next((n for n, rank in enumerate(sorted(found)) if n != rank), None)
-        if first is not None:
-            raise DamagedError(f"{head}{first}{tail} is missing, a rank before the last")
 
 
 def _check_last_written(names: Set[str]) -> None:

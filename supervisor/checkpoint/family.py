@@ -1,7 +1,7 @@
 """Foreign checkpoints beside one another: what one lacks that its series has. Pure."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,12 +84,21 @@ class Families:
         return _key(member) in self._with_optimizer
 
 
-def lacks(member: Member, before: Member) -> str | None:
-    """The first file of state that the one before has and this one lacks; None if it has all."""
+def _none(name: str) -> bool:
+    return False
+
+
+def lacks(member: Member, before: Member, is_told: Callable[[str], bool] = _none) -> str | None:
+    """The first file of state that the one before has and this one lacks; None if it has all.
+
+    `is_told`: names of files of which a checkpoint says itself how many there must be.
+    """
     names, names_before = member.stock.files.keys(), before.stock.files.keys()
     if names >= names_before and not _name_a_step(names_before, before.step):
         return None  # of thousands, most: the rest takes a while
-    missing = _file_set(before.stock, before.step) - _file_set(member.stock, member.step)
+    # A rank, too, may have the step's number: rank 2 of step 2 is there under its own name.
+    needed = _file_set(before.stock, before.step, lambda name: name in names or is_told(name))
+    missing = needed - _file_set(member.stock, member.step)
     return min(missing) if missing else None
 
 
@@ -184,13 +193,13 @@ def _has_optimizer(stock: Stock) -> bool:
     return any("optim" in name for name in stock.files)
 
 
-def _file_set(stock: Stock, step: int | None) -> set[str]:
+def _file_set(stock: Stock, step: int | None, is_told: Callable[[str], bool] = _none) -> set[str]:
     """Names of the files of state, the same for every step and number of ranks."""
     if not stock.is_directory:
         return set()
     names = set()
     for name in stock.files:
-        if not is_payload(name) and not name.endswith(_STATE_FILES):
+        if (not is_payload(name) and not name.endswith(_STATE_FILES)) or is_told(name):
             continue
         shown = name
         for pattern in _PER_RANK:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from supervisor.checkpoint import candidates, family, shelf, sizes, snapshots
 from supervisor.checkpoint.best import mark_best, read_best
 from supervisor.checkpoint.candidates import Candidate
+from supervisor.checkpoint.deepspeed import RANKS_SUFFIX, told_files
 from supervisor.checkpoint.family import Families, Member
 from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.named_step import NamedSteps
@@ -149,6 +150,8 @@ def _find_gap(
     if before is None:
         return None
     missing = family.lacks(member, before)
+    if missing is not None and missing.endswith(RANKS_SUFFIX):
+        missing = family.lacks(member, before, told_files(stock))
     if missing is not None:
         return f"{missing} is missing, which {before.stock.path.name} has"
     if verdict.proof != "files":

@@ -402,3 +402,13 @@ def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> 
     assert [(entry.valid, entry.rememberable) for entry in first.entries] == [(False, False)]
     write_files(tmp_path / "checkpoint-2", numbered(torch_files, 74))
     assert [entry.valid for entry in look(tmp_path).entries] == [True, True]
+
+
+def test_a_rank_of_the_steps_number_is_not_missed(tmp_path: Path, torch_files: Files) -> None:
+    """Steps that are as small as ranks: `part_1` of step 1 is no name of that step."""
+    for step in (1, 2, 3):
+        files = {f"part_{rank}.pt": torch_files["model.pt"] for rank in range(4)}
+        write_files(tmp_path / f"checkpoint-{step}", files)
+    assert [entry.valid for entry in look(tmp_path).entries] == [True] * 3
+    (tmp_path / "checkpoint-3" / "part_0.pt").unlink()
+    assert reasons(look(tmp_path))["checkpoint-3"] == "part_0.pt is missing, which checkpoint-2 has"
