@@ -3,28 +3,25 @@
 HF's Trainer writes it into `trainer_state.json`, Lightning into the pickle of each checkpoint.
 """
 
-import os
+import re
 import struct
 import warnings
-import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from supervisor.checkpoint.archive import DamagedError, Record, read_records
-from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.names import is_best_name, series
 from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.records import Entry
-from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.stock import Stock
 
-_HUGGING_FACE = ("trainer_state.json", "best_model_checkpoint")
+_HUGGING_FACE = "trainer_state.json"
+_MOST_NAME_BYTES = 255  # NAME_MAX
 _LIGHTNING_KEY = "best_model_path"
 # Lightning's checkpoint is a directory under FSDP and DeepSpeed.
 _LIGHTNING_FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
-_MOST_PICKLE_BYTES = 16 << 20
 _MOST_OPCODES = 2_000_000
-_DEFLATED = 8
 _STRINGS = frozenset(
     {"BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8", "UNICODE", "BINSTRING", "SHORT_BINSTRING"}
 )
@@ -38,15 +35,31 @@ def read_best(stock: Stock) -> str:
     Empty where it names none. Raises OSError.
     """
     if stock.is_directory:
-        file, key = _HUGGING_FACE
-        paths = [read_object(stock, file).get(key)]
+        state = read_object(stock, _HUGGING_FACE)
+        paths = [state.get("best_model_checkpoint"), _at_step(stock, state.get("best_global_step"))]
         pickled = [name for name in _LIGHTNING_FILES if name in stock.files]
     else:
         paths, pickled = [], [stock.path.name]
     for name in pickled:
         paths += _in_pickle(stock, name)
     names = {path.rstrip("/").rpartition("/")[2] for path in paths if isinstance(path, str)}
-    return "/".join(sorted(names - {""}))
+    return "/".join(sorted(filter(_is_file_name, names)))
+
+
+def _at_step(stock: Stock, step: object) -> str | None:
+    """The name that a checkpoint's sibling of that step has; None where its own tells no step."""
+    named = stock.named
+    if named is None or named.step is None or type(step) is not int or not 0 <= step < 1 << 62:
+        return None
+    own = re.escape(str(named.step))
+    name, count = re.subn(rf"(?<!\d){own}(?!\d)", str(step), stock.path.name)
+    return name if count == 1 else None
+
+
+def _is_file_name(name: str) -> bool:
+    """Whether a file can be called so: a record is anybody's, and the ledger keeps the names."""
+    length = len(name.encode(errors="surrogatepass"))
+    return 0 < length <= _MOST_NAME_BYTES and "\0" not in name
 
 
 def mark_best(entries: Sequence[Entry]) -> list[Entry]:
@@ -73,33 +86,10 @@ def mark_best(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def _in_pickle(stock: Stock, name: str) -> list[object]:
-    facts = stock.files[name]
-    if not facts.is_regular:
-        return []
-    with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
-        fd = file.fileno()
-        if not os.pread(fd, 2, 0).startswith(b"PK"):
-            return []
-        try:
-            data = _pickle_of(fd, read_records(fd, os.fstat(fd).st_size))
-        except (DamagedError, zlib.error):
-            return []
+    data = read_archived_pickle(stock, name)
     if _LIGHTNING_KEY.encode() not in data:
         return []
     return list(_strings_after(data, _LIGHTNING_KEY))
-
-
-def _pickle_of(fd: int, records: Iterable[Record]) -> bytes:
-    """The pickle of what torch.save wrote; empty where there is none, or it is too large."""
-    for record in records:
-        is_pickle = record.name.rpartition(b"/")[2] == b"data.pkl"
-        if not is_pickle or record.name.count(b"/") > 1 or record.size > _MOST_PICKLE_BYTES:
-            continue
-        data = os.pread(fd, min(record.end - record.start, _MOST_PICKLE_BYTES), record.start)
-        if record.method != _DEFLATED:
-            return data
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _MOST_PICKLE_BYTES)
-    return b""
 
 
 def _strings_after(data: bytes, key: str) -> Iterator[str]:

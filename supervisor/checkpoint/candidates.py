@@ -1,5 +1,6 @@
 """Which names in a checkpoint directory are checkpoints, and what is known of each unread."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping
@@ -12,11 +13,14 @@ from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
     ORBAX_MARKS,
     is_checkpoint_name,
+    is_shared_name,
     may_be_checkpoint,
+    parse_by_pattern,
     parse_name,
 )
 from supervisor.checkpoint.position import Place, Position, order, read_position
 from supervisor.checkpoint.records import Remembered, SurveyRequest
+from supervisor.checkpoint.shared_names import is_save
 from supervisor.checkpoint.stock import Stock, take_stock
 from supervisor.checkpoint.validate import Claim, read_claim
 
@@ -57,8 +61,12 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
             continue
         except OSError as error:
             unread = _unlisted(path, pattern)
-            if unread is not None:
+            # Of a name that others give, too, what holds so many files is data.
+            is_data = error.errno == errno.E2BIG and _needs_proof(path, request)
+            if unread is not None and not is_data:
                 found.append(_unknown(unread, on_shelf, request.memory, error))
+            continue
+        if on_shelf is None and not _holds_what_it_says(stock, request):
             continue
         known = request.memory.get(str(path))
         if known is None:
@@ -105,7 +113,23 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     is_named = is_checkpoint_name(entry.name, request.pattern, is_directory=is_directory)
     if not is_directory:
         return is_named and entry.is_file()
-    return is_named or _is_orbax(entry) or _is_ours(entry, request)
+    return is_named or _is_orbax(entry) or _is_ours(entry.path, request)
+
+
+def _holds_what_it_says(stock: Stock, request: SurveyRequest) -> bool:
+    """Whether a directory under a name that evaluations give, too, is a checkpoint by its files."""
+    return (
+        not stock.is_directory
+        or is_save(stock.path.name, stock.files)
+        or not _needs_proof(stock.path, request)
+    )
+
+
+def _needs_proof(path: Path, request: SurveyRequest) -> bool:
+    """Whether neither our mark nor the user's pattern makes it one under a name of many."""
+    name, pattern = path.name, request.pattern
+    is_the_users = pattern is not None and parse_by_pattern(name, pattern) is not None
+    return is_shared_name(name) and not is_the_users and not _is_ours(str(path), request)
 
 
 def _is_orbax(entry: "os.DirEntry[str]") -> bool:
@@ -114,10 +138,10 @@ def _is_orbax(entry: "os.DirEntry[str]") -> bool:
     )
 
 
-def _is_ours(entry: "os.DirEntry[str]", request: SurveyRequest) -> bool:
+def _is_ours(path: str, request: SurveyRequest) -> bool:
     """A directory of any name (`best`, `final`, a back-up) that has our mark, or once had it."""
-    known = request.memory.get(entry.path)
-    return (known is not None and known.proof == "hashes") or is_marked_ours(entry.path)
+    known = request.memory.get(path)
+    return (known is not None and known.proof == "hashes") or is_marked_ours(path)
 
 
 def _is_pointer(entry: "os.DirEntry[str]") -> bool:

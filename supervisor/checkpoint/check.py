@@ -37,3 +37,21 @@ def read_exactly(fd: int, size: int, offset: int) -> bytes:
     if len(data) != size:
         raise DamagedError("is cut short")
     return data
+
+
+class NotOnlyZeros:
+    """Of a raw file only this can be known: something else than zeros is in it."""
+
+    def __init__(self) -> None:
+        self.is_proof = False
+        self._is_zero = True
+
+    def feed(self, chunk: memoryview) -> None:
+        """Take the next bytes of the file."""
+        # Stops at the first byte that is none; `any` over a memoryview is ten times slower.
+        self._is_zero = self._is_zero and not bytes(chunk).strip(b"\0")
+
+    def finish(self) -> None:
+        """Say that the file has ended. Raises DamagedError."""
+        if self._is_zero:
+            raise DamagedError("holds nothing but zeros: its data never reached the disk")

@@ -5,16 +5,15 @@ from collections import Counter
 from collections.abc import Set
 from typing import Any
 
-from supervisor.checkpoint import dcp
+from supervisor.checkpoint import dcp, deepspeed
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.format import is_safe_name
-from supervisor.checkpoint.names import INCOMPLETE_MARK, parse_name
+from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.stock import Stock
 
 _MOST_INDEX_BYTES = 32 << 20
-_MOST_STATE_BYTES = 32 << 20
 _INDEX_SUFFIX = ".index.json"
 _SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
 # HF's libraries find the shards of these names by an index alone, written after them. Other tools
@@ -23,7 +22,6 @@ _INDEXED = r"(?:.*/)?(?:model|pytorch_model|adapter_model|diffusion_pytorch_mode
 _INDEXED_TAILS = (".safetensors", ".bin")
 _TRAINER_STATE = "trainer_state.json"
 _RANDOM_STATE = r"random_states_\d+\.pkl"
-_ZERO_RANK = r"((?:.*/)?(?:bf16_)?zero_pp_rank_)(\d+)(_mp_rank_\d+_.*)"
 
 
 def check_completeness(stock: Stock) -> frozenset[str]:
@@ -42,8 +40,7 @@ def check_completeness(stock: Stock) -> frozenset[str]:
             _check_index(stock, name)
     _check_shards(names)
     _check_last_written(names)
-    _check_ranks(names)
-    _check_step(stock)
+    deepspeed.check_ranks(stock)
     return state
 
 
@@ -89,19 +86,6 @@ def _check_shards(names: Set[str]) -> None:
             raise DamagedError(f"{index} is missing, which is written after the shards it names")
 
 
-def _check_ranks(names: Set[str]) -> None:
-    """DeepSpeed's ranks count from 0; a gap is a shard that was never written."""
-    ranks: dict[tuple[str, str], set[int]] = {}
-    for match in (re.fullmatch(_ZERO_RANK, name) for name in names):
-        if match:
-            ranks.setdefault((match[1], match[3]), set()).add(int(match[2]))
-    for (head, tail), found in ranks.items():
-        # Names are anybody's: a rank 999999999 must cost nothing.
-        first = next((n for n, rank in enumerate(sorted(found)) if n != rank), None)
-        if first is not None:
-            raise DamagedError(f"{head}{first}{tail} is missing, a rank before the last")
-
-
 def _check_last_written(names: Set[str]) -> None:
     """Each tool's first files must be followed by what it writes last."""
     if "training_args.bin" in names and _TRAINER_STATE not in names:
@@ -114,18 +98,3 @@ def _check_last_written(names: Set[str]) -> None:
         if name.endswith(dcp.SHARD_SUFFIX) and dcp.lacks_metadata(name, names):
             folder, slash, _ = name.rpartition("/")
             raise DamagedError(f"{folder}{slash}.metadata is missing, which DCP writes last")
-
-
-def _check_step(stock: Stock) -> None:
-    """HF's Trainer writes the step into the name and into its state: two saves, if they differ."""
-    # Not `stock.named`: what the user's pattern takes from a name may count something else.
-    named = parse_name(stock.path.name)
-    data = stock.read(_TRAINER_STATE, _MOST_STATE_BYTES) if stock.is_directory else None
-    if named is None or named.step is None or data is None:
-        return
-    try:
-        step = parse(data).get("global_step")
-    except (ValueError, AttributeError):
-        return  # what is wrong with the file is said when it is read
-    if isinstance(step, int | float) and not isinstance(step, bool) and step != named.step:
-        raise DamagedError(f"{_TRAINER_STATE} says step {step!s:.20}, its name {named.step}")

@@ -11,6 +11,9 @@ from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
 
 _GZIP = b"\x1f\x8b\x08"
+# bzip2, xz, Zstandard, LZ4, and zlib in the three levels that joblib uses.
+COMPRESSED = (_GZIP, b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18",
+              b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INFLATE_BYTES = 1 << 20
 # Beyond that it would take longer than anybody waits for a verdict.
@@ -36,6 +39,11 @@ def check_container(fd: int, head: bytes, size: int) -> Check | None:
     if head[257:262] == b"ustar" and len(head) >= _TAR_BLOCK:
         return _check_tar(fd, size)
     return None
+
+
+def is_container(head: bytes) -> bool:
+    """Whether a file of any program begins so that `check_container` knows it."""
+    return head.startswith((_GZIP, _HDF5)) or head[257:262] == b"ustar"
 
 
 class GzipCheck:

@@ -3,12 +3,15 @@
 import re
 from collections.abc import Collection
 
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.by_products import is_state_file
+from supervisor.checkpoint.endings import SHARDS, SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.save_names import is_companion, speaks_for_itself
 
 # What torch, DCP (`.metadata` and `.distcp`), numpy and safetensors write.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
-SHARDS = (".distcp", ".metadata")
 _DATA = (*SINGLE_FILE_SUFFIXES, *SHARDS, ".pkl", ".npz")
+# Results and counters have these endings, too.
+_ANYBODYS = (".bin", ".npz", ".pkl")
 # What tells about a model or a run, beside the state or alone: HF's files by name, then what is
 # read by people, by programs that draw, and what a save that was cut off leaves.
 _DESCRIPTION = re.compile(
@@ -47,3 +50,20 @@ def state_files(names: Collection[str]) -> frozenset[str]:
     if any(not is_description(name) for name in known):
         return known
     return frozenset(name for name in names if not is_description(name))
+
+
+def own_files(names: Collection[str]) -> frozenset[str]:
+    """Those files of state that a trainer's tool wrote, as far as names tell.
+
+    Beside them an `emb.npz` or a `counter.bin` is a by-product: it may be empty, or zeros.
+    """
+    state = state_files(names)
+    return frozenset(filter(_is_own, state)) or state
+
+
+def _is_own(name: str) -> bool:
+    leaf = name.rpartition("/")[2]
+    is_anybodys = leaf.endswith(_ANYBODYS) and leaf != "training_args.bin"
+    return is_state_file(leaf) and (
+        not is_anybodys or speaks_for_itself(leaf) or is_companion(leaf)
+    )

@@ -1,7 +1,7 @@
 """Foreign checkpoints beside one another: what one lacks that its series has. Pure."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -45,6 +45,7 @@ class Families:
         self._before: dict[Path, Member] = {}
         self._after: dict[Path, Member] = {}
         self._with_optimizer: set[tuple[str, bool, bool]] = set()
+        self._by_key: dict[tuple[str, bool, bool], list[Member]] = {}
         newer: dict[tuple[str, bool, bool], Member] = {}
         for member in members:
             key = _key(member)
@@ -52,12 +53,26 @@ class Families:
                 self._before[newer[key].stock.path] = member
                 self._after[member.stock.path] = newer[key]
             newer[key] = member
+            self._by_key.setdefault(key, []).append(member)
             if _has_optimizer(member.stock):
                 self._with_optimizer.add(key)
 
     def before(self, member: Member) -> Member | None:
         """The next older one of its series."""
         return self._before.get(member.stock.path)
+
+    def older(self, member: Member, count: int) -> Iterator[Member]:
+        """Up to so many older ones of its series, the next older one first."""
+        before = self.before(member)
+        for _ in range(count):
+            if before is None:
+                return
+            yield before
+            before = self.before(before)
+
+    def siblings(self, member: Member) -> Sequence[Member]:
+        """All of its series, newest first, itself among them."""
+        return self._by_key[_key(member)]
 
     def neighbours(self, member: Member) -> tuple[Member, ...]:
         """The next older and the next newer one of its series, as far as there are any."""
@@ -69,12 +84,21 @@ class Families:
         return _key(member) in self._with_optimizer
 
 
-def lacks(member: Member, before: Member) -> str | None:
-    """The first file of state that the one before has and this one lacks; None if it has all."""
+def _none(name: str) -> bool:
+    return False
+
+
+def lacks(member: Member, before: Member, is_told: Callable[[str], bool] = _none) -> str | None:
+    """The first file of state that the one before has and this one lacks; None if it has all.
+
+    `is_told`: names of files of which a checkpoint says itself how many there must be.
+    """
     names, names_before = member.stock.files.keys(), before.stock.files.keys()
     if names >= names_before and not _name_a_step(names_before, before.step):
         return None  # of thousands, most: the rest takes a while
-    missing = _file_set(before.stock, before.step) - _file_set(member.stock, member.step)
+    # A rank, too, may have the step's number: rank 2 of step 2 is there under its own name.
+    needed = _file_set(before.stock, before.step, lambda name: name in names or is_told(name))
+    missing = needed - _file_set(member.stock, member.step)
     return min(missing) if missing else None
 
 
@@ -107,6 +131,19 @@ def plain_name(name: str, step: int | None) -> str:
         return name
     digits = str(step)
     return re.sub(r"\d+", lambda run: _generic(run[0], digits), name)
+
+
+def by_plain_name(member: Member) -> dict[str, str]:
+    """Names of its plain files, by what each is called at every step.
+
+    The name of a single file may say more than its step: a metric, the epoch.
+    """
+    stock = member.stock
+    return {
+        plain_name(name, member.step) if stock.is_directory else series(name): name
+        for name, facts in stock.files.items()
+        if facts.is_regular
+    }
 
 
 def _generic(run: str, digits: str) -> str:
@@ -156,13 +193,13 @@ def _has_optimizer(stock: Stock) -> bool:
     return any("optim" in name for name in stock.files)
 
 
-def _file_set(stock: Stock, step: int | None) -> set[str]:
+def _file_set(stock: Stock, step: int | None, is_told: Callable[[str], bool] = _none) -> set[str]:
     """Names of the files of state, the same for every step and number of ranks."""
     if not stock.is_directory:
         return set()
     names = set()
     for name in stock.files:
-        if not is_payload(name) and not name.endswith(_STATE_FILES):
+        if (not is_payload(name) and not name.endswith(_STATE_FILES)) or is_told(name):
             continue
         shown = name
         for pattern in _PER_RANK:

@@ -3,8 +3,9 @@
 from supervisor.checkpoint import dcp
 from supervisor.checkpoint.check import Check, SeenAtOnce
 from supervisor.checkpoint.completeness import check_completeness
-from supervisor.checkpoint.contents import is_payload
+from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
+from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.records import Proof
 from supervisor.checkpoint.stock import Stock, open_root
 from supervisor.checkpoint.structure import DamagedError, inspect
@@ -16,6 +17,7 @@ def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
     Raises DamagedError with a whole sentence about the checkpoint, OSError.
     """
     state = check_completeness(stock)
+    own = own_files(stock.files) if stock.is_directory else _own_name(stock)
     saves = dcp.Saves(stock)
     hashes: dict[str, str] = {}
     is_proof = True
@@ -32,7 +34,7 @@ def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
                 continue
             with open(open_inside(root_fd, name), "rb", buffering=0) as file:
                 try:
-                    check = _check(stock, file.fileno(), name, saves)
+                    check = _check(stock, file.fileno(), name, saves, is_own=name in own)
                     _, hashes[name] = digest(file.fileno(), check.feed)
                     check.finish()
                 except DamagedError as error:
@@ -41,11 +43,16 @@ def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
     return ("structure" if is_proof else "files"), hashes
 
 
-def _check(stock: Stock, fd: int, name: str, saves: dcp.Saves) -> Check:
+def _own_name(stock: Stock) -> frozenset[str]:
+    """A single file whose name a known trainer gives; a user's pattern may mean raw arrays."""
+    return frozenset(stock.files if parse_name(stock.path.name) is not None else ())
+
+
+def _check(stock: Stock, fd: int, name: str, saves: dcp.Saves, *, is_own: bool) -> Check:
     size = stock.files[name].size
     save = saves.of(name)
     if save is not None:
         return dcp.ShardCheck(fd, size, save, name)
     if saves.have_read(name):
         return SeenAtOnce(is_proof=True)
-    return inspect(fd, name, size, is_alone=not stock.is_directory)
+    return inspect(fd, name, size, is_alone=not stock.is_directory, is_own=is_own)

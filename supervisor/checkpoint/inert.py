@@ -125,6 +125,7 @@ class _Machine:
             "OBJ": lambda _: push(self._called(since_mark())),
             "INST": lambda said: push(Made(Named(*said.split(" ", 1)), since_mark())),
             "BUILD": lambda _: self._build(),
+            "BINPERSID": lambda _: push(Made("persistent id", pop())),  # torch's storages
         }
         self._by_opcode = by_opcode
 
@@ -132,7 +133,7 @@ class _Machine:
         """All opcodes up to STOP: the value on the top then."""
         by_opcode = self._by_opcode
         for opcode, argument in _opcodes(data):
-            # Missing are persistent ids, extension codes, buffers that lie elsewhere.
+            # Missing are persistent ids as text, extension codes, buffers that lie elsewhere.
             by_opcode[opcode](argument)
         return self._pop()
 

@@ -5,6 +5,9 @@ from collections.abc import Container
 from functools import cache
 from typing import NamedTuple
 
+from supervisor.checkpoint.by_products import is_by_product
+from supervisor.checkpoint.endings import SINGLE_FILE_SUFFIXES
+
 # Ours stand in hidden directories: `checkpoint-1000.corrupt` beside the others broke the name
 # parsing and the pruning of accelerate and diffusers.
 SET_ASIDE = ".set-aside"
@@ -13,7 +16,6 @@ MANIFEST = "manifest.json"
 TRAINING_STATE = "training_state.json"
 INCOMPLETE_MARK = "checkpoint-is-incomplete.txt"
 
-SINGLE_FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
 # Of the names below; `.zip` and `.tar` alone would be anybody's.
 _KNOWN_FILE_SUFFIXES = (*SINGLE_FILE_SUFFIXES, ".pth.tar", ".zip")
 # orbax names its directories by the bare step; the second stands there on object stores.
@@ -65,19 +67,24 @@ _OTHERS: _Patterns = (
     # Not "final": that would end the run, and other tools write a file of this name, too.
     ("model_final", r"model_final\.pth", None),  # detectron2
     ("-ba", r"ep(?P<epoch>\d+)-ba(?P<step>\d+)(?:-rank0\.pt)?", "periodic"),  # composer
-    ("_steps.zip", r".+_(?P<step>\d+)_steps\.zip", "periodic"),  # stable-baselines3
     (".pth.tar", r"(?:checkpoint|last|latest)\.pth\.tar", None),  # timm, PyTorch's ImageNet
     (".pth.tar", r"checkpoint[-_](?P<epoch>\d+)\.pth\.tar", "epoch"),  # timm, MoCo
     (".pth.tar", r"recovery-(?P<epoch>\d+)-\d+\.pth\.tar", "periodic"),  # timm
-    ("step", r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors|bin)", "periodic"),
     ("step", r"step[-_]?(?P<step>\d+)", "periodic"),  # accelerate's examples, torchtitan
-    ("iter", r"(?:.*[-_.])?iter[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
     ("epoch", r"epoch[-_]?(?P<epoch>\d+)", "epoch"),  # accelerate's examples: directories
-    ("epoch", r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)", "epoch"),
     ("ckpt", r"ckpt[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
     ("checkpoint", r"checkpoint[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
     ("checkpoint_", r"checkpoint_(?P<step>\d+)", "periodic"),  # Ray: directories
 )
+# Anything may stand before the number, also what is no model.
+_FREE: _Patterns = (
+    ("_steps.zip", r".+_(?P<step>\d+)_steps\.zip", "periodic"),  # stable-baselines3
+    ("step", r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors|bin)", "periodic"),
+    ("iter", r"(?:.*[-_.])?iter[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
+    ("epoch", r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)", "epoch"),
+)
+# Evaluations name their directories so, too; `iter_` with Megatron's seven digits is its own.
+_SHARED_NAMES = r"(?:step|epoch)[-_]?\d+|iter_\d{1,6}|.+-state"
 # `best` as a word: `model_best`, `best-3`, `modelBest`, `BEST.pt`; not `bestiary`.
 _BEST = r"(?<![A-Za-z])[Bb]est(?![a-z])|(?<=[a-z])Best(?![a-z])|(?<![A-Za-z])BEST(?![A-Za-z])"
 
@@ -107,7 +114,15 @@ def parse_name(name: str, pattern: str | None = None) -> CheckpointName | None:
         return own
     found = _first(_LIGHTNING, name) or _first(_KOHYA, name)
     # mmengine's `best_coco_bbox_mAP_epoch_12.pth` and its like have no optimizer.
-    return _first(_OTHERS, name) if found is None and not is_best_name(name) else found
+    if found is not None or is_best_name(name):
+        return found
+    found = _first(_OTHERS, name)
+    return found if found is not None or is_by_product(name) else _first(_FREE, name)
+
+
+def is_shared_name(name: str) -> bool:
+    """Whether a directory's name is one that evaluations give to theirs, too: `epoch_3`."""
+    return _compiled(_SHARED_NAMES).fullmatch(name) is not None
 
 
 def parse_by_pattern(name: str, pattern: str) -> CheckpointName | None:

@@ -4,6 +4,7 @@ https://github.com/huggingface/safetensors#format
 """
 
 import os
+import re
 from typing import Any
 
 from supervisor.checkpoint.archive import DamagedError
@@ -13,7 +14,8 @@ from supervisor.checkpoint.nans import NanSearch, Tensor
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20
-_OPTIMIZER = "optim"
+# torch's and optax's moments: they diverge, and recover, without the weights.
+_OPTIMIZERS = re.compile(r"optim|exp_avg|momentum|[./](?:mu|nu)[./]", re.IGNORECASE)
 _ITEM_BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -25,7 +27,8 @@ _ITEM_BITS = {
 def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = False) -> Check:
     """The check of a file that lies from `begin` up to `end` in another, or is all of it.
 
-    `are_weights`: NaN in it is damage; not in tensors whose name says that they are an optimizer's.
+    `are_weights`: NaN in it is damage; not in tensors whose name says that they are an optimizer's,
+    nor in single numbers.
     Raises DamagedError, OSError.
     """
     raw = os.pread(fd, 8, begin)
@@ -57,7 +60,9 @@ def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = 
         [
             one._replace(begin=one.begin + data, end=one.end + data)
             for one in tensors
-            if one.end > one.begin and _OPTIMIZER not in one.name.lower()
+            # A single number is a measure more often than a weight: `metric.min`, `last_loss`.
+            if 8 * (one.end - one.begin) > _ITEM_BITS.get(one.dtype, 0)
+            and _OPTIMIZERS.search(one.name) is None
         ]
     )
 

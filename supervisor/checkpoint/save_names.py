@@ -7,8 +7,16 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from supervisor.checkpoint.contents import SHARDS
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, is_checkpoint_name
+from supervisor.checkpoint.endings import (
+    ARCHIVE_ENDINGS,
+    CERTAIN_ENDINGS,
+    NEVER_ENDINGS,
+    POSSIBLE_ENDINGS,
+    SHARDS,
+    TENSOR_ENDINGS,
+    TEXT_ENDINGS,
+)
+from supervisor.checkpoint.names import is_checkpoint_name
 from supervisor.checkpoint.save_numbers import MOST_DIGITS, numbers
 from supervisor.checkpoint.save_words import (
     CERTAIN_WORDS,
@@ -33,32 +41,6 @@ from supervisor.checkpoint.save_words import (
     words,
 )
 
-# Nothing but a trainer writes these; `.pt` and the like may also be tensors of a data set.
-CERTAIN_ENDINGS = (
-    *(suffix for suffix in SINGLE_FILE_SUFFIXES if suffix != ".bin"),
-    *(".keras", ".msgpack", ".pt.tar", ".pth.tar", ".ckpt.tar", ".pdparams", ".pdopt", ".eqx"),
-    *(".ubj", ".cbm", ".caffemodel", ".solverstate"),
-)
-_ARCHIVE_ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
-# Weights and data alike: something else has to speak for them.
-POSSIBLE_ENDINGS = (
-    *_ARCHIVE_ENDINGS,
-    *(".bin", ".h5", ".hdf5", ".npz", ".pkl", ".pickle", ".joblib"),
-    *(".model", ".params", ".onnx", ".dat", ".mdl", ".t7", ".state", ".weights"),
-)
-# Tensors, of a model or of a data set.
-_TENSOR_ENDINGS = (*POSSIBLE_ENDINGS, ".pt")
-_TEXT_ENDINGS = (".json", ".txt", ".yaml", ".yml")
-_NEVER_ENDINGS = (
-    *(".log", ".out", ".err", ".csv", ".tsv", ".jsonl", ".md", ".html", ".pdf", ".svg", ".png"),
-    *(".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".mp4", ".avi", ".webm"),
-    *(".mkv", ".mov", ".wav", ".mp3", ".flac", ".ogg", ".npy", ".arrow", ".parquet", ".feather"),
-    *(".mds", ".lmdb", ".mdb", ".sqlite", ".db", ".tfrecord", ".recordio", ".idx", ".lock"),
-    *(".tmp", ".temp", ".part", ".partial", ".incomplete", ".swp", ".pyc", ".py", ".sh", ".so"),
-    *(".o", ".c", ".h", ".cpp", ".cu", ".ptx", ".cubin", ".whl", ".ipynb", ".wandb", ".prof"),
-    *(".nsys-rep", ".core", ".toml", ".ini", ".cfg", ".xml", ".bak", ".gguf", ".tflite"),
-    *(".ply", ".obj", ".glb", ".stl", ".splat"),
-)
 # XGBoost and LightGBM save as text: `xgb_model_10.json`, but not `model_summary_10.txt`.
 _BOOSTERS = re.compile(
     r"(?:.*[-_.])?(?:model|booster|xgb|xgboost|lgb|lgbm|lightgbm|gbm|gbdt)[-_]?\d+\.(?:json|txt)",
@@ -154,13 +136,13 @@ def claim_of_name(name: str, *, is_named: bool) -> Claim:
     found = words(name)
     if (
         name.startswith(".")
-        or lower.endswith(_NEVER_ENDINGS)
+        or lower.endswith(NEVER_ENDINGS)
         or not TEMPORARY_WORDS.isdisjoint(found)
     ):
         return Claim.NOTHING
     if lower.endswith((".ckpt", ".ckpt.tar")):
         return Claim.SAVE
-    is_archive_of_source = lower.endswith(_ARCHIVE_ENDINGS) and not SOURCE_WORDS.isdisjoint(found)
+    is_archive_of_source = lower.endswith(ARCHIVE_ENDINGS) and not SOURCE_WORDS.isdisjoint(found)
     if is_product(name) or is_archive_of_source:
         return Claim.NOTHING
     has_word = has(name, SAVE_WORDS)
@@ -223,7 +205,7 @@ def claim_of_content(name: str) -> Claim:
     """What a file says of a directory like `step_20` that holds it; pictures make it no save."""
     claim = claim_of_name(name, is_named=False)
     lower = name.lower()
-    if claim is not Claim.NOTHING or lower.endswith((*_NEVER_ENDINGS, *_TEXT_ENDINGS)):
+    if claim is not Claim.NOTHING or lower.endswith((*NEVER_ENDINGS, *TEXT_ENDINGS)):
         return claim
     is_other = not is_product(name) and not _is_data(name, is_named=False)
     # A file without an ending: orbax names its own by their hashes.
@@ -237,7 +219,7 @@ def speaks_for_itself(name: str) -> bool:
 
 def is_tensor_name(name: str) -> bool:
     """Whether an ending is that of data sets as well."""
-    return name.lower().endswith(_TENSOR_ENDINGS)
+    return name.lower().endswith(TENSOR_ENDINGS)
 
 
 def names_model(name: str) -> bool:

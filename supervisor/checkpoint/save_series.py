@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
 from supervisor.checkpoint.look_alikes import LookAlike
-from supervisor.checkpoint.names import is_checkpoint_name, parse_name
+from supervisor.checkpoint.names import is_checkpoint_name, parse_by_pattern, parse_name
 from supervisor.checkpoint.save_names import Place
 from supervisor.checkpoint.save_numbers import counts, is_set_apart, numbers, step_number
 from supervisor.checkpoint.save_words import has_save_word
 from supervisor.checkpoint.search_records import SearchRequest, Seen
+from supervisor.checkpoint.shared_names import is_save_at
 
 # What was written last may get its time a little after the trainer's end was noticed.
 _AFTERWARDS_S = 2.0
@@ -127,6 +128,10 @@ def _is_later(request: SearchRequest, found: LookAlike) -> bool:
 
 def _is_recognised(request: SearchRequest, found: LookAlike) -> bool:
     """Whether a survey of its directory would list it."""
-    return found.is_marked or is_checkpoint_name(
-        found.name, request.pattern, is_directory=found.is_directory
-    )
+    name, pattern = found.name, request.pattern
+    if found.is_marked:
+        return True
+    if not is_checkpoint_name(name, pattern, is_directory=found.is_directory):
+        return False
+    is_the_users = pattern is not None and parse_by_pattern(name, pattern) is not None
+    return not found.is_directory or is_the_users or is_save_at(found.path)

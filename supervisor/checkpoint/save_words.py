@@ -54,6 +54,15 @@ _PRODUCTS = re.compile(
 )
 # An archive of one of these is a copy of the program.
 SOURCE_WORDS = _table("code src source sources repo git backup script scripts project")
+# Saved beside a model, under a name and a number of their own.
+COMPANION_WORDS = _table(
+    "optim optims optimizer optimizers sched scheduler schedulers scaler rng ema"
+)
+RESULT_WORDS = _table("gen generation generations generated detections masks answers captions")
+MODEL_WORDS = _table(
+    "model net network ckpt checkpoint chkpt chkpnt weight param policy actor unet adapter lora"
+    " generator critic encoder decoder transformer discriminator snapshot"
+)
 TEMPORARY_WORDS = frozenset({"tmp", "temp", "partial", "incomplete", "staging", "deleting"})
 # A folder `train` or `logs` is where many a trainer saves; these are not.
 DATA_FOLDERS = _table(
@@ -94,10 +103,11 @@ _SINGULAR = ("ss", "us", "is")
 
 def words(name: str) -> frozenset[str]:
     """The words of a name in lower case; `bestModel_10.pt` has best, model and pt."""
-    return frozenset(_in_order(name))
+    return frozenset(in_order(name))
 
 
-def _in_order(name: str) -> list[str]:
+def in_order(name: str) -> list[str]:
+    """The words of a name in lower case, as they stand in it."""
     return [word.lower() for word in _WORD.findall(_MEASURES.sub(" ", name))]
 
 
@@ -108,7 +118,7 @@ def is_product(name: str) -> bool:
 
 def head(stem: str) -> str:
     """What a name without its ending says that a thing is: `classifier` of `image_classifier_3`."""
-    telling = [word for word in _in_order(stem) if len(word) > 1 and word not in _BESIDE]
+    telling = [word for word in in_order(stem) if len(word) > 1 and word not in _BESIDE]
     return telling[-1] if telling else ""
 
 

@@ -2,9 +2,13 @@
 
 import os
 from collections import Counter
+from collections.abc import Set
 
+from supervisor.checkpoint.by_products import is_state_file
+from supervisor.checkpoint.containers import COMPRESSED
+from supervisor.checkpoint.contents import is_description, state_files
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.family import Member, plain_name
+from supervisor.checkpoint.family import Member, by_plain_name
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.stock import Stock, open_root
 
@@ -16,6 +20,7 @@ _CHECKED = (".json", ".safetensors", ".distcp", ".metadata")
 # Logs and notes begin anew with a process; weights beside them do not.
 _NOTES = (".txt", ".log", ".csv", ".tsv", ".jsonl", ".md", ".yaml", ".yml", ".toml", ".py", ".html")
 _EVENTS = "tfevents"
+_STORE_MARKS = frozenset({".zarray", ".zgroup", "zarr.json", "manifest.ocdbt"})
 # Every record of an archive has a checksum, and a pickle that ends was followed to its end, but
 # for the raw storages that torch once wrote behind it.
 _ZIP = b"PK"
@@ -26,19 +31,71 @@ _LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 def find_shrunk(member: Member, before: Member) -> str | None:
     """The first file less than half as large as in the checkpoint before, as a whole sentence.
 
-    Of files whose number changed, as those of ranks do, none is compared. Raises OSError.
+    Of files whose number changed, as those of ranks do, none is compared. Arrays in chunks are
+    one: which chunks there are differs from save to save. Raises OSError.
     """
-    if _least(member.stock) * _PART >= _largest(before.stock):
-        return None
-    mine, theirs = _sizes(member), _sizes(before)
-    counts, counts_before = _counts(member.stock), _counts(before.stock)
-    for key, (name, size) in sorted(mine.items()):
-        was = theirs.get(key, ("", 0))[1]
+    if not _stores(before.stock) and _least(member.stock) * _PART >= _largest(before.stock):
+        return None  # of thousands, most
+    mine, theirs = _Parts(member), _Parts(before)
+    name_before = before.stock.path.name
+    if theirs.chunk_bytes >= _LEAST_BYTES and mine.chunk_bytes * _PART < theirs.chunk_bytes:
+        sizes = f"{mine.chunk_bytes} bytes, less than half of the {theirs.chunk_bytes}"
+        return f"its arrays have {sizes} in {name_before}"
+    for key, (name, size) in sorted(mine.files.items()):
+        was = theirs.files.get(key, ("", 0))[1]
         shape = series(name)
-        if counts[shape] == counts_before[shape] and _is_cut(member.stock, name, size, was):
-            name_before = before.stock.path.name
+        if mine.counts[shape] == theirs.counts[shape] and _is_cut(member.stock, name, size, was):
             return f"{name} has {size} bytes, less than half of the {was} in {name_before}"
     return None
+
+
+class _Parts:
+    """The files of state of one checkpoint: those of arrays in chunks summed up, the others each.
+
+    `files`: name and size by what a file is called at every step.
+    """
+
+    def __init__(self, member: Member) -> None:
+        stock = member.stock
+        stores = _stores(stock)
+        # By-products may well be smaller: a picture, a table of results.
+        state = state_files(stock.files) if stock.is_directory else stock.files.keys()
+        # The name of a single file may say more than its step: a metric, the epoch.
+        skipped = (*_CHECKED, *_NOTES) if stock.is_directory else _CHECKED
+        self.chunk_bytes = sum(
+            facts.size for name, facts in stock.files.items() if stores and _is_in(name, stores)
+        )
+        self.counts = Counter(map(series, stock.files))
+        self.files = {
+            key: (name, stock.files[name].size)
+            for key, name in by_plain_name(member).items()
+            if name in state
+            and not name.endswith(skipped)
+            and _EVENTS not in name
+            and not (stores and _is_in(name, stores))
+            and (not stock.is_directory or _is_state(name))
+        }
+
+
+def _is_state(name: str) -> bool:
+    leaf = name.rpartition("/")[2]
+    return not is_description(leaf) and is_state_file(leaf)
+
+
+def _stores(stock: Stock) -> frozenset[str]:
+    """The folders of zarr and OCDBT: whatever lies in one is a chunk, or says where chunks are."""
+    split = (name.rpartition("/") for name in stock.files)
+    return frozenset(folder for folder, _, leaf in split if leaf in _STORE_MARKS)
+
+
+def _is_in(name: str, stores: Set[str]) -> bool:
+    """Whether a file lies in one of these folders, however deep; `""` is the checkpoint itself."""
+    folder = name
+    while folder:
+        folder = folder.rpartition("/")[0]
+        if folder in stores:
+            return True
+    return False
 
 
 def _least(stock: Stock) -> int:
@@ -65,26 +122,11 @@ def _is_cut(stock: Stock, name: str, size: int, before: int) -> bool:
     return before >= _LEAST_BYTES and size * _PART < before and _is_unchecked(stock, name)
 
 
-def _sizes(member: Member) -> dict[str, tuple[str, int]]:
-    """Each plain file's name and size, by what it is called at every step."""
-    stock = member.stock
-    # The name of a single file may say more than its step: a metric, the epoch.
-    skipped = (*_CHECKED, *_NOTES) if stock.is_directory else _CHECKED
-    return {
-        plain_name(name, member.step) if stock.is_directory else series(name): (name, facts.size)
-        for name, facts in stock.files.items()
-        if facts.is_regular and not name.endswith(skipped) and _EVENTS not in name
-    }
-
-
-def _counts(stock: Stock) -> Counter[str]:
-    return Counter(map(series, stock.files))
-
-
 def _is_unchecked(stock: Stock, name: str) -> bool:
     """Whether the file's end could be missing, and no look at its structure would show it."""
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
         head = os.pread(file.fileno(), len(_LEGACY_TORCH), 0)
     if head.startswith(_PICKLE):
         return head.startswith(_LEGACY_TORCH)
-    return not head.startswith(_ZIP)
+    # How well content is compressed may change with it.
+    return not head.startswith((_ZIP, *COMPRESSED))

@@ -5,8 +5,8 @@ import re
 
 from supervisor.checkpoint.archive import DamagedError, UnprovableError, ZipCheck
 from supervisor.checkpoint.bounded_json import TooLargeError, parse
-from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
-from supervisor.checkpoint.containers import check_container
+from supervisor.checkpoint.check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
+from supervisor.checkpoint.containers import COMPRESSED, check_container, is_container
 from supervisor.checkpoint.contents import PICKLED, is_payload
 from supervisor.checkpoint.dcp import SHARD_SUFFIX, is_metadata
 from supervisor.checkpoint.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
@@ -17,24 +17,29 @@ __all__ = ["Check", "DamagedError", "inspect", "is_payload"]
 _MOST_JSON_BYTES = 32 << 20
 _HEAD_BYTES = 4096
 _ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
-# bzip2, xz, Zstandard, LZ4, and zlib in the three levels that joblib uses.
-_COMPRESSED = (b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18",
-               b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # fmt: skip
 _OPTIMIZER = "optim"
 # Arrays without a header may well begin with zeros (the row of the padding token), and in a
 # directory what has no plain ending is often one: `0.0` of zarr, `.data-00000-of-00001` of
 # TensorFlow.
 _ARRAY = r".*\.(?:raw|dat|data|mmap|memmap)"
+# MindSpore, TensorFlow and others have these endings, too; the other two of `PICKLED` are torch's.
+SHARED_ENDINGS = (".ckpt", ".pkl")
+# How pickles of protocol 0 and 1 begin: a container and its place in the memo, a class, a mark.
+_OLD_PICKLE = re.compile(rb"(?:\([dlt]|[}\])])(?:p\d+\n|q.|\()|\(?c[\w.]+\n[\w.]+\n", re.DOTALL)
+_ZEROS = "begins with zeros: its data never reached the disk"
 _PLAIN_ENDING = r".*\.[a-z][a-z0-9]*"
 
 
-def inspect(fd: int, name: str, size: int, *, is_alone: bool = False) -> Check:
+def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bool = True) -> Check:
     """The check that fits a file's content and name. Raises DamagedError, OSError.
 
-    `is_alone`: the file is all of the checkpoint.
+    `is_alone`: the file is all of the checkpoint. `is_own`: a trainer's tool names its files so;
+    others may be empty, or begin with zeros.
     """
     head = os.pread(fd, _HEAD_BYTES, 0)
     if is_payload(name) and not head:
+        if not is_own:
+            return SeenAtOnce(is_proof=False)
         raise DamagedError("is empty")
     if name.endswith(".json"):
         return _check_json(fd, size)
@@ -51,11 +56,26 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False) -> Check:
         container = check_container(fd, head, size)
         if container is not None:
             return container
-        if not head.startswith(_COMPRESSED) and not is_text_pickle(fd, size):
+        if _is_neither(fd, head, name, size):
             raise DamagedError("is neither a zip archive nor a pickle")
-    if not any(head):
-        raise DamagedError("begins with zeros: its data never reached the disk")
-    return SeenAtOnce(is_proof=False)
+    # A counter of a few bytes may well be 0.
+    is_full = len(head) == _HEAD_BYTES or is_pickled
+    if (is_own or (is_alone and is_pickled)) and is_full and not any(head):
+        raise DamagedError(_ZEROS)
+    return NotOnlyZeros() if is_alone else SeenAtOnce(is_proof=False)
+
+
+def is_known_content(head: bytes) -> bool:
+    """Whether a pickled file begins as torch and pickle write it, compressed or in a container."""
+    is_binary = head.startswith((*_ZIP_MAGIC, b"\x80", *COMPRESSED)) or is_container(head)
+    return is_binary or _OLD_PICKLE.match(head) is not None
+
+
+def _is_neither(fd: int, head: bytes, name: str, size: int) -> bool:
+    """Whether a file is not what its ending says, where only torch and numpy have that ending."""
+    if head.startswith(COMPRESSED) or is_text_pickle(fd, size):
+        return False
+    return not name.endswith(SHARED_ENDINGS) or _OLD_PICKLE.match(head) is not None
 
 
 def _inspect_unknown(fd: int, head: bytes, name: str, size: int, *, is_alone: bool) -> Check:
@@ -75,7 +95,7 @@ def _inspect_unknown(fd: int, head: bytes, name: str, size: int, *, is_alone: bo
         not is_alone and re.fullmatch(_PLAIN_ENDING, leaf) is None
     )
     if len(head) == _HEAD_BYTES and not any(head) and not may_be_array:
-        raise DamagedError("begins with zeros: its data never reached the disk")
+        raise DamagedError(_ZEROS)
     return SeenAtOnce(is_proof=False)
 
 

@@ -8,8 +8,11 @@ from collections.abc import Callable
 from supervisor.checkpoint import candidates, family, shelf, sizes, snapshots
 from supervisor.checkpoint.best import mark_best, read_best
 from supervisor.checkpoint.candidates import Candidate
+from supervisor.checkpoint.deepspeed import RANKS_SUFFIX, told_files
 from supervisor.checkpoint.family import Families, Member
 from supervisor.checkpoint.missing import find_missing
+from supervisor.checkpoint.named_step import NamedSteps
+from supervisor.checkpoint.own_format import find_other_format
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import look
 from supervisor.checkpoint.torn import find_torn_first
@@ -19,6 +22,8 @@ from supervisor.filesystem import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
 QUIET_S = 10.0
+# A damaged one may stand between a checkpoint and those that tell what its series is like.
+_OLDER_LOOKED_AT = 3
 NOT_LOOKED_AT = "not looked at: a newer one is valid"
 
 
@@ -70,6 +75,7 @@ def _on_disk(request: SurveyRequest, looked: Looked | None) -> list[Entry]:
     """The checkpoints of the directory, newest first."""
     found = candidates.find(request, request.directory)
     families = Families([_member(request, one) for one in found if not _is_ours(one)])
+    named_steps = NamedSteps(families)
     entries: list[Entry] = []
     is_enough = False
     for index, candidate in enumerate(found):
@@ -78,7 +84,7 @@ def _on_disk(request: SurveyRequest, looked: Looked | None) -> list[Entry]:
         if is_enough and not request.thorough and not candidate.is_unchanged:
             entries.append(_entry(request, candidate, _unproven(candidate, NOT_LOOKED_AT)))
             continue
-        verdict = _judge(request, candidate, families)
+        verdict = _judge(request, candidate, families, named_steps)
         if verdict.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
             continue  # gone while it was read
         entry = _entry(request, candidate, verdict, _names_best(candidate))
@@ -92,7 +98,9 @@ def is_resumable(entry: Entry) -> bool:
     return entry.valid is True and entry.finite is not False
 
 
-def _judge(request: SurveyRequest, candidate: Candidate, families: Families) -> Verdict:
+def _judge(
+    request: SurveyRequest, candidate: Candidate, families: Families, named_steps: NamedSteps
+) -> Verdict:
     known, stock = candidate.known, candidate.stock
     if known is not None and candidate.is_unchanged:
         return _recall(candidate)
@@ -106,13 +114,18 @@ def _judge(request: SurveyRequest, candidate: Candidate, families: Families) -> 
     verdict = prove(stock, expect_manifest=known is not None and known.proof == "hashes")
     if not verdict.valid or verdict.ours:
         return verdict
+    member = _member(request, candidate)
     try:
-        reason = _find_gap(_member(request, candidate), candidate, verdict, families)
+        reason = _find_gap(member, candidate, verdict, families)
+        other_step = named_steps.find_other_step(member) if reason is None else None
     except OSError as error:
         return _unproven(candidate, candidates.said(error))
     if reason is not None:
         return _with_reason(verdict, reason)
-    if verdict.reason is None and family.resets_optimizer(_member(request, candidate), families):
+    if other_step is not None:
+        # The next save may show that names count something else here.
+        return _with_reason(verdict, other_step)._replace(rememberable=False)
+    if verdict.reason is None and family.resets_optimizer(member, families):
         return _with_reason(verdict, NO_OPTIMIZER, valid=True)
     return verdict
 
@@ -137,9 +150,14 @@ def _find_gap(
     if before is None:
         return None
     missing = family.lacks(member, before)
+    if missing is not None and missing.endswith(RANKS_SUFFIX):
+        missing = family.lacks(member, before, told_files(stock))
     if missing is not None:
         return f"{missing} is missing, which {before.stock.path.name} has"
-    return sizes.find_shrunk(member, before) if verdict.proof == "files" else None
+    if verdict.proof != "files":
+        return None
+    older = families.older(member, _OLDER_LOOKED_AT)
+    return find_other_format(member, older) or sizes.find_shrunk(member, before)
 
 
 def _member(request: SurveyRequest, candidate: Candidate) -> Member:

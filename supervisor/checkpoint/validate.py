@@ -14,6 +14,7 @@ from typing import NamedTuple
 from supervisor.checkpoint import foreign
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.format import Manifest, ManifestError, resembles_manifest
+from supervisor.checkpoint.named_step import find_other_step
 from supervisor.checkpoint.names import MANIFEST
 from supervisor.checkpoint.position import is_marked, read_position
 from supervisor.checkpoint.records import NOT_FINITE, Proof
@@ -66,7 +67,14 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Verdict:
         return Verdict(valid=False, proof=None, reason="it does not exist")
     except OSError as error:
         return Verdict(valid=None, proof=None, reason=_unreadable(error))
-    return prove(stock, expect_manifest=expect_manifest)
+    verdict = prove(stock, expect_manifest=expect_manifest)
+    if not verdict.valid or verdict.ours:
+        return verdict
+    try:
+        said = find_other_step(stock)
+    except OSError as error:
+        return _open(stock, _unreadable(error))
+    return verdict if said is None else verdict._replace(valid=False, reason=said)
 
 
 def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:

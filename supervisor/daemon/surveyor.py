@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from supervisor.checkpoint.names import SINGLE_FILE_SUFFIXES, may_be_checkpoint, parse_name
+from supervisor.checkpoint.endings import SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import SaveSearch

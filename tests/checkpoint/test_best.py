@@ -75,6 +75,40 @@ def test_hf_best_is_never_pruned(tmp_path: Path, torch_files: Files, form: str) 
     assert doomed(found, 4) == ["checkpoint-10"]
 
 
+@pytest.mark.parametrize("named", [None, "out/checkpoint-30"])
+@pytest.mark.parametrize("form", ["checkpoint-{}", "run2-step-{}.pt"])
+def test_hf_best_step_is_never_pruned(
+    tmp_path: Path, torch_files: Files, named: str | None, form: str
+) -> None:
+    """The record may give its step alone, or beside a name: the series says whose that is."""
+    pattern = form.format(r"(?P<step>\d+)")
+    for step in (10, 20, 30, 40, 50):
+        state = as_json(global_step=step, best_model_checkpoint=named, best_global_step=20)
+        files = {**hugging_face(torch_files, step), "trainer_state.json": state}
+        write_files(tmp_path / form.format(step), files)
+    (tmp_path / "checkpoint-20x").mkdir()
+    best = set(the_best(look(tmp_path, pattern=pattern)))
+    assert form.format(20) in best
+    assert best <= {form.format(20), "checkpoint-30"}
+
+
+@pytest.mark.parametrize("step", [True, -1, "20", 20.5, 10**30, [20]])
+def test_a_best_step_that_is_none(tmp_path: Path, torch_files: Files, step: object) -> None:
+    """Nothing is raised, nothing named."""
+    state = as_json(global_step=20, best_global_step=step)
+    files = {**hugging_face(torch_files, 20), "trainer_state.json": state}
+    assert best.read_best(take_stock(write_files(tmp_path / "checkpoint-20", files))) == ""
+
+
+def test_what_cannot_be_a_files_name_is_not_kept(tmp_path: Path, torch_files: Files) -> None:
+    """The ledger would carry a megabyte with every survey."""
+    for step, named in ((10, "x" * 1_000_000), (20, "ü" * 128), (30, "a\0b"), (40, "y" * 255)):
+        stock = take_stock(save_hf(tmp_path, torch_files, step, f"out/{named}"))
+        assert best.read_best(stock) == (named if step == 40 else "")
+    save_lightning(tmp_path / "last.ckpt", "/x/" + "z" * 300, "/x/epoch=1-step=1.ckpt")
+    assert best.read_best(take_stock(tmp_path / "last.ckpt")) == "epoch=1-step=1.ckpt"
+
+
 def test_the_newest_record_counts(tmp_path: Path, torch_files: Files) -> None:
     """Each of improving ones was the best once: they do not pile up."""
     for step in (10, 20, 30, 40):

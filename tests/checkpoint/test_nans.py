@@ -10,7 +10,7 @@ from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.nans import NanSearch, Tensor
 from supervisor.checkpoint.validate import validate
 from tests.checkpoint.conftest import as_json, write_files
-from tests.checkpoint.test_structure import safetensors
+from tests.checkpoint.test_structure import safetensors, tensor
 
 # For each dtype: bytes of an item, bits of its exponent and of its fraction.
 FORMATS = {"F64": (8, 11, 52), "F32": (4, 8, 23), "BF16": (2, 8, 7), "F16": (2, 5, 10),
@@ -129,3 +129,35 @@ def test_what_is_no_weight_may_be_nan(tmp_path: Path) -> None:
         "ids.safetensors": weights("I32", NAN),
     }
     assert validate(write_files(tmp_path / "checkpoint-5", files)).valid
+
+
+NAN = struct.pack("<f", float("nan"))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "is_damage"),
+    [
+        ("w", [2], True),
+        ("logger.last_loss", [], False),
+        ("metric.min", [1], False),
+        ("w", [1, 1], False),
+        ("exp_avg.w", [2], False),
+        ("state.w.exp_avg_sq", [2], False),
+        ("w.momentum_buffer", [2], False),
+        ("opt.0.mu.dense.kernel", [2], False),
+        ("opt/0/nu/dense", [2], False),
+        ("encoder.mud.weight", [2], True),
+    ],
+)
+def test_a_number_alone_or_a_moment_is_no_weight(
+    tmp_path: Path, name: str, shape: list[int], is_damage: bool
+) -> None:
+    """A loss that was never measured is NaN, and an optimizer's moments say nothing of weights."""
+    length = 4
+    for extent in shape:
+        length *= extent
+    entry = {"dtype": "F32", "shape": shape, "data_offsets": [8, 8 + length]}
+    header = {"a": tensor(0, 8), name: entry}
+    data = safetensors(header, bytes(8) + NAN * (length // 4))
+    verdict = validate(write_files(tmp_path / "checkpoint-5", {"model.safetensors": data}))
+    assert verdict.valid is not is_damage, verdict.reason

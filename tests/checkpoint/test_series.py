@@ -11,8 +11,9 @@ import pytest
 
 from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import validate
 from tests.checkpoint.conftest import Files, as_json, make_old, write_files
-from tests.checkpoint.test_foreign import WEIGHTS, hugging_face
+from tests.checkpoint.test_foreign import WEIGHTS, accelerate, hugging_face
 from tests.checkpoint.test_survey import remember
 
 RAW = bytes(range(1, 251)) * 40
@@ -224,3 +225,190 @@ def test_each_is_told_of_while_it_is_looked_at(tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     survey(SurveyRequest(tmp_path), lambda done, total: told.append((done, total)))
     assert told == [(0, 3), (1, 3), (2, 3)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["validation.png", "samples.npy", "preds.parquet", "tokenizer.model", "vocab.bin", "eval/a.db",
+     "predictions.bin", "replay.arrow"],
+)  # fmt: skip
+def test_a_by_product_may_be_smaller(tmp_path: Path, torch_files: Files, name: str) -> None:
+    """Beside a tool's own files, whatever is in it; those are compared as before."""
+    for step, size in ((10, 30_000), (20, 900)):
+        content = b"\x89PNG" + (RAW * 4)[:size]
+        write_files(
+            tmp_path / f"checkpoint-{step}", {**accelerate(torch_files, step), name: content}
+        )
+        weights = {"pytorch_model.bin": RAW[: 10_000 - 400 * step // 10]}
+        write_files(tmp_path / f"checkpoint-{step}", weights)
+    assert [(entry.valid, entry.reason) for entry in look(tmp_path).entries] == [(True, None)] * 2
+    write_files(tmp_path / "checkpoint-20", {"pytorch_model.bin": RAW[:4000]})
+    assert "pytorch_model.bin has 4000" in (reasons(look(tmp_path))["checkpoint-20"] or "")
+
+
+@pytest.mark.parametrize(
+    "magic",
+    [b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\x18", b"BZh9", b"\xfd7zXZ\0", b"\x78\x9c", b"\x78\x01"],
+    ids=["zstd", "lz4", "bzip2", "xz", "zlib", "zlib1"],
+)
+@pytest.mark.parametrize("form", ["m-{}.joblib", "checkpoint-{}/weights.bin"])
+def test_what_is_compressed_may_be_smaller(tmp_path: Path, magic: bytes, form: str) -> None:
+    """It depends on what is in it."""
+    for step, size in ((10, 9000), (20, 3000)):
+        write_files(tmp_path, {form.format(step): magic + RAW[:size]})
+    found = look(tmp_path, pattern=r"m-(?P<step>\d+)\.joblib")
+    assert [entry.valid for entry in found.entries] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("mark", "chunk"),
+    [
+        ("default/manifest.ocdbt", "default/d/{:08x}"),
+        ("params/w/.zarray", "params/w/{}.0"),
+        ("zarr.json", "w/c/0/{}"),
+    ],
+)
+def test_arrays_in_chunks_are_compared_as_a_whole(tmp_path: Path, mark: str, chunk: str) -> None:
+    """One chunk may be smaller, or be another one: all of them together tell."""
+    sizes = {10: [9000] * 8, 20: [9000] * 6 + [10] * 2, 30: [9000] * 2, 40: [9000] * 4}
+    for step, chunks in sizes.items():
+        files = {chunk.format(number): RAW[:size] for number, size in enumerate(chunks)}
+        files |= {mark: b"{}", "_CHECKPOINT_METADATA": b"{}"}
+        write_files(tmp_path / str(step), files)
+    found = look(tmp_path)
+    assert [(e.step, e.valid) for e in found.entries] == [
+        (40, True),
+        (30, False),
+        (20, True),
+        (10, True),
+    ]
+    assert "less than half" in (reasons(found)["30"] or "")
+
+
+OTHER = b"\x0a\x2c\x0a\x06conv.w" + RAW
+
+
+@pytest.mark.parametrize("form", ["step_{}.ckpt", "checkpoint-{}/model.ckpt", "m-{}.pkl"])
+def test_another_programs_form_under_a_shared_ending(
+    tmp_path: Path, torch_files: Files, form: str
+) -> None:
+    """MindSpore's `.ckpt` is whole; where the ones before were torch's, it is damage."""
+    pattern = r"m-(?P<step>\d+)\.pkl"
+    for step in (10, 20):
+        write_files(tmp_path, {form.format(step): OTHER})
+    found = look(tmp_path, pattern=pattern)
+    assert [(entry.valid, entry.proof) for entry in found.entries] == [(True, "files")] * 2
+    write_files(tmp_path, {form.format(5): torch_files["model.pt"]})
+    found = look(tmp_path, pattern=pattern)
+    assert [(entry.step, entry.valid) for entry in found.entries] == [
+        (20, False),
+        (10, False),
+        (5, True),
+    ]
+    assert "neither a zip archive nor a pickle, as it is in" in (found.entries[0].reason or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [("step_10.pt", OTHER), ("step_10.pth", b'{"__m' + RAW), ("step_10.ckpt", bytes(5000)),
+     ("step_10.ckpt", bytes(100)), ("m-10.pkl", bytes(5000)), ("m-10.bin", bytes(9000)),
+     ("m-10.pkl", b"(dp0\nVstep\n"), ("step_10.bin", bytes(4096) + RAW)],
+)  # fmt: skip
+def test_what_no_program_writes_is_damage(tmp_path: Path, name: str, data: bytes) -> None:
+    """Under torch's own endings, or zeros."""
+    write_files(tmp_path, {name: data})
+    (entry,) = look(tmp_path, pattern=r"m-(?P<step>\d+)\..+").entries
+    assert entry.valid is False
+
+
+@pytest.mark.parametrize(
+    ("files", "is_whole"),
+    [
+        ({"counter.bin": bytes(8)}, True),
+        ({"counter.bin": bytes(9000)}, True),
+        ({"emb.npz": b""}, True),
+        ({"gen.pkl": b""}, True),
+        ({"predictions.pt": b""}, True),
+        ({"optimizer.bin": b""}, False),
+        ({"optimizer.bin": bytes(9000)}, False),
+        ({"random_states_0.pkl": b""}, False),
+        ({"ema_state.npz": b""}, False),
+        ({"unet/diffusion_pytorch_model.bin": bytes(9000)}, False),
+    ],
+)
+def test_zeros_and_nothing_are_damage_in_a_tools_own_files(
+    tmp_path: Path, torch_files: Files, files: Files, is_whole: bool
+) -> None:
+    """What else lies there may be empty, or begin with the row of a padding token."""
+    write_files(tmp_path / "checkpoint-10", {**accelerate(torch_files, 10), **files})
+    (entry,) = look(tmp_path).entries
+    assert entry.valid is is_whole, entry.reason
+
+
+def test_a_raw_array_alone_may_begin_with_zeros(tmp_path: Path) -> None:
+    """By the user's pattern: its first row is the padding token's."""
+    write_files(tmp_path, {"weights-10.bin": bytes(8192) + RAW})
+    (entry,) = look(tmp_path, pattern=r"weights-(?P<step>\d+)\.bin").entries
+    assert (entry.valid, entry.proof) == (True, "files")
+
+
+def numbered(files: Files, step: int, epoch: float = 0.5) -> Files:
+    """HF's checkpoint of a step, under whatever name."""
+    state = as_json(global_step=step, epoch=epoch)
+    return {**hugging_face(files, step), "trainer_state.json": state}
+
+
+@pytest.mark.parametrize(
+    ("said", "refused"),
+    [
+        ({"checkpoint-90": 90, "checkpoint-100": 80}, {"checkpoint-100"}),
+        ({"checkpoint-100": 80, "checkpoint-110": 110}, {"checkpoint-100"}),
+        ({"checkpoint-100": 80}, {"checkpoint-100"}),
+        ({"checkpoint-1": 37, "checkpoint-2": 74}, set()),
+        ({"checkpoint-1": 37, "checkpoint-2": 74, "checkpoint-3": 111}, set()),
+        ({"checkpoint-10": 10, "checkpoint-20": 15, "checkpoint-30": 25},
+         {"checkpoint-20", "checkpoint-30"}),
+        ({"checkpoint-100": 80, "step_80": 80}, {"checkpoint-100"}),
+        ({"checkpoint-1": 37, "checkpoint-2": 74, "checkpoint-3": None}, set()),
+    ],
+)  # fmt: skip
+def test_a_name_that_counts_something_else(
+    tmp_path: Path, torch_files: Files, said: dict[str, int | None], refused: set[str]
+) -> None:
+    """Of another step than its state's is one that differs alone, not one of a series by epoch."""
+    for name, step in said.items():
+        files = numbered(torch_files, step or 0)
+        if step is None:
+            files["trainer_state.json"] = b'{"global'
+        write_files(tmp_path / name, files)
+    found = reasons(look(tmp_path))
+    assert {name for name, why in found.items() if "its name" in (why or "")} == refused
+    for name, step in said.items():
+        assert validate(tmp_path / name).valid is (step is not None and name not in refused)
+
+
+def test_a_name_that_is_the_epoch(tmp_path: Path, torch_files: Files) -> None:
+    """The state itself says so, also for the first one."""
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.0))
+    assert reasons(look(tmp_path)) == {"checkpoint-1": None}
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37, epoch=1.5))
+    assert "its name 1" in (reasons(look(tmp_path))["checkpoint-1"] or "")
+
+
+def test_the_second_one_clears_the_first(tmp_path: Path, torch_files: Files) -> None:
+    """What was refused alone is looked at again beside a sibling that differs, too."""
+    write_files(tmp_path / "checkpoint-1", numbered(torch_files, 37))
+    first = look(tmp_path)
+    assert [(entry.valid, entry.rememberable) for entry in first.entries] == [(False, False)]
+    write_files(tmp_path / "checkpoint-2", numbered(torch_files, 74))
+    assert [entry.valid for entry in look(tmp_path).entries] == [True, True]
+
+
+def test_a_rank_of_the_steps_number_is_not_missed(tmp_path: Path, torch_files: Files) -> None:
+    """Steps that are as small as ranks: `part_1` of step 1 is no name of that step."""
+    for step in (1, 2, 3):
+        files = {f"part_{rank}.pt": torch_files["model.pt"] for rank in range(4)}
+        write_files(tmp_path / f"checkpoint-{step}", files)
+    assert [entry.valid for entry in look(tmp_path).entries] == [True] * 3
+    (tmp_path / "checkpoint-3" / "part_0.pt").unlink()
+    assert reasons(look(tmp_path))["checkpoint-3"] == "part_0.pt is missing, which checkpoint-2 has"

@@ -1,0 +1,42 @@
+"""The pickle in what torch.save wrote, as bytes: it is not unpickled here."""
+
+import os
+import zlib
+from collections.abc import Iterable
+
+from supervisor.checkpoint.archive import DamagedError, Record, read_records
+from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.stock import Stock, open_root
+
+_MOST_PICKLE_BYTES = 16 << 20
+_DEFLATED = 8
+
+
+def read_archived_pickle(stock: Stock, name: str) -> bytes:
+    """The pickle of a file in a checkpoint; empty where there is none, or it is too large. OSError.
+
+    It may be cut short or damaged.
+    """
+    facts = stock.files.get(name)
+    if facts is None or not facts.is_regular:
+        return b""
+    with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
+        fd = file.fileno()
+        if not os.pread(fd, 2, 0).startswith(b"PK"):
+            return b""
+        try:
+            return _pickle_of(fd, read_records(fd, os.fstat(fd).st_size))
+        except (DamagedError, zlib.error):
+            return b""
+
+
+def _pickle_of(fd: int, records: Iterable[Record]) -> bytes:
+    for record in records:
+        is_pickle = record.name.rpartition(b"/")[2] == b"data.pkl"
+        if not is_pickle or record.name.count(b"/") > 1 or record.size > _MOST_PICKLE_BYTES:
+            continue
+        data = os.pread(fd, min(record.end - record.start, _MOST_PICKLE_BYTES), record.start)
+        if record.method != _DEFLATED:
+            return data
+        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data, _MOST_PICKLE_BYTES)
+    return b""

@@ -1,0 +1,94 @@
+"""The step in a name beside the one that HF's Trainer wrote into the checkpoint's state.
+
+Two saves in one directory, if they differ; or a trainer whose names count something else.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from supervisor.checkpoint.family import Families, Member
+from supervisor.checkpoint.names import parse_name, series
+from supervisor.checkpoint.position import read_object
+from supervisor.checkpoint.stock import Stock, take_stock
+
+_TRAINER_STATE = "trainer_state.json"
+_ROUNDING = 0.01  # HF's epoch is a quotient of batches
+_MOST_SIBLINGS = 100
+
+
+class NamedSteps:
+    """Names and states of checkpoints in their series: where all differ, names count otherwise.
+
+    Each state is read once at most, and none of a series in which no checkpoint is asked about.
+    """
+
+    def __init__(self, families: Families) -> None:
+        self._families = families
+        self._is_by_step: dict[Path, bool] = {}
+
+    def find_other_step(self, member: Member) -> str | None:
+        """What is wrong with one of a series. Raises OSError."""
+        said = _difference(member.stock)
+        if said is None:
+            return None
+        siblings = self._families.siblings(member)
+        newest = siblings[0].stock.path
+        if newest not in self._is_by_step:
+            self._is_by_step[newest] = _are_by_step(one.stock for one in siblings)
+        return said if self._is_by_step[newest] else None
+
+
+def find_other_step(stock: Stock) -> str | None:
+    """What is wrong with a checkpoint whose siblings nobody has listed. Raises OSError."""
+    said = _difference(stock)
+    return said if said is not None and _are_by_step(_listed(stock)) else None
+
+
+def _are_by_step(stocks: Iterable[Stock]) -> bool:
+    """Whether the names of a series are steps: one differs alone, or one agrees."""
+    differing = 0
+    for stock in stocks:
+        with suppress(OSError):  # one that cannot be read says nothing of the others
+            steps = _steps(stock)
+            if steps is not None and steps[0] == steps[1]:
+                return True
+            differing += steps is not None
+    return differing <= 1
+
+
+def _listed(stock: Stock) -> Iterator[Stock]:
+    shape = series(stock.path.name)
+    alike = (path for path in stock.path.parent.iterdir() if series(path.name) == shape)
+    for path in islice(alike, _MOST_SIBLINGS):
+        with suppress(OSError):
+            yield take_stock(path)
+
+
+def _difference(stock: Stock) -> str | None:
+    steps = _steps(stock)
+    if steps is None or steps[0] == steps[1]:
+        return None
+    named, said = steps
+    return f"{_TRAINER_STATE} says step {said!s:.20}, its name {named}"
+
+
+def _steps(stock: Stock) -> tuple[int, float] | None:
+    """The name's and the state's; None where one says none, or the name is the state's epoch."""
+    # Not `stock.named`: what the user's pattern takes from a name may count something else.
+    named = parse_name(stock.path.name)
+    if not stock.is_directory or named is None or named.step is None:
+        return None
+    state = read_object(stock, _TRAINER_STATE)
+    said, epoch = _number(state.get("global_step")), _number(state.get("epoch"))
+    if said is None:
+        return None
+    is_epoch = epoch is not None and said != named.step and abs(epoch - named.step) < _ROUNDING
+    return None if is_epoch else (named.step, said)
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return value

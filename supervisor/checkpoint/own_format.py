@@ -1,0 +1,41 @@
+"""Files of an ending that several programs use, beside the same files of the checkpoints before.
+
+A `.ckpt` of MindSpore is whole, and one of torch whose head was overwritten is not: what its
+series is like tells them apart.
+"""
+
+import os
+from collections.abc import Iterable
+
+from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.family import Member, by_plain_name
+from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.structure import SHARED_ENDINGS, is_known_content
+
+_HEAD_BYTES = 256
+
+
+def find_other_format(member: Member, older: Iterable[Member]) -> str | None:
+    """What is wrong with the first file that is neither archive nor pickle, where one was before.
+
+    Raises OSError.
+    """
+    mine = {
+        key: name
+        for key, name in by_plain_name(member).items()
+        if name.endswith(SHARED_ENDINGS) and not _is_known(member.stock, name)
+    }
+    if not mine:
+        return None
+    for other in older:
+        theirs = by_plain_name(other)
+        for key, name in sorted(mine.items()):
+            if key in theirs and _is_known(other.stock, theirs[key]):
+                where = other.stock.path.name
+                return f"{name} is neither a zip archive nor a pickle, as it is in {where}"
+    return None
+
+
+def _is_known(stock: Stock, name: str) -> bool:
+    with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
+        return is_known_content(os.pread(file.fileno(), _HEAD_BYTES, 0))

@@ -1,0 +1,69 @@
+"""Directories under names that evaluations give to theirs, too: what is in them has to tell.
+
+`step_150/` may be a checkpoint, or the pictures of that step. It reads no file.
+"""
+
+import os
+import re
+from collections.abc import Iterable
+
+from supervisor.checkpoint.by_products import holds_state
+from supervisor.checkpoint.contents import is_payload
+from supervisor.checkpoint.endings import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
+from supervisor.checkpoint.names import ORBAX_MARKS, is_shared_name
+from supervisor.checkpoint.save_words import has_save_word
+
+_STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json")
+# orbax under a prefix for steps, a TensorFlow index beside its data.
+_CERTAIN = re.compile(r"_METADATA|manifest\.ocdbt|.*ckpt.*\.(?:index|data-\d{5}-of-\d{5})")
+# What kohya's script writes first, and accelerate last: a save of the whole state, no export.
+_WHOLE_STATE = re.compile(r"train_state\.json|random_states_\d+\.pkl")
+_NUMBERED_STATE = re.compile(r".+-(?:step\d{8}|\d{6})-state", re.ASCII)
+_MOST_NAMES = 2_000
+
+
+def is_save(name: str, files: Iterable[str]) -> bool:
+    """Whether a directory of that name is a save, by the names of the files in it.
+
+    `files`: relative to the directory. True for a name that only checkpoints have.
+    """
+    if not is_shared_name(name):
+        return True
+    if not name.endswith("-state"):
+        return any(map(_is_state, files))
+    is_numbered = _NUMBERED_STATE.fullmatch(name) is not None
+    return any(
+        _WHOLE_STATE.fullmatch(file) is not None or (is_numbered and _is_state(file))
+        for file in files
+    )
+
+
+def is_save_at(path: str) -> bool:
+    """The same of a directory on the disk, some levels and names deep; what cannot be read is."""
+    name = path.rpartition("/")[2]
+    if not is_shared_name(name):
+        return True
+    files: list[str] = []
+    try:
+        for folder, folders, leaves in os.walk(path, onerror=_raise):
+            below = os.path.relpath(folder, path)
+            files += leaves if below == "." else [f"{below}/{leaf}" for leaf in leaves]
+            if len(files) + len(folders) > _MOST_NAMES:
+                break
+    except OSError:
+        return True
+    return is_save(name, files)
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _is_state(file: str) -> bool:
+    leaf = file.rpartition("/")[2]
+    if leaf in _STATE_FILES or leaf in ORBAX_MARKS or _CERTAIN.fullmatch(leaf) is not None:
+        return True
+    if is_payload(file):
+        return holds_state(file)
+    is_of_a_kind = leaf.lower().endswith((*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS))
+    return is_of_a_kind and has_save_word(leaf) and holds_state(file)
