@@ -35,7 +35,7 @@ def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:
 
 def _suspicious(stock: Stock, other: Stock) -> list[str]:
     """Shards with a time that no shard of this save has, by the times of another that are right."""
-    theirs = _shards(other)
+    theirs = frozenset(_shards(other))
     if any(_is_late(other, name) for name in theirs):
         return []  # times of a copy
     found = []
