@@ -3,9 +3,17 @@
 import re
 from collections.abc import Collection
 
-# What torch, DCP (`.metadata` and `.distcp`), numpy and safetensors write.
+from supervisor.checkpoint.save_names import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
+
+# DCP's: the parts, and the file that names them and is written last.
+SHARD_SUFFIX = ".distcp"
+METADATA = ".metadata"
+# In the name of a file or a tensor that holds an optimizer's state.
+OPTIMIZER = "optim"
+# What torch, DCP, numpy and safetensors write.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
-_DATA = (*PICKLED, ".bin", ".safetensors", ".distcp", ".metadata", ".npz")
+_WEIGHTS = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
+_DATA = (*PICKLED, ".bin", ".safetensors", SHARD_SUFFIX, METADATA, ".npz")
 # What tells about a model or a run, beside the state or alone: HF's files by name, then what is
 # read by people, by programs that draw, and what a save that was cut off leaves.
 _DESCRIPTION = re.compile(
@@ -28,10 +36,15 @@ def is_payload(name: str) -> bool:
     return name.endswith(_DATA)
 
 
+def may_be_weights(name: str) -> bool:
+    """Whether a file may be a save of any tool, by its ending."""
+    return name.lower().endswith(_WEIGHTS) and not is_description(name)
+
+
 def is_description(name: str) -> bool:
     """Whether a file only tells about a checkpoint, so that alone it is none."""
     return _DESCRIPTION.fullmatch(name.rpartition("/")[2]) is not None and not name.endswith(
-        ".metadata"
+        METADATA
     )
 
 

@@ -12,14 +12,14 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.archive import DamagedError, ZipCheck
 from supervisor.checkpoint.check import Check, SeenAtOnce
+from supervisor.checkpoint.contents import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.inert import Entries, Made, UnknownPickleError, read_pickle
 from supervisor.checkpoint.names import is_safe_name
 from supervisor.checkpoint.safetensors import check_safetensors
 from supervisor.checkpoint.stock import Stock
 
-SHARD_SUFFIX = ".distcp"
-# One for all ranks, or, saved without collectives (`no_dist`), one of each.
-_METADATA = r"\.metadata|__(\d+)\.metadata"
+# One for all ranks, or, saved without collectives (`use_collectives=False`), one of each.
+_METADATA = rf"(?:__\d+)?{re.escape(METADATA)}"
 _MOST_METADATA_BYTES = 32 << 20
 _ZIP_MAGIC = b"PK\3\4"
 _SAFETENSORS_HEAD = b'{"__metadata__":'
@@ -76,7 +76,7 @@ def metadata_of(shard: str) -> list[str]:
     """The names of what may describe a shard: of all ranks, of its own."""
     folder, slash, leaf = shard.rpartition("/")
     rank = re.match(r"__(\d+)_", leaf)
-    leaves = [".metadata"] if rank is None else [".metadata", f"__{rank[1]}.metadata"]
+    leaves = [METADATA] if rank is None else [METADATA, f"__{rank[1]}{METADATA}"]
     return [f"{folder}{slash}{leaf}" for leaf in leaves]
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.contents import state_files
+from supervisor.checkpoint.contents import OPTIMIZER, SHARD_SUFFIX, state_files
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
@@ -17,7 +17,7 @@ _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json",
 _PER_RANK = (
     r"(.*rng_state_)\d+(\.pth)",
     r"(.*random_states_)\d+(\.pkl)",
-    r"(.*__)\d+_\d+(\.distcp)",
+    rf"(.*__)\d+_\d+({re.escape(SHARD_SUFFIX)})",
     r"(.*)-\d{5,6}-of-\d{5,6}(\..*)",
 )
 
@@ -153,7 +153,7 @@ def _newest_mtime_ns(fingerprint: str) -> int:
 
 
 def _has_optimizer(stock: Stock) -> bool:
-    return any("optim" in name for name in stock.files)
+    return any(OPTIMIZER in name for name in stock.files)
 
 
 def _file_set(stock: Stock, step: int | None) -> set[str]:

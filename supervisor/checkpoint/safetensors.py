@@ -9,11 +9,11 @@ from typing import Any
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
 from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.contents import OPTIMIZER
 from supervisor.checkpoint.nans import NanSearch, Tensor
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20
-_OPTIMIZER = "optim"
 _ITEM_BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
     **dict.fromkeys(("F32", "I32", "U32"), 32),
@@ -57,7 +57,7 @@ def check_safetensors(fd: int, end: int, *, begin: int = 0, are_weights: bool = 
         [
             one._replace(begin=one.begin + data, end=one.end + data)
             for one in tensors
-            if one.end > one.begin and _OPTIMIZER not in one.name.lower()
+            if one.end > one.begin and OPTIMIZER not in one.name.lower()
         ]
     )
 

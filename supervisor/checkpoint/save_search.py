@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.checkpoint.elsewhere import Saves, SearchRequest, Seen, inventory, search
+from supervisor.checkpoint.json_record import read_record
+from supervisor.checkpoint.search_records import read_seen
 from supervisor.watch import save_places
 
 
@@ -39,12 +41,14 @@ class Memo:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Memo":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            places=tuple(record["places"]),
-            working_directories=tuple(record["working_directories"]),
-            open_files=tuple(record["open_files"]),
-            known_before=tuple(record["known_before"]),
-            seen={path: Seen(*seen) for path, seen in record["seen"].items()},
+        return read_record(
+            cls,
+            record,
+            places=tuple,
+            working_directories=tuple,
+            open_files=tuple,
+            known_before=tuple,
+            seen=read_seen,
         )
 
 
@@ -79,8 +83,7 @@ class SaveSearch:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SaveSearch":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        memo = Memo.from_json(record["memo"])
-        return cls(**{**record, "command": tuple(record["command"]), "memo": memo})
+        return read_record(cls, record, command=tuple, memo=Memo.from_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +100,12 @@ class Sightings:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Sightings":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        saves = tuple(Saves.from_json(one) for one in record["saves"])
-        return cls(saves, Memo.from_json(record["memo"]))
+        return read_record(
+            cls,
+            record,
+            saves=lambda saves: tuple(Saves.from_json(one) for one in saves),
+            memo=Memo.from_json,
+        )
 
 
 def look(order: SaveSearch) -> Sightings:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from supervisor.checkpoint.json_record import read_record
+
 
 class Seen(NamedTuple):
     """One weight-like file at one look.
@@ -18,6 +20,11 @@ class Seen(NamedTuple):
     mtime_ns: int
     rewrites: int = 0
     is_settled: bool = False
+
+
+def read_seen(record: Mapping[str, Any]) -> dict[str, Seen]:
+    """Files by path, from lists that may have more or fewer values. Raises TypeError."""
+    return {path: Seen(*values[: len(Seen._fields)]) for path, values in record.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +75,19 @@ class SearchRequest:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SearchRequest":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            **{
-                **record,
-                **{name: tuple(Path(path) for path in record[name]) for name in _PATH_LISTS},
-                "supervised": Path(record["supervised"]),
-                "run_dir": Path(record["run_dir"]),
-                "known_before": frozenset(record["known_before"]),
-                "before": {path: Seen(*seen) for path, seen in record["before"].items()},
-            }
+        return read_record(
+            cls,
+            record,
+            **dict.fromkeys(_PATH_LISTS, _paths),
+            supervised=Path,
+            run_dir=Path,
+            known_before=frozenset,
+            before=read_seen,
         )
+
+
+def _paths(said: list[str]) -> tuple[Path, ...]:
+    return tuple(Path(path) for path in said)
 
 
 _PATH_LISTS = ("places", "working_directories", "open_files", "excluded", "caches")
@@ -120,13 +130,7 @@ class Saves:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Saves":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            **{
-                **record,
-                "directory": Path(record["directory"]),
-                "names": tuple(record["names"]),
-            }
-        )
+        return read_record(cls, record, directory=Path, names=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,8 +155,9 @@ class SearchResult:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SearchResult":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            saves=tuple(Saves.from_json(saves) for saves in record["saves"]),
-            seen={path: Seen(*seen) for path, seen in record["seen"].items()},
-            is_truncated=record["is_truncated"],
+        return read_record(
+            cls,
+            record,
+            saves=lambda saves: tuple(Saves.from_json(one) for one in saves),
+            seen=read_seen,
         )

@@ -3,16 +3,18 @@
 import os
 from collections import Counter
 
+from supervisor.checkpoint.contents import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.family import Member, plain_name
 from supervisor.checkpoint.names import series
+from supervisor.checkpoint.pickles import TORCH_MAGIC
 from supervisor.checkpoint.stock import Stock, open_root
 
 _PART = 2  # smaller than one of so many parts is cut off
 # A write this small is never cut in two (a disk's sector); a counter may well lose its digits.
 _LEAST_BYTES = 512
 # Checked as what they are, or by the file that names their extents.
-_CHECKED = (".json", ".safetensors", ".distcp", ".metadata")
+_CHECKED = (".json", ".safetensors", SHARD_SUFFIX, METADATA)
 # Logs and notes begin anew with a process; weights beside them do not.
 _NOTES = (".txt", ".log", ".csv", ".tsv", ".jsonl", ".md", ".yaml", ".yml", ".toml", ".py", ".html")
 _EVENTS = "tfevents"
@@ -20,7 +22,6 @@ _EVENTS = "tfevents"
 # for the raw storages that torch once wrote behind it.
 _ZIP = b"PK"
 _PICKLE = b"\x80"
-_LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 
 
 def find_shrunk(member: Member, before: Member) -> str | None:
@@ -84,7 +85,7 @@ def _counts(stock: Stock) -> Counter[str]:
 def _is_unchecked(stock: Stock, name: str) -> bool:
     """Whether the file's end could be missing, and no look at its structure would show it."""
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
-        head = os.pread(file.fileno(), len(_LEGACY_TORCH), 0)
+        head = os.pread(file.fileno(), len(TORCH_MAGIC), 0)
     if head.startswith(_PICKLE):
-        return head.startswith(_LEGACY_TORCH)
+        return head.startswith(TORCH_MAGIC)
     return not head.startswith(_ZIP)

@@ -281,8 +281,10 @@ def test_one_that_was_saved_again_is_named(saves: Path) -> None:
     assert [one.to for one in follow(saves, "global_step30")] == ["global_step30"]
 
 
-COUNTERS = ("last_step", "last_step.txt", "last_iter", "latest_iteration.txt",
-            "latest_step.txt", "latest_run.txt", "latest_universal", "last_epoch", "last", "LAST_ITERATION")  # fmt: skip
+COUNTERS = (
+    *("last", "last_step", "last_step.txt", "last_iter", "last_epoch", "LAST_ITERATION"),
+    *("latest_iteration.txt", "latest_step.txt", "latest_run.txt", "latest_universal"),
+)
 
 
 @pytest.mark.parametrize("name", COUNTERS)
