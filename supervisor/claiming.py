@@ -41,6 +41,8 @@ def claim(
     taken: list[Judged] = []
     for _ in range(_TRIES):
         found = look(directory, claimant)
+        if any(owner_mark.put_back(one.file) for one in found.marks):
+            continue  # a run that was killed had moved it
         if found.of(Standing.TAKEN) or (found.of(Standing.UNSEEN) and not by_force):
             return Claim(found, tuple(taken))
         others = (*found.of(Standing.OVER), *found.of(Standing.UNSEEN))

@@ -10,7 +10,7 @@ _RENAME_EXCHANGE = 2
 # What a file system or a kernel that cannot answers (renameat2(2)): NFS, Lustre of old.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 # vfat, exFAT and some FUSE file systems know no hard links (link(2)).
-_NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
+NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
 
 
 def fsync_directory(path: Path) -> None:
@@ -146,7 +146,7 @@ def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
         if stage.stat().st_nlink < 2:
             return False
     except OSError as error:
-        if error.errno not in _NO_LINKS:
+        if error.errno not in NO_LINKS:
             raise
         try:
             write_new(path, data, mode=mode)

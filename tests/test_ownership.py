@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.checkpoint import owner_mark
+from supervisor.checkpoint import moved_mark, owner_mark
 from supervisor.checkpoint.owner_mark import OwnerMark, mark_of
 from supervisor.claiming import Claim, claim
 from supervisor.filesystem import mount_point
@@ -429,6 +430,128 @@ def test_a_link_that_nfs_made_twice(
 
     monkeypatch.setattr(os, "link", repeat)
     assert owner_mark.make(place_of(out), mark_of("me", "b", mine.run_dir))
+
+
+class Killed(BaseException):
+    """SIGKILL, at a place that a test chooses."""
+
+
+def replace_and_die(
+    monkeypatch: pytest.MonkeyPatch, place: Path, mine: Claimant, *, renewed_by: OwnerMark | None
+) -> None:
+    """A run moves the mark that it judged away, and is killed before the next call.
+
+    `renewed_by`: what was written into the place between its look and its move.
+    """
+    judged = owner_mark.read(place)
+    assert judged is not None
+    if renewed_by is not None:
+        owner_mark.renew(place, renewed_by)
+    with monkeypatch.context() as patch:
+
+        def die(*_: object) -> None:
+            raise Killed
+
+        patch.setattr(moved_mark, "restore", die)
+        patch.setattr(owner_mark, "make", die)
+        with pytest.raises(Killed):
+            owner_mark.replace_other(judged, mark_of("me", "b", mine.run_dir))
+    assert not place.exists()
+
+
+def names_beside(place: Path) -> list[str]:
+    """What has to do with marks there."""
+    return sorted(p.name for p in place.parent.iterdir() if "supervised-by" in p.name)
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+@pytest.mark.parametrize("where", ["beside", "inside", "inside, renamed"])
+def test_a_kill_while_a_living_runs_mark_is_aside(
+    mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: str,
+    has_links: bool,
+) -> None:  # fmt: skip
+    """It still counts, for whoever asks and whatever is possible; the next claim puts it back."""
+    name = {"beside": "", "inside": ".out", "inside, renamed": ".elsewhere"}[where]
+    place = out / f"{name}.supervised-by" if name else place_of(out)
+    living = mark_of("living", "a", make_run(tmp_path / "runs" / "a", "living"))
+    living = replace(living, inode=out.stat().st_ino)
+    put(place, mark_of("gone", "gone", tmp_path / "runs" / "gone"), inode=out.stat().st_ino)
+    replace_and_die(monkeypatch, place, mine, renewed_by=living)
+    assert look(out, mine).standing is Standing.TAKEN
+    assert look(out, asks(tmp_path / "runs" / "a", "living")).standing is Standing.OWN
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    made = take(out, mine, force=True)
+    assert (made.place, made.ownership.standing) == (None, Standing.TAKEN)
+    assert owner_mark.OwnerMark.from_json(place.read_bytes()) == living
+    assert names_beside(place) == [place.name]
+
+
+def refuse_links(*_: object, **__: object) -> None:
+    """What vfat answers."""
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("who", ["mine", "the living run"])
+def test_a_kill_while_a_mark_is_aside(
+    mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    """A stale one is replaced by the next run; a run's own is its own again."""
+    stale = mark_of("gone", "gone", tmp_path / "runs" / "gone")
+    put(place_of(out), stale)
+    renewed = mark_of("me", "b", mine.run_dir) if who == "the living run" else None
+    replace_and_die(monkeypatch, place_of(out), mine, renewed_by=renewed)
+    made = take(out, mine)
+    assert (made.place, len(made.taken)) == (place_of(out), 0 if renewed else 1)
+    assert json.loads(place_of(out).read_text())["run_id"] == "me"
+    assert names_beside(place_of(out)) == [place_of(out).name]
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_a_mark_that_was_renewed_meanwhile(
+    mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_links: bool
+) -> None:
+    """It goes back into its place, also on a file system without hard links."""
+    put(place_of(out), mark_of("gone", "gone", tmp_path / "runs" / "gone"))
+    judged = owner_mark.read(place_of(out))
+    assert judged is not None
+    owner_mark.renew(place_of(out), mark_of("living", "a", tmp_path))
+    if not has_links:
+        monkeypatch.setattr(os, "link", refuse_links)
+    assert not owner_mark.replace_other(judged, mark_of("me", "b", mine.run_dir))
+    assert json.loads(place_of(out).read_text())["run_id"] == "living"
+    assert names_beside(place_of(out)) == [place_of(out).name]
+
+
+def test_a_full_disk_while_a_mark_is_aside(
+    mine: Claimant, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old mark is in its place again, and what went wrong is told."""
+    put(place_of(out), mark_of("gone", "gone", tmp_path / "runs" / "gone"))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(owner_mark, "create_durably", refuse)
+    made = take(out, mine)
+    assert "No space left" in (made.problem or "")
+    assert json.loads(place_of(out).read_text())["run_id"] == "gone"
+    assert names_beside(place_of(out)) == [place_of(out).name]
+
+
+def test_what_movers_left_long_ago(
+    mine: Claimant, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a mark in its place it says nothing; the next maker removes it once it is old."""
+    moved = moved_mark.aside_of(place_of(out))
+    put(place_of(out), mark_of("me", "b", mine.run_dir))
+    moved.write_bytes(mark_of("other", "a", out).to_json())
+    assert look(out, mine).standing is Standing.OWN
+    assert not owner_mark.make(place_of(out), mark_of("me", "b", mine.run_dir))
+    assert moved.exists()
+    monkeypatch.setattr(moved_mark, "wall_s", lambda: time.time() + 7200)
+    assert not owner_mark.make(place_of(out), mark_of("me", "b", mine.run_dir))
+    assert names_beside(place_of(out)) == [place_of(out).name]
 
 
 RACER = """

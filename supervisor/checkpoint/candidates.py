@@ -85,7 +85,8 @@ def shelves(request: SurveyRequest) -> Iterator[Candidate]:
         for name in (shelf.SUPERSEDED, shelf.INVALID):
             # One that is closed to us, another user's beside the directory: no launch waits for it.
             with suppress(PermissionError, NotADirectoryError):
-                yield from find(request, root / name, name)
+                if not shelf.is_no_folder(root / name):
+                    yield from find(request, root / name, name)
 
 
 def _names(folder: Path, is_shelf: bool, request: SurveyRequest) -> list[Path]:

@@ -9,6 +9,7 @@ from supervisor.checkpoint import dcp, deepspeed
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
+from supervisor.checkpoint.endings import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.format import is_safe_name
 from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.stock import Stock
@@ -95,6 +96,6 @@ def _check_last_written(names: Set[str]) -> None:
     ):
         raise DamagedError("random_states_0.pkl is missing, which accelerate writes last")
     for name in names:
-        if name.endswith(dcp.SHARD_SUFFIX) and dcp.lacks_metadata(name, names):
+        if name.endswith(SHARD_SUFFIX) and dcp.lacks_metadata(name, names):
             folder, slash, _ = name.rpartition("/")
-            raise DamagedError(f"{folder}{slash}.metadata is missing, which DCP writes last")
+            raise DamagedError(f"{folder}{slash}{METADATA} is missing, which DCP writes last")

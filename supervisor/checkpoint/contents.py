@@ -4,12 +4,21 @@ import re
 from collections.abc import Collection
 
 from supervisor.checkpoint.by_products import is_state_file
-from supervisor.checkpoint.endings import SHARDS, SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.endings import (
+    CERTAIN_ENDINGS,
+    METADATA,
+    POSSIBLE_ENDINGS,
+    SHARDS,
+    SINGLE_FILE_SUFFIXES,
+)
 from supervisor.checkpoint.save_names import is_companion, speaks_for_itself
 
-# What torch, DCP (`.metadata` and `.distcp`), numpy and safetensors write.
+# In the name of a file or a tensor that holds an optimizer's state.
+OPTIMIZER = "optim"
+# What torch, DCP, numpy and safetensors write.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
 _DATA = (*SINGLE_FILE_SUFFIXES, *SHARDS, ".pkl", ".npz")
+_WEIGHTS = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
 # Results and counters have these endings, too.
 _ANYBODYS = (".bin", ".npz", ".pkl")
 # What tells about a model or a run, beside the state or alone: HF's files by name, then what is
@@ -34,10 +43,15 @@ def is_payload(name: str) -> bool:
     return name.endswith(_DATA)
 
 
+def may_be_weights(name: str) -> bool:
+    """Whether a file may be a save of any tool, by its ending."""
+    return name.lower().endswith(_WEIGHTS) and not is_description(name)
+
+
 def is_description(name: str) -> bool:
     """Whether a file only tells about a checkpoint, so that alone it is none."""
     return _DESCRIPTION.fullmatch(name.rpartition("/")[2]) is not None and not name.endswith(
-        ".metadata"
+        METADATA
     )
 
 

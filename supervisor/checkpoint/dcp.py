@@ -12,21 +12,25 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.archive import DamagedError, ZipCheck
 from supervisor.checkpoint.check import Check, SeenAtOnce
+from supervisor.checkpoint.endings import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.inert import Entries, Made, UnknownPickleError, read_pickle
 from supervisor.checkpoint.names import is_safe_name
 from supervisor.checkpoint.safetensors import check_safetensors
 from supervisor.checkpoint.stock import Stock
 
-SHARD_SUFFIX = ".distcp"
-# One for all ranks, or, saved without collectives (`no_dist`), one of each.
-_METADATA = r"\.metadata|__(\d+)\.metadata"
+# One for all ranks, or, saved without collectives (`use_collectives=False`), one of each.
+_METADATA = rf"(?:__\d+)?{re.escape(METADATA)}"
 _MOST_METADATA_BYTES = 32 << 20
 _ZIP_MAGIC = b"PK\3\4"
 _SAFETENSORS_HEAD = b'{"__metadata__":'
-# `.metadata` is written when all shards are. Where a checkpoint was copied the times are those of
-# the copy, in any order: as long as a slow copy takes is allowed for, and 2 s for clocks.
-_CLOCKS_S = 2.0
-_SLOW_COPY_BYTES_A_S = 20e6
+# Longer ones name no file (PATH_MAX). Two equal ones that are long take long to compare.
+_MOST_OF_A_PATH = 4096
+# `.metadata` is written when all shards are. A copy without the times (`cp -r`, a download) writes
+# the files in any order, so that shards are later by as long as the copy took. A shared disk or an
+# object store takes 10 MB/s at worst, and seconds for the first byte of each file. A save that was
+# cut off within so short a time after another is missed: a good checkpoint must not be refused.
+_SLOW_START_S = 15.0
+_SLOW_COPY_BYTES_A_S = 10e6
 
 
 class Extent(NamedTuple):
@@ -35,6 +39,15 @@ class Extent(NamedTuple):
     begin: int
     end: int
     is_plain: bool
+
+
+class _Place(NamedTuple):
+    """Where one item lies: a shard's path as it was written, bytes in it."""
+
+    path: str
+    begin: int
+    end: int
+    is_transformed: bool
 
 
 class Save:
@@ -56,14 +69,14 @@ def is_metadata(name: str) -> bool:
 
 def lacks_metadata(shard: str, names: Set[str]) -> bool:
     """Whether nothing describes a shard. `names`: those in the checkpoint."""
-    return not any(one in names for one in _metadata_of(shard))
+    return not any(one in names for one in metadata_of(shard))
 
 
-def _metadata_of(shard: str) -> list[str]:
+def metadata_of(shard: str) -> list[str]:
     """The names of what may describe a shard: of all ranks, of its own."""
     folder, slash, leaf = shard.rpartition("/")
     rank = re.match(r"__(\d+)_", leaf)
-    leaves = [".metadata"] if rank is None else [".metadata", f"__{rank[1]}.metadata"]
+    leaves = [METADATA] if rank is None else [METADATA, f"__{rank[1]}{METADATA}"]
     return [f"{folder}{slash}{leaf}" for leaf in leaves]
 
 
@@ -79,10 +92,13 @@ class Saves:
         left = _MOST_METADATA_BYTES
         for name in sorted(filter(is_metadata, stock.files)):
             data = stock.read(name, left)
-            shards = None if data is None else _read_shards(data)
-            if data is None or shards is None:
+            if data is None:
                 continue
+            # Also what is not understood took its time.
             left -= len(data)
+            shards = _read_shards(data)
+            if shards is None:
+                continue
             save = Save(name, _in_checkpoint(name, shards))
             _check_shards(stock, save)
             self._by_shard.update(dict.fromkeys(save.shards, save))
@@ -103,36 +119,54 @@ class Saves:
         """
         if not name.endswith(SHARD_SUFFIX) or name in self._by_shard:
             return False
-        return any(one in self._read for one in _metadata_of(name))
+        return any(one in self._read for one in metadata_of(name))
 
 
 def _read_shards(data: bytes) -> dict[str, list[Extent]] | None:
     """Extents by a shard's path as it was written; None for any other layout."""
     try:
-        root = read_pickle(data)
+        return _shards_of(read_pickle(data))
     except UnknownPickleError:
         return None
+
+
+def _shards_of(root: object) -> dict[str, list[Extent]] | None:
+    """The same of what was read. Raises UnknownPickleError."""
     storage = root.fields().get("storage_data") if isinstance(root, Made) else None
     if isinstance(storage, Made):
         storage = storage.items
     if not isinstance(storage, Entries):
         return None
     shards: dict[str, list[Extent]] = {}
+    # A million pairs may share their objects: each object is looked into once.
+    places: dict[int, _Place | None] = {}
+    tensors: dict[int, bool] = {}
     for key, value in storage.pairs:
         if not isinstance(key, Made) or not isinstance(value, Made):
             return None
-        place = value.fields()
-        path, offset, length = (place.get(name) for name in ("relative_path", "offset", "length"))
-        if type(path) is not str or type(offset) is not int or type(length) is not int:
+        if id(value) not in places:
+            places[id(value)] = _place_of(value)
+        if id(key) not in tensors:
+            # Only a tensor's index says where in the whole tensor its chunk begins.
+            tensors[id(key)] = key.fields().get("offset") is not None
+        place = places[id(value)]
+        if place is None:
             return None
-        if not (0 <= offset < 1 << 62 and 0 <= length < 1 << 62):
-            return None
-        # Only a tensor's index says where in the whole tensor its chunk begins.
-        is_plain = (
-            key.fields().get("offset") is not None and place.get("transform_descriptors") is None
-        )
-        shards.setdefault(path, []).append(Extent(offset, offset + length, is_plain))
+        is_plain = tensors[id(key)] and not place.is_transformed
+        shards.setdefault(place.path, []).append(Extent(place.begin, place.end, is_plain))
     return shards
+
+
+def _place_of(value: Made) -> _Place | None:
+    """Where an item lies; None for any other layout. Raises UnknownPickleError."""
+    said = value.fields()
+    path, offset, length = (said.get(name) for name in ("relative_path", "offset", "length"))
+    if type(path) is not str or type(offset) is not int or type(length) is not int:
+        return None
+    if len(path) > _MOST_OF_A_PATH or not (0 <= offset < 1 << 62 and 0 <= length < 1 << 62):
+        return None
+    is_transformed = said.get("transform_descriptors") is not None
+    return _Place(path, offset, offset + length, is_transformed)
 
 
 def _in_checkpoint(metadata: str, shards: dict[str, list[Extent]]) -> dict[str, list[Extent]]:
@@ -148,7 +182,7 @@ def _in_checkpoint(metadata: str, shards: dict[str, list[Extent]]) -> dict[str, 
 
 def _check_shards(stock: Stock, save: Save) -> None:
     """Each shard is there, as long as it has to be, and of the save that `.metadata` ended."""
-    allowed_s = _CLOCKS_S + stock.total_bytes / _SLOW_COPY_BYTES_A_S
+    allowed_s = _SLOW_START_S + stock.total_bytes / _SLOW_COPY_BYTES_A_S
     ended_ns = stock.files[save.metadata].mtime_ns
     for name, extents in sorted(save.shards.items()):
         facts = stock.files.get(name)

@@ -2,8 +2,10 @@
 
 # What trainers' single files end with that are known by name.
 SINGLE_FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
-# Of the directories that torch's distributed checkpoint makes.
-SHARDS = (".distcp", ".metadata")
+# DCP's: the parts, and the file that names them and is written last.
+SHARD_SUFFIX = ".distcp"
+METADATA = ".metadata"
+SHARDS = (SHARD_SUFFIX, METADATA)
 # Nothing but a trainer writes these; `.pt` and the like may also be tensors of a data set.
 CERTAIN_ENDINGS = (
     *(suffix for suffix in SINGLE_FILE_SUFFIXES if suffix != ".bin"),

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.contents import state_files
+from supervisor.checkpoint.contents import OPTIMIZER, state_files
+from supervisor.checkpoint.endings import SHARD_SUFFIX
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
@@ -17,7 +18,7 @@ _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json",
 _PER_RANK = (
     r"(.*rng_state_)\d+(\.pth)",
     r"(.*random_states_)\d+(\.pkl)",
-    r"(.*__)\d+_\d+(\.distcp)",
+    rf"(.*__)\d+_\d+({re.escape(SHARD_SUFFIX)})",
     r"(.*)-\d{5,6}-of-\d{5,6}(\..*)",
 )
 
@@ -190,7 +191,7 @@ def _newest_mtime_ns(fingerprint: str) -> int:
 
 
 def _has_optimizer(stock: Stock) -> bool:
-    return any("optim" in name for name in stock.files)
+    return any(OPTIMIZER in name for name in stock.files)
 
 
 def _file_set(stock: Stock, step: int | None, is_told: Callable[[str], bool] = _none) -> set[str]:

@@ -14,6 +14,9 @@ _BYTES_AN_OPCODE = 250
 # Up to 4 of its own, beside the one that it came from.
 _BYTES_A_CHARACTER = 5
 _MOST_BYTES = 320 << 20
+# The objects that are looked into have 5. Many places may share one, and each looks through it.
+_MOST_ATTRIBUTES = 32
+_MOST_STATES = 2  # attributes, and those beside the slots
 
 
 class UnknownPickleError(ValueError):
@@ -40,11 +43,18 @@ class Made:
     items: "Entries | None" = None
 
     def fields(self) -> dict[str, object]:
-        """Its attributes by the state, as dataclasses have it: a dict, or that beside the slots."""
+        """Its attributes by the state, as dataclasses have it: a dict, or that beside the slots.
+
+        Raises UnknownPickleError for more of them than an object that is known here has.
+        """
         states = self.state if isinstance(self.state, tuple) else (self.state,)
+        if len(states) > _MOST_STATES:
+            raise UnknownPickleError("an object has more than one state")
         found: dict[str, object] = {}
         for state in states:
             if isinstance(state, Entries):
+                if len(state.pairs) > _MOST_ATTRIBUTES:
+                    raise UnknownPickleError("an object has more attributes than any that is known")
                 found.update((key, value) for key, value in state.pairs if type(key) is str)
         return found
 
@@ -71,7 +81,8 @@ def read_pickle(data: bytes) -> object:
     except UnknownPickleError:
         raise
     except (ValueError, IndexError, KeyError, TypeError, OverflowError, RecursionError) as error:
-        raise UnknownPickleError(str(error)) from error
+        # Not what the error says: it may show a text of any length.
+        raise UnknownPickleError("it is no pickle") from error
 
 
 _CONSTANTS = frozenset(
@@ -120,7 +131,7 @@ class _Machine:
             "SETITEM": lambda _: self._fill([(pop(), pop())[::-1]]),
             "SETITEMS": lambda _: self._fill(_pairs(since_mark())),
             "GLOBAL": lambda said: push(Named(*said.split(" ", 1))),
-            "STACK_GLOBAL": lambda _: push(Named(*map(str, (pop(), pop())[::-1]))),
+            "STACK_GLOBAL": lambda _: push(_named(*(pop(), pop())[::-1])),
             "NEWOBJ_EX": lambda _: push(Made(*self._call_by_name())),
             "OBJ": lambda _: push(self._called(since_mark())),
             "INST": lambda said: push(Made(Named(*said.split(" ", 1)), since_mark())),
@@ -193,6 +204,13 @@ class _Machine:
         values = self._stack[mark:]
         del self._stack[mark:]
         return values
+
+
+def _named(module: object, name: object) -> Named:
+    """Only texts: to show a tuple of a tuple with itself takes 2**n characters."""
+    if type(module) is not str or type(name) is not str:
+        raise UnknownPickleError("what it would import has no name")
+    return Named(module, name)
 
 
 def _pairs(values: list[Any]) -> list[tuple[object, object]]:

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from supervisor.checkpoint import moved_mark
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.clock import rfc3339, wall_s
 from supervisor.durable import create_durably, rename_durably, stage_for, write_new
@@ -140,8 +141,14 @@ def is_mount_root(directory: Path) -> bool:
 
 
 def find(directory: Path) -> tuple[MarkFile, ...]:
-    """The marks of a resolved directory, beside it and in it. Never raises, never waits."""
-    named = [read(path) for path in (beside(directory), inside(directory))]
+    """The marks of a resolved directory, beside it and in it. Never raises, never waits.
+
+    Also those that were moved from a place that has none.
+    """
+    named: list[MarkFile | None] = []
+    for place in (beside(directory), inside(directory)):
+        there = read(place)
+        named += [there] if there is not None else map(read, moved_mark.moved_from(place))
     found = [one for one in named if one is not None and _may_be_of(one, directory)]
     others = (one for one in map(read, _others_inside(directory)) if one is not None)
     found += [one for one in others if _is_of(one, directory)]
@@ -161,10 +168,14 @@ def _others_inside(directory: Path) -> Iterator[Path]:
     """Marks that were made where the directory had another name."""
     try:
         with os.scandir(directory) as entries:
-            names = [e.name for e in entries if e.name[0] == "." and e.name.endswith(SUFFIX)]
+            paths = [directory / e.name for e in entries if e.name[0] == "." and SUFFIX in e.name]
     except OSError:
         return
-    yield from (directory / name for name in sorted(names) if name != inside(directory).name)
+    for path in sorted(paths):
+        place = moved_mark.place_of(path)
+        is_moved = place is not None and place not in paths
+        if (is_moved or path.name.endswith(SUFFIX)) and inside(directory) not in (path, place):
+            yield path
 
 
 def _is_of(found: MarkFile, directory: Path) -> bool:
@@ -236,28 +247,44 @@ def renew(path: Path, mark: OwnerMark) -> None:
 def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
     """Put a mark in the place of one that was judged; False where another came in between.
 
-    Of several runs that judged the same mark only one gets the place. Raises OSError.
+    Of several runs that judged the same mark only one gets the place. Raises OSError; the mark is
+    in its place then, or where `find` finds it.
     """
     path = found.path
-    aside = stage_for(path)
+    if moved_mark.place_of(path) is not None:
+        moved_mark.put_back(path)
+        return False
+    aside = moved_mark.aside_of(path)
     try:
         path.rename(aside)
+        is_still = found.is_still(aside)
     except FileNotFoundError:
+        return False  # another run had it first, or put it back
+    if not is_still:
+        # Made since then: it goes back, unless a third run was quicker.
+        moved_mark.restore(aside, path)
         return False
     try:
-        if not found.is_still(aside):
-            # Made since then: it goes back, unless a third run was quicker.
-            with contextlib.suppress(FileExistsError, FileNotFoundError):
-                os.link(aside, path, follow_symlinks=False)
-            return False
-        return make(path, mark)
-    finally:
-        with contextlib.suppress(OSError):
-            aside.unlink(missing_ok=True)
+        made = make(path, mark)
+    except OSError:
+        moved_mark.restore(aside, path)
+        raise
+    moved_mark.drop(aside)
+    return made
+
+
+def put_back(found: MarkFile) -> bool:
+    """Whether a mark had been moved and is in its place again. Never raises."""
+    if moved_mark.place_of(found.path) is None:
+        return False
+    with contextlib.suppress(OSError):
+        moved_mark.put_back(found.path)
+    return not os.path.lexists(found.path)
 
 
 def _tidy(path: Path) -> None:
     """Remove what killed makers left; a living one that loses its file begins again."""
+    moved_mark.drop_old(path)
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
             if entry.name.startswith(f"{path.name}.tmp-"):

@@ -60,7 +60,7 @@ def check_pickle(fd: int, size: int) -> Check:
     with open(fd, "rb", closefd=False) as file:
         stream = _Bounded(file, size)
         try:
-            count = _LEGACY_PICKLES if os.pread(fd, 15, 0) == TORCH_MAGIC else 1
+            count = _LEGACY_PICKLES if os.pread(fd, len(TORCH_MAGIC), 0) == TORCH_MAGIC else 1
             for _ in range(count):
                 _follow(stream)
         except _TooLargeError:

@@ -13,16 +13,23 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import staging
-from supervisor.checkpoint.shelf import INVALID, REASON_SUFFIX, SUPERSEDED, put_aside
+from supervisor.checkpoint.shelf import (
+    INVALID,
+    REASON_SUFFIX,
+    SUPERSEDED,
+    is_no_folder,
+    put_aside,
+)
 from supervisor.durable import replace_file, replace_link
 
 _MOST_BYTES = 4096  # PATH_MAX
 # What `put_aside` appends to a taken name.
 _AGAIN = re.compile(r"(.+)\.\d+")
 _FILE = re.compile(r"(?:latest|last)(?:[-_][a-z]+)*(?:\.txt)?(?:\.\d+)?", re.IGNORECASE)
-# Files in which a number alone means a checkpoint: `last_epoch` may count something else.
-_COUNTER = re.compile(
-    r"(?:latest|last)(?:[-_](?:checkpoint(?:ed)?|ckpt|iteration|iter|step))*(?:\.txt)?",
+# Files in which a number alone means a checkpoint. `last_step`, `last_epoch` and `last_iter` may be
+# counters of the trainer's own, which say how far it came and not what it saved.
+_NUMBER = re.compile(
+    r"latest|(?:latest|last)_checkpoint(?:\.txt)?|latest_checkpointed_iteration\.txt",
     re.IGNORECASE,
 )
 _NEWEST = re.compile(r"latest|last|newest|current|resume", re.IGNORECASE)
@@ -73,10 +80,13 @@ def is_pointer_name(name: str) -> bool:
     return _FILE.fullmatch(name) is not None
 
 
-def find_pointers(directory: Path, roots: Sequence[Path], cwd: Path) -> list[Pointer]:
+def find_pointers(
+    directory: Path, roots: Sequence[Path], cwd: Path, chosen: Path | None = None
+) -> list[Pointer]:
     """Those in a checkpoint directory that name what is not there but on a shelf of `roots`.
 
-    Relative paths in a file may be meant from `cwd`, the trainer's. Raises OSError.
+    Relative paths in a file may be meant from `cwd`, the trainer's. A number that two of them have
+    means the one of the series of `chosen`, the checkpoint to go on from. Raises OSError.
     """
     aside = _names_on_shelves(roots)
     found: list[Pointer] = []
@@ -92,7 +102,7 @@ def find_pointers(directory: Path, roots: Sequence[Path], cwd: Path) -> list[Poi
         if entry.is_symlink() and not entry.name.startswith("."):
             pointer = _read_link(path, aside)
         elif is_pointer_name(entry.name):
-            pointer = _read_file(path, aside, cwd)
+            pointer = _read_file(path, aside, cwd, chosen)
         if pointer is not None:
             found.append(pointer)
     return found
@@ -125,6 +135,8 @@ def _names_on_shelves(roots: Sequence[Path]) -> dict[str, Path]:
     found: dict[str, Path] = {}
     again: dict[str, Path] = {}
     for folder in (root / shelf for root in roots for shelf in (INVALID, SUPERSEDED)):
+        if is_no_folder(folder.parent) or is_no_folder(folder):
+            continue
         try:
             names = sorted(path.name for path in folder.iterdir())
         except OSError:  # not there, or not ours
@@ -161,7 +173,9 @@ def _is_dangling(path: Path) -> bool:
     return False
 
 
-def _read_file(path: Path, aside: dict[str, Path], cwd: Path) -> Pointer | None:
+def _read_file(
+    path: Path, aside: dict[str, Path], cwd: Path, chosen: Path | None
+) -> Pointer | None:
     content = _read(path)
     if content is None:
         return None
@@ -172,8 +186,8 @@ def _read_file(path: Path, aside: dict[str, Path], cwd: Path) -> Pointer | None:
     span = _find_name(text, path.parent, bases, aside)
     if span is not None:
         name: str | None = text[slice(*span)]
-    elif _COUNTER.fullmatch(path.name) and _DIGITS.fullmatch(text):
-        span, name = (0, len(text)), _find_number(int(text), path.parent, aside)
+    elif _NUMBER.fullmatch(path.name) and _DIGITS.fullmatch(text):
+        span, name = (0, len(text)), _find_number(int(text), path.parent, aside, chosen)
     else:
         name = None
     if span is None or name is None:
@@ -216,15 +230,28 @@ def _find_name(
     return None
 
 
-def _find_number(number: int, directory: Path, aside: dict[str, Path]) -> str | None:
-    """The one checkpoint of that number that was set aside, if it is not in the directory."""
-    # `iter_30.2` is another `iter_30`, which is listed by that name too.
-    named = [name for name in aside if not is_pointer_name(name) and not _AGAIN.fullmatch(name)]
-    named = [name for name in named if (it := _series(name)) is not None and it.number == number]
-    if len(named) != 1:
+def _find_number(
+    number: int, directory: Path, aside: dict[str, Path], chosen: Path | None
+) -> str | None:
+    """The checkpoint of that number that was set aside, if it is not in the directory.
+
+    Of several, the one of the chosen checkpoint's series; if that has none, the number may mean
+    any of them, and all are gone.
+    """
+    wanted = None if chosen is None else _series(chosen.name)
+    named: dict[str, _Series] = {}
+    for name in sorted(aside):
+        # `iter_30.2` is another `iter_30`, which is listed by that name too.
+        if is_pointer_name(name) or _AGAIN.fullmatch(name):
+            continue
+        series = _series(name)
+        if series is not None and series.number == number:
+            named[name] = series
+    there = {_series(path.name) for path in directory.iterdir()} if named else set()
+    alike = [name for name, one in named.items() if wanted is not None and one.is_of(wanted)]
+    if not alike and there.intersection(named.values()):
         return None
-    is_there = any(_series(path.name) == _series(named[0]) for path in directory.iterdir())
-    return None if is_there else named[0]
+    return next((name for name in alike or named if named[name] not in there), None)
 
 
 def _series(name: str) -> _Series | None:

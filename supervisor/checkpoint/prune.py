@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from supervisor.checkpoint import shelf
+from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.checkpoint.records import Entry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable
@@ -57,6 +58,8 @@ def remove(entry: Entry, run_root: Path | None = None) -> None:
     """
     path = entry.path
     is_aside = entry.tier == "set_aside"
+    if is_aside and any(shelf.is_no_folder(one) for one in (path.parent, path.parent.parent)):
+        return  # what stands beyond a link is not ours
     roots = (path.parent.parent,) if is_aside else shelf.roots_of(path.parent, run_root)
     try:
         target = _hide(path, roots)
@@ -72,7 +75,7 @@ def remove(entry: Entry, run_root: Path | None = None) -> None:
 
 def _hide(path: Path, roots: Sequence[Path]) -> Path:
     """Rename into the first root that takes it, durably."""
-    *others, last = roots
+    *others, last = roots or (path.parent / SET_ASIDE,)
     for root in others:
         with contextlib.suppress(OSError):
             return _hide_in(root, path)

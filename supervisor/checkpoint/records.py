@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from supervisor.checkpoint.json_record import read_record
 from supervisor.checkpoint.save_search import SaveSearch, Sightings
 
 Proof = Literal["hashes", "structure", "files"]
@@ -63,7 +64,7 @@ class Missing:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Missing":
         """From its fields as JSON values. Raises KeyError, TypeError."""
-        return cls(**{**record, "paths": tuple(record["paths"])})
+        return read_record(cls, record, paths=tuple)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,7 @@ class SurveyRequest:
     the mount point that held them. `attempt_…`: when the last attempt started, whether it was cut
     off (also where nobody saw its end), and the highest step that it was seen at.
     `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
-    `snapshots`: the directory of the run's snapshots in memory, looked at as well. `set_aside`:
-    where in the run directory those are that were set aside.
+    `set_aside`: where in the run directory those are that were set aside.
     """
 
     directory: Path
@@ -113,19 +113,22 @@ class SurveyRequest:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SurveyRequest":
-        """The inverse of `to_json`. Raises KeyError, TypeError."""
-        search = record["search"]
-        return cls(
-            **{
-                **record,
-                "directory": Path(record["directory"]),
-                "snapshots": None if record["snapshots"] is None else Path(record["snapshots"]),
-                "set_aside": Path(record["set_aside"]) if record.get("set_aside") else None,
-                "pins": frozenset(record["pins"]),
-                "search": None if search is None else SaveSearch.from_json(search),
-                "known": tuple(Known(**known) for known in record["known"]),
-                "memory": {path: Remembered(**known) for path, known in record["memory"].items()},
-            }
+        """The inverse of `to_json`, also of another version's (`read_record`). KeyError, TypeError.
+
+        A daemon and its child are of two versions where an upgrade came while the run lives.
+        """
+        return read_record(
+            cls,
+            record,
+            directory=Path,
+            snapshots=Path,
+            set_aside=Path,
+            pins=frozenset,
+            search=SaveSearch.from_json,
+            known=lambda known: tuple(read_record(Known, one) for one in known),
+            memory=lambda memory: {
+                path: read_record(Remembered, known) for path, known in memory.items()
+            },
         )
 
 
@@ -205,7 +208,7 @@ class Entry:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Entry":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(**{**record, "path": Path(record["path"])})
+        return read_record(cls, record, path=Path)
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,21 +246,21 @@ class Survey:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Survey":
-        """The inverse of `to_json`. Raises KeyError, TypeError, IndexError."""
+        """The inverse of `to_json`, also of another version's, as `SurveyRequest.from_json`.
+
+        Raises KeyError, TypeError, IndexError.
+        """
+        if lacking := {"exists", "newest_valid", "undecided"} - record.keys():
+            raise KeyError(*lacking)  # by default a run would begin from nothing
         entries = tuple(Entry.from_json(entry) for entry in record["entries"])
-        newest = record["newest_valid"]
-        missing, sightings = record["missing"], record["sightings"]
-        return cls(
-            entries=entries,
-            newest_valid=None if newest is None else entries[newest],
-            exists=record["exists"],
-            undecided=tuple(Path(path) for path in record["undecided"]),
-            missing=None
-            if missing is None
-            else Missing(**{**missing, "paths": tuple(missing["paths"])}),
-            torn_first=record["torn_first"],
-            mount=record["mount"],
-            sightings=None if sightings is None else Sightings.from_json(sightings),
+        return read_record(
+            cls,
+            record,
+            entries=lambda _: entries,
+            newest_valid=lambda place: entries[place],
+            undecided=lambda paths: tuple(Path(path) for path in paths),
+            missing=Missing.from_json,
+            sightings=Sightings.from_json,
         )
 
 

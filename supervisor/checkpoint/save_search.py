@@ -11,6 +11,8 @@ from typing import Any
 
 from supervisor.checkpoint.directory_walk import Budget
 from supervisor.checkpoint.elsewhere import Saves, SearchRequest, Seen, inventory, search
+from supervisor.checkpoint.json_record import read_record
+from supervisor.checkpoint.search_records import read_seen
 from supervisor.watch import save_places
 
 # What a look hands to the next is written and read at each: a training of months has many looks.
@@ -46,12 +48,14 @@ class Memo:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Memo":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            places=tuple(record["places"]),
-            working_directories=tuple(record["working_directories"]),
-            open_files=tuple(record["open_files"]),
-            known_before=tuple(record["known_before"]),
-            seen={path: Seen(*seen) for path, seen in record["seen"].items()},
+        return read_record(
+            cls,
+            record,
+            places=tuple,
+            working_directories=tuple,
+            open_files=tuple,
+            known_before=tuple,
+            seen=read_seen,
         )
 
 
@@ -86,8 +90,7 @@ class SaveSearch:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SaveSearch":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        memo = Memo.from_json(record["memo"])
-        return cls(**{**record, "command": tuple(record["command"]), "memo": memo})
+        return read_record(cls, record, command=tuple, memo=Memo.from_json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +115,12 @@ class Sightings:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Sightings":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        saves = tuple(Saves.from_json(one) for one in record["saves"])
-        return cls(saves, Memo.from_json(record["memo"]), record["is_truncated"])
+        return read_record(
+            cls,
+            record,
+            saves=lambda saves: tuple(Saves.from_json(one) for one in saves),
+            memo=Memo.from_json,
+        )
 
 
 def look(order: SaveSearch) -> Sightings:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from supervisor.checkpoint.json_record import read_record
+
 
 class Seen(NamedTuple):
     """One weight-like file at one look.
@@ -18,6 +20,11 @@ class Seen(NamedTuple):
     mtime_ns: int
     rewrites: int = 0
     is_settled: bool = False
+
+
+def read_seen(record: Mapping[str, Any]) -> dict[str, Seen]:
+    """Files by path, from lists that may have more or fewer values. Raises TypeError."""
+    return {path: Seen(*values[: len(Seen._fields)]) for path, values in record.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +93,7 @@ class Saves:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Saves":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return cls(
-            **{
-                **record,
-                "directory": Path(record["directory"]),
-                "names": tuple(record["names"]),
-            }
-        )
+        return read_record(cls, record, directory=Path, names=tuple)
 
 
 @dataclass(frozen=True, slots=True)

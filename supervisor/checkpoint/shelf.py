@@ -28,22 +28,31 @@ def roots_of(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
     `run_root`: the run directory's. Then beside the directory, by its resolved name: trainers
     refuse an output directory that holds a name of ours (transformers' `run_clm.py`: "already
     exists and is not empty"). Inside it last, where a rename always gets to. Which one takes a
-    rename is only known when it was tried: a bind mount of one file system gives EXDEV.
+    rename is only known when it was tried: a bind mount of one file system gives EXDEV. A link
+    in the name of one is none: it leads to what is not ours.
     """
     real = Path(os.path.realpath(directory))
     beside = real.with_name(f".{real.name}{SET_ASIDE}") if real.name else None
-    roots = [run_root, None if beside is None or _is_laid(beside) else beside]
-    return (*(root for root in roots if root is not None), directory / SET_ASIDE)
+    roots = [run_root, None if beside is None or _is_strangers(beside) else beside]
+    roots.append(directory / SET_ASIDE)
+    return tuple(root for root in roots if root is not None and not is_no_folder(root))
 
 
-def _is_laid(beside: Path) -> bool:
-    """Whether something has the name that is no folder of ours: a link, or a stranger's in /tmp."""
+def is_no_folder(path: Path) -> bool:
+    """Whether something has the name of a root or a shelf and is none: a link, a file."""
+    try:
+        return not stat.S_ISDIR(path.lstat().st_mode)
+    except OSError:
+        return False
+
+
+def _is_strangers(beside: Path) -> bool:
+    """Whether another user has laid it there, where everybody may: in /tmp."""
     try:
         there, above = beside.lstat(), beside.parent.stat()
     except OSError:
         return False
-    is_ours = there.st_uid == os.geteuid() or not above.st_mode & stat.S_IWOTH
-    return not (stat.S_ISDIR(there.st_mode) and is_ours)
+    return there.st_uid != os.geteuid() and bool(above.st_mode & stat.S_IWOTH)
 
 
 def put_aside(
@@ -52,12 +61,16 @@ def put_aside(
     """Move a checkpoint onto a shelf, durably; returns where it is now.
 
     `roots` are tried in turn; without them, inside its own directory: a writer of checkpoints has
-    one there that is its own. `name`: what it is called there, if not as here. A taken name gets a
-    number. A kill between any two calls leaves the checkpoint in one of the two places, whole.
+    one there that is its own. Where that is a link, beside the directory. `name`: what it is
+    called there, if not as here. A taken name gets a number. A kill between any two calls leaves
+    the checkpoint in one of the two places, whole.
     Raises OSError, FileNotFoundError if the checkpoint is gone.
     """
     source.lstat()
-    *others, last = roots or (source.parent / SET_ASIDE,)
+    inside = source.parent / SET_ASIDE
+    if not roots and is_no_folder(inside):
+        roots = roots_of(source.parent)
+    *others, last = roots or (inside,)
     for root in others:
         # Another file system, another user's directory, one that is read-only: the next.
         with contextlib.suppress(OSError):
@@ -117,9 +130,15 @@ def remove_if_empty(*folders: Path) -> None:
 
 
 def make(root: Path, *below: str) -> None:
-    """Make a root and a shelf on it, durably; what it stands in has to be there. Raises OSError."""
+    """Make a root and a shelf on it, durably; what it stands in has to be there.
+
+    Raises OSError, also where a link has the name of either.
+    """
     if not root.parent.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(root.parent))
+    for one in (root, root.joinpath(*below)):
+        if is_no_folder(one):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(one))
     make_durably(root.joinpath(*below))
 
 

@@ -8,15 +8,17 @@ from supervisor.checkpoint.by_products import is_state_file
 from supervisor.checkpoint.containers import COMPRESSED
 from supervisor.checkpoint.contents import is_description, state_files
 from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.endings import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.family import Member, by_plain_name
 from supervisor.checkpoint.names import series
+from supervisor.checkpoint.pickles import TORCH_MAGIC
 from supervisor.checkpoint.stock import Stock, open_root
 
 _PART = 2  # smaller than one of so many parts is cut off
 # A write this small is never cut in two (a disk's sector); a counter may well lose its digits.
 _LEAST_BYTES = 512
 # Checked as what they are, or by the file that names their extents.
-_CHECKED = (".json", ".safetensors", ".distcp", ".metadata")
+_CHECKED = (".json", ".safetensors", SHARD_SUFFIX, METADATA)
 # Logs and notes begin anew with a process; weights beside them do not.
 _NOTES = (".txt", ".log", ".csv", ".tsv", ".jsonl", ".md", ".yaml", ".yml", ".toml", ".py", ".html")
 _EVENTS = "tfevents"
@@ -25,7 +27,6 @@ _STORE_MARKS = frozenset({".zarray", ".zgroup", "zarr.json", "manifest.ocdbt"})
 # for the raw storages that torch once wrote behind it.
 _ZIP = b"PK"
 _PICKLE = b"\x80"
-_LEGACY_TORCH = bytes.fromhex("80028a0a6cfc9c46f9206aa850192e")
 
 
 def find_shrunk(member: Member, before: Member) -> str | None:
@@ -125,8 +126,8 @@ def _is_cut(stock: Stock, name: str, size: int, before: int) -> bool:
 def _is_unchecked(stock: Stock, name: str) -> bool:
     """Whether the file's end could be missing, and no look at its structure would show it."""
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
-        head = os.pread(file.fileno(), len(_LEGACY_TORCH), 0)
+        head = os.pread(file.fileno(), len(TORCH_MAGIC), 0)
     if head.startswith(_PICKLE):
-        return head.startswith(_LEGACY_TORCH)
+        return head.startswith(TORCH_MAGIC)
     # How well content is compressed may change with it.
     return not head.startswith((_ZIP, *COMPRESSED))

@@ -7,8 +7,9 @@ from supervisor.checkpoint.archive import DamagedError, UnprovableError, ZipChec
 from supervisor.checkpoint.bounded_json import TooLargeError, parse
 from supervisor.checkpoint.check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
 from supervisor.checkpoint.containers import COMPRESSED, check_container, is_container
-from supervisor.checkpoint.contents import PICKLED, is_payload
-from supervisor.checkpoint.dcp import SHARD_SUFFIX, is_metadata
+from supervisor.checkpoint.contents import OPTIMIZER, PICKLED, is_payload
+from supervisor.checkpoint.dcp import is_metadata
+from supervisor.checkpoint.endings import SHARD_SUFFIX
 from supervisor.checkpoint.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
 from supervisor.checkpoint.safetensors import check_safetensors
 
@@ -17,7 +18,6 @@ __all__ = ["Check", "DamagedError", "inspect", "is_payload"]
 _MOST_JSON_BYTES = 32 << 20
 _HEAD_BYTES = 4096
 _ZIP_MAGIC = (b"PK\3\4", b"PK\5\6")
-_OPTIMIZER = "optim"
 # Arrays without a header may well begin with zeros (the row of the padding token), and in a
 # directory what has no plain ending is often one: `0.0` of zarr, `.data-00000-of-00001` of
 # TensorFlow.
@@ -44,7 +44,7 @@ def inspect(fd: int, name: str, size: int, *, is_alone: bool = False, is_own: bo
     if name.endswith(".json"):
         return _check_json(fd, size)
     if name.endswith(".safetensors"):
-        return check_safetensors(fd, size, are_weights=_OPTIMIZER not in name.lower())
+        return check_safetensors(fd, size, are_weights=OPTIMIZER not in name.lower())
     if not is_payload(name):
         return _inspect_unknown(fd, head, name, size, is_alone=is_alone)
     if head.startswith(_ZIP_MAGIC) and not name.endswith(SHARD_SUFFIX):

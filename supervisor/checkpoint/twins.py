@@ -6,45 +6,68 @@ Saves of one model have shards of one size, and nothing in a shard tells which s
 import os
 from collections.abc import Iterable
 
+from supervisor.checkpoint.dcp import metadata_of
 from supervisor.checkpoint.digest import digest, open_inside
+from supervisor.checkpoint.endings import SHARD_SUFFIX
 from supervisor.checkpoint.family import Member
-from supervisor.checkpoint.stock import Stock, open_root
-
-_METADATA = ".metadata"
-_SHARD = ".distcp"
+from supervisor.checkpoint.stock import FileFacts, Stock, open_root
 
 
 def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:
     """What is wrong with a shard that was put in place of its own; None where none is.
 
     A shard of its own save is written after the save before was complete, and before its own
-    `.metadata`. One with another time is compared with the neighbours' of its name: weights that
-    are frozen are equal in every save, but their times are right. Raises OSError.
+    metadata. One with another time is compared with the neighbours' of its name: weights that
+    are frozen are equal in every save, but their times are right. A copy without the times has
+    wrong times, too: its shards are wrong together, and some of them are not the sibling's.
+    Raises OSError.
     """
     for other in neighbours:
-        for name in _suspicious(member.stock, other.stock):
-            if _digest(member.stock, name) == _digest(other.stock, name):
-                return f"{name} is the one of {other.stock.path.name}: it is of another save"
+        suspicious = _suspicious(member.stock, other.stock)
+        twins = (name for name in suspicious if _is_twin(name, member.stock, other.stock))
+        name = next(twins, None)
+        if name is None:
+            continue
+        is_copy = len(suspicious) == len(_shards(member.stock))
+        if not is_copy or all(_is_twin(one, member.stock, other.stock) for one in suspicious):
+            return f"{name} is the one of {other.stock.path.name}: it is of another save"
     return None
 
 
 def _suspicious(stock: Stock, other: Stock) -> list[str]:
-    """Shards of one size with the other's, with a time that no shard of this save has."""
+    """Shards with a time that no shard of this save has, by the times of another that are right."""
+    theirs = frozenset(_shards(other))
+    if any(_is_late(other, name) for name in theirs):
+        return []  # times of a copy
     found = []
-    for name, facts in stock.files.items():
-        folder, slash, leaf = name.rpartition("/")
-        twin = other.files.get(name)
-        own, others = (s.files.get(f"{folder}{slash}{_METADATA}") for s in (stock, other))
-        if not leaf.endswith(_SHARD) or None in (twin, own, others) or not facts.size:
+    for name in _shards(stock):
+        own, others = _ended(stock, name), _ended(other, name)
+        if own is None or others is None or name not in theirs:
             continue
-        assert twin is not None
-        assert own is not None
-        assert others is not None
-        is_late = facts.mtime_ns > own.mtime_ns
-        is_early = others.mtime_ns < own.mtime_ns and facts.mtime_ns <= others.mtime_ns
-        if twin.size == facts.size and (is_late or is_early):
+        is_early = others.mtime_ns < own.mtime_ns and stock.files[name].mtime_ns <= others.mtime_ns
+        if _is_late(stock, name) or is_early:
             found.append(name)
     return found
+
+
+def _shards(stock: Stock) -> list[str]:
+    """Those that hold anything; a rank with nothing to write leaves an empty one."""
+    return [name for name, it in stock.files.items() if name.endswith(SHARD_SUFFIX) and it.size]
+
+
+def _ended(stock: Stock, shard: str) -> FileFacts | None:
+    """What was written after a shard: the metadata of all ranks, or of its own."""
+    return next((stock.files[name] for name in metadata_of(shard) if name in stock.files), None)
+
+
+def _is_late(stock: Stock, shard: str) -> bool:
+    ended = _ended(stock, shard)
+    return ended is not None and stock.files[shard].mtime_ns > ended.mtime_ns
+
+
+def _is_twin(name: str, stock: Stock, other: Stock) -> bool:
+    is_as_long = stock.files[name].size == other.files[name].size
+    return is_as_long and _digest(stock, name) == _digest(other, name)
 
 
 def _digest(stock: Stock, name: str) -> str:

@@ -62,7 +62,7 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
     roots = roots_of(directory, run.paths.set_aside)
     target = None if chosen is None else Path(chosen.path)
     try:
-        found = find_pointers(directory, roots, Path(cwd))
+        found = find_pointers(directory, roots, Path(cwd), target)
     except OSError as error:
         run.journal.log.error("pointers_not_read", directory=str(directory), error=str(error))
         return

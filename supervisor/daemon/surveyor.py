@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from supervisor.checkpoint.endings import SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.contents import may_be_weights
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
@@ -153,17 +153,16 @@ class Surveyor:
         """Files that look like weights, written since then, whose names say nothing to us."""
         try:
             with os.scandir(self.directory) as entries:
-                return tuple(
-                    sorted(
-                        entry.name
-                        for entry in entries
-                        if entry.name.endswith(SINGLE_FILE_SUFFIXES)
-                        and parse_name(entry.name, self._pattern) is None
-                        and entry.stat(follow_symlinks=False).st_mtime >= since_wall
-                    )
-                )
+                found = [
+                    entry.name
+                    for entry in entries
+                    if may_be_weights(entry.name)
+                    and parse_name(entry.name, self._pattern) is None
+                    and entry.stat(follow_symlinks=False).st_mtime >= since_wall
+                ]
         except OSError:
             return ()
+        return tuple(sorted(found))
 
     def poll(self) -> Answer | None:
         """The answer, once it is there."""

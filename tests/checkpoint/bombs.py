@@ -132,6 +132,64 @@ def dcp_lengths(folder: Path) -> None:
         (folder / name / "__0_0.distcp").write_bytes(b"data")
 
 
+def _dcp(folder: Path, name: str, body: bytes) -> None:
+    """One `.metadata` in a folder of its own, beside a shard."""
+    (folder / name).mkdir()
+    (folder / name / ".metadata").write_bytes(b"\x80\4" + body)
+    (folder / name / "__0_0.distcp").write_bytes(b"data")
+
+
+def _text(said: str) -> bytes:
+    data = said.encode()
+    return b"X" + struct.pack("<I", len(data)) + data
+
+
+def _shared_place(path: str, extra: int) -> bytes:
+    """An object that says where an item lies, with more attributes, in place 0 of the memo."""
+    more = b"".join(_text(f"k{number}") + b"N" for number in range(extra))
+    place = _text("relative_path") + _text(path) + _text("offset") + b"K\0"
+    place += _text("length") + b"K\1"
+    return _text("a") + _text("b") + b"\x93)\x81}(" + place + more + b"ub\x940"
+
+
+def _stored(before: bytes, pairs: bytes) -> bytes:
+    """A pickle whose `storage_data` has those pairs."""
+    return (
+        before
+        + _text("a")
+        + _text("b")
+        + b"\x93)\x81}"
+        + _text("storage_data")
+        + (b"}(" + pairs + b"usb.")
+    )
+
+
+def dcp_shared(folder: Path) -> None:
+    """Metadata in which a hundred thousand items are one object, of a few or of many attributes.
+
+    And items by two equal paths that are long: to find one by the other compares them.
+    """
+    for name, extra in {"few": 0, "some": 28, "many": 8000}.items():
+        _dcp(folder, name, _stored(_shared_place("__0_0.distcp", extra), b"h\0h\0" * 100_000))
+    states = _shared_place("__0_0.distcp", 0)[:-3] + b"\x940"
+    states = states[:-2] + b"(" + b"h\0" * 100_000 + b"tb\x940"
+    _dcp(folder, "states", _stored(states, b"h\0h\0" * 100_000))
+    path = "a/" * (2 * MIB)
+    two = _shared_place(path, 0) + _shared_place(path, 0)
+    _dcp(folder, "paths", _stored(two, b"h\0h\0h\1h\1" * 100_000))
+
+
+def shared_names(folder: Path) -> None:
+    """What it would import is called by a tuple of 2**40 parts."""
+    bomb = b")" + b"2\x86" * 40
+    for name, body in {
+        "both": bomb + b")\x93.", "second": _text("a") + bomb + b"\x93.",
+        "within": b"](" + bomb + b"2\x93e.",
+    }.items():  # fmt: skip
+        _dcp(folder, name, body)
+        (folder / f"{name}.pt").write_bytes(body)
+
+
 def gzipped(folder: Path) -> None:
     """A quarter of a gigabyte of zeros in a quarter of a megabyte, and as many members."""
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
@@ -200,6 +258,7 @@ BOMBS: dict[str, Callable[[Path], None]] = {
         as_many_as_are_parsed, brackets, wide_text,
         long_header, many_extents, large_manifest, long_pickles, a_rank_far_away, many_shards,
         many_files, deep_folders, slot_records, dcp_opcodes, dcp_lengths, gzipped,
+        dcp_shared, shared_names,
     )
 }  # fmt: skip
 

@@ -4,9 +4,22 @@ import json
 import resource
 import subprocess
 import sys
+from dataclasses import MISSING, fields, is_dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from supervisor.checkpoint.records import Survey, SurveyRequest
+import pytest
+
+from supervisor.checkpoint.records import (
+    Entry,
+    Known,
+    Missing,
+    Remembered,
+    Survey,
+    SurveyRequest,
+)
+from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
+from supervisor.checkpoint.search_records import Saves, Seen
 from supervisor.checkpoint.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import guide
@@ -89,3 +102,102 @@ def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     before = children_s()
     ask(SurveyRequest(tmp_path), tmp_path)
     assert children_s() - before < 2
+
+
+PLACE = Path("/saves/checkpoint-5")
+REQUEST = SurveyRequest(
+    Path("/saves"),
+    "run",
+    memory={str(PLACE): Remembered("f", True, "files", None, {}, 5, None, None, 7, True, "best")},
+    pins=frozenset({"a"}),
+    snapshots=Path("/dev/shm/x"),
+    known=(Known(str(PLACE), "f", 5, 1.5, "/mnt"),),
+    search=SaveSearch(
+        ("python", "t.py"), "/cwd", {"A": "b"}, "run", "/run", "/saves", None, 7, 1.0, None, True,
+        False, Memo(("/a",), ("/b",), ("/c",), ("/d",), {"/e": Seen(1, 2, 3, 4, True)}),
+    ),
+    set_aside=Path("/run/set-aside"),
+)  # fmt: skip
+ENTRY = Entry(
+    PLACE, "checkpoint-5", 5, 0, None, 7, True, "files", None, "f", {}, False, True, True, None,
+    1.5, False, True, "disk", False, True, "best",
+)  # fmt: skip
+SURVEY = Survey(
+    (ENTRY,), ENTRY, True, (PLACE,), Missing("gone", (str(PLACE),), "/mnt"), "a", "/mnt",
+    Sightings((Saves(Path("/a"), ("b",), 5, True, False, None, 1.5, False, True),),
+              Memo(seen={"/e": Seen(1, 2, 3)})),
+)  # fmt: skip
+
+
+def deep_fields(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """All objects in a request or an answer that are fields of a dataclass."""
+    if "directory" in record:
+        search = record["search"]
+        return [record, *record["memory"].values(), *record["known"], search, search["memo"]]
+    sightings = record["sightings"]
+    more = [record["missing"], sightings, sightings["memo"], *sightings["saves"]]
+    return [record, *record["entries"], *more]
+
+
+@pytest.mark.parametrize("value", [REQUEST, SURVEY])
+def test_what_another_version_adds_is_passed_over(value: SurveyRequest | Survey) -> None:
+    """At every depth: a daemon lives through the upgrade of its child, or the other way round."""
+    record = json.loads(json.dumps(value.to_json()))
+    assert type(value).from_json(record) == value
+    for one in deep_fields(record):
+        one["of_a_later_version"] = {"deep": [1]}
+        for seen in one.get("seen", {}).values() if "places" in one else ():
+            seen.append("of a later version")
+    assert type(value).from_json(record) == value
+
+
+def defaults(value: object) -> list[str]:
+    """The fields that a dataclass does not need."""
+    assert is_dataclass(value)
+    known = {one.name for one in fields(value) if one.default is not MISSING
+             or one.default_factory is not MISSING}  # fmt: skip
+    return sorted(known - {"entries", "newest_valid", "exists", "undecided"})
+
+
+@pytest.mark.parametrize(
+    ("value", "name"),
+    [(value, name) for value in (REQUEST, SURVEY) for name in defaults(value)],
+)
+def test_what_another_version_lacks_has_its_default(
+    value: SurveyRequest | Survey, name: str
+) -> None:
+    """A field that came later is not in what the older version says."""
+    record = json.loads(json.dumps(value.to_json()))
+    del record[name]
+    default = type(value)(**({"directory": Path("/saves")} if value is REQUEST else {}))
+    expected = replace(value, **{name: getattr(default, name)})
+    assert type(value).from_json(record) == expected
+
+
+def test_deeper_fields_that_another_version_lacks() -> None:
+    """Of remembered verdicts, of known checkpoints, of entries, of what is missing, of a memo."""
+    record = json.loads(json.dumps(REQUEST.to_json()))
+    del record["memory"][str(PLACE)]["names_best"]
+    del record["known"][0]["mount"]
+    del record["search"]["memo"]["seen"]
+    record["search"]["memo"]["known_before"] = []
+    request = SurveyRequest.from_json(record)
+    assert request.memory[str(PLACE)].names_best is None
+    assert request.known[0].mount is None
+    assert request.search is not None
+    assert (request.search.memo.seen, request.search.memo.places) == ({}, ("/a",))
+    record = json.loads(json.dumps(SURVEY.to_json()))
+    del record["missing"]["unmounted"], record["entries"][0]["best"]
+    answer = Survey.from_json(record)
+    assert answer.missing == Missing("gone", (str(PLACE),))
+    assert answer.newest_valid is not None
+    assert answer.newest_valid.best is False
+
+
+@pytest.mark.parametrize("name", ["entries", "exists", "newest_valid", "undecided"])
+def test_an_answer_without_its_checkpoints_is_none(name: str) -> None:
+    """By the defaults a run would begin from nothing."""
+    record = SURVEY.to_json()
+    del record[name]
+    with pytest.raises(KeyError):
+        Survey.from_json(record)

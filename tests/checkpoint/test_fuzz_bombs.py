@@ -28,6 +28,7 @@ NOT_BAD = {
     "long_header",
     "dcp_opcodes",
     "gzipped",
+    "dcp_shared",
 }
 
 

@@ -46,7 +46,7 @@ def put_aside(saves: Path, *names: str, why: str = shelf.INVALID) -> None:
 def follow(saves: Path, chosen: str | None) -> list[Correction]:
     """What the daemon does before it launches."""
     target = None if chosen is None else saves / chosen
-    found = pointers.find_pointers(saves, places(saves), Path.cwd())
+    found = pointers.find_pointers(saves, places(saves), Path.cwd(), target)
     return [pointers.correct(one, target, places(saves)) for one in found]
 
 
@@ -68,7 +68,10 @@ FILES = {
     "mmengine, absolute": (*MMENGINE, "{cwd}/work/saves/iter_40.pth"),
     "mmengine, from the directory": (*MMENGINE, "./iter_40.pth"),
     "a file within": ("step_30", "step_40", "latest.txt", "step_40/model.pt\r\n"),
-    "a step": ("step_30", "step_40", "last_step.txt", " 40 "),
+    "a step": ("step_30", "step_40", "latest", " 40 "),
+    "a number, latest": ("step_30", "step_40", "latest_checkpoint", "40"),
+    "a number, last": ("step_30", "step_40", "last_checkpoint.txt", "40"),
+    "a name in any of them": ("step_30", "step_40", "latest_run.txt", "step_40"),
 }  # fmt: skip
 
 
@@ -278,12 +281,46 @@ def test_one_that_was_saved_again_is_named(saves: Path) -> None:
     assert [one.to for one in follow(saves, "global_step30")] == ["global_step30"]
 
 
-def test_a_number_that_may_mean_two(saves: Path) -> None:
-    """Two series had it: nobody knows which was meant."""
-    make(saves, "iter_0000030", "iter_0000040", "global_step40")
+COUNTERS = (
+    *("last", "last_step", "last_step.txt", "last_iter", "last_epoch", "LAST_ITERATION"),
+    *("latest_iteration.txt", "latest_step.txt", "latest_run.txt", "latest_universal"),
+)
+
+
+@pytest.mark.parametrize("name", COUNTERS)
+@pytest.mark.parametrize("chosen", ["step_30", None])
+def test_a_counter_of_the_trainers_own(saves: Path, name: str, chosen: str | None) -> None:
+    """A number says how far it came, unless the file is known to name a checkpoint by it."""
+    make(saves, "step_30", "step_40")
+    (saves / name).write_text("40\n")
+    put_aside(saves, "step_40")
+    assert follow(saves, chosen) == []
+    assert (saves / name).read_text() == "40\n"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "expected"),
+    [("iter_0000030", "30"), ("global_step20", "20"), ("checkpoint-10", None), (None, None)],
+)
+def test_a_number_that_may_mean_two(saves: Path, chosen: str | None, expected: str | None) -> None:
+    """Both are gone: it means the one of the chosen checkpoint's series, or none that is there."""
+    make(saves, "iter_0000030", "iter_0000040", "global_step20", "global_step40", "checkpoint-10")
     (saves / "latest_checkpointed_iteration.txt").write_text("40")
     put_aside(saves, "iter_0000040", "global_step40")
-    assert follow(saves, "iter_0000030") == []
+    (done,) = follow(saves, chosen)
+    assert done.to == expected
+    assert (saves / "latest_checkpointed_iteration.txt").exists() == (expected is not None)
+
+
+def test_a_number_of_which_one_is_there(saves: Path) -> None:
+    """It was set aside once, and saved again: the number may mean that, unless it is another's."""
+    make(saves, "iter_0000030", "iter_0000040", "global_step40", "checkpoint-10")
+    (saves / "latest_checkpointed_iteration.txt").write_text("40")
+    put_aside(saves, "iter_0000040", "global_step40")
+    make(saves, "global_step40")
+    assert follow(saves, "checkpoint-10") == []
+    assert follow(saves, "global_step40") == []
+    assert [one.to for one in follow(saves, "iter_0000030")] == ["30"]
 
 
 def test_a_set_aside_one_of_an_earlier_version(saves: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import pins, prune, shelf
+from supervisor.checkpoint import pins, pointers, prune, shelf
 from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
@@ -270,6 +270,76 @@ def test_what_a_stranger_laid_beside_is_not_used(tmp_path: Path, make_ours: Make
     place = shelf.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
     assert place.parent.parent == tmp_path / "saves/.set-aside"
     assert os.listdir(tmp_path / "loot") == []
+
+
+@pytest.mark.parametrize("where", ["run", "beside", "inside"])
+@pytest.mark.parametrize("what", ["root", "invalid", "superseded"])
+def test_nothing_is_done_beyond_a_link(
+    tmp_path: Path, make_ours: MakeOurs, where: str, what: str
+) -> None:
+    """A link in the name of a place or a shelf: nothing behind it is listed, moved or deleted."""
+    saves, run_root, loot = tmp_path / "saves", tmp_path / "run" / "set-aside", tmp_path / "loot"
+    for step in (100, 200, 300):
+        make_ours(saves, step)
+    mine = make_ours(loot if what != "root" else loot / "superseded", 900)
+    (loot / ".deleting-x").mkdir()
+    (loot / ".deleting-x" / "f").write_text("precious")
+    before = sorted(loot.rglob("*"))
+    root = {"run": run_root, "beside": tmp_path / ".saves.set-aside",
+            "inside": saves / ".set-aside"}[where]  # fmt: skip
+    link = root if what == "root" else root / what
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(loot)
+
+    request = SurveyRequest(saves, "run", quiet=True, set_aside=run_root)
+    listed = survey(request).entries
+    assert names(listed) == ["checkpoint-300", "checkpoint-200", "checkpoint-100"]
+    tried = shelf.roots_of(saves, run_root)
+    assert link not in tried
+    for step, name in ((300, shelf.SUPERSEDED), (200, shelf.INVALID)):
+        place = shelf.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
+        assert loot not in place.resolve().parents
+    prune.remove(listed[2], run_root)
+    if what != "root":
+        # As one that was listed before the link was laid.
+        prune.remove(replace(listed[2], path=link / mine.name, tier="set_aside"), run_root)
+    prune.finish_removals(saves, run_root)
+    pointers.find_pointers(saves, tried, tmp_path)
+    assert sorted(loot.rglob("*")) == before
+    assert link.is_symlink()
+    found = {(one.name, one.tier) for one in survey(request).entries}
+    assert found == {("checkpoint-300", "set_aside"), ("checkpoint-200", "set_aside")}
+
+
+def test_a_link_in_every_place(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """Then nothing is set aside or removed, and it is said."""
+    saves, loot = tmp_path / "saves", tmp_path / "loot"
+    make_ours(saves, 100)
+    loot.mkdir()
+    for place in (saves / ".set-aside", tmp_path / ".saves.set-aside"):
+        place.symlink_to(loot)
+    (entry,) = look(saves).entries
+    assert shelf.roots_of(saves) == ()
+    with pytest.raises(NotADirectoryError):
+        shelf.put_aside(entry.path, shelf.INVALID, "why", roots=shelf.roots_of(saves))
+    with pytest.raises(NotADirectoryError):
+        prune.remove(entry)
+    assert prune.finish_removals(saves) == ()
+    assert names(look(saves).entries) == ["checkpoint-100"]
+    assert os.listdir(loot) == []
+
+
+def test_a_writer_beside_a_link(tmp_path: Path, make_ours: MakeOurs) -> None:
+    """A save under a name that is taken: what it replaces goes beside the directory."""
+    saves, loot = tmp_path / "saves", tmp_path / "loot"
+    loot.mkdir()
+    make_ours(saves, 100)
+    (saves / ".set-aside").symlink_to(loot)
+    make_ours(saves, 100)
+    assert os.listdir(loot) == []
+    assert [(one.name, one.tier) for one in look(saves).entries] == [
+        ("checkpoint-100", "disk"), ("checkpoint-100", "set_aside"),
+    ]  # fmt: skip
 
 
 def test_a_closed_folder_beside_holds_no_survey_up(

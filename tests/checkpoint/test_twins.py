@@ -49,3 +49,84 @@ def test_frozen_weights_are_equal_in_every_save(tmp_path: Path) -> None:
         saved_at(tmp_path, step, b"frozen", begun + 60 * count)
     request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
     assert [entry.valid for entry in survey(request).entries] == [True] * 3
+
+
+def saved_by(folder: Path, step: int, shards: dict[str, bytes], metadata: tuple[str, ...]) -> Path:
+    """A DCP checkpoint as it was saved: its shards one after the other, then what names them."""
+    path = folder / f"checkpoint-{step}"
+    path.mkdir()
+    at = time.time() - 7200 + 60 * step
+    for count, (name, content) in enumerate(shards.items()):
+        with zipfile.ZipFile(path / name, "w") as archive:
+            archive.writestr("w/data.pkl", b"\x80\x02N.")
+            archive.writestr("w/data/0", content)
+        os.utime(path / name, (at + count, at + count))
+    for name in metadata:
+        (path / name).write_bytes(b"\x80\x02N.")
+        os.utime(path / name, (at + 9, at + 9))
+    return path
+
+
+ORDERS = {
+    "metadata first": [".metadata", "__0_0.distcp", "__1_0.distcp"],
+    "metadata between": ["__1_0.distcp", ".metadata", "__0_0.distcp"],
+    "another between": ["__0_0.distcp", ".metadata", "__1_0.distcp"],
+    "metadata last": ["__1_0.distcp", "__0_0.distcp", ".metadata"],
+}
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize("apart_ns", [1, 10**6, 10**9])
+@pytest.mark.parametrize("kind", [".metadata", "__{}.metadata"])
+def test_a_copy_without_the_times(tmp_path: Path, order: str, apart_ns: int, kind: str) -> None:
+    """File by file, checkpoint by checkpoint; one shard is frozen, and equal in all of them."""
+    metadata = tuple(dict.fromkeys(kind.format(rank) for rank in (0, 1)))
+    begun = time.time_ns() - 3600 * 10**9
+    for step in (10, 20, 30):
+        shards = {"__0_0.distcp": b"frozen", "__1_0.distcp": b"%06d" % step}
+        path = saved_by(tmp_path, step, shards, metadata)
+        names = [one for name in ORDERS[order]
+                 for one in (metadata if name == ".metadata" else [name])]  # fmt: skip
+        for name in names:
+            begun += apart_ns
+            os.utime(path / name, ns=(begun, begun))
+    request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
+    assert [(entry.valid, entry.reason) for entry in survey(request).entries] == [(True, None)] * 3
+
+
+@pytest.mark.parametrize("apart_s", [1, -1])
+def test_only_one_was_copied_without_its_times(tmp_path: Path, apart_s: int) -> None:
+    """The siblings' times are right; its shards are wrong together, one is not the sibling's."""
+    for step in (10, 20):
+        shards = {"__0_0.distcp": b"frozen", "__1_0.distcp": b"%06d" % step}
+        path = saved_by(tmp_path, step, shards, (".metadata",))
+    at = (path / ".metadata").stat().st_mtime
+    for name in shards:
+        os.utime(path / name, (at + apart_s, at + apart_s))
+    request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
+    assert [entry.valid for entry in survey(request).entries] == [True, True]
+
+
+@pytest.mark.parametrize("metadata", [(".metadata",), ("__0.metadata", "__1.metadata")])
+@pytest.mark.parametrize("rank", [0, 1])
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("later_s", [0.5, None])
+def test_shards_of_the_sibling(
+    tmp_path: Path, metadata: tuple[str, ...], rank: int, count: int, later_s: float | None
+) -> None:
+    """One of two, or both; copied just after the save, or with its time; with any metadata."""
+    first, second = (
+        saved_by(tmp_path, step, {f"__{one}_0.distcp": b"%d %05d" % (one, step) for one in (0, 1)},
+                 metadata)
+        for step in (10, 20)
+    )  # fmt: skip
+    for one in range(rank, rank + count):
+        name = f"__{one % 2}_0.distcp"
+        shutil.copy2(first / name, second / name)
+        if later_s is not None:
+            at = (second / metadata[0]).stat().st_mtime + later_s
+            os.utime(second / name, (at, at))
+    request = SurveyRequest(tmp_path, "run", quiet=True, first_attempt_wall=0.0)
+    newest, older = survey(request).entries
+    assert (newest.valid, older.valid) == (False, True)
+    assert "is the one of checkpoint-10" in (newest.reason or "")

@@ -173,3 +173,21 @@ def test_a_decision_waits_for_news_and_is_answered_after_it(tmp_path: Path) -> N
     assert isinstance(second.event, Surveyed)
     assert (first.event.deciding, second.event.deciding) == (False, True)
     one.cancel()
+
+
+UNKNOWN = (
+    *("weights.zip", "a.h5", "net.keras", "b.joblib", "c.PTH.TAR", "mine.pt", "d.msgpack"),
+    *("e.safetensors", "f.bin", "g.pkl", "h.npz", "i.pdparams"),
+)
+NOTHING = ("notes.txt", "training_args.bin", "tokenizer.model", "loss.png", "step-10.pt", "x.tmp")
+
+
+def test_unrecognised_weights_of_any_ending(tmp_path: Path) -> None:
+    """What many tools save is told of; not what is known by name, describes, or is older."""
+    one = surveyor(tmp_path)
+    for name in (*UNKNOWN, *NOTHING):
+        (one.directory / name).write_bytes(b"x")
+    now = time.time()
+    assert one.unrecognised(now - 60) == tuple(sorted(UNKNOWN))
+    os.utime(one.directory / "a.h5", (now - 600, now - 600))
+    assert "a.h5" not in one.unrecognised(now - 60)

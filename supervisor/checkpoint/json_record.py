@@ -1,0 +1,25 @@
+"""Dataclasses from JSON that a process of another version may have written."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+Record = TypeVar("Record")
+
+
+def read_record(
+    kind: type[Record], record: Mapping[str, Any], **readers: Callable[[Any], Any]
+) -> Record:
+    """A dataclass from its fields as JSON values; `readers` make a field of what is not null.
+
+    A daemon lives through an upgrade of what its children are started from. So a field that only
+    the other version has is passed over, and one that the other version lacks has its default.
+    Raises KeyError, TypeError, also for a field without a default.
+    """
+    # Only typeshed has a name for the type of all dataclasses.
+    names = [one.name for one in fields(kind)]  # type: ignore[arg-type]
+    said = {name: record[name] for name in names if name in record}
+    for name, reader in readers.items():
+        if said.get(name) is not None:
+            said[name] = reader(said[name])
+    return kind(**said)
