@@ -22,6 +22,11 @@ _SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
 _INDEXED = r"(?:.*/)?(?:model|pytorch_model|adapter_model|diffusion_pytorch_model)"
 _INDEXED_TAILS = (".safetensors", ".bin")
 _TRAINER_STATE = "trainer_state.json"
+# What it writes before its random states; `model.bin` beside an `optimizer.bin` is somebody's own.
+_ACCELERATES = (
+    r"(?:model(?:_\d+)?|pytorch_lora_weights|adapter_model.*|.*/.+)\.safetensors"
+    r"|(?:.*/)?(?:diffusion_)?pytorch_model.*|sampler.*\.bin|custom_checkpoint_\d+\.pkl"
+)
 _RANDOM_STATE = r"random_states_\d+\.pkl"
 
 
@@ -91,8 +96,11 @@ def _check_last_written(names: Set[str]) -> None:
     """Each tool's first files must be followed by what it writes last."""
     if "training_args.bin" in names and _TRAINER_STATE not in names:
         raise DamagedError(f"{_TRAINER_STATE} is missing, which HF's Trainer writes last")
-    if names & {"optimizer.bin", "scheduler.bin"} and not any(
-        re.fullmatch(_RANDOM_STATE, name) for name in names
+    is_accelerates = any(re.fullmatch(_ACCELERATES, name) for name in names)
+    if (
+        names & {"optimizer.bin", "scheduler.bin"}
+        and is_accelerates
+        and not any(re.fullmatch(_RANDOM_STATE, name) for name in names)
     ):
         raise DamagedError("random_states_0.pkl is missing, which accelerate writes last")
     for name in names:

@@ -27,7 +27,7 @@ _TOOLS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     ),
     (
         "ultralytics",
-        re.compile(r"(?:^|/)runs/(?:[^/]+/)*(?:train|exp|tune)-?\d*/weights$"),
+        re.compile(r"(?:^|/)runs/(?:[^/]+/)+weights$"),
         "",
     ),
     (

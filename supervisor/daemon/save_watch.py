@@ -103,6 +103,8 @@ class SaveWatch:
         if survey.sightings is None:
             return
         self._memo = survey.sightings.memo
+        if survey.sightings.is_truncated:
+            self._run.journal.log.info("save_search_truncated", found=len(survey.sightings.saves))
         if not survey.sightings.saves:
             return
         best = survey.sightings.saves[0]

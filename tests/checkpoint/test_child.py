@@ -178,7 +178,7 @@ def test_deeper_fields_that_another_version_lacks() -> None:
     """Of remembered verdicts, of known checkpoints, of entries, of what is missing, of a memo."""
     record = json.loads(json.dumps(REQUEST.to_json()))
     del record["memory"][str(PLACE)]["names_best"]
-    del record["known"][0]["mount"]
+    del record["known"][0]["is_proven"]
     del record["search"]["memo"]["seen"]
     record["search"]["memo"]["known_before"] = []
     request = SurveyRequest.from_json(record)

@@ -271,3 +271,16 @@ def test_a_link_out_of_a_foreign_checkpoint_is_refused(tmp_path: Path, torch_fil
     (path / "model.pt").rename(tmp_path / "model.pt")
     (path / "model.pt").symlink_to(tmp_path / "model.pt")
     assert validate(path).valid is False
+
+
+def test_a_layout_of_ones_own_is_not_accelerates(tmp_path: Path) -> None:
+    """`model.bin` and `optimizer.bin` alone do not promise random states."""
+    files = {"model.bin": b"weights", "optimizer.bin": b"moments", "step.txt": b"10"}
+    write_files(tmp_path / "checkpoint-10", files)
+    assert validate(tmp_path / "checkpoint-10").valid
+    for name in ("model.safetensors", "pytorch_model.bin", "unet/model.safetensors"):
+        folder = tmp_path / name.replace("/", "-") / "checkpoint-10"
+        content = (2).to_bytes(8, "little") + b"{}" if name.endswith("safetensors") else b"w"
+        write_files(folder, {name: content, "optimizer.bin": b"moments"})
+        reason = validate(folder).reason
+        assert reason == "random_states_0.pkl is missing, which accelerate writes last"
