@@ -46,7 +46,8 @@ PRODUCT_WORDS = _table(
     " detection detections vis viz visual visuals visualization visualizations grid grids curve"
     " curves spectrogram spectrograms pointcloud pointclouds cloud clouds mesh meshes report"
     " reports summary summaries captions completions responses answers benchmark benchmarks"
-    " hidden onnx export exports projection projections neighbors neighbours similarity similarities clusters centroids"
+    " hidden onnx export exports projection projections"
+    " neighbors neighbours similarity similarities clusters centroids"
 )
 _PRODUCTS = re.compile(
     r"(?:attention|attn|sample|class|loss)[-_]?weights?|(?:gpu|cuda|vram|oom)[-_]?snapshots?",

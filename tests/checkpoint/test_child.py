@@ -183,7 +183,7 @@ def test_deeper_fields_that_another_version_lacks() -> None:
     record["search"]["memo"]["known_before"] = []
     request = SurveyRequest.from_json(record)
     assert request.memory[str(PLACE)].names_best is None
-    assert request.known[0].mount is None
+    assert request.known[0].is_proven
     assert request.search is not None
     assert (request.search.memo.seen, request.search.memo.places) == ({}, ("/a",))
     record = json.loads(json.dumps(SURVEY.to_json()))
