@@ -47,14 +47,16 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
     entries += shelved
     mount = mount_point(request.directory)
     exists = any(_is_something(request, entry) for entry in entries)
+    missing = find_missing(request, entries)
+    is_sought = not exists and missing is None
     return Survey(
         entries=tuple(entries),
         newest_valid=newest_valid,
         exists=exists,
-        missing=find_missing(request, entries),
+        missing=missing,
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
-        sightings=None if exists or request.search is None else look(request.search),
+        sightings=look(request.search) if request.search is not None and is_sought else None,
         undecided=tuple(
             entry.path
             for entry in entries

@@ -626,12 +626,15 @@ def test_a_shelf_that_cannot_be_written_is_tried_again(
     whole = fill(10, states)
     process = persister()
     assert process.wait_for_result().ok
-    (out / ".set-aside").write_text("no directory")
+    places = (out / ".set-aside", out.with_name(f".{out.name}.set-aside"))
+    for place in places:
+        place.write_text("no directory")
     void(whole.slot)
     wake(whole.slot.folder.parent)
     time.sleep(0.3)
     assert (out / "checkpoint-10").is_dir()
-    (out / ".set-aside").unlink()
+    for place in places:
+        place.unlink()
     wait_until(lambda: names(out) == [".set-aside"])
     assert process.end() == (0, "")
 
