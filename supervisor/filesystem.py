@@ -88,6 +88,21 @@ def mount_point(path: Path) -> Path | None:
     return None if points is None else place
 
 
+def remote_mount_points() -> frozenset[Path]:
+    """Where something is mounted whose server, or process, may not answer any more."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
+    except OSError:
+        return frozenset()
+    found = set()
+    for line in lines:
+        left, _, right = line.partition(b" - ")
+        fields, kind = left.split(b" "), os.fsdecode(right.split(b" ")[0])
+        if len(fields) > 4 and (kind in NETWORK_TYPES or kind.startswith("fuse")):
+            found.add(_place(fields[4]))
+    return frozenset(found)
+
+
 def is_network(path: Path) -> bool:
     """True where other machines may write too, so that flock alone proves nothing."""
     kind = filesystem_type(path)

@@ -23,6 +23,7 @@ from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_mar
 from supervisor.checkpoint.save_names import Place
 from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
 from supervisor.checkpoint.search_records import SearchRequest
+from supervisor.filesystem import remote_mount_points
 
 PLACE_LEVELS = 6
 WORKING_DIRECTORY_LEVELS = 5
@@ -106,6 +107,9 @@ class _Walker:
         self._budget = budget
         self._seen: set[tuple[int, int]] = set()
         self._kept_out = KeptOut(request)
+        # Below a working directory such a mount is seldom where a trainer saves, and a dead one
+        # holds up whoever looks into it. One that an argument names is looked into.
+        self._remote = remote_mount_points()
 
     def starts(self) -> list[_Directory]:
         """Where the walk begins."""
@@ -146,7 +150,7 @@ class _Walker:
         for name in folders:
             if name.startswith(".") or name in owned or not self._budget.has_time():
                 continue
-            if is_environment and name in _OF_ENVIRONMENTS:
+            if (is_environment and name in _OF_ENVIRONMENTS) or path / name in self._remote:
                 continue
             if self._is_numbered_save(path / name, place):
                 numbered.append(name)

@@ -4,6 +4,7 @@ For the process that reads checkpoints: /proc and a disk may both keep it waitin
 """
 
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,9 @@ from supervisor.watch import save_places
 # What a look hands to the next is written and read at each: a training of months has many looks.
 _MOST_PLACES = 256
 _MOST_KNOWN = 20_000
+# A look takes two seconds at most where its disk answers.
+_PATIENCE_S = 8.0
+_unanswered: threading.Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +125,25 @@ class Sightings:
             saves=lambda saves: tuple(Saves.from_json(one) for one in saves),
             memo=Memo.from_json,
         )
+
+
+def look_in_time(order: SaveSearch) -> Sightings | None:
+    """`look`; None where a process or a disk does not answer, from then on at once.
+
+    A decision waits for the survey that this is a part of. In a thread, since a system call on a
+    dead mount cannot be interrupted.
+    """
+    global _unanswered
+    if _unanswered is not None and _unanswered.is_alive():
+        return None
+    found: list[Sightings] = []
+    thread = threading.Thread(target=lambda: found.append(look(order)), daemon=True)
+    thread.start()
+    thread.join(_PATIENCE_S)
+    if found:
+        return found[0]
+    _unanswered = thread
+    return None
 
 
 def look(order: SaveSearch) -> Sightings:

@@ -14,7 +14,7 @@ from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
-from supervisor.checkpoint.save_search import look
+from supervisor.checkpoint.save_search import look_in_time
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Verdict, prove
@@ -48,7 +48,7 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
     mount = mount_point(request.directory)
     exists = any(_is_something(request, entry) for entry in entries)
     missing = find_missing(request, entries)
-    is_sought = not exists and missing is None
+    search = request.search if not exists and missing is None else None
     return Survey(
         entries=tuple(entries),
         newest_valid=newest_valid,
@@ -56,7 +56,9 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
         missing=missing,
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
-        sightings=look(request.search) if request.search is not None and is_sought else None,
+        sightings=look_in_time(request.search)
+        if request.search is not None and is_sought
+        else None,
         undecided=tuple(
             entry.path
             for entry in entries

@@ -7,17 +7,18 @@ import os
 import re
 import subprocess
 import sys
+import threading
 import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import directory_walk, owner_mark
+from supervisor.checkpoint import directory_walk, owner_mark, save_search
 from supervisor.checkpoint.directory_advice import advice
 from supervisor.checkpoint.elsewhere import inventory, search
 from supervisor.checkpoint.names import parse_name
-from supervisor.checkpoint.save_search import Memo
+from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
 from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
 from supervisor.watch import save_places
 
@@ -630,3 +631,41 @@ def test_a_real_trainer_that_saves_outside(tmp_path: Path, wrapper: list[str]) -
     assert advice(saves, asked.supervised, cwd) == (
         rf"`checkpoints: {{directory: {out}, pattern: 'model-(?P<step>\d+)\.bin'}}`"
     )
+
+
+def test_a_look_that_gets_no_answer_holds_up_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dead mount: the decision goes on without the look, and the next one does not begin."""
+    answer, begun = threading.Event(), []
+
+    def hang(_: SaveSearch) -> Sightings:
+        begun.append(1)
+        answer.wait(60)
+        return Sightings((), Memo())
+
+    monkeypatch.setattr(save_search, "look", hang)
+    monkeypatch.setattr(save_search, "_PATIENCE_S", 0.1)
+    order = SaveSearch(
+        ("a",), str(tmp_path), {}, "r", str(tmp_path), str(tmp_path), None, None, 0.0, None,
+        steps_seen=True, takes_stock=False,
+    )  # fmt: skip
+    assert save_search.look_in_time(order) is None
+    assert save_search.look_in_time(order) is None
+    assert begun == [1]
+    answer.set()
+    assert save_search._unanswered is not None
+    save_search._unanswered.join(30)
+    assert save_search.look_in_time(order) == Sightings((), Memo())
+
+
+def test_what_is_mounted_from_elsewhere_is_not_entered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Below a working directory; named by an argument it is looked into."""
+    write(tmp_path / "share" / "checkpoint-10.pt")
+    remote = frozenset({tmp_path / "share"})
+    monkeypatch.setattr(directory_walk, "remote_mount_points", lambda: remote)
+    assert search(request(tmp_path)).saves == ()
+    named = replace(request(tmp_path), places=(tmp_path / "share",))
+    assert len(search(named).saves) == 1
