@@ -56,9 +56,7 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
         missing=missing,
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
-        sightings=look_in_time(request.search)
-        if request.search is not None and is_sought
-        else None,
+        sightings=None if search is None else look_in_time(search),
         undecided=tuple(
             entry.path
             for entry in entries
