@@ -72,16 +72,7 @@ def replace_file(
     how = os.O_TRUNC if is_ours else os.O_EXCL | os.O_NOFOLLOW
     fd = os.open(stage, os.O_WRONLY | os.O_CREAT | how | os.O_CLOEXEC, mode)
     try:
-        try:
-            if not is_ours:
-                os.fchmod(fd, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            if sync:
-                os.fsync(fd)
-        finally:
-            os.close(fd)
+        _write_and_close(fd, data, mode=None if is_ours else mode, sync=sync)
         stage.rename(path)
     except OSError:
         stage.unlink(missing_ok=True)
@@ -119,17 +110,24 @@ def write_new(path: Path, data: bytes, *, mode: int) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     fd = os.open(path, flags, mode)
     try:
-        try:
-            os.fchmod(fd, mode)
-            view = memoryview(data)
-            while view:
-                view = view[os.write(fd, view) :]
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        _write_and_close(fd, data, mode=mode, sync=True)
     except OSError:
         path.unlink(missing_ok=True)
         raise
+
+
+def _write_and_close(fd: int, data: bytes, *, mode: int | None, sync: bool) -> None:
+    """Write all of `data` into an open file; `mode` is set whatever the umask."""
+    try:
+        if mode is not None:
+            os.fchmod(fd, mode)
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        if sync:
+            os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def create_durably(path: Path, data: bytes, *, mode: int) -> bool:

@@ -3,14 +3,6 @@
 It reads no file. `names.py` asks it of files, `shared_names.py` of what a directory holds.
 """
 
-from supervisor.checkpoint.endings import (
-    CERTAIN_ENDINGS,
-    NEVER_ENDINGS,
-    POSSIBLE_ENDINGS,
-    SHARDS,
-    SINGLE_FILE_SUFFIXES,
-    TEXT_ENDINGS,
-)
 from supervisor.checkpoint.save_words import (
     COMPANION_WORDS,
     DATA_WORDS,
@@ -25,6 +17,14 @@ from supervisor.checkpoint.save_words import (
     is_called_save,
     is_product,
     words,
+)
+from supervisor.checkpoint.suffixes import (
+    CERTAIN_ENDINGS,
+    NEVER_ENDINGS,
+    POSSIBLE_ENDINGS,
+    SHARDS,
+    SINGLE_FILE_SUFFIXES,
+    TEXT_ENDINGS,
 )
 
 

@@ -9,10 +9,10 @@ from supervisor.checkpoint import dcp, deepspeed
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
-from supervisor.checkpoint.endings import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.format import is_safe_name
 from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 _MOST_INDEX_BYTES = 32 << 20
 _INDEX_SUFFIX = ".index.json"

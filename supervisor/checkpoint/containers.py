@@ -8,7 +8,7 @@ import re
 import zlib
 
 from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.file_check import Check, SeenAtOnce, read_exactly
 
 _GZIP = b"\x1f\x8b\x08"
 # bzip2, xz, Zstandard, LZ4, and zlib in the three levels that joblib uses.

@@ -4,14 +4,14 @@ import re
 from collections.abc import Collection
 
 from supervisor.checkpoint.by_products import is_state_file
-from supervisor.checkpoint.endings import (
+from supervisor.checkpoint.save_names import is_companion, speaks_for_itself
+from supervisor.checkpoint.suffixes import (
     CERTAIN_ENDINGS,
     METADATA,
     POSSIBLE_ENDINGS,
     SHARDS,
     SINGLE_FILE_SUFFIXES,
 )
-from supervisor.checkpoint.save_names import is_companion, speaks_for_itself
 
 # In the name of a file or a tensor that holds an optimizer's state.
 OPTIMIZER = "optim"

@@ -107,8 +107,8 @@ class _Walker:
         self._budget = budget
         self._seen: set[tuple[int, int]] = set()
         self._kept_out = KeptOut(request)
-        # Below a working directory such a mount is seldom where a trainer saves, and a dead one
-        # holds up whoever looks into it. One that an argument names is looked into.
+        # A trainer seldom saves into such a mount below its working directory, and a dead one never
+        # answers. The search enters it only where an argument names it.
         self._remote = remote_mount_points()
 
     def starts(self) -> list[_Directory]:

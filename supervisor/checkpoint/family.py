@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.contents import OPTIMIZER, state_files
-from supervisor.checkpoint.endings import SHARD_SUFFIX
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.stock import Stock
 from supervisor.checkpoint.structure import is_payload
+from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json", ".index.json")
 # These differ with the number of ranks, which may change at any restart, and the trainers resume

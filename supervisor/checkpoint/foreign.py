@@ -1,10 +1,10 @@
 """Checkpoints of other trainers: what their files must be like, each read once, none unpickled."""
 
 from supervisor.checkpoint import dcp
-from supervisor.checkpoint.check import Check, SeenAtOnce
 from supervisor.checkpoint.completeness import check_completeness
 from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
+from supervisor.checkpoint.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.records import Proof
 from supervisor.checkpoint.stock import Stock, open_root

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 # An object and its places on the stack and in the memo take 150 bytes (CPython 3.11). 1.3 million
 # opcodes are what a save of 20,000 chunks has, and take seconds.
 _BYTES_AN_OPCODE = 250
-# Up to 4 of its own, beside the one that it came from.
+# A character takes up to 4 bytes as text, and 1 in the file.
 _BYTES_A_CHARACTER = 5
 _MOST_BYTES = 320 << 20
 # The objects that are looked into have 5. Many places may share one, and each looks through it.

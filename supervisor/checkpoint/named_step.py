@@ -1,6 +1,6 @@
-"""The step in a name beside the one that HF's Trainer wrote into the checkpoint's state.
+"""Whether a checkpoint's name and the state in it tell the same step.
 
-Two saves in one directory, if they differ; or a trainer whose names count something else.
+HF's Trainer writes both. If they differ, two saves are mixed, or the names count something else.
 """
 
 from collections.abc import Iterable, Iterator

@@ -6,7 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from supervisor.checkpoint.by_products import is_by_product
-from supervisor.checkpoint.endings import SINGLE_FILE_SUFFIXES
+from supervisor.checkpoint.suffixes import SINGLE_FILE_SUFFIXES
 
 # Ours stand in hidden directories: `checkpoint-1000.corrupt` beside the others broke the name
 # parsing and the pruning of accelerate and diffusers.

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, BinaryIO
 
 from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.check import Check, SeenAtOnce
+from supervisor.checkpoint.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.inert import UnknownPickleError, read_pickle
 
 TORCH_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."

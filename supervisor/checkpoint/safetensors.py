@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor.checkpoint.archive import DamagedError
 from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
-from supervisor.checkpoint.check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.file_check import Check, SeenAtOnce, read_exactly
 from supervisor.checkpoint.nans import NanSearch, Tensor
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library

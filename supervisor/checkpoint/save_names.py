@@ -7,15 +7,6 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from supervisor.checkpoint.endings import (
-    ARCHIVE_ENDINGS,
-    CERTAIN_ENDINGS,
-    NEVER_ENDINGS,
-    POSSIBLE_ENDINGS,
-    SHARDS,
-    TENSOR_ENDINGS,
-    TEXT_ENDINGS,
-)
 from supervisor.checkpoint.names import is_checkpoint_name
 from supervisor.checkpoint.save_numbers import MOST_DIGITS, numbers
 from supervisor.checkpoint.save_words import (
@@ -39,6 +30,15 @@ from supervisor.checkpoint.save_words import (
     is_plural,
     is_product,
     words,
+)
+from supervisor.checkpoint.suffixes import (
+    ARCHIVE_ENDINGS,
+    CERTAIN_ENDINGS,
+    NEVER_ENDINGS,
+    POSSIBLE_ENDINGS,
+    SHARDS,
+    TENSOR_ENDINGS,
+    TEXT_ENDINGS,
 )
 
 # XGBoost and LightGBM save as text: `xgb_model_10.json`, but not `model_summary_10.txt`.

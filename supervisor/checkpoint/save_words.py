@@ -89,7 +89,7 @@ _MEASURES = re.compile(
     re.IGNORECASE,
 )
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+")
-# Words beside the one that says what a thing is.
+# Words that do not say what a thing is.
 _BESIDE = _table(
     "step steps epoch epochs ep iter iters iteration iterations global ba rank last latest final"
     " best new old small base large tiny of at"

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 from supervisor.checkpoint.by_products import holds_state
 from supervisor.checkpoint.contents import is_payload
-from supervisor.checkpoint.endings import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 from supervisor.checkpoint.names import ORBAX_MARKS, is_shared_name
 from supervisor.checkpoint.save_words import has_save_word
+from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 
 _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json")
 # orbax under a prefix for steps, a TensorFlow index beside its data.

@@ -8,11 +8,11 @@ from supervisor.checkpoint.by_products import is_state_file
 from supervisor.checkpoint.containers import COMPRESSED
 from supervisor.checkpoint.contents import is_description, state_files
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.endings import METADATA, SHARD_SUFFIX
 from supervisor.checkpoint.family import Member, by_plain_name
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.pickles import TORCH_MAGIC
 from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 _PART = 2  # smaller than one of so many parts is cut off
 # A write this small is never cut in two (a disk's sector); a counter may well lose its digits.

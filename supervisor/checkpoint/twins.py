@@ -8,9 +8,9 @@ from collections.abc import Iterable
 
 from supervisor.checkpoint.dcp import metadata_of
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.endings import SHARD_SUFFIX
 from supervisor.checkpoint.family import Member
 from supervisor.checkpoint.stock import FileFacts, Stock, open_root
+from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 
 def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:

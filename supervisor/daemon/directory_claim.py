@@ -51,7 +51,7 @@ class DirectoryClaim:
             self._look_again()
 
     def poll(self) -> None:
-        """Claim the directory as soon as the one that it lies in is there."""
+        """Claim the directory as soon as its parent exists."""
         if self._waits_for_parent and _is_there(self._directory):
             self._look_again()
 

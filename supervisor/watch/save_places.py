@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.endings import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
+from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 from supervisor.launcher import procfs
 from supervisor.watch import save_options
 

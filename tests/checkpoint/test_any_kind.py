@@ -10,6 +10,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import h5py
 import pytest
 
 from supervisor.checkpoint.contents import is_description, state_files
@@ -223,8 +224,7 @@ def test_names_alone() -> None:
 
 
 def test_a_real_hdf5_file(tmp_path: Path) -> None:
-    """Where h5py is there: the whole is taken, one that lacks a byte is not."""
-    h5py = pytest.importorskip("h5py")
+    """The whole is taken, one that lacks a byte is not."""
     path = tmp_path / "w-20.h5"
     with h5py.File(path, "w") as file:
         file["w"] = list(range(5000))

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,19 +13,25 @@ DRIVER = Path(__file__).with_name("crash_driver.py")
 ROOT = DRIVER.parents[2]
 
 
-@pytest.mark.parametrize("case", ["new", "occupied"])
-def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> None:
-    """At most one staging directory is left, it can be cleaned, nothing torn has a name."""
+def killed_everywhere(*arguments: str | Path) -> list[dict[str, Any]]:
+    """What the driver found after each kill; the last report is of the run that none hit."""
     done = subprocess.run(
-        [sys.executable, DRIVER, tmp_path, case],
+        [sys.executable, DRIVER, *arguments],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,
     )
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
+    reports: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
     assert sum(report["killed"] for report in reports) > 30
     assert not reports[-1]["killed"]
+    return reports
+
+
+@pytest.mark.parametrize("case", ["new", "occupied"])
+def test_a_kill_anywhere_leaves_a_valid_newest(tmp_path: Path, case: str) -> None:
+    """At most one staging directory is left, it can be cleaned, nothing torn has a name."""
+    reports = killed_everywhere(tmp_path, case)
     assert reports[-1]["newest"] == 500
     for report in reports:
         staging = [name for name in report["left"] if name.startswith(".staging-")]
@@ -42,16 +49,8 @@ def test_a_kill_while_one_is_set_aside(tmp_path: Path, elsewhere: Path, where: s
     """
     root = (tmp_path / "state" if where == "run" else elsewhere) / "set-aside"
     root.parent.mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, DRIVER, tmp_path, "aside", root, *(["blocked"] * (where == "inside"))],
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    reports = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sum(report["killed"] for report in reports) > 30
-    assert not reports[-1]["killed"]
+    blocked = ["blocked"] if where == "inside" else []
+    reports = killed_everywhere(tmp_path, "aside", root, *blocked)
     both = [["checkpoint-500", "disk", True], ["checkpoint-400", "disk", True]]
     moved = [["checkpoint-400", "disk", True], ["checkpoint-500", "set_aside", True]]
     texts = set()

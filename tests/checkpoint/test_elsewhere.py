@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from supervisor.checkpoint import directory_walk, owner_mark, save_search
 from supervisor.checkpoint.directory_advice import advice
@@ -514,7 +515,6 @@ def test_advice(tmp_path: Path) -> None:
 
 def test_advice_is_yaml(tmp_path: Path) -> None:
     """What is to be written says what was meant, for odd names too."""
-    yaml = pytest.importorskip("yaml")
     for name in ("a: b", "#x", "no", "1e3", "2026-11-28", "new\nline", 'q"uo', "- x", "{a}", "a,b"):
         saves = one(tmp_path / name, suggested_pattern=r"a'b-(?P<step>\d+)")
         line = advice(saves, tmp_path / "runs", tmp_path).strip("`")

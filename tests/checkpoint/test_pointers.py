@@ -238,7 +238,7 @@ def test_links_elsewhere_are_let_alone(saves: Path, tmp_path: Path) -> None:
         "above": "../checkpoint-40",
         "far": "/nowhere/checkpoint-40",
         "loop": "loop",
-        "latest": "/work/checkpoint-40/model.pt",
+        "latest": "/job/checkpoint-40/model.pt",
     }
     for name, target in targets.items():
         (saves / name).symlink_to(target)

@@ -216,7 +216,7 @@ def test_the_first_place_that_takes_a_rename(
 def test_an_interrupted_removal_is_finished_in_every_place(
     tmp_path: Path, elsewhere: Path, make_ours: MakeOurs, where: str
 ) -> None:
-    """Also in the one that an earlier version used; the folder goes with it."""
+    """An earlier version's place is cleaned, too, and its folder is removed."""
     saves = tmp_path / "saves"
     run_root, root = roots(saves, tmp_path / "run", elsewhere, where)
     make_ours(saves, 100).rename(tmp_path / "doomed")

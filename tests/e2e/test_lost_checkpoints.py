@@ -24,6 +24,18 @@ def stopped_over_checkpoints(run: Supervised) -> Path:
     return out
 
 
+def scripted(run: Supervised, script: str, resume: dict[str, object]) -> Path:
+    """Let it run a trainer of a few lines that saves into `out`; returns that directory."""
+    out = run.folder / "out"
+    run.configure(
+        command=[sys.executable, "-c", script],
+        checkpoints={"directory": "out"},
+        resume=resume,
+        env={"OUTPUT": out},
+    )
+    return out
+
+
 def held_over(run: Supervised) -> str:
     """Start it, see it held, and return the reason; `check` says the same, and changes nothing."""
     checked = run.raw("check", str(run.config))
@@ -124,7 +136,6 @@ def test_another_working_directory(run: Supervised) -> None:
 
 def test_removed_by_the_trainer_itself_in_mid_run(run: Supervised) -> None:
     """A trainer that cleans its output and dies: held, not begun again over what was there."""
-    out = run.folder / "out"
     script = (
         "import os, shutil, sys, time\n"
         "out, attempt = os.environ['OUTPUT'], os.environ['SUPERVISOR_ATTEMPT']\n"
@@ -134,10 +145,7 @@ def test_removed_by_the_trainer_itself_in_mid_run(run: Supervised) -> None:
         "    sys.exit(3)\n"
         "shutil.rmtree(out); sys.exit(4)\n"
     )
-    run.configure(
-        command=[sys.executable, "-c", script], checkpoints={"directory": "out"},
-        resume={"args": ["{checkpoint}"]}, env={"OUTPUT": out},
-    )  # fmt: skip
+    scripted(run, script, resume={"args": ["{checkpoint}"]})
     assert run.run() == 1
     assert [entry["code"] for entry in run.entries("attempt_ended")] == [3, 4]
     assert "checkpoint-10 (step 10)" in run.status["reason"]
@@ -145,7 +153,6 @@ def test_removed_by_the_trainer_itself_in_mid_run(run: Supervised) -> None:
 
 def test_a_trainers_rotation_is_no_loss(run: Supervised) -> None:
     """Each save removes the one before: the newest is there, and is resumed from."""
-    out = run.folder / "out"
     script = (
         "import os, shutil, sys\n"
         "out, start = os.environ['OUTPUT'], int(sys.argv[1]) if len(sys.argv) > 1 else 0\n"
@@ -156,17 +163,13 @@ def test_a_trainers_rotation_is_no_loss(run: Supervised) -> None:
         "    shutil.rmtree(f'{out}/checkpoint-{step - 10}', ignore_errors=True)\n"
         "sys.exit(0 if start else 3)\n"
     )
-    run.configure(
-        command=[sys.executable, "-c", script], checkpoints={"directory": "out"},
-        resume={"args": ["{step}"]}, env={"OUTPUT": out},
-    )  # fmt: skip
+    scripted(run, script, resume={"args": ["{step}"]})
     assert run.run() == 0
     assert run.entries("attempt_started")[-1]["checkpoint"]["step"] == 30
 
 
 def test_a_first_save_torn_by_a_kill_begins_again(run: Supervised) -> None:
     """Nothing was ever saved: it is set aside, and the run begins anew without a human."""
-    out = run.folder / "out"
     script = (
         "import os, signal\n"
         "out = os.environ['OUTPUT'] + '/checkpoint-10'\n"
@@ -174,10 +177,7 @@ def test_a_first_save_torn_by_a_kill_begins_again(run: Supervised) -> None:
         "    os.makedirs(out); open(out + '/model.safetensors', 'wb').write(b'\\xff')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    run.configure(
-        command=[sys.executable, "-c", script], checkpoints={"directory": "out"},
-        resume={"args": ["{checkpoint}"]}, env={"OUTPUT": out},
-    )  # fmt: skip
+    scripted(run, script, resume={"args": ["{checkpoint}"]})
     assert run.run() == 0
     assert [e["signal"] for e in run.entries("attempt_ended")] == [9, 9, None]
     assert [e["checkpoint"] for e in run.entries("attempt_started")] == [None] * 3
@@ -240,7 +240,6 @@ def test_a_missing_mount_is_waited_for(run: Supervised) -> None:
 
 def test_seen_and_gone_before_it_could_be_proven(run: Supervised) -> None:
     """A foreign save counts ten seconds after its last write; lost before that, it is missing."""
-    out = run.folder / "out"
     script = (
         "import os, shutil, sys, time\n"
         "out = os.environ['OUTPUT']\n"
@@ -249,10 +248,7 @@ def test_seen_and_gone_before_it_could_be_proven(run: Supervised) -> None:
         "while not os.path.exists(out + '.gone'): time.sleep(0.05)\n"
         "sys.exit(3)\n"
     )
-    run.configure(
-        command=[sys.executable, "-c", script], checkpoints={"directory": "out"},
-        resume={"args": ["{checkpoint}"]}, env={"OUTPUT": out},
-    )  # fmt: skip
+    out = scripted(run, script, resume={"args": ["{checkpoint}"]})
     run.start()
     run.wait(lambda: run.entries("checkpoint_seen"))
     assert not run.entries("checkpoint")

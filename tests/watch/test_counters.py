@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
@@ -22,26 +19,14 @@ Start = Callable[[str], int]
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
+def start(start_ready: Callable[..., int]) -> Start:
     """Start Python code; returns its pid once it has said that it is ready."""
-    processes: list[subprocess.Popen[str]] = []
 
     def start_one(code: str) -> int:
-        process = subprocess.Popen(
-            [sys.executable, "-S", "-c", f"import os, time\nprint('ready', flush=True)\n{code}"],
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process.pid
+        code = f"import os, time\nprint('ready', flush=True)\n{code}"
+        return start_ready(sys.executable, "-S", "-c", code)
 
-    yield start_one
-    for process in processes:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    return start_one
 
 
 def later(sample: CounterSample, seconds: float = 60.0) -> CounterSample:

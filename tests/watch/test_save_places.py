@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -24,27 +23,7 @@ ENVIRONMENT = {"HOME": "/home/ada", "SCRATCH": "/scratch/ada"}
 Start = Callable[..., int]
 
 
-@pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a command; returns its pid once it has said that it is ready."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start_one(*argv: str, cwd: Path | None = None) -> int:
-        process = subprocess.Popen(
-            argv, stdout=subprocess.PIPE, text=True, start_new_session=True, cwd=cwd
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process.pid
-
-    yield start_one
-    for process in processes:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def found(*argv: str, cwd: str | Path = "/work", **environment: str) -> list[str]:
+def found(*argv: str, cwd: str | Path = "/job", **environment: str) -> list[str]:
     """The places of one command line."""
     return [str(path) for path in places([argv], [cwd], {**ENVIRONMENT, **environment})]
 
@@ -52,32 +31,32 @@ def found(*argv: str, cwd: str | Path = "/work", **environment: str) -> list[str
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--output_dir", "out"], ["/work/out"]),
-        (["--output-dir=out"], ["/work/out"]),
-        (["--Output-Dir", "out"], ["/work/out"]),
+        (["--output_dir", "out"], ["/job/out"]),
+        (["--output-dir=out"], ["/job/out"]),
+        (["--Output-Dir", "out"], ["/job/out"]),
         (["--save_dir", "/data/s"], ["/data/s"]),
         (["--save-dir=../s"], ["/s"]),
-        (["--out_dir=out"], ["/work/out"]),
-        (["--outdir", "o"], ["/work/o"]),
-        (["--default_root_dir", "logs"], ["/work/logs"]),
-        (["--trainer.default_root_dir=logs"], ["/work/logs"]),
-        (["--work-dir", "work_dirs/r50"], ["/work/work_dirs/r50"]),
-        (["--checkpoint_dir", "c"], ["/work/c"]),
-        (["--ckpt-dir", "c"], ["/work/c"]),
-        (["-logdir", "l"], ["/work/l"]),
-        (["--save", "megatron/ckpt", "--lr", "1"], ["/work/megatron/ckpt"]),
-        (["--save-path=s"], ["/work/s"]),
-        (["hydra.run.dir=outputs/a"], ["/work/outputs/a"]),
-        (["hydra.sweep.dir=multirun/a"], ["/work/multirun/a"]),
-        (["output_dir=o"], ["/work/o"]),
-        (["training.output_dir=o"], ["/work/o"]),
-        (["+trainer.default_root_dir=o"], ["/work/o"]),
-        (["++exp_manager.explicit_log_dir=nemo"], ["/work/nemo"]),
-        (["--checkpoint.folder", "ckpt"], ["/work/ckpt"]),
-        (["project=runs", "name=exp"], ["/work/runs", "/work/runs/exp"]),
-        (["--project", "runs", "--name", "exp"], ["/work/runs", "/work/runs/exp"]),
-        (["-o", "./out"], ["/work/out"]),
-        (["output_dir='quoted'"], ["/work/quoted"]),
+        (["--out_dir=out"], ["/job/out"]),
+        (["--outdir", "o"], ["/job/o"]),
+        (["--default_root_dir", "logs"], ["/job/logs"]),
+        (["--trainer.default_root_dir=logs"], ["/job/logs"]),
+        (["--work-dir", "work_dirs/r50"], ["/job/work_dirs/r50"]),
+        (["--checkpoint_dir", "c"], ["/job/c"]),
+        (["--ckpt-dir", "c"], ["/job/c"]),
+        (["-logdir", "l"], ["/job/l"]),
+        (["--save", "megatron/ckpt", "--lr", "1"], ["/job/megatron/ckpt"]),
+        (["--save-path=s"], ["/job/s"]),
+        (["hydra.run.dir=outputs/a"], ["/job/outputs/a"]),
+        (["hydra.sweep.dir=multirun/a"], ["/job/multirun/a"]),
+        (["output_dir=o"], ["/job/o"]),
+        (["training.output_dir=o"], ["/job/o"]),
+        (["+trainer.default_root_dir=o"], ["/job/o"]),
+        (["++exp_manager.explicit_log_dir=nemo"], ["/job/nemo"]),
+        (["--checkpoint.folder", "ckpt"], ["/job/ckpt"]),
+        (["project=runs", "name=exp"], ["/job/runs", "/job/runs/exp"]),
+        (["--project", "runs", "--name", "exp"], ["/job/runs", "/job/runs/exp"]),
+        (["-o", "./out"], ["/job/out"]),
+        (["output_dir='quoted'"], ["/job/quoted"]),
     ],
     ids=" ".join,
 )
@@ -119,9 +98,9 @@ def test_an_argument_that_names_none(arguments: list[str]) -> None:
         ("${SCRATCH}/ckpt", ["/scratch/ada/ckpt"]),
         ("${oc.env:SCRATCH}/c", ["/scratch/ada/c"]),
         ("${oc.env:ABSENT,/tmp/d}/c", ["/tmp/d/c"]),
-        ("outputs/${now:%Y-%m-%d}/x", ["/work/outputs"]),
-        ("out/model_{epoch}.pt", ["/work/out"]),
-        ("out/ckpt.pt", ["/work/out"]),
+        ("outputs/${now:%Y-%m-%d}/x", ["/job/outputs"]),
+        ("out/model_{epoch}.pt", ["/job/out"]),
+        ("out/ckpt.pt", ["/job/out"]),
         ("$ABSENT/ckpt", []),
         ("${root}/ckpt", []),
         ("file:///data/x", ["/data/x"]),
@@ -141,10 +120,10 @@ def test_a_directory_may_be_called_like_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        ("python t.py --output_dir out; echo done", ["/work/out"]),
-        ("cd x && python t.py --output_dir='my out' | tee log", ["/work/my out"]),
-        ("SAVE_DIR=there python t.py", ["/work/there"]),
-        ("python 't.py --output_dir out", ["/work/out"]),
+        ("python t.py --output_dir out; echo done", ["/job/out"]),
+        ("cd x && python t.py --output_dir='my out' | tee log", ["/job/my out"]),
+        ("SAVE_DIR=there python t.py", ["/job/there"]),
+        ("python 't.py --output_dir out", ["/job/out"]),
     ],
 )
 @pytest.mark.parametrize("shell", [["bash", "-c"], ["srun", "/bin/sh", "-c"], ["bash", "-lc"]])
@@ -206,9 +185,9 @@ def test_odd_files_of_settings(tmp_path: Path) -> None:
 def test_each_place_once_and_not_too_many() -> None:
     """Ranks name the same; a thousand options are cut off."""
     ranks = [["t", "--output_dir", "out", f"--local_rank={rank}"] for rank in range(4)]
-    assert len(places(ranks, ["/work"] * 4, {})) == 1
+    assert len(places(ranks, ["/job"] * 4, {})) == 1
     many = ["t", *(f"--output_dir=o{number}" for number in range(1000))]
-    assert len(places([many], ["/work"], {})) == 64
+    assert len(places([many], ["/job"], {})) == 64
 
 
 def test_the_environment_names_places_too() -> None:
@@ -233,11 +212,11 @@ HOLD = (
 )
 
 
-def test_files_open_for_writing(tmp_path: Path, start: Start) -> None:
+def test_files_open_for_writing(tmp_path: Path, start_ready: Start) -> None:
     """Regular files with a name; not those read, deleted, sockets, devices or memory."""
     for name in ("u.bin", "r.pt"):
         (tmp_path / name).write_bytes(b"x")
-    pid = start(sys.executable, "-c", HOLD, cwd=tmp_path)
+    pid = start_ready(sys.executable, "-c", HOLD, cwd=tmp_path)
     assert set(open_for_writing([pid, 2**22 + 1])) == {
         tmp_path / "w.pt",
         tmp_path / "u.bin",
@@ -245,12 +224,12 @@ def test_files_open_for_writing(tmp_path: Path, start: Start) -> None:
     }
 
 
-def test_what_a_wrapper_starts_is_seen(tmp_path: Path, start: Start) -> None:
+def test_what_a_wrapper_starts_is_seen(tmp_path: Path, start_ready: Start) -> None:
     """`bash start.sh` names nothing; the trainer that it starts in another directory does."""
     (tmp_path / "sub").mkdir()
     code = "import time; print('ready', flush=True); time.sleep(1000)"
     (tmp_path / "begin").write_text(f'cd sub\n{sys.executable} -c "{code}" --output_dir out\ntrue')
-    main = start("bash", "begin", cwd=tmp_path)
+    main = start_ready("bash", "begin", cwd=tmp_path)
     pids = processes_of(main)
     commands = commands_of(pids)
     assert pids[0] == main

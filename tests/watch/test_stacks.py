@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -34,27 +34,10 @@ def heartbeats(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def start(heartbeats: Path) -> Iterator[Start]:
-    """Start a command; returns its pid once it has said that it is ready."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start_one(*argv: str) -> int:
-        process = subprocess.Popen(
-            argv,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-            env={**os.environ, "PYTHONPATH": str(ROOT), "SUPERVISOR_HEARTBEAT": str(heartbeats)},
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        return process.pid
-
-    yield start_one
-    for process in processes:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def start(heartbeats: Path, start_ready: Start) -> Start:
+    """Start a command that may attach; returns its pid once it has said that it is ready."""
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "SUPERVISOR_HEARTBEAT": str(heartbeats)}
+    return partial(start_ready, env=env)
 
 
 def finish(dump: StackDump) -> float:

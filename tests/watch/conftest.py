@@ -1,0 +1,31 @@
+"""Real processes to look at."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def start_ready() -> Iterator[Callable[..., int]]:
+    """Start a command, `Popen`'s options with it; returns its pid once it said that it is ready."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start_one(*argv: str, **options: Any) -> int:
+        process = subprocess.Popen(
+            argv, stdout=subprocess.PIPE, text=True, start_new_session=True, **options
+        )
+        processes.append(process)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        return process.pid
+
+    yield start_one
+    for process in processes:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
