@@ -11,7 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.heartbeat import Page, read_pages
+from supervisor.heartbeat import Page
+from supervisor.page_reading import read_pages
 
 FREEZE_TIMEOUT_S = 5.0
 

@@ -10,7 +10,6 @@ import os
 from binascii import crc32
 from collections.abc import Callable
 from math import nan
-from pathlib import Path
 from time import monotonic_ns
 from typing import Protocol
 
@@ -32,7 +31,6 @@ from supervisor.page import (
     Outcome,
     Page,
     Phase,
-    parse,
 )
 
 __all__ = [
@@ -41,13 +39,9 @@ __all__ = [
     "Page",
     "PageWriter",
     "Phase",
-    "read_open_page",
-    "read_page",
-    "read_pages",
 ]
 
 _Q_BEAT, _Q_STATE = BEAT_AT // 8, STATE_AT // 8
-_READS = 32
 
 
 class Beat(Protocol):
@@ -242,46 +236,3 @@ def _place(path: str, content: bytes) -> mmap.mmap:
             os.unlink(stage)
         raise
     return page
-
-
-def read_page(path: str | os.PathLike[str]) -> Page | None:
-    """Read one page; None if it is absent, short, or not one of ours. Never raises, never waits."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        return read_open_page(fd)
-    finally:
-        os.close(fd)
-
-
-def read_open_page(fd: int) -> Page | None:
-    """The same of a page that is open.
-
-    It takes two copies in a row that are alike: the kernel copies with the processor's string
-    instructions, which need not read upwards, so that the words around one copy can agree while
-    what is between them is of the beat before or after. Of a later copy everything is later.
-    """
-    try:
-        raw = os.pread(fd, PAGE_BYTES, 0)
-        for _ in range(_READS):
-            before, raw = raw, os.pread(fd, PAGE_BYTES, 0)
-            if raw == before:
-                break
-    except OSError:
-        return None
-    page = parse(raw)
-    # it beats faster than it can be read, or was stopped midway
-    return page if page is None or raw == before else page._replace(is_torn=True)
-
-
-def read_pages(directory: str | os.PathLike[str]) -> list[Page]:
-    """All pages of a heartbeat directory by local rank; what is not a page is passed over."""
-    folder = Path(directory)
-    try:
-        names = [name for name in os.listdir(folder) if name.startswith("rank-")]
-    except OSError:
-        return []
-    pages = (read_page(folder / name) for name in names if name[5:].isdigit())
-    return sorted((page for page in pages if page is not None), key=lambda page: page.local_rank)

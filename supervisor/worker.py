@@ -4,13 +4,11 @@ Stdlib only, and harmless outside a supervisor. It must never fail a training ru
 """
 
 import os
-import re
 import signal
 import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import isfinite
 from pathlib import Path
 from typing import NoReturn
 
@@ -24,6 +22,13 @@ from supervisor.preemption import (
     StopSignals,
     end_workers_at_exit,
     ignore_stop_signals,
+)
+from supervisor.worker_environment import (
+    is_spawn_import,
+    number_of,
+    path_of,
+    ranks_here,
+    seconds_of,
 )
 
 __all__ = [
@@ -60,11 +65,11 @@ class Worker:
 
     def __init__(self, directory: Path | None, handled: tuple[signal.Signals, ...]) -> None:
         self.run_id = os.environ.get("SUPERVISOR_RUN_ID") or None
-        self.attempt = _number("SUPERVISOR_ATTEMPT")
-        self.grace_s = _seconds("SUPERVISOR_GRACE_S")
-        self.resume_from = _path("SUPERVISOR_RESUME_FROM")
-        self._checkpoint_dir = _path("SUPERVISOR_CHECKPOINT_DIR")
-        self.snapshot_dir = _path("SUPERVISOR_SNAPSHOT_DIR")
+        self.attempt = number_of("SUPERVISOR_ATTEMPT")
+        self.grace_s = seconds_of("SUPERVISOR_GRACE_S")
+        self.resume_from = path_of("SUPERVISOR_RESUME_FROM")
+        self._checkpoint_dir = path_of("SUPERVISOR_CHECKPOINT_DIR")
+        self.snapshot_dir = path_of("SUPERVISOR_SNAPSHOT_DIR")
         self._is_stopping = False
         self._page, self._placement = self._open_page(directory)
         self._agreement = self._open_agreement(directory)
@@ -79,13 +84,13 @@ class Worker:
     def _open_page(self, directory: Path | None) -> tuple[PageWriter, Placement]:
         if directory is None:
             return _nowhere()
-        local_rank = _number("LOCAL_RANK", "SLURM_LOCALID") or 0
+        local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
         try:
             page = PageWriter(
                 directory / f"rank-{local_rank}",
                 start_ticks=start_ticks(os.getpid()) or 0,
-                rank=_number("RANK", "SLURM_PROCID") or 0,
-                world_size=_number("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,
+                rank=number_of("RANK", "SLURM_PROCID") or 0,
+                world_size=number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,
                 local_rank=local_rank,
                 attempt=self.attempt or 0,
             )
@@ -99,10 +104,10 @@ class Worker:
             return _nowhere()
 
     def _open_agreement(self, directory: Path | None) -> StopAgreement | None:
-        if directory is None or not self._page.is_shared or _ranks_here() <= 1:
+        if directory is None or not self._page.is_shared or ranks_here() <= 1:
             return None
         # torchrun starts its ranks again within one attempt: that is a new round.
-        again = _number("TORCHELASTIC_RESTART_COUNT") or 0
+        again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
         try:
             return StopAgreement(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
         except OSError as error:
@@ -214,11 +219,11 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
     child forked after it, it returns the parent's object, without effect on the parent's page.
     """
     global _worker
-    if _is_spawn_import():
+    if is_spawn_import():
         return Worker(None, ())
     if _worker is None:
         handled = (*STOP_SIGNALS, signal.SIGINT) if handle_interrupt else STOP_SIGNALS
-        first = Worker(_path("SUPERVISOR_HEARTBEAT"), handled)
+        first = Worker(path_of("SUPERVISOR_HEARTBEAT"), handled)
         os.register_at_fork(after_in_child=first._become_bystander)
         end_workers_at_exit()
         _worker = first
@@ -240,44 +245,7 @@ def _record_imports() -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def _is_spawn_import() -> bool:
-    """Whether a spawned data-loader worker is only importing the script again: it is no rank."""
-    multiprocessing = sys.modules.get("multiprocessing.process")
-    return multiprocessing is not None and hasattr(multiprocessing.current_process(), "_inheriting")
-
-
 def _nowhere() -> tuple[PageWriter, Placement]:
     """A page that nobody sees."""
     page = PageWriter(None)
     return page, Placement(page, None)
-
-
-def _path(name: str) -> Path | None:
-    value = os.environ.get(name)
-    return Path(value) if value else None
-
-
-def _number(*names: str) -> int | None:
-    """The first of these variables that is a whole number."""
-    for name in names:
-        value = os.environ.get(name, "")
-        if value.isascii() and value.isdigit():
-            return int(value)
-    return None
-
-
-def _seconds(name: str) -> float | None:
-    try:
-        value = float(os.environ.get(name, ""))
-    except ValueError:
-        return None
-    return value if isfinite(value) and value >= 0 else None
-
-
-def _ranks_here() -> int:
-    """How many ranks this node has, as torchrun, DeepSpeed or srun (`4`, `4(x2)`) say."""
-    counted = _number("LOCAL_WORLD_SIZE", "LOCAL_SIZE")
-    if counted is not None or "LOCAL_RANK" in os.environ:
-        return counted or 1
-    tasks = re.match(r"\d+", os.environ.get("SLURM_STEP_TASKS_PER_NODE", ""), re.ASCII)
-    return int(tasks[0]) if tasks else 1

@@ -202,7 +202,7 @@ def read_status(paths: RunPaths) -> dict[str, Any] | None:
 
 def read_history(paths: RunPaths) -> "tuple[History, list[Entry]]":
     """What the ledger tells, folded, and its entries. Raises OSError."""
-    from supervisor.core.history import fold  # `status` need not pay for it
+    from supervisor.core.replay import fold  # `status` need not pay for it
 
     entries = read_ledger(paths.ledger)
     walls = [wall_of(entry.get("at")) or 0.0 for entry in entries]

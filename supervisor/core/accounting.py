@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from supervisor.core.states import Account, Phase, RunState, State
+from supervisor.core.phase import Phase
+from supervisor.core.states import Account, RunState, State
 
 
 def spend(state: State, now: float) -> State:

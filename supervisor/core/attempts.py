@@ -5,12 +5,13 @@ from dataclasses import replace
 from supervisor.core.budget import backoff_s, exhausted, with_failure
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say, Survey
+from supervisor.core.ending import Ending
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import after_stop
-from supervisor.core.states import Activity, Ending, RunState, State, Wish
+from supervisor.core.states import Activity, RunState, State, Wish
 
 
 def on_started(state: State, event: Started, now: float) -> Reaction:

@@ -3,8 +3,10 @@
 import hashlib
 from dataclasses import replace
 
+from supervisor.core.ending import Ending
 from supervisor.core.memory import MEMORY
-from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State
+from supervisor.core.policy import Policy
+from supervisor.core.states import Budget, Checkpoint, State
 
 DAY_S = 86_400.0
 ROLLBACK_REPEATS = 2

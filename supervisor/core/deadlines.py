@@ -3,7 +3,9 @@
 from enum import StrEnum
 
 from supervisor.core.events import Observed
-from supervisor.core.states import Activity, Learned, Phase, Policy
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
+from supervisor.core.states import Activity, Learned
 
 STEP_FLOOR_S = 60.0
 STEP_MULTIPLE = 10.0

@@ -1,7 +1,8 @@
 """The ledger entries that decisions leave behind; the names are those of docs/run-directory.md."""
 
 from supervisor.core.decision import Decision, Verdict
-from supervisor.core.states import Ending, State
+from supervisor.core.ending import Ending
+from supervisor.core.states import State
 
 
 def plain_decision(

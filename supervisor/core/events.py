@@ -2,10 +2,12 @@
 
 from dataclasses import dataclass
 
+from supervisor.core.ending import Ending
 from supervisor.core.job import Job
 from supervisor.core.memory import Memory
 from supervisor.core.parking import Parked
-from supervisor.core.states import Checkpoint, Ending, Phase, Wish
+from supervisor.core.phase import Phase
+from supervisor.core.states import Checkpoint, Wish
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,12 @@ from supervisor.core.decision import (
     Decision,
     Verdict,
 )
+from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
-from supervisor.core.states import Budget, Checkpoint, Ending, State, Stop, Wish
+from supervisor.core.states import Budget, Checkpoint, State, Stop, Wish
 
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:

@@ -6,9 +6,10 @@ from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
 from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
+from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
-from supervisor.core.states import Kill, KillStage, Phase, RunState, State, Wish
+from supervisor.core.states import Kill, KillStage, RunState, State, Wish
 from supervisor.core.stopping import begin_stop, judged_late, with_stop
 
 EXIT_FINISHED = 0

@@ -6,8 +6,9 @@ from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Rescue, Say, SendKill, SetAside, Survey
 from supervisor.core.events import MemorySeen, Rescued
 from supervisor.core.memory import MEMORY, RescueWait
+from supervisor.core.policy import Policy
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Checkpoint, Policy, RunState, State, Stop
+from supervisor.core.states import Checkpoint, RunState, State, Stop
 
 # The disk may be busier than when it was measured, and the checkpoint has to be renamed, too.
 MARGIN = 1.5

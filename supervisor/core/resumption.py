@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from supervisor.core.history import History
 from supervisor.core.moment import Moment
-from supervisor.core.states import Budget, Policy, State
+from supervisor.core.policy import Policy
+from supervisor.core.states import Budget, State
 
 _IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
 

@@ -3,9 +3,12 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from supervisor.core.ending import Ending
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.memory import DISK, Memory, RescueWait
-from supervisor.core.parking import Launched, LaunchMode, LaunchTimes, Parked
+from supervisor.core.parking import Launched, LaunchTimes, Parked
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
 
 
 class RunState(StrEnum):
@@ -29,9 +32,6 @@ TERMINAL = frozenset(
 )
 
 
-_CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
-
-
 class Wish(StrEnum):
     """What the operator's intent asks for."""
 
@@ -40,45 +40,12 @@ class Wish(StrEnum):
     HOLD = "hold"
 
 
-class Phase(StrEnum):
-    """What an attached trainer says it is doing; each has a deadline of its own."""
-
-    STARTUP = "startup"
-    STEP = "step"
-    EVAL = "eval"
-    SAVE = "save"
-    COMPILE = "compile"
-
-
 class KillStage(StrEnum):
     """How far a kill has come: stacks first, then SIGTERM, then SIGKILL."""
 
     STACKS = "stacks"
     TERM = "term"
     KILL = "kill"
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """The part of the configuration that decisions depend on; durations in seconds."""
-
-    grace_s: float = 120.0
-    backoff_s: float = 10.0
-    backoff_max_s: float = 300.0
-    max_failures: int = 5
-    max_per_day: int = 50
-    heartbeat_timeout_s: float | None = None
-    startup_timeout_s: float | None = None
-    phase_timeouts_s: tuple[tuple[Phase, float], ...] = ()
-    log_silence_s: float = 1800.0
-    restart_on_silence: bool = False
-    start_fresh_if_none_valid: bool = False
-    trainer_finds_checkpoints: bool = False
-    has_resume_args: bool = False
-    finish_step: int | None = None
-    has_finish_condition: bool = False
-    launch_mode: LaunchMode = LaunchMode.AUTO
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,54 +63,6 @@ class Checkpoint:
     """Where it is; what is in memory is resumed from, but is no durable progress."""
     says_who: bool = True
     """It names the run that wrote it; else any trainer that saves here may have."""
-
-
-def cut_off(signal: int | None, code: int | None, failure: str | None) -> bool:
-    """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
-    return signal is not None or (code or 0) > 128 or failure in _CUT_OFF
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an attempt ended, with what the evidence says about why."""
-
-    attempt: int
-    code: int | None
-    signal: int | None
-    outcome_code: int | None = None
-    failure: str = "unknown"
-    action: str = "restart"
-    reason: str = ""
-    exception: str | None = None
-    frame: str | None = None
-    evidence: tuple[str, ...] = ()
-    step: int | None = None
-    first_step_seen: bool = False
-    attached: bool = False
-    finish_met: bool | None = None
-    ended_by_us: bool = False
-    """We ended it as hung: what it exits with then says nothing about why."""
-
-    @property
-    def was_killed(self) -> bool:
-        """Whether it was cut off, not ended by its own program: by a signal, or as a hang."""
-        return self.ended_by_us or cut_off(self.signal, self.code, self.failure)
-
-    @property
-    def effective_code(self) -> int | None:
-        """The outcome outranks the exit code: launchers such as torchrun exit 1 for everything."""
-        if self.ended_by_us:
-            return None
-        return self.code if self.outcome_code is None else self.outcome_code
-
-    @property
-    def signature(self) -> tuple[str, str | None, int | None] | None:
-        """What makes two deaths the same: exception type, top frame, step."""
-        if self.exception is not None:
-            return (self.exception, self.frame, self.step)
-        if self.failure in {"segfault", "aborted", "hang"} and self.step is not None:
-            return (self.failure, self.frame, self.step)
-        return None
 
 
 @dataclass(frozen=True, slots=True)

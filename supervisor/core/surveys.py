@@ -6,6 +6,7 @@ from supervisor.core.budget import is_ahead, with_progress
 from supervisor.core.choice import doubt
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
+from supervisor.core.ending import Ending
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import decide
@@ -19,7 +20,7 @@ from supervisor.core.rescue import (
     waits_first,
     with_loss,
 )
-from supervisor.core.states import Activity, Budget, Ending, RunState, State, Wish
+from supervisor.core.states import Activity, Budget, RunState, State, Wish
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(

@@ -23,6 +23,7 @@ from supervisor.core.entries import plain_decision
 from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
 from supervisor.core.parking import UNSEEN_BEGIN_S, Parked, ParkedStage, is_wanted
+from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import (
     give_up_waiting,
@@ -30,7 +31,7 @@ from supervisor.core.rescue import (
     is_waiting,
     rescue_now,
 )
-from supervisor.core.states import Kill, KillStage, Phase, RunState, State
+from supervisor.core.states import Kill, KillStage, RunState, State
 
 STACKS_S = 20.0
 PROBE_EVERY_S = 5.0

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.clock import monotonic_s
-from supervisor.core.states import Ending
+from supervisor.core.ending import Ending
 from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.observer import Look, Observer
 from supervisor.daemon.run import Run

@@ -13,10 +13,10 @@ from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
-from supervisor.core.accounting import spend
 from supervisor.core.events import Event, Surveyed, SurveyFailed
 from supervisor.core.memory import MEMORY
-from supervisor.core.states import Account, RunState, State
+from supervisor.core.states import RunState, State
+from supervisor.daemon.account import record_account
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.checkpoint_notes import notes_of
 from supervisor.daemon.performer import Performer
@@ -29,7 +29,7 @@ from supervisor.daemon.status import StatusFacts, status_of, write_status
 from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
-from supervisor.daemon.verdicts import entry_of
+from supervisor.daemon.verdicts import entry_of, record_unsettled
 
 STATUS_S = 1.0
 # Lived so long, this daemon did come up, whatever the launcher had to say before.
@@ -108,7 +108,7 @@ class Housekeeping:
         run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
         if checkpoint is not None and checkpoint.path in run.surveyor.caveats:
             self._warn(run.surveyor.caveats[checkpoint.path])
-        self._record_account(state)
+        record_account(self._run.journal, state)
         self._performer.saves.begin(pid, is_resumed=checkpoint is not None)
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
@@ -233,7 +233,7 @@ class Housekeeping:
             self.show(state)
         if now >= self._account_at:
             self._account_at = now + ACCOUNT_S
-            self._record_account(state)
+            record_account(self._run.journal, state)
         if now >= self._reserve_at:
             self._reserve_at = now + RESERVE_S
             if self._run.journal.ledger.backlog:
@@ -263,31 +263,6 @@ class Housekeeping:
                     continue
             return
 
-    def _record_account(self, state: State) -> None:
-        account: Account = spend(state, monotonic_s()).account
-        self._run.journal.record(
-            {
-                "type": "time",
-                "launching_s": round(account.launching_s, 3),
-                "training_s": round(account.training_s, 3),
-                "saving_s": round(account.saving_s, 3),
-                "replaying_s": round(account.replaying_s, 3),
-                "waiting_s": round(account.waiting_s, 3),
-                "down_s": round(account.down_s, 3),
-            }
-        )
-
-    def _record_last_verdicts(self) -> None:
-        """Those on files too young to be remembered are part of the story all the same."""
-        entries = self._last.entries if self._last is not None else ()
-        self._run.journal.record(
-            *(
-                {**entry_of(found, progress=False), "kept": False}
-                for found in entries
-                if found.tier == "disk" and found.valid and not found.rememberable
-            )
-        )
-
     def finish(self, state: State) -> None:
         """Before the end: the account, and the last status."""
         # A removal that is under way keeps the last one from beginning, and no daemon comes after.
@@ -295,6 +270,6 @@ class Housekeeping:
         if self._unpruned is not None and state.run in _PRUNED_AT_END:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
             self._pruner.finish(_REMOVAL_S)
-        self._record_last_verdicts()
-        self._record_account(state)
+        record_unsettled(self._run.journal, self._last)
+        record_account(self._run.journal, state)
         self.show(state)

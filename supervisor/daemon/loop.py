@@ -1,10 +1,8 @@
 """The daemon's loop, one thread and one selector: collect events, step, perform."""
 
-import os
 import selectors
 import signal
 from collections import deque
-from pathlib import Path
 
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import (
@@ -24,6 +22,7 @@ from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.housekeeping import Housekeeping
+from supervisor.daemon.launcher_lost import orphan_of, take_lock
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
@@ -35,7 +34,6 @@ from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.stuck import describe, kernel_stacks
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.errors import SupervisorError
 from supervisor.intent import read_intent
 from supervisor.lock import RunLock
 from supervisor.snapshot.slots import Whole
@@ -256,28 +254,13 @@ class Daemon:
         """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
         self.run.journal.log.error("launcher_lost", attempt=self.state.attempt)
         attempt = self.performer.attempt
-        main = attempt.main if attempt is not None else None
-        folder = attempt.heartbeat_dir if attempt is not None else Path(os.devnull)
-        cgroup = attempt.cgroup if attempt is not None else None
-        number = self.state.attempt
-        self._orphan = OrphanedAttempt(self.run.run_id, number, main, folder, cgroup=cgroup)
+        self._orphan = orphan_of(self.run.run_id, self.state.attempt, attempt)
         self.performer.orders = self._orphan
         self.performer.snapshots.forget_order()
         self.performer.parking.lost()
-        try:
-            # It does not end with the launcher: nobody may launch while the trainer still saves.
-            self._lock = self._take_lock()
-        except SupervisorError as error:
-            # Somebody else has the run, and the attempt: two must not write its record.
-            self.run.journal.log.error("lock_not_taken", error=error.message)
-            raise SystemExit(error.code) from None
+        # It does not end with the launcher: nobody may launch while the trainer still saves.
+        self._lock = take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
         self._queue.append(StopAsked("the launcher's death"))
-
-    def _take_lock(self) -> RunLock:
-        pid = self._facts.launcher_pid
-        if self._lock_fd < 0 or pid is None:
-            return RunLock.acquire(self.run.paths)
-        return RunLock.take_over(self.run.paths, self._lock_fd, pid)
 
     def _settle(self) -> None:
         while self._queue:

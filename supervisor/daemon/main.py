@@ -14,8 +14,8 @@ from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
 from supervisor.config.model import RunConfig
-from supervisor.core.history import fold
 from supervisor.core.moment import Moment
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import Wish
 from supervisor.daemon.attempt import RunningAttempt

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
-from supervisor.core.states import Phase
-from supervisor.heartbeat import read_open_page
+from supervisor.core.phase import Phase
 from supervisor.identity import has_ended, read_stat
 from supervisor.page import Page
+from supervisor.page_reading import read_open_page
 from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import ProgressReader
 

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from supervisor.checkpoint.recorded import Recorded
-from supervisor.checkpoint.records import Entry, Remembered
+from supervisor.checkpoint.records import Entry, Remembered, Survey
 from supervisor.clock import parse_rfc3339
+from supervisor.daemon.journal import Journal
 
 
 def remember(memory: dict[str, Remembered], entry: Mapping[str, Any]) -> None:
@@ -63,3 +64,15 @@ def entry_of(found: Entry, *, progress: bool) -> dict[str, Any]:
         "names_best": found.names_best,
         "progress": progress,
     }
+
+
+def record_unsettled(journal: Journal, survey: Survey | None) -> None:
+    """Record the verdicts on files too young to be remembered: they are part of the story."""
+    entries = survey.entries if survey is not None else ()
+    journal.record(
+        *(
+            {**entry_of(found, progress=False), "kept": False}
+            for found in entries
+            if found.tier == "disk" and found.valid and not found.rememberable
+        )
+    )

@@ -6,10 +6,11 @@ import pytest
 
 from supervisor.core.effects import SetAside
 from supervisor.core.events import Begun, StartFailed
-from supervisor.core.history import fold
 from supervisor.core.moment import Moment
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Checkpoint, Policy, Wish
+from supervisor.core.states import Checkpoint, Wish
 from supervisor.daemon.beginning import beginning
 from tests.core.world import World, checkpoint, snapshot
 

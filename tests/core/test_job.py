@@ -6,11 +6,12 @@ import pytest
 
 from supervisor.core.effects import Rescue, SendKill, SendStop
 from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsked, Tick
-from supervisor.core.history import fold
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.memory import Memory
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy, RunState
+from supervisor.core.states import RunState
 from tests.core.world import World, checkpoint, died
 
 JOB = Job("17")

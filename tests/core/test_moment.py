@@ -2,10 +2,10 @@
 
 import pytest
 
-from supervisor.core.history import fold
 from supervisor.core.moment import Moment
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy
 
 HOUR_S = 3600.0
 BOOT = {"type": "daemon_started", "boot_id": "b", "wall": 0.0}

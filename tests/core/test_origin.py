@@ -6,9 +6,10 @@ import pytest
 
 from supervisor.core.effects import Launch, Rescue, Say, SetAside
 from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
-from supervisor.core.history import fold
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy, RunState, Wish
+from supervisor.core.states import RunState, Wish
 from tests.core.world import World, checkpoint, died, snapshot
 
 LOST = "this run's checkpoint checkpoint-60 is missing"

@@ -4,7 +4,6 @@ import pytest
 
 from supervisor.core.effects import Launch, Park, Say
 from supervisor.core.events import Begun, Observed, ParkedSeen, Started
-from supervisor.core.history import fold
 from supervisor.core.parking import (
     AGAIN_S,
     INSISTING_S,
@@ -15,7 +14,9 @@ from supervisor.core.parking import (
     ParkedStage,
     patience_s,
 )
-from supervisor.core.states import Policy, Wish
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
+from supervisor.core.states import Wish
 from tests.core.world import World, checkpoint
 
 WAITING = Parked(ParkedStage.WAITING)

@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core.effects import Effect, Exit, Launch, Survey
+from supervisor.core.ending import Ending
 from supervisor.core.events import (
     Begun,
     Event,
@@ -24,17 +25,10 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.memory import DISK, MEMORY, Memory
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
-from supervisor.core.states import (
-    TERMINAL,
-    Checkpoint,
-    Ending,
-    Phase,
-    Policy,
-    RunState,
-    State,
-    Wish,
-)
+from supervisor.core.states import TERMINAL, Checkpoint, RunState, State, Wish
 from supervisor.core.step import step
 
 FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]

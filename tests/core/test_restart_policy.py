@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.core.effects import Launch, Say, SetAside
 from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
-from supervisor.core.states import Checkpoint, Policy, RunState, Wish
+from supervisor.core.policy import Policy
+from supervisor.core.states import Checkpoint, RunState, Wish
 from tests.core.world import World, checkpoint
 
 

@@ -5,7 +5,9 @@ import pytest
 from supervisor.core.deadlines import STEP_FLOOR_S, UNKNOWN_STEP_S, deadline_s
 from supervisor.core.effects import SendKill, SendStop, TakeStacks
 from supervisor.core.events import Observed, StacksTaken, Suspended, Tick, Unkillable
-from supervisor.core.states import Learned, Phase, Policy, RunState
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
+from supervisor.core.states import Learned, RunState
 from tests.core.world import World
 
 

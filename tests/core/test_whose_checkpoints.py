@@ -6,10 +6,11 @@ import pytest
 
 from supervisor.core.effects import Effect, Exit, Say
 from supervisor.core.events import Begun, Exited, StartFailed
-from supervisor.core.history import fold
 from supervisor.core.memory import MEMORY
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy, RunState, Wish
+from supervisor.core.states import RunState, Wish
 from tests.core.world import World, checkpoint, died
 
 

@@ -3,9 +3,11 @@
 from dataclasses import dataclass, field
 
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Survey
+from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Event, Exited, Started, Surveyed
 from supervisor.core.memory import MEMORY
-from supervisor.core.states import Budget, Checkpoint, Ending, Policy, State, Wish
+from supervisor.core.policy import Policy
+from supervisor.core.states import Budget, Checkpoint, State, Wish
 from supervisor.core.step import step
 
 

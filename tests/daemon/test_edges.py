@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.model import RunConfig
-from supervisor.core.states import Checkpoint, Policy, State
+from supervisor.core.policy import Policy
+from supervisor.core.states import Checkpoint, State
 from supervisor.daemon import runtime as runtime_module
 from supervisor.daemon.console import Console
 from supervisor.daemon.incidents import IncidentFolders

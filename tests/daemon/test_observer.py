@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from supervisor import page as heartbeat_page
-from supervisor.core.states import Phase
+from supervisor.core.phase import Phase
 from supervisor.daemon.observer import Look, Observer
 from supervisor.heartbeat import PageWriter
 from supervisor.identity import start_ticks

@@ -9,7 +9,8 @@ import pytest
 from supervisor.config.model import RunConfig
 from supervisor.core.events import Event, ParkedSeen
 from supervisor.core.parking import AGAIN_S, Launched, Parked, ParkedStage
-from supervisor.core.states import Policy, State
+from supervisor.core.policy import Policy
+from supervisor.core.states import State
 from supervisor.daemon import parking as parking_module
 from supervisor.daemon.parking import RESERVE_BYTES, Parking
 

@@ -13,7 +13,8 @@ import pytest
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.records import Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.core.states import Policy, RunState, State
+from supervisor.core.policy import Policy
+from supervisor.core.states import RunState, State
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.pruner import Pruner
 
@@ -38,7 +39,7 @@ class Scene:
 
     def record(self, *entries: dict[str, Any]) -> None:
         """As the ledger does."""
-        self.recorded += [Path(entry["path"]).name for entry in entries]
+        self.recorded += [Path(entry["path"]).name for entry in entries if "path" in entry]
 
     def save(self, *steps: int) -> Survey:
         """Checkpoints of this run; all that there are then."""
@@ -60,9 +61,8 @@ class Scene:
         """The housekeeping's last word, without the record and the display."""
         nothing = lambda *_: None  # noqa: E731
         keeper: Any = SimpleNamespace(
-            _pruner=self.pruner, _unpruned=found, _run=self.run,
-            _record_last_verdicts=nothing, _record_account=nothing, show=nothing,
-        )  # fmt: skip
+            _pruner=self.pruner, _unpruned=found, _run=self.run, _last=None, show=nothing
+        )
         Housekeeping.finish(keeper, replace(State(Policy()), run=run))
 
     @property

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 
 from supervisor.core.events import Begun
-from supervisor.core.history import fold
 from supervisor.core.moment import Moment
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Policy, RunState, State, Wish
+from supervisor.core.states import RunState, State, Wish
 from supervisor.core.step import step
 from supervisor.daemon.beginning import beginning
 from tests.daemon.test_successor import STUBBORN, kill_daemon

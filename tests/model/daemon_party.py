@@ -8,6 +8,7 @@ from typing import Any
 from supervisor.core import history as ledger
 from supervisor.core import step as core
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, SendStop, Survey
+from supervisor.core.ending import Ending
 from supervisor.core.events import (
     Event,
     Exited,
@@ -21,17 +22,10 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.history import History
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import (
-    TERMINAL,
-    Checkpoint,
-    Ending,
-    KillStage,
-    Phase,
-    Policy,
-    State,
-    Wish,
-)
+from supervisor.core.states import TERMINAL, Checkpoint, KillStage, State, Wish
 from supervisor.daemon import beginning
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from supervisor import journal_stream
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
 from supervisor.core.states import (
     TERMINAL,
     Activity,
     Checkpoint,
-    Phase,
-    Policy,
     RunState,
     State,
     Stop,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.heartbeat import read_page
+from supervisor.page_reading import read_page
 from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint
 
 Same = Callable[[Path, Path], None]

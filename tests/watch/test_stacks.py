@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.heartbeat import Page, read_pages
+from supervisor.heartbeat import Page
+from supervisor.page_reading import read_pages
 from supervisor.watch import stacks
 from supervisor.watch.counters import with_descendants
 from supervisor.watch.stacks import StackDump

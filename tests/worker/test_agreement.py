@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.agreement import StopAgreement
-from supervisor.heartbeat import PageWriter, read_page
+from supervisor.heartbeat import PageWriter
+from supervisor.page_reading import read_page
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers

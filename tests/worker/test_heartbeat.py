@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.heartbeat import PageWriter, Phase, read_page, read_pages
+from supervisor.heartbeat import PageWriter, Phase
 from supervisor.page import BEAT_AT, PAGE_BYTES, STATE_AT
+from supervisor.page_reading import read_page, read_pages
 
 
 def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:

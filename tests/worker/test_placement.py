@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from supervisor import placement
-from supervisor.heartbeat import PageWriter, read_page
+from supervisor.heartbeat import PageWriter
+from supervisor.page_reading import read_page
 from supervisor.placement import Placement
 from tests.vanishing import vanish
 from tests.worker.conftest import Trainers

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.heartbeat import Outcome, Page, Phase, read_page
+from supervisor.heartbeat import Outcome, Page, Phase
 from supervisor.identity import start_ticks
+from supervisor.page_reading import read_page
 from tests.vanishing import vanish
 
 if TYPE_CHECKING:

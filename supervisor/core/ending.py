@@ -1,0 +1,53 @@
+"""How an attempt ended, as far as the evidence says."""
+
+from dataclasses import dataclass
+
+_CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
+
+
+def cut_off(signal: int | None, code: int | None, failure: str | None) -> bool:
+    """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
+    return signal is not None or (code or 0) > 128 or failure in _CUT_OFF
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an attempt ended, with what the evidence says about why."""
+
+    attempt: int
+    code: int | None
+    signal: int | None
+    outcome_code: int | None = None
+    failure: str = "unknown"
+    action: str = "restart"
+    reason: str = ""
+    exception: str | None = None
+    frame: str | None = None
+    evidence: tuple[str, ...] = ()
+    step: int | None = None
+    first_step_seen: bool = False
+    attached: bool = False
+    finish_met: bool | None = None
+    ended_by_us: bool = False
+    """We ended it as hung: what it exits with then says nothing about why."""
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it was cut off, not ended by its own program: by a signal, or as a hang."""
+        return self.ended_by_us or cut_off(self.signal, self.code, self.failure)
+
+    @property
+    def effective_code(self) -> int | None:
+        """The outcome outranks the exit code: launchers such as torchrun exit 1 for everything."""
+        if self.ended_by_us:
+            return None
+        return self.code if self.outcome_code is None else self.outcome_code
+
+    @property
+    def signature(self) -> tuple[str, str | None, int | None] | None:
+        """What makes two deaths the same: exception type, top frame, step."""
+        if self.exception is not None:
+            return (self.exception, self.frame, self.step)
+        if self.failure in {"segfault", "aborted", "hang"} and self.step is not None:
+            return (self.failure, self.frame, self.step)
+        return None

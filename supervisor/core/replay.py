@@ -1,0 +1,207 @@
+"""The ledger, summed up into the history that it tells."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from typing import Any
+
+from supervisor.core.ending import cut_off
+from supervisor.core.history import History, Pause
+from supervisor.core.job import IdleStops
+from supervisor.core.moment import moment_of
+from supervisor.core.parking import launched_from
+from supervisor.core.phase import Phase
+from supervisor.core.states import Account
+
+
+def fold(entries: Iterable[Mapping[str, Any]]) -> History:
+    """The history that the entries tell; each entry carries `wall`, its time in seconds."""
+    history = History()
+    for entry in entries:
+        history = fold_entry(history, entry)
+        first, wall = history.first_attempt_wall, float(entry.get("wall", 0.0))
+        if first is not None and 0.0 < wall < first:
+            # The clock was set back: what is made from now on is no older than this.
+            history = replace(history, first_attempt_wall=wall)
+    return history
+
+
+def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
+    """The history with one more entry."""
+    wall = float(entry.get("wall", 0.0))
+    match entry.get("type"):
+        case "run_created":
+            return replace(past, run_id=entry.get("run_id"), name=entry.get("name"))
+        case "supervisor_started":
+            boot = entry.get("boot_id") or past.boot
+            counted = moment_of(entry, boot) if past.accounted is None else past.accounted
+            return replace(
+                past, ended_state=None, stop_by=None, stop_late=False, asked_by=None, hung=None,
+                pause=None, supervisor_wall=wall, accounted=counted, boot=boot,
+            )  # fmt: skip
+        case "daemon_started":
+            return replace(past, boot=entry.get("boot_id") or past.boot)
+        case "supervisor_ended":
+            at = moment_of(entry, past.boot)
+            return replace(past, ended_state=entry.get("state"), accounted=at)
+        case "attempt_started":
+            first = past.first_attempt_wall
+            is_fresh = entry.get("checkpoint") is None
+            return replace(
+                past,
+                attempt=int(entry["attempt"]),
+                first_attempt_wall=wall if first is None else first,
+                begun_wall=wall if is_fresh else past.begun_wall,
+                attempt_wall=wall,
+                resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
+                log_offset=entry.get("log_offset"),
+                restarts=past.restarts + (1 if past.attempt else 0),
+                launched=launched_from(entry, past.launched),
+                last_attempt_open=True, first_step_seen=False, ended_wall=None, finished=False,
+                ended_killed=True, ended_step=None, begin_again=False,
+                unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
+                stop_by=None, stop_late=False, hung=None, pause=None,
+            )  # fmt: skip
+        case "stop_requested":
+            by = str(entry["by"])
+            asked_by = past.asked_by if by == "intent" else by
+            if past.stop_by is None:  # another one who asks gives no more time
+                past = replace(past, stop_at=moment_of(entry, past.boot), stop_excused_s=0.0)
+            late = bool(entry.get("late"))
+            return replace(past, stop_by=by, stop_late=late, asked_by=asked_by)
+        case "suspended":
+            excused_s = past.stop_excused_s + float(entry.get("gap_s") or 0.0)
+            return replace(past, stop_excused_s=excused_s)
+        case "intent" if entry.get("intent") == "run":
+            return replace(past, pause=None)  # it ends a wait
+        case "hung":
+            return replace(past, hung=str(entry["reason"]))
+        case "save_failed":
+            return replace(past, failed_save_at=float(entry.get("failed_at") or wall))
+        case "first_step":
+            took_s = float(entry.get("startup_s") or 0.0)
+            return replace(
+                past, ever_attached=True, first_step_seen=True,
+                learned=past.learned.with_seen(Phase.STARTUP, took_s),
+                times=past.times.with_start(took_s, warm=entry.get("launch") == "warm"),
+            )  # fmt: skip
+        case "parked":
+            times = replace(past.times, park_s=entry.get("seconds"))
+            return replace(past, times=times, rss_bytes=entry.get("rss_bytes"))
+        case "attempt_ended":
+            return _with_end(past, entry)
+        case "progress":
+            return replace(
+                past,
+                failures=0,
+                signature=None,
+                repeats=0,
+                progressed=True,
+                progress_step=entry.get("step"),
+                progress_written=entry.get("written"),
+            )
+        case "decision":
+            return _with_decision(past, entry)
+        case "start_failed":
+            return _charged(replace(past, last_attempt_open=False), entry)
+        case "saves_elsewhere":
+            return replace(past, unseen=str(entry.get("advice") or entry.get("directory")))
+        case "checkpoint" if entry.get("valid") and entry.get("own_run", True):
+            return replace(past, unseen=None)
+        case "begin_again":
+            # What was reached before is gone: steps count anew.
+            return replace(
+                past, begin_again=True, held=None, pause=None, failures=0, signature=None,
+                repeats=0, progress_step=None, progress_written=None, reached_step=None,
+                rollback=False, back_to=None,
+                resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
+            )  # fmt: skip
+        case "going_back":
+            # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
+            return replace(past, rollback=False, back_to=entry.get("step"))
+        case "resumed":
+            return replace(
+                past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
+                idle_stops=IdleStops(0, past.idle_stops.progress),
+                last_intent_id=entry.get("intent_id"),
+            )  # fmt: skip
+        case "reopened":
+            return replace(past, finished=False, held=None, reopened=True)
+        case "time":
+            known = {f.name for f in fields(Account)}
+            spent = {key: float(value) for key, value in entry.items() if key in known}
+            return replace(past, account=Account(**spent), accounted=moment_of(entry, past.boot))
+        case _:
+            return past
+
+
+def _with_end(past: History, entry: Mapping[str, Any]) -> History:
+    reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
+    past = replace(
+        past,
+        ended_wall=float(entry.get("wall", 0.0)) or None,
+        ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
+        ended_step=entry.get("step"),
+        attempt=max(past.attempt, int(entry.get("attempt") or 0)),
+        rollback=past.rollback or entry.get("action") == "rollback",
+        last_attempt_open=False,
+        stop_by=None,
+        stop_late=False,
+        hung=None,
+        ever_attached=past.ever_attached or bool(entry.get("attached")),
+        reached_step=max(reached, default=None),
+        failure=entry.get("failure"),
+        action=entry.get("action"),
+        reason=str(entry.get("reason") or ""),
+        last_save_s=entry.get("last_save_s") or past.last_save_s,
+        idle_stops=_idle_stops(past, entry),
+    )
+    return _charged(past, entry)
+
+
+def _further(step: int | None, checkpoint: Any) -> int | None:
+    """The higher of a step and a checkpoint's, as `attempt_started` has it."""
+    found = checkpoint.get("step") if isinstance(checkpoint, Mapping) else None
+    return max((known for known in (step, found) if known is not None), default=None)
+
+
+def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:
+    progress = entry.get("idle_progress")
+    if progress is None:
+        return past.idle_stops
+    return IdleStops(int(entry.get("idle_stops") or 0), (progress[0], progress[1]))
+
+
+def _charged(past: History, entry: Mapping[str, Any]) -> History:
+    if not entry.get("charged"):
+        return past
+    signature = entry.get("signature")
+    return replace(
+        past,
+        failures=int(entry.get("failures", past.failures + 1)),
+        repeats=int(entry.get("repeats", 0)),
+        signature=(signature[0], signature[1], signature[2]) if signature else None,
+        failed_at=(*past.failed_at, moment_of(entry, past.boot)),
+        progressed=False,
+    )
+
+
+def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
+    rollback = past.rollback or entry.get("action") == "rollback"
+    past = replace(past, rollback=rollback, pause=None)
+    match entry.get("state"):
+        case "backoff" | "waiting":
+            pause = Pause(
+                str(entry["state"]),
+                moment_of(entry, past.boot),
+                float(entry.get("wait_s") or 0.0),
+                entry.get("failure"),
+                entry.get("action"),
+                str(entry.get("reason") or ""),
+            )
+            return replace(past, pause=pause)
+        case "held" | "stuck":
+            return replace(past, held=str(entry.get("reason")), held_for=entry.get("failure"))
+        case "completed":
+            return replace(past, finished=True, reopened=False)
+        case _:
+            return past
