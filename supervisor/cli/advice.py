@@ -1,5 +1,6 @@
 """What to type next, for each state of a run, as it can be typed here; it runs nothing."""
 
+import os
 import shlex
 from pathlib import Path
 
@@ -67,4 +68,16 @@ def shown_path(path: Path) -> str:
     """A path as it may be typed here: relative where that is shorter, quoted where needed."""
     here = Path.cwd()
     inside = path.is_relative_to(here) and path != here and here != Path(here.anchor)
-    return shlex.quote(str(path.relative_to(here) if inside else path))
+    return shell_word(str(path.relative_to(here) if inside else path))
+
+
+def shell_word(text: str) -> str:
+    r"""A word as a shell takes it; what cannot be printed as an escape: `$'a\x0ab'` (bash(1))."""
+    if text.isprintable():
+        return shlex.quote(text)
+    plain = {"\\": "\\\\", "'": "\\'"}
+    return "$'" + "".join(plain.get(c, c if c.isprintable() else _bytes_of(c)) for c in text) + "'"
+
+
+def _bytes_of(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in os.fsencode(character))

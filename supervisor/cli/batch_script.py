@@ -8,6 +8,9 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from supervisor.cli.single_line import shown, single_line
+from supervisor.errors import ExitCode, SupervisorError
+
 # From the signal to the trainer: it is heard at once, but the step at hand is finished first.
 LEAD_MARGIN_S = 30
 CHAIN_LENGTH = 10
@@ -39,7 +42,7 @@ class BatchScript:
 
 
 def script_text(script: BatchScript) -> str:
-    """The batch script."""
+    """The batch script. Raises SupervisorError for a name that cannot stand in one."""
     return "\n".join([*_directives(script), "", *_body(script), ""])
 
 
@@ -67,7 +70,7 @@ def _directives(script: BatchScript) -> list[str]:
         ]
     lines += [
         "# The supervisor's own lines. Without `append` SLURM empties the file at a requeue.",
-        f"#SBATCH --output={_option(script.log)}",
+        f"#SBATCH --output={_option(_pattern(script.log))}",
         "#SBATCH --open-mode=append",
         f"# The grace ({script.grace_s:g} s) and {LEAD_MARGIN_S} s before the time limit a signal"
         " that means: save and end.",
@@ -86,7 +89,9 @@ def _body(script: BatchScript) -> list[str]:
     if script.has_variables:
         config, program = script.config, " ".join(script.program)
     else:
-        config, program = shlex.quote(script.config), shlex.join(script.program)
+        # A shell keeps a line break within quotes; sbatch reads lines, and before the shell.
+        config = shlex.quote(single_line(script.config, "the path"))
+        program = shlex.join([single_line(word, "the path") for word in script.program])
     return [
         f"CONFIG={config}",
         "",
@@ -109,10 +114,25 @@ def _lines_of(options: tuple[str, ...]) -> list[str]:
 
 def _option(text: str) -> str:
     """A word as sbatch reads it in a script: it knows quotes and backslashes, but no shell."""
+    text = single_line(text, "the name")
     if re.fullmatch(r"[^\s\"'\\#]+", text):
         return text
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def _pattern(log: str) -> str:
+    """The name of a log. Raises SupervisorError for one that SLURM would read otherwise.
+
+    sbatch(1), FILENAME PATTERN: a backslash turns the replacements off, `%j` among them.
+    """
+    if "\\" in log:
+        raise SupervisorError(
+            f"the log {shown(log)} has a backslash in it: SLURM would fill in no job's number",
+            hint="another run_dir, without a backslash; nothing was submitted",
+            code=ExitCode.CONFIGURATION,
+        )
+    return log
 
 
 TEMPLATE = BatchScript(

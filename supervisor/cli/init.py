@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from supervisor.cli.advice import shell_word
 from supervisor.config.template import config_template
 from supervisor.errors import ExitCode, SupervisorError
 
@@ -36,7 +37,14 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     """Write a commented configuration to PATH (config.yaml) for the command given after --."""
     given: list[Any] = ctx.meta["training_command"]
     command = [str(word) for word in given] or _guess()
-    text = config_template(path=str(path), name=_name(path), command=command)
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A fifo would be waited for, and a device written to.
+        raise SupervisorError(
+            f"{path}: is no file that could be written",
+            hint="another PATH",
+            code=ExitCode.USAGE,
+        )
+    text = config_template(path=shell_word(str(path)), name=_name(path), command=command)
     if path.is_dir():
         path = path / "config.yaml"
     try:
@@ -53,10 +61,11 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     if as_json:
         click.echo(json.dumps({"path": str(path.absolute()), "command": command}))
         return
-    click.echo(f"wrote {path}")
+    shown = shell_word(str(path))
+    click.echo(f"wrote {shown}")
     if not given:
         click.echo(f"  put your training command into it (now: {' '.join(command)})")
-    click.echo(f"  supervisor check {path}\n  supervisor run {path}")
+    click.echo(f"  supervisor check {shown}\n  supervisor run {shown}")
 
 
 def _guess() -> list[str]:

@@ -5,6 +5,9 @@
 
 from dataclasses import dataclass
 
+from supervisor.cli.single_line import shown, single_line
+from supervisor.errors import ExitCode, SupervisorError
+
 # What a drain takes besides the grace: checkpoints are read, a snapshot is put onto the disk.
 STOP_MARGIN_S = 90
 
@@ -28,7 +31,7 @@ class Unit:
 
 
 def unit_text(unit: Unit) -> str:
-    """The unit file."""
+    """The unit file. Raises SupervisorError for a name that cannot stand in one."""
     return "\n".join([*_unit_section(unit), "", *_service_section(unit), "", *_install(unit), ""])
 
 
@@ -68,8 +71,8 @@ def _service_section(unit: Unit) -> list[str]:
         "NotifyAccess=all",
     ]
     if unit.run_as is not None:
-        lines += [f"User={unit.run_as}"]
-    lines += [f"WorkingDirectory={_value(unit, unit.directory)}"]
+        lines += [f"User={_value(unit, unit.run_as)}"]
+    lines += [f"WorkingDirectory={_value(unit, _bare(unit.directory))}"]
     if unit.path is not None:
         lines += [
             "# A service has no shell: what the shell had at installation. Other variables go here",
@@ -156,7 +159,23 @@ def _install(unit: Unit) -> list[str]:
 
 def _value(unit: Unit, text: str) -> str:
     """A value that is taken as it stands but for specifiers."""
+    text = single_line(text, "the name")
     return text if unit.has_specifiers else text.replace("%", "%%")
+
+
+def _bare(directory: str) -> str:
+    """A directory for a value that knows no quotes. Raises SupervisorError.
+
+    systemd.syntax(7): a backslash at the end goes on with the next line, spaces there are dropped.
+    """
+    if directory.endswith("\\") or directory != directory.strip():
+        raise SupervisorError(
+            f"the directory {shown(directory)} ends in a backslash or a space, which a unit's"
+            " WorkingDirectory= cannot name",
+            hint="call it from a directory with another name; nothing was written",
+            code=ExitCode.CONFIGURATION,
+        )
+    return directory
 
 
 def _word(unit: Unit, text: str, *, in_command: bool = False) -> str:

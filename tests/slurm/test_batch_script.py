@@ -14,6 +14,7 @@ from supervisor.cli.batch_script import (
     template_text,
 )
 from supervisor.cli.slurm_options import option_value, time_limit_problem
+from supervisor.errors import ExitCode, SupervisorError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = BatchScript(
@@ -45,6 +46,23 @@ def test_directives() -> None:
         "--open-mode=append",
         "--signal=B:USR1@121",
     ]
+
+
+@pytest.mark.parametrize("character", ["\n", "\r", "\x0b", "\x85", "\u2028", "\u202e", "\udcff"])
+@pytest.mark.parametrize("field", ["config", "directory", "log", "program", "options"])
+def test_no_name_becomes_a_line(field: str, character: str) -> None:
+    """A name cannot bring a directive or a command in."""
+    name = f"/data/a{character}#SBATCH --wrap=true"
+    value: object = (name,) if field in ("program", "options") else name
+    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+        script_text(replace(SCRIPT, **{field: value}))  # type: ignore[arg-type]
+    assert caught.value.code is ExitCode.CONFIGURATION
+
+
+def test_a_log_that_slurm_would_not_number_is_refused() -> None:
+    """After a backslash `%j` is no job's number any more."""
+    with pytest.raises(SupervisorError, match="backslash"):
+        script_text(replace(SCRIPT, log="/home/a\\b/slurm-%j.log"))
 
 
 def test_the_script_becomes_the_supervisor(tmp_path: Path) -> None:

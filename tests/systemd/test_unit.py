@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,31 @@ def test_paths_with_spaces_and_signs_are_quoted() -> None:
     assert "WorkingDirectory=/data/a b" in lines
     assert 'Environment="PATH=/a b:/c"' in lines
     assert "TimeoutStopSec=150" in lines
+
+
+# What no name may bring in: line ends of systemd and of others, escapes, other reading orders, and
+# bytes that are no text.
+INTRUDERS = ["\n", "\r", "\x00", "\x1b", "\x7f", "\x85", "\u2028", "\u2029", "\u202e", "\udcff"]
+
+
+@pytest.mark.parametrize("character", INTRUDERS)
+@pytest.mark.parametrize("field", ["config", "directory", "path", "program", "mounts", "run_as"])
+def test_no_name_becomes_a_line(field: str, character: str) -> None:
+    """Whatever comes from a name stands in one line, or there is no unit."""
+    name = f"/data/a{character}ExecStartPre=!touch pwned"
+    unit = Unit("x", ("/bin/s",), "/c.yaml", "/data", 60.0, for_user=False, run_as="me", path="/b")
+    with pytest.raises(SupervisorError, match="cannot stand in such a file") as caught:
+        unit_text(replace(unit, **{field: (name,) if field in ("program", "mounts") else name}))
+    assert caught.value.code is ExitCode.CONFIGURATION
+    assert character not in caught.value.message
+
+
+@pytest.mark.parametrize("directory", ["/data/a\\", "/data/a ", "/data/a\\\\"])
+def test_a_directory_that_a_unit_cannot_name_is_refused(directory: str) -> None:
+    """A backslash at the end would take the next line with it, a space would get lost."""
+    unit = Unit("x", ("/bin/s",), "/c.yaml", directory, 60.0, for_user=False)
+    with pytest.raises(SupervisorError, match="backslash or a space"):
+        unit_text(unit)
 
 
 def call(directory: Path, monkeypatch: pytest.MonkeyPatch, *words: str) -> Result:

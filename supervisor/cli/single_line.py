@@ -1,0 +1,42 @@
+"""Refuses what would become lines of its own in a file for systemd, sbatch or a shell."""
+
+import unicodedata
+
+from supervisor.errors import ExitCode, SupervisorError
+
+# Cc: C0, DEL and C1; Zl, Zp: the two separators that some readers take for line ends; Cs: bytes
+# that are no UTF-8, which systemd passes over with the whole line. Bidi: read as another name.
+_REFUSED = frozenset({"Cc", "Zl", "Zp", "Cs"})
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def single_line(text: str, what: str) -> str:
+    """The text, if it can stand in one line as it is.
+
+    Raises SupervisorError for control characters, line separators, and what is not UTF-8.
+    """
+    bad = next((c for c in text if unicodedata.category(c) in _REFUSED or c in _BIDI), None)
+    if bad is None:
+        return text
+    raise SupervisorError(
+        f"{what} {shown(text)} has {_named(bad)} in it, which cannot stand in such a file",
+        hint="give it another name; nothing was written",
+        code=ExitCode.CONFIGURATION,
+    )
+
+
+def shown(text: str) -> str:
+    r"""The text with escapes for what cannot be printed: `'a\nb'`."""
+    escaped = "".join(
+        c.encode("unicode_escape").decode() if not c.isprintable() else c for c in text
+    )
+    return f"'{escaped}'"
+
+
+def _named(character: str) -> str:
+    """What a person calls it."""
+    if character in "\n\r":
+        return "a line break"
+    if unicodedata.category(character) == "Cs":
+        return "a byte that is not UTF-8"
+    return f"the control character U+{ord(character):04X}"
