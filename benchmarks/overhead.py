@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks import peers
@@ -22,22 +24,44 @@ LOOKS = 9
 MB = 1e6
 
 
-def measure_training(subject: Subject, seconds: float) -> tuple[dict[str, Cost], list[float]]:
-    """The cost of each process while training prints and beats; for ours also `status` in ms."""
+def measure_training(subject: Subject, seconds: float) -> tuple[dict[str, Cost], dict[str, float]]:
+    """The cost of each process while training prints and beats; for ours also looks, in ms."""
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         running = start_training(subject, Path(folder))
         try:
             time.sleep(SETTLE_S)
             costs = measure(running.overhead_pids(), seconds)
-            looks = [look_ms(Path(folder)) for _ in range(LOOKS)] if subject.name == OURS else []
+            looks = measure_looks(Path(folder)) if subject.name == OURS else {}
         finally:
             running.end()
     return costs, looks
 
 
-def look_ms(directory: Path) -> float:
+def measure_looks(directory: Path) -> dict[str, float]:
+    """The median of `status` by each target, in turns, beside work for one core; by row, in ms."""
+    targets = {"look": directory / "run", "look by file": directory / "bench.yaml"}
+    found: dict[str, list[float]] = {row: [] for row in targets}
+    with busy_core():
+        for _ in range(LOOKS):
+            for row, target in targets.items():
+                found[row].append(look_ms(target))
+    return {row: statistics.median(times) for row, times in found.items()}
+
+
+@contextmanager
+def busy_core() -> Iterator[None]:
+    """A process that wants one core, as a training does; the workload itself only waits."""
+    busy = subprocess.Popen([sys.executable, "-c", "while True: pass"])
+    try:
+        yield
+    finally:
+        busy.kill()
+        busy.wait()
+
+
+def look_ms(target: Path) -> float:
     """One `supervisor status`, from the shell's point of view."""
-    argv = [sys.executable, "-m", "supervisor", "status", str(directory / "run")]
+    argv = [sys.executable, "-m", "supervisor", "status", str(target)]
     began = time.perf_counter()
     subprocess.run(argv, cwd=ROOT, check=True, capture_output=True)
     return (time.perf_counter() - began) * 1e3
@@ -80,9 +104,7 @@ def rows_of(subject: Subject, seconds: float, deaths: int) -> dict[str, float | 
     values["pss"] = total.pss_bytes / MB
     values["cpu"] = total.cpu_percent
     values["beat"] = "none" if subject.beat == "none" else measure_beat(subject)
-    if looks:
-        values["look"] = statistics.median(looks)
-    return values
+    return {**values, **looks}
 
 
 ROWS: tuple[tuple[str, str, str, float | None], ...] = (
@@ -91,7 +113,8 @@ ROWS: tuple[tuple[str, str, str, float | None], ...] = (
     ("pss", "all of it, proportional", "MB", None),
     ("cpu", "all of it, of a core, at ten log lines and beats a second", "%", 0.3),
     ("beat", "one heartbeat, as the trainer pays it", "ns", 1000),
-    ("look", "`status`, wall", "ms", 150),
+    ("look", "`status RUN_DIR`, wall, one core busy", "ms", 150),
+    ("look by file", "`status config.yaml`, wall, one core busy", "ms", 150),
     ("notice", "exit → noticed", "ms", 5),
 )
 
@@ -114,7 +137,7 @@ def run(wanted: list[str], seconds: float, deaths: int) -> Report:
         match subject:
             case Unavailable():
                 subjects[name] = f"not available: {subject.reason}"
-                values[name] = {key: "not available" for key, *_ in ROWS if key != "look"}
+                values[name] = {key: "not available" for key, *_ in ROWS if "look" not in key}
             case Ours() | Peer():
                 about = getattr(subject, "version", "this checkout")
                 subjects[name] = about

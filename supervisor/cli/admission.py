@@ -14,8 +14,8 @@ from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_for
 from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
+from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.history import History
-from supervisor.core.origin import MISSING, UNSEEN
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.intent import Intent, IntentRecord, read_intent

@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord
-from supervisor.core.origin import MISSING, UNSEEN
+from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.intent import Intent
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import age_text, wall_of
-from supervisor.cli.queue import Queued, queued
-from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
 from supervisor.clock import wall_s
 from supervisor.intent import Intent, read_intent
 from supervisor.ledger import Entry, read_ledger
@@ -15,6 +13,7 @@ from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
 
 if TYPE_CHECKING:
+    from supervisor.cli.queue import Queued
     from supervisor.core.history import History
 
 # The daemon writes twice a second; on network file systems other machines see it later.
@@ -79,7 +78,7 @@ class RunRecord:
     """The newest snapshot in memory; as it is now where no daemon says so."""
     no_daemon: dict[str, Any] | None = None
     """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
-    queued: Queued | None = None
+    queued: "Queued | None" = None
     """The SLURM job that waits its turn to go on with the run."""
 
     @property
@@ -147,8 +146,15 @@ def read_record(run_dir: Path) -> RunRecord:
     wish = _wish(paths, status)
     snapshot = _snapshot(paths, status, live=live)
     no_daemon = _no_daemon(paths) if live else None
-    waits = None if live else queued(paths, status)
+    waits = None if live else _queued(paths, status)
     return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon, waits)
+
+
+def _queued(paths: RunPaths, status: dict[str, Any] | None) -> "Queued | None":
+    """The SLURM job that waits its turn to go on with a run that nobody keeps."""
+    from supervisor.cli.queue import queued  # `status` of a live run need not pay for it
+
+    return queued(paths, status)
 
 
 def _no_daemon(paths: RunPaths) -> dict[str, Any] | None:
@@ -177,6 +183,8 @@ def _snapshot(
     if status is None:
         return None
     if not live:
+        from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
+
         return snapshot_facts(snapshot_root(paths, str(status.get("run_id") or "")))
     said = status.get("snapshot")
     return said if isinstance(said, dict) else None

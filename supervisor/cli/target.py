@@ -52,6 +52,12 @@ def _of_directory(path: Path) -> Path:
 
 def _of_config(path: Path) -> Path:
     """The run directory of a configuration. Raises SupervisorError."""
+    from supervisor.config.run_directory import run_directory
+
+    run_dir = run_directory(path, Path.cwd())
+    if run_dir is not None and is_run(run_dir):
+        return run_dir
+    # Only now, since it takes longer than all the rest of `status`: what is wrong with the file.
     from supervisor.config.load import load_config
 
     run_dir = Path(load_config(path).config.resolved(Path.cwd()).run_dir or "")

@@ -1,13 +1,12 @@
 """The configuration of one run, typed and frozen. It must not read files: `load.py` does."""
 
-import os
-import re
 import shlex
 from pathlib import Path
 from typing import Annotated, Self
 
 from pydantic import Field, field_validator
 
+from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
     CheckpointsConfig,
     Duration,
@@ -21,6 +20,7 @@ from supervisor.config.sections import (
     WatchConfig,
     Word,
 )
+from supervisor.config.source import NAME
 from supervisor.config.template import yaml_word
 
 
@@ -58,7 +58,7 @@ class RunConfig(Section):
     @classmethod
     def _a_sane_file_name(cls, name: str) -> str:
         """The name becomes a directory. Raises ValueError."""
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", name):
+        if not NAME.fullmatch(name):
             raise ValueError(
                 "must be a file name: letters, digits, . _ - (64 at most), a letter or digit first"
             )
@@ -91,11 +91,11 @@ class RunConfig(Section):
 
     def resolved(self, directory: Path) -> Self:
         """The same with absolute paths, relative ones being relative to `directory`."""
-        run_dir = _absolute(self.run_dir or f"runs/{self.name}", directory)
-        checkpoints = _absolute(self.checkpoints.directory or run_dir, directory)
+        run_dir = absolute_run_dir(self.run_dir, self.name, directory)
+        checkpoints = absolute(self.checkpoints.directory or run_dir, directory)
         finish = self.finish
         if finish.file is not None:
-            finish = finish.model_copy(update={"file": _absolute(finish.file, directory)})
+            finish = finish.model_copy(update={"file": absolute(finish.file, directory)})
         return self.model_copy(
             update={
                 "run_dir": run_dir,
@@ -108,8 +108,3 @@ class RunConfig(Section):
         """All values as JSON that `RunConfig.model_validate_json` turns back into the same."""
         unset = None if self.checkpoints.keep_set else {"checkpoints": {"keep"}}
         return self.model_dump_json(exclude=unset, indent=2)
-
-
-def _absolute(path: str, directory: Path) -> str:
-    """An absolute path without `..`. Links are not followed; `places.py` has expanded the rest."""
-    return os.path.abspath(directory / path)  # noqa: PTH100 -- keeps links

@@ -3,13 +3,17 @@
 A directory called `$SCRATCH` beside the trainer's real one hid every checkpoint from us.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from supervisor.config.document import Document
-from supervisor.config.model import RunConfig
 from supervisor.config.problems import Problem
+
+if TYPE_CHECKING:
+    from supervisor.config.document import Document
+    from supervisor.config.model import RunConfig
 
 _VARIABLE = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -49,9 +53,19 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value_of, path)
 
 
+def absolute(path: str, directory: Path) -> str:
+    """An absolute path without `..`. Links are not followed; `expand` was before."""
+    return os.path.abspath(directory / path)  # noqa: PTH100 -- keeps links
+
+
+def absolute_run_dir(run_dir: str | None, name: str, directory: Path) -> str:
+    """The run directory of a configuration that is read in `directory`."""
+    return absolute(run_dir or f"runs/{name}", directory)
+
+
 def with_expanded_paths(
-    config: RunConfig, document: Document, environment: Mapping[str, str]
-) -> tuple[RunConfig, list[Problem]]:
+    config: "RunConfig", document: "Document", environment: Mapping[str, str]
+) -> tuple["RunConfig", list[Problem]]:
     """The configuration with its paths expanded, and what cannot be, each with its place.
 
     Variables have the values that the trainer would see: `environment` under the file's `env`.

@@ -2,15 +2,13 @@
 
 from dataclasses import replace
 
+from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.choice import later_than, newest_but_left, one_further_back
 from supervisor.core.decision import EXIT_CONFIGURATION, EXIT_HELD, Decision, Verdict
 from supervisor.core.events import Surveyed
 from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, State
 
-# What the daemon probes for while a mount is missing, and what `run --from-nothing` lifts.
-MISSING = "checkpoints_missing"
-UNSEEN = "checkpoints_unseen"
 FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
 
 

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from supervisor.core import origin
+from supervisor.core import causes
 from supervisor.core.events import Probed
 from supervisor.filesystem import mount_points
 
@@ -19,10 +19,10 @@ def probe(
     `mount`: the mount point that held the checkpoints, where they are missing.
     """
     match cause:
-        case origin.MISSING if mount is not None:
+        case causes.MISSING if mount is not None:
             is_there = Path(mount) in (mount_points() or ())
             return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
-        case origin.MISSING:  # another daemon began the wait: the survey knows the mount
+        case causes.MISSING:  # another daemon began the wait: the survey knows the mount
             return Probed(clear=True, what="the checkpoints are looked at again")
         case "disk_full":
             return _disk(directory, checkpoint_bytes)

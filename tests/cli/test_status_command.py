@@ -118,14 +118,23 @@ def test_log_text_cannot_steer_the_terminal(command: Command, fake_run: FakeRun)
     assert "bad thing" in command("status").stdout
 
 
-def test_status_is_quick(tmp_path: Path, fake_run: FakeRun, environment: dict[str, str]) -> None:
+@pytest.mark.parametrize("target", [None, "run_dir", "config"])
+def test_status_is_quick(
+    tmp_path: Path, fake_run: FakeRun, environment: dict[str, str], target: str | None
+) -> None:
     """What is slow is never imported: how quick that is, `benchmarks/overhead.py` measures."""
     fake_run.write_status("running")
     fake_run.hold_lock()
-    argv = [sys.executable, "-X", "importtime", "-m", "supervisor", "status"]
+    config = tmp_path / "config.yaml"
+    config.write_text(f"name: demo\ncommand: [a]\nrun_dir: {fake_run.run_dir}\n")
+    words = {None: [], "run_dir": [str(fake_run.run_dir)], "config": [str(config)]}[target]
+    argv = [sys.executable, "-X", "importtime", "-m", "supervisor", "status", *words]
     options = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
-    imported = subprocess.run(argv, **options, check=True).stderr
-    for heavy in ("pydantic", "rich", "yaml", "psutil", "structlog", "watchdog", "asyncio"):
-        assert not any(
-            line.rpartition("|")[2].strip().split(".")[0] == heavy for line in imported.splitlines()
-        ), heavy
+    lines = subprocess.run(argv, **options, check=True).stderr.splitlines()
+    imported = {line.rpartition("|")[2].strip() for line in lines}
+    packages = {name.split(".")[0] for name in imported}
+    slow = {"pydantic", "rich", "psutil", "structlog", "watchdog", "asyncio", "xxhash"}
+    if target != "config":
+        slow.add("yaml")
+    assert not slow & packages
+    assert "supervisor.core.states" not in imported

@@ -1,0 +1,55 @@
+"""Where the run of a configuration lies, without pydantic: most commands ask no more of the file.
+
+What is unusual is left to `load.py`, which has the words for what is wrong.
+"""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from supervisor.config.document import Document, NotYamlError
+from supervisor.config.places import absolute_run_dir, expand
+from supervisor.config.source import NAME, default_name, read_text
+
+# Of RunConfig; a test compares. A key that is not here is perhaps a misspelt `run_dir`.
+KEYS = frozenset(
+    {
+        "name", "command", "run_dir", "checkpoints", "resume", "finish", "watch", "restart",
+        "grace", "signals", "logging", "launch", "env",
+    }
+)  # fmt: skip
+
+
+def run_directory(path: Path, directory: Path) -> Path | None:
+    """The absolute run directory of the run that a file describes; None where it is not plain.
+
+    Relative ones are relative to `directory`. Raises ConfigError where the file cannot be read.
+    """
+    try:
+        document = Document.parse(read_text(path))
+    except NotYamlError:
+        return None
+    values = document.values
+    if not isinstance(values, dict) or document.duplicates:
+        return None
+    if "command" not in values or not values.keys() <= KEYS:
+        return None
+    name = values.get("name", default_name(path))
+    run_dir, env = values.get("run_dir"), values.get("env", {})
+    if not isinstance(name, str) or not NAME.fullmatch(name) or not _are_texts(env):
+        return None
+    if run_dir is not None:
+        if not isinstance(run_dir, str) or not run_dir:
+            return None
+        try:
+            run_dir = expand(run_dir, {**os.environ, **env})
+        except ValueError:
+            return None
+    return Path(absolute_run_dir(run_dir, name, directory))
+
+
+def _are_texts(env: Any) -> bool:
+    """Whether these can be a file's `env`."""
+    return isinstance(env, dict) and all(
+        isinstance(name, str) and isinstance(value, str) for name, value in env.items()
+    )

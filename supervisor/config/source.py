@@ -1,0 +1,43 @@
+"""The text of a configuration file, and the name that the file itself gives; no pydantic here."""
+
+import re
+from pathlib import Path
+
+from supervisor.config.problems import ConfigError, Problem
+
+LARGEST_BYTES = 1 << 20
+# A run's name becomes a directory.
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def read_text(path: Path) -> str:
+    """The text of the file. Raises ConfigError."""
+    try:
+        size = path.stat().st_size
+        data = path.read_bytes() if size <= LARGEST_BYTES else b""
+    except IsADirectoryError:
+        raise _unreadable(path, "is a directory, not a configuration file") from None
+    except FileNotFoundError:
+        raise _unreadable(path, "no such file") from None
+    except OSError as error:
+        raise _unreadable(path, f"cannot be read: {error.strerror}") from None
+    if size > LARGEST_BYTES:
+        raise _unreadable(path, f"is {size} bytes long: that is not a configuration")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        column = error.start - (data.rfind(b"\n", 0, error.start) + 1) + 1
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8: save the file as UTF-8 text"
+        raise ConfigError(str(path), [Problem(line, column, "", message)]) from None
+
+
+def _unreadable(path: Path, message: str) -> ConfigError:
+    """A file that could not be read at all."""
+    hint = "`supervisor init PATH` writes a configuration to start from"
+    return ConfigError(str(path), [Problem(None, None, "", message)], hint=hint)
+
+
+def default_name(path: Path) -> str:
+    """The run's name when the file does not say: the file's own, made a sane file name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64] or "run"
