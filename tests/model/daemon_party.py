@@ -5,7 +5,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from supervisor.core import history as ledger
+from supervisor.core import replay as ledger
 from supervisor.core import step as core
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, SendStop, Survey
 from supervisor.core.ending import Ending

@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.core import history, operator
+from supervisor.core import operator, replay
 from supervisor.core import step as core
 from supervisor.core.effects import Effect, Launch
 from supervisor.core.events import Event
+from supervisor.core.history import History
 from supervisor.core.states import State
 from supervisor.daemon import beginning
 from supervisor.launcher import phases
@@ -125,13 +126,13 @@ def let_an_intent_take_a_signal_back(patch: pytest.MonkeyPatch) -> None:
 
 def forget_who_asked(patch: pytest.MonkeyPatch) -> None:
     """The record of an attempt's start wipes out a stop that came before it."""
-    original = history.fold_entry
+    original = replay.fold_entry
 
-    def forgetful(past: history.History, entry: dict[str, object]) -> history.History:
+    def forgetful(past: History, entry: dict[str, object]) -> History:
         after = original(past, entry)
         return daemon_party.without_asker(after) if entry["type"] == "attempt_started" else after
 
-    patch.setattr(history, "fold_entry", forgetful)
+    patch.setattr(replay, "fold_entry", forgetful)
 
 
 PLANTED: tuple[tuple[Plant, Budget, str], ...] = (
