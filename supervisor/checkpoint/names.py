@@ -6,6 +6,7 @@ from functools import cache
 from typing import NamedTuple
 
 from supervisor.checkpoint.by_products import is_by_product
+from supervisor.checkpoint.name_pattern import step_text
 from supervisor.checkpoint.suffixes import SINGLE_FILE_SUFFIXES
 
 # Ours stand in hidden directories: `checkpoint-1000.corrupt` beside the others broke the name
@@ -130,10 +131,9 @@ def parse_by_pattern(name: str, pattern: str) -> CheckpointName | None:
 
     Its group `step` may match nothing, for a checkpoint whose step its name does not say.
     """
-    match = _compiled(pattern).fullmatch(name)
-    if match is None:
+    digits = step_text(name, pattern)
+    if digits is None:
         return None
-    digits = match.group("step")
     if not digits:
         return CheckpointName(None, None, None)
     is_step = digits.isdecimal() and len(digits) <= 18

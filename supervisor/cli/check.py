@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from supervisor.checkpoint.records import Entry, Missing, Survey
-from supervisor.cli import directory_owner, preflight, shared_memory, slurm_site
+from supervisor.cli import directory_owner, pattern_trial, preflight, shared_memory, slurm_site
 from supervisor.cli.admission import Verdict, admit, refuse_bad_place
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
@@ -62,6 +62,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
     host = list(preflight.host_findings(config, run_dir))
     yield from host
+    yield from pattern_trial.findings(config, run_dir)
     try:
         refuse_bad_place(run_dir, directory)
     except SupervisorError:

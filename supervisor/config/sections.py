@@ -67,7 +67,7 @@ def _with_step_group(pattern: str | None, example: str) -> str | None:
         return None
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, RecursionError, OverflowError) as error:
         raise ValueError(f"not a regular expression: {error}") from None
     if "step" not in compiled.groupindex:
         raise ValueError(f"has no group named step; for example: '{example}'")

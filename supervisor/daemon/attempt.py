@@ -50,7 +50,7 @@ class RunningAttempt:
             heartbeat_dir,
             run.paths.train_log,
             log_offset=self._facts.log_offset,
-            progress=run.config.watch.progress,
+            progress=run.progress,
             # An adopted attempt's silence counts from now: nobody looked before.
             now=monotonic_s(),
         )

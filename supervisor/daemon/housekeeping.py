@@ -24,6 +24,7 @@ from supervisor.daemon.pruner import Pruner
 from supervisor.daemon.reading import LongReading
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
+from supervisor.daemon.slow_patterns import SlowPatterns
 from supervisor.daemon.snapshots import Failure
 from supervisor.daemon.status import StatusFacts, status_of, write_status
 from supervisor.daemon.surveyor import Answer
@@ -60,6 +61,7 @@ class Housekeeping:
         self._pruner = Pruner(run)
         self._troubles = Troubles(run, performer)
         self._reading = LongReading(run.console.say)
+        self._slow_patterns = SlowPatterns(run.progress, run.surveyor)
         self._status_at = 0.0
         self._up_at = monotonic_s() + UP_AFTER_S
         self._account_at = monotonic_s() + ACCOUNT_S
@@ -225,6 +227,8 @@ class Housekeeping:
                 self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S
                 self._performer.survey(deciding=False)
+        for line in self._slow_patterns.news():
+            self._warn(line)
         if now >= self._up_at:
             self._up_at = float("inf")
             with contextlib.suppress(OSError):  # `status` shows it until the disk is writable again

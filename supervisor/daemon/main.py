@@ -39,6 +39,7 @@ from supervisor.intent import read_intent
 from supervisor.ledger import LedgerWriter, iterate_ledger, run_created
 from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
+from supervisor.watch.progress import ProgressReader
 
 HELLO_S = 30.0
 EXIT_INTERNAL = 70
@@ -114,8 +115,9 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
     begun = history.attempt > 0
     owned = DirectoryClaim(surveyor.directory, claimant, journal, console, has_begun=begun)
     return Run(
-        paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned
-    )
+        paths, config, run_id, history, journal, console, runtime, surveyor, incidents, owned,
+        ProgressReader(config.watch.progress) if config.watch.progress else None,
+    )  # fmt: skip
 
 
 def _replay(

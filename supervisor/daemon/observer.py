@@ -97,14 +97,14 @@ class Observer:
         train_log: Path,
         *,
         log_offset: int,
-        progress: str | None,
+        progress: ProgressReader | None,
         now: float,
     ) -> None:
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
         self._pages = PageSet(heartbeat_dir)
         self._tail = LogTail(train_log, offset=log_offset)
-        self._progress = ProgressReader(progress) if progress else None
+        self._progress = progress
         self._step: int | None = None
         self._ended_at: float | None = None
         self._log_grew_at = now
@@ -132,8 +132,8 @@ class Observer:
         if chunk.grew:
             self._log_grew_at = now
         if self._progress is not None and chunk.lines:
-            step = self._progress.feed(chunk.lines)
-            self._step = step if step is not None else self._step
+            printed = self._progress.feed(chunk.lines)
+            self._step = printed[-1] if printed else self._step
         pages = self._pages.read()
         working = [page for page in pages if page.outcome is None and _is_there(page)]
         slowest = min(working, key=_last_sign_ns, default=None)

@@ -11,6 +11,7 @@ from supervisor.daemon.journal import Journal
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.surveyor import Surveyor
 from supervisor.paths import RunPaths
+from supervisor.watch.progress import ProgressReader
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,3 +28,5 @@ class Run:
     surveyor: Surveyor
     incidents: IncidentFolders
     directory_claim: DirectoryClaim
+    progress: ProgressReader | None
+    """How steps are read from the log, where the user says so."""

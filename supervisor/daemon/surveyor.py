@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from supervisor.checkpoint.contents import may_be_weights
+from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
@@ -140,10 +141,12 @@ class Surveyor:
     def listing(self) -> tuple[tuple[str, int], ...]:
         """What a glance at the directory shows: it differs when a survey may bring news."""
         found: list[tuple[str, int]] = []
+        patience = Patience()
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    if may_be_checkpoint(entry.name, self._pattern):
+                    # What there was no time for may be one, until a later look has tried its name.
+                    if patience.is_over or may_be_checkpoint(entry.name, self._pattern):
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
             return ()
@@ -151,18 +154,25 @@ class Surveyor:
 
     def unrecognised(self, since_wall: float) -> tuple[str, ...]:
         """Files that look like weights, written since then, whose names say nothing to us."""
+        patience = Patience()
         try:
             with os.scandir(self.directory) as entries:
                 found = [
                     entry.name
                     for entry in entries
                     if may_be_weights(entry.name)
+                    and not patience.is_over
                     and parse_name(entry.name, self._pattern) is None
                     and entry.stat(follow_symlinks=False).st_mtime >= since_wall
                 ]
         except OSError:
             return ()
         return tuple(sorted(found))
+
+    @property
+    def slow_name(self) -> str | None:
+        """A name that the user's own expression took too long on."""
+        return slow_name(self._pattern)
 
     def poll(self) -> Answer | None:
         """The answer, once it is there."""

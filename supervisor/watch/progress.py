@@ -1,37 +1,71 @@
 """The step read from the log of a command that does not beat.
 
-It must never fail on what a command prints.
+It must never fail on what a command prints, nor hold up who looks.
 """
 
 import re
-from collections.abc import Iterable
+import time
+from collections.abc import Sequence
+
+from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
 
 # A pattern that backtracks takes time with the length of a line; steps stand in short ones.
-_LINE_CHARACTERS_MAX = 2000
+LINE_CHARACTERS_MAX = 2000
+LINE_CPU_S = 0.05
+LOOK_CPU_S = 0.1
+_OVERRUNS_MAX = 5
+_LINES_TO_FORGIVE = 10_000
+_SHOWN_CHARACTERS = 80
 
 
 class ProgressReader:
-    r"""Applies a pattern with a group named `step`, such as `step (?P<step>\d+)`."""
+    r"""Applies a pattern with a group named `step`, such as `step (?P<step>\d+)`.
 
-    __slots__ = ("_pattern",)
+    A pattern that was too slow for several lines is applied no more, in any attempt.
+    """
+
+    __slots__ = ("_overruns", "_pattern", "slow_line")
 
     def __init__(self, pattern: str) -> None:
         """Raises ValueError for a pattern that is wrong or has no group `step`."""
         try:
-            self._pattern = re.compile(pattern)
+            self._pattern = BoundedPattern(pattern)
         except re.error as error:
             raise ValueError(f"the pattern {pattern!r} is wrong: {error}") from error
-        if "step" not in self._pattern.groupindex:
+        if "step" not in self._pattern.group_names:
             raise ValueError(f"the pattern {pattern!r} has no group (?P<step>…)")
+        self._overruns = 0.0
+        self.slow_line: str | None = None
+        """A line that took too long, once the pattern is applied no more."""
 
-    def feed(self, lines: Iterable[str]) -> int | None:
-        """The last step in these lines; None if none has one that is a number."""
-        last = None
-        for line in lines:
-            for match in self._pattern.finditer(line[:_LINE_CHARACTERS_MAX]):
-                step = _whole_number(match["step"])
-                last = step if step is not None else last
-        return last
+    def feed(self, lines: Sequence[str]) -> tuple[int, ...]:
+        """The steps in these lines, in order; without what is no number.
+
+        The newest lines are read first: what there is no time for is older.
+        """
+        if self.slow_line is not None:
+            return ()
+        self._overruns = max(0.0, self._overruns - len(lines) / _LINES_TO_FORGIVE)
+        until, newest_first = time.process_time() + LOOK_CPU_S, list[int]()
+        for line in reversed(lines):
+            left_s = until - time.process_time()
+            if left_s <= 0:
+                break
+            try:
+                found = self._pattern.find_all(line[:LINE_CHARACTERS_MAX], min(left_s, LINE_CPU_S))
+            except PatternTimeoutError:
+                self._note_overrun(line, left_s)
+                continue
+            steps = [step for match in found if (step := _whole_number(match["step"])) is not None]
+            newest_first += reversed(steps)
+        return tuple(reversed(newest_first))
+
+    def _note_overrun(self, line: str, had_s: float) -> None:
+        if had_s < LINE_CPU_S:
+            return  # it had less than a line may have
+        self._overruns += 1
+        if self._overruns >= _OVERRUNS_MAX:
+            self.slow_line = line[:_SHOWN_CHARACTERS]
 
 
 def _whole_number(text: str | None) -> int | None:

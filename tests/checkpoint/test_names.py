@@ -1,8 +1,11 @@
 """Names of checkpoints, as the tools of `docs/trainers` write them."""
 
+import time
+
 import pytest
 
 from supervisor.checkpoint.format import parse_step
+from supervisor.checkpoint.name_pattern import slow_name
 from supervisor.checkpoint.names import is_best_name, may_be_checkpoint, parse_marked, parse_name
 
 
@@ -129,3 +132,14 @@ def test_a_bare_number_is_orbaxs_only_with_its_mark(mark: str) -> None:
     assert parse_marked("fold", {mark}) is None
     assert may_be_checkpoint("1000")
     assert not may_be_checkpoint("fold")
+
+
+def test_a_pattern_that_backtracks_finds_its_own_names_in_time() -> None:
+    """A thousand names that it is slow on hold nobody up, and none of its own is lost to them."""
+    pattern = r"(\w+-?)*_(?P<step>\d+)\.bin"
+    begun = time.process_time()
+    strange = [f"an_image_that_was_sampled_at_step_{n:06}.png" for n in range(100)]
+    assert [parse_name(name, pattern) for name in strange] == [None] * 100
+    assert parse_name("weights_12.bin", pattern) == (12, None, "periodic")
+    assert slow_name(pattern) == strange[0]
+    assert time.process_time() - begun < 5.0

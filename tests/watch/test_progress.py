@@ -1,8 +1,13 @@
 """Steps read from the log of a command that knows nothing of us."""
 
+import time
+
 import pytest
 
-from supervisor.watch.progress import ProgressReader
+from supervisor.watch.progress import LOOK_CPU_S, ProgressReader
+
+HOSTILE = r"(\w+\s?)*step=(?P<step>\d+)"
+SLOW_LINE = "loss " * 12 + "a" * 40 + "!"
 
 
 @pytest.mark.parametrize(
@@ -20,7 +25,7 @@ from supervisor.watch.progress import ProgressReader
 )
 def test_the_last_step_counts(pattern: str, lines: list[str], step: int | None) -> None:
     """Whatever else is printed; what is no number is no step."""
-    assert ProgressReader(pattern).feed(lines) == step
+    assert (ProgressReader(pattern).feed(lines) or (None,))[-1] == step
 
 
 @pytest.mark.parametrize(
@@ -30,3 +35,35 @@ def test_a_pattern_that_cannot_work_is_refused(pattern: str, message: str) -> No
     """At the start, not at the first line."""
     with pytest.raises(ValueError, match=message):
         ProgressReader(pattern)
+
+
+def test_all_steps_are_given_in_order() -> None:
+    """A counter that goes backwards is seen, whichever line it stands in."""
+    assert ProgressReader(r"(?P<step>\d+)/9").feed(["8/9 9/9", "0/9", "1/9"]) == (8, 9, 0, 1)
+
+
+def test_a_look_has_a_bound_however_many_lines_are_slow() -> None:
+    """The daemon must answer a stop; the newest lines are read first."""
+    reader, begun = ProgressReader(HOSTILE), time.process_time()
+    assert reader.feed([SLOW_LINE] * 10_000 + ["step=8"]) == (8,)
+    assert time.process_time() - begun < 3 * LOOK_CPU_S
+
+
+def test_a_pattern_that_is_too_slow_again_and_again_is_switched_off() -> None:
+    """Its line is kept, so that it can be told; from then on a look costs nothing."""
+    reader = ProgressReader(HOSTILE)
+    for _ in range(3):
+        reader.feed([SLOW_LINE] * 10)
+    assert reader.slow_line is not None
+    assert SLOW_LINE.startswith(reader.slow_line)
+    assert reader.feed(["step=9"]) == ()
+
+
+def test_a_rare_slow_line_costs_only_itself() -> None:
+    """One odd line a day is forgiven by the thousands of others."""
+    reader = ProgressReader(HOSTILE)
+    for day in range(8):
+        assert reader.feed([SLOW_LINE, f"step={day}"]) == (day,)
+        for _ in range(40):
+            reader.feed(["step=1"] * 300)
+    assert reader.slow_line is None
