@@ -107,3 +107,9 @@ def is_network(path: Path) -> bool:
     """True where other machines may write too, so that flock alone proves nothing."""
     kind = filesystem_type(path)
     return kind in NETWORK_TYPES if kind else False
+
+
+def is_remote(path: Path) -> bool:
+    """True where another machine, or a process, keeps the files: it stamps them by its clock."""
+    kind = filesystem_type(path)
+    return kind is not None and (kind in NETWORK_TYPES or kind.startswith("fuse"))

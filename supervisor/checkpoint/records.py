@@ -81,6 +81,7 @@ class SurveyRequest:
     off (also where nobody saw its end), and the highest step that it was seen at.
     `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
     `set_aside`: where in the run directory those are that were set aside.
+    `reads_clock`: how far the directory's file system is ahead of our clock is wanted.
     """
 
     directory: Path
@@ -102,6 +103,7 @@ class SurveyRequest:
     attempt_step: int | None = None
     search: SaveSearch | None = None
     set_aside: Path | None = None
+    reads_clock: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -219,6 +221,7 @@ class Survey:
     something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
     `torn_first`: the name of the only one there, where it is a first save that was cut off.
     `mount`: the mount point that holds the directory. `sightings`: what `search` asked for.
+    `clock_ahead_s`: what `reads_clock` asked for; None where nobody can say.
     """
 
     entries: tuple[Entry, ...] = ()
@@ -229,6 +232,7 @@ class Survey:
     torn_first: str | None = None
     mount: str | None = None
     sightings: Sightings | None = None
+    clock_ahead_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values; `newest_valid` as its place in `entries`."""
@@ -242,6 +246,7 @@ class Survey:
             "torn_first": self.torn_first,
             "mount": self.mount,
             "sightings": None if self.sightings is None else self.sightings.to_json(),
+            "clock_ahead_s": self.clock_ahead_s,
         }
 
     @classmethod

@@ -10,6 +10,7 @@ from supervisor.checkpoint.best import mark_best, read_best
 from supervisor.checkpoint.candidates import Candidate
 from supervisor.checkpoint.deepspeed import RANKS_SUFFIX, told_files
 from supervisor.checkpoint.family import Families, Member
+from supervisor.checkpoint.file_clock import clock_ahead_s
 from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
@@ -57,6 +58,7 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
         torn_first=find_torn_first(request, entries),
         mount=None if mount is None else str(mount),
         sightings=None if search is None else look_in_time(search),
+        clock_ahead_s=clock_ahead_s(request.directory) if request.reads_clock else None,
         undecided=tuple(
             entry.path
             for entry in entries

@@ -30,6 +30,8 @@ class Ending:
     finish_met: bool | None = None
     ended_by_us: bool = False
     """We ended it as hung: what it exits with then says nothing about why."""
+    logged: tuple[int, int] | None = None
+    """The first and last step that its last lines show, where they never go backwards."""
 
     @property
     def was_killed(self) -> bool:

@@ -25,6 +25,8 @@ class Begun:
     """Who asked the attempt to stop, as recorded by the daemon before."""
     stop_since: float | None = None
     """When that was, moved by what was a suspend: the grace counts from here."""
+    stop_wall: float | None = None
+    """When that was, seconds since 1970."""
     hung: str | None = None
     """Why the daemon before was ending the attempt as hung."""
     held: str | None = None
@@ -58,6 +60,8 @@ class Surveyed:
     """The only checkpoint there: the run's first save, cut off by the end of its attempt."""
     unseen: str | None = None
     """Where the trainer saves, if not where it is looked for; with the lines to write."""
+    clock_ahead_s: float | None = 0.0
+    """How far the checkpoints' file system is ahead of the machine's clock; None: not known."""
     deciding: bool = True
     """Made with nothing running, for a decision; otherwise only news."""
 
@@ -175,6 +179,8 @@ class StopAsked:
 
     by: str
     interrupt: bool = False
+    wall: float | None = None
+    """When that was, seconds since 1970; None where nobody knows when the trainer heard of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +188,8 @@ class WishChanged:
     """The operator's intent changed."""
 
     wish: Wish
+    wall: float | None = None
+    """When that was seen, seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True)

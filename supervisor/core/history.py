@@ -86,6 +86,8 @@ class History:
     stop_by: str | None = None
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
     stop_at: Moment | None = None
+    stop_wall: float | None = None
+    """The same as the trainer's files tell it, seconds since 1970."""
     stop_excused_s: float = 0.0
     """How long everything stood still (a suspend) since that stop was asked for."""
     pause: Pause | None = None

@@ -22,7 +22,8 @@ from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
-from supervisor.core.states import Budget, Checkpoint, State, Stop, Wish
+from supervisor.core.saving import what_was_saved
+from supervisor.core.states import Budget, State, Stop, Wish
 
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
@@ -71,12 +72,13 @@ def _asker(state: State, stop: Stop) -> str:
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
     assert state.stop is not None
     durable = tuple(c for c in survey.candidates if c.tier != MEMORY)
-    saved, what = _what_was_saved(state.stop, durable, ending)
+    saved = what_was_saved(state.stop, durable, ending, survey.clock_ahead_s)
+    decision = _stopped(state, saved.words, budget, saved=saved.is_saved)
     if state.job is None or _asker(state, state.stop) in {"intent", "SIGINT"}:
-        return _stopped(state, what, budget, saved=saved)
+        return decision
     idle = budget.idle_stops.counted((budget.progress_step, budget.progress_written))
     budget = replace(budget, idle_stops=idle)
-    decision = _stopped(state, what, budget, saved=saved)
+    decision = replace(decision, budget=budget)
     if idle.count < state.policy.max_failures:
         return decision
     # Requeued for ever it would hold GPUs for ever, and never get further.
@@ -103,39 +105,6 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
     verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
     action = "none" if by_user or failure == "cancelled" else "resume_later"
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
-
-
-def _what_was_saved(
-    stop: Stop, candidates: tuple[Checkpoint, ...], ending: Ending
-) -> tuple[bool, str]:
-    """Whether a checkpoint came after the stop, and how to say what it holds and what is lost."""
-    newest = max((c.step for c in candidates if c.step is not None), default=None)
-    if newest is None and candidates:
-        return _was_rewritten(stop, candidates[0], ending)
-    before = stop.progress_before
-    done = ending.step
-    if newest is not None and (
-        before is None or newest > before or (done is not None and newest >= done)
-    ):
-        lost = done - newest if done is not None else 0
-        return True, f", saved at step {newest}" + (
-            f"; {lost} steps since then are lost" if lost > 0 else ""
-        )
-    if done is None:
-        return False, "; nothing was saved since"
-    kept = newest or 0
-    return False, (
-        f" at step {done}, not saved: {max(done - kept, 0)} steps since step {kept} are lost"
-    )
-
-
-def _was_rewritten(stop: Stop, newest: Checkpoint, ending: Ending) -> tuple[bool, str]:
-    """The same for a checkpoint that does not tell its step: only its time speaks."""
-    name = newest.path.rpartition("/")[2]
-    before = stop.written_before
-    if newest.written is not None and (before is None or newest.written > before):
-        return True, f", saved to {name}"
-    return False, f"{_at(ending.step)}, not saved: what was done since {name} was written is lost"
 
 
 def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:

@@ -10,7 +10,7 @@ from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, RunState, State, Wish
-from supervisor.core.stopping import begin_stop, judged_late, with_stop
+from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
@@ -46,7 +46,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     sent_at = now if event.stop_sent_at is None else event.stop_sent_at
     if event.stop_by is not None:
         since = sent_at if event.stop_since is None else event.stop_since
-        state = with_stop(state, event.stop_by, since)
+        state = with_stop(state, event.stop_by, since, wall=event.stop_wall)
     failure = None if event.hung is None else "hang"
     if event.kill_sent:
         killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")
@@ -59,7 +59,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("attempt being killed", state, (SendStop(state.attempt),))
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
-            state = with_stop(state, "an earlier request", sent_at)
+            state = with_stop(state, "an earlier request", sent_at, wall=event.stop_wall)
         state = until_stopped(state)
         # A repeat changes nothing, and the first one may have died with its daemon.
         return Reaction("attempt stopping", state, (SendStop(state.attempt),))
@@ -76,20 +76,19 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             if state.stop is not None:
                 state, notes = _besides(state, event)
                 return Reaction("noted", state, (*notes, *_repeated(state)))
-            note = Record({"type": "stop_requested", "by": event.by})
             orders = _repeated(state)
-            state = with_stop(state, event.by, now, interrupt=event.interrupt)
-            return Reaction("noted", state, (note, *orders))
+            state = with_stop(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            return Reaction("noted", state, (_noted(state), *orders))
         case _ if state.alive:
-            return Reaction("attempt alive", *begin_stop(state, event.by, now, event.interrupt))
+            begun = begin_stop(state, event.by, now, event.interrupt, event.wall)
+            return Reaction("attempt alive", *begun)
         case RunState.LAUNCHING if state.ending is not None:
-            note = Record({"type": "stop_requested", "by": event.by, "late": True})
-            state = judged_late(state, event.by, now, interrupt=event.interrupt)
-            return Reaction("being judged", state, (note,))
+            state = judged_late(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            return Reaction("being judged", state, (_noted(state),))
         case _ if _has_more_in_memory(state):
-            note = Record({"type": "stop_requested", "by": event.by, "late": True})
-            state = judged_late(state, event.by, now, interrupt=event.interrupt)
-            return Reaction("rescue first", replace(state, surveying=True), (note, Survey()))
+            state = judged_late(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            changed = replace(state, surveying=True)
+            return Reaction("rescue first", changed, (_noted(state), Survey()))
         case _:
             reason = f"stopped by {event.by}; nothing was running"
             by_user = event.interrupt
@@ -104,6 +103,11 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             note = Record({"type": "stop_requested", "by": event.by})
             effects = (note, *_unjudged(state), Exit(TRAINER_PREEMPTED))
             return Reaction("nothing runs", state, effects)
+
+
+def _noted(state: State) -> Record:
+    assert state.stop is not None
+    return Record(stop_requested(state.stop))
 
 
 def _besides(state: State, event: StopAsked) -> tuple[State, tuple[Effect, ...]]:
@@ -165,16 +169,17 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     if event.wish is Wish.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
-                state = with_stop(state, "intent", now)
+                state = with_stop(state, "intent", now, wall=event.wall)
             return Reaction("noted", state, (note,))
         if state.alive:
-            changed, effects = begin_stop(state, "intent", now, interrupt=False)
+            changed, effects = begin_stop(state, "intent", now, False, event.wall)
             return Reaction("stop, attempt alive", changed, (note, *effects))
         if being_judged:
-            stopping = judged_late(state, "intent", now)
+            stopping = judged_late(state, "intent", now, wall=event.wall)
             return Reaction("stop, being judged", stopping, (note,))
         if _has_more_in_memory(state):
-            stopping = replace(judged_late(state, "intent", now), surveying=True)
+            stopping = judged_late(state, "intent", now, wall=event.wall)
+            stopping = replace(stopping, surveying=True)
             return Reaction("stop, rescue first", stopping, (note, Survey()))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))

@@ -66,6 +66,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             asked_by = past.asked_by if by == "intent" else by
             if past.stop_by is None:  # another one who asks gives no more time
                 past = replace(past, stop_at=moment_of(entry, past.boot), stop_excused_s=0.0)
+                past = replace(past, stop_wall=float(entry.get("asked_wall") or wall))
             late = bool(entry.get("late"))
             return replace(past, stop_by=by, stop_late=late, asked_by=asked_by)
         case "suspended":

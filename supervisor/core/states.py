@@ -107,6 +107,8 @@ class Stop:
     """A save would not fit what is left: it is not begun, the attempt ends without one."""
     besides: str | None = None
     """A signal that asks for the same as the intent: who takes back the one leaves the other."""
+    wall: float | None = None
+    """When that was, seconds since 1970: files tell by it what is newer; None: not known."""
 
 
 @dataclass(frozen=True, slots=True)

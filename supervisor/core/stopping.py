@@ -10,10 +10,10 @@ from supervisor.core.states import RunState, State, Stop
 
 
 def begin_stop(
-    state: State, by: str, now: float, interrupt: bool
+    state: State, by: str, now: float, interrupt: bool, wall: float | None
 ) -> tuple[State, tuple[Effect, ...]]:
     """Ask the attempt to save and end; one whose save would not fit any more is ended."""
-    state = until_stopped(with_stop(state, by, now, interrupt=interrupt))
+    state = until_stopped(with_stop(state, by, now, interrupt=interrupt, wall=wall))
     assert state.stop is not None
     who = "`supervisor stop`" if by == "intent" else by
     left_s = max(state.stop.until - now, 0.0)
@@ -23,7 +23,7 @@ def begin_stop(
     line = f"{who}: the trainer is asked to save and end (up to {left_s:.0f} s)"
     effects = (
         SendStop(state.attempt),
-        Record({"type": "stop_requested", "by": by}),
+        Record(stop_requested(state.stop)),
         Say(line),
     )
     return state, effects
@@ -44,7 +44,7 @@ def _begin_end(
         f"{who}: a save takes {save_s:.0f} s and {left_s:.0f} s are left: it is not begun, {what}"
     )
     way: Effect = Rescue("no save fits any more") if is_rescued else SendKill(state.attempt)
-    return state, (way, Record({"type": "stop_requested", "by": by}), Say(line))
+    return state, (way, Record(stop_requested(stop)), Say(line))
 
 
 def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
@@ -58,8 +58,22 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
     return Reaction("noted", state)
 
 
+def stop_requested(stop: Stop) -> dict[str, object]:
+    """The ledger's entry of a stop; `asked_wall` is earlier than the entry, which is synced."""
+    entry: dict[str, object] = {"type": "stop_requested", "by": stop.by}
+    if stop.wall is not None:
+        entry["asked_wall"] = round(stop.wall, 3)
+    return {**entry, "late": True} if stop.late else entry
+
+
 def with_stop(
-    state: State, by: str, now: float, *, interrupt: bool = False, late: bool = False
+    state: State,
+    by: str,
+    now: float,
+    *,
+    interrupt: bool = False,
+    late: bool = False,
+    wall: float | None = None,
 ) -> State:
     """The state with a stop that was asked for now; what is saved from here on is its doing."""
     written = state.newest.written if state.newest else state.budget.progress_written
@@ -67,13 +81,16 @@ def with_stop(
     limit = None if state.job is None else state.job.until
     if limit is not None:
         until = min(until, max(limit, now))
-    stop = Stop(by, now, int(interrupt), _newest_step(state), written, late, until, limit=limit)
+    before = _newest_step(state)
+    stop = Stop(by, now, int(interrupt), before, written, late, until, limit=limit, wall=wall)
     return replace(state, stop=stop)
 
 
-def judged_late(state: State, by: str, now: float, *, interrupt: bool = False) -> State:
+def judged_late(
+    state: State, by: str, now: float, *, interrupt: bool = False, wall: float | None = None
+) -> State:
     """The same for a stop that finds an attempt ended, and its end not yet judged."""
-    state = with_stop(state, by, now, interrupt=interrupt, late=True)
+    state = with_stop(state, by, now, interrupt=interrupt, late=True, wall=wall)
     assert state.stop is not None
     return replace(state, wake_at=after_stop(state.stop, state.policy, now))
 

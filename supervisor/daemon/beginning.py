@@ -22,8 +22,10 @@ def beginning(
 
     `here` is now, by all clocks: timers that the daemon before had set go on; without it, anew.
     """
+    signal_at = hello.get("stop_signal_at") or None
     signals: list[Message] = [
-        {"is": "signal", "signal": name} for name in hello.get("signals") or []
+        {"is": "signal", "signal": name, "monotonic": signal_at}
+        for name in hello.get("signals") or []
     ]
     state = replace(state, parked=_parked(hello, state.at))
     adopted, ended = hello.get("attempt"), hello.get("last_exit")
@@ -41,6 +43,7 @@ def beginning(
             kill_sent_at=(adopted or {}).get("kill_sent_at"),
             stop_by=None if history.stop_late else history.stop_by or _asked_by(history, hello),
             stop_since=_stop_since(history, state, here),
+            stop_wall=_stop_wall(history, state, hello, here),
             hung=history.hung,
         )
         late = [*signals]
@@ -65,21 +68,36 @@ def _stop_since(history: History, state: State, here: Moment | None) -> float | 
     return state.at - history.stop_at.age_s(here) + history.stop_excused_s
 
 
-def still_asked(history: History, wish: Wish, hello: Message, *, alive: bool) -> list[Event]:
+def _stop_wall(history: History, state: State, hello: Message, here: Moment | None) -> float | None:
+    """When the stop was asked for, by the clock that files tell: by record, else by launcher."""
+    if history.stop_by is not None:
+        return history.stop_wall
+    asked = (hello.get("attempt") or {}).get("stop_sent_at")
+    if asked is None or here is None:
+        return None
+    # A signal to a whole job reaches the trainer with the launcher, long before its own stop.
+    asked = min(float(asked), float(hello.get("stop_signal_at") or asked))
+    return here.wall - (state.at - asked)
+
+
+def still_asked(
+    history: History, wish: Wish, hello: Message, *, alive: bool, wall: float | None = None
+) -> list[Event]:
     """What people had asked for and the daemon before can not carry out any more.
 
-    `alive`: an attempt runs, or its end is to be judged.
+    `alive`: an attempt runs, or its end is to be judged. `wall`: now, seconds since 1970.
     """
     asked: list[Event] = []
     by = _asked_by(history, hello)
     if alive:
         by = history.stop_by if history.stop_late else None
     if by is not None:
-        asked.append(StopAsked(by, interrupt=by == "SIGINT"))
+        at = history.stop_wall if alive else None
+        asked.append(StopAsked(by, interrupt=by == "SIGINT", wall=at))
     if not alive:
         return asked
     if wish is not Wish.RUN:
-        asked.append(WishChanged(wish))
+        asked.append(WishChanged(wish, wall))
     return asked
 
 

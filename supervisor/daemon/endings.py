@@ -9,7 +9,7 @@ from supervisor.core.ending import Ending
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
 from supervisor.diagnosis.failure import Ending as Evidence
-from supervisor.diagnosis.log_line import clean
+from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
@@ -68,6 +68,16 @@ def agreed_outcome(pages: Sequence[Page]) -> Outcome | None:
     return first if agree else None
 
 
+def logged_steps(lines: Sequence[str]) -> tuple[int, int] | None:
+    """The first and last step that the lines show; None where they show none, or go back.
+
+    Numbers that go back count something else: batches of an epoch, steps of several ranks.
+    """
+    marks = [read_step(split_prefix(clean(line)).body) for line in lines]
+    steps = [mark.number for mark in marks if mark is not None and mark.kind == "step"]
+    return (steps[0], steps[-1]) if steps and steps == sorted(steps) else None
+
+
 def ending_of(
     report: dict[str, Any],
     facts: AttemptFacts,
@@ -116,4 +126,5 @@ def ending_of(
         first_step_seen=first_step,
         attached=bool(pages),
         finish_met=finish_file.exists() if finish_file is not None else None,
+        logged=logged_steps(evidence.lines) if step is None else None,
     )

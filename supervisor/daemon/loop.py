@@ -194,7 +194,7 @@ class Daemon:
         intent = read_intent(self.run.paths.intent)
         if intent.id != self._intent_id:
             self._intent_id = intent.id
-            self._queue.append(WishChanged(Wish(intent.intent.value)))
+            self._queue.append(WishChanged(Wish(intent.intent.value), wall_s()))
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
         self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)
@@ -226,7 +226,7 @@ class Daemon:
                 left = message.get("pids") or []
                 self._queue.append(Unkillable(number, describe(left), kernel_stacks(left)))
             case "signal":
-                self._on_signal(str(message["signal"]))
+                self._on_signal(str(message["signal"]), message.get("monotonic"))
 
     def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
         ending = attempt.ended(message, monotonic_s())
@@ -239,16 +239,18 @@ class Daemon:
                 self._queue.append(StopAsked(by))
         self._queue.append(Exited(ending))
 
-    def _on_signal(self, name: str) -> None:
+    def _on_signal(self, name: str, came_at: float | None) -> None:
+        # Sent to a whole job it reached the trainer when it reached the launcher.
+        wall = wall_s() - max(monotonic_s() - (came_at or monotonic_s()), 0.0)
         self.run.journal.log.info("signal_received", signal=name)
         # The launcher replaces a daemon that does not answer, in case it is frozen.
         self.performer.orders.send({"do": "noted"})
         if self.state.stop is None and name in ("INT", *self.run.config.signals):
             self.scheduler.look()
         if name == "INT":
-            self._queue.append(StopAsked("SIGINT", interrupt=True))
+            self._queue.append(StopAsked("SIGINT", interrupt=True, wall=wall))
         elif name in self.run.config.signals:
-            self._queue.append(StopAsked(f"SIG{name}"))
+            self._queue.append(StopAsked(f"SIG{name}", wall=wall))
 
     def _on_launcher_lost(self) -> None:
         """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
@@ -260,7 +262,7 @@ class Daemon:
         self.performer.parking.lost()
         # It does not end with the launcher: nobody may launch while the trainer still saves.
         self._lock = take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
-        self._queue.append(StopAsked("the launcher's death"))
+        self._queue.append(StopAsked("the launcher's death", wall=wall_s()))
 
     def _settle(self) -> None:
         while self._queue:

@@ -178,7 +178,9 @@ def _serve(
         daemon.performer.saves.begin(int(adopted["pid"]), is_resumed=False)
     try:
         code = daemon.run_until_exit(
-            [begun], [*late, *messages], still_asked(history, wish, hello, alive=begun.alive)
+            [begun],
+            [*late, *messages],
+            still_asked(history, wish, hello, alive=begun.alive, wall=wall),
         )
         if code >= 0:
             run.journal.record(

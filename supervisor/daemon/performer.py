@@ -76,7 +76,7 @@ class Performer:
         """Do one thing; `state` is the one that the decision led to."""
         match effect:
             case Survey():
-                self.survey(deciding=True)
+                self.survey(deciding=True, after_stop=state.stop is not None)
             case SetAside():
                 set_aside(effect, self.run, self.snapshots)
             case Launch():
@@ -131,13 +131,14 @@ class Performer:
         main = None if self.attempt is None else self.attempt.pid
         return self.scheduler is not None and self.scheduler.stop_tasks(main, name)
 
-    def survey(self, *, deciding: bool) -> None:
-        """Have the checkpoints looked at."""
+    def survey(self, *, deciding: bool, after_stop: bool = False) -> None:
+        """Have the checkpoints looked at; what a stop saved is told by their files' times."""
         failed = self.run.surveyor.begin(
             deciding=deciding,
             pins=pinned(self.run.paths.pins),
             times=self.times,
             search=self.saves.order(deciding=deciding),
+            reads_clock=after_stop,
         )
         if failed is not None and deciding:
             self._emit(failed)

@@ -39,6 +39,7 @@ class _Question(NamedTuple):
     pins: frozenset[str]
     times: AttemptTimes
     search: SaveSearch | None
+    reads_clock: bool
 
 
 class Surveyor:
@@ -93,9 +94,10 @@ class Surveyor:
         pins: frozenset[str],
         times: AttemptTimes,
         search: SaveSearch | None = None,
+        reads_clock: bool = False,
     ) -> SurveyFailed | None:
         """Start a survey. A failure to start one is an answer, too."""
-        question = _Question(deciding, pins, replace(times), search)
+        question = _Question(deciding, pins, replace(times), search, reads_clock)
         if self.is_busy and deciding and not self._deciding:
             self._waiting = question
             return None
@@ -125,6 +127,7 @@ class Surveyor:
             # Only for a decision: one that changes twice a second is no news.
             snapshots=self._snapshots if question.deciding else None,
             set_aside=self._set_aside,
+            reads_clock=question.reads_clock,
         )
         try:
             self._child.ask(request.to_json())
@@ -250,5 +253,6 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
         missing=None if survey.missing is None else survey.missing.sentence,
         unmounted=None if survey.missing is None else survey.missing.unmounted,
         torn_first=survey.torn_first,
+        clock_ahead_s=survey.clock_ahead_s,
         deciding=deciding,
     )

@@ -153,7 +153,7 @@ class DaemonLink:
         self._signals.append((name, None if self.socket is None else now))
         if self.socket is not None and self._unanswered_since is None:
             self._unanswered_since = now
-        self.send({"is": "signal", "signal": name})
+        self.send({"is": "signal", "signal": name, "monotonic": now})
 
     def send(self, message: dict[str, Any]) -> None:
         """Queue a message and write what goes at once; without a daemon the hello will tell."""

@@ -250,6 +250,7 @@ class Launcher:
                     "attempt": None if self._attempt is None else self._attempt.as_json(),
                     "last_exit": self._last_exit,
                     "parked": self._around.parked.as_json(),
+                    "stop_signal_at": max(self._around.stop_signal_at, 0.0),
                 }
             )
             self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]

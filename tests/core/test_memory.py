@@ -253,7 +253,7 @@ def test_a_persister_that_does_not_answer_is_not_waited_for_after_a_stop() -> No
     assert world.feed(Tick()) == [Survey()]
     world.survey()
     assert world.state.run is RunState.PREEMPTED
-    assert "37 steps since step 100 are lost" in world.state.reason
+    assert "step 100, from before the stop; 37 steps since then are lost" in world.state.reason
     assert "stays in memory (/shm/snapshots)" in world.state.reason
 
 

@@ -43,7 +43,7 @@ def test_unsaved_stop_states_the_loss() -> None:
     world.feed(StopAsked("SIGTERM"))
     world.end(code=0, step=137)
     assert world.state.run is RunState.PREEMPTED
-    assert "37 steps since step 100 are lost" in world.state.reason
+    assert "step 100, from before the stop; 37 steps since then are lost" in world.state.reason
     assert world.records("attempt_ended")[0]["saved"] is False
 
 

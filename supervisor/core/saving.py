@@ -1,0 +1,133 @@
+"""What a stop saved: a file's time decides, not when it was seen."""
+
+from dataclasses import dataclass
+
+from supervisor.core.decision import TRAINER_PREEMPTED
+from supervisor.core.ending import Ending
+from supervisor.core.states import Checkpoint, Stop
+
+# The kernel stamps files by a clock that ticks every 1 to 10 ms. A signal to a whole job reaches
+# the trainer a little earlier than the daemon.
+MARGIN_S = 0.1
+# A file system that keeps whole seconds rounds down, FAT to even ones.
+WHOLE_SECONDS_S = 2.0
+_SHORT_S, _MINUTES_S, _HOURS_S = 1.0, 120.0, 7200.0
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Whether the stop left something behind, and how to say what it holds and what is lost."""
+
+    is_saved: bool
+    words: str
+
+
+def what_was_saved(
+    stop: Stop,
+    candidates: tuple[Checkpoint, ...],
+    ending: Ending,
+    clock_ahead_s: float | None,
+) -> Saved:
+    """What became of a stop, by the durable `candidates`, newest first.
+
+    `clock_ahead_s`: how far the checkpoints' file system is ahead of the machine's clock; None
+    where that is not known. Times cannot be compared then, and what was not seen before the stop
+    counts as saved after it.
+    """
+    if not candidates:
+        return _nothing(ending)
+    ahead_s = 0.0 if clock_ahead_s is None and stop.late else clock_ahead_s
+    after = tuple(one for one in candidates if _is_after(one, stop, ahead_s))
+    if after:
+        return _after(_furthest(after), ending)
+    return _before(_furthest(candidates), stop, ending, ahead_s)
+
+
+def _is_after(one: Checkpoint, stop: Stop, ahead_s: float | None) -> bool:
+    """Whether its writing ended after the stop; it may have begun before."""
+    age_s = _age_at_stop_s(one, stop, ahead_s)
+    if age_s is not None:
+        return age_s < 0
+    if one.step is not None:
+        return stop.progress_before is None or one.step > stop.progress_before
+    known = one.written is not None
+    return known and (stop.written_before is None or (one.written or 0) > stop.written_before)
+
+
+def _age_at_stop_s(one: Checkpoint, stop: Stop, ahead_s: float | None) -> float | None:
+    """How long before the stop it was written, negative for after; None where nobody can say."""
+    if one.written is None or stop.wall is None or ahead_s is None:
+        return None
+    age_s = stop.wall - (one.written - ahead_s)
+    margin_s = WHOLE_SECONDS_S if one.written == int(one.written) else MARGIN_S
+    return age_s if age_s > margin_s else -1.0
+
+
+def _furthest(candidates: tuple[Checkpoint, ...]) -> Checkpoint:
+    """The one with the highest step; the newest where none tells its step."""
+    known = [one for one in candidates if one.step is not None]
+    return max(known, key=lambda one: one.step or 0) if known else candidates[0]
+
+
+def _after(newest: Checkpoint, ending: Ending) -> Saved:
+    if newest.step is None:
+        return Saved(True, f", saved to {_name(newest)}")
+    lost = _steps_since(newest.step, ending)
+    since = f"; {_lost(lost)}" if lost else ""
+    return Saved(True, f", saved at step {newest.step}{since}")
+
+
+def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | None) -> Saved:
+    """A routine checkpoint from before the stop, told as what it is."""
+    what = _name(newest) if newest.step is None else f"step {newest.step}"
+    age_s = _age_at_stop_s(newest, stop, ahead_s)
+    words = f"; newest checkpoint: {what}, from {'' if age_s is None else _long(age_s)}before"
+    words += " the stop"
+    lost = None if newest.step is None else _steps_since(newest.step, ending)
+    if lost is None:
+        return Saved(False, f"{_at(ending)}{words}; what was done since then is lost")
+    if lost == 0:
+        # At its last step it had nothing to save any more; only its own word says so for certain.
+        says_so = ending.outcome_code == TRAINER_PREEMPTED
+        return Saved(says_so, f"{words}; no step since then is lost")
+    return Saved(False, f"{words}; {_lost(lost)}")
+
+
+def _nothing(ending: Ending) -> Saved:
+    if ending.step is None:
+        return Saved(False, "; nothing was saved since")
+    return Saved(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
+
+
+def _steps_since(step: int, ending: Ending) -> int | None:
+    """How many steps came after `step`; None where the attempt's steps do not tell."""
+    if ending.step is not None:
+        return ending.step - step if ending.step >= step else None
+    if ending.logged is None:
+        return None
+    # Like with like: the log counted past this very step, and never back.
+    first, last = ending.logged
+    return last - step if first <= step <= last else None
+
+
+def _lost(count: int, since: str = "then") -> str:
+    many = f"{count} steps since {since} are lost"
+    return f"1 step since {since} is lost" if count == 1 else many
+
+
+def _long(seconds: float) -> str:
+    if seconds < _SHORT_S:
+        return "less than a second "
+    if seconds < _MINUTES_S:
+        return f"{seconds:.0f} s "
+    if seconds < _HOURS_S:
+        return f"{seconds / 60:.0f} min "
+    return f"{seconds / 3600:.0f} h "
+
+
+def _name(one: Checkpoint) -> str:
+    return one.path.rpartition("/")[2]
+
+
+def _at(ending: Ending) -> str:
+    return "" if ending.step is None else f" at step {ending.step}"
