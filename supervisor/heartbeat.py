@@ -4,8 +4,6 @@ It must stay stdlib only and light (trainers import it), a beat must make no sys
 reader must never raise on what it finds nor map what it reads (a truncated page is SIGBUS).
 """
 
-import errno
-import mmap
 import os
 from binascii import crc32
 from collections.abc import Callable
@@ -32,6 +30,7 @@ from supervisor.page import (
     Page,
     Phase,
 )
+from supervisor.page_place import PagePlace
 
 __all__ = [
     "Beat",
@@ -55,7 +54,7 @@ class PageWriter:
     """The writing half. Without a path it writes to private memory: the same cost, no effect."""
 
     __slots__ = (
-        "_durations", "_first_ns", "_is_shared", "_path", "_phase", "_redirect", "_since", "_words",
+        "_durations", "_first_ns", "_phase", "_place", "_redirect", "_since", "_words",
         "at_first_beat", "beat",
     )  # fmt: skip
 
@@ -73,7 +72,10 @@ class PageWriter:
         local_rank: int = 0,
         attempt: int = 0,
     ) -> None:
-        """Put a new page in the place of any older one. Raises OSError (no space, no directory)."""
+        """Put a new page in the place of an older one, unless that has a living owner.
+
+        Raises OSError (no space, no directory).
+        """
         self._phase, self._since, self._first_ns = Phase.STARTUP, monotonic_ns(), 0
         self._durations = dict.fromkeys((Phase.SAVE, Phase.EVAL, Phase.COMPILE), -1)
         start = bytearray(PAGE_BYTES)
@@ -84,11 +86,17 @@ class PageWriter:
         BEAT.pack_into(start, BEAT_AT, 1, 0, -1, -1, nan, 1)
         STATE.pack_into(start, STATE_AT, 1, Phase.STARTUP, self._since, 0, -1, -1, -1, -1, 1)
         self.at_first_beat = None
-        self._is_shared = path is not None
-        self._path = None if path is None else os.fspath(path)
-        buffer = start if self._path is None else _place(self._path, bytes(start))
-        self._words: memoryview = memoryview(buffer).cast("q")
+        self._words: memoryview = memoryview(start).cast("q")
         self.beat, self._redirect = self._make_beat()
+        self._place: PagePlace | None = None
+        if path is not None:
+            self._place = PagePlace(
+                os.fspath(path),
+                start_ticks=start_ticks,
+                created_ns=self._since,
+                words=lambda: self._words,
+                write_to=self._write_to,
+            )
 
     def _make_beat(self) -> tuple[Beat, Callable[[memoryview], None]]:
         words, floats = self._words, self._words.cast("B").cast("d")
@@ -123,11 +131,13 @@ class PageWriter:
         return beat, redirect
 
     def _begin_stepping(self) -> None:
+        if self._place is not None:
+            self._place.claim()
         self._first_ns = monotonic_ns()
         if self._phase is Phase.STARTUP:
             self._phase, self._since = Phase.STEP, self._first_ns
         self._write_state()
-        if self.at_first_beat is not None:
+        if self.at_first_beat is not None and self.is_shared:
             self.at_first_beat()
 
     @property
@@ -143,10 +153,22 @@ class PageWriter:
     @property
     def is_shared(self) -> bool:
         """Whether anybody else can read what is written."""
-        return self._is_shared
+        return self._place is not None and self._place.is_shared
+
+    @property
+    def is_bystander(self) -> bool:
+        """Whether the page is another process's: this one is a helper, seen by nobody."""
+        return self._place is not None and not self._place.is_shared
+
+    @property
+    def is_owner_asked(self) -> bool:
+        """Whether the process that has the page in place of this one was asked to stop."""
+        return self._place is not None and self._place.is_owner_asked
 
     def enter(self, phase: Phase) -> int:
         """Show `phase` from now on; returns the time (monotonic ns) for `leave`."""
+        if self._place is not None:
+            self._place.claim()
         self._phase, self._since = phase, monotonic_ns()
         self._write_state()
         return self._since
@@ -185,6 +207,8 @@ class PageWriter:
 
     def write_outcome(self, code: int, step: int | None, checkpoint: str | None) -> None:
         """Record the ending once; a later one changes nothing. A path too long is left out."""
+        if self._place is not None:
+            self._place.claim()
         octets = self._words.cast("B")
         if octets[OUTCOME_AT]:
             return
@@ -197,42 +221,20 @@ class PageWriter:
         octets[OUTCOME_AT : OUTCOME_AT + len(entry)] = entry
         octets[OUTCOME_AT] = 1
 
-    def place_again(self) -> bool:
-        """Where the page's name is gone (RemoveIPC), put it there anew; whether that was done.
+    def look(self) -> bool:
+        """See that the page is where it is looked for; whether it was put there now.
 
-        Another's page there is left alone: it is of a rank that was started after this one.
         Raises OSError (its directory is not there yet, no space).
         """
-        if self._path is None or not self._is_shared or os.path.lexists(self._path):
-            return False  # in that order: a page nobody sees costs no system call
-        self._write_to(memoryview(_place(self._path, bytes(self._words))).cast("q"))
-        return True
+        return self._place is not None and self._place.look()
 
     def detach(self) -> None:
         """Write to private memory from now on: for a forked child, which shares the mapping."""
-        self._is_shared = False
+        if self._place is not None:
+            self._place.let_go()
+        self._place = None
         self._write_to(memoryview(bytearray(self._words)).cast("q"))
 
     def _write_to(self, words: memoryview) -> None:
         self._words = words
         self._redirect(words)
-
-
-def _place(path: str, content: bytes) -> mmap.mmap:
-    """Put a page there whole, by rename: a reader never meets half a page, nor two writers one."""
-    stage = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp-{os.getpid()}")
-    fd = os.open(stage, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            # Written, not truncated to length: on a full tmpfs a hole is SIGBUS at first touch.
-            if os.write(fd, content) != PAGE_BYTES:
-                raise OSError(errno.ENOSPC, "no space for a heartbeat page", path)
-            page = mmap.mmap(fd, PAGE_BYTES)
-            os.rename(stage, path)
-        finally:
-            os.close(fd)
-    except OSError:
-        if os.path.exists(stage):
-            os.unlink(stage)
-        raise
-    return page

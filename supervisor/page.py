@@ -19,6 +19,7 @@ CHECKPOINT_BYTES_MAX = 1024
 # world size 16, local rank 20, start ticks 24.
 HEADER = struct.Struct("<4sIIIII Q QI")  # …, created (monotonic ns) 32, attempt 40
 STOP_SEEN, STACKS_ARMED = 44, 45
+STOP_ASKED = 46  # by the launcher
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
 # whose two words agree then holds one write. The beat is one cache line; each of its stores is
 # one aligned word, so even a page whose writer was stopped midway has no half-written number.
@@ -76,6 +77,12 @@ class Page(NamedTuple):
     outcome: Outcome | None
     is_torn: bool
     """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether its process has beaten, entered a phase or ended: then the page is its own."""
+        has_entered = self.phase_since_monotonic_ns != self.created_monotonic_ns
+        return self.beats > 0 or has_entered or self.outcome is not None
 
 
 def parse(raw: bytes) -> Page | None:

@@ -34,14 +34,16 @@ class Placement:
             return
         self._look_at = monotonic() + LOOKS_S
         try:
-            if self._page.place_again():
+            if self._page.look():
                 self._arm_stacks()
         except OSError:
             return  # its directory is not there again yet, or the tmpfs is full: a second later
 
     def _arm_stacks(self) -> None:
         """On SIGUSR2 write all threads' stacks there, unless the script uses that signal itself."""
-        if self._stacks is None or signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
+        if self._stacks is None or self._page.is_bystander:
+            return  # the file is the owner's
+        if signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
             return
         # Opened now and kept: the handler of a hung process can open nothing.
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

@@ -73,8 +73,9 @@ class Worker:
         self._is_stopping = False
         self._page, self._placement = self._open_page(directory)
         self._agreement = self._open_agreement(directory)
+        is_watched = self._page.is_shared or self._page.is_bystander
         self._launcher = LauncherWatch(
-            os.environ.get("SUPERVISOR_LAUNCHER") if self._page.is_shared else None
+            os.environ.get("SUPERVISOR_LAUNCHER") if is_watched else None
         )
         self.beat = self._page.beat
         if self._page.is_shared and self._launcher.is_parent:
@@ -135,6 +136,20 @@ class Worker:
         return self._page.is_shared
 
     @property
+    def is_bystander(self) -> bool:
+        """Whether another process is this rank: what this one does has no effect outside.
+
+        So it is of a helper, an evaluation script that the trainer starts. `attached` is false
+        then; `should_stop` follows the stop all the same.
+        """
+        return self._page.is_bystander
+
+    @property
+    def is_supervised(self) -> bool:
+        """Whether a supervisor keeps the run: it chooses, prunes and sets aside checkpoints."""
+        return self.attached or self.is_bystander
+
+    @property
     def should_stop(self) -> bool:
         """Whether to save and leave now. Read it at step boundaries; once true it stays true.
 
@@ -143,8 +158,10 @@ class Worker:
         """
         self._placement.look()
         if not self._is_stopping:
-            asked = self._signals.asked or self._launcher.look()
-            if self._agreement is None:
+            told = self._signals.asked or self._page.is_owner_asked
+            asked = told or self._launcher.look()
+            # A bystander has no steps that could be agreed on.
+            if self._agreement is None or self._page.is_bystander:
                 self._is_stopping = asked
             else:
                 self._is_stopping = self._agreement.is_reached(self._page.step, asked=asked)

@@ -142,7 +142,7 @@ class Checkpoints:
 
     def prune(self) -> None:
         """Keep the newest; a supervisor prunes by itself and sees pins that are not seen here."""
-        if self.run.attached:
+        if self.run.is_supervised:
             return
         ours = [
             path for path in list_checkpoints(self.directory) if (path / "manifest.json").exists()

@@ -64,7 +64,7 @@ def _choose_checkpoint(
         if resume not in (None, "auto", "latest", str(run.resume_from)):
             log.say(f"resuming from the supervisor's {run.resume_from}, not from --resume {resume}")
         return run.resume_from
-    if not run.attached:
+    if not run.is_supervised:
         # what a trainer that was killed left in memory counts as well
         for problem in settle(output_dir):
             log.warn(problem)
@@ -75,7 +75,7 @@ def _choose_checkpoint(
         return newest
     if resume is not None:
         return Path(resume)
-    if not fresh and not run.attached and (existing := list_checkpoints(output_dir)):
+    if not fresh and not run.is_supervised and (existing := list_checkpoints(output_dir)):
         raise ConfigurationError(
             f"{existing[0]} is there from an earlier run: add --resume auto to go on from the"
             " newest, or --fresh to set the old checkpoints aside and start over"
@@ -90,8 +90,8 @@ def _claim(
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         clean_staging(output_dir)
-        log.open_file(None if run.attached else output_dir / "train.log")
-        if run.attached:
+        log.open_file(None if run.is_supervised else output_dir / "train.log")
+        if run.is_supervised:
             return
         for path in list_checkpoints(output_dir):
             steps = steps_of(path)

@@ -28,12 +28,14 @@ class PageSet:
     """The pages of one attempt, kept open: they stay readable when their directory vanishes.
 
     systemd-logind's RemoveIPC empties a user's /dev/shm at logout; the trainer's mapping and these
-    descriptors outlive the names.
+    descriptors outlive the names. A page that takes the place of one whose process lives and has
+    begun is a helper's, of a version that knows no owner: it is passed over for good.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._open: dict[str, tuple[int, int]] = {}
+        self._helpers: dict[str, tuple[int, int]] = {}
 
     def read(self) -> list[Page]:
         """All pages by local rank; what is not a page is passed over."""
@@ -48,17 +50,21 @@ class PageSet:
 
     def _refresh(self, name: str) -> None:
         path = self._directory / name
+        known, helper = self._open.get(name), self._helpers.get(name)
         try:
             inode = path.lstat().st_ino
-            known = self._open.get(name)
-            if known is not None and known[1] == inode:
+            if any(page is not None and page[1] == inode for page in (known, helper)):
                 return
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return
+        # Kept open as well: the number of a file that is open is not given to another.
+        if known is not None and _is_of_a_helper(read_open_page(fd), read_open_page(known[0])):
+            known, self._helpers[name] = helper, (fd, inode)
+        else:
+            self._open[name] = (fd, inode)
         if known is not None:
             os.close(known[0])
-        self._open[name] = (fd, inode)
 
     @property
     def is_vanished(self) -> bool:
@@ -67,9 +73,10 @@ class PageSet:
 
     def close(self) -> None:
         """Close the pages."""
-        for fd, _ in self._open.values():
+        for fd, _ in (*self._open.values(), *self._helpers.values()):
             os.close(fd)
         self._open.clear()
+        self._helpers.clear()
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +229,14 @@ def _last_sign_ns(page: Page) -> int:
 def _is_there(page: Page) -> bool:
     stat = read_stat(page.pid)
     return stat is not None and int(stat[1][19]) == page.start_ticks and not has_ended(stat[1])
+
+
+def _is_of_a_helper(page: Page | None, owners: Page | None) -> bool:
+    """Whether a page has come where another process has begun, and lives."""
+    if page is None or owners is None or not owners.is_begun:
+        return False
+    is_its_own = (page.pid, page.start_ticks) == (owners.pid, owners.start_ticks)
+    return not is_its_own and _is_there(owners)
 
 
 def _longest(page: Page | None) -> tuple[tuple[Phase, float], ...]:

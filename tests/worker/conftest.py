@@ -35,6 +35,7 @@ class Trainers:
         process = subprocess.Popen(
             [sys.executable, str(path)],
             env={**clean, "PYTHONPATH": str(ROOT), **own, **environment},
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -11,6 +11,7 @@ import pytest
 from supervisor.heartbeat import PageWriter, Phase
 from supervisor.page import BEAT_AT, PAGE_BYTES, STATE_AT
 from supervisor.page_reading import read_page, read_pages
+from tests.vanishing import vanish
 
 
 def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:
@@ -188,7 +189,7 @@ def test_an_outcome_is_written_once(tmp_path: Path) -> None:
 
 
 def test_a_later_process_takes_the_page_over(tmp_path: Path) -> None:
-    """The page of the process before is replaced whole; its late writes reach nobody."""
+    """The page of a process that has ended is replaced whole; its late writes reach nobody."""
     before = PageWriter(tmp_path / "rank-0", start_ticks=1)
     before.beat(step=500)
     PageWriter(tmp_path / "rank-0", start_ticks=2)
@@ -196,7 +197,7 @@ def test_a_later_process_takes_the_page_over(tmp_path: Path) -> None:
     page = read_page(tmp_path / "rank-0")
     assert page is not None
     assert (page.start_ticks, page.step) == (2, None)
-    assert os.listdir(tmp_path) == ["rank-0"]
+    assert sorted(os.listdir(tmp_path)) == ["owner-0", "rank-0"]
 
 
 def test_beats_outlive_their_directory(tmp_path: Path) -> None:
@@ -204,8 +205,7 @@ def test_beats_outlive_their_directory(tmp_path: Path) -> None:
     folder = tmp_path / "shm"
     folder.mkdir()
     writer = PageWriter(folder / "rank-0")
-    (folder / "rank-0").unlink()
-    folder.rmdir()
+    vanish(folder)
     writer.beat(step=1)
     writer.write_outcome(0, 1, None)
     assert writer.step == 1

@@ -66,10 +66,10 @@ def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_another_ranks_page_is_left_alone(tmp_path: Path) -> None:
-    """torchrun has started a rank anew: the one that is going does not take its place back."""
+    """A process that has not begun does not take the page of a later one away."""
     old = PageWriter(tmp_path / "rank-0", start_ticks=1)
     PageWriter(tmp_path / "rank-0", start_ticks=2)
-    assert not old.place_again()
+    assert not old.look()
     found = read_page(tmp_path / "rank-0")
     assert found is not None
     assert found.start_ticks == 2

@@ -1,0 +1,177 @@
+"""Where a rank writes its page: under the name where the supervisor looks, or out of sight.
+
+Stdlib only: trainers import it. It must never write over a page that another process owns.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+from typing import TYPE_CHECKING
+
+from supervisor.page import MAGIC, PAGE_BYTES, STOP_ASKED
+from supervisor.page_owner import PageOwner
+from supervisor.page_reading import read_page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class PagePlace:
+    """The place of one page; `words` gives its bytes, `write_to` leads all writing elsewhere."""
+
+    __slots__ = (
+        "_created_ns", "_has_claimed", "_inode", "_is_displaced", "_owner", "_path", "_words",
+        "_write_to", "is_owner_asked", "is_shared",
+    )  # fmt: skip
+
+    is_shared: bool
+    """Whether anybody else can read what is written."""
+    is_owner_asked: bool
+    """Whether the process that has the page in place of this one was asked to stop."""
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        start_ticks: int,
+        created_ns: int,
+        words: Callable[[], memoryview],
+        write_to: Callable[[memoryview], None],
+    ) -> None:
+        """Put the page there, unless one with a living owner is. Raises OSError."""
+        self._path = path
+        self._created_ns = created_ns
+        self._words = words
+        self._write_to = write_to
+        self._owner = PageOwner(path, start_ticks)
+        self._inode = 0
+        self._has_claimed = self._is_displaced = self.is_owner_asked = False
+        self.is_shared = self._owner.settle(self._put)
+
+    def claim(self) -> None:
+        """Make the page this process's, or find that it is another's, and write to none of it."""
+        if self._has_claimed:
+            return
+        if not self.is_shared:
+            self._succeed()
+        elif self._owner.claim(self._put_if_possible):
+            self._has_claimed = True
+        else:
+            self._lose()
+
+    def look(self) -> bool:
+        """See that the page is where it is looked for; whether it was put there now.
+
+        It may be gone (RemoveIPC), or be that of a helper whose version knows no owner. Raises
+        OSError (its directory is not there yet, no space).
+        """
+        if not self.is_shared:
+            self._ask()
+            return self._succeed()
+        try:
+            named = os.lstat(self._path).st_ino
+        except FileNotFoundError:
+            named = 0
+        if named == self._inode:
+            return False
+        if self._has_claimed:
+            return self._defend()
+        if named:
+            self._is_displaced = True
+            self._ask()
+        if self._is_displaced:
+            return False  # until it beats: the other one may be the trainer
+        self._put()
+        return True
+
+    def let_go(self) -> None:
+        """In a forked child: the page is the parent's."""
+        self.is_shared = False
+        self._owner.let_go()
+
+    def _lose(self) -> None:
+        """Another process owns the page: go on in private memory."""
+        before = self._words()
+        self._owner.give_up()
+        self.is_shared = self._has_claimed = False
+        self._write_to(memoryview(bytearray(before)).cast("q"))
+        # A reader that has this one open must not take it for the owner's.
+        before.cast("B")[: len(MAGIC)] = bytes(len(MAGIC))
+
+    def _succeed(self) -> bool:
+        """Take the page of an owner that has ended, if this process attached before it did.
+
+        A helper that attached later stays one: it knows nothing of how training went.
+        """
+        page = read_page(self._path)
+        if page is None or page.created_monotonic_ns <= self._created_ns:
+            return False
+        if not self._owner.has_died(page) or not self._owner.claim(self._put_if_possible):
+            return False
+        self._has_claimed = self.is_shared = True
+        return True
+
+    def _defend(self) -> bool:
+        """Put the page back where it is gone, or where a page stands that owns nothing."""
+        with self._owner.alone():
+            page = read_page(self._path)
+            # In an emptied directory two may have claimed: the one that attached first has it.
+            is_earlier = page is not None and page.created_monotonic_ns < self._created_ns
+            if is_earlier and self._owner.is_living_owner(page):
+                self._lose()
+                return False
+            self._put()
+        self._owner.claim(_nothing)  # the file that was locked may be gone as well
+        return True
+
+    def _ask(self) -> None:
+        self.is_owner_asked = self.is_owner_asked or _is_asked(self._path)
+
+    def _put(self) -> None:
+        page, self._inode = _put(self._path, bytes(self._words()))
+        self._write_to(memoryview(page).cast("q"))
+
+    def _put_if_possible(self) -> None:
+        try:
+            self._put()
+        except OSError:
+            self._inode = -1  # the next look tries again
+
+
+def _nothing() -> None:
+    """What is done where the page stands already."""
+
+
+def _is_asked(path: str) -> bool:
+    """Whether the launcher has asked for a stop in the page that is there."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            return file.read(STOP_ASKED + 1)[STOP_ASKED:] not in (b"", b"\0")
+    except OSError:
+        return False
+
+
+def _put(path: str, content: bytes) -> tuple[mmap.mmap, int]:
+    """Put a page there whole, by rename: a reader never meets half a page, nor two writers one.
+
+    Returns its mapping and its inode's number.
+    """
+    stage = os.path.join(os.path.dirname(path), f".{os.path.basename(path)}.tmp-{os.getpid()}")
+    fd = os.open(stage, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            # Written, not truncated to length: on a full tmpfs a hole is SIGBUS at first touch.
+            if os.write(fd, content) != PAGE_BYTES:
+                raise OSError(errno.ENOSPC, "no space for a heartbeat page", path)
+            page = mmap.mmap(fd, PAGE_BYTES)
+            inode = os.fstat(fd).st_ino
+            os.rename(stage, path)
+        finally:
+            os.close(fd)
+    except OSError:
+        if os.path.exists(stage):
+            os.unlink(stage)
+        raise
+    return page, inode
