@@ -19,6 +19,7 @@ from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
 from supervisor.paths import RunPaths
 from supervisor.slurm.allocation import allocation
 from supervisor.slurm.controller import OVER, queue_state
+from supervisor.small_file import read_small_file
 
 GLANCE_S = 0.3
 
@@ -56,7 +57,7 @@ class Holder:
 def holder(paths: RunPaths) -> Holder | None:
     """Who wrote the lock last; None where nobody did or the file cannot be understood."""
     try:
-        data = json.loads(paths.lock.read_bytes())
+        data = json.loads(read_small_file(paths.lock))
         identity = ProcessIdentity(
             str(data["machine_id"]),
             str(data["boot_id"]),
@@ -66,7 +67,7 @@ def holder(paths: RunPaths) -> Holder | None:
         restart = data.get("slurm_restart")
         count = int(restart) if restart is not None else None
         return Holder(identity, str(data["host"]), data.get("slurm_job"), data.get("since"), count)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 

@@ -17,6 +17,7 @@ from train.config import DataConfig, TrainConfig
 from train.data_worker import worker_initializer
 from train.errors import ConfigurationError
 from train.factory import make
+from train.log import counted
 
 _STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
@@ -114,8 +115,8 @@ class TrainingData:
         self.steps_per_epoch = self.batches_per_epoch // self.accumulation
         if self.steps_per_epoch == 0:
             raise ConfigurationError(
-                f"the data has {self.samples} samples: fewer than one optimizer step takes"
-                f" (data.batch_size {self.config.batch_size} × training.accumulation"
+                f"the data has {counted(self.samples, 'sample')}: fewer than one optimizer step"
+                f" takes (data.batch_size {self.config.batch_size} × training.accumulation"
                 f" {self.accumulation})"
             )
 

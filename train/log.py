@@ -74,6 +74,11 @@ class StepReport(NamedTuple):
         return text if self.eta_s is None else f"{text}  eta {duration(self.eta_s)}"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 epoch`, `1,200 epochs`."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def duration(seconds: float) -> str:
     """Seconds as people say them: 42s, 3m05s, 2h07m, 3d04h."""
     whole = round(seconds)

@@ -16,7 +16,7 @@ from train.config import NonFinite, TrainConfig
 from train.data import TrainingData
 from train.errors import StopRequested, TrainingError
 from train.evaluation import evaluate
-from train.log import Log, Speedometer, StepReport
+from train.log import Log, Speedometer, StepReport, counted
 from train.metrics import Metrics, StepMetrics
 from train.state import AUTOCAST_DTYPES, Position, TrainingState
 
@@ -62,7 +62,7 @@ class Trainer:
         step = self.state.position.step
         # what was resumed from memory alone has to reach the disk
         if self.is_finished and self.checkpoints.last_step == step:
-            self.log.say(f"nothing left to do: {step} steps are done")
+            self.log.say(f"nothing left to do: {counted(step, 'step')} done")
             self.run.finish(self.checkpoints.last, step)
             return
         try:

@@ -11,6 +11,7 @@ from typing import Any
 
 from train.data import TrainingData
 from train.errors import TrainingError
+from train.log import counted
 from train.state import Position
 
 STATE_FILE = "training_state.json"
@@ -114,8 +115,8 @@ def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -
         batch = steps_inside * data.accumulation
         return FoundPosition(_within_epoch(step, epoch, batch, data), False, ())
     warning = (
-        f"step {step} does not lie in epoch {epoch} with {data.steps_per_epoch} steps an epoch:"
-        f" the batch is not known, and epoch {epoch} starts from its beginning"
+        f"step {step} does not lie in epoch {epoch} with {counted(data.steps_per_epoch, 'step')} an"
+        f" epoch: the batch is not known, and epoch {epoch} starts from its beginning"
     )
     return FoundPosition(Position(step, epoch, 0), False, (warning,))
 
@@ -129,8 +130,8 @@ def _from_name(directory: Path, data: TrainingData) -> FoundPosition:
     elif match := _STEP_NAME.fullmatch(directory.name):
         position = _at_step(int(match[1]), data)
         warning = (
-            f"{missing}: step {position.step}, and with {data.steps_per_epoch} steps an epoch"
-            f" epoch {position.epoch}, inferred from the directory's name"
+            f"{missing}: step {position.step}, and with {counted(data.steps_per_epoch, 'step')} an"
+            f" epoch epoch {position.epoch}, inferred from the directory's name"
         )
     else:
         position = Position()

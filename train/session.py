@@ -13,7 +13,7 @@ from train.checkpointing import Checkpoints
 from train.config import TrainConfig
 from train.data import TrainingData, load_data
 from train.errors import ConfigurationError, TrainingError
-from train.log import Log
+from train.log import Log, counted
 from train.loop import Trainer
 from train.metrics import Metrics
 from train.resume import (
@@ -119,11 +119,11 @@ def _describe(
     parameters = sum(parameter.numel() for parameter in state.model.parameters())
     log.say(
         f"{parameters:,} parameters on {state.device}, {config.training.precision.value},"
-        f" {torch.get_num_threads()} threads, pid {os.getpid()}"
+        f" {counted(torch.get_num_threads(), 'thread')}, pid {os.getpid()}"
     )
     log.say(
-        f"{data.samples:,} samples, {data.steps_per_epoch:,} steps an epoch,"
-        f" {config.training.epochs} epochs"
+        f"{counted(data.samples, 'sample')}, {counted(data.steps_per_epoch, 'step')} an epoch,"
+        f" {counted(config.training.epochs, 'epoch')}"
     )
     position = state.position
     if checkpoint is None:

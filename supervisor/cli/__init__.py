@@ -1,5 +1,6 @@
 """The `supervisor` command. Subcommands are imported when called: `status` must stay quick."""
 
+import errno
 import io
 import os
 import signal
@@ -36,7 +37,8 @@ def main() -> NoReturn:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         text = f"{where}{error.strerror or error}"
-        code = complain(text, None, ExitCode.INTERNAL)
+        hint = "ulimit -n 1024" if error.errno == errno.EMFILE else None
+        code = complain(text, hint, ExitCode.INTERNAL)
     except Exception as error:
         code = _fail(error)
     sys.exit(code)

@@ -18,7 +18,7 @@ from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.history import History
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.intent import Intent, IntentRecord, read_intent
+from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
 from supervisor.ledger import Entry
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
@@ -58,7 +58,11 @@ def admit(
             hint="give this run a run_dir of its own, or take back the change of `name`",
             code=ExitCode.CONFIGURATION,
         )
-    intent = read_intent(paths.intent)
+    try:
+        intent = read_intent(paths.intent)
+    except OSError as error:
+        why = f"{paths.intent}: cannot be read: {error.strerror}"
+        return Admission(Verdict.HELD, f"{why}; nobody knows what the operator wants")
     lifts = history.held is not None and _lifts(intent, history, entries)
     is_answered = from_nothing and history.held_for in (MISSING, UNSEEN)
     match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
@@ -66,7 +70,7 @@ def admit(
             return Admission(Verdict.FINISHED, _finished_reason(entries))
         case Verdict.STOPPED:
             return Admission(Verdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}")
-        case Verdict.HELD if intent.id == "unreadable":
+        case Verdict.HELD if intent.id == UNREADABLE:
             return Admission(Verdict.HELD, f"{paths.intent} cannot be understood")
         case Verdict.HELD if intent.intent is Intent.HOLD:
             return Admission(Verdict.HELD, f"held with `supervisor hold`{_since(intent)}")

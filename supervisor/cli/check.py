@@ -1,6 +1,5 @@
 """`supervisor check`: the preflight. It starts no training and leaves nothing behind."""
 
-import json
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +7,22 @@ from pathlib import Path
 import click
 
 from supervisor.checkpoint.records import Entry, Missing, Survey
-from supervisor.cli import directory_owner, pattern_trial, preflight, shared_memory, slurm_site
+from supervisor.cli import (
+    descriptors,
+    directory_owner,
+    pattern_trial,
+    preflight,
+    shared_memory,
+    slurm_site,
+)
 from supervisor.cli.admission import Verdict, admit, refuse_bad_place
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
+from supervisor.cli.readable import problem
 from supervisor.cli.record import read_history
+from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.surveying import request_for, survey_aloud
-from supervisor.cli.terminal import paint, strip_controls
+from supervisor.cli.terminal import json_text, paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
@@ -39,13 +47,14 @@ def check_command(config: Path, as_json: bool, partition: str | None) -> None:
     """
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
+    refuse_other_bytes(resolved)
     findings = list(_findings(config, resolved, silent=as_json))
     findings += slurm_site.findings(resolved, partition)
     if as_json:
         body = [
             {"what": f.what, "level": str(f.level), "text": f.text, "do": f.do} for f in findings
         ]
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
     else:
         for finding in findings:
             click.echo(_line(finding))
@@ -67,6 +76,11 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
         refuse_bad_place(run_dir, directory)
     except SupervisorError:
         return  # there is nothing to be read where no directory can be
+    if (few := descriptors.problem()) is not None:
+        yield Finding("descriptors", Level.FAIL, few, "ulimit -n 4096 in the shell before this one")
+    if (refused := problem(paths)) is not None:
+        yield Finding("record", Level.FAIL, refused, "choose another run_dir, or ask its owner")
+        return
     yield _record(paths, config)
     history, _ = read_history(paths)
     undecided = preflight.existing(config, directory, history.attempt)

@@ -1,6 +1,5 @@
 """`supervisor checkpoints`: list, pin, unpin, export. It never moves or removes a checkpoint."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.registry import live_runs
 from supervisor.cli.surveying import request_of, settings, survey_aloud
 from supervisor.cli.target import find_run, is_run, runs_below, target_argument
-from supervisor.cli.terminal import strip_controls, table
+from supervisor.cli.terminal import echo, json_text, strip_controls, table
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.paths import RunPaths
 
@@ -49,10 +48,10 @@ def list_command(target: str | None, as_json: bool) -> None:
     """List checkpoints of both tiers, newest first, those set aside last."""
     entries = survey_aloud(request_of(find_run(target)), silent=as_json).entries
     if as_json:
-        click.echo(json.dumps([entry.as_json() for entry in entries], indent=2))
+        click.echo(json_text([entry.as_json() for entry in entries]))
         return
     if not entries:
-        click.echo("No checkpoints yet.")
+        echo("No checkpoints yet.")
         return
     rows: list[tuple[str, ...]] = [
         ("checkpoint", "step", "epoch", "kind", "tier", "size", "valid", "proof", "")
@@ -63,7 +62,7 @@ def list_command(target: str | None, as_json: bool) -> None:
         if entry.reason:
             is_aside = entry.tier == "set_aside"
             where = f" (it is in {shown_path(entry.path.parent)})" if is_aside else ""
-            click.echo(strip_controls(f"{entry.name}: {entry.reason}{where}"))
+            echo(strip_controls(f"{entry.name}: {entry.reason}{where}"))
 
 
 @checkpoints_command.command("pin")
@@ -127,7 +126,7 @@ def export_command(path: Path, destination: str, as_json: bool) -> None:
 
 def _say(as_json: bool, body: dict[str, Any], text: str) -> None:
     """The answer for a machine or for a person."""
-    click.echo(json.dumps(body) if as_json else text)
+    click.echo(json_text(body, indent=None)) if as_json else echo(text)
 
 
 def _row(entry: Entry) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """`supervisor clean`: what dead runs left in memory, to be used, saved to the disk, or removed."""
 
-import json
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -12,7 +11,7 @@ from supervisor.cli.advice import shown_path
 from supervisor.cli.leftovers import Leftover, find_leftovers, remove
 from supervisor.cli.moments import age_text, count_text, size_text
 from supervisor.cli.record import read_status
-from supervisor.cli.terminal import strip_controls
+from supervisor.cli.terminal import echo, json_text, strip_controls
 from supervisor.clock import wall_s
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.paths import RunPaths
@@ -38,26 +37,26 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
     going = [one for one in found if one.loses_nothing or names]
     if as_json:
         body = [{**one.as_json(), "removed": yes and one in going and remove(one)} for one in found]
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
         return
     if not found:
-        click.echo("Nothing is left of dead runs.")
+        echo("Nothing is left of dead runs.")
         return
     for one in found:
         for line in _lines(one):
-            click.echo(strip_controls(line))
+            echo(strip_controls(line))
     if not going:
         return
     size = size_text(sum(one.bytes for one in going))
     what = f"{len(going)} of {len(found)}" if len(going) < len(found) else f"{len(going)}"
     if not yes:
         if not sys.stdin.isatty():
-            click.echo(f"To remove {what} ({size}): --yes")
+            echo(f"To remove {what} ({size}): --yes")
             return
         if not click.confirm(f"Remove {what} ({size})?"):
             return
     gone = [one for one in going if remove(one)]
-    click.echo(f"removed {len(gone)} ({size_text(sum(one.bytes for one in gone))})")
+    echo(f"removed {len(gone)} ({size_text(sum(one.bytes for one in gone))})")
 
 
 def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:

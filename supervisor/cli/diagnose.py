@@ -1,12 +1,11 @@
 """`supervisor diagnose`: says from a log why a training run died; it decides nothing."""
 
-import json
 import textwrap
 from pathlib import Path
 
 import click
 
-from supervisor.cli.terminal import strip_controls
+from supervisor.cli.terminal import echo, json_text, strip_controls
 from supervisor.diagnosis.log_file import diagnose_file
 from supervisor.errors import ExitCode, SupervisorError
 
@@ -18,6 +17,11 @@ from supervisor.errors import ExitCode, SupervisorError
 @click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
 def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_json: bool) -> None:
     """Say why a training run died, from its LOGFILE: the root cause, not what it led to."""
+    if logfile.exists() and not logfile.is_file() and not logfile.is_dir():
+        # A fifo would be waited for, and a device read without end.
+        raise SupervisorError(
+            f"{logfile}: is no file", hint="copy it into one first", code=ExitCode.USAGE
+        )
     try:
         found = diagnose_file(logfile, code=code, signal=signal)
     except OSError as error:
@@ -36,12 +40,12 @@ def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_jso
             "frame": found.frame,
             "evidence": list(found.evidence),
         }
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
         return
-    click.echo(f"{found.failure}  (what a supervisor would do: {found.action})")
-    click.echo(textwrap.fill(strip_controls(found.reason), 80))
+    echo(f"{found.failure}  (what a supervisor would do: {found.action})")
+    echo(textwrap.fill(strip_controls(found.reason), 80))
     if found.exception:
         where = f" in {found.frame}" if found.frame else ""
-        click.echo(strip_controls(f"exception: {found.exception}{where}"))
+        echo(strip_controls(f"exception: {found.exception}{where}"))
     for line in found.evidence:
-        click.echo(f"  | {strip_controls(line)}")
+        echo(f"  | {strip_controls(line)}")

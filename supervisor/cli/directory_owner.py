@@ -3,11 +3,10 @@
 import os
 from pathlib import Path
 
-import click
-
 from supervisor.checkpoint import owner_mark
 from supervisor.claiming import claim, took_over
 from supervisor.cli.finding import Finding, Level
+from supervisor.cli.terminal import echo
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
 from supervisor.errors import ExitCode, SupervisorError
@@ -55,7 +54,7 @@ def take_over_unseen(
     for entry, line in took_over(made):
         entries.append(entry)
         if not quiet:
-            click.echo(f"{config.name}: {line}")
+            echo(f"{config.name}: {line}")
     return entries
 
 

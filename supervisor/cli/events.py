@@ -1,6 +1,5 @@
 """`supervisor events`: the ledger as a story with local times, or as JSON."""
 
-import json
 import textwrap
 import time
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ from supervisor.cli.moments import local_time
 from supervisor.cli.record import read_record
 from supervisor.cli.story import details, sentence
 from supervisor.cli.target import find_run, target_argument
-from supervisor.cli.terminal import strip_controls
+from supervisor.cli.terminal import json_text, strip_controls
 from supervisor.clock import wall_s
 from supervisor.ledger import Entry, decode_entry, read_ledger_report
 from supervisor.paths import RunPaths
@@ -38,7 +37,7 @@ def events_command(target: str | None, follow: bool, as_json: bool) -> None:
         return
     entries, bad = read_ledger_report(RunPaths(run_dir).ledger)
     if as_json:
-        click.echo(json.dumps(entries, indent=2, ensure_ascii=False))
+        click.echo(json_text(entries))
     else:
         for entry in entries:
             _tell(entry, as_json=False)
@@ -52,7 +51,7 @@ def events_command(target: str | None, follow: bool, as_json: bool) -> None:
 def _tell(entry: Entry, *, as_json: bool) -> None:
     """Print one entry."""
     if as_json:
-        click.echo(json.dumps(entry, ensure_ascii=False))
+        click.echo(json_text(entry, indent=None))
         return
     text = sentence(entry)
     if text is None:

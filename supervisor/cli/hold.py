@@ -1,11 +1,10 @@
 """`supervisor hold`: the attempt that runs goes on, no further one is launched."""
 
-import json
-
 import click
 
 from supervisor.cli.record import read_record
 from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
 from supervisor.intent import Intent
 
@@ -19,11 +18,11 @@ def hold_command(target: str | None, as_json: bool) -> None:
     say_wish(run_dir, Intent.HOLD)
     record = read_record(run_dir)
     if as_json:
-        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(record.as_json()))
     elif record.live:
-        click.echo(
+        echo(
             f"{record.name}: the attempt goes on; when it ends no other is launched\n"
             "until `supervisor resume`"
         )
     else:
-        click.echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
+        echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")

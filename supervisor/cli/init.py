@@ -1,6 +1,5 @@
 """`supervisor init`: writes a commented configuration that works as it stands."""
 
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import click
 
 from supervisor.cli.advice import shell_word
+from supervisor.cli.terminal import echo, json_text
 from supervisor.config.template import config_template
 from supervisor.errors import ExitCode, SupervisorError
 
@@ -59,13 +59,13 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     except OSError as error:
         raise SupervisorError(f"{path}: {error.strerror}", code=ExitCode.USAGE) from None
     if as_json:
-        click.echo(json.dumps({"path": str(path.absolute()), "command": command}))
+        click.echo(json_text({"path": str(path.absolute()), "command": command}, indent=None))
         return
     shown = shell_word(str(path))
-    click.echo(f"wrote {shown}")
+    echo(f"wrote {shown}")
     if not given:
-        click.echo(f"  put your training command into it (now: {' '.join(command)})")
-    click.echo(f"  supervisor check {shown}\n  supervisor run {shown}")
+        echo(f"  put your training command into it (now: {' '.join(command)})")
+    echo(f"  supervisor check {shown}\n  supervisor run {shown}")
 
 
 def _guess() -> list[str]:

@@ -11,6 +11,7 @@ from supervisor.intent import Intent, read_intent
 from supervisor.ledger import Entry, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
+from supervisor.small_file import read_small_file
 
 if TYPE_CHECKING:
     from supervisor.cli.queue import Queued
@@ -78,6 +79,8 @@ class RunRecord:
     """The newest snapshot in memory; as it is now where no daemon says so."""
     no_daemon: dict[str, Any] | None = None
     """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
+    has_ledger: bool = False
+    """Whether anything was ever written down: a run without a status may have been started."""
     queued: "Queued | None" = None
     """The SLURM job that waits its turn to go on with the run."""
 
@@ -100,7 +103,7 @@ class RunRecord:
         if self.live:
             return recorded or "launching"
         if recorded is None:
-            return "never started"
+            return "down" if self.has_ledger else "never started"
         return recorded if recorded in ENDED else "down"
 
     @property
@@ -147,7 +150,15 @@ def read_record(run_dir: Path) -> RunRecord:
     snapshot = _snapshot(paths, status, live=live)
     no_daemon = _no_daemon(paths) if live else None
     waits = None if live else _queued(paths, status)
-    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon, waits)
+    known = status is not None or _has_ledger(paths)
+    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon, known, waits)
+
+
+def _has_ledger(paths: RunPaths) -> bool:
+    try:
+        return paths.ledger.stat().st_size > 0
+    except OSError:
+        return False
 
 
 def _queued(paths: RunPaths, status: dict[str, Any] | None) -> "Queued | None":
@@ -160,8 +171,8 @@ def _queued(paths: RunPaths, status: dict[str, Any] | None) -> "Queued | None":
 def _no_daemon(paths: RunPaths) -> dict[str, Any] | None:
     """What the launcher has left there, as far as it can be read."""
     try:
-        said = json.loads(paths.no_daemon.read_bytes())
-    except (OSError, ValueError):
+        said = json.loads(read_small_file(paths.no_daemon))
+    except (OSError, ValueError, RecursionError):
         return None
     return said if isinstance(said, dict) else None
 
@@ -202,8 +213,8 @@ def _wish(paths: RunPaths, status: dict[str, Any] | None) -> Intent:
 def read_status(paths: RunPaths) -> dict[str, Any] | None:
     """The last status; None where there is none that can be read."""
     try:
-        status = json.loads(paths.status.read_bytes())
-    except (OSError, ValueError):
+        status = json.loads(read_small_file(paths.status))
+    except (OSError, ValueError, RecursionError):
         return None
     return status if isinstance(status, dict) else None
 

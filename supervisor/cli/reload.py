@@ -1,6 +1,5 @@
 """`supervisor reload`: has the daemon end for a new one, training goes on; never a bare pid."""
 
-import json
 import os
 import signal
 import time
@@ -10,6 +9,7 @@ import click
 
 from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.terminal import echo, json_text
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.identity import identify, open_pidfd, read_stat
 
@@ -37,9 +37,9 @@ def reload_command(target: str | None, as_json: bool) -> None:
             )
         time.sleep(_LOOK_EVERY_S)
     if as_json:
-        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(record.as_json()))
     else:
-        click.echo(f"{record.name}: daemon {before} replaced by {after}; training went on")
+        echo(f"{record.name}: daemon {before} replaced by {after}; training went on")
 
 
 def _daemon_of(record: RunRecord) -> int | None:

@@ -1,6 +1,5 @@
 """`supervisor resume`: takes back a stop or hold; it starts nothing by itself."""
 
-import json
 from pathlib import Path
 
 import click
@@ -8,6 +7,7 @@ import click
 from supervisor.cli.advice import shown_path
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
 from supervisor.intent import Intent
 
@@ -25,13 +25,13 @@ def resume_command(target: str | None, as_json: bool) -> None:
     say_wish(run_dir, Intent.RUN)
     record = read_record(run_dir)
     if as_json:
-        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(record.as_json()))
         return
     known = (record.status or {}).get("config")
     config = shown_path(Path(known)) if known else "CONFIG"
     if record.live:
-        click.echo(f"{record.name}: goes on")
+        echo(f"{record.name}: goes on")
     elif read_history(record.paths)[0].finished:
-        click.echo(f"{record.name}: is finished; to train on: supervisor run {config} --again")
+        echo(f"{record.name}: is finished; to train on: supervisor run {config} --again")
     else:
-        click.echo(f"{record.name}: may run again; start it: supervisor run {config}")
+        echo(f"{record.name}: may run again; start it: supervisor run {config}")

@@ -19,6 +19,7 @@ from supervisor.cli.admission import (
     refuse_undecided,
 )
 from supervisor.cli.advice import shown_path
+from supervisor.cli.descriptors import make_room
 from supervisor.cli.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.handover import (
     Start,
@@ -29,8 +30,11 @@ from supervisor.cli.handover import (
     report_failure,
     take_lock,
 )
+from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.record import read_history, read_status
+from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.target import is_run
+from supervisor.cli.terminal import echo
 from supervisor.config.load import load_config
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.ledger import Entry
@@ -77,6 +81,7 @@ def run_command(
     _refuse_run_directory(config)
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
+    refuse_other_bytes(resolved)
     assert resolved.run_dir is not None
     live = not (plain or quiet or detached) and _is_capable_terminal()
     start = Start(
@@ -89,6 +94,8 @@ def run_command(
         take_over=take_over,
     )
     refuse_bad_place(start.paths.run_dir, Path(resolved.checkpoints.directory or resolved.run_dir))
+    refuse_unreadable(start.paths)
+    make_room()
     admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder
@@ -141,7 +148,7 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
         except (Exception, SystemExit) as error:
             report_failure(descriptor, error)
     where = shown_path(start.paths.run_dir)
-    click.echo(
+    echo(
         f"{start.config.name}: runs in the background\n"
         f"  supervisor status {where}\n"
         f"  supervisor logs -f {where}\n"
@@ -159,9 +166,7 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
         case Verdict.FINISHED:
             _tell_systemd(admission, "READY=1")
             if not quiet:
-                click.echo(
-                    f"{name}: {admission.reason}; to train on: supervisor run {config} --again"
-                )
+                echo(f"{name}: {admission.reason}; to train on: supervisor run {config} --again")
             raise SystemExit(ExitCode.FINISHED)
         case Verdict.STOPPED:
             _tell_systemd(admission, "READY=1")

@@ -1,6 +1,5 @@
 """`supervisor sbatch`: submits a run as a SLURM job, and tells how to follow it."""
 
-import json
 import shutil
 import subprocess
 import sys
@@ -13,8 +12,11 @@ from supervisor.cli.advice import shown_path
 from supervisor.cli.batch_script import BatchScript, script_text
 from supervisor.cli.directory_owner import refuse_others_directory
 from supervisor.cli.handover import make_directories
+from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.record import read_history
+from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.slurm_options import option_value, time_limit_problem
+from supervisor.cli.terminal import echo, json_text
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.errors import ExitCode, SupervisorError
@@ -44,12 +46,14 @@ def sbatch_command(
       supervisor sbatch config.yaml -- --partition=gpu --gres=gpu:1 --time=24:00:00
     """
     resolved = load_config(config).config.resolved(Path.cwd())
+    refuse_other_bytes(resolved)
     assert resolved.run_dir is not None
     paths = RunPaths(Path(resolved.run_dir))
+    refuse_unreadable(paths)
     script = _script(config, resolved, paths, options, chain)
     warning = time_limit_problem(options, script.lead_s)
     if warning:
-        click.echo(f"warning: {warning}", err=True)
+        echo(f"warning: {warning}", err=True)
     if only_print:
         click.echo(script_text(script), nl=False)
         return
@@ -61,9 +65,9 @@ def sbatch_command(
     log = _log_of(script, submission)
     if as_json:
         body = {"job_id": submission.job_id, "cluster": submission.cluster, "log": log}
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
         return
-    click.echo(f"{resolved.name}: submitted as job {submission.job_id}\n{_next(paths, log)}")
+    echo(f"{resolved.name}: submitted as job {submission.job_id}\n{_next(paths, log)}")
 
 
 def _script(
@@ -101,7 +105,7 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
             refuse_others_directory(config, paths, history, unseen_passes=True)
             refuse_undecided(config, paths.run_dir, history)
         case Verdict.FINISHED:
-            click.echo(f"{config.name}: {admission.reason}; nothing was submitted")
+            echo(f"{config.name}: {admission.reason}; nothing was submitted")
             raise SystemExit(ExitCode.FINISHED)
         case Verdict.STOPPED | Verdict.HELD as verdict:
             code = ExitCode.PREEMPTED if verdict is Verdict.STOPPED else ExitCode.HELD
@@ -157,7 +161,7 @@ def _submit(text: str, paths: RunPaths) -> Submission:
             code=ExitCode.CONFIGURATION,
         )
     for line in done.stderr.strip().splitlines():
-        click.echo(f"sbatch: {line.removeprefix('sbatch: ')}", err=True)
+        echo(f"sbatch: {line.removeprefix('sbatch: ')}", err=True)
     job, _, cluster = done.stdout.strip().partition(";")
     return remember(paths.submission, job, cluster or None)
 

@@ -2,6 +2,7 @@
 
 import unicodedata
 
+from supervisor.config.model import RunConfig
 from supervisor.errors import ExitCode, SupervisorError
 
 # Cc: C0, DEL and C1; Zl, Zp: the two separators that some readers take for line ends; Cs: bytes
@@ -23,6 +24,19 @@ def single_line(text: str, what: str) -> str:
         hint="give it another name; nothing was written",
         code=ExitCode.CONFIGURATION,
     )
+
+
+def refuse_other_bytes(config: RunConfig) -> None:
+    """Refuse places whose names are not UTF-8: the records of a run are. Raises SupervisorError."""
+    places = (("run_dir", config.run_dir), ("checkpoints.directory", config.checkpoints.directory))
+    for key, place in places:
+        if place is not None and any(unicodedata.category(c) == "Cs" for c in place):
+            raise SupervisorError(
+                f"{key} {shown(place)} has a byte that is not UTF-8 in its name, and what is on"
+                " record of a run is UTF-8",
+                hint="start it in a directory with another name, or name one in the configuration",
+                code=ExitCode.CONFIGURATION,
+            )
 
 
 def shown(text: str) -> str:

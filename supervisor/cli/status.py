@@ -1,12 +1,11 @@
 """`supervisor status`: what a run is doing now, in at most 150 ms: no pydantic, no rich here."""
 
-import json
-
 import click
 
 from supervisor.cli.record import read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.terminal import json_text
 from supervisor.clock import wall_s
 
 
@@ -20,6 +19,6 @@ def status_command(target: str | None, as_json: bool) -> None:
     """
     record = read_record(find_run(target))
     if as_json:
-        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(record.as_json()))
         return
     click.echo("\n".join(summary_lines(record, now_s=wall_s())))

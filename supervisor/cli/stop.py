@@ -1,6 +1,5 @@
 """`supervisor stop`: says the wish in a file and follows what becomes of it; signals nobody."""
 
-import json
 import time
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import click
 from supervisor.cli.record import ENDED, RunRecord, read_record
 from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
+from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
 from supervisor.intent import Intent
@@ -34,13 +34,13 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
         record = _follow(run_dir, quiet=as_json)
     elif not as_json:
         if record.live:
-            click.echo(f"{record.name}: asked to save and end; see `supervisor status`")
+            echo(f"{record.name}: asked to save and end; see `supervisor status`")
         elif record.state == "completed":
-            click.echo(f"{record.name}: already finished; nothing runs")
+            echo(f"{record.name}: already finished; nothing runs")
         else:
-            click.echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
+            echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
     if as_json:
-        click.echo(json.dumps(record.as_json(), indent=2, ensure_ascii=False))
+        click.echo(json_text(record.as_json()))
     if record.state == "stuck":
         raise SystemExit(1)
 
@@ -55,16 +55,16 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
             line = _doing(record)
             state = record.recorded_state or ""
             if state != told and state not in ENDED and not quiet:
-                click.echo(line)
+                echo(line)
                 told = state
             unheard = state not in ("draining", "killing", "stopped", "completed")
             if unheard and not warned and time.monotonic() - asked > _UNHEARD_AFTER_S:
                 warned = True
                 message = "the daemon has not answered yet; the wish stands and will be heard"
-                click.echo(f"warning: {message}", err=True)
+                echo(f"warning: {message}", err=True)
             time.sleep(_LOOK_EVERY_S)
     except KeyboardInterrupt:
-        click.echo("\nnot waiting any longer; the stop stands", err=True)
+        echo("\nnot waiting any longer; the stop stands", err=True)
         raise SystemExit(130) from None
     if not quiet:
         click.echo("\n".join(summary_lines(record, now_s=wall_s())))

@@ -61,7 +61,7 @@ def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
     started = wall_of(status.get("started_at"))
     if started is not None and record.live:
         parts.append(f"up {format_duration(max(0.0, now_s - started))}")
-    return f"{paint(record.name, 'bold')}  " + "  ".join(parts)
+    return f"{paint(strip_controls(record.name), 'bold')}  " + "  ".join(parts)
 
 
 def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
@@ -232,7 +232,8 @@ def _budget_text(budget: Any) -> str:
     """What of the restart budgets is spent; nothing as long as nothing is."""
     if not isinstance(budget, dict) or not (budget.get("failures") or budget.get("today")):
         return ""
+    noun = "failure" if budget.get("max_failures") == 1 else "failures"
     return (
-        f"{budget.get('failures')} of {budget.get('max_failures')} failures without progress, "
+        f"{budget.get('failures')} of {budget.get('max_failures')} {noun} without progress, "
         f"{budget.get('today')} of {budget.get('max_per_day')} today"
     )

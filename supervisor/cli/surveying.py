@@ -5,19 +5,18 @@ import threading
 from pathlib import Path
 from typing import Any, Literal
 
-import click
-
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_place import snapshot_root
-from supervisor.cli.terminal import strip_controls
+from supervisor.cli.terminal import echo, strip_controls
 from supervisor.clock import monotonic_s
 from supervisor.config.model import RunConfig
 from supervisor.daemon.verdicts import memory_of, recorded_of
 from supervisor.lock import is_held
 from supervisor.paths import RunPaths
+from supervisor.small_file import read_small_file
 
 FIRST_WORD_S = 2.0
 NEXT_WORD_S = 10.0
@@ -76,7 +75,7 @@ def _request(
 def settings(paths: RunPaths) -> tuple[Path, Existing, str | None]:
     """Where the run's checkpoints are, what was decided about those of others, their names."""
     try:
-        config: dict[str, Any] = json.loads(paths.config.read_bytes())
+        config: dict[str, Any] = json.loads(read_small_file(paths.config))
         section = config["checkpoints"]
         existing = config["resume"].get("existing")
         directory, home = Path(section["directory"]), Path(config["run_dir"])
@@ -84,7 +83,7 @@ def settings(paths: RunPaths) -> tuple[Path, Existing, str | None]:
             # A run directory that was moved or copied has its checkpoints with it.
             directory = paths.run_dir / directory.relative_to(home)
         return directory, existing, section.get("pattern")
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         # Never started with this version, or moved away from its configuration.
         return paths.run_dir, None, None
 
@@ -130,4 +129,4 @@ class _Progress:
             took_s = monotonic_s() - self._begun
             where = strip_controls(str(self._directory))
             line = f"reading the checkpoints in {where}: {self._looked}, {took_s:.0f} s so far"
-            click.echo(line, err=True)
+            echo(line, err=True)

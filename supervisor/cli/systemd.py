@@ -1,6 +1,5 @@
 """`supervisor systemd`: writes the unit that keeps a run going across crashes and reboots."""
 
-import json
 import os
 import subprocess
 from pathlib import Path
@@ -8,6 +7,8 @@ from pathlib import Path
 import click
 
 from supervisor.cli.service_account import Account, account_of, rehearse, search_path
+from supervisor.cli.single_line import single_line
+from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unit import Unit, unit_text
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
@@ -46,11 +47,11 @@ def print_command(config: Path, for_user: bool, run_as: str | None, as_json: boo
     resolved, unit, warnings = _prepare(config, for_user, run_as)
     if as_json:
         body = {"unit": _unit_name(resolved), "text": unit_text(unit), "warnings": warnings}
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
         return
     click.echo(unit_text(unit), nl=False)
     for line in warnings:
-        click.echo(f"warning: {line}", err=True)
+        echo(f"warning: {line}", err=True)
 
 
 @systemd_command.command("install", short_help="Write the unit where systemd finds it.")
@@ -89,11 +90,11 @@ def install_command(
     _reload_systemd(control)
     if as_json:
         body = {"unit": name, "path": str(place), "warnings": warnings}
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
         return
     for line in warnings:
-        click.echo(f"warning: {line}", err=True)
-    click.echo(f"wrote {place}\n{_next_steps(name, for_user)}")
+        echo(f"warning: {line}", err=True)
+    echo(f"wrote {place}\n{_next_steps(name, for_user)}")
 
 
 def _unit_name(config: RunConfig) -> str:
@@ -121,6 +122,8 @@ def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig,
             code=ExitCode.USAGE,
         )  # fmt: skip
     directory = Path.cwd()
+    for place in (directory, path):
+        single_line(str(place), "the name")
     config = load_config(path).config.resolved(directory)
     assert config.run_dir is not None
     account = account_of(run_as)

@@ -1,10 +1,12 @@
 """Which run a command means: a run directory, a configuration, or the only one there is."""
 
+import os
 from pathlib import Path
 
 import click
 
 from supervisor.cli.advice import shown_path
+from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.registry import live_runs
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.paths import RunPaths
@@ -17,13 +19,18 @@ def find_run(target: str | None) -> Path:
     if target is None:
         return _only_run()
     path = Path(target).expanduser()
-    if path.is_dir():
-        return _of_directory(path)
-    if path.is_file():
-        return _of_config(path)
     named = Path("runs") / target
+    try:
+        if path.is_dir():
+            return _of_directory(path)
+        if path.is_file():
+            return _of_config(path)
+    except PermissionError:
+        raise SupervisorError(
+            f"{path}: not readable for you", hint="ask its owner", code=ExitCode.CONFIGURATION
+        ) from None
     if "/" not in target and is_run(named):
-        return named.absolute()
+        return _readable(named)
     raise SupervisorError(
         f"{target}: no such run directory or configuration",
         hint="name a run directory (it has a .supervisor/ in it) or the YAML file of a run",
@@ -32,14 +39,21 @@ def find_run(target: str | None) -> Path:
 
 
 def is_run(directory: Path) -> bool:
-    """Whether a directory is a run's."""
-    return RunPaths(directory).state_dir.is_dir()
+    """Whether a directory is a run's, as far as that can be seen."""
+    return os.path.isdir(RunPaths(directory).state_dir)  # noqa: PTH112 -- is_dir raises (EACCES)
+
+
+def _readable(run_dir: Path) -> Path:
+    """The directory, absolute. Raises SupervisorError where the record cannot be read."""
+    refuse_unreadable(RunPaths(run_dir))
+    return run_dir.absolute()
 
 
 def _of_directory(path: Path) -> Path:
     """A run directory, also when its `.supervisor` was named. Raises SupervisorError."""
     if path.name == ".supervisor":
         path = path.parent
+    refuse_unreadable(RunPaths(path))
     if is_run(path):
         return path.absolute()
     inside = runs_below(path)
@@ -56,11 +70,12 @@ def _of_config(path: Path) -> Path:
 
     run_dir = run_directory(path, Path.cwd())
     if run_dir is not None and is_run(run_dir):
-        return run_dir
+        return _readable(run_dir)
     # Only now, since it takes longer than all the rest of `status`: what is wrong with the file.
     from supervisor.config.load import load_config
 
     run_dir = Path(load_config(path).config.resolved(Path.cwd()).run_dir or "")
+    refuse_unreadable(RunPaths(run_dir))
     if not is_run(run_dir):
         raise SupervisorError(
             f"{path}: its run was never started ({run_dir} has no .supervisor/)",
@@ -74,7 +89,7 @@ def _only_run() -> Path:
     """The only run here, else this user's only live one. Raises SupervisorError with a list."""
     here = runs_below(Path())
     if len(here) == 1:
-        return here[0]
+        return _readable(here[0])
     live = [record.paths.run_dir for record in live_runs()]
     if len(live) == 1:
         return live[0]
@@ -99,7 +114,7 @@ def runs_below(directory: Path) -> list[Path]:
     found: list[Path] = []
     for base in (directory, directory / "runs"):
         try:
-            children = [child for child in base.iterdir() if child.is_dir()]
+            children = list(base.iterdir())
         except OSError:
             continue
         found += [child.absolute() for child in children if is_run(child)]

@@ -1,10 +1,13 @@
 """What may be sent to a terminal, and how wide and colourful it is; it must not import rich."""
 
+import json
 import os
 import re
 import sys
 from collections.abc import Sequence
-from typing import TextIO
+from typing import Any, TextIO
+
+import click
 
 # ECMA-48: CSI … final, OSC/DCS/SOS/PM/APC … terminator, two-byte escapes, then single controls.
 _SEQUENCES = re.compile(
@@ -12,7 +15,10 @@ _SEQUENCES = re.compile(
     r"|(?:\x1b[\]P^_X]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"
     r"|\x1b[ -/]*[0-~]?"
 )
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+# C0 without tab and line feed, DEL and C1; what changes the reading order, or begins a line.
+_DANGEROUS = r"\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
+_CONTROLS = re.compile(rf"[\x00-\x08\x0b-\x1f{_DANGEROUS}]")
+_IN_JSON = re.compile(rf"[{_DANGEROUS}\ud800-\udfff]")
 
 _COLOURS = {"red": "31", "green": "32", "yellow": "33", "cyan": "36", "dim": "2", "bold": "1"}
 
@@ -30,6 +36,17 @@ def strip_controls(text: str, *, keep_lines: bool = False) -> str:
     if "\r" in plain:
         plain = plain.rsplit("\r", 1)[1]
     return _CONTROLS.sub("", plain)
+
+
+def echo(text: str, *, err: bool = False) -> None:
+    """Print lines that may hold names of others; no colours, which would be taken out too."""
+    click.echo(strip_controls(text, keep_lines=True), err=err)
+
+
+def json_text(body: Any, *, indent: int | None = 2) -> str:
+    r"""JSON that steers no terminal: `\u202e` stands for such a character; parsed it is equal."""
+    text = json.dumps(body, indent=indent, ensure_ascii=False)
+    return _IN_JSON.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def clip(text: str, width: int) -> str:

@@ -1,13 +1,12 @@
 """`supervisor validate`: proves one checkpoint; exit 0 valid, 1 not."""
 
-import json
 from pathlib import Path
 
 import click
 
 from supervisor.checkpoint.validate import validate
 from supervisor.cli.moments import count_text, size_text
-from supervisor.cli.terminal import strip_controls
+from supervisor.cli.terminal import echo, json_text, strip_controls
 
 
 @click.command("validate", short_help="Check one checkpoint.")
@@ -32,7 +31,7 @@ def validate_command(path: Path, as_json: bool) -> None:
             "finite": verdict.finite,
             "hashes": dict(verdict.hashes),
         }
-        click.echo(json.dumps(body, indent=2, ensure_ascii=False))
+        click.echo(json_text(body))
     else:
         word = {True: "valid", False: "NOT valid", None: "not proven"}[verdict.valid]
         facts = [size_text(verdict.bytes)] if verdict.bytes else []
@@ -42,6 +41,6 @@ def validate_command(path: Path, as_json: bool) -> None:
             facts.append(f"proven by {verdict.proof}")
         text = f"{path}: {word}" + (f" ({', '.join(facts)})" if facts else "")
         reason = f": {strip_controls(verdict.reason)}" if verdict.reason else ""
-        click.echo(text + reason)
+        echo(text + reason)
     if verdict.valid is not True:
         raise SystemExit(1)

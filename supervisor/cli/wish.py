@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from supervisor.cli.advice import shell_word
 from supervisor.errors import ExitCode, SupervisorError
 from supervisor.intent import Intent, write_intent
 from supervisor.paths import RunPaths
@@ -16,6 +17,12 @@ def say_wish(run_dir: Path, intent: Intent) -> None:
         raise SupervisorError(
             f"{path}: not writable for you",
             hint="the owner of the run directory may stop, hold and resume it",
+            code=ExitCode.CONFIGURATION,
+        ) from None
+    except IsADirectoryError:
+        raise SupervisorError(
+            f"{path}: is a directory, where the wish belongs",
+            hint=f"rmdir {shell_word(str(path))}",
             code=ExitCode.CONFIGURATION,
         ) from None
     except OSError as error:

@@ -1,9 +1,11 @@
 """The text of a configuration file, and the name that the file itself gives; no pydantic here."""
 
+import errno
 import re
 from pathlib import Path
 
 from supervisor.config.problems import ConfigError, Problem
+from supervisor.small_file import read_small_file
 
 LARGEST_BYTES = 1 << 20
 # A run's name becomes a directory.
@@ -13,16 +15,15 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 def read_text(path: Path) -> str:
     """The text of the file. Raises ConfigError."""
     try:
-        size = path.stat().st_size
-        data = path.read_bytes() if size <= LARGEST_BYTES else b""
+        data = read_small_file(path, LARGEST_BYTES)
     except IsADirectoryError:
         raise _unreadable(path, "is a directory, not a configuration file") from None
     except FileNotFoundError:
         raise _unreadable(path, "no such file") from None
     except OSError as error:
+        if error.errno in (errno.EFBIG, errno.EINVAL):
+            raise _unreadable(path, f"{error.strerror}: that is not a configuration") from None
         raise _unreadable(path, f"cannot be read: {error.strerror}") from None
-    if size > LARGEST_BYTES:
-        raise _unreadable(path, f"is {size} bytes long: that is not a configuration")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

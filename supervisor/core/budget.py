@@ -7,6 +7,7 @@ from supervisor.core.ending import Ending
 from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
+from supervisor.core.wording import counted
 
 DAY_S = 86_400.0
 ROLLBACK_REPEATS = 2
@@ -75,12 +76,12 @@ def exhausted(budget: Budget, policy: Policy) -> str | None:
         return f"the same death {budget.repeats} times without progress: {exception}{where}{at}"
     if budget.failures >= policy.max_failures:
         return (
-            f"{budget.failures} failures without a newer validated checkpoint"
+            f"{counted(budget.failures, 'failure')} without a newer validated checkpoint"
             f" (restart.max_failures: {policy.max_failures})"
         )
     if len(budget.recent) >= policy.max_per_day:
-        spent = len(budget.recent)
-        return f"{spent} failures within a day (restart.max_per_day: {policy.max_per_day})"
+        spent = counted(len(budget.recent), "failure")
+        return f"{spent} within a day (restart.max_per_day: {policy.max_per_day})"
     return None
 
 

@@ -24,6 +24,7 @@ from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop, Wish
+from supervisor.core.wording import counted
 
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
@@ -83,8 +84,8 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
         return decision
     # Requeued for ever it would hold GPUs for ever, and never get further.
     reason = (
-        f"{decision.reason}; {idle.count} jobs in a row ended without a newer validated checkpoint"
-        f" (restart.max_failures: {state.policy.max_failures})"
+        f"{decision.reason}; {counted(idle.count, 'job')} in a row ended without a newer validated"
+        f" checkpoint (restart.max_failures: {state.policy.max_failures})"
     )
     return replace(decision, verdict=Verdict.HOLD, action="hold", reason=reason)
 

@@ -17,7 +17,7 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
-from supervisor.core.states import State, Wish
+from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.farewell import leave_memory
@@ -34,7 +34,7 @@ from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.stuck import describe, kernel_stacks
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.intent import read_intent
+from supervisor.daemon.wishes import Wishes
 from supervisor.lock import RunLock
 from supervisor.snapshot.slots import Whole
 
@@ -59,7 +59,7 @@ class Daemon:
         facts: StatusFacts,
         wakeups: WakeUps,
         *,
-        intent_id: str,
+        wishes: Wishes,
         lock_fd: int = -1,
     ) -> None:
         self.run = run
@@ -82,7 +82,7 @@ class Daemon:
         self.performer.scheduler = self.scheduler
         self._house = Housekeeping(run, self.performer, facts, self.scheduler)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
-        self._intent_id = intent_id
+        self._wishes = wishes
         self._messages: deque[Message] = deque()
         self._polled_at = self._observe_at = 0.0
         self._next_poll = monotonic_s()
@@ -191,10 +191,9 @@ class Daemon:
             self._queue.append(StacksTaken(attempt.number))
 
     def _poll(self, now: float) -> None:
-        intent = read_intent(self.run.paths.intent)
-        if intent.id != self._intent_id:
-            self._intent_id = intent.id
-            self._queue.append(WishChanged(Wish(intent.intent.value), wall_s()))
+        if (wish := self._wishes.changed()) is not None:
+            self._queue.append(WishChanged(wish, wall_s()))
+        self._facts.unheard = self._wishes.warning
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
         self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)

@@ -17,7 +17,6 @@ from supervisor.config.model import RunConfig
 from supervisor.core.moment import Moment
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Wish
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.console import Console
@@ -34,8 +33,8 @@ from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.surveyor import Surveyor
 from supervisor.daemon.verdicts import remember
 from supervisor.daemon.wakeups import WakeUps
+from supervisor.daemon.wishes import Wishes
 from supervisor.identity import boot_id
-from supervisor.intent import read_intent
 from supervisor.ledger import LedgerWriter, iterate_ledger, run_created
 from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
@@ -165,10 +164,10 @@ def _serve(
         end_leftovers(run)
         if hello.get("last_exit") is None:
             tidy(run)
-    intent = read_intent(run.paths.intent)
-    wish = Wish(intent.intent.value)
+    wishes = Wishes(run.paths, run.console.say)
+    wish, facts.unheard = wishes.wish, wishes.warning
     begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
-    daemon = Daemon(run, state, link, facts, wakeups, intent_id=intent.id, lock_fd=lock_fd)
+    daemon = Daemon(run, state, link, facts, wakeups, wishes=wishes, lock_fd=lock_fd)
     running = adopted or hello.get("last_exit") if begun.alive else None
     daemon.performer.parking.take_over(hello.get("parked") or {})
     if running is not None:

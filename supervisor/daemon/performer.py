@@ -40,7 +40,7 @@ from supervisor.daemon.setting_aside import correct_pointers, set_aside
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
-from supervisor.intent import read_intent
+from supervisor.intent import last_intent_id
 from supervisor.journal_stream import WARNING
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
@@ -274,7 +274,7 @@ class Performer:
                 return {**entry, **facts}
             case "decision":
                 # The intent that a later `resume` has to differ from: clocks may be set back.
-                intent_id = read_intent(self.run.paths.intent).id
+                intent_id = last_intent_id(self.run.paths.intent)
                 return {**entry, "goodput": goodput(state.account), "intent_id": intent_id}
             case _:
                 return dict(entry)

@@ -35,6 +35,8 @@ class StatusFacts:
     warnings: tuple[str, ...] = ()
     missing: str | None = None
     """Checkpoints that are not there, as long as that is so."""
+    unheard: str | None = None
+    """Why the operator's wish cannot be read, as long as that is so."""
     doubts: tuple[str, ...] = ()
     """Warnings that may pass: whose the checkpoints are."""
 
@@ -111,7 +113,12 @@ def status_of(
         },
         "last_save_s": facts.last_save_s,
         "grace_s": config.grace,
-        "warnings": [*facts.warnings, *facts.doubts, *_absent(facts.missing)],
+        "warnings": [
+            *facts.warnings,
+            *facts.doubts,
+            *_absent(facts.missing),
+            *_absent(facts.unheard),
+        ],
         "host": socket.gethostname(),
         "config": facts.config_path,
         "run_dir": config.run_dir,
@@ -123,7 +130,8 @@ def status_of(
 def write_status(path: Path, status: dict[str, Any]) -> None:
     """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
     body = json.dumps(status, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    replace_file(path, body.encode("utf-8", "replace") + b"\n", sync=False)
+    # Of a path that is not UTF-8 this makes `\udcff`, which JSON reads back.
+    replace_file(path, body.encode("utf-8", "backslashreplace") + b"\n", sync=False)
 
 
 def _absent(sentence: str | None) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Mapping, Sequence
 
+from supervisor.core.wording import counted
 from supervisor.diagnosis.log_line import clean
 
 _PIPE_BUF = 4096
@@ -28,7 +29,9 @@ class Tee:
         """Show them, control sequences taken out."""
         if not self._enabled or not lines:
             return
-        note = f"[supervisor: {self._dropped} lines of train.log were left out here]"
+        were = "was" if self._dropped == 1 else "were"
+        lost = counted(self._dropped, "line")
+        note = f"[supervisor: {lost} of train.log {were} left out here]"
         shown = [note, *map(clean, lines)] if self._dropped else [*map(clean, lines)]
         batch: list[bytes] = []
         for line in shown:

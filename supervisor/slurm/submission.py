@@ -6,6 +6,7 @@ from pathlib import Path
 
 from supervisor.clock import rfc3339, wall_s
 from supervisor.durable import write_durably
+from supervisor.small_file import read_small_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,10 @@ def remember(path: Path, job_id: str, cluster: str | None) -> Submission:
 def recall(path: Path) -> Submission | None:
     """The job that was submitted last; None where there is none or it cannot be understood."""
     try:
-        body = json.loads(path.read_bytes())
+        body = json.loads(read_small_file(path))
         cluster = body.get("cluster")
         return Submission(
             str(body["job_id"]), str(body["submitted_at"]), str(cluster) if cluster else None
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

@@ -10,7 +10,6 @@ import sys
 import threading
 from typing import TYPE_CHECKING
 
-import click
 import pytest
 
 from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
@@ -288,7 +287,7 @@ def test_a_long_survey_is_told_of_on_stderr(
     for step in (1, 2, 3):
         (tmp_path / f"checkpoint-{step}").mkdir()
     heard = threading.Event()
-    echo = click.echo
+    echo = surveying.echo
 
     def say(line: str, *, err: bool) -> None:
         echo(line, err=err)
@@ -301,15 +300,16 @@ def test_a_long_survey_is_told_of_on_stderr(
 
     monkeypatch.setattr(surveying, "FIRST_WORD_S", 0.01)
     monkeypatch.setattr(surveying, "survey", slow)
-    monkeypatch.setattr(surveying.click, "echo", say)
+    monkeypatch.setattr(surveying, "echo", say)
     request = SurveyRequest(tmp_path, existing="use")
+    threads = threading.active_count()
     found = surveying.survey_aloud(request)
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(r"reading the checkpoints in .*: .*, 0 s so far\n", said.err)
     assert surveying.survey_aloud(request, silent=True) == found
     assert capsys.readouterr().err == ""
-    assert threading.active_count() == 1
+    assert threading.active_count() == threads
 
 
 def test_a_quick_survey_says_nothing(command: Command, fake_run: FakeRun) -> None:

@@ -1,0 +1,34 @@
+"""How many files a process may have open here, and whether a run can live with that."""
+
+import resource
+
+from supervisor.errors import ExitCode, SupervisorError
+
+# With 20 the daemon cannot look at checkpoints, and waits without end; with 24 it just can. Ranks,
+# their pages and a parked interpreter want some too.
+LEAST = 64
+_ROOM = 1024
+
+
+def problem() -> str | None:
+    """Why a run cannot live with the limit; None where it can, or may raise it."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    if hard == resource.RLIM_INFINITY or hard >= LEAST:
+        return None
+    return f"a process may have {hard} files open here, a run needs {LEAST}"
+
+
+def make_room() -> None:
+    """Raise the limit where it is too low and may be raised. Raises SupervisorError."""
+    refused = problem()
+    if refused is not None:
+        raise SupervisorError(
+            refused,
+            hint="in the shell before this one: ulimit -n 4096 (it may need root); under systemd:"
+            " LimitNOFILE=",
+            code=ExitCode.CONFIGURATION,
+        )
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < LEAST:
+        wanted = _ROOM if hard == resource.RLIM_INFINITY else min(_ROOM, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

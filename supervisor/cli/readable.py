@@ -1,0 +1,71 @@
+"""Whether the record of a run can be read here: what cannot was not "never started"."""
+
+import errno
+import os
+import pwd
+from pathlib import Path
+
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.identity import raise_on_shortage
+from supervisor.paths import RunPaths
+
+_DENIED = (errno.EACCES, errno.EPERM)
+_ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+
+
+def refuse_unreadable(paths: RunPaths) -> None:
+    """Say whose run it is, or what the disk says, where its record cannot be read.
+
+    Raises SupervisorError, and OSError where this process has too few descriptors.
+    """
+    refused = problem(paths)
+    if refused is None:
+        return
+    hint = "ask its owner, or call it as that account"
+    if "not readable for you" not in refused:
+        hint = "look at the disk or the mount it lies on"
+    raise SupervisorError(refused, hint=hint, code=ExitCode.CONFIGURATION)
+
+
+def problem(paths: RunPaths) -> str | None:
+    """What is in the way of reading a run's record; None where nothing is, or where there is none.
+
+    Raises OSError on a shortage of descriptors, which says nothing of the run.
+    """
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+    try:
+        os.close(os.open(paths.state_dir, flags | os.O_DIRECTORY))
+    except OSError as error:
+        return _sentence(paths.state_dir, error)
+    for path in (paths.lock, paths.status, paths.ledger):
+        try:
+            os.close(os.open(path, flags))
+        except OSError as error:
+            if (said := _sentence(path, error)) is not None:
+                return said
+    return None
+
+
+def _sentence(path: Path, error: OSError) -> str | None:
+    raise_on_shortage(error)
+    if error.errno in _ABSENT:
+        return None
+    if error.errno in _DENIED:
+        return f"{path}: not readable for you{_owner(path)}"
+    return f"{path}: cannot be read: {error.strerror}"
+
+
+def _owner(path: Path) -> str:
+    """`: it belongs to alice`; nothing where the place itself cannot be seen."""
+    for place in (path, *path.parents):
+        try:
+            uid = place.lstat().st_uid
+        except OSError:
+            continue
+        if uid == os.geteuid():
+            return ""
+        try:
+            return f": {place} belongs to {pwd.getpwuid(uid).pw_name}"
+        except KeyError:
+            return f": {place} belongs to the account {uid}"
+    return ""

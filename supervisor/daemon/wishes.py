@@ -1,0 +1,77 @@
+"""What the operator wants, as last heard; that its file cannot be read changes nothing."""
+
+import json
+from collections.abc import Callable
+
+from supervisor import journal_stream
+from supervisor.core.states import Wish
+from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
+from supervisor.paths import RunPaths
+from supervisor.small_file import read_small_file
+
+Say = Callable[[str, int], None]
+
+
+class Wishes:
+    """The intent file, read at each poll. `warning`: why it does not tell, while that is so."""
+
+    def __init__(self, paths: RunPaths, say: Say) -> None:
+        self._path = paths.intent
+        self._say = say
+        self._is_assumed = False
+        self._why = ""
+        self.warning: str | None = None
+        self._heard = IntentRecord(Intent.RUN, "", "")
+        record = self._read()
+        if record is None:
+            # A daemon before this one may have heard it.
+            record, self._is_assumed = IntentRecord(_last_shown(paths), "", ""), True
+            self._warn(f"the last known wish stands ({record.intent})")
+        self._heard = record
+
+    @property
+    def wish(self) -> Wish:
+        """The wish that stands."""
+        return Wish(self._heard.intent.value)
+
+    def changed(self) -> Wish | None:
+        """Look again; the wish, if another one was uttered since."""
+        record = self._read()
+        if record is None:
+            self._warn(f"the last known wish stands ({self._heard.intent})")
+            return None
+        if record.id != UNREADABLE:
+            self.warning = None
+        if record.id == self._heard.id:
+            return None
+        # Nobody uttered it: it only could not be read before.
+        is_news = not (self._is_assumed and record.intent is self._heard.intent)
+        self._heard, self._is_assumed = record, False
+        return self.wish if is_news else None
+
+    def _read(self) -> IntentRecord | None:
+        try:
+            record = read_intent(self._path)
+        except OSError as error:
+            self._why = error.strerror or str(error)
+            return None
+        if record.id == UNREADABLE:
+            self._why = "it cannot be understood"
+            self._warn("no other attempt is launched until `supervisor resume`")
+        return record
+
+    def _warn(self, what: str) -> None:
+        line = f"{self._path}: {self._why}: {what}"
+        if line != self.warning:
+            self._say(line, journal_stream.WARNING)
+        self.warning = line
+
+
+def _last_shown(paths: RunPaths) -> Intent:
+    """The wish in the last status."""
+    try:
+        shown = json.loads(read_small_file(paths.status))
+    except (OSError, ValueError, RecursionError):
+        return Intent.RUN
+    heard = shown.get("intent") if isinstance(shown, dict) else None
+    return next((intent for intent in Intent if intent == heard), Intent.RUN)

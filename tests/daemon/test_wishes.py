@@ -1,0 +1,101 @@
+"""What the operator wants, where the file that says so cannot be read."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from supervisor import intent as intents
+from supervisor.core.states import Wish
+from supervisor.daemon import wishes as module
+from supervisor.daemon.wishes import Wishes
+from supervisor.intent import Intent, write_intent
+from supervisor.paths import RunPaths
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> RunPaths:
+    """A run with a status."""
+    found = RunPaths(tmp_path)
+    found.state_dir.mkdir()
+    return found
+
+
+def unreadable(path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the file give no wish."""
+    path.unlink(missing_ok=True)
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "fifo":
+        os.mkfifo(path)
+    else:
+
+        def fail(path: Path) -> None:
+            raise OSError(5 if kind == "EIO" else 13, os.strerror(5 if kind == "EIO" else 13))
+
+        monkeypatch.setattr(module, "read_intent", fail)
+
+
+KINDS = ["directory", "fifo", "EIO", "EACCES"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("wish", [Intent.RUN, Intent.HOLD, Intent.STOP])
+def test_the_last_known_wish_stands(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str, wish: Intent
+) -> None:
+    """It is told once, shown as long as it is so, and what comes after it is heard."""
+    said: list[str] = []
+    write_intent(paths.intent, wish)
+    wishes = Wishes(paths, lambda line, _: said.append(line))
+    assert wishes.wish is Wish(wish.value)
+    with monkeypatch.context() as patch:
+        unreadable(paths.intent, kind, patch)
+        assert [wishes.changed() for _ in range(3)] == [None, None, None]
+        assert wishes.wish is Wish(wish.value)
+        assert len(said) == 1
+        assert f"the last known wish stands ({wish})" in said[0]
+        assert wishes.warning == said[0]
+    if paths.intent.is_dir():
+        paths.intent.rmdir()
+    write_intent(paths.intent, Intent.STOP)
+    assert wishes.changed() is Wish.STOP
+    assert wishes.warning is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_daemon_knows_what_the_one_before_heard(
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """By the status; and it takes the same wish, readable again, for no new one."""
+    paths.status.write_text(json.dumps({"intent": "hold"}))
+    with monkeypatch.context() as patch:
+        unreadable(paths.intent, kind, patch)
+        wishes = Wishes(paths, lambda line, _: None)
+        assert wishes.wish is Wish.HOLD
+        assert wishes.warning is not None
+    if paths.intent.is_dir():
+        paths.intent.rmdir()
+    write_intent(paths.intent, Intent.HOLD)
+    assert wishes.changed() is None
+    write_intent(paths.intent, Intent.HOLD)
+    assert wishes.changed() is Wish.HOLD  # uttered anew
+
+
+def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
+    """Its author wanted something: the attempt goes on, and no other begins."""
+    said: list[str] = []
+    wishes = Wishes(paths, lambda line, _: said.append(line))
+    paths.intent.write_text("stop!")
+    assert wishes.changed() is Wish.HOLD
+    assert wishes.changed() is None
+    assert len(said) == 1
+    assert "cannot be understood" in said[0]
+
+
+def test_no_wish_at_all_is_to_run(paths: RunPaths) -> None:
+    """Nothing was ever said."""
+    wishes = Wishes(paths, lambda line, _: None)
+    assert (wishes.wish, wishes.changed(), wishes.warning) == (Wish.RUN, None, None)
+    assert intents.last_intent_id(paths.intent) == ""
