@@ -13,6 +13,7 @@ from pathlib import Path
 
 from supervisor.heartbeat import Page
 from supervisor.page_reading import read_pages
+from supervisor.system_call import open_pidfd, signal_pidfd
 
 FREEZE_TIMEOUT_S = 5.0
 
@@ -29,7 +30,7 @@ class Victim:
     @classmethod
     def of_attempt(cls, pid: int, attempt: int) -> "Victim":
         """Hold the process. Raises ProcessLookupError where it is gone or somebody else's."""
-        pidfd = os.pidfd_open(pid)
+        pidfd = open_pidfd(pid)
         text = Path(f"/proc/{pid}/environ").read_bytes().decode("utf-8", "replace")
         environment = dict(entry.partition("=")[::2] for entry in text.split("\0"))
         if environment.get("SUPERVISOR_ATTEMPT") != str(attempt):
@@ -44,7 +45,7 @@ class Victim:
 
     def send(self, number: signal.Signals) -> None:
         """Send a signal to this very process. Raises ProcessLookupError."""
-        signal.pidfd_send_signal(self.pidfd, number)
+        signal_pidfd(self.pidfd, number)
 
     def freeze(self) -> None:
         """Stop it and wait until it stands still. Raises ProcessLookupError, TimeoutError."""

@@ -9,6 +9,8 @@ import errno
 import os
 from collections import namedtuple
 
+from supervisor import system_call
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
@@ -131,17 +133,42 @@ def is_alive(identity: ProcessIdentity) -> bool:
     return int(fields[19]) == identity.start_ticks and not has_ended(fields)
 
 
-def open_pidfd(identity: ProcessIdentity) -> int | None:
-    """Return a pidfd of exactly this process, None if it is not alive. The caller closes it.
+def send_signal(pid: int, started: int, signum: int) -> bool:
+    """Signal exactly the process that started at `started` ticks; False if gone or not ours.
 
-    The check comes after the open: from then on the fd names one process whatever its pid becomes.
+    It is held by a pidfd meanwhile. Where the kernel or a sandbox refuses that, its start time is
+    compared right before the signal. Raises OSError on a shortage (EMFILE, ENOMEM).
     """
     try:
-        pidfd = os.pidfd_open(identity.pid)
+        pidfd = system_call.open_pidfd(pid)
+    except ProcessLookupError:
+        return False
     except OSError as error:
         raise_on_shortage(error)
-        return None
-    if not is_alive(identity):
+        return _send_by_number(pid, started, signum)
+    try:
+        # After the open: the fd now names one process, whatever happens to the pid.
+        if start_ticks(pid) != started:
+            return False
+        system_call.signal_pidfd(pidfd, signum)
+    except ProcessLookupError:
+        return False
+    except OSError as error:
+        raise_on_shortage(error)
+        # Refused for itself, or it has changed its user: kill(2) tells which.
+        return _send_by_number(pid, started, signum)
+    else:
+        return True
+    finally:
         os.close(pidfd)
-        return None
-    return pidfd
+
+
+def _send_by_number(pid: int, started: int, signum: int) -> bool:
+    if start_ticks(pid) != started:
+        return False
+    try:
+        os.kill(pid, signum)
+    except OSError as error:
+        raise_on_shortage(error)
+        return False  # it ended, or changed its user
+    return True

@@ -16,6 +16,7 @@ from time import monotonic
 from types import FrameType
 
 from supervisor.identity import start_ticks
+from supervisor.system_call import open_pidfd
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _LAUNCHER_LOOKS_S = 1.0
@@ -98,7 +99,7 @@ class LauncherWatch:
             return  # in another PID namespace its number means nothing
         try:
             # No close: the descriptor lives as long as the process.
-            fd = os.pidfd_open(self._pid)
+            fd = open_pidfd(self._pid)
             self._poller = select.poll()
             self._poller.register(fd, select.POLLIN)
         except ProcessLookupError:

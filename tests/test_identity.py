@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import signal
@@ -11,7 +12,7 @@ import time
 
 import pytest
 
-from supervisor import identity
+from supervisor import identity, system_call
 
 
 def test_this_process_is_alive() -> None:
@@ -31,7 +32,6 @@ def test_whoever_differs_in_anything_is_not_alive(change: dict[str, object]) -> 
     """Another machine, another boot, a reused pid, no such pid."""
     other = identity.current()._replace(**change)
     assert not identity.is_alive(other)
-    assert identity.open_pidfd(other) is None
 
 
 def test_a_zombie_is_not_alive() -> None:
@@ -68,17 +68,65 @@ ctypes.CDLL(None).syscall(60 if __import__("platform").machine() == "x86_64" els
         child.kill()
 
 
-def test_a_pidfd_is_of_exactly_that_process() -> None:
-    """It signals, and tells the end."""
+WAYS = ("functions", "system calls", "refused", "only opened")
+
+
+@pytest.fixture(params=WAYS)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How a process is held: see supervisor/system_call.py."""
+
+    def refuse(*_: int) -> int:
+        raise OSError(errno.EPERM, "refused")
+
+    name = str(request.param)
+    if name != "functions":
+        monkeypatch.delattr(os, "pidfd_open")
+        monkeypatch.delattr(signal, "pidfd_send_signal")
+    if name == "refused":
+        monkeypatch.setattr(system_call, "open_pidfd", refuse)
+    if name in ("refused", "only opened"):
+        monkeypatch.setattr(system_call, "signal_pidfd", refuse)
+    return name
+
+
+@pytest.mark.usefixtures("way")
+def test_a_signal_reaches_exactly_that_process() -> None:
+    """Whatever Python and kernel offer; one with the same pid that began at another time, never."""
     child = subprocess.Popen(["sleep", "1000"])
     them = identity.identify(child.pid)
     assert them is not None
-    pidfd = identity.open_pidfd(them)
-    assert pidfd is not None
-    signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+    before = len(os.listdir("/proc/self/fd"))
+    assert not identity.send_signal(child.pid, them.start_ticks - 1, signal.SIGKILL)
+    assert child.poll() is None
+    assert identity.send_signal(child.pid, them.start_ticks, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    assert not identity.send_signal(child.pid, them.start_ticks, signal.SIGKILL)
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_pidfd_by_the_system_call_tells_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the same descriptor; a process that is gone is said to be."""
+    monkeypatch.delattr(os, "pidfd_open")
+    child = subprocess.Popen(["sleep", "1000"])
+    pidfd = system_call.open_pidfd(child.pid)
+    assert not os.get_inheritable(pidfd)
+    child.kill()
     assert select.select([pidfd], [], [], 10)[0] == [pidfd]
     os.close(pidfd)
-    assert child.wait() == -signal.SIGKILL
+    child.wait()
+    with pytest.raises(ProcessLookupError):
+        system_call.open_pidfd(child.pid)
+
+
+def test_a_memory_file_by_the_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is a file without a name that no program inherits."""
+    monkeypatch.delattr(os, "memfd_create")
+    fd = system_call.memory_file("here")
+    os.write(fd, b"kept")
+    assert os.pread(fd, 9, 0) == b"kept"
+    assert not os.get_inheritable(fd)
+    assert "memfd:here" in os.readlink(f"/proc/self/fd/{fd}")
+    os.close(fd)
 
 
 def test_a_name_cannot_forge_a_start_time() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from supervisor.cli import lock_probe, shared_memory
+from supervisor.cli import lock_probe, shared_memory, system_calls
 from supervisor.cli.admission import existing_checkpoints
 from supervisor.cli.devices import visible_devices
 from supervisor.cli.finding import Finding, Level
@@ -35,6 +35,7 @@ def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
     tried = lock_probe.locks(run_dir)
     if tried is not None:
         yield tried
+    yield from system_calls.findings()
     yield devices()
     yield shared_memory.heartbeats()
 

@@ -11,7 +11,7 @@ from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.identity import identify, open_pidfd, read_stat
+from supervisor.identity import identify, is_alive, read_stat, send_signal
 
 _DEADLINE_S = 30.0
 _LOOK_EVERY_S = 0.1
@@ -49,7 +49,7 @@ def _daemon_of(record: RunRecord) -> int | None:
 
 
 def _signal_daemon(record: RunRecord) -> int:
-    """SIGHUP to the daemon, held by a pidfd; returns its pid. Raises SupervisorError."""
+    """SIGHUP to exactly the daemon; returns its pid. Raises SupervisorError."""
     if not record.live or record.owner is None:
         raise SupervisorError(
             f"{record.name}: nothing runs, so there is nothing to replace",
@@ -64,23 +64,24 @@ def _signal_daemon(record: RunRecord) -> int:
         )
     pid = _daemon_of(record)
     identity = identify(pid) if pid is not None else None
-    pidfd = open_pidfd(identity) if identity is not None else None
-    if pid is None or pidfd is None:
+    if pid is None or identity is None or not is_alive(identity):
+        raise _gone(record)
+    # Checked after its start time was read: a pid in a file may long be somebody else's.
+    if not _is_daemon_of(pid, record.owner.identity.pid, record.paths.run_dir):
         raise SupervisorError(
-            f"{record.name}: its daemon is not there just now",
-            hint="the launcher starts a new one by itself, of the version now installed",
+            f"{record.name}: process {pid} is not the daemon of this run",
+            hint=f"`supervisor status {record.paths.run_dir}` again: it may just be replaced",
         )
-    try:
-        # Checked after the pidfd was opened: a pid in a file may long be somebody else's.
-        if not _is_daemon_of(pid, record.owner.identity.pid, record.paths.run_dir):
-            raise SupervisorError(
-                f"{record.name}: process {pid} is not the daemon of this run",
-                hint=f"`supervisor status {record.paths.run_dir}` again: it may just be replaced",
-            )
-        signal.pidfd_send_signal(pidfd, signal.SIGHUP)
-    finally:
-        os.close(pidfd)
+    if not send_signal(pid, identity.start_ticks, signal.SIGHUP):
+        raise _gone(record)
     return pid
+
+
+def _gone(record: RunRecord) -> SupervisorError:
+    return SupervisorError(
+        f"{record.name}: its daemon is not there just now",
+        hint="the launcher starts a new one by itself, of the version now installed",
+    )
 
 
 def _is_daemon_of(pid: int, launcher_pid: int, run_dir: Path) -> bool:

@@ -10,6 +10,9 @@ from supervisor import journal_stream
 STDERR = 2
 # A pipe takes this much at once without blocking whenever it polls writable: pipe(7), PIPE_BUF.
 LONGEST_BYTES = 4096
+_MOST_FAULTS = 64
+
+_faults: dict[str, int] = {}
 
 
 def say(text: str, priority: int = journal_stream.WARNING) -> None:
@@ -32,6 +35,8 @@ def say(text: str, priority: int = journal_stream.WARNING) -> None:
 def say_exception(where: str, error: BaseException) -> None:
     """Say an exception and the places it went through; never raises.
 
+    A fault that comes again and again is said the 1st, 2nd, 4th, 8th … time: it must not fill the
+    console's file.
     By hand: importing traceback costs 0.5 MB, and fails just when descriptors or memory are short.
     """
     places = []
@@ -41,4 +46,10 @@ def say_exception(where: str, error: BaseException) -> None:
         places.append(f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}")
         trace = trace.tb_next
     what = f"{type(error).__name__}: {error}"
-    say(f"internal error {where}; going on: {what} ({' > '.join(places[-8:])})")
+    text = f"internal error {where}; going on: {what} ({' > '.join(places[-8:])})"
+    times = _faults.get(text, 0) + 1
+    if len(_faults) >= _MOST_FAULTS:
+        _faults.clear()
+    _faults[text] = times
+    if times & (times - 1) == 0:
+        say(text if times == 1 else f"{text}, {times} times so far")

@@ -1,9 +1,8 @@
-"""Reading and signalling processes through /proc and pidfds; it decides nothing."""
+"""Reading processes through /proc, and signalling them; it decides nothing."""
 
 from __future__ import annotations
 
 import os
-import signal
 from collections import namedtuple
 
 from supervisor import identity
@@ -30,6 +29,8 @@ RUN_ID = "SUPERVISOR_RUN_ID"
 ATTEMPT = "SUPERVISOR_ATTEMPT"
 LAUNCHER = "SUPERVISOR_LAUNCHER"
 MOST_FRAMES = 24
+
+send_signal = identity.send_signal
 
 
 def read_process(pid: int) -> Process | None:
@@ -104,28 +105,6 @@ def mark(environ: bytes, name: str) -> str | None:
     start = b"\0" + os.fsencode(name) + b"="
     _, found, rest = (b"\0" + environ).partition(start)
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
-
-
-def send_signal(pid: int, start_ticks: int, signum: int) -> bool:
-    """Signal exactly the process that started at `start_ticks`; False if it is gone or not ours."""
-    try:
-        pidfd = os.pidfd_open(pid)
-    except OSError as error:
-        identity.raise_on_shortage(error)
-        return False
-    try:
-        # After the open: the fd now names one process, whatever happens to the pid.
-        process = read_process(pid)
-        if process is None or process.start_ticks != start_ticks:
-            return False
-        signal.pidfd_send_signal(pidfd, signum)
-    except OSError as error:
-        identity.raise_on_shortage(error)
-        return False  # it ended, or changed its user
-    else:
-        return True
-    finally:
-        os.close(pidfd)
 
 
 def where_it_hangs(pid: int) -> dict[str, object]:

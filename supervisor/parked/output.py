@@ -7,8 +7,10 @@ import os
 import sys
 
 from supervisor.parked.refusal import Refused
+from supervisor.system_call import memory_file
 
 _MOST_BYTES = 1 << 20
+_SHARED_MEMORY = "/dev/shm"
 
 
 class Output:
@@ -18,9 +20,10 @@ class Output:
     """
 
     def __init__(self) -> None:
+        """Lead them away. Raises Refused where there is no memory to lead them into."""
         self.lost: str | None = None
         self._first = [_kept_aside(1), _kept_aside(2)]
-        self._kept = os.memfd_create("parked-output", os.MFD_CLOEXEC)
+        self._kept = _memory()
         fcntl.fcntl(self._kept, fcntl.F_SETFL, os.O_APPEND)
         os.dup2(self._kept, 1)
         os.dup2(self._kept, 2)
@@ -59,3 +62,20 @@ class Output:
 def _kept_aside(fd: int) -> int:
     # Above 2, whatever is closed, so that it does not become a standard stream.
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
+
+
+def _memory() -> int:
+    """A file without a name, in memory where that is possible. Raises Refused."""
+    try:
+        return memory_file("parked-output")
+    except OSError:
+        # An old kernel, or a sandbox that refuses it: a file that is removed at once is the same.
+        stage = os.path.join(_SHARED_MEMORY, f".parked-output-{os.getpid()}-{os.urandom(8).hex()}")
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        try:
+            fd = os.open(stage, flags, 0o600)
+            os.unlink(stage)
+        except OSError as error:
+            what = "what its imports print cannot be kept (no memfd_create here, and "
+            raise Refused(f"{what}{_SHARED_MEMORY}: {error.strerror})") from None
+        return fd

@@ -5,12 +5,16 @@ import os
 import select
 import signal
 import stat
+from contextlib import suppress
 from pathlib import Path
 
+from supervisor.identity import ProcessIdentity, identify, is_alive
 from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.system_call import open_pidfd
 
 _ANSWER_BYTES = 4096
 _LOST_CHECK_S = 30.0
+_END_CHECK_S = 1.0
 
 
 class Doorbell:
@@ -28,14 +32,19 @@ class Doorbell:
         self._pidfd: int | None = None
         self._wake_fd: int | None = None
         self._patience_s: float | None = None
+        self._until: ProcessIdentity | None = None
         if stdin_fd is not None:
             self._poll.register(stdin_fd, select.POLLIN)
         if until_pid is not None:
             try:
-                self._pidfd = os.pidfd_open(until_pid)
+                self._pidfd = open_pidfd(until_pid)
                 self._poll.register(self._pidfd, select.POLLIN)
             except ProcessLookupError:
                 self.has_ended = True
+            except OSError:  # refused by the kernel or a sandbox: look from time to time
+                self._until = identify(until_pid)
+                self.has_ended = self._until is None
+                self._patience_s = _END_CHECK_S
 
     def attach(self) -> None:
         """Answer the rings from now on: bytes in the directory's FIFO. Raises OSError."""
@@ -49,7 +58,7 @@ class Doorbell:
             # SIGIO when a name in it is removed (F_NOTIFY in fcntl(2)), and thereby a ring.
             fcntl.fcntl(folder_fd, fcntl.F_NOTIFY, fcntl.DN_DELETE | fcntl.DN_MULTISHOT)
         except OSError:  # a kernel without dnotify: look from time to time
-            self._patience_s = _LOST_CHECK_S
+            self._patience_s = self._patience_s or _LOST_CHECK_S
 
     @property
     def is_lost(self) -> bool:
@@ -73,6 +82,10 @@ class Doorbell:
             elif fd == self._pidfd or (fd == self._stdin_fd and not os.read(fd, _ANSWER_BYTES)):
                 self.has_ended = True
                 self._poll.unregister(fd)
+        if self._until is not None and not self.has_ended:
+            with suppress(OSError):  # short of descriptors: at the next look
+                self.has_ended = not is_alive(self._until)
+            return bool(ready) or self.has_ended
         return bool(ready)
 
     @staticmethod

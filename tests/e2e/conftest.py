@@ -36,6 +36,8 @@ class Supervised:
         self.process: subprocess.Popen[str] | None = None
         self.output = folder / "output.txt"
         self.gate = folder / "gate"
+        self.prefix: list[str] = []
+        self.environ: dict[str, str] = {}
         self.configure()
 
     def configure(self, *, hold: int | None = None, **more: Any) -> None:
@@ -61,7 +63,12 @@ class Supervised:
         command = [sys.executable, "-m", "supervisor", "run", str(self.config), *options]
         with self.output.open("a") as out:
             self.process = subprocess.Popen(
-                command, cwd=self.folder, stdout=out, stderr=subprocess.STDOUT, text=True
+                [*self.prefix, *command],
+                cwd=self.folder,
+                env={**os.environ, **self.environ},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
             )
         return self.process
 
@@ -88,8 +95,9 @@ class Supervised:
         """A `supervisor` command with exactly these words."""
         command = [sys.executable, "-m", "supervisor", *words]
         return subprocess.run(
-            command,
+            [*self.prefix, *command],
             cwd=self.folder,
+            env={**os.environ, **self.environ},
             capture_output=True,
             text=True,
             timeout=PATIENCE_S,

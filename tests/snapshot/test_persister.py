@@ -20,6 +20,7 @@ from supervisor.snapshot.board import Board
 from supervisor.snapshot.seal import SealWriter
 from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
 from supervisor.snapshot.verdict import read_verdict
+from tests.refusals import refusing
 from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
 from tests.vanishing import vanish
 
@@ -189,12 +190,19 @@ def test_the_end_of_its_input_lets_it_finish(fill: Fill, persister: Start, out: 
     assert validate(out / "checkpoint-10").valid
 
 
+@pytest.mark.parametrize("refusal", [None, "EPERM"])
 def test_it_ends_with_the_process_it_serves(
-    fill: Fill, states: dict[str, State], persister: Start, out: Path, root: Path
+    fill: Fill,
+    states: dict[str, State],
+    persister: Start,
+    out: Path,
+    root: Path,
+    refusal: str | None,
 ) -> None:
-    """`--until-pid` alone is enough, even of a process that is killed."""
+    """`--until-pid` alone is enough, even of a process that is killed; without pidfds as well."""
     served = subprocess.Popen(["sleep", "60"])
-    process = persister("--until-pid", str(served.pid))
+    argv = [*refusing(refusal), sys.executable, "-P", str(PROGRAM)] if refusal else None
+    process = persister("--until-pid", str(served.pid), argv=argv)
     process.wait_for(lambda board: True)
     fill(10, states)
     served.kill()

@@ -14,11 +14,13 @@ import pytest
 from supervisor.heartbeat import Outcome, Page, Phase
 from supervisor.identity import start_ticks
 from supervisor.page_reading import read_page
+from tests.refusals import without_functions
 from tests.vanishing import vanish
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers
 
+ROOT = Path(__file__).resolve().parents[2]
 LOOP = """
     import time
     from supervisor.worker import attach
@@ -245,6 +247,24 @@ def test_nothing_trains_without_its_launcher(trainers: Trainers, namespace: bool
     launcher.wait()
     assert launcher.stdin is not None
     launcher.stdin.close()
+    assert process.wait(90) == 75
+
+
+def test_without_pidfd_open_it_attaches_and_sees_the_end(
+    trainers: Trainers, tmp_path: Path
+) -> None:
+    """A Python of conda or uv: neither the attach nor the watch fails."""
+    launcher = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    inode = os.stat("/proc/self/ns/pid").st_ino
+    path = without_functions(tmp_path / "site")["PYTHONPATH"]
+    process = trainers.start(
+        LOOP,
+        SUPERVISOR_LAUNCHER=f"{launcher.pid}:{start_ticks(launcher.pid)}:{inode}",
+        PYTHONPATH=f"{path}{os.pathsep}{ROOT}",
+    )
+    assert trainers.line(process) == "ready"
+    trainers.eventually(lambda: page_of(trainers).beats > 3)
+    launcher.communicate(b"\n")
     assert process.wait(90) == 75
 
 
