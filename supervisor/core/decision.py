@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from supervisor.core.ending import Doubt
 from supervisor.core.states import Budget, Checkpoint
 
 EXIT_HELD = 1
@@ -37,3 +38,5 @@ class Decision:
     later: tuple[str, ...] = ()
     saved: bool | None = None
     exit_code: int = EXIT_HELD
+    doubt: Doubt | None = None
+    """Why an exit with 0 is not taken for the end of training."""

@@ -1,6 +1,8 @@
 """How an attempt ended, as far as the evidence says."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 _CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
 
@@ -8,6 +10,53 @@ _CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "abort
 def cut_off(signal: int | None, code: int | None, failure: str | None) -> bool:
     """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
     return signal is not None or (code or 0) > 128 or failure in _CUT_OFF
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """An unhandled traceback with which a log ends. `is_certain`: nothing else explains it.
+
+    Else a trainer may have survived it: it is reported by a logger, or a few lines follow.
+    """
+
+    words: str
+    is_certain: bool
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRecord:
+    """What a trainer itself has written down of its training: HF's `trainer_state.json`.
+
+    `is_end`: it was written as training ended, not at a routine save. `is_at_evaluation`: an
+    evaluation was made at this step, as before every stop that a metric decides.
+    """
+
+    name: str
+    step: int
+    total: int
+    is_end: bool
+    is_early_stop: bool = False
+    is_at_evaluation: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Why an exit with 0 was not taken for the end of training, and how far the attempt was."""
+
+    kind: str
+    words: str
+    step: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the ledger has it."""
+        return {"kind": self.kind, "words": self.words, "step": self.step}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any] | None) -> "Doubt | None":
+        """The inverse of `to_json`; None where there was none."""
+        if said is None:
+            return None
+        return cls(str(said.get("kind")), str(said.get("words")), said.get("step"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +81,8 @@ class Ending:
     """We ended it as hung: what it exits with then says nothing about why."""
     logged: tuple[int, int] | None = None
     """The first and last step that its last lines show, where they never go backwards."""
+    last_words: LastWords | None = None
+    record: OwnRecord | None = None
 
     @property
     def was_killed(self) -> bool:

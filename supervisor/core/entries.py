@@ -45,6 +45,7 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> dict[str,
         "idle_stops": decision.budget.idle_stops.count,
         "idle_progress": list(decision.budget.idle_stops.progress),
         "evidence": list(ending.evidence),
+        "doubt": None if decision.doubt is None else decision.doubt.to_json(),
     }
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from supervisor.core.ending import Doubt
 from supervisor.core.job import IdleStops
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes
@@ -54,6 +55,8 @@ class History:
     """The last attempt was cut off; also where its end is not on record."""
     ended_step: int | None = None
     """The highest step that the last attempt was seen at, once its end is on record."""
+    doubt: Doubt | None = None
+    """Why the last attempt's exit with 0 was not taken for the end of training."""
     unseen: str | None = None
     """Where the trainer was seen to save outside of where it is looked for."""
     reopened: bool = False

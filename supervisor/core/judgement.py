@@ -11,13 +11,14 @@ from supervisor.core.budget import (
     with_headway,
     with_progress,
 )
+from supervisor.core.completion import failure_of, weigh_exit
 from supervisor.core.decision import (
     TRAINER_CONFIGURATION,
     TRAINER_PREEMPTED,
     Decision,
     Verdict,
 )
-from supervisor.core.ending import Ending
+from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
@@ -43,10 +44,13 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return _after_stop(state, survey, ending, budget)
     if _is_finished(state, survey, ending):
         reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
+        if not state.policy.has_finish_condition:
+            reason += weigh_exit(state, survey, ending).told
         return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
     if state.stop is not None:
         return launch(state, survey, budget, None, "restart", "the stop was taken back")
-    return _after_failure(state, survey, ending, budget, now)
+    doubt = _doubt(state, survey, ending)
+    return replace(_after_failure(state, survey, ending, budget, now), doubt=doubt)
 
 
 def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) -> bool:
@@ -111,7 +115,7 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
 def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     policy = state.policy
     if not policy.has_finish_condition:
-        return ending.effective_code == 0
+        return ending.effective_code == 0 and _doubt(state, survey, ending) is None
     if policy.finish_step is not None:
         steps = [c.step for c in survey.candidates if c.step is not None and c.tier != MEMORY]
         if ending.step is not None and ending.effective_code == 0:
@@ -121,6 +125,13 @@ def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     return ending.finish_met is True
 
 
+def _doubt(state: State, survey: Surveyed, ending: Ending) -> Doubt | None:
+    """Why an exit with 0 is not taken for the end of training."""
+    if ending.effective_code != 0 or state.policy.has_finish_condition:
+        return None
+    return weigh_exit(state, survey, ending).doubt
+
+
 def _after_failure(
     state: State, survey: Surveyed, ending: Ending, before: Budget, now: float
 ) -> Decision:
@@ -128,8 +139,7 @@ def _after_failure(
     code = ending.effective_code
     failure, action, reason = ending.failure, ending.action, ending.reason
     if code == 0:
-        failure, action = "unknown", "restart"
-        reason = "it exited with 0, but `finish` is not met"
+        failure, action, reason = failure_of(ending, _doubt(state, survey, ending))
     is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
     if is_unseen and ending.step is not None and is_ahead(state):
         # Only the log tells how far a trainer comes whose checkpoints are not seen.

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from supervisor.core.ending import cut_off
+from supervisor.core.ending import Doubt, cut_off
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.moment import moment_of
@@ -112,7 +112,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             # What was reached before is gone: steps count anew.
             return replace(
                 past, begin_again=True, held=None, pause=None, failures=0, signature=None,
-                repeats=0, progress_step=None, progress_written=None, reached_step=None,
+                repeats=0, progress_step=None, progress_written=None, reached_step=None, doubt=None,
                 rollback=False, back_to=None,
                 resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
             )  # fmt: skip
@@ -142,6 +142,7 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         ended_wall=float(entry.get("wall", 0.0)) or None,
         ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
         ended_step=entry.get("step"),
+        doubt=Doubt.from_json(entry.get("doubt")),
         attempt=max(past.attempt, int(entry.get("attempt") or 0)),
         rollback=past.rollback or entry.get("action") == "rollback",
         last_attempt_open=False,

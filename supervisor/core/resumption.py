@@ -58,6 +58,7 @@ def initial_state(
         reached_step=past.reached_step,
         reached_before=past.reached_step,
         resumed_step=past.resumed_step,
+        doubt=past.doubt,
         end_unseen=past.last_attempt_open and not alive,
         failure=past.failure,
         action=past.action,

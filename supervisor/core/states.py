@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from supervisor.core.ending import Ending
+from supervisor.core.ending import Doubt, Ending
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.memory import DISK, Memory, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked
@@ -208,6 +208,8 @@ class State:
     """The same, before the attempt that runs now."""
     resumed_step: int | None = None
     """The highest step that any attempt was resumed from."""
+    doubt: Doubt | None = None
+    """Why the last attempt's exit with 0 was not taken for the end of training."""
     end_unseen: bool = False
     """The last attempt's end is on no record: it may have come further than it was seen."""
     job: Job | None = None

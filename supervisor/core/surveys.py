@@ -57,6 +57,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         reason=decision.reason or state.reason,
         rollback=decision.action == "rollback" and decision.verdict is not Verdict.LAUNCH,
         ending=None,
+        doubt=state.doubt if ending is None else decision.doubt,
         rescue=None,
         wake_at=None,
     )

@@ -2,19 +2,26 @@
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from supervisor.core.ending import Ending
+from supervisor.checkpoint.own_record import read_own_record
+from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.ending import Ending, LastWords
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
+from supervisor.diagnosis.failure import Action, Diagnosis, Failure
 from supervisor.diagnosis.failure import Ending as Evidence
+from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
 TAIL_LINES = 2000
 CONFIGURATION = 78
+WORDS_CHARS = 200
 
 
 class AttemptFacts:
@@ -48,6 +55,10 @@ class AttemptFacts:
         except OSError:
             return []
         return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+
+    def started_wall(self) -> float:
+        """When it began, seconds since 1970 by today's clock."""
+        return wall_s() - (monotonic_s() - self.started_at)
 
     def oom_kill_delta(self) -> int | None:
         """How many processes the kernel killed for memory since the attempt began."""
@@ -107,6 +118,15 @@ def ending_of(
         kernel_lines=read_kernel_log(facts.started_at),
     )
     found = diagnose(evidence)
+    last_words, record = None, None
+    if evidence.code == 0 and evidence.signal is None and outcome is None:
+        # Its own words and records are asked whether it is to be believed.
+        unhandled = find_unhandled(evidence.lines)
+        if unhandled is not None:
+            found = _diagnosis_of(unhandled, evidence)
+            words = f"its last words are an unhandled traceback: {unhandled.line[:WORDS_CHARS]}"
+            last_words = LastWords(words, unhandled.is_certain)
+        record = read_own_record(checkpoint_directory, facts.started_wall())
     reason = found.reason
     if evidence.code == CONFIGURATION and evidence.lines:
         # What it says of its configuration is what its user has to read.
@@ -127,4 +147,18 @@ def ending_of(
         attached=bool(pages),
         finish_met=finish_file.exists() if finish_file is not None else None,
         logged=logged_steps(evidence.lines) if step is None else None,
+        last_words=last_words,
+        record=record,
+    )
+
+
+def _diagnosis_of(unhandled: Unhandled, evidence: Evidence) -> Diagnosis:
+    """What a traceback says that nobody's exit code tells of."""
+    found = diagnose(replace(evidence, code=None))
+    if found.failure is not Failure.UNKNOWN:
+        return found
+    line = unhandled.line[:WORDS_CHARS]
+    exception = exception_of(line)
+    return Diagnosis(
+        Failure.EXCEPTION, Action.RESTART, exception, None, (line,), f"exception: {line}"
     )

@@ -21,6 +21,9 @@ _PREFIX = re.compile(
     r"|\(\w[\w.]{0,60} pid=\d{1,9}(?:, ip=[\d.:]{1,40})?\) ?|\[Rank \d{1,6}\]:? | {0,5}\d{1,5}: )"
     r"|(?P<stamp>\[?\d{4}[-/]\d\d[-/]\d\d[T ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?:Z|[+-]\d\d:?\d\d)?\]?"
     r"(?: ?\|| -|:)? ?|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]? |\[ {0,6}\d{1,9}\.\d{3,9}\] "
+    # moreutils' `ts` has no host behind its time.
+    r"|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d"
+    r" (?=Traceback \(|  |[\w.]{0,80}(?:Error|Exception):)"
     r"|[A-Z][a-z]{2} {1,2}\d{1,2} \d\d:\d\d:\d\d \S{1,80} )"
 )
 _BAR = re.compile(

@@ -1,0 +1,124 @@
+"""Whether an exit with 0 is believed: what speaks for the end of training, and what against it."""
+
+from dataclasses import dataclass
+
+from supervisor.core.ending import Doubt, Ending
+from supervisor.core.events import Surveyed
+from supervisor.core.memory import MEMORY
+from supervisor.core.states import State
+
+TRACEBACK, RECORD = "traceback", "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """`doubt`: why it is not finished; None where it is. `told`: what to say with the finish."""
+
+    doubt: Doubt | None = None
+    told: str = ""
+
+
+def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
+    """What an exit with 0 is worth, where the configuration has no `finish` of its own.
+
+    The trainer's own word outranks what its log ends with: all ranks said that they finished, or
+    its record counts all steps. An attempt after one that was not believed, which makes no step and
+    exits with 0 again, had nothing left to do.
+    """
+    against = _against(ending, survey)
+    if against is None:
+        return Belief(None, _no_step_again(state, survey, ending, None) or "")
+    proof = _proof(ending)
+    if proof is not None:
+        return Belief(None, f"; {against.words}, but {proof}")
+    again = _no_step_again(state, survey, ending, against) or _stopped_again(state, ending, against)
+    return Belief(None, again) if again is not None else Belief(against)
+
+
+def failure_of(ending: Ending, doubt: Doubt | None) -> tuple[str, str, str]:
+    """Failure, action and reason of an exit with 0 that is no finish.
+
+    `doubt`: why not; None where `finish` in the configuration is not met.
+    """
+    last_words = ending.last_words
+    is_traceback = last_words is not None and last_words.is_certain and doubt is None
+    if is_traceback or (doubt is not None and doubt.kind == TRACEBACK):
+        return ending.failure, ending.action, f"{ending.reason}; it exited with 0 all the same"
+    why = "`finish` is not met" if doubt is None else doubt.words
+    return "unknown", "restart", f"it exited with 0, but {why}"
+
+
+def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
+    """What speaks against the end of training; None for nothing."""
+    step = _last_step(ending)
+    last_words = ending.last_words
+    if last_words is not None and (last_words.is_certain or _is_unsaved(step, survey)):
+        return Doubt(TRACEBACK, last_words.words, step)
+    record = ending.record
+    if record is not None and record.is_end and record.step < record.total:
+        # One that a checkpoint is ahead of is of an earlier training.
+        if record.is_early_stop or record.step < max(_saved(survey), default=0):
+            return None
+        words = f"its own record ({record.name}) says step {record.step} of {record.total}"
+        return Doubt(RECORD, words, record.step)
+    return None
+
+
+def _proof(ending: Ending) -> str | None:
+    if ending.outcome_code == 0:
+        return "it said that it finished"
+    record = ending.record
+    if record is not None and record.step >= record.total:
+        return f"its own record ({record.name}) says step {record.step} of {record.total}"
+    return None
+
+
+def _is_unsaved(step: int | None, survey: Surveyed) -> bool:
+    """Whether steps were made that no checkpoint holds: a training that is done saves its last."""
+    saved = _saved(survey)
+    return step is not None and bool(saved) and step > max(saved)
+
+
+def _saved(survey: Surveyed) -> list[int]:
+    return [c.step for c in survey.candidates if c.step is not None and c.tier != MEMORY]
+
+
+def _no_step_again(
+    state: State, survey: Surveyed, ending: Ending, against: Doubt | None
+) -> str | None:
+    """What to say where the attempt before was not believed, and this one found nothing to do."""
+    before, began = state.doubt, state.checkpoint
+    if before is None or began is None or _made_a_step(state, survey, ending):
+        return None
+    if against is not None:
+        known = began.step is not None and before.step is not None
+        left = known and (began.step or 0) < (before.step or 0)
+        if left or (not known and against.words != before.words):
+            return None  # steps that it was to make again: it did not come so far
+    return (
+        f": it made no step and exited with 0 again (attempt {ending.attempt - 1}: {before.words})"
+    )
+
+
+def _made_a_step(state: State, survey: Surveyed, ending: Ending) -> bool:
+    began = None if state.checkpoint is None else state.checkpoint.step
+    step = _last_step(ending)
+    if step is not None and began is not None:
+        return step > began
+    newest = max((c.step for c in survey.candidates if c.step is not None), default=-1)
+    return step is not None or ending.first_step_seen or (began is not None and newest > began)
+
+
+def _stopped_again(state: State, ending: Ending, against: Doubt) -> str | None:
+    """What to say where a training stops itself, at an evaluation, as the one before did."""
+    record, before = ending.record, state.doubt
+    is_again = before is not None and before.kind == against.kind == RECORD
+    if not is_again or record is None or not record.is_at_evaluation:
+        return None
+    return f"; {against.words}, where it stopped itself at an evaluation, twice in a row"
+
+
+def _last_step(ending: Ending) -> int | None:
+    if ending.step is None and ending.logged is not None:
+        return ending.logged[1]
+    return ending.step

@@ -1,0 +1,154 @@
+"""Whether a log ends with an unhandled traceback, whatever the exit code says: `python … | tee`.
+
+It must not say why: that is `diagnose`. What Python itself survives (a thread's traceback, one that
+is ignored), and what a logger reports, is none.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from supervisor.diagnosis.log_line import clean, read_step, shows_going_on, split_prefix
+from supervisor.diagnosis.python_traceback import find_chains
+from supervisor.diagnosis.survival import StepsAfter
+from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain
+
+_LINES_MAX = 2000
+# Other ranks print so many steps before they notice that one has died.
+_PEERS_STEPS = 3
+# A script without `set -e` says "done" after its trainer has died.
+_MORE_LINES_MAX = 5
+_LEAD_LINES = 3
+_SURVIVED = re.compile(
+    r"^(?:Exception ignored|Exception in thread|Thread |Error in atexit|Error in sys\."
+    r"|--- Logging error|Task exception was never|Exception in callback|future: <|handle: <)"
+)
+_TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|WARN(?:ING)?)\b|[Ww]arning:")
+_FIRST_FRAME = re.compile(r'File "([^"]{1,900})", line \d{1,9}, in (.{1,200})')
+# Where nothing is left to catch it: a script, `python -m`, a child's own first function.
+_ROOTS = frozenset({"<module>", "_run_module_as_main", "_run_code", "_bootstrap", "_main"})
+_BOX_TOP, _BOX_END, _BOX_ROOT = "╭", "╰", " in <module>"
+# What interpreters, loggers, launchers and shells still say of a process that has died.
+_TRAILER = re.compile(
+    r"^(?:wandb:|\W*(?:wandb|View run)\b|Exception ignored|sys:\d+: ResourceWarning"
+    r"|.{0,300}resource_tracker|  ?warnings\.warn\(|\[?[WE]\d{4} |\[rank\d+\]:\[W"
+    r"|srun: |slurmstepd: |mpirun |prterun |Primary job |-{3,}|={3,}"
+    r"|(?:\S{1,200}: )?line \d+: +\d+ |(?:\S{1,80}: )?(?:Killed|Terminated|Aborted|Segmentation)\b"
+    r"|make(?:\[\d+\])?: \*\*\*|Command exited with|(?:real|user|sys)\s+\d+m|exit(?:ed)? code"
+    r"|terminate called|  what\(\):|ERROR conda\.cli)",
+)
+# More of an exception's message, as torch and NCCL word it.
+_MESSAGE = re.compile(
+    r"^(?:\s{2,}\S|CUDA kernel errors might|For debugging consider|Compile with `TORCH_USE"
+    r"|Last error:|nccl\w+Error:|Search for `?cuda)"
+)
+_BAR = re.compile(r"\d{1,3}%\||\d+it \[\d")
+
+
+class Unhandled(NamedTuple):
+    """Its exception's line. `is_certain`: not reported by a logger, and nothing of note follows."""
+
+    line: str
+    is_certain: bool
+
+
+def find_unhandled(lines: Sequence[str]) -> Unhandled | None:
+    """The unhandled traceback that raw `lines`, oldest first, end with; else None."""
+    text = [clean(piece) for line in lines[-_LINES_MAX:] for piece in _pieces(line)]
+    return _in_a_box(text) or _plain(text)
+
+
+def _pieces(line: str) -> list[str]:
+    return [piece for piece in line.replace("\r", "\n").split("\n") if piece]
+
+
+def _plain(text: Sequence[str]) -> Unhandled | None:
+    chains = find_chains(text)
+    fatal = [chain for chain in chains if not _is_survived(chain, text)]
+    last = max(fatal, key=lambda chain: chain.end, default=None)
+    if last is None:
+        return None
+    raised = last.raised[-1]
+    if raised.exception in ("SystemExit", "GeneratorExit"):
+        return None
+    begin = _begin_of_last(last, text)
+    label = _label(text[begin])
+    inside = frozenset[int]().union(*(chain.lines for chain in chains))
+    after = [i for i in range(_end_of_message(text, last.end), len(text)) if i not in inside]
+    more = _what_follows(text, after, label)
+    is_peer = bool(last.stream)
+    steps = StepsAfter(text, last.start).count(last.end)
+    if more is None or steps > (_PEERS_STEPS if is_peer else 0):
+        return None
+    is_root = _is_root(text, begin, last.end)
+    is_reported = begin > 0 and _TROUBLE.search(text[begin - 1], 0, 160) is not None
+    if is_reported and not is_root:
+        return None
+    return Unhandled(raised.line, is_certain=is_root and not is_reported and more == 0)
+
+
+def _is_survived(chain: Chain, text: Sequence[str]) -> bool:
+    before = text[max(chain.start - _LEAD_LINES, 0) : chain.start]
+    return any(_SURVIVED.match(split_prefix(line).body) for line in (*before, chain.lead))
+
+
+def _begin_of_last(chain: Chain, text: Sequence[str]) -> int:
+    """The line of the header of the chain's last traceback: the one that nobody caught."""
+    headers = [i for i in range(chain.start, chain.end + 1) if HEADER in text[i]]
+    return headers[-1] if headers else chain.start
+
+
+def _end_of_message(text: Sequence[str], end: int) -> int:
+    """The first line behind an exception's message, whose further lines are indented or known."""
+    index = end + 1
+    while index < len(text) and _MESSAGE.match(split_prefix(text[index]).body) is not None:
+        index += 1
+    return index
+
+
+def _label(header: str) -> str:
+    """What a filter puts before each line (`sed`, `srun -l`), as it stands before the header."""
+    body = split_prefix(header).body
+    at = body.find(HEADER)
+    return body[:at] if at > 0 else ""
+
+
+def _what_follows(text: Sequence[str], after: Sequence[int], label: str) -> int | None:
+    """How many lines of note come after it, None where they show that training goes on."""
+    more = 0
+    for index in after:
+        prefix = split_prefix(text[index])
+        body = prefix.body.removeprefix(label).rstrip()
+        if not body or _TRAILER.match(body) is not None or _BAR.search(body) is not None:
+            continue
+        if shows_going_on(body, is_stamped=prefix.is_stamped) or read_step(body) is not None:
+            return None
+        more += 1
+    return more if more <= _MORE_LINES_MAX else None
+
+
+def _is_root(text: Sequence[str], begin: int, end: int) -> bool:
+    """Whether its outermost frame is one above which nobody catches anything."""
+    for index in range(begin, end + 1):
+        frame = _FIRST_FRAME.search(text[index])
+        if frame is not None:
+            return frame[2].strip() in _ROOTS or frame[1].startswith("<frozen runpy>")
+    return True  # a script that does not compile has no frame
+
+
+def _in_a_box(text: Sequence[str]) -> Unhandled | None:
+    """The same for rich, which draws a box around the frames and says the exception below it."""
+    end = next((i for i in reversed(range(len(text))) if _BOX_END in text[i]), None)
+    if end is None or end + 1 >= len(text):
+        return None
+    begin = next(
+        (i for i in reversed(range(end)) if _BOX_TOP in text[i] and HEADER in text[i]), None
+    )
+    line = text[end + 1].strip()
+    if begin is None or EXCEPTION.match(line) is None:
+        return None
+    more = _what_follows(text, range(end + 2, len(text)), "")
+    if more is None or StepsAfter(text, begin).count(end) > 0:
+        return None
+    is_root = any(_BOX_ROOT in frame for frame in text[begin:end])
+    return Unhandled(line, is_certain=is_root and more == 0)

@@ -1,0 +1,221 @@
+"""Finished needs exit 0 and nothing against it; what outranks that; and the relaunch that tells."""
+
+import pytest
+
+from supervisor.core.completion import RECORD, TRACEBACK
+from supervisor.core.ending import Doubt, LastWords, OwnRecord
+from supervisor.core.events import StopAsked, Tick
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
+from supervisor.core.resumption import initial_state
+from supervisor.core.states import RunState
+from tests.core.world import World, checkpoint
+
+WORDS = "its last words are an unhandled traceback: RuntimeError: bad batch"
+TRACE = LastWords(WORDS, is_certain=True)
+PERHAPS = LastWords(WORDS, is_certain=False)
+DIED = {
+    "failure": "exception",
+    "action": "restart",
+    "reason": "exception in t.py:<module>: RuntimeError: bad batch",
+    "exception": "RuntimeError",
+    "frame": "t.py:<module>",
+}
+
+
+def record(step: int, total: int = 40, **more: object) -> OwnRecord:
+    """What the trainer's own record says."""
+    facts: dict[str, object] = {"is_end": True, **more}
+    return OwnRecord("trainer_state.json", step, total, **facts)  # type: ignore[arg-type]
+
+
+def running(**policy: object) -> World:
+    """A world whose first attempt runs from step 10 on."""
+    resuming = Policy(has_resume_args=True, **policy)  # type: ignore[arg-type]
+    world = World(policy=resuming, checkpoints=(checkpoint(10),))
+    world.begin()
+    return world
+
+
+def saved(world: World, step: int) -> None:
+    """The attempt has saved once more."""
+    world.checkpoints = (checkpoint(step), *world.checkpoints)
+
+
+def exited(world: World, **more: object) -> None:
+    """The attempt ends with 0."""
+    facts: dict[str, object] = {"code": 0, "attached": False, "failure": "completed"}
+    world.launched(world.end(**{**facts, **more}))
+
+
+def test_an_exit_with_0_after_an_unhandled_traceback_is_a_failure() -> None:
+    """It goes on from its checkpoint, as the diagnosis says."""
+    world = running()
+    saved(world, 20)
+    exited(world, step=25, last_words=TRACE, **DIED)
+    assert world.state.run is RunState.RUNNING
+    assert world.state.attempt == 2
+    (end,) = world.records("attempt_ended")
+    assert (end["failure"], end["action"], end["charged"]) == ("exception", "restart", True)
+    assert end["doubt"] == {"kind": TRACEBACK, "words": WORDS, "step": 25}
+    exited(world, step=40)
+    assert world.state.run is RunState.COMPLETED
+    assert world.state.reason == "attempt 2 finished at step 40"
+
+
+@pytest.mark.parametrize(
+    ("more", "policy", "run"),
+    [
+        ({"outcome_code": 0}, {}, RunState.COMPLETED),
+        ({"record": record(40)}, {}, RunState.COMPLETED),
+        ({"record": record(40, is_end=False)}, {}, RunState.COMPLETED),
+        ({}, {"finish_step": 25, "has_finish_condition": True}, RunState.COMPLETED),
+        ({"finish_met": True}, {"has_finish_condition": True}, RunState.COMPLETED),
+        ({"finish_met": False}, {"has_finish_condition": True}, RunState.LAUNCHING),
+        ({"record": record(25)}, {}, RunState.LAUNCHING),
+        ({"record": record(25, is_end=False)}, {}, RunState.LAUNCHING),
+    ],
+)
+def test_evidence_of_completion_outranks_a_traceback(
+    more: dict[str, object], policy: dict[str, object], run: RunState
+) -> None:
+    """The trainer's word, all steps in its record, the configuration's own end."""
+    world = running(**policy)
+    saved(world, 20)
+    world.end(code=0, step=25, last_words=TRACE, **{**DIED, **more})
+    assert world.state.run is run
+    if run is not RunState.COMPLETED:
+        assert "RuntimeError: bad batch" in world.records("attempt_ended")[0]["reason"]  # type: ignore[operator]
+    elif not policy:
+        assert f"; {WORDS}, but" in world.state.reason
+
+
+@pytest.mark.parametrize(("newest", "run"), [(20, RunState.RUNNING), (25, RunState.COMPLETED)])
+def test_what_may_have_been_survived_counts_where_steps_were_lost(
+    newest: int, run: RunState
+) -> None:
+    """A few lines follow it: a training that is done has saved its last step."""
+    world = running()
+    saved(world, newest)
+    exited(world, step=None, logged=(1, 25), last_words=PERHAPS, **DIED)
+    assert world.state.run is run
+
+
+def test_what_may_have_been_survived_is_nothing_where_nothing_is_ever_saved() -> None:
+    """It would begin again from nothing, on a guess."""
+    world = World()
+    world.begin()
+    exited(world, step=25, last_words=PERHAPS, **DIED)
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_its_own_record_of_fewer_steps_is_against_it() -> None:
+    """HF after a SIGTERM that did not come through us: 20 of 40, exit 0."""
+    world = running()
+    saved(world, 20)
+    exited(world, step=None, record=record(20))
+    assert world.state.attempt == 2
+    assert world.records("attempt_ended")[0]["doubt"] == {
+        "kind": RECORD,
+        "words": "its own record (trainer_state.json) says step 20 of 40",
+        "step": 20,
+    }
+    assert world.records("attempt_ended")[0]["failure"] == "unknown"
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        # A routine save before the last step says nothing of the end.
+        {"is_end": False},
+        {"is_early_stop": True},
+        # Of the attempt before, in the output directory.
+        {"step": 15},
+    ],
+)
+def test_a_record_that_is_not_of_a_cut_training_is_not_against_it(more: dict[str, object]) -> None:
+    """An older HF saves no last step; HF's EarlyStoppingCallback ends it before."""
+    world = running()
+    saved(world, 20)
+    exited(world, record=record(**{"step": 20, **more}))  # type: ignore[arg-type]
+    assert world.state.run is RunState.COMPLETED
+
+
+@pytest.mark.parametrize("at_evaluation", [True, False])
+def test_a_training_that_stops_itself_again_at_an_evaluation_is_finished(
+    at_evaluation: bool,
+) -> None:
+    """A callback of the user's own; one that is ended from outside again and again goes on."""
+    world = running()
+    for step in (20, 24):
+        saved(world, step)
+        exited(world, record=record(step, is_at_evaluation=at_evaluation))
+    assert world.state.run is (RunState.COMPLETED if at_evaluation else RunState.RUNNING)
+    if at_evaluation:
+        assert "where it stopped itself at an evaluation, twice in a row" in world.state.reason
+
+
+def test_a_relaunch_that_makes_no_step_and_exits_with_0_again_is_finished_and_told() -> None:
+    """Training was done, and what came after it fails each time."""
+    world = running()
+    saved(world, 40)
+    exited(world, step=40, last_words=TRACE, **DIED)
+    assert world.state.attempt == 2
+    exited(world, step=None, last_words=TRACE, **DIED)
+    assert world.state.run is RunState.COMPLETED
+    assert "it made no step and exited with 0 again" in world.state.reason
+    assert WORDS in world.state.reason
+
+
+def test_the_same_holds_over_daemons_and_supervisors() -> None:
+    """What was not believed is in the ledger, and old ledgers replay."""
+    first = running()
+    saved(first, 40)
+    exited(first, step=40, last_words=TRACE, **DIED)
+    (entry,) = first.records("attempt_ended")
+    history = fold([{**entry, "wall": 1.0}])
+    assert history.doubt == Doubt(TRACEBACK, WORDS, 40)
+    assert initial_state(history, Policy(), now=0.0, wall=2.0).doubt == history.doubt
+    old = {key: value for key, value in entry.items() if key != "doubt"}
+    assert fold([{**old, "wall": 1.0}]).doubt is None
+
+
+def test_a_relaunch_that_dies_before_it_is_as_far_again_is_not_finished() -> None:
+    """Steps 21 to 25 were to be made again: it did not come so far."""
+    world = running()
+    saved(world, 20)
+    exited(world, step=25, last_words=TRACE, **DIED)
+    exited(world, step=None, last_words=TRACE, **DIED)
+    assert world.state.run is not RunState.COMPLETED
+
+
+def test_an_attempt_that_never_began_is_not_finished_the_second_time() -> None:
+    """It dies at its start, with 0 each time: the budget ends that, not a finish."""
+    world = World(policy=Policy(max_failures=3))
+    world.begin()
+    for _ in range(5):
+        if world.state.run is RunState.BACKOFF:
+            world.now += 400.0
+            world.feed(Tick())
+            world.launched(world.survey())
+        if world.state.run is RunState.RUNNING:
+            exited(world, step=None, last_words=TRACE, **DIED)
+    assert world.state.run is RunState.HELD
+
+
+def test_after_a_stop_a_doubted_exit_is_no_failure() -> None:
+    """Whatever it said last: the stop decides, and nothing is charged."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.end(code=0, step=25, last_words=TRACE, **DIED)
+    assert world.state.run is RunState.PREEMPTED
+    assert world.records("attempt_ended")[0]["charged"] is False
+
+
+def test_a_wrong_configuration_behind_a_pipe_is_held() -> None:
+    """`python t.py | tee log` with an import that fails: a relaunch changes nothing."""
+    world = World()
+    world.begin()
+    wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "no module"}
+    exited(world, step=None, last_words=TRACE, **wrong)
+    assert world.state.run is RunState.HELD

@@ -1,0 +1,147 @@
+"""A log that ends with an unhandled traceback, in the shapes of pipes, filters and launchers."""
+
+import subprocess
+import sys
+
+import pytest
+
+from supervisor.diagnosis.last_words import Unhandled, find_unhandled
+
+STEPS = [f"step {n} loss 0.1" for n in range(1, 26)]
+TRACE = [
+    "Traceback (most recent call last):",
+    '  File "/w/t.py", line 40, in <module>',
+    "    main()",
+    '  File "/w/t.py", line 31, in main',
+    "    loss = model(batch)",
+    "RuntimeError: bad batch",
+]
+HANDLED = [TRACE[0], *TRACE[3:]]
+LAST = "RuntimeError: bad batch"
+BOX = [
+    "╭──────────── Traceback (most recent call last) ────────────╮",
+    "│ /w/t.py:13 in <module>                                    │",
+    "│   12 │                                                    │",
+    '│ ❱ 13 raise RuntimeError("bad batch")                      │',
+    "╰───────────────────────────────────────────────────────────╯",
+    LAST,
+]
+
+
+def labelled(label: str, lines: list[str]) -> list[str]:
+    """The lines as a filter prints them."""
+    return [label + line for line in lines]
+
+
+CERTAIN = {
+    "alone": [*STEPS, *TRACE],
+    "no steps": TRACE,
+    "blank lines": [*STEPS, *TRACE, "", "   "],
+    "sed": labelled("[trainer] ", [*STEPS, *TRACE]),
+    "ts": labelled("Nov 28 11:13:17 ", [*STEPS, *TRACE]),
+    "stamps": labelled("2026-11-28 11:13:17 ", [*STEPS, *TRACE]),
+    "srun -l": labelled("0: ", [*STEPS, *TRACE]),
+    "rank": labelled("[rank0]: ", [*STEPS, *TRACE]),
+    "wandb": [*STEPS, *TRACE, "wandb: ", "wandb: 🚀 View run x at: https://w", "wandb: Synced"],
+    "a bar drawn again": [*STEPS, *TRACE, " 62%|██████▎   | 25/40 [00:01<00:00, 19.2it/s]"],
+    "bar in one line": ["\r".join([" 60%|██  | 24/40 [00:01<00:00]", TRACE[0]]), *TRACE[1:]],
+    "shell": [*STEPS, *TRACE, "run.sh: line 3: 12345 Killed                  python t.py"],
+    "resource tracker": [
+        *STEPS,
+        *TRACE,
+        "/usr/lib/python3.11/multiprocessing/resource_tracker.py:224: UserWarning:"
+        " resource_tracker: There appear to be 1 leaked semaphore objects to clean up",
+        "  warnings.warn('resource_tracker: There appear to be %d '",
+    ],
+    "ignored after it": [*STEPS, *TRACE, "Exception ignored in: <function X.__del__>", *HANDLED],
+    "nccl": [*STEPS, *TRACE, "[rank0]:[W1128 11:13:17.1 ProcessGroupNCCL.cpp:1250] Warning: x"],
+    "a child process": [
+        *STEPS,
+        "Process SpawnProcess-1:",
+        TRACE[0],
+        '  File "/usr/lib/python3.11/multiprocessing/process.py", line 314, in _bootstrap',
+        "    self.run()",
+        LAST,
+    ],
+    "module": [
+        TRACE[0],
+        '  File "<frozen runpy>", line 198, in _run_module_as_main',
+        *TRACE[3:],
+    ],
+    "chained": [*STEPS, *HANDLED, "", "During handling of the above exception, another exception"
+                " occurred:", "", *TRACE],
+    "rich": [*STEPS, *BOX],
+    "interrupt": [*STEPS, *TRACE[:-1], "KeyboardInterrupt"],
+    "syntax": ['  File "/w/t.py", line 3', "    def f(:", "          ^", "SyntaxError: bad syntax"],
+    "cuda": [*STEPS, *TRACE, "CUDA kernel errors might be asynchronously reported at some other",
+             "For debugging consider passing CUDA_LAUNCH_BLOCKING=1", "Compile with `TORCH_USE_"],
+    "a message of several lines": [*STEPS, *TRACE, "  with more of it", "  and more"],
+}  # fmt: skip
+
+PERHAPS = {
+    "done": [*STEPS, *TRACE, "job finished"],
+    "print_exc in main": [*STEPS, *HANDLED],
+    "logged at the end": [*STEPS, "2026-11-28 11:00:00 ERROR upload failed", *TRACE],
+}
+
+NONE = {
+    "nothing": STEPS,
+    "empty": [],
+    "a thread": [*STEPS, "Exception in thread Thread-1 (upload):", *TRACE],
+    "ignored": [*STEPS, "Exception ignored in: <function X.__del__ at 0x7f>", *TRACE],
+    "atexit": [*STEPS, "Error in atexit._run_exitfuncs:", *TRACE],
+    "asyncio": [*STEPS, "Task exception was never retrieved", "future: <Task finished>", *TRACE],
+    "logging": [*STEPS, "--- Logging error ---", *TRACE, "Call stack:", "Message: 'x'"],
+    "logger.exception": [*STEPS, "ERROR:root:upload failed", *HANDLED],
+    "survived": [*STEPS[:10], *TRACE, *STEPS[10:]],
+    "survived, then logs": [*STEPS, *TRACE, "2026-11-28 11:00:00 INFO saved the model"],
+    "survived, then much": [*STEPS, *HANDLED, *(f"metric {n}: fine" for n in range(9))],
+    "exit": [*STEPS, *TRACE[:-1], "SystemExit: 0"],
+    "a mention": [*STEPS, "Traceback (most recent call last) is what Python prints"],
+}
+
+
+@pytest.mark.parametrize("name", CERTAIN)
+def test_last_words(name: str) -> None:
+    """Nothing else explains it; what launchers and loggers still say is passed over."""
+    found = find_unhandled(CERTAIN[name])
+    assert found is not None
+    assert found.is_certain
+    assert found.line
+
+
+@pytest.mark.parametrize("name", PERHAPS)
+def test_last_words_that_a_trainer_may_have_survived(name: str) -> None:
+    """Found, and not certain: whether all steps were saved has to decide."""
+    assert find_unhandled(PERHAPS[name]) == Unhandled(LAST, is_certain=False)
+
+
+@pytest.mark.parametrize("name", NONE)
+def test_no_last_words(name: str) -> None:
+    """What Python survives, what a logger reports, what training went on after."""
+    assert find_unhandled(NONE[name]) is None
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ("raise ValueError('x')", True),
+        ("import threading as t; t.Thread(target=lambda: 1 / 0).start()", None),
+        ("import atexit; atexit.register(lambda: 1 / 0)", None),
+        ("import logging\ntry: 1 / 0\nexcept Exception: logging.exception('x')", False),
+        ("def f():\n try: 1 / 0\n except Exception: logging.exception('x')\nimport logging; f()",
+         None),
+        ("class X:\n def __del__(self): 1 / 0\nX()", None),
+        ("import asyncio\nasync def f(): 1 / 0\nasync def g():\n t = asyncio.ensure_future(f())\n"
+         " await asyncio.sleep(0.01)\nasyncio.run(g())", None),
+        ("import multiprocessing as m\ndef f(): 1 / 0\n"
+         "p = m.get_context('fork').Process(target=f); p.start(); p.join()", True),
+    ],
+)  # fmt: skip
+def test_what_this_python_prints(script: str, expected: bool | None) -> None:
+    """Real interpreters, so that a new version's words are noticed."""
+    said = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=False
+    )
+    found = find_unhandled(["step 1", *said.stderr.splitlines()])
+    assert (None if found is None else found.is_certain) is expected

@@ -1,0 +1,63 @@
+"""An exit with 0 that is not the end of training: behind a pipe, and against the trainer's word."""
+
+import sys
+
+from tests.e2e.conftest import Supervised
+
+# Saves every tenth of 40 steps; `FAIL` is raised at step 25 of the first attempt, or after the end.
+SCRIPT = """
+import json, os, sys, time
+os.makedirs("out", exist_ok=True)
+found = [int(n.split("-")[1]) for n in os.listdir("out") if n.startswith("checkpoint-")]
+start, fail = max(found, default=0), sys.argv[1]
+for step in range(start + 1, 41):
+    print("step", step, flush=True)
+    if step % 10 == 0:
+        os.mkdir("out/.new"); open("out/.new/state.bin", "w").write(str(step))
+        os.rename("out/.new", f"out/checkpoint-{step}")
+    if step == 25 and not os.path.exists("failed"):
+        open("failed", "w").close()
+        if fail == "middle":
+            raise RuntimeError("bad batch")
+        if fail == "record":
+            json.dump({"global_step": 25, "max_steps": 40}, open("out/trainer_state.json", "w"))
+            sys.exit(0)
+if fail == "end":
+    raise RuntimeError("no upload")
+"""
+
+
+def configure(run: Supervised, fail: str, pipe: str = "") -> None:
+    """A script behind a pipe that hides its exit code."""
+    (run.folder / "t.py").write_text(SCRIPT)
+    run.configure(
+        command=["bash", "-c", f"{sys.executable} t.py {fail} {pipe}"],
+        checkpoints={"directory": "out"},
+        resume={"by": "trainer"},
+        watch={"progress": r"step (?P<step>\d+)"},
+    )
+
+
+def test_a_traceback_behind_a_pipe_is_no_finish(run: Supervised) -> None:
+    """`| tee` exits with 0: the run goes on from its checkpoint, to its end."""
+    configure(run, "middle", "2>&1 | tee out.log")
+    assert run.run() == 0, run.text
+    first, second = run.entries("attempt_ended")
+    assert (first["failure"], first["code"], first["step"]) == ("exception", 0, 25)
+    assert (second["failure"], second["step"]) == ("completed", 40)
+
+
+def test_its_own_record_of_fewer_steps_is_no_finish(run: Supervised) -> None:
+    """Ended from outside at step 25 of 40, with exit code 0."""
+    configure(run, "record")
+    assert run.run() == 0, run.text
+    assert [end["step"] for end in run.entries("attempt_ended")] == [25, 40]
+    assert "its own record (trainer_state.json) says step 25 of 40" in run.text
+
+
+def test_a_training_that_is_done_is_not_started_for_ever(run: Supervised) -> None:
+    """What comes after it fails each time: the second time, without a step, it is finished."""
+    configure(run, "end", "2>&1 | cat")
+    assert run.run() == 0, run.text
+    assert len(run.entries("attempt_ended")) == 2
+    assert "it made no step and exited with 0 again" in run.text
