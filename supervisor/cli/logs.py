@@ -3,20 +3,21 @@
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import click
 
-from supervisor.cli.record import read_record
+from supervisor.cli.log_parts import Part, all_parts, last_lines, newest_part, part_of
+from supervisor.cli.log_view import LogView
+from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
-from supervisor.cli.terminal import strip_controls
 from supervisor.errors import ExitCode, SupervisorError
-from supervisor.ledger import read_ledger
 from supervisor.paths import RunPaths
 
 _BLOCK_BYTES = 1 << 16
 _LOOK_EVERY_S = 0.25
+_FOLLOWED_LINES = 20
 
 
 @click.command("logs", short_help="What the trainer printed.")
@@ -27,87 +28,105 @@ _LOOK_EVERY_S = 0.25
 def logs_command(target: str | None, follow: bool, attempt: int | None, lines: int | None) -> None:
     """Print the trainer's log: of the last attempt with -f, else of all.
 
-    Control sequences are taken out; the file itself (train.log) is as the trainer wrote it.
+    Control sequences are taken out; the file itself (train.log) is as the trainer wrote it. A
+    progress bar is drawn as its last state; with -f as it grows.
     """
     run_dir = find_run(target)
     paths = RunPaths(run_dir)
-    if not paths.train_log.exists() and not follow:
+    pid = _trainer(read_record(run_dir))
+    if attempt is not None:
+        parts = [part_of(paths, attempt, pid)]
+    else:
+        parts = [newest_part(paths, pid)] if follow else all_parts(paths, pid)
+    if not follow and not any(part.path.exists() for part in parts):
         raise SupervisorError(
             f"{paths.train_log}: nothing was printed yet", code=ExitCode.USAGE,
             hint="`supervisor status` says whether the trainer was started",
         )  # fmt: skip
-    start, end = (0, None) if attempt is None else _span(paths, attempt)
     if lines is None and follow and attempt is None:
-        lines = 20
+        lines = _FOLLOWED_LINES
     if lines is not None:
-        start = max(start, _start_of_last(paths.train_log, lines, start, end))
+        parts = last_lines(parts, lines)
+    goes_on = follow and parts[-1].end is None
+    view = LogView(sys.stdout, follows=goes_on)
     try:
-        for line in _lines(run_dir, start, end, follow=follow and end is None):
-            sys.stdout.write(strip_controls(line) + "\n")
-            if follow:
-                sys.stdout.flush()
+        for part in parts[:-1] if goes_on else parts:
+            _print(part, view)
+            view.end()
+        if goes_on:
+            _follow(run_dir, parts[-1], view)
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
 
-def _span(paths: RunPaths, attempt: int) -> tuple[int, int | None]:
-    """Where an attempt's output begins and ends in the log. Raises SupervisorError."""
-    offsets = {
-        entry["attempt"]: entry.get("log_offset")
-        for entry in read_ledger(paths.ledger)
-        if entry.get("type") == "attempt_started" and isinstance(entry.get("attempt"), int)
-    }
-    start = offsets.get(attempt)
-    if not isinstance(start, int):
-        known = f"attempts on record: 1 to {max(offsets)}" if offsets else "none was started yet"
-        raise SupervisorError(
-            f"attempt {attempt} is not on record", hint=known, code=ExitCode.USAGE
-        )
-    later = [offset for n, offset in offsets.items() if n > attempt and isinstance(offset, int)]
-    return start, min(later, default=None)
+def _trainer(record: RunRecord) -> int | None:
+    """The pid of the trainer that runs: what it has open may have no name any more."""
+    pids = (record.status or {}).get("pids")
+    pid = pids.get("trainer") if record.live and isinstance(pids, dict) else None
+    return pid if isinstance(pid, int) else None
 
 
-def _start_of_last(log: Path, lines: int, start: int, end: int | None) -> int:
-    """The offset of the last `lines` lines of a part of the log, read from its end."""
+def _print(part: Part, view: LogView) -> None:
     try:
-        with log.open("rb") as file:
-            position = end if end is not None else file.seek(0, os.SEEK_END)
-            block = b""
-            while position > start and block.count(b"\n") <= lines:
-                step = min(_BLOCK_BYTES, position - start)
-                position -= step
-                file.seek(position)
-                block = file.read(step) + block
+        with part.path.open("rb") as file:
+            _read_on(file, part.start, view, end=part.end)
     except FileNotFoundError:
-        return start
-    pieces = block.splitlines(keepends=True)
-    return position + sum(len(piece) for piece in (pieces[:-lines] if lines else pieces))
+        return  # just being replaced
 
 
-def _lines(run_dir: Path, start: int, end: int | None, *, follow: bool) -> Iterator[str]:
-    """Lines of a part of the log; when following, also those to come until nobody has the run."""
-    log = RunPaths(run_dir).train_log
-    offset, rest, inode = start, b"", -1
-    while True:
-        # Before reading, so that what was printed last is read after the end is known.
-        live = follow and read_record(run_dir).live
-        try:
-            fact = log.stat()
-            if inode not in (-1, fact.st_ino) or fact.st_size < offset:
-                offset, rest = 0, b""  # rotated or truncated
-            inode = fact.st_ino
-            with log.open("rb") as file:
-                file.seek(offset)
-                while block := file.read(
-                    _BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - offset)
-                ):
-                    offset += len(block)
-                    *whole, rest = (rest + block).split(b"\n")
-                    yield from (line.decode("utf-8", "replace") for line in whole)
-        except FileNotFoundError:
-            pass  # not yet there, or just being replaced
-        if not live:
-            break
-        time.sleep(_LOOK_EVERY_S)
-    if rest:
-        yield rest.decode("utf-8", "replace")
+def _read_on(file: BinaryIO, offset: int, view: LogView, *, end: int | None = None) -> int:
+    """Show what stands from an offset on; where that ends."""
+    file.seek(offset)
+    while block := file.read(_BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - offset)):
+        offset += len(block)
+        view.feed(block)
+    return offset
+
+
+def _follow(run_dir: Path, part: Part, view: LogView) -> None:
+    """Show what is there and what is still to come, until nobody has the run."""
+    paths = RunPaths(run_dir)
+    file: BinaryIO | None = None
+    offset = part.start
+    known: tuple[object, object] | None = None
+    try:
+        while True:
+            # Before reading, so that what was printed last is read after the end is known.
+            record = read_record(run_dir)
+            file = file or _opened(part.path)
+            if file is not None:
+                if os.fstat(file.fileno()).st_size < offset:
+                    offset = 0  # truncated
+                    view.end()
+                offset = _read_on(file, offset, view)
+                view.settle()
+            if not record.live:
+                break
+            named = (record.status or {}).get("attempt"), _identity(paths.train_log)
+            if named != known:  # reading a long ledger takes its time
+                known, part = named, newest_part(paths, _trainer(record))
+                if file is not None and _identity(part.path) != _identity(file.fileno()):
+                    view.end()
+                    file.close()
+                    file, offset = None, 0
+                    continue
+            time.sleep(_LOOK_EVERY_S)
+    finally:
+        if file is not None:
+            file.close()
+    view.end()
+
+
+def _opened(path: Path) -> BinaryIO | None:
+    try:
+        return path.open("rb")
+    except OSError:
+        return None  # not there yet, or just being replaced
+
+
+def _identity(file: Path | int) -> tuple[int, int] | None:
+    try:
+        facts = os.stat(file)  # noqa: PTH116 -- of what a link in /proc stands for, and of files
+    except OSError:
+        return None
+    return facts.st_dev, facts.st_ino

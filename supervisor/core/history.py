@@ -76,6 +76,8 @@ class History:
     restarts: int = 0
     log_offset: int | None = None
     """Where the last attempt's lines begin in train.log."""
+    log_inode: int | None = None
+    """Which file that was, by its inode: rotation may have given it another name."""
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
     failure: str | None = None

@@ -54,6 +54,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 attempt_wall=wall,
                 resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
                 log_offset=entry.get("log_offset"),
+                log_inode=entry.get("log_inode"),
                 restarts=past.restarts + (1 if past.attempt else 0),
                 launched=launched_from(entry, past.launched),
                 last_attempt_open=True, first_step_seen=False, ended_wall=None, finished=False,

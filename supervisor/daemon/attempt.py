@@ -8,6 +8,7 @@ from supervisor.clock import monotonic_s
 from supervisor.core.ending import Ending
 from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.identity import ProcessIdentity, identify
 from supervisor.watch.counters import Counters, CounterSample, stood_still
@@ -28,7 +29,7 @@ class RunningAttempt:
         heartbeat_dir: Path,
         now: float,
         *,
-        log_offset: int | None = None,
+        printed: PrintedLog | None = None,
     ) -> None:
         self.number = number
         self.started_at = now
@@ -43,13 +44,13 @@ class RunningAttempt:
         self.last_loss: float | None = None
         self.look: Look | None = None
         self._run = run
-        self._facts = AttemptFacts(number, run.paths.train_log, now, log_offset=log_offset)
+        self.printed = printed or PrintedLog(run.paths.train_log)
+        self._facts = AttemptFacts(number, self.printed, now)
         self._heartbeat_dir = heartbeat_dir
         self._observer = Observer(
             number,
             heartbeat_dir,
-            run.paths.train_log,
-            log_offset=self._facts.log_offset,
+            self.printed,
             progress=run.progress,
             # An adopted attempt's silence counts from now: nobody looked before.
             now=monotonic_s(),
@@ -63,14 +64,10 @@ class RunningAttempt:
         """Where its pages are."""
         return self._heartbeat_dir
 
-    @property
-    def log_offset(self) -> int:
-        """Where its lines begin in train.log."""
-        return self._facts.log_offset
-
     def started(self, report: Mapping[str, Any]) -> None:
         """The launcher has started it."""
         self.pid = int(report["pid"])
+        self.printed.begin(self.pid)
         self.cgroup = report.get("cgroup")
         self.is_warm = report.get("launch") == "warm"
         self.why_cold = report.get("why")
@@ -168,5 +165,5 @@ class RunningAttempt:
         return (*lines, unended) if unended else lines
 
     def close(self) -> None:
-        """Close what was opened for looking."""
+        """Close what was opened for looking, but not what it printed."""
         self._observer.close()

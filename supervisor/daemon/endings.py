@@ -1,6 +1,5 @@
 """From an exit report and what the attempt left behind to the core's `Ending`."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.ending import Ending, LastWords
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
 from supervisor.diagnosis.failure import Action, Diagnosis, Failure
@@ -27,31 +27,16 @@ WORDS_CHARS = 200
 class AttemptFacts:
     """What was so when the attempt began, to be compared with its end."""
 
-    def __init__(
-        self, attempt: int, train_log: Path, now: float, *, log_offset: int | None = None
-    ) -> None:
+    def __init__(self, attempt: int, printed: PrintedLog, now: float) -> None:
         self.attempt = attempt
         self.started_at = now
         self.oom_kills = read_oom_kills()
-        self._log = train_log
-        self.log_offset = 0
-        self._inode: int | None = None
-        try:
-            facts = train_log.stat()
-            self.log_offset = facts.st_size if log_offset is None else log_offset
-            self._inode = facts.st_ino
-        except FileNotFoundError:
-            return  # The launcher makes it with the first attempt.
+        self._printed = printed
 
     def last_lines(self) -> list[str]:
         """The attempt's own last lines: bounded, and not those of the attempt before."""
         try:
-            with self._log.open("rb") as file:
-                facts = os.fstat(file.fileno())
-                same = self._inode in {facts.st_ino, None} and facts.st_size >= self.log_offset
-                begin = max(self.log_offset if same else 0, facts.st_size - TAIL_BYTES)
-                file.seek(begin)
-                data = file.read(TAIL_BYTES)
+            data = self._printed.tail(TAIL_BYTES)
         except OSError:
             return []
         return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ _GPU_TIMEOUT_S = "20"
 class IncidentFolders:
     """The folders `.supervisor/incidents/0001`, `0002` and so on."""
 
-    def __init__(self, root: Path, train_log: Path) -> None:
+    def __init__(self, root: Path, run_dir: Path) -> None:
         self._root = root
-        self._train_log = train_log
+        self._run_dir = run_dir
         self._children: list[subprocess.Popen[bytes]] = []
 
     def open(self) -> tuple[int, Path]:
@@ -44,11 +44,11 @@ class IncidentFolders:
         what: str,
         evidence: Sequence[str],
         done: str,
-        log_end: int | None = None,
+        log: Callable[[int], bytes],
     ) -> None:
         """Write the report, the end of the log and the state of the machine. Raises OSError.
 
-        `log_end`: where the lines of another attempt begin.
+        `log`: the attempt's last so many bytes.
         """
         report: dict[str, Any] = {
             "at": rfc3339(wall_s()),
@@ -60,19 +60,9 @@ class IncidentFolders:
         }
         body = json.dumps(report, indent=2, ensure_ascii=False).encode() + b"\n"
         replace_file(folder / "incident.json", body)
-        replace_file(folder / "log-tail.txt", self._log_tail(log_end), sync=False)
+        replace_file(folder / "log-tail.txt", _log_tail(log), sync=False)
         replace_file(folder / "machine.txt", self._machine().encode(), sync=False)
         self._begin_gpu_report(folder)
-
-    def _log_tail(self, end: int | None) -> bytes:
-        try:
-            with self._train_log.open("rb") as file:
-                size = file.seek(0, 2)
-                end = size if end is None else min(end, size)
-                begin = file.seek(max(end - LOG_TAIL_BYTES, 0))
-                return file.read(end - begin)
-        except OSError as error:
-            return f"(train.log cannot be read: {error})\n".encode()
 
     def _machine(self) -> str:
         parts = [time.strftime("%Y-%m-%dT%H:%M:%S%z")]
@@ -82,7 +72,7 @@ class IncidentFolders:
             except OSError:
                 continue  # Not every kernel has pressure files.
         try:
-            usage = shutil.disk_usage(self._train_log.parent)
+            usage = shutil.disk_usage(self._run_dir)
             parts.append(f"== disk of the run directory\nfree {usage.free} of {usage.total} bytes")
         except OSError as error:
             parts.append(f"== disk of the run directory\n{error}")
@@ -100,3 +90,10 @@ class IncidentFolders:
                 command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT
             )
         self._children.append(child)
+
+
+def _log_tail(log: Callable[[int], bytes]) -> bytes:
+    try:
+        return log(LOG_TAIL_BYTES)
+    except OSError as error:
+        return f"(train.log cannot be read: {error})\n".encode()

@@ -26,6 +26,7 @@ from supervisor.daemon.journal import Journal
 from supervisor.daemon.leftovers import end_leftovers, tidy
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.loop import Daemon
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import policy_of
@@ -109,7 +110,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
         recorded=recorded,
         set_aside=paths.set_aside,
     )
-    incidents = IncidentFolders(paths.incidents, paths.train_log)
+    incidents = IncidentFolders(paths.incidents, paths.run_dir)
     claimant = Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")
     begun = history.attempt > 0
     owned = DirectoryClaim(surveyor.directory, claimant, journal, console, has_begun=begun)
@@ -203,9 +204,12 @@ def _serve(
 def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) -> RunningAttempt:
     number = int(running["attempt"])
     heartbeat_dir = run.runtime.heartbeat_dir(number)
-    known = run.history.log_offset if number == run.history.attempt else None
+    printed = None
+    if number == run.history.attempt and run.history.log_offset is not None:
+        offset, inode = run.history.log_offset, run.history.log_inode
+        printed = PrintedLog(run.paths.train_log, offset=offset, inode=inode)
     began = float((adopted or {}).get("started_monotonic") or monotonic_s())
-    attempt = RunningAttempt(run, number, heartbeat_dir, began, log_offset=known)
+    attempt = RunningAttempt(run, number, heartbeat_dir, began, printed=printed)
     if adopted is not None:
         attempt.started(adopted)
     return attempt

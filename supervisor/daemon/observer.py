@@ -8,6 +8,7 @@ from pathlib import Path
 from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
 from supervisor.core.phase import Phase
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.identity import has_ended, read_stat
 from supervisor.page import Page
 from supervisor.page_reading import read_open_page
@@ -101,16 +102,15 @@ class Observer:
         self,
         attempt: int,
         heartbeat_dir: Path,
-        train_log: Path,
+        printed: PrintedLog,
         *,
-        log_offset: int,
         progress: ProgressReader | None,
         now: float,
     ) -> None:
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
         self._pages = PageSet(heartbeat_dir)
-        self._tail = LogTail(train_log, offset=log_offset)
+        self._tail = LogTail(printed.train_log, offset=printed.offset, where=printed.where)
         self._progress = progress
         self._step: int | None = None
         self._ended_at: float | None = None

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, assert_never
 
@@ -31,6 +32,7 @@ from supervisor.core.states import Checkpoint, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.parking import Parking
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 from supervisor.daemon.save_watch import SaveWatch
@@ -69,6 +71,7 @@ class Performer:
         self.exit_code: int | None = None
         self.doubt: str | None = None
         self._next_doubt: str | None = None
+        self._printed_before: PrintedLog | None = None
         self.scheduler: Scheduler | None = None
         self._emit = emit
 
@@ -162,8 +165,11 @@ class Performer:
             "exited": None if self.attempt is None else self.attempt.exited_at,
             "chosen": now,
         }
+        if self._printed_before is not None:
+            self._printed_before.close()
         if self.attempt is not None:
             self.attempt.close()
+            self._printed_before = self.attempt.printed
         self.attempt = attempt
         self.times.note_launch(wall_s(), is_fresh=checkpoint is None)
         self.orders.send(
@@ -239,7 +245,7 @@ class Performer:
                 what=effect.what,
                 evidence=effect.evidence,
                 done=effect.done,
-                log_end=self._log_end(effect.attempt),
+                log=partial(self._log_tail, effect.attempt),
             )
         except OSError as error:
             run.journal.log.error("incident_not_kept", error=str(error), what=effect.what)
@@ -258,10 +264,13 @@ class Performer:
         )
         return folder
 
-    def _log_end(self, attempt: int) -> int | None:
-        """Where an attempt's lines end in train.log, None for at its end."""
-        is_over = self.attempt is not None and self.attempt.number > attempt
-        return self.attempt.log_offset if self.attempt is not None and is_over else None
+    def _log_tail(self, attempt: int, bytes_max: int) -> bytes:
+        """The last bytes that an attempt printed. Raises OSError."""
+        if self.attempt is None:
+            return PrintedLog(self.run.paths.train_log, offset=0).tail(bytes_max)
+        if self._printed_before is not None and self.attempt.number > attempt:
+            return self._printed_before.tail(bytes_max, until=self.attempt.printed)
+        return self.attempt.printed.tail(bytes_max)
 
     def _enriched(self, entry: Mapping[str, object], state: State) -> dict[str, object]:
         match entry.get("type"):

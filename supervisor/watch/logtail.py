@@ -5,6 +5,7 @@ It must cost one stat when nothing happened, and survive whatever is done to the
 
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class LogChunk:
 
 
 class LogTail:
-    """Follows one path, whichever file has it."""
+    """Follows one path, whichever file has it; or the path that `where` says at each look."""
 
     __slots__ = (
         "_fd",
@@ -36,13 +37,15 @@ class LogTail:
         "_known",
         "_offset",
         "_partial",
-        "path",
+        "_where",
         "skipped_bytes",
     )
 
-    def __init__(self, path: Path, offset: int = 0) -> None:
+    def __init__(
+        self, path: Path, offset: int = 0, *, where: Callable[[], Path] | None = None
+    ) -> None:
         """Read from `offset` on; a line that began before it is given from there."""
-        self.path = path
+        self._where = where or (lambda: path)
         self.skipped_bytes = 0
         """How much was never given: bursts beyond 1 MiB a poll, lines beyond 64 KiB."""
         self._offset = offset
@@ -58,7 +61,8 @@ class LogTail:
         After a truncation the file is read from its beginning. Of a file renamed away first the
         rest is read, then the one that took its name. A last line without an end waits for it.
         """
-        found = _stat(self.path)
+        path = self._where()
+        found = _stat(path)
         identity = (found.st_dev, found.st_ino) if found is not None else None
         if identity == self._identity and found is not None and found.st_size == self._offset:
             return LogChunk((), False, 0, self._offset)
@@ -71,7 +75,7 @@ class LogTail:
                 self._finish_line(lines)
                 self.close()
                 self._offset, self._known = 0, b""
-        if taken == 0 and (self._fd is not None or self._open()):
+        if taken == 0 and (self._fd is not None or self._open(path)):
             taken = self._take(lines)
         return LogChunk(tuple(lines), taken > 0, taken, self._offset)
 
@@ -85,10 +89,10 @@ class LogTail:
             os.close(self._fd)
         self._fd = self._identity = None
 
-    def _open(self) -> bool:
+    def _open(self, path: Path) -> bool:
         try:
             # NONBLOCK: the path may have become a fifo.
-            fd = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
             return False  # not there yet, or not ours to read: no growth is what the caller sees
         found = os.fstat(fd)

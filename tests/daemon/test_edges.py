@@ -131,16 +131,15 @@ def test_log_file_starts_anew_when_it_is_long(tmp_path: Path) -> None:
 
 def test_incident_folders_are_numbered_and_tell_all(tmp_path: Path) -> None:
     """Report, log tail and machine state; the next number is free."""
-    log = tmp_path / "train.log"
-    log.write_text("the last line\n")
-    folders = IncidentFolders(tmp_path / "incidents", log)
+    folders = IncidentFolders(tmp_path / "incidents", tmp_path)
     numbers = []
     for _ in range(2):
         number, folder = folders.open()
         numbers.append(number)
         folders.write(
-            folder, attempt=3, failure="hang", what="w", evidence=["e"], done="stacks taken"
-        )
+            folder, attempt=3, failure="hang", what="w", evidence=["e"], done="stacks taken",
+            log=lambda bytes_max: b"the last line\n"[-bytes_max:],
+        )  # fmt: skip
     assert numbers == [1, 2]
     report = json.loads((folder / "incident.json").read_text())
     assert (report["failure"], report["evidence"]) == ("hang", ["e"])

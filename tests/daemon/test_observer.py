@@ -7,6 +7,7 @@ from pathlib import Path
 from supervisor import page as heartbeat_page
 from supervisor.core.phase import Phase
 from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.printed_log import PrintedLog
 from supervisor.heartbeat import PageWriter
 from supervisor.identity import start_ticks
 
@@ -16,9 +17,8 @@ class Watched:
 
     def __init__(self, folder: Path) -> None:
         self.page = PageWriter(folder / "rank-0", start_ticks=start_ticks(os.getpid()) or 0)
-        self.observer = Observer(
-            1, folder, folder / "train.log", log_offset=0, progress=None, now=time.monotonic()
-        )
+        self.printed = PrintedLog(folder / "train.log", offset=0)
+        self.observer = Observer(1, folder, self.printed, progress=None, now=time.monotonic())
 
     def spend(self, phase: heartbeat_page.Phase, seconds: float) -> None:
         """Go through a phase."""
@@ -61,5 +61,6 @@ def test_closing_leaves_no_descriptor_open(tmp_path: Path) -> None:
     watched.page.beat(1)
     watched.look()
     watched.observer.close()
+    watched.printed.close()
     left = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
     assert str(tmp_path / "train.log") not in left

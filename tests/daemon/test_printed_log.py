@@ -1,0 +1,174 @@
+"""What an attempt prints is read to its end, whatever becomes of the file's name meanwhile."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from supervisor.daemon.observer import Observer
+from supervisor.daemon.printed_log import PrintedLog
+from supervisor.watch.progress import ProgressReader
+
+# Prints what it is told; `>PATH` leads its output elsewhere, as `exec >` in a shell does.
+_TRAINER = """
+import os, sys
+for line in sys.stdin:
+    if line.startswith(">"):
+        os.dup2(os.open(line[1:].strip(), os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+    else:
+        print(line, end="", flush=True)
+    print("done", file=sys.stderr, flush=True)
+"""
+
+
+class Trainer:
+    """A process that prints to a log that the launcher opened."""
+
+    def __init__(self, log: Path) -> None:
+        with log.open("ab") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "-uc", _TRAINER],
+                stdin=subprocess.PIPE, stdout=file, stderr=subprocess.PIPE, text=True,
+            )  # fmt: skip
+
+    def say(self, line: str) -> None:
+        """Have it print a line, and wait until it has."""
+        assert self.process.stdin is not None
+        assert self.process.stderr is not None
+        print(line, file=self.process.stdin, flush=True)
+        self.process.stderr.readline()
+
+
+@contextmanager
+def _training(log: Path) -> Iterator[Trainer]:
+    trainer = Trainer(log)
+    try:
+        yield trainer
+    finally:
+        trainer.process.communicate()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """A log with the lines of an attempt before."""
+    path = tmp_path / "train.log"
+    path.write_text("of the one before\n")
+    return path
+
+
+def observed(log: Path, printed: PrintedLog) -> Observer:
+    """An observer that reads steps from the log."""
+    reader = ProgressReader(r"step (?P<step>\d+)")
+    return Observer(1, log.parent / "pages", printed, progress=reader, now=time.monotonic())
+
+
+def rename(log: Path) -> None:
+    """As logrotate's `create` does."""
+    log.rename(log.with_name("train.log.1"))
+    log.touch()
+
+
+@pytest.mark.parametrize("takes", [rename, Path.unlink, lambda log: log.rename(log.parent / "x")])
+def test_a_log_that_is_moved_or_removed_is_read_on(log: Path, takes: object) -> None:
+    """The step, the growth and the last words are those that the trainer wrote."""
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        observer = observed(log, printed)
+        trainer.say("step 1")
+        assert observer.look(1.0).observed.step == 1
+        takes(log)  # type: ignore[operator]
+        trainer.say("step 2")
+        assert observer.look(2.0).observed.step == 2
+        trainer.say("ValueError: the last word")
+    assert observer.look(3.0).lines == ("ValueError: the last word",)
+    assert printed.tail(1000) == b"step 1\nstep 2\nValueError: the last word\n"
+    observer.close()
+    printed.close()
+
+
+def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
+    """In the trainer that has it open, or beside its name once that has ended."""
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        trainer.say("step 1")
+        rename(log)
+        adopted = PrintedLog(log, offset=printed.offset, inode=printed.inode)
+        assert adopted.tail(1000) == b"step 1\n"
+        log.with_name("train.log.1").unlink()
+        removed = PrintedLog(log, offset=printed.offset, inode=printed.inode)
+        assert removed.inode is None
+        removed.begin(trainer.process.pid)
+        trainer.say("step 2")
+        assert removed.tail(1000) == b"step 1\nstep 2\n"
+    for one in (printed, adopted, removed):
+        one.close()
+
+
+def test_a_trainer_that_leads_its_output_elsewhere_is_not_followed(log: Path) -> None:
+    """`exec > other.log`: train.log is the run's, and that is what is looked at."""
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        observer = observed(log, printed)
+        trainer.say(f">{log.parent / 'other.log'}")
+        trainer.say("step 5")
+        assert observer.look(1.0).observed.step is None
+        rename(log)
+        assert printed.where() == log
+    observer.close()
+    printed.close()
+
+
+def test_a_trainer_that_opens_the_new_file_is_followed_there(log: Path) -> None:
+    """It was told to by whoever rotates: its name is what it writes to."""
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        observer = observed(log, printed)
+        trainer.say("step 1")
+        observer.look(1.0)
+        rename(log)
+        trainer.say(f">{log}")
+        trainer.say("step 2")
+        assert observer.look(2.0).observed.step == 2
+    observer.close()
+    printed.close()
+
+
+def test_copytruncate_is_read_from_the_beginning(log: Path) -> None:
+    """The same file, with less in it."""
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        observer = observed(log, printed)
+        trainer.say("step 1")
+        observer.look(1.0)
+        os.truncate(log, 0)
+        trainer.say("step 2")
+        assert observer.look(2.0).observed.step == 2
+    assert printed.tail(1000) == b"step 2\n"
+    observer.close()
+    printed.close()
+
+
+def test_lines_of_the_next_attempt_are_not_the_last_words(log: Path) -> None:
+    """Evidence of an end is kept once the next attempt has been ordered."""
+    first = PrintedLog(log)
+    with _training(log) as trainer:
+        first.begin(trainer.process.pid)
+        trainer.say("the last word")
+    second = PrintedLog(log)
+    with _training(log) as trainer:
+        second.begin(trainer.process.pid)
+        trainer.say("of the next")
+    assert first.tail(1000, until=second) == b"the last word\n"
+    assert second.tail(1000) == b"of the next\n"
+    first.close()
+    second.close()
