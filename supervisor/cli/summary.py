@@ -210,7 +210,7 @@ def stopping_text(status: dict[str, Any], now_s: float) -> str:
 
 def goodput_text(goodput: Any) -> str:
     """The share of time that training kept, and where the rest went."""
-    if not isinstance(goodput, dict) or not isinstance(goodput.get("goodput"), (int, float)):
+    if not isinstance(goodput, dict) or not goodput.get("total_s"):
         return ""
     parts = [
         f"{label} {format_duration(float(goodput[key]))}"
@@ -221,10 +221,14 @@ def goodput_text(goodput: Any) -> str:
             ("replaying_s", "replaying"),
             ("waiting_s", "waiting"),
             ("down_s", "down"),
+            ("unknown_s", "not known"),
         )
         if isinstance(goodput.get(key), (int, float)) and goodput[key] >= 0.05
     ]
-    share = f"{100 * goodput['goodput']:.1f} %"
+    kept = goodput.get("goodput")
+    share = "not known: no steps were seen"
+    if isinstance(kept, (int, float)):
+        share = f"{100 * kept:.1f} %"
     return f"{share} ({', '.join(parts)})" if parts else share
 
 

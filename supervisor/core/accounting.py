@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.phase import Phase
-from supervisor.core.states import Account, RunState, State
+from supervisor.core.states import Account, Activity, RunState, State
 
 
 def spend(state: State, now: float) -> State:
@@ -13,6 +13,9 @@ def spend(state: State, now: float) -> State:
         return replace(state, at=max(state.at, now))
     field = bucket(state)
     account = state.account
+    if field == "unknown_s":
+        activity = state.activity
+        state = replace(state, activity=replace(activity, unknown_s=activity.unknown_s + elapsed))
     if field is not None:
         account = replace(account, **{field: getattr(account, field) + elapsed})
     return replace(state, account=account, at=now)
@@ -29,6 +32,8 @@ def bucket(state: State) -> str | None:
                 return "saving_s"
             if not activity.first_step_seen and activity.attached:
                 return "launching_s"
+            if activity.step is None and not activity.first_step_seen:
+                return "unknown_s"
             if (
                 state.reached_step is not None
                 and activity.step is not None
@@ -52,14 +57,24 @@ def lost_to_hang(account: Account, seconds: float) -> Account:
     return replace(account, training_s=account.training_s - moved, down_s=account.down_s + moved)
 
 
+def with_first_step(account: Account, activity: Activity) -> Account:
+    """The log has shown a step: what came before it was the attempt's start."""
+    moved = min(activity.unknown_s, account.unknown_s)
+    return replace(
+        account, unknown_s=account.unknown_s - moved, launching_s=account.launching_s + moved
+    )
+
+
 def goodput(account: Account) -> float | None:
-    """Productive seconds over all seconds, 0 to 1; None before anything was spent.
+    """Productive seconds over all that were counted, 0 to 1; None where no steps were seen.
 
     Steps that were lost and made again count once, as in Google's definition (only preserved
     progress is productive): their second making is `replaying`.
     """
-    total = total_s(account)
-    return account.training_s / total if total > 0 else None
+    counted = total_s(account) - account.unknown_s
+    if account.training_s + account.replaying_s <= 0 or counted <= 0:
+        return None
+    return account.training_s / counted
 
 
 def total_s(account: Account) -> float:
@@ -71,4 +86,5 @@ def total_s(account: Account) -> float:
         + account.replaying_s
         + account.waiting_s
         + account.down_s
+        + account.unknown_s
     )

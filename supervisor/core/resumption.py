@@ -29,8 +29,8 @@ def initial_state(
     account = past.account
     if past.accounted is not None and past.ended_state not in _IDLE_AFTER:
         unseen = past.accounted.age_s(here)
-        if alive:  # Training went on without a daemon.
-            account = replace(account, training_s=account.training_s + unseen)
+        if past.ended_state is None:  # Whatever went on meanwhile, nobody counted.
+            account = replace(account, unknown_s=account.unknown_s + unseen)
         else:
             account = replace(account, down_s=account.down_s + unseen)
     return State(

@@ -151,6 +151,8 @@ class Activity:
     excused_since: float | None = None
     """Ages count from here at most: the machine or this daemon itself was suspended until then."""
     started_at: float = 0.0
+    unknown_s: float = 0.0
+    """What of its time is booked as unknown: no step of it was seen yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +165,8 @@ class Account:
     replaying_s: float = 0.0
     waiting_s: float = 0.0
     down_s: float = 0.0
+    unknown_s: float = 0.0
+    """Nobody counted, or nobody knows whether it trained: no steps were seen."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from supervisor.core.accounting import lost_to_hang
+from supervisor.core.accounting import lost_to_hang, with_first_step
 from supervisor.core.deadlines import Health, judge_health
 from supervisor.core.decision import EXIT_HELD
 from supervisor.core.effects import (
@@ -52,8 +52,12 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         learned = learned.with_seen(Phase.STEP, event.gap_s)
     for phase, seconds in event.finished_phases:
         learned = learned.with_seen(phase, seconds)
+    account = state.account
+    if state.activity.step is None and event.step is not None:
+        account = with_first_step(account, state.activity)
     activity = replace(
         state.activity,
+        unknown_s=state.activity.unknown_s if event.step is None else 0.0,
         phase=event.phase,
         step=event.step if event.step is not None else state.activity.step,
         first_step_seen=state.activity.first_step_seen or event.beating,
@@ -63,6 +67,7 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
     state = replace(
         state,
         activity=activity,
+        account=account,
         learned=learned,
         ever_attached=state.ever_attached or event.attached,
     )

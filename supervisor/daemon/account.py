@@ -18,5 +18,6 @@ def record_account(journal: Journal, state: State) -> None:
             "replaying_s": round(account.replaying_s, 3),
             "waiting_s": round(account.waiting_s, 3),
             "down_s": round(account.down_s, 3),
+            "unknown_s": round(account.unknown_s, 3),
         }
     )

@@ -109,6 +109,7 @@ def status_of(
             "replaying_s": _rounded(account.replaying_s),
             "waiting_s": _rounded(account.waiting_s),
             "down_s": _rounded(account.down_s),
+            "unknown_s": _rounded(account.unknown_s),
             "total_s": _rounded(total_s(account)),
         },
         "last_save_s": facts.last_save_s,

@@ -58,12 +58,12 @@ def test_a_clock_that_jumped_back_never_makes_failures_older() -> None:
     assert state.budget.recent == (10.0,)
 
 
-def test_time_nobody_counted_is_down_unless_it_was_wished() -> None:
-    """Between supervisors a run is down, unless the operator stopped it."""
+def test_time_nobody_counted_is_not_known_unless_its_end_is() -> None:
+    """Between supervisors a run is down, unless the operator stopped it, or nobody saw the end."""
     spent = {"type": "time", "training_s": 50.0, "wall": 200.0}
     ended = {"type": "supervisor_ended", "wall": 210.0}
     killed = initial_state(fold([CREATED, spent]), Policy(), now=0.0, wall=230.0)
-    assert (killed.account.training_s, killed.account.down_s) == (50.0, 30.0)
+    assert (killed.account.training_s, killed.account.unknown_s) == (50.0, 30.0)
     stopped = fold([CREATED, spent, {**ended, "state": "stopped"}])
     assert initial_state(stopped, Policy(), now=0.0, wall=999.0).account.down_s == 0.0
     preempted = fold([CREATED, spent, {**ended, "state": "preempted"}])

@@ -44,4 +44,4 @@ def test_a_jump_books_no_time() -> None:
     state = initial_state(
         fold([BOOT, spent]), Policy(), now=130.0, wall=48 * HOUR_S, boot="b", alive=True
     )
-    assert (state.account.training_s, state.account.down_s) == (80.0, 0.0)
+    assert (state.account.training_s, state.account.unknown_s) == (50.0, 30.0)
