@@ -24,6 +24,8 @@ from supervisor.page import (
     STACKS_ARMED,
     STATE,
     STATE_AT,
+    STOP_ASKED,
+    STOP_READ,
     STOP_SEEN,
     VERSION,
     Outcome,
@@ -54,7 +56,7 @@ class PageWriter:
     """The writing half. Without a path it writes to private memory: the same cost, no effect."""
 
     __slots__ = (
-        "_durations", "_first_ns", "_phase", "_place", "_redirect", "_since", "_words",
+        "_durations", "_first_ns", "_octets", "_phase", "_place", "_redirect", "_since", "_words",
         "at_first_beat", "beat",
     )  # fmt: skip
 
@@ -87,6 +89,7 @@ class PageWriter:
         STATE.pack_into(start, STATE_AT, 1, Phase.STARTUP, self._since, 0, -1, -1, -1, -1, 1)
         self.at_first_beat = None
         self._words: memoryview = memoryview(start).cast("q")
+        self._octets = self._words.cast("B")
         self.beat, self._redirect = self._make_beat()
         self._place: PagePlace | None = None
         if path is not None:
@@ -197,19 +200,30 @@ class PageWriter:
             words[at + offset] = self._durations[phase]
         words[at] = count
 
+    @property
+    def is_stop_asked(self) -> bool:
+        """Whether the launcher has asked for a stop; the first read says that somebody reads it.
+
+        No system call: a look at the mapped page.
+        """
+        octets = self._octets
+        if not octets[STOP_READ]:
+            octets[STOP_READ] = 1
+        return octets[STOP_ASKED] != 0
+
     def show_stop_seen(self) -> None:
         """Say that a stop was seen; one byte, so a signal handler may do it at any moment."""
-        self._words.cast("B")[STOP_SEEN] = 1
+        self._octets[STOP_SEEN] = 1
 
     def show_stacks_armed(self) -> None:
         """Say that SIGUSR2 makes this process write its stacks (and does not kill it)."""
-        self._words.cast("B")[STACKS_ARMED] = 1
+        self._octets[STACKS_ARMED] = 1
 
     def write_outcome(self, code: int, step: int | None, checkpoint: str | None) -> None:
         """Record the ending once; a later one changes nothing. A path too long is left out."""
         if self._place is not None:
             self._place.claim()
-        octets = self._words.cast("B")
+        octets = self._octets
         if octets[OUTCOME_AT]:
             return
         path = os.fsencode(checkpoint or "")
@@ -234,7 +248,8 @@ class PageWriter:
             self._place.let_go()
         self._place = None
         self._write_to(memoryview(bytearray(self._words)).cast("q"))
+        self._octets[STOP_ASKED] = 0  # a stop is the parent's affair
 
     def _write_to(self, words: memoryview) -> None:
-        self._words = words
+        self._words, self._octets = words, words.cast("B")
         self._redirect(words)

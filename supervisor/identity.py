@@ -69,10 +69,11 @@ def raise_on_shortage(error: OSError) -> None:
         raise error
 
 
-def read_stat(pid: int) -> tuple[str, list[bytes]] | None:
+def read_stat(pid: int | str) -> tuple[str, list[bytes]] | None:
     """Return (comm, the fields of /proc/PID/stat from field 3 on), None if it is gone: proc(5).
 
-    Raises OSError on a shortage (EMFILE, ENOMEM), which must not read as "gone".
+    `pid` may be "self". Raises OSError on a shortage (EMFILE, ENOMEM), which must not read as
+    "gone".
     """
     try:
         fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
@@ -105,6 +106,16 @@ def has_ended(fields: list[bytes]) -> bool:
 def start_ticks(pid: int) -> int | None:
     """Return the start time of a process in clock ticks since boot (field 22), None if gone."""
     stat = read_stat(pid)
+    return None if stat is None else int(stat[1][19])
+
+
+def own_start_ticks() -> int | None:
+    """Return the start time of this process, None without /proc.
+
+    In a PID namespace that kept its parent's /proc (`unshare --pid --fork`), our own number there
+    is somebody else's, and only "self" is us.
+    """
+    stat = read_stat("self")
     return None if stat is None else int(stat[1][19])
 
 

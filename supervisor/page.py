@@ -19,7 +19,10 @@ CHECKPOINT_BYTES_MAX = 1024
 # world size 16, local rank 20, start ticks 24.
 HEADER = struct.Struct("<4sIIIII Q QI")  # …, created (monotonic ns) 32, attempt 40
 STOP_SEEN, STACKS_ARMED = 44, 45
-STOP_ASKED = 46  # by the launcher
+# The launcher writes the first; the second says that this worker's should_stop reads it. Workers of
+# earlier versions never set it. Both stay outside VERSION: another one would hide every worker that
+# users' environments have installed.
+STOP_ASKED, STOP_READ = 46, 47
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
 # whose two words agree then holds one write. The beat is one cache line; each of its stores is
 # one aligned word, so even a page whose writer was stopped midway has no half-written number.

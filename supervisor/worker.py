@@ -14,7 +14,7 @@ from typing import NoReturn
 
 from supervisor.agreement import StopAgreement
 from supervisor.heartbeat import Beat, PageWriter, Phase
-from supervisor.identity import start_ticks
+from supervisor.identity import own_start_ticks
 from supervisor.placement import Placement
 from supervisor.preemption import (
     STOP_SIGNALS,
@@ -89,7 +89,7 @@ class Worker:
         try:
             page = PageWriter(
                 directory / f"rank-{local_rank}",
-                start_ticks=start_ticks(os.getpid()) or 0,
+                start_ticks=own_start_ticks() or 0,
                 rank=number_of("RANK", "SLURM_PROCID") or 0,
                 world_size=number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,
                 local_rank=local_rank,
@@ -153,12 +153,13 @@ class Worker:
     def should_stop(self) -> bool:
         """Whether to save and leave now. Read it at step boundaries; once true it stays true.
 
-        True after SIGTERM, SIGUSR1 or `request_stop`, and when the launcher is gone. With several
-        ranks on a node all turn true at one agreed step, a little later than the signal.
+        True after SIGTERM, SIGUSR1 or `request_stop`, when the launcher asks for it in the page,
+        and when the launcher is gone. With several ranks on a node all turn true at one agreed
+        step, a little later than the first was asked.
         """
         self._placement.look()
         if not self._is_stopping:
-            told = self._signals.asked or self._page.is_owner_asked
+            told = self._signals.asked or self._page.is_stop_asked or self._page.is_owner_asked
             asked = told or self._launcher.look()
             # A bystander has no steps that could be agreed on.
             if self._agreement is None or self._page.is_bystander:

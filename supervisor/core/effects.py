@@ -41,9 +41,13 @@ class Park:
 
 @dataclass(frozen=True, slots=True)
 class SendStop:
-    """SIGTERM to the main process, then to the ranks, never to the group."""
+    """SIGTERM to the ranks and the main process, each in its turn, never to the group."""
 
     attempt: int
+    grace_s: float | None = None
+    """What is left until SIGKILL, seconds."""
+    is_hang: bool = False
+    """The attempt is ended, not asked to save: all are told at once."""
 
 
 @dataclass(frozen=True, slots=True)

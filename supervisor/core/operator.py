@@ -56,13 +56,16 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     if event.hung is not None and event.stop_by is None:
         hung = Kill(KillStage.TERM, failure, event.hung)
         state = replace(state, kill=hung, wake_at=sent_at + TERM_S, failure=failure)
-        return Reaction("attempt being killed", state, (SendStop(state.attempt),))
+        order = SendStop(state.attempt, max(sent_at + TERM_S - now, 0.0), is_hang=True)
+        return Reaction("attempt being killed", state, (order,))
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
             state = with_stop(state, "an earlier request", sent_at, wall=event.stop_wall)
         state = until_stopped(state)
+        assert state.stop is not None
         # A repeat changes nothing, and the first one may have died with its daemon.
-        return Reaction("attempt stopping", state, (SendStop(state.attempt),))
+        order = SendStop(state.attempt, max(state.stop.until - now, 0.0))
+        return Reaction("attempt stopping", state, (order,))
     return Reaction("attempt alive", state)
 
 
@@ -127,7 +130,7 @@ def _repeated(state: State) -> tuple[Effect, ...]:
         case KillStage.KILL:
             return (SendKill(state.attempt),)
         case KillStage.TERM:
-            return (SendStop(state.attempt),)
+            return (SendStop(state.attempt, TERM_S, is_hang=True),)
         case _:
             return ()
 

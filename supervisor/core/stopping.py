@@ -22,7 +22,7 @@ def begin_stop(
         return _begin_end(state, by, who, left_s, save_s)
     line = f"{who}: the trainer is asked to save and end (up to {left_s:.0f} s)"
     effects = (
-        SendStop(state.attempt),
+        SendStop(state.attempt, left_s),
         Record(stop_requested(state.stop)),
         Say(line),
     )
@@ -51,11 +51,14 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
     """How long the job has, read again: a preemption shortens it, and so the grace."""
     state = replace(state, job=event.job)
     stop, limit = state.stop, event.job.until
+    orders: tuple[Effect, ...] = ()
     if stop is not None and limit is not None and (stop.limit is None or limit < stop.limit):
         state = replace(state, stop=replace(stop, limit=limit, until=min(stop.until, limit)))
         if state.run is RunState.DRAINING and state.alive and not stop.is_unsaveable:
             state = until_stopped(state)
-    return Reaction("noted", state)
+            # A repeat tells nobody twice: the main process's turn comes earlier.
+            orders = (SendStop(state.attempt, max(min(stop.until, limit) - now, 0.0)),)
+    return Reaction("noted", state, orders)
 
 
 def stop_requested(stop: Stop) -> dict[str, object]:

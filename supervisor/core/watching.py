@@ -169,7 +169,7 @@ def _terminate(state: State, condition: str, now: float) -> Reaction:
     assert state.kill is not None
     kill = replace(state.kill, stage=KillStage.TERM)
     state = replace(state, kill=kill, wake_at=now + TERM_S)
-    return Reaction(condition, state, (SendStop(state.attempt),))
+    return Reaction(condition, state, (SendStop(state.attempt, TERM_S, is_hang=True),))
 
 
 def on_suspended(state: State, event: Suspended, now: float) -> Reaction:

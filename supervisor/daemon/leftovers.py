@@ -18,7 +18,8 @@ def end_leftovers(run: Run) -> None:
     Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now.
     The launcher kills leftovers before a launch, but there may be none: the run may be finished.
     """
-    survivors = Survivors(run.run_id, None)
+    pages = run.runtime.heartbeat_dir(run.history.attempt)
+    survivors = Survivors(run.run_id, None, heartbeat_dir=str(pages), grace_s=run.config.grace)
     if run.history.attempt == 0 or not survivors.is_anything_left():
         return
     run.console.say("processes of an earlier launcher still live: letting them save and end")

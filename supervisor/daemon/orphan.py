@@ -41,7 +41,8 @@ class OrphanedAttempt:
         """Obey what can be obeyed without being the parent."""
         match order.get("do"):
             case "stop":
-                self._survivors.stop(int(order["signal"]))
+                grace_s, is_hang = order.get("grace_s"), bool(order.get("is_hang"))
+                self._survivors.stop(int(order["signal"]), grace_s, is_hang=is_hang)
             case "kill":
                 self._survivors.kill()
             case "signal":

@@ -88,7 +88,7 @@ class Performer:
             case Park():
                 self._park(effect, state)
             case SendStop():
-                self._send_stop(effect.attempt)
+                self._send_stop(effect)
             case SendKill():
                 self._tell_tasks("KILL")
                 self.orders.send({"do": "kill", "attempt": effect.attempt})
@@ -118,7 +118,8 @@ class Performer:
             case _:
                 assert_never(effect)
 
-    def _send_stop(self, attempt: int) -> None:
+    def _send_stop(self, effect: SendStop) -> None:
+        attempt = effect.attempt
         main = None if self.attempt is None else self.attempt.pid
         # srun makes SIGKILL of a SIGTERM that it gets, so it is only told to go on.
         is_srun = main is not None and self.scheduler is not None and self.scheduler.has_srun(main)
@@ -127,7 +128,8 @@ class Performer:
             pids = [page.pid for page in look.pages if page.outcome is None] if look else []
             self.orders.send({"do": "signal", "attempt": attempt, "signal": SIGTERM, "pids": pids})
         number = SIGCONT if is_srun else SIGTERM
-        self.orders.send({"do": "stop", "attempt": attempt, "signal": number})
+        order = {"do": "stop", "attempt": attempt, "signal": number}
+        self.orders.send({**order, "grace_s": effect.grace_s, "is_hang": effect.is_hang})
 
     def _tell_tasks(self, name: str) -> bool:
         """Signal the tasks of an attempt whose main process is srun."""

@@ -72,6 +72,7 @@ class Attempt:
             spare=self._spare,
             unkillable_after_s=self._around.unkillable_after_s,
             group=self._group,
+            grace_s=self._request.grace_s,
         )
 
     def _spare(self) -> set[int]:
@@ -130,12 +131,12 @@ class Attempt:
         if self._beginning is not None and self.phase is Phase.CLEARING:
             self._next_at = time.monotonic()
 
-    def stop(self, signum: int) -> None:
-        """Deliver a stop once: see `Survivors.stop`."""
+    def stop(self, signum: int, grace_s: float | None = None, *, is_hang: bool = False) -> None:
+        """Deliver a stop: see `Survivors.stop`."""
         self.cancel("stopped before it had started")
         if not self.is_over:
             self._kill_leftovers_at = None
-            self._survivors.stop(signum)
+            self._survivors.stop(signum, grace_s, is_hang=is_hang)
             self._watch_the_end()
 
     def kill(self) -> None:
@@ -252,7 +253,7 @@ class Attempt:
         # Should /proc be out of reach (EMFILE): try again, rather than never.
         self._next_at = time.monotonic() + LONGEST_PAUSE_S
         if self.phase is not Phase.ENDING:
-            if survivors.killing_since is None:
+            if survivors.killing_since is None and survivors.stop_signal is None:
                 self._next_at = None
                 return
         elif self._is_gone():

@@ -189,7 +189,8 @@ class Launcher:
             elif self._attempt is None or command.get("attempt") != self._attempt.number:
                 return  # it has ended meanwhile: the daemon has been or is being told
             elif what == "stop":
-                self._attempt.stop(int(command["signal"]))
+                grace_s, is_hang = command.get("grace_s"), bool(command.get("is_hang"))
+                self._attempt.stop(int(command["signal"]), grace_s, is_hang=is_hang)
             elif what == "kill":
                 self._attempt.kill()
             elif what == "signal":

@@ -91,6 +91,55 @@ def read_environ(pid: int) -> bytes | None:
     return b"".join(parts)
 
 
+def read_command(pid: int) -> list[str]:
+    """Return a process's argument list, [] if it may not or cannot be read."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            words = file.read(65536)
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return []
+    return [os.fsdecode(word) for word in words.split(b"\0")[:-1]]
+
+
+def executable_name(pid: int) -> str:
+    """Return the file name of what a process runs, "" where it is not told."""
+    try:
+        path = os.readlink(f"/proc/{pid}/exe")
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return ""
+    return os.path.basename(path.removesuffix(" (deleted)"))
+
+
+def _status(pid: int) -> dict[str, str]:
+    """Return the lines of /proc/PID/status, {} if it is gone."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return {}
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def inner_pid(pid: int) -> int | None:
+    """Return a process's number in its own PID namespace, None where that is this one or unknown.
+
+    The last of NSpid in /proc/PID/status: proc(5), Linux 4.1.
+    """
+    numbers = _status(pid).get("NSpid", "").split()
+    return int(numbers[-1]) if len(numbers) > 1 else None
+
+
+def would_die_of(pid: int, signum: int) -> bool:
+    """Tell whether a signal is neither handled, ignored nor blocked by a process's main thread."""
+    status = _status(pid)
+    masks = [status.get(name) for name in ("SigCgt", "SigIgn", "SigBlk")]
+    known = [int(mask, 16) for mask in masks if mask]
+    return len(known) == len(masks) and not any(mask >> (signum - 1) & 1 for mask in known)
+
+
 def has_mark(environ: bytes, name: str, value: str | None = None) -> bool:
     """Tell whether an environment has a variable (with exactly this value, if one is given)."""
     start = b"\0" + os.fsencode(name) + b"="

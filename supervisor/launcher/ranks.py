@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import struct
 from collections import namedtuple
 
 from supervisor.launcher import procfs
+from supervisor.launcher.attached import attached, process_of
 from supervisor.launcher.procfs import Process
 
 TYPE_CHECKING = False
@@ -22,29 +21,6 @@ if TYPE_CHECKING:
 else:
     Ranks = namedtuple("Ranks", "processes is_certain")
 
-# supervisor/heartbeat.py: magic, version, pid, rank, world size, local rank, start ticks.
-_PAGE = struct.Struct("<4sIIIIIQ")
-
-
-def _attached(heartbeat_dir: str) -> set[tuple[int, int]]:
-    found: set[tuple[int, int]] = set()
-    try:
-        names = os.listdir(heartbeat_dir)
-    except OSError:
-        return found  # an emptied tmpfs: the other ways of finding ranks remain
-    for name in names:
-        if not name.startswith("rank-"):
-            continue
-        try:
-            with open(os.path.join(heartbeat_dir, name), "rb") as file:
-                head = file.read(_PAGE.size)
-        except OSError:
-            continue
-        if len(head) == _PAGE.size and head.startswith(b"TSHB"):
-            _, _, pid, _, _, _, start_ticks = _PAGE.unpack(head)
-            found.add((pid, start_ticks))
-    return found
-
 
 def _has_local_rank(pid: int) -> bool:
     return procfs.has_mark(procfs.read_environ(pid) or b"", "LOCAL_RANK")
@@ -59,10 +35,9 @@ def choose(members: list[Process], heartbeat_dir: str | None, since_ticks: int |
     also when none of them lives any more.
     """
     if heartbeat_dir:
-        attached = _attached(heartbeat_dir)
-        # A page without a start time is of a worker that could not read /proc.
-        known = [p for p in members if {(p.pid, p.start_ticks), (p.pid, 0)} & attached]
-        is_ours = since_ticks is not None and any(ticks >= since_ticks for _, ticks in attached)
+        pages = attached(heartbeat_dir)
+        known = [p for page in pages if (p := process_of(page, members)) is not None]
+        is_ours = since_ticks is not None and any(page.start_ticks >= since_ticks for page in pages)
         if known or is_ours:
             return Ranks(known, True)
     ranked = [p for p in members if _has_local_rank(p.pid)]

@@ -7,6 +7,7 @@ import signal
 
 from supervisor import identity, notify
 from supervisor.launcher import procfs
+from supervisor.launcher.delivery import UNTOLD_GRACE_S
 from supervisor.launcher.parked import ParkedLink
 from supervisor.launcher.spawn import Program
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
@@ -112,6 +113,14 @@ class LaunchRequest(ParkRequest):
     def heartbeat_dir(self) -> str | None:
         """Return the directory of the attempt's heartbeat pages."""
         return self._env.get("SUPERVISOR_HEARTBEAT")
+
+    @property
+    def grace_s(self) -> float:
+        """Return what a stop leaves the attempt to save and end, seconds."""
+        try:
+            return max(float(self._env.get("SUPERVISOR_GRACE_S", "")), 0.0)
+        except ValueError:
+            return UNTOLD_GRACE_S
 
     def program(self) -> Program:
         """Return the program as a new process runs it."""

@@ -1,4 +1,4 @@
-"""Ending an attempt: the stop (main process, then ranks), the kill loop, what is left of it.
+"""Ending an attempt: the stop (see `delivery`), the kill loop, what is left of it.
 
 The launcher uses it, and the daemon when the launcher has died; so it must not need to be the
 parent of anything. Stdlib only.
@@ -12,6 +12,7 @@ import time
 from supervisor.identity import ProcessIdentity, is_alive
 from supervisor.launcher import kin, procfs, ranks
 from supervisor.launcher.cgroup import Group
+from supervisor.launcher.delivery import UNTOLD_GRACE_S, Delivery
 from supervisor.launcher.procfs import Process
 
 TYPE_CHECKING = False
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 UNKILLABLE_AFTER_S = 60.0
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
+# While ranks save and the main process waits for their end: it is not to begin anything after it.
+WATCHFUL_PAUSE_S = 0.02
 
 
 def _no_pids() -> list[int]:
@@ -46,7 +49,9 @@ class Survivors:
         spare: Callable[[], Collection[int]] = _no_pids,
         unkillable_after_s: float = UNKILLABLE_AFTER_S,
         group: Group | None = None,
+        grace_s: float = UNTOLD_GRACE_S,
     ) -> None:
+        """`grace_s`: what a stop leaves the attempt, where its order does not say."""
         self.run_id = run_id
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
@@ -61,8 +66,11 @@ class Survivors:
         self._group = group or Group()
         self._unkillable_after_s = unkillable_after_s
         self._complain_at = 0.0
+        self._grace_s = grace_s
+        self._delivery: Delivery | None = None
+        self._looked: list[Process] = []
+        self._look_again_at = 0.0
         self._ranks: list[Process] = []
-        self._told: set[tuple[int, int]] = set()
         self._ranks_are_certain = False
         # An exiting process shows no environment, so the ones seen before are kept by identity.
         self._seen: dict[tuple[int, int], Process] = {}
@@ -98,24 +106,32 @@ class Survivors:
         """
         return bool(self.members() or self.members())
 
-    def stop(self, signum: int) -> None:
-        """Deliver a stop: to the main process, or when it has ended to the ranks. Never to a group.
+    def stop(self, signum: int, grace_s: float | None = None, *, is_hang: bool = False) -> None:
+        """Deliver a stop, never to a group: see `Delivery`.
 
-        Whatever was stopped by a signal is continued, so that it can act. A repeat does nothing.
+        Whatever was stopped by a signal is continued, so that it can act. A repeat tells nobody
+        twice; it may leave less time (`grace_s`), or be of a hang: then all are told at once.
         """
-        if self.stop_signal is not None:
-            return
-        if self.main_is_alive():
-            assert self.main is not None
-            self._tell(self.main.pid, self.main.start_ticks, signum)
-            for process in self.members():
+        members = self.members()
+        if self._delivery is None:
+            self._delivery = Delivery(signum, self.main, self.heartbeat_dir)
+            for process in members:
                 if process.state == "T":
                     procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
-        else:
-            self._stop_ranks(self.members(), signum)
+        self._delivery.order(self._grace_s if grace_s is None else grace_s, is_hang=is_hang)
+        self._deliver(members)
         # Only now: were /proc out of reach (EMFILE), a repeated stop would have to work.
-        self.stop_signal = signum
-        self.stopped_at = time.monotonic()
+        if self.stop_signal is None:
+            self.stop_signal = signum
+            self.stopped_at = time.monotonic()
+
+    def _deliver(self, members: list[Process]) -> None:
+        """Tell whoever is to be told by now; with the main process and the ranks gone, kill."""
+        assert self._delivery is not None
+        main_lives = self.main_is_alive()
+        is_busy = self._delivery.look(members, main_lives=main_lives)
+        if not main_lives and not is_busy:
+            self._stop_others(members)
 
     def kill(self) -> None:
         """Begin to SIGKILL everything; `advance` repeats it until nothing is left."""
@@ -126,15 +142,16 @@ class Survivors:
 
     def advance(self) -> bool:
         """Do what is due now and return whether anything is left."""
-        members = self.members()
+        members = self._watched() or self.members()
         if not members and self._has_seen_any:
             members = self.members()
         if not members:
             return False
-        if self.killing_since is None and self.stop_signal is not None:
-            if not self.main_is_alive():
-                self._stop_ranks(members, self.stop_signal)
-            self.pause_s = LONGEST_PAUSE_S
+        if self.killing_since is None and self._delivery is not None:
+            self._deliver(members)
+            self._looked = members
+            is_watchful = self._delivery.is_withholding
+            self.pause_s = WATCHFUL_PAUSE_S if is_watchful else LONGEST_PAUSE_S
         if self.killing_since is not None:
             # Counted one by one; the group takes what was forked meanwhile, and all at once.
             for process in members:
@@ -143,6 +160,22 @@ class Survivors:
             self._group.kill()
             self.pause_s = min(self.pause_s * 2, LONGEST_PAUSE_S)
         return True
+
+    def _watched(self) -> list[Process]:
+        """Return those of the last look that live, where the next whole one is not due yet."""
+        now = time.monotonic()
+        is_watchful = self._delivery is not None and self._delivery.is_withholding
+        if not is_watchful or self.killing_since is not None or now >= self._look_again_at:
+            self._look_again_at = now + LONGEST_PAUSE_S
+            return []
+        again = [(old, procfs.read_process(old.pid)) for old in self._looked]
+        return [
+            process
+            for old, process in again
+            if process is not None
+            and process.start_ticks == old.start_ticks
+            and not process.has_ended
+        ]
 
     def unkillable(self) -> list[dict[str, Any]]:
         """Return what is left when a kill has lasted too long (again after as long), else []."""
@@ -168,19 +201,20 @@ class Survivors:
             if process.pid in pids and procfs.send_signal(process.pid, process.start_ticks, signum)
         ]
 
-    def _stop_ranks(self, members: list[Process], signum: int) -> None:
-        """Stop the ranks once; when all known ones have ended, kill what served them.
+    def _stop_others(self, members: list[Process]) -> None:
+        """Stop ranks that are not attached; when all known ones have ended, kill what served them.
 
         Where ranks were only guessed (the oldest survivor), the next oldest is told instead: it
         may be the trainer, and nothing that may be saving is killed before the grace is over.
         """
+        assert self._delivery is not None
         living = {(process.pid, process.start_ticks) for process in members}
         if any((rank.pid, rank.start_ticks) in living for rank in self._ranks):
             return
-        if self._ranks and self._ranks_are_certain:
+        if self._delivery.has_met_ranks or (self._ranks and self._ranks_are_certain):
             self.kill()
             return
-        untold = [p for p in members if (p.pid, p.start_ticks) not in self._told]
+        untold = [process for process in members if not self._delivery.was_told(process)]
         since_ticks = None if self.main is None else self.main.start_ticks
         choice = ranks.choose(untold, self.heartbeat_dir, since_ticks)
         self._ranks = choice.processes
@@ -189,9 +223,4 @@ class Survivors:
             self.kill()
             return
         for rank in self._ranks:
-            self._tell(rank.pid, rank.start_ticks, signum)
-
-    def _tell(self, pid: int, start_ticks: int, signum: int) -> None:
-        self._told.add((pid, start_ticks))
-        procfs.send_signal(pid, start_ticks, signum)
-        procfs.send_signal(pid, start_ticks, signal.SIGCONT)
+            self._delivery.tell(rank.pid, rank.start_ticks)

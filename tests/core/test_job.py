@@ -79,7 +79,7 @@ def test_a_snapshot_too_large_for_what_is_left_is_not_waited_for() -> None:
 def test_outside_of_a_job_no_save_is_too_long() -> None:
     """Nobody knows of an end: the grace is the user's word."""
     world = running(replace(JOB, save_s=600.0))
-    assert SendStop(1) in world.feed(StopAsked("SIGTERM"))
+    assert SendStop(1, world.policy.grace_s) in world.feed(StopAsked("SIGTERM"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,93 @@
+"""Programs that look after ranks themselves: torchrun, accelerate, deepspeed.
+
+They take a rank that leaves by itself for a failure: they start it again, and end the others in
+mid-save. So a stop has to reach them first, and they pass it on. It only looks.
+"""
+
+from __future__ import annotations
+
+import os
+
+from supervisor.launcher import procfs
+from supervisor.launcher.procfs import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MARK = "TORCHELASTIC_RUN_ID"
+_PROGRAMS = frozenset(
+    {"torchrun", "accelerate", "accelerate-launch", "deepspeed", "torchrun.py", "deepspeed.py"}
+)
+_MODULES = (
+    "torch.distributed.run",
+    "torch.distributed.launch",
+    "torch.distributed.elastic",
+    "accelerate.commands",
+    "deepspeed.launcher",
+)
+# Options of Python that take the word after them.
+_TAKING = ("-W", "-X", "--check-hash-based-pycs")
+
+
+def is_agent(argv: Sequence[str]) -> bool:
+    """Tell whether an argument list is one of theirs: by program, script or `python -m`."""
+    if not argv:
+        return False
+    name = os.path.basename(argv[0])
+    if name in _PROGRAMS:
+        return True
+    if not name.startswith(("python", "pypy")):
+        return False
+    words = iter(argv[1:])
+    for word in words:
+        if word in _TAKING:
+            next(words, None)
+        elif word == "-m":
+            return _is_module(next(words, ""))
+        elif word == "-c":
+            return False
+        elif not word.startswith("-"):
+            return _is_script(word)
+        elif word[1:2] != "-" and word.endswith("m"):
+            return _is_module(next(words, ""))  # -um, -Im
+    return False
+
+
+def _is_module(name: str) -> bool:
+    return any(name == known or name.startswith(f"{known}.") for known in _MODULES)
+
+
+def _is_script(path: str) -> bool:
+    if os.path.basename(path) in _PROGRAMS:
+        return True
+    return any("/" + known.replace(".", "/") in path for known in _MODULES)
+
+
+def ancestors(process: Process, table: dict[int, Process], main_pid: int) -> list[Process]:
+    """Return a member's ancestors among the members, nearest first; the main process ends them."""
+    found: list[Process] = []
+    seen = {process.pid}
+    while process.pid != main_pid and process.ppid in table and process.ppid not in seen:
+        process = table[process.ppid]
+        seen.add(process.pid)
+        found.append(process)
+    return found
+
+
+def agent_of(rank: Process, above: Sequence[Process]) -> Process | None:
+    """Return who looks after a rank, of its ancestors (nearest first); None for nobody.
+
+    The outermost that is known by its command (`deepspeed` starts a launcher of its own); else,
+    where the rank carries torchrun's mark, the nearest ancestor that does not.
+    """
+    for process in reversed(above):
+        if is_agent(procfs.read_command(process.pid)):
+            return process
+    if not _is_marked(rank):
+        return None
+    return next((process for process in above if not _is_marked(process)), None)
+
+
+def _is_marked(process: Process) -> bool:
+    return procfs.has_mark(procfs.read_environ(process.pid) or b"", MARK)

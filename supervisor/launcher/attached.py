@@ -1,0 +1,124 @@
+"""Who is attached: an attempt's heartbeat pages, and the byte in them that asks a rank to stop.
+
+The launcher uses it, and the daemon when the launcher has died. It makes no page and maps none (a
+truncated one would be SIGBUS). Stdlib only.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import struct
+from collections import namedtuple
+
+from supervisor.launcher import procfs
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import NamedTuple
+
+    from supervisor.launcher.procfs import Process
+
+    class Attached(NamedTuple):
+        """What one page says; `reads_stop`: its worker's should_stop looks at the asking byte."""
+
+        path: str
+        pid: int
+        start_ticks: int
+        created_ns: int
+        has_outcome: bool
+        reads_stop: bool
+        is_asked: bool
+
+else:
+    Attached = namedtuple(
+        "Attached", "path pid start_ticks created_ns has_outcome reads_stop is_asked"
+    )
+
+# supervisor/page.py: magic, version, pid, rank, world size, local rank, start ticks, created.
+_HEAD = struct.Struct("<4sIIIIIQQ")
+_VERSION = 1
+_STOP_ASKED, _STOP_READ, _OUTCOME_AT, _PAGE_BYTES = 46, 47, 256, 4096
+_PREFIX = "rank-"
+
+
+def attached(heartbeat_dir: str | None) -> list[Attached]:
+    """Return what the pages say now; what is no page is passed over. Never raises.
+
+    None are seen in an emptied tmpfs (RemoveIPC): the ranks put their pages back within a second.
+    """
+    if not heartbeat_dir:
+        return []
+    try:
+        names = sorted(os.listdir(heartbeat_dir))
+    except OSError:
+        return []
+    paths = (os.path.join(heartbeat_dir, name) for name in names if name.startswith(_PREFIX))
+    return [page for path in paths if (page := _read(path)) is not None]
+
+
+def ask_to_stop(page: Attached) -> None:
+    """Set the byte that `should_stop` reads, in a page that is there and still this rank's.
+
+    Written with pwrite(2) into the file as it is: no page comes into being by it.
+    """
+    if page.is_asked:
+        return
+    try:
+        fd = os.open(page.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return  # gone since: the next look finds the page that is there then
+    try:
+        found = os.fstat(fd)
+        head = os.pread(fd, _HEAD.size, 0)
+        if not stat.S_ISREG(found.st_mode) or found.st_size < _PAGE_BYTES:
+            return
+        magic, version, pid, _, _, _, start_ticks, _ = _HEAD.unpack(head)
+        if (magic, version, pid, start_ticks) == (b"TSHB", _VERSION, page.pid, page.start_ticks):
+            os.pwrite(fd, b"\1", _STOP_ASKED)
+    except OSError:
+        return  # a tmpfs that fails: the signal remains
+    finally:
+        os.close(fd)
+
+
+def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
+    """Return the living process of a page, as this PID namespace numbers it; None for none.
+
+    A worker in a PID namespace of its own writes its number there: its process is the one with
+    that innermost number and the same start time. A page without a start time is of a worker that
+    could not read /proc.
+    """
+    for process in members:
+        if process.pid == page.pid and page.start_ticks in (0, process.start_ticks):
+            return process
+    for process in members:
+        if process.start_ticks == page.start_ticks and procfs.inner_pid(process.pid) == page.pid:
+            return process
+    return None
+
+
+def _read(path: str) -> Attached | None:
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        raw = os.pread(fd, _OUTCOME_AT + 1, 0)
+    except OSError:
+        return None
+    finally:
+        os.close(fd)
+    if len(raw) <= _OUTCOME_AT or not raw.startswith(b"TSHB"):
+        return None
+    _, _, pid, _, _, _, start_ticks, created_ns = _HEAD.unpack_from(raw)
+    return Attached(
+        path,
+        pid,
+        start_ticks,
+        created_ns,
+        raw[_OUTCOME_AT] != 0,
+        raw[_STOP_READ] != 0,
+        raw[_STOP_ASKED] != 0,
+    )

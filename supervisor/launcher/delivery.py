@@ -1,0 +1,243 @@
+"""How a stop reaches an attempt: who gets the page's byte, who the signal, and when.
+
+Ranks that are attached are told at once, by page and by signal. A main process that is no rank is
+told when they have ended: a shell, `unshare` or a Python launcher that dies first takes them along,
+or never tells them. torchrun and its like are told first (`agents`). It kills nothing. Stdlib only.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+
+from supervisor.launcher import agents, procfs
+from supervisor.launcher.attached import Attached, ask_to_stop, attached, process_of
+from supervisor.launcher.procfs import Process
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from supervisor.identity import ProcessIdentity
+
+# What is left for the main process when its ranks have not ended in time: a quarter of the grace.
+LATEST_S = 10.0
+# An order of an older daemon says no grace, nor does a launch request outside a supervisor.
+UNTOLD_GRACE_S = 20.0
+AGENT_FIRST_S = 1.0
+# Between its page and its handlers a worker takes milliseconds; on a loaded machine, longer.
+ATTACHING_S = 2.0
+LINGER_S = 2.0
+# They do one thing after another, and nothing for the ranks: while ranks save they are stopped, or
+# they would go on to the next command when a rank has saved and ended.
+SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "fish", "tcsh")
+SEQUENCERS = frozenset((*SHELLS, "csh", "xargs", "make", "gmake"))
+
+
+def main_due_after(grace_s: float) -> float:
+    """Return how long after a stop the main process is told at the latest, seconds."""
+    return max(grace_s - min(LATEST_S, grace_s / 4), 0.0)
+
+
+class _Rank:
+    """An attached process that lives, its page, and who looks after it."""
+
+    __slots__ = ("above", "agent", "page", "process")
+
+    def __init__(
+        self, page: Attached, process: Process, above: list[Process], agent: Process | None
+    ) -> None:
+        self.page, self.process, self.above, self.agent = page, process, above, agent
+
+
+class Delivery:
+    """One stop on its way to one attempt. `look` again and again: ranks may attach late."""
+
+    def __init__(
+        self, signum: int, main: ProcessIdentity | None, heartbeat_dir: str | None
+    ) -> None:
+        self.signum = signum
+        self.begun_at = time.monotonic()
+        self.is_withholding = False
+        """Whether the main process still waits for its turn: ranks save first."""
+        self.has_met_ranks = False
+        self._main = main
+        self._main_pid = 0 if main is None else main.pid
+        self._heartbeat_dir = heartbeat_dir
+        self._is_hang = False
+        self._main_due_at = float("inf")
+        self._main_told = False
+        self._told: set[tuple[int, int]] = set()
+        self._frozen: dict[tuple[int, int], Process] = {}
+        self._done_at: float | None = None
+        self._seen: dict[tuple[int, int], _Rank] = {}
+        self._agents: dict[tuple[int, int], Process] = {}
+        self._are_some_missing: bool | None = None
+
+    def order(self, grace_s: float, *, is_hang: bool) -> None:
+        """Take an order, or its repeat: it may leave less time, or be of a hang."""
+        due = time.monotonic() + main_due_after(grace_s)
+        self._main_due_at = min(self._main_due_at, due)
+        self._is_hang = self._is_hang or is_hang
+
+    def tell(self, pid: int, start_ticks: int) -> None:
+        """Signal a process once, and let it go on if it was stopped by a signal."""
+        self._told.add((pid, start_ticks))
+        procfs.send_signal(pid, start_ticks, self.signum)
+        procfs.send_signal(pid, start_ticks, signal.SIGCONT)
+
+    def was_told(self, process: Process) -> bool:
+        """Tell whether a process has had the signal."""
+        return (process.pid, process.start_ticks) in self._told
+
+    def look(self, members: Sequence[Process], *, main_lives: bool) -> bool:
+        """Tell whoever is to be told by now; return whether a rank or its agent still lives.
+
+        `members`: the living processes of the attempt, the main process among them if it lives.
+        """
+        table = {process.pid: process for process in members}
+        main = table.get(self._main_pid) if main_lives else None
+        if main is None and main_lives and self._main is not None:
+            self.tell(self._main.pid, self._main.start_ticks)  # hidden by /proc's mount options
+        if main is not None and self.signum == signal.SIGCONT:
+            self._tell_once(main)  # srun: its tasks are told through the controller
+            return True
+        pages = attached(self._heartbeat_dir)
+        ranks = self._ranks(pages, members, table)
+        self.has_met_ranks = self.has_met_ranks or bool(ranks)
+        agents_here = [one for one in self._agents.values() if _is_in(one, table)]
+        for agent in agents_here:
+            self._tell_once(agent)
+        self._ask(pages, ranks, has_agent=bool(agents_here) or self._main_is_agent(main))
+        for rank in ranks:
+            if rank.agent is None or not _is_in(rank.agent, table) or self._is_hang:
+                self._tell_rank(rank)
+            if rank.process.state == "T":
+                self._go_on(rank.process)
+        if main is not None and not self._main_told:
+            self._see_to_main(main, pages, ranks, agents_here)
+        self.is_withholding = main is not None and not self._main_told
+        return bool(ranks or agents_here)
+
+    def _ranks(
+        self, pages: list[Attached], members: Sequence[Process], table: dict[int, Process]
+    ) -> list[_Rank]:
+        """Return the living ranks: also those whose page is gone, or has become another's."""
+        found = {}
+        for page in pages:
+            process = process_of(page, members)
+            if process is None:
+                continue
+            key = (process.pid, process.start_ticks)
+            known = self._seen.get(key)
+            if known is None:
+                above = agents.ancestors(process, table, self._main_pid)
+                known = _Rank(page, process, above, agents.agent_of(process, above))
+                if known.agent is not None:
+                    self._agents[(known.agent.pid, known.agent.start_ticks)] = known.agent
+            known.page, known.process = page, process
+            found[key] = known
+        for key, rank in self._seen.items():
+            if key not in found and _is_in(rank.process, table):
+                rank.process = table[rank.process.pid]
+                found[key] = rank
+        self._seen = found
+        return list(found.values())
+
+    def _main_is_agent(self, main: Process | None) -> bool:
+        return main is not None and agents.is_agent(procfs.read_command(main.pid))
+
+    def _ask(self, pages: list[Attached], ranks: list[_Rank], *, has_agent: bool) -> None:
+        """Write the byte, also for a rank whose process is not to be found (a container's)."""
+        kept = {rank.page.path for rank in ranks if rank.agent is not None}
+        unknown = {page.path for page in pages} - {rank.page.path for rank in ranks}
+        is_early = time.monotonic() < self.begun_at + AGENT_FIRST_S and not self._is_hang
+        for page in pages:
+            waits = page.path in kept or (has_agent and page.path in unknown)
+            if not (waits and is_early):
+                ask_to_stop(page)
+
+    def _tell_rank(self, rank: _Rank) -> None:
+        process = rank.process
+        if self.was_told(process):
+            return
+        if procfs.would_die_of(process.pid, self.signum):
+            if rank.page.reads_stop:
+                return  # the page does it: attach() in another thread, or its handler was taken out
+            if time.monotonic_ns() - rank.page.created_ns < ATTACHING_S * 1e9:
+                return  # it has its page, and its handlers in a moment
+        self.tell(process.pid, process.start_ticks)
+
+    def _tell_once(self, process: Process) -> None:
+        if not self.was_told(process):
+            self.tell(process.pid, process.start_ticks)
+
+    def _go_on(self, process: Process) -> None:
+        procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
+
+    def _see_to_main(
+        self, main: Process, pages: list[Attached], ranks: list[_Rank], agents_here: list[Process]
+    ) -> None:
+        now = time.monotonic()
+        if self.was_told(main) or any(rank.process.pid == main.pid for rank in ranks):
+            self._main_told = True  # as what it is: an agent, or a rank
+            return
+        if self._are_some_missing is None:
+            self._are_some_missing = bool(ranks) and not agents_here and _are_missing(pages, ranks)
+        is_alone = not (ranks or agents_here)
+        if self._is_hang or now >= self._main_due_at or is_alone or self._are_some_missing:
+            self._release(main)
+        elif agents_here or not all(rank.page.has_outcome for rank in ranks):
+            self._done_at = None
+            self._freeze(_sequencers(main, ranks))
+        else:
+            # All have said how they end: a moment for their ends, in which nothing new begins.
+            self._done_at = self._done_at or now
+            if now < self._done_at + LINGER_S:
+                self._freeze([main, *_sequencers(main, ranks)])
+            else:
+                self._release(main)
+
+    def _freeze(self, processes: list[Process]) -> None:
+        for process in processes:
+            key = (process.pid, process.start_ticks)
+            if key not in self._frozen and procfs.send_signal(*key, signal.SIGSTOP):
+                self._frozen[key] = process
+
+    def _release(self, main: Process) -> None:
+        """Tell the main process, and the shells on the way to the ranks, and let them go on.
+
+        The signal comes first: a process that is continued acts on it before anything else.
+        """
+        self._main_told = True
+        told = {(main.pid, main.start_ticks): main, **self._frozen}
+        for pid, start_ticks in told:
+            procfs.send_signal(pid, start_ticks, self.signum)
+        for pid, start_ticks in told:
+            procfs.send_signal(pid, start_ticks, signal.SIGCONT)
+        self._told.update(told)
+        self._frozen = {}
+
+
+def _is_in(process: Process, table: dict[int, Process]) -> bool:
+    here = table.get(process.pid)
+    return here is not None and here.start_ticks == process.start_ticks
+
+
+def _are_missing(pages: list[Attached], ranks: list[_Rank]) -> bool:
+    """Tell whether this node has ranks that are not attached: they hear of it from main alone."""
+    environ = procfs.read_environ(ranks[0].process.pid) or b""
+    count = procfs.mark(environ, "LOCAL_WORLD_SIZE") or ""
+    return count.isdigit() and len(pages) < int(count)
+
+
+def _sequencers(main: Process, ranks: list[_Rank]) -> list[Process]:
+    """Return the shells from the main process down to the ranks, or to their agents."""
+    above = {main.pid: main}
+    for rank in ranks:
+        outer = rank.above
+        if rank.agent is not None:
+            outer = outer[[process.pid for process in outer].index(rank.agent.pid) + 1 :]
+        above.update((process.pid, process) for process in outer)
+    names = ((process, procfs.executable_name(process.pid)) for process in above.values())
+    return [process for process, name in names if name in SEQUENCERS]
