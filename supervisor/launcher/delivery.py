@@ -69,6 +69,7 @@ class Delivery:
         self._main_told = False
         self._told: set[tuple[int, int]] = set()
         self._frozen: dict[tuple[int, int], Process] = {}
+        self._released: list[Process] = []
         self._done_at: float | None = None
         self._seen: dict[tuple[int, int], _Rank] = {}
         self._agents: dict[tuple[int, int], Process] = {}
@@ -91,7 +92,7 @@ class Delivery:
         return (process.pid, process.start_ticks) in self._told
 
     def look(self, members: Sequence[Process], *, main_lives: bool) -> bool:
-        """Tell whoever is to be told by now; return whether a rank or its agent still lives.
+        """Tell whoever is to be told by now; return whether any of those still lives, but main.
 
         `members`: the living processes of the attempt, the main process among them if it lives.
         """
@@ -117,7 +118,8 @@ class Delivery:
         if main is not None and not self._main_told:
             self._see_to_main(main, pages, ranks, agents_here)
         self.is_withholding = main is not None and not self._main_told
-        return bool(ranks or agents_here)
+        shells = [shell for shell in self._released if _is_in(shell, table)]
+        return bool(ranks or agents_here or shells)
 
     def _ranks(
         self, pages: list[Attached], members: Sequence[Process], table: dict[int, Process]
@@ -216,6 +218,7 @@ class Delivery:
         for pid, start_ticks in told:
             procfs.send_signal(pid, start_ticks, signal.SIGCONT)
         self._told.update(told)
+        self._released = [process for process in told.values() if process.pid != main.pid]
         self._frozen = {}
 
 

@@ -38,9 +38,10 @@ def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
     """EndTime is read again after the notice; a later end gives nothing back."""
     world = running()
     world.feed(StopAsked("SIGTERM"))
-    world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1020.0)))
+    effects = world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1020.0)))
     assert world.state.wake_at == 1020.0
-    world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1090.0)))
+    assert effects == [SendStop(1, 20.0)], "the main process's turn comes earlier"
+    assert not world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1090.0)))
     assert world.state.wake_at == 1020.0
     world.now = 1020.0
     assert SendKill(1) in world.feed(Tick())

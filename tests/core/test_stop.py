@@ -1,5 +1,7 @@
 """Stops: signals, intents, repeated interrupts, and what is said about what was saved."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.effects import Say, SendKill, SendStop
@@ -54,6 +56,22 @@ def test_repeated_sigterm_changes_nothing() -> None:
         world.feed(StopAsked("SIGTERM"))
     assert sum(isinstance(e, SendStop) for e in world.effects) == 1
     assert not any(isinstance(e, SendKill) for e in world.effects)
+
+
+@pytest.mark.parametrize(
+    ("began", "order"),
+    [
+        ({"stop_by": "SIGTERM", "stop_since": 990.0}, SendStop(1, 110.0)),
+        ({"stop_sent": True, "stop_sent_at": 900.0}, SendStop(1, 20.0)),
+        ({"hung": "no step for 99 s", "stop_sent_at": 995.0}, SendStop(1, 10.0, is_hang=True)),
+    ],
+)
+def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: SendStop) -> None:
+    """With what is left of its time, and of the kind that it was."""
+    world = World()
+    world.state = replace(world.state, attempt=1)
+    facts = {"alive": True, "stop_sent": True, **began}
+    assert order in world.feed(Begun(Wish.RUN, **facts))  # type: ignore[arg-type]
 
 
 def test_third_interrupt_kills_the_second_explains() -> None:

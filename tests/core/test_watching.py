@@ -5,6 +5,7 @@ import pytest
 from supervisor.core.deadlines import STEP_FLOOR_S, UNKNOWN_STEP_S, deadline_s
 from supervisor.core.effects import SendKill, SendStop, TakeStacks
 from supervisor.core.events import Observed, StacksTaken, Suspended, Tick, Unkillable
+from supervisor.core.operator import TERM_S
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.states import Learned, RunState
@@ -33,7 +34,7 @@ def test_hang_takes_stacks_then_terminates_then_kills() -> None:
     effects = beat(world, 31.0)
     assert any(isinstance(e, TakeStacks) for e in effects)
     assert not any(isinstance(e, SendStop) for e in effects)
-    assert any(isinstance(e, SendStop) for e in world.feed(StacksTaken(1)))
+    assert SendStop(1, TERM_S, is_hang=True) in world.feed(StacksTaken(1))
     world.now += 15.1
     assert any(isinstance(e, SendKill) for e in world.feed(Tick()))
     world.end(code=None, signal=9, step=5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,3 +82,54 @@ open(f"rank{rank}.saved", "w").write(str(len(stop)))
     assert exited["leftovers"] == 0
     for rank in ("rank0", "rank1"):
         assert (rig.folder / f"{rank}.saved").read_text() == "1"
+
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+SHAPES = {
+    "main": [],
+    "under a shell": ["bash", "-c", '"$0" "$@"; touch next'],
+    "under timeout": ["timeout", "1h"],
+}
+
+
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("wrapper", SHAPES.values(), ids=SHAPES)
+def test_no_attached_rank_is_started_again(rig: Rig, wrapper: list[str]) -> None:
+    """torchrun is told first: a rank that left before would be a failure, and be restarted."""
+    pytest.importorskip("torch")
+    script = rig.script(
+        "ranks.py",
+        """\
+import os, time
+from supervisor.worker import attach
+run, rank, step = attach(), os.environ["LOCAL_RANK"], 0
+with open(f"rank{rank}.ready", "a") as file:
+    file.write("started ")
+while not run.should_stop:
+    step += 1
+    time.sleep(0.02)
+    run.beat(step=step)
+time.sleep(2.0 if rank == "0" else 0.0)
+open(f"rank{rank}.saved", "w").close()
+run.exit_preempted(step=step)
+""",
+    )
+    (rig.folder / "hearts").mkdir()
+    rig.start()
+    daemon = rig.daemon()
+    env = {
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": "60",
+        "OMP_NUM_THREADS": "1",
+        "SUPERVISOR_HEARTBEAT": str(rig.folder / "hearts"),
+        "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+    }
+    rig.launch(daemon, *wrapper, *TORCHRUN, "--max-restarts=3", script, env=env)
+    for rank in ("rank0", "rank1"):
+        page = rig.folder / "hearts" / f"rank-{rank[-1]}"
+        rig.wait_until(lambda p=page: p.exists() and p.read_bytes()[47], rank, 90)
+    daemon.send("stop", attempt=1, signal=15, grace_s=60.0)
+    daemon.expect("exited", timeout_s=60)
+    for rank in ("rank0", "rank1"):
+        assert (rig.folder / f"{rank}.ready").read_text() == "started "
+        assert (rig.folder / f"{rank}.saved").exists()
+    assert not (rig.folder / "next").exists()
