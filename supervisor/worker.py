@@ -159,7 +159,7 @@ class Worker:
         """
         self._placement.look()
         if not self._is_stopping:
-            told = self._signals.asked or self._page.is_stop_asked or self._page.is_owner_asked
+            told = self._page.is_stop_asked or self._signals.asked or self._page.is_owner_asked
             asked = told or self._launcher.look()
             # A bystander has no steps that could be agreed on.
             if self._agreement is None or self._page.is_bystander:

@@ -11,6 +11,7 @@ from supervisor.clock import monotonic_s
 from supervisor.daemon.link import Message
 from supervisor.identity import ProcessIdentity
 from supervisor.launcher.cgroup import Group
+from supervisor.launcher.request import stop_of
 from supervisor.launcher.survivors import Survivors
 
 _PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")
@@ -41,8 +42,7 @@ class OrphanedAttempt:
         """Obey what can be obeyed without being the parent."""
         match order.get("do"):
             case "stop":
-                grace_s, is_hang = order.get("grace_s"), bool(order.get("is_hang"))
-                self._survivors.stop(int(order["signal"]), grace_s, is_hang=is_hang)
+                self._survivors.stop(*stop_of(dict(order)))
             case "kill":
                 self._survivors.kill()
             case "signal":

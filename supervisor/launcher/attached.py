@@ -11,6 +11,7 @@ import stat
 import struct
 from collections import namedtuple
 
+from supervisor import identity
 from supervisor.launcher import procfs
 
 TYPE_CHECKING = False
@@ -41,6 +42,8 @@ _HEAD = struct.Struct("<4sIIIIIQQ")
 _VERSION = 1
 _STOP_ASKED, _STOP_READ, _OUTCOME_AT, _PAGE_BYTES = 46, 47, 256, 4096
 _PREFIX = "rank-"
+# supervisor/page_owner.py: the file beside a page that whoever is attached keeps open.
+_BESIDE = "owner-"
 
 
 def attached(heartbeat_dir: str | None) -> list[Attached]:
@@ -97,6 +100,31 @@ def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
         if process.start_ticks == page.start_ticks and procfs.inner_pid(process.pid) == page.pid:
             return process
     return None
+
+
+def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = _BESIDE) -> bool:
+    """Tell whether a process is attached though no page names it: another one has its rank's.
+
+    So it is of helpers, and of ranks that were given no LOCAL_RANK. Known by the file beside the
+    page, which no child inherits. readlink(2) waits for no file system.
+    """
+    if not heartbeat_dir:
+        return False
+    sought = f"/{os.path.basename(heartbeat_dir)}/{beside}"
+    folder = f"/proc/{pid}/fd"
+    try:
+        return any(sought in _link(f"{folder}/{name}") for name in os.listdir(folder))
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return False  # ended, or not ours
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError as error:
+        identity.raise_on_shortage(error)
+        return ""  # closed meanwhile
 
 
 def _read(path: str) -> Attached | None:

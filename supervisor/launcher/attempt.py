@@ -131,12 +131,12 @@ class Attempt:
         if self._beginning is not None and self.phase is Phase.CLEARING:
             self._next_at = time.monotonic()
 
-    def stop(self, signum: int, grace_s: float | None = None, *, is_hang: bool = False) -> None:
+    def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
         """Deliver a stop: see `Survivors.stop`."""
         self.cancel("stopped before it had started")
         if not self.is_over:
             self._kill_leftovers_at = None
-            self._survivors.stop(signum, grace_s, is_hang=is_hang)
+            self._survivors.stop(signum, grace_s, is_hang)
             self._watch_the_end()
 
     def kill(self) -> None:

@@ -11,7 +11,13 @@ import signal
 import time
 
 from supervisor.launcher import agents, procfs
-from supervisor.launcher.attached import Attached, ask_to_stop, attached, process_of
+from supervisor.launcher.attached import (
+    Attached,
+    ask_to_stop,
+    attached,
+    keeps_open,
+    process_of,
+)
 from supervisor.launcher.procfs import Process
 
 TYPE_CHECKING = False
@@ -28,6 +34,7 @@ AGENT_FIRST_S = 1.0
 # Between its page and its handlers a worker takes milliseconds; on a loaded machine, longer.
 ATTACHING_S = 2.0
 LINGER_S = 2.0
+SEARCH_EVERY_S = 0.25
 # They do one thing after another, and nothing for the ranks: while ranks save they are stopped, or
 # they would go on to the next command when a rank has saved and ended.
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "fish", "tcsh")
@@ -40,14 +47,19 @@ def main_due_after(grace_s: float) -> float:
 
 
 class _Rank:
-    """An attached process that lives, its page, and who looks after it."""
+    """An attached process that lives, its page if it has one, and who looks after it."""
 
     __slots__ = ("above", "agent", "page", "process")
 
     def __init__(
-        self, page: Attached, process: Process, above: list[Process], agent: Process | None
+        self, page: Attached | None, process: Process, above: list[Process], agent: Process | None
     ) -> None:
         self.page, self.process, self.above, self.agent = page, process, above, agent
+
+    @property
+    def has_said_its_end(self) -> bool:
+        """Whether its page has an outcome; a rank without one has to end."""
+        return self.page is not None and self.page.has_outcome
 
 
 class Delivery:
@@ -74,6 +86,7 @@ class Delivery:
         self._seen: dict[tuple[int, int], _Rank] = {}
         self._agents: dict[tuple[int, int], Process] = {}
         self._are_some_missing: bool | None = None
+        self._search_at = 0.0
 
     def order(self, grace_s: float, *, is_hang: bool) -> None:
         """Take an order, or its repeat: it may leave less time, or be of a hang."""
@@ -128,17 +141,16 @@ class Delivery:
         found = {}
         for page in pages:
             process = process_of(page, members)
-            if process is None:
-                continue
-            key = (process.pid, process.start_ticks)
-            known = self._seen.get(key)
-            if known is None:
-                above = agents.ancestors(process, table, self._main_pid)
-                known = _Rank(page, process, above, agents.agent_of(process, above))
-                if known.agent is not None:
-                    self._agents[(known.agent.pid, known.agent.start_ticks)] = known.agent
-            known.page, known.process = page, process
-            found[key] = known
+            if process is not None:
+                known = self._known(process, table)
+                known.page, known.process = page, process
+                found[(process.pid, process.start_ticks)] = known
+        if time.monotonic() >= self._search_at:
+            self._search_at = time.monotonic() + SEARCH_EVERY_S
+            owners = {pid for pid, _ in found}
+            for process in members:
+                if self._is_rank_without_page(process, owners, table):
+                    self._seen[(process.pid, process.start_ticks)] = self._known(process, table)
         for key, rank in self._seen.items():
             if key not in found and _is_in(rank.process, table):
                 rank.process = table[rank.process.pid]
@@ -146,16 +158,40 @@ class Delivery:
         self._seen = found
         return list(found.values())
 
+    def _known(self, process: Process, table: dict[int, Process]) -> _Rank:
+        rank = self._seen.get((process.pid, process.start_ticks))
+        if rank is None:
+            above = agents.ancestors(process, table, self._main_pid)
+            rank = _Rank(None, process, above, agents.agent_of(process, above))
+            if rank.agent is not None:
+                self._agents[(rank.agent.pid, rank.agent.start_ticks)] = rank.agent
+        return rank
+
+    def _is_rank_without_page(
+        self, process: Process, owners: set[int], table: dict[int, Process]
+    ) -> bool:
+        """Tell whether it trains beside a page's owner: spawned without LOCAL_RANK, say.
+
+        What an owner has started is its helper (an evaluation): it follows the page by itself.
+        """
+        if process.pid in owners:
+            return False
+        if process.pid == self._main_pid:  # a helper of an earlier version may have taken its page
+            return keeps_open(process.pid, self._heartbeat_dir, "")
+        above = agents.ancestors(process, table, self._main_pid)
+        is_helper = any(one.pid in owners for one in above)
+        return not is_helper and keeps_open(process.pid, self._heartbeat_dir)
+
     def _main_is_agent(self, main: Process | None) -> bool:
         return main is not None and agents.is_agent(procfs.read_command(main.pid))
 
     def _ask(self, pages: list[Attached], ranks: list[_Rank], *, has_agent: bool) -> None:
         """Write the byte, also for a rank whose process is not to be found (a container's)."""
-        kept = {rank.page.path for rank in ranks if rank.agent is not None}
-        unknown = {page.path for page in pages} - {rank.page.path for rank in ranks}
+        known = {rank.page.path: rank for rank in ranks if rank.page is not None}
         is_early = time.monotonic() < self.begun_at + AGENT_FIRST_S and not self._is_hang
         for page in pages:
-            waits = page.path in kept or (has_agent and page.path in unknown)
+            rank = known.get(page.path)
+            waits = has_agent if rank is None else rank.agent is not None
             if not (waits and is_early):
                 ask_to_stop(page)
 
@@ -164,7 +200,7 @@ class Delivery:
         if self.was_told(process):
             return
         if procfs.would_die_of(process.pid, self.signum):
-            if rank.page.reads_stop:
+            if rank.page is None or rank.page.reads_stop:
                 return  # the page does it: attach() in another thread, or its handler was taken out
             if time.monotonic_ns() - rank.page.created_ns < ATTACHING_S * 1e9:
                 return  # it has its page, and its handlers in a moment
@@ -189,7 +225,7 @@ class Delivery:
         is_alone = not (ranks or agents_here)
         if self._is_hang or now >= self._main_due_at or is_alone or self._are_some_missing:
             self._release(main)
-        elif agents_here or not all(rank.page.has_outcome for rank in ranks):
+        elif agents_here or not all(rank.has_said_its_end for rank in ranks):
             self._done_at = None
             self._freeze(_sequencers(main, ranks))
         else:

@@ -14,7 +14,7 @@ from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Ending, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PATIENCE_S, PersisterLink
-from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings
+from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings, stop_of
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
 from supervisor.launcher.wakeup import REPORTED, Wakeup
@@ -189,8 +189,7 @@ class Launcher:
             elif self._attempt is None or command.get("attempt") != self._attempt.number:
                 return  # it has ended meanwhile: the daemon has been or is being told
             elif what == "stop":
-                grace_s, is_hang = command.get("grace_s"), bool(command.get("is_hang"))
-                self._attempt.stop(int(command["signal"]), grace_s, is_hang=is_hang)
+                self._attempt.stop(*stop_of(command))
             elif what == "kill":
                 self._attempt.kill()
             elif what == "signal":

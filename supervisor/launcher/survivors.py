@@ -106,7 +106,7 @@ class Survivors:
         """
         return bool(self.members() or self.members())
 
-    def stop(self, signum: int, grace_s: float | None = None, *, is_hang: bool = False) -> None:
+    def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
         """Deliver a stop, never to a group: see `Delivery`.
 
         Whatever was stopped by a signal is continued, so that it can act. A repeat tells nobody

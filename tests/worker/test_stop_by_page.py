@@ -71,7 +71,7 @@ def test_an_asked_page_that_is_put_back_is_still_asked(tmp_path: Path) -> None:
     (page,) = attached(str(tmp_path))
     ask_to_stop(page)
     (tmp_path / "rank-0").unlink()
-    assert writer.place_again()
+    assert writer.look()
     assert writer.is_stop_asked
     (page,) = attached(str(tmp_path))
     assert (page.is_asked, page.reads_stop) == (True, True)
