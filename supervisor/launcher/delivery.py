@@ -87,6 +87,7 @@ class Delivery:
         self._agents: dict[tuple[int, int], Process] = {}
         self._are_some_missing: bool | None = None
         self._search_at = 0.0
+        self._helpers: set[tuple[int, int]] = set()
 
     def order(self, grace_s: float, *, is_hang: bool) -> None:
         """Take an order, or its repeat: it may leave less time, or be of a hang."""
@@ -178,9 +179,11 @@ class Delivery:
             return False
         if process.pid == self._main_pid:  # a helper of an earlier version may have taken its page
             return keeps_open(process.pid, self._heartbeat_dir, "")
+        key = (process.pid, process.start_ticks)
         above = agents.ancestors(process, table, self._main_pid)
-        is_helper = any(one.pid in owners for one in above)
-        return not is_helper and keeps_open(process.pid, self._heartbeat_dir)
+        if any(one.pid in owners for one in above):
+            self._helpers.add(key)  # also when it has outlived the owner
+        return key not in self._helpers and keeps_open(process.pid, self._heartbeat_dir)
 
     def _main_is_agent(self, main: Process | None) -> bool:
         return main is not None and agents.is_agent(procfs.read_command(main.pid))
