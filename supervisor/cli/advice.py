@@ -26,6 +26,12 @@ def next_steps(record: RunRecord) -> list[str]:
             return [text, f"  scancel {record.queued.job_id}"]
         case "never started":
             return ["It was never started:", *start]
+        case "down" if record.still_running:
+            pid = record.still_running[0]["pid"]
+            text = "No supervisor has this run: it was killed, and what it had started goes on."
+            save = "To have that save and end, and go on from there under a supervisor:"
+            return [text, save, *start, "To end it by hand, it may save at this signal:",
+                    f"  kill -TERM {pid}"]  # fmt: skip
         case "down":
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]

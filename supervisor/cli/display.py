@@ -22,6 +22,7 @@ from supervisor.cli.summary import (
 )
 from supervisor.cli.terminal import strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.daemon.frozen_launcher import frozen_text
 
 _FACT_ROWS = 12
 _MOST_LOG_LINES = 12
@@ -76,8 +77,11 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
         add("last failure", failure_text(status))
     add("why", str(status.get("reason") or ""))
-    add("next", next_text(status, now_s), "yellow")
-    add("stopping", stopping_text(status, now_s), "yellow")
+    if record.launcher_frozen and record.owner is not None:
+        add("launcher", frozen_text(record.owner.identity.pid), "red")
+    else:
+        add("next", next_text(status, now_s), "yellow")
+        add("stopping", stopping_text(status, now_s), "yellow")
     add("operator", wish_text(record) if record.live else "", "yellow")
     for warning in list(status.get("warnings") or ())[-2:]:
         add("warning", str(warning), "yellow")

@@ -1,12 +1,13 @@
 """What is on record about a run, and whether somebody still keeps it; it writes nothing."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.clock import wall_s
+from supervisor.daemon.frozen_launcher import is_frozen
 from supervisor.intent import Intent, read_intent
 from supervisor.ledger import Entry, read_ledger
 from supervisor.lock import Holder, holder, is_held
@@ -44,6 +45,8 @@ _KEYS = (
     "loss",
     "heartbeat_age_s",
     "log_age_s",
+    "launcher_frozen",
+    "still_running",
     "last_save_s",
     "checkpoint",
     "snapshot",
@@ -81,6 +84,10 @@ class RunRecord:
     """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
     has_ledger: bool = False
     """Whether anything was ever written down: a run without a status may have been started."""
+    still_running: list[dict[str, Any]] = field(default_factory=list)
+    """What trains on without a supervisor, where none has the run: still_running.py."""
+    launcher_frozen: bool = False
+    """Whether the launcher is stopped by a signal, so that nothing it is told is done."""
     queued: "Queued | None" = None
     """The SLURM job that waits its turn to go on with the run."""
 
@@ -125,6 +132,8 @@ class RunRecord:
         body["intent"] = str(self.wish)
         body["live"] = self.live
         body["no_daemon"] = self.no_daemon
+        body["still_running"] = self.still_running
+        body["launcher_frozen"] = self.launcher_frozen if self.live else None
         body["snapshot"] = self.snapshot
         if self.queued is not None:
             known = body.get("slurm") if isinstance(body.get("slurm"), dict) else {}
@@ -151,7 +160,30 @@ def read_record(run_dir: Path) -> RunRecord:
     no_daemon = _no_daemon(paths) if live else None
     waits = None if live else _queued(paths, status)
     known = status is not None or _has_ledger(paths)
-    return RunRecord(paths, status, live, owner, age_s, wish, snapshot, no_daemon, known, waits)
+    left = [] if live or not known else _still_running(paths, status, owner)
+    frozen = live and _is_frozen(status, owner)
+    return RunRecord(
+        paths, status, live, owner, age_s, wish, snapshot, no_daemon, known, left, frozen, waits
+    )
+
+
+def _still_running(
+    paths: RunPaths, status: dict[str, Any] | None, owner: Holder | None
+) -> list[dict[str, Any]]:
+    """What is left of a run that nobody keeps, where it can be seen from here."""
+    if owner is not None and not owner.is_here():
+        return []
+    from supervisor.cli.still_running import still_running  # `status` of a live run: not needed
+
+    run_id = (status or {}).get("run_id")
+    return still_running(paths, str(run_id) if run_id else None)
+
+
+def _is_frozen(status: dict[str, Any] | None, owner: Holder | None) -> bool:
+    """By a look at the launcher; on another machine as its daemon saw it last."""
+    if owner is not None and owner.is_here():
+        return owner.is_alive() and is_frozen(owner.identity.pid)
+    return bool((status or {}).get("launcher_frozen"))
 
 
 def _has_ledger(paths: RunPaths) -> bool:

@@ -11,6 +11,7 @@ from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
+from supervisor.daemon.frozen_launcher import frozen_text
 from supervisor.intent import Intent
 
 _LOOK_EVERY_S = 0.25
@@ -53,7 +54,7 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
     try:
         while (record := read_record(run_dir)).live:
             line = _doing(record)
-            state = record.recorded_state or ""
+            state = "frozen" if record.launcher_frozen else record.recorded_state or ""
             if state != told and state not in ENDED and not quiet:
                 echo(line)
                 told = state
@@ -73,5 +74,7 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
 
 def _doing(record: RunRecord) -> str:
     """One line about how the end comes on."""
+    if record.launcher_frozen and record.owner is not None:
+        return f"{record.name}: {frozen_text(record.owner.identity.pid)}"
     detail = stopping_text(record.status or {}, wall_s())
     return f"{record.name}: {record.state}" + (f": {detail}" if detail else "")

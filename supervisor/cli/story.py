@@ -115,6 +115,22 @@ def _attempt_ended(entry: dict[str, Any]) -> str:
     return f"{text} {_whole(entry['reason'])}" if entry.get("reason") and not is_known else text
 
 
+def _attempt_unwatched(entry: dict[str, Any]) -> str:
+    who = f"Attempt {entry['attempt']}"
+    at = f" (step {count_text(entry['step'])})" if entry.get("step") is not None else ""
+    found = ", ".join(f"{one['comm']}, pid {one['pid']}" for one in entry.get("found") or ())
+    on = f"{who} went on without a supervisor ({found}){at}"
+    match entry["how"]:
+        case "gone":
+            return f"{who} ended{at} while no supervisor watched: how, nobody knows."
+        case "ended":
+            return f"{on}; asked to save, it ended."
+        case "killed":
+            return f"{on}; asked to save, it did not end within the grace, and was killed."
+        case _:
+            return f"{on}; it survives SIGKILL."
+
+
 def _who(by: Any) -> str:
     """Who asked, in the words that were typed."""
     return "`supervisor stop`" if by == "intent" else str(by)
@@ -216,6 +232,7 @@ _TELLERS = {
     "start_failed": lambda e: f"Attempt {e['attempt']} could not start: {e.get('reason')}.",
     "first_step": _first_step,
     "attempt_ended": _attempt_ended,
+    "attempt_unwatched": _attempt_unwatched,
     "checkpoint": _checkpoint,
     "checkpoint_removed": _checkpoint_removed,
     "pointer_set": _pointer_set,

@@ -11,6 +11,7 @@ from supervisor.cli.moments import age_text, count_text, wall_of
 from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.daemon.frozen_launcher import frozen_text
 
 STATE_COLOURS = {
     "running": "green",
@@ -68,6 +69,10 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
     """Label and text of each fact that is known."""
     if record.no_daemon is not None:
         yield "daemon", no_daemon_text(record.no_daemon, now_s)
+    if record.launcher_frozen and record.owner is not None:
+        yield "launcher", f"FROZEN: {frozen_text(record.owner.identity.pid)}"
+    for found in record.still_running:
+        yield "still runs", f"{running_text(found)}: nobody watches it, and nothing follows it"
     if record.queued is not None:
         yield "SLURM", record.queued.text
     if status.get("reason"):
@@ -86,9 +91,10 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "launch", launch
     if status.get("failure") and status["failure"] not in UNREMARKABLE:
         yield "last failure", failure_text(status)
-    if (soon := next_text(status, now_s)) and record.live:
+    is_acting = record.live and not record.launcher_frozen
+    if (soon := next_text(status, now_s)) and is_acting:
         yield "next", soon
-    if record.live and (stopping := stopping_text(status, now_s)):
+    if is_acting and (stopping := stopping_text(status, now_s)):
         yield "stopping", stopping
     if wish := wish_text(record):
         yield "operator", wish
@@ -96,7 +102,10 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "goodput", goodput
     if budget := _budget_text(status.get("budget")):
         yield "budget", budget
+    frozen = None if record.owner is None else frozen_text(record.owner.identity.pid)
     for warning in status.get("warnings") or ():
+        if warning == frozen:
+            continue  # it stands above, or is over
         yield "warning", str(warning)
     yield "directory", str(record.paths.run_dir)
     yield "supervisor", _supervisor_text(record)
@@ -112,6 +121,16 @@ def _supervisor_text(record: RunRecord) -> str:
     ago = f"; updated {age_text(record.age_s)}" if record.age_s is not None else ""
     late = ": the daemon does not write, so this is how it was then" if record.stale else ""
     return f"{who}{ago}{late}"
+
+
+def running_text(found: dict[str, Any]) -> str:
+    """`python train.py (pid 42, attempt 3, step 120)`."""
+    facts = [f"pid {found['pid']}"]
+    if found.get("attempt") is not None:
+        facts.append(f"attempt {found['attempt']}")
+    if found.get("step") is not None:
+        facts.append(f"step {found['step']:,}")
+    return f"{found['command']} ({', '.join(facts)})"
 
 
 def progress_text(status: dict[str, Any]) -> str:

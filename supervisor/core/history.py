@@ -80,6 +80,8 @@ class History:
     """Which file that was, by its inode: rotation may have given it another name."""
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
+    end_told: bool = False
+    """It is on record that the last attempt ended while nobody watched."""
     failure: str | None = None
     action: str | None = None
     reason: str = ""

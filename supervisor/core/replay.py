@@ -57,8 +57,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 log_inode=entry.get("log_inode"),
                 restarts=past.restarts + (1 if past.attempt else 0),
                 launched=launched_from(entry, past.launched),
-                last_attempt_open=True, first_step_seen=False, ended_wall=None, finished=False,
-                ended_killed=True, ended_step=None, begin_again=False,
+                last_attempt_open=True, end_told=False, first_step_seen=False, ended_wall=None,
+                finished=False, ended_killed=True, ended_step=None, begin_again=False,
                 unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
                 stop_by=None, stop_late=False, hung=None, pause=None,
             )  # fmt: skip
@@ -89,6 +89,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "parked":
             times = replace(past.times, park_s=entry.get("seconds"))
             return replace(past, times=times, rss_bytes=entry.get("rss_bytes"))
+        case "attempt_unwatched":
+            return replace(past, end_told=True)
         case "attempt_ended":
             return _with_end(past, entry)
         case "progress":

@@ -1,29 +1,43 @@
 """What a dead launcher or a killed trainer left behind, ended and tidied before a first launch."""
 
 import time
+from typing import Any
 
+from supervisor import journal_stream
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
 from supervisor.clock import monotonic_s
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
+from supervisor.page_reading import read_pages
 
 SIGTERM = 15
 KILL_S = 10.0
+MOST_FOUND = 8
 
 
-def end_leftovers(run: Run) -> None:
+def end_leftovers(run: Run) -> dict[str, Any] | None:
     """Stop what still lives of this run, wait up to `grace`, and kill what stays.
 
-    Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now.
-    The launcher kills leftovers before a launch, but there may be none: the run may be finished.
+    Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now;
+    or that went to a shell, and the trainer trains on. The launcher kills leftovers before a
+    launch, but there may be none: the run may be finished. Returns what was found and how it ended.
     """
     pages = run.runtime.heartbeat_dir(run.history.attempt)
     survivors = Survivors(run.run_id, None, heartbeat_dir=str(pages), grace_s=run.config.grace)
     if run.history.attempt == 0 or not survivors.is_anything_left():
-        return
-    run.console.say("processes of an earlier launcher still live: letting them save and end")
-    run.journal.log.warning("leftovers", pids=[p.pid for p in survivors.members()])
+        return None
+    members = survivors.members()
+    found = [{"pid": process.pid, "comm": process.comm} for process in members[:MOST_FOUND]]
+    step = _last_step(run)
+    names = ", ".join(f"{one['comm']} (pid {one['pid']})" for one in found)
+    at = "" if step is None else f", at step {step}"
+    run.console.say(
+        f"{names} of an earlier launcher still runs{at}: asked to save and end (up to"
+        f" {run.config.grace:.0f} s), then the run goes on from its newest checkpoint",
+        journal_stream.WARNING,
+    )
+    run.journal.log.warning("leftovers", pids=[process.pid for process in members])
     survivors.stop(SIGTERM)
     deadline = monotonic_s() + run.config.grace
     while survivors.advance():
@@ -31,8 +45,25 @@ def end_leftovers(run: Run) -> None:
             survivors.kill()
             deadline += KILL_S
         elif monotonic_s() >= deadline:
-            return  # In a broken disk's D state: a launch says it.
+            return {"found": found, "how": "survives"}  # A broken disk's D state: a launch says it.
         time.sleep(survivors.pause_s)
+    return {"found": found, "how": "ended" if survivors.killing_since is None else "killed"}
+
+
+def tell_end(run: Run, left: dict[str, Any] | None) -> None:
+    """Record the end of an attempt whose launcher and daemon both died: nobody else can.
+
+    `left`: what `end_leftovers` found of it.
+    """
+    ended = left or {"found": [], "how": "gone"}
+    entry = {"type": "attempt_unwatched", "attempt": run.history.attempt, "step": _last_step(run)}
+    run.journal.record({**entry, **ended})
+
+
+def _last_step(run: Run) -> int | None:
+    """Where the attempt was, by its heartbeat pages."""
+    pages = read_pages(run.runtime.heartbeat_dir(run.history.attempt))
+    return max((page.step for page in pages if page.step is not None), default=None)
 
 
 def tidy(run: Run) -> None:

@@ -17,10 +17,11 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
-from supervisor.core.states import State
+from supervisor.core.states import RunState, State
 from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.farewell import leave_memory
+from supervisor.daemon.frozen_launcher import FrozenLauncher
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.launcher_lost import orphan_of, take_lock
 from supervisor.daemon.link import LauncherLink, Message
@@ -83,6 +84,7 @@ class Daemon:
         self._house = Housekeeping(run, self.performer, facts, self.scheduler)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._wishes = wishes
+        self._frozen = FrozenLauncher(facts.launcher_pid, run.console.say)
         self._messages: deque[Message] = deque()
         self._polled_at = self._observe_at = 0.0
         self._next_poll = monotonic_s()
@@ -137,7 +139,7 @@ class Daemon:
 
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()
-        until = min(self._next_poll, self.state.wake_at or float("inf"))
+        until = min(self._next_poll, self._wake_at() or float("inf"))
         attempt = self.performer.attempt
         if attempt is not None and attempt.is_taking_stacks:
             until = min(until, now + STACKS_POLL_S)
@@ -158,6 +160,11 @@ class Daemon:
         if late > SUSPENDED_S:
             self._queue.append(Suspended(late))
 
+    def _wake_at(self) -> float | None:
+        """When the time of the state is over; not while a stopped launcher keeps it from ending."""
+        is_ending = self.state.run in {RunState.DRAINING, RunState.KILLING}
+        return None if is_ending and self._frozen.is_frozen else self.state.wake_at
+
     def _gather(self) -> None:
         if self._orphan is None:
             self._link.flush()
@@ -175,7 +182,8 @@ class Daemon:
                 self._reload = True
         self._poll_children()
         now = monotonic_s()
-        if self.state.wake_at is not None and now >= self.state.wake_at:
+        wake_at = self._wake_at()
+        if wake_at is not None and now >= wake_at:
             self._queue.append(Tick())
         if now >= self._next_poll:
             self._polled_at, self._next_poll = now, now + POLL_S
@@ -191,6 +199,9 @@ class Daemon:
             self._queue.append(StacksTaken(attempt.number))
 
     def _poll(self, now: float) -> None:
+        if (stood_s := self._frozen.look(now)) is not None:
+            self._queue.append(Suspended(stood_s))
+        self._facts.frozen = self._frozen.warning
         if (wish := self._wishes.changed()) is not None:
             self._queue.append(WishChanged(wish, wall_s()))
         self._facts.unheard = self._wishes.warning
@@ -254,6 +265,7 @@ class Daemon:
     def _on_launcher_lost(self) -> None:
         """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
         self.run.journal.log.error("launcher_lost", attempt=self.state.attempt)
+        self._frozen = FrozenLauncher(None, self.run.console.say)
         attempt = self.performer.attempt
         self._orphan = orphan_of(self.run.run_id, self.state.attempt, attempt)
         self.performer.orders = self._orphan

@@ -23,7 +23,7 @@ from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
-from supervisor.daemon.leftovers import end_leftovers, tidy
+from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.printed_log import PrintedLog
@@ -162,8 +162,10 @@ def _serve(
     # all that the daemon spends; an intent is found by the poll within half a second.
     wakeups.watch(run.surveyor.directory)
     if adopted is None:
-        end_leftovers(run)
+        left = end_leftovers(run)
         if hello.get("last_exit") is None:
+            if history.last_attempt_open and not history.end_told:
+                tell_end(run, left)
             tidy(run)
     wishes = Wishes(run.paths, run.console.say)
     wish, facts.unheard = wishes.wish, wishes.warning

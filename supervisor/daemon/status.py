@@ -35,6 +35,8 @@ class StatusFacts:
     warnings: tuple[str, ...] = ()
     missing: str | None = None
     """Checkpoints that are not there, as long as that is so."""
+    frozen: str | None = None
+    """That the launcher is stopped by a signal, as long as it is."""
     unheard: str | None = None
     """Why the operator's wish cannot be read, as long as that is so."""
     doubts: tuple[str, ...] = ()
@@ -112,6 +114,7 @@ def status_of(
             "unknown_s": _rounded(account.unknown_s),
             "total_s": _rounded(total_s(account)),
         },
+        "launcher_frozen": facts.frozen is not None,
         "last_save_s": facts.last_save_s,
         "grace_s": config.grace,
         "warnings": [
@@ -119,6 +122,7 @@ def status_of(
             *facts.doubts,
             *_absent(facts.missing),
             *_absent(facts.unheard),
+            *_absent(facts.frozen),
         ],
         "host": socket.gethostname(),
         "config": facts.config_path,

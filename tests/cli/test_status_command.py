@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -138,3 +140,22 @@ def test_status_is_quick(
         slow.add("yaml")
     assert not slow & packages
     assert "supervisor.core.states" not in imported
+
+
+def test_a_stopped_launcher_is_told(command: Command, fake_run: FakeRun) -> None:
+    """Whatever the daemon last wrote: nothing is being killed, nothing comes next."""
+    fake_run.write_status(
+        "killing",
+        stopping={"by": "SIGTERM", "since": rfc3339(time.time()), "grace_s": 10},
+        interrupts=3,
+        next_at=rfc3339(time.time() + 60),
+    )
+    holder = fake_run.hold_lock()
+    assert "is being killed" in command("status").stdout
+    holder.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, holder.pid, os.WSTOPPED)
+    said = " ".join(command("status").stdout.split())
+    assert f"FROZEN: the launcher (pid {holder.pid}) is stopped by a signal" in said
+    assert "is being killed" not in said
+    assert " next " not in said
+    assert json.loads(command("status", "--json").stdout)["launcher_frozen"] is True

@@ -139,3 +139,14 @@ def test_clock_set_back_does_not_disown_what_is_made_after() -> None:
     entries = [CREATED, started(1, 9000.0), failed(1, 1800.0), failed(1, 2500.0)]
     assert fold(entries).first_attempt_wall == 1800.0
     assert fold([{**CREATED, "wall": 50.0}, started(1, 9000.0)]).first_attempt_wall == 9000.0
+
+
+def test_an_unwatched_end_is_told_once_for_an_attempt() -> None:
+    """It changes nothing else: that nobody saw the end stays so until the next attempt."""
+    told = {"type": "attempt_unwatched", "attempt": 1, "how": "gone", "wall": 130.0}
+    before = fold([CREATED, started(1, 110.0)])
+    after = fold([CREATED, started(1, 110.0), told])
+    assert (before.end_told, after.end_told) == (False, True)
+    assert after.last_attempt_open
+    assert initial_state(after, Policy(), now=1.0, wall=140.0).end_unseen
+    assert not fold([CREATED, started(1, 110.0), told, started(2, 150.0)]).end_told

@@ -1,0 +1,85 @@
+"""What still runs of a run that no supervisor has: found by its marks, as the launcher finds it."""
+
+from pathlib import Path
+from typing import Any
+
+from supervisor.clock import monotonic_s
+from supervisor.launcher import kin, procfs
+from supervisor.launcher.procfs import Process
+from supervisor.ledger import iterate_ledger
+from supervisor.page_reading import read_pages
+from supervisor.paths import RunPaths
+
+_HEARTBEAT = "SUPERVISOR_HEARTBEAT"
+_MOST = 8
+_WORDS_MOST = 200
+
+
+def still_running(paths: RunPaths, run_id: str | None) -> list[dict[str, Any]]:
+    """The trainer's processes: `pid`, `attempt`, `command`, `step`, `heartbeat_age_s`.
+
+    Those that have a heartbeat page, else those that no other of them started; oldest first.
+    Another account's are not seen, nor what has cleared its environment and lost its parents.
+    """
+    run_id = run_id or _run_id(paths)
+    if run_id is None:
+        return []
+    try:
+        found = kin.find(run_id, None)
+        return _told(found)
+    except OSError:
+        return []  # too few descriptors to look: `status` shows what is on record
+
+
+def _told(found: list[Process]) -> list[dict[str, Any]]:
+    marks = {process.pid: _marks(process.pid) for process in found}
+    pages = {}
+    for folder in {folder for _, folder in marks.values() if folder is not None}:
+        for page in read_pages(folder):
+            pages[(page.pid, page.start_ticks)] = page
+    own = {process.pid for process in found}
+    # A worker in another PID namespace writes that one's pid: then the oldest speak.
+    with_page = [process for process in found if (process.pid, process.start_ticks) in pages]
+    chosen = with_page or [process for process in found if process.ppid not in own]
+    told = []
+    for process in chosen[:_MOST]:
+        seen = pages.get((process.pid, process.start_ticks))
+        beat_ns = None if seen is None else seen.beat_monotonic_ns
+        age_s = None if beat_ns is None else round(max(monotonic_s() - beat_ns / 1e9, 0.0), 2)
+        told.append(
+            {
+                "pid": process.pid,
+                "attempt": marks[process.pid][0],
+                "command": _command(process),
+                "step": None if seen is None else seen.step,
+                "heartbeat_age_s": age_s,
+            }
+        )
+    return told
+
+
+def _marks(pid: int) -> tuple[int | None, str | None]:
+    """The attempt that a process carries, and its heartbeat directory."""
+    environ = procfs.read_environ(pid) or b""
+    attempt = procfs.mark(environ, procfs.ATTEMPT) or ""
+    return int(attempt) if attempt.isdigit() else None, procfs.mark(environ, _HEARTBEAT)
+
+
+def _command(process: Process) -> str:
+    try:
+        words = Path(f"/proc/{process.pid}/cmdline").read_bytes()
+    except OSError:
+        words = b""
+    text = words.rstrip(b"\0").replace(b"\0", b" ").decode("utf-8", "replace")
+    return text[:_WORDS_MOST] or process.comm
+
+
+def _run_id(paths: RunPaths) -> str | None:
+    """The run's id by its ledger, whose first entries have it."""
+    try:
+        for entry in iterate_ledger(paths.ledger):
+            if entry.get("type") == "run_created":
+                return str(entry.get("run_id"))
+    except OSError:
+        return None
+    return None

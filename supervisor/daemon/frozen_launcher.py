@@ -1,0 +1,57 @@
+"""Whether the launcher is stopped by a signal: then nothing is signalled, or seen to end."""
+
+from collections.abc import Callable
+
+from supervisor import journal_stream
+from supervisor.identity import read_stat
+
+# Not for the blink between SIGSTOP and SIGCONT (Ctrl-Z and fg).
+SAID_AFTER_S = 2.0
+_STOPPED = (b"T", b"t")
+
+
+def is_frozen(pid: int) -> bool:
+    """Whether the main thread of a process is stopped, by a signal or by a debugger (proc(5))."""
+    stat = read_stat(pid)
+    return stat is not None and stat[1][0] in _STOPPED
+
+
+def frozen_text(pid: int) -> str:
+    """What that means, and what to type."""
+    return (
+        f"the launcher (pid {pid}) is stopped by a signal: what trains goes on, and nothing is"
+        f" signalled, launched or seen to end until `kill -CONT {pid}`"
+    )
+
+
+class FrozenLauncher:
+    """Looks at the launcher at each poll. `warning`: that it is stopped, as long as it is."""
+
+    def __init__(self, pid: int | None, say: Callable[[str, int], None]) -> None:
+        self._pid = pid
+        self._say = say
+        self._since: float | None = None
+        self._is_said = False
+        self.warning: str | None = None
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether it was, at the last look."""
+        return self._since is not None
+
+    def look(self, now: float) -> float | None:
+        """Look; how long it was stopped, in seconds, if it just goes on again."""
+        if self._pid is None:
+            return None
+        if is_frozen(self._pid):
+            self._since = now if self._since is None else self._since
+            self.warning = frozen_text(self._pid)
+            if not self._is_said and now - self._since >= SAID_AFTER_S:
+                self._is_said = True
+                self._say(self.warning, journal_stream.WARNING)
+            return None
+        since, self._since, self.warning = self._since, None, None
+        if self._is_said:
+            self._is_said = False
+            self._say("the launcher goes on again", journal_stream.INFO)
+        return None if since is None else now - since
