@@ -140,7 +140,7 @@ class PageWriter:
         if self._phase is Phase.STARTUP:
             self._phase, self._since = Phase.STEP, self._first_ns
         self._write_state()
-        if self.at_first_beat is not None and self.is_shared:
+        if self.at_first_beat is not None:
             self.at_first_beat()
 
     @property
@@ -246,7 +246,7 @@ class PageWriter:
         """Write to private memory from now on: for a forked child, which shares the mapping."""
         if self._place is not None:
             self._place.let_go()
-        self._place = None
+        self._place = self.at_first_beat = None
         self._write_to(memoryview(bytearray(self._words)).cast("q"))
         self._octets[STOP_ASKED] = 0  # a stop is the parent's affair
 
