@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -190,6 +191,8 @@ def test_a_script_that_closed_our_file_keeps_its_own(trainers: Trainers) -> None
     assert trainer.do("run.beat(step=1)") == OWNER
     assert trainer.do("[os.fstat(fd) for pair in mine for fd in pair]") == OWNER
     assert page_of(trainers).step == 1
+    with (trainers.heartbeats / "owner-0").open("r+b") as file, pytest.raises(BlockingIOError):
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
 
 
 def test_an_exec_of_itself_goes_on_with_the_page(trainers: Trainers) -> None:
@@ -328,6 +331,29 @@ def test_a_trainer_of_an_older_version_is_the_rank(
     assert page_of(trainers).pid == sleeper.pid
     sleeper.communicate("\n")
     assert Obedient(trainers).do("run.beat(step=1)") == OWNER
+
+
+def test_a_trainer_of_an_older_version_that_began_first_is_the_rank(
+    trainers: Trainers, sleeper: subprocess.Popen[str]
+) -> None:
+    """A wrapper of this version attaches before it, and beats after it."""
+    wrapper = Obedient(trainers)
+    created_ns = page_of(trainers).created_monotonic_ns + 1
+    old_page(trainers.heartbeats / "rank-0", sleeper, created_ns=created_ns)
+    assert wrapper.do("run.beat(step=1)") == BYSTANDER
+    assert page_of(trainers).pid == sleeper.pid
+    sleeper.communicate("\n")
+
+
+def test_the_daemon_reads_no_page_of_a_process_that_came_second(trainers: Trainers) -> None:
+    """It had that one open, for it had attached last, when the other one beat."""
+    first, second = Obedient(trainers), Obedient(trainers)
+    seen = PageSet(trainers.heartbeats)
+    assert [page.pid for page in seen.read()] == [second.process.pid]
+    assert first.do("run.beat(step=7)") == OWNER
+    assert second.do("run.beat(step=1)") == BYSTANDER
+    assert [(page.pid, page.step) for page in seen.read()] == [(first.process.pid, 7)]
+    seen.close()
 
 
 def test_the_daemon_follows_a_rank_that_was_started_again(
