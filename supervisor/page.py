@@ -43,6 +43,8 @@ class Phase(IntEnum):
     EVAL = 2
     SAVE = 3
     COMPILE = 4
+    FINAL = 5
+    """What comes after the last step."""
 
 
 class Outcome(NamedTuple):
@@ -113,7 +115,7 @@ def parse(raw: bytes) -> Page | None:
         step=step if step >= 0 else None,
         epoch=epoch if epoch >= 0 else None,
         loss=None if isnan(loss) else loss,
-        phase=Phase(phase) if 0 <= phase <= Phase.COMPILE else Phase.STARTUP,
+        phase=Phase(phase) if 0 <= phase <= Phase.FINAL else Phase.STARTUP,
         phase_since_monotonic_ns=since,
         first_step_monotonic_ns=first or None,
         last_save_ms=last_save,

@@ -201,6 +201,16 @@ def _incident(entry: dict[str, Any]) -> str:
     return f"Incident{number}: {_whole(entry.get('what') or entry.get('failure'))}{done}{folder}"
 
 
+def _looked(entry: dict[str, Any]) -> str:
+    verdict = "It is at work" if entry.get("is_work") else "That is no proof of a hang"
+    return f"Attempt {entry['attempt']}: {entry['why']}; {entry['seen']}. {verdict}."
+
+
+def _ranks_gone(entry: dict[str, Any]) -> str:
+    how = "said so and ended" if entry.get("ended_well") else "ended without a word"
+    return f"Attempt {entry['attempt']}: {entry['ranks']} {how}; {entry['main']} goes on."
+
+
 def _requeue(entry: dict[str, Any]) -> str:
     what = {
         "ask": "is put into SLURM's queue again",
@@ -239,6 +249,8 @@ _TELLERS = {
     "going_back": _going_back,
     "decision": _decision,
     "incident": _incident,
+    "looked": _looked,
+    "ranks_gone": _ranks_gone,
     "stop_requested": lambda e: f"A stop was asked for, by {_who(e['by'])}.",
     "suspended": lambda e: f"Everything stood still for {e['gap_s']:.0f} s; the grace is longer.",
     "requeue": _requeue,

@@ -165,20 +165,21 @@ class WatchConfig(Section):
     """How life and progress are seen, and when silence means a hang."""
 
     heartbeat_timeout: AutoDuration = "auto"
-    """Longest time between two steps of an attached trainer; auto learns it from the steps seen."""
+    """Time between two steps of an attached trainer after which it is looked at, and ended if
+    nothing moves; auto learns it from the steps seen."""
     startup_timeout: AutoDuration = "auto"
-    """Longest time to the first step; auto is off until one was seen, then 5 × the longest."""
+    """The same until the first step; auto is off until one was seen, then 5 × the longest."""
     eval_timeout: AutoDuration = "auto"
-    """Longest evaluation of an attached trainer; auto learns it from those seen."""
+    """The same for an evaluation of an attached trainer; auto learns it from those seen."""
     save_timeout: AutoDuration = "auto"
-    """Longest save of an attached trainer; auto learns it from those seen."""
+    """The same for a save of an attached trainer; auto learns it from those seen."""
     compile_timeout: AutoDuration = "auto"
-    """Longest compilation of an attached trainer; auto learns it from those seen."""
+    """The same for a compilation of an attached trainer; auto learns it from those seen."""
     log_silence: Duration = 1800.0
     """A trainer that is not attached and prints nothing for so long is reported as silent."""
     on_silence: Literal["notify", "restart"] = "notify"
     """On silence: stacks and a notification, or also a restart (only if CPU, GPU and I/O
-    counters stood still too)."""
+    counters stood still too, and looks show that nothing moves)."""
     progress: str | None = None
     """A regular expression with a group named step, to read the step from the log."""
 

@@ -8,7 +8,9 @@ from supervisor.core.effects import Effect, Exit, Incident, Record, Say, Survey
 from supervisor.core.ending import Ending
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
+from supervisor.core.killing import HANG
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
+from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, RunState, State, Wish
@@ -119,6 +121,9 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         end_unseen=False,
         ever_attached=state.ever_attached or ending.attached,
     )
+    if ending.failure == HANG:
+        step = state.begun_at if ending.step is None else ending.step
+        state = replace(state, hung_at=with_hang(state.hung_at, step))
     condition = "ended"
     if state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}:
         condition = "ended as asked"

@@ -1,8 +1,7 @@
-"""How long each phase may take, and whether an attempt hangs; silence alone proves little."""
-
-from enum import StrEnum
+"""How long each phase may take before an attempt is looked at; silence alone proves little."""
 
 from supervisor.core.events import Observed
+from supervisor.core.looks import Health, Judgement
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Learned
@@ -14,21 +13,15 @@ UNKNOWN_STEP_S = 1800.0
 # Resuming may skip data for hours without a step (transformers #11284, #21934).
 STARTUP_FLOOR_S = 120.0
 STARTUP_MULTIPLE = 5.0
-PHASE_FLOOR_S = {Phase.EVAL: 1800.0, Phase.SAVE: 1800.0, Phase.COMPILE: 3600.0}
+PHASE_FLOOR_S = {
+    Phase.EVAL: 1800.0,
+    Phase.SAVE: 1800.0,
+    Phase.COMPILE: 3600.0,
+    Phase.FINAL: 1800.0,
+}
 PHASE_MULTIPLE = 5.0
-
-
-# Tearing down NCCL, or a logger that uploads what it has, takes minutes; then it hangs.
+# Tearing down NCCL, or a logger that uploads what it has, takes minutes; then it is looked at.
 LINGER_S = 600.0
-
-
-class Health(StrEnum):
-    """What one look at an attempt says."""
-
-    HEALTHY = "healthy"
-    HUNG = "hung"
-    SILENT = "silent"
-    LINGERING = "lingering"
 
 
 def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
@@ -49,39 +42,53 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
             if longest is None:
                 return UNKNOWN_STEP_S
             return max(STEP_FLOOR_S, STEP_MULTIPLE * longest)
-        case Phase.EVAL | Phase.SAVE | Phase.COMPILE:
+        case Phase.EVAL | Phase.SAVE | Phase.COMPILE | Phase.FINAL:
             configured = dict(policy.phase_timeouts_s).get(phase)
             if configured is not None:
                 return configured
             return max(PHASE_FLOOR_S[phase], PHASE_MULTIPLE * (longest or 0.0))
 
 
-def judge_health(
-    seen: Observed, activity: Activity, policy: Policy, learned: Learned, now: float
-) -> tuple[Health, str]:
-    """Whether the attempt hangs, and the sentence that says so.
+def phase_in_force(phase: Phase, step: int | None, policy: Policy) -> Phase:
+    """The phase whose deadline counts: past the last step no other one is expected."""
+    is_done = policy.finish_step is not None and step is not None and step >= policy.finish_step
+    return Phase.FINAL if is_done and phase in {Phase.STARTUP, Phase.STEP} else phase
 
-    An attached trainer that beats is known to hang; any other is only known to be silent.
+
+def judge_health(
+    seen: Observed,
+    activity: Activity,
+    policy: Policy,
+    learned: Learned,
+    now: float,
+    *,
+    standing_at: int | None = None,
+) -> Judgement:
+    """Whether the attempt is past its deadline, and the sentence that says so.
+
+    `standing_at` is the step that it is at, or resumed from. An attached trainer that beats is
+    known to be late; any other is only known to be silent.
     """
     excused = now - activity.excused_since if activity.excused_since is not None else float("inf")
     if seen.ended_age_s is not None:
         age = min(seen.ended_age_s, excused)
         if age > LINGER_S:
-            return Health.LINGERING, f"it said {age:.0f} s ago that it ends, and has not"
-        return Health.HEALTHY, ""
+            why = f"it said {age:.0f} s ago that it ends, and has not"
+            return Judgement(Health.LINGERING, why, age, LINGER_S)
+        return Judgement()
     if seen.attached:
-        limit = deadline_s(seen.phase, policy, learned)
+        phase = phase_in_force(seen.phase, standing_at, policy)
+        limit = deadline_s(phase, policy, learned)
         age = min(seen.beat_age_s, excused)
         if limit is not None and age > limit:
-            where = seen.phase.value if seen.step is None else f"{seen.phase}, step {seen.step}"
+            where = phase.value if seen.step is None else f"{phase}, step {seen.step}"
             why = f"no sign of life for {age:.0f} s in phase {where} (limit {limit:.0f} s)"
-            return Health.HUNG, why
+            return Judgement(Health.OVERDUE, why, age, limit)
         if seen.beating:
-            return Health.HEALTHY, ""
+            return Judgement()
     silence = min(seen.log_age_s, excused)
     if silence > policy.log_silence_s:
-        return (
-            Health.SILENT,
-            f"train.log has not grown for {silence:.0f} s (limit {policy.log_silence_s:.0f} s)",
-        )
-    return Health.HEALTHY, ""
+        limit = policy.log_silence_s
+        why = f"train.log has not grown for {silence:.0f} s (limit {limit:.0f} s)"
+        return Judgement(Health.SILENT, why, silence, limit)
+    return Judgement()

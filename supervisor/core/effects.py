@@ -58,6 +58,15 @@ class SendKill:
 
 
 @dataclass(frozen=True, slots=True)
+class Look:
+    """Look three times within `span_s` at all that the attempt's processes do; answer `Looked`."""
+
+    attempt: int
+    asked_at: float
+    span_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TakeStacks:
     """Dump the stacks into a new incident's folder; answer `StacksTaken`."""
 
@@ -122,6 +131,7 @@ Effect = (
     | Park
     | SendStop
     | SendKill
+    | Look
     | TakeStacks
     | Rescue
     | Probe

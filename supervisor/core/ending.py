@@ -101,6 +101,7 @@ class Ending:
         """What makes two deaths the same: exception type, top frame, step."""
         if self.exception is not None:
             return (self.exception, self.frame, self.step)
-        if self.failure in {"segfault", "aborted", "hang"} and self.step is not None:
+        # A hang is none: the next one that stands there is given more time, it may be at work.
+        if self.failure in {"segfault", "aborted"} and self.step is not None:
             return (self.failure, self.frame, self.step)
         return None

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from supervisor.core.ending import Ending
 from supervisor.core.job import Job
+from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import Memory
 from supervisor.core.parking import Parked
 from supervisor.core.phase import Phase
@@ -28,7 +29,9 @@ class Begun:
     stop_wall: float | None = None
     """When that was, seconds since 1970."""
     hung: str | None = None
-    """Why the daemon before was ending the attempt as hung."""
+    """Why the daemon before was ending the attempt."""
+    hung_as: str | None = "hang"
+    """The failure that this end is; None where its own words or its log say that."""
     held: str | None = None
     """Why the run is held on record, and not resumed since."""
     finished: bool = False
@@ -136,6 +139,20 @@ class Observed:
     """Since all ranks had said that they end; None where one has not."""
     stood_still: bool | None = None
     """CPU, GPU and I/O counters did not move; None where that was not measured."""
+    gone: RanksGone | None = None
+    """All attached ranks have ended, and the main process lives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What `Look` brought: three looks at all processes of the attempt."""
+
+    attempt: int
+    asked_at: float
+    """As in the order that this answers."""
+    ranks: tuple[RankSeen, ...] = ()
+    moved: tuple[str, ...] = ()
+    """What moved besides the ranks and what they started: the log, a helper, a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +245,7 @@ Event = (
     | Exited
     | Unkillable
     | Observed
+    | Looked
     | StacksTaken
     | MemorySeen
     | ParkedSeen

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
 from supervisor.core.job import IdleStops
+from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes
 from supervisor.core.states import Account, Learned
@@ -104,7 +105,14 @@ class History:
     asked_by: str | None = None
     """The signal that this supervisor was asked to end by; only the next one may launch again."""
     hung: str | None = None
-    """Why the last attempt was being ended as hung."""
+    """Why the last attempt was being ended by us."""
+    hung_as: str | None = "hang"
+    """The failure that this end is; None where its own words or its log say that."""
+    hung_at: HungAt | None = None
+    begun_at: int | None = None
+    """The step that the last attempt was resumed from, 0 from nothing; None: nobody knows."""
+    ranks_gone: bool = False
+    """All ranks of the last attempt were seen to have ended before its main process."""
     failed_save_at: float = 0.0
     """When the last failed save on record failed."""
     times: LaunchTimes = field(default_factory=LaunchTimes)

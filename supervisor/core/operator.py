@@ -47,7 +47,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     if event.stop_by is not None:
         since = sent_at if event.stop_since is None else event.stop_since
         state = with_stop(state, event.stop_by, since, wall=event.stop_wall)
-    failure = None if event.hung is None else "hang"
+    failure = None if event.hung is None else event.hung_as
     if event.kill_sent:
         killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")
         since = now if event.kill_sent_at is None else event.kill_sent_at
@@ -55,7 +55,9 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("attempt being killed", state)
     if event.hung is not None and event.stop_by is None:
         hung = Kill(KillStage.TERM, failure, event.hung)
-        state = replace(state, kill=hung, wake_at=sent_at + TERM_S, failure=failure)
+        state = replace(
+            state, kill=hung, wake_at=sent_at + TERM_S, failure=failure or state.failure
+        )
         order = SendStop(state.attempt, max(sent_at + TERM_S - now, 0.0), is_hang=True)
         return Reaction("attempt being killed", state, (order,))
     if event.stop_sent or event.stop_by is not None:

@@ -11,3 +11,5 @@ class Phase(StrEnum):
     EVAL = "eval"
     SAVE = "save"
     COMPILE = "compile"
+    FINAL = "final"
+    """What comes after the last step: no step is expected any more."""

@@ -7,8 +7,10 @@ from typing import Any
 from supervisor.core.ending import Doubt, cut_off
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
+from supervisor.core.looks import HungAt
 from supervisor.core.moment import moment_of
 from supervisor.core.parking import launched_from
+from supervisor.core.patience import beyond, with_hang
 from supervisor.core.phase import Phase
 from supervisor.core.states import Account
 
@@ -61,6 +63,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 finished=False, ended_killed=True, ended_step=None, begin_again=False,
                 unseen=past.unseen if is_fresh else None, rollback=False, back_to=None, held=None,
                 stop_by=None, stop_late=False, hung=None, pause=None,
+                begun_at=_begun_at(entry), ranks_gone=False,
             )  # fmt: skip
         case "stop_requested":
             by = str(entry["by"])
@@ -76,7 +79,10 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "intent" if entry.get("intent") == "run":
             return replace(past, pause=None)  # it ends a wait
         case "hung":
-            return replace(past, hung=str(entry["reason"]))
+            # Without its failure it was written by a daemon that ended nothing but hangs.
+            return replace(past, hung=str(entry["reason"]), hung_as=entry.get("failure", "hang"))
+        case "ranks_gone":
+            return replace(past, ranks_gone=True)
         case "save_failed":
             return replace(past, failed_save_at=float(entry.get("failed_at") or wall))
         case "first_step":
@@ -102,6 +108,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 progressed=True,
                 progress_step=entry.get("step"),
                 progress_written=entry.get("written"),
+                hung_at=beyond(past.hung_at, entry.get("step")),
             )
         case "decision":
             return _with_decision(past, entry)
@@ -125,7 +132,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "resumed":
             return replace(
                 past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
-                idle_stops=IdleStops(0, past.idle_stops.progress),
+                idle_stops=IdleStops(0, past.idle_stops.progress), hung_at=None,
                 last_intent_id=entry.get("intent_id"),
             )  # fmt: skip
         case "reopened":
@@ -152,6 +159,7 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         stop_by=None,
         stop_late=False,
         hung=None,
+        hung_at=_hung_at(past, entry),
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
         failure=entry.get("failure"),
@@ -161,6 +169,21 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         idle_stops=_idle_stops(past, entry),
     )
     return _charged(past, entry)
+
+
+def _begun_at(entry: Mapping[str, Any]) -> int | None:
+    checkpoint = entry.get("checkpoint")
+    if isinstance(checkpoint, Mapping):
+        step = checkpoint.get("step")
+        return step if isinstance(step, int) else None
+    return None if checkpoint is not None or entry.get("resumes_by") == "trainer" else 0
+
+
+def _hung_at(past: History, entry: Mapping[str, Any]) -> HungAt | None:
+    if entry.get("failure") != "hang":
+        return past.hung_at
+    step = entry.get("step")
+    return with_hang(past.hung_at, past.begun_at if step is None else step)
 
 
 def _further(step: int | None, checkpoint: Any) -> int | None:

@@ -59,6 +59,8 @@ def initial_state(
         reached_before=past.reached_step,
         resumed_step=past.resumed_step,
         doubt=past.doubt,
+        begun_at=past.begun_at,
+        hung_at=past.hung_at,
         end_unseen=past.last_attempt_open and not alive,
         failure=past.failure,
         action=past.action,

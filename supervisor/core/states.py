@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.job import IdleStops, Job
+from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import DISK, Memory, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked
 from supervisor.core.phase import Phase
@@ -153,6 +154,9 @@ class Activity:
     started_at: float = 0.0
     unknown_s: float = 0.0
     """What of its time is booked as unknown: no step of it was seen yet."""
+    looks: Looks = field(default_factory=Looks)
+    is_desertion_told: bool = False
+    """It was said that its ranks have ended and its main process has not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,9 @@ class State:
     """The highest step that any attempt was resumed from."""
     doubt: Doubt | None = None
     """Why the last attempt's exit with 0 was not taken for the end of training."""
+    begun_at: int | None = None
+    """The step that the current attempt was resumed from, 0 from nothing; None: nobody knows."""
+    hung_at: HungAt | None = None
     end_unseen: bool = False
     """The last attempt's end is on no record: it may have come further than it was seen."""
     job: Job | None = None

@@ -17,6 +17,7 @@ from supervisor.core.events import (
     Event,
     Exited,
     JobSeen,
+    Looked,
     MemorySeen,
     Observed,
     ParkedSeen,
@@ -33,6 +34,8 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
+from supervisor.core.killing import on_stacks_taken
+from supervisor.core.looking import on_looked
 from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import on_memory_seen, on_rescued
@@ -43,7 +46,6 @@ from supervisor.core.table import target
 from supervisor.core.watching import (
     on_observed,
     on_probed,
-    on_stacks_taken,
     on_suspended,
     on_tick,
 )
@@ -93,6 +95,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_unkillable(state, event, now)
         case Observed():
             return on_observed(state, event, now)
+        case Looked():
+            return on_looked(state, event, now)
         case StacksTaken():
             return on_stacks_taken(state, event, now)
         case MemorySeen():

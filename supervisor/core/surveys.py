@@ -12,6 +12,7 @@ from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import decide
 from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.parking import patience_s, why_cold
+from supervisor.core.patience import beyond
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import (
     ahead_of_disk,
@@ -20,7 +21,7 @@ from supervisor.core.rescue import (
     waits_first,
     with_loss,
 )
-from supervisor.core.states import Activity, Budget, RunState, State, Wish
+from supervisor.core.states import Activity, Budget, Checkpoint, RunState, State, Wish
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(
@@ -34,7 +35,9 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     if not (event.deciding and state.surveying):
         budget = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
         notes = _progress(state.budget, budget)
-        return Reaction("news", replace(state, newest=newest, budget=budget), notes)
+        hung_at = beyond(state.hung_at, budget.progress_step)
+        state = replace(state, newest=newest, budget=budget, hung_at=hung_at)
+        return Reaction("news", state, notes)
     decision = decide(state, event, now, rollback=state.rollback)
     ahead = ahead_of_disk(event.candidates)
     if ahead is not None and event.unmounted is None and waits_first(state, decision, ahead):
@@ -52,6 +55,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         surveying=False,
         newest=newest,
         budget=decision.budget,
+        hung_at=beyond(state.hung_at, decision.budget.progress_step),
         failure=decision.failure or state.failure,
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
@@ -148,6 +152,7 @@ def _launch(
         activity=Activity(started_at=now),
         reached_before=state.reached_step,
         resumed_step=max(resumed, default=None),
+        begun_at=_begun_at(chosen, state),
         end_unseen=False,
     )
     if chosen is not None and decision.later:
@@ -161,6 +166,12 @@ def _launch(
     why = why_cold(state.parked, mode)
     patience = 0.0 if why else patience_s(state.parked, mode, state.times, now)
     return state, (*effects, Launch(attempt, chosen, why, patience))
+
+
+def _begun_at(chosen: Checkpoint | None, state: State) -> int | None:
+    if chosen is not None:
+        return chosen.step
+    return None if state.policy.trainer_finds_checkpoints else 0
 
 
 def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:

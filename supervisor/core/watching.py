@@ -2,38 +2,30 @@
 
 from dataclasses import replace
 
-from supervisor.core.accounting import lost_to_hang, with_first_step
-from supervisor.core.deadlines import Health, judge_health
-from supervisor.core.decision import EXIT_HELD
+from supervisor.core.accounting import with_first_step
+from supervisor.core.deadlines import judge_health
+from supervisor.core.desertion import on_ranks_gone
 from supervisor.core.effects import (
     Effect,
-    Exit,
-    Incident,
     Park,
     Probe,
     Record,
-    Rescue,
     Say,
     SendKill,
-    SendStop,
     Survey,
-    TakeStacks,
 )
-from supervisor.core.entries import plain_decision
-from supervisor.core.events import Observed, Probed, StacksTaken, Suspended, Tick
-from supervisor.core.operator import KILL_ANSWER_S, TERM_S, unread
+from supervisor.core.events import Observed, Probed, Suspended, Tick
+from supervisor.core.killing import next_stage
+from supervisor.core.looking import on_overdue, report_silence, within_deadline
+from supervisor.core.looks import Health
+from supervisor.core.operator import KILL_ANSWER_S, unread
 from supervisor.core.parking import UNSEEN_BEGIN_S, Parked, ParkedStage, is_wanted
+from supervisor.core.patience import standing_at
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
-from supervisor.core.rescue import (
-    give_up_waiting,
-    is_memory_ahead,
-    is_waiting,
-    rescue_now,
-)
+from supervisor.core.rescue import give_up_waiting, is_waiting, rescue_now
 from supervisor.core.states import Kill, KillStage, RunState, State
 
-STACKS_S = 20.0
 PROBE_EVERY_S = 5.0
 
 
@@ -48,8 +40,13 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
     startup_s = max(began_at - state.activity.started_at, 0.0)
     if first:
         learned = learned.with_seen(Phase.STARTUP, startup_s)
+    looks = state.activity.looks
     if event.gap_s is not None and event.phase is Phase.STEP:
-        learned = learned.with_seen(Phase.STEP, event.gap_s)
+        is_late = looks.overdue is not None
+        if not is_late or looks.was_late:
+            learned = learned.with_seen(Phase.STEP, event.gap_s)
+        # One that was looked at is no step: an evaluation between two. Two in a row are slow steps.
+        looks = replace(looks, was_late=is_late)
     for phase, seconds in event.finished_phases:
         learned = learned.with_seen(phase, seconds)
     account = state.account
@@ -63,6 +60,8 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         first_step_seen=state.activity.first_step_seen or event.beating,
         attached=state.activity.attached or event.attached,
         silence_reported=state.activity.silence_reported and event.log_age_s > 1.0,
+        looks=looks,
+        is_desertion_told=state.activity.is_desertion_told and event.gone is not None,
     )
     state = replace(
         state,
@@ -80,17 +79,28 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         # A look later than the first step: by then the trainer has said what it had imported.
         state = replace(state, parked=Parked(ParkedStage.IMPORTING, since=now))
         notes = (*notes, Park(state.attempt))
-    health, why = judge_health(event, activity, state.policy, learned, now)
-    match health:
+    reaction = _judged(state, event, now)
+    return replace(reaction, effects=(*notes, *reaction.effects))
+
+
+def _judged(state: State, event: Observed, now: float) -> Reaction:
+    if event.gone is not None:
+        return on_ranks_gone(within_deadline(state), event.gone, now)
+    judged = judge_health(
+        event,
+        state.activity,
+        state.policy,
+        state.learned,
+        now,
+        standing_at=standing_at(state),
+    )
+    match judged.health:
         case Health.HEALTHY:
-            return Reaction("healthy", state, notes)
-        case Health.HUNG:
-            account = lost_to_hang(state.account, event.beat_age_s)
-            return _hung(replace(state, account=account), "hang", why, now)
-        case Health.SILENT:
-            return _silent(state, event, why, now)
-        case Health.LINGERING:
-            return _lingers(state, why, now)
+            return Reaction("healthy", within_deadline(state))
+        case Health.SILENT if not state.policy.restart_on_silence:
+            return report_silence(state, judged.why, "silent")
+        case Health.OVERDUE | Health.SILENT | Health.LINGERING:
+            return on_overdue(state, event, judged, now)
 
 
 def _begins_unseen(state: State, event: Observed, now: float) -> bool:
@@ -113,63 +123,6 @@ def _note_first_step(
         "done_at": event.first_step_at,
     }
     return state, (Record(entry),)
-
-
-def _lingers(state: State, why: str, now: float) -> Reaction:
-    """What it said of its end stands; only its processes are ended."""
-    kill = Kill(KillStage.STACKS, None, why)
-    state = replace(state, kill=kill, reason=why, wake_at=now + STACKS_S)
-    stacks = TakeStacks(state.attempt, "hang", why, "stacks taken, then ended")
-    return Reaction("lingering", state, (stacks, Say(f"{why}: ending what is left of it")))
-
-
-def _hung(state: State, failure: str, why: str, now: float) -> Reaction:
-    state = replace(
-        state,
-        kill=Kill(KillStage.STACKS, failure, why),
-        failure=failure,
-        action="restart",
-        reason=why,
-        wake_at=now + STACKS_S,
-    )
-    stacks = TakeStacks(
-        state.attempt,
-        failure,
-        why,
-        "stacks taken; then SIGTERM, and SIGKILL if that is not enough within 15 s",
-    )
-    line = f"hang: {why}; taking stacks, then ending the attempt"
-    # On record before anything is done: the next daemon must not take its SIGTERM for a stop.
-    note = Record({"type": "hung", "attempt": state.attempt, "reason": why})
-    # Before the kill, and not only after it: an attempt in a broken disk's D state never ends.
-    rescue = (Rescue("the attempt hangs"),) if is_memory_ahead(state) else ()
-    return Reaction("hung", state, (note, *rescue, stacks, Say(line)))
-
-
-def _silent(state: State, event: Observed, why: str, now: float) -> Reaction:
-    if state.policy.restart_on_silence and event.stood_still:
-        return _hung(state, "hang", f"{why}, and CPU, GPU and I/O counters stood still", now)
-    if state.activity.silence_reported:
-        return Reaction("healthy", state)
-    activity = replace(state.activity, silence_reported=True)
-    state = replace(state, activity=activity)
-    stacks = TakeStacks(state.attempt, "hang", why, "stacks taken; the attempt goes on")
-    return Reaction("silent", state, (stacks, Say(f"silent: {why}; stacks taken")))
-
-
-def on_stacks_taken(state: State, event: StacksTaken, now: float) -> Reaction:
-    """The evidence is kept: now the attempt may be ended."""
-    waits = state.kill is not None and state.kill.stage is KillStage.STACKS
-    if state.run is not RunState.KILLING or event.attempt != state.attempt or not waits:
-        return Reaction("noted", state)
-    return _terminate(state, "terminate", now)
-
-
-def _terminate(state: State, condition: str, now: float) -> Reaction:
-    assert state.kill is not None
-    kill = replace(state.kill, stage=KillStage.TERM)
-    state = replace(state, kill=kill, wake_at=now + TERM_S)
-    return Reaction(condition, state, (SendStop(state.attempt, TERM_S, is_hang=True),))
 
 
 def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
@@ -212,27 +165,9 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
         case RunState.DRAINING if state.surveying:
             return unread(state, "unread in time", "the checkpoints could not be read in time")
         case RunState.KILLING:
-            return _next_stage(state, now)
+            return next_stage(state, now)
         case _:
             return Reaction("early", state)
-
-
-def _next_stage(state: State, now: float) -> Reaction:
-    kill = state.kill or Kill(KillStage.KILL, None, "")
-    match kill.stage:
-        case KillStage.STACKS:
-            return _terminate(state, "stacks took too long", now)
-        case KillStage.TERM:
-            kill = replace(kill, stage=KillStage.KILL)
-            state = replace(state, kill=kill, wake_at=now + KILL_ANSWER_S)
-            return Reaction("SIGTERM was not enough", state, (SendKill(state.attempt),))
-        case KillStage.KILL:
-            reason = "the attempt was not seen to end after SIGKILL; nothing is launched over it"
-            state = replace(state, failure="stuck", action="hold", reason=reason)
-            entry = plain_decision("stuck", "stuck", "hold", reason)
-            incident = Incident(state.attempt, "stuck", reason, (), "the run is held")
-            effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
-            return Reaction("SIGKILL was not enough", state, effects)
 
 
 def on_probed(state: State, event: Probed, now: float) -> Reaction:

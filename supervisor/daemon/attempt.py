@@ -1,13 +1,20 @@
 """The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
+from signal import SIGUSR2
 from typing import Any
 
 from supervisor.clock import monotonic_s
+from supervisor.core import effects
 from supervisor.core.ending import Ending
+from supervisor.core.events import Looked
+from supervisor.daemon.deserted import Desertion
 from supervisor.daemon.endings import AttemptFacts, ending_of
+from supervisor.daemon.looks import Looking
 from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.identity import ProcessIdentity, identify
@@ -30,7 +37,9 @@ class RunningAttempt:
         now: float,
         *,
         printed: PrintedLog | None = None,
+        were_gone: bool = False,
     ) -> None:
+        """`were_gone`: a daemon before saw that its ranks had ended."""
         self.number = number
         self.started_at = now
         self.main: ProcessIdentity | None = None
@@ -54,7 +63,10 @@ class RunningAttempt:
             progress=run.progress,
             # An adopted attempt's silence counts from now: nobody looked before.
             now=monotonic_s(),
+            presence=RankPresence(were_gone=were_gone),
         )
+        self._desertion = Desertion(self._observer.presence)
+        self._looking: Looking | None = None
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None
         self._stacks: StackDump | None = None
@@ -80,6 +92,9 @@ class RunningAttempt:
     def observe(self, now: float) -> Look:
         """Look at it; counters are read only when the log has been silent for a while."""
         look = self._observer.look(now, stood_still=self._stood_still(now))
+        gone = self._desertion.facts(look.pages, self.main, now)
+        if gone is not None:
+            look = replace(look, observed=replace(look.observed, gone=gone))
         self.look = look
         self.last_save_s = look.last_save_s if look.last_save_s is not None else self.last_save_s
         self.last_loss = look.loss if look.loss is not None else self.last_loss
@@ -109,6 +124,49 @@ class RunningAttempt:
             return None
         assert self._sample is not None
         return stood_still(self._sample, self._counters.sample())
+
+    def begin_looks(self, order: effects.Look, send: Callable[[Mapping[str, Any]], None]) -> None:
+        """Begin to look at all that it does; `send` takes orders to the launcher."""
+        if self.main is None or self.look is None:
+            return
+        if self._looking is not None:
+            self._looking.close()
+        signal = {"do": "signal", "attempt": self.number, "signal": SIGUSR2}
+        observed = self.look.observed
+        age_s = observed.beat_age_s if observed.attached else observed.log_age_s
+        self._looking = Looking(
+            self.number,
+            order.asked_at,
+            order.span_s,
+            main_pid=self.main.pid,
+            pages=self.look.pages,
+            presence=self._observer.presence,
+            heartbeat_dir=self._heartbeat_dir,
+            last_sign_at=order.asked_at - age_s,
+            signal=lambda pids: send({**signal, "pids": pids}),
+        )
+
+    @property
+    def is_being_read(self) -> bool:
+        """Whether looks or a dump are under way, which are to be polled often."""
+        return self._stacks is not None or self._looking is not None
+
+    def poll_looks(self) -> Looked | None:
+        """The answer, once the looks are taken."""
+        if self._looking is None:
+            return None
+        try:
+            looked = self._looking.poll(self._observer.log_age_since)
+        except OSError as error:
+            # Out of descriptors: the core asks again, and goes by time at last.
+            self._run.journal.log.warning("looks_failed", error=str(error), attempt=self.number)
+            self._looking.close()
+            self._looking = None
+            return None
+        if looked is not None:
+            self._run.journal.log.info("looked", attempt=self.number, seen=repr(looked))
+            self._looking = None
+        return looked
 
     def begin_stacks(self, folder: Path) -> list[int]:
         """Begin a dump; returns the processes that are to be sent SIGUSR2."""
@@ -166,4 +224,7 @@ class RunningAttempt:
 
     def close(self) -> None:
         """Close what was opened for looking, but not what it printed."""
+        if self._looking is not None:
+            self._looking.close()
+            self._looking = None
         self._observer.close()

@@ -45,6 +45,7 @@ def beginning(
             stop_since=_stop_since(history, state, here),
             stop_wall=_stop_wall(history, state, hello, here),
             hung=history.hung,
+            hung_as=history.hung_as,
         )
         late = [*signals]
         if adopted is None and ended is not None:

@@ -8,6 +8,7 @@ from typing import Any
 from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.ending import Ending, LastWords
+from supervisor.core.states import State
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
@@ -51,6 +52,16 @@ class AttemptFacts:
         if now is None or self.oom_kills is None:
             return None
         return now - self.oom_kills
+
+
+def judged_report(report: dict[str, Any], state: State) -> dict[str, Any]:
+    """The launcher's report, without what says nothing: how a main process that we ended ended.
+
+    Its ranks had ended before, or had said how they end. A hang's ending is the core's to judge.
+    """
+    kill = state.kill
+    is_ours = kill is not None and kill.failure is None and state.stop is None
+    return {**report, "code": None, "signal": None} if is_ours else report
 
 
 def agreed_outcome(pages: Sequence[Page]) -> Outcome | None:

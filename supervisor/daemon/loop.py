@@ -20,6 +20,7 @@ from supervisor.core.events import (
 from supervisor.core.states import RunState, State
 from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.endings import judged_report
 from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.frozen_launcher import FrozenLauncher
 from supervisor.daemon.housekeeping import Housekeeping
@@ -141,7 +142,7 @@ class Daemon:
         now = monotonic_s()
         until = min(self._next_poll, self._wake_at() or float("inf"))
         attempt = self.performer.attempt
-        if attempt is not None and attempt.is_taking_stacks:
+        if attempt is not None and attempt.is_being_read:
             until = min(until, now + STACKS_POLL_S)
         if self.performer.snapshots.is_asked:
             until = min(until, now + ANSWER_POLL_S)
@@ -197,6 +198,9 @@ class Daemon:
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))
+        looked = None if attempt is None else attempt.poll_looks()
+        if looked is not None:
+            self._queue.append(looked)
 
     def _poll(self, now: float) -> None:
         if (stood_s := self._frozen.look(now)) is not None:
@@ -239,7 +243,7 @@ class Daemon:
                 self._on_signal(str(message["signal"]), message.get("monotonic"))
 
     def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
-        ending = attempt.ended(message, monotonic_s())
+        ending = attempt.ended(judged_report(message, self.state), monotonic_s())
         was_killed = ending.was_killed or self.state.kill is not None
         self.performer.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
         self._house.note_last_look(attempt)

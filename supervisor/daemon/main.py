@@ -211,7 +211,10 @@ def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) ->
         offset, inode = run.history.log_offset, run.history.log_inode
         printed = PrintedLog(run.paths.train_log, offset=offset, inode=inode)
     began = float((adopted or {}).get("started_monotonic") or monotonic_s())
-    attempt = RunningAttempt(run, number, heartbeat_dir, began, printed=printed)
+    were_gone = number == run.history.attempt and run.history.ranks_gone
+    attempt = RunningAttempt(
+        run, number, heartbeat_dir, began, printed=printed, were_gone=were_gone
+    )
     if adopted is not None:
         attempt.started(adopted)
     return attempt

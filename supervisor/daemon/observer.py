@@ -8,8 +8,8 @@ from pathlib import Path
 from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
 from supervisor.core.phase import Phase
+from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.daemon.printed_log import PrintedLog
-from supervisor.identity import has_ended, read_stat
 from supervisor.page import Page
 from supervisor.page_reading import read_open_page
 from supervisor.watch.logtail import LogTail
@@ -22,6 +22,7 @@ _PHASES = {
     heartbeat_page.Phase.EVAL: Phase.EVAL,
     heartbeat_page.Phase.SAVE: Phase.SAVE,
     heartbeat_page.Phase.COMPILE: Phase.COMPILE,
+    heartbeat_page.Phase.FINAL: Phase.FINAL,
 }
 
 
@@ -106,7 +107,9 @@ class Observer:
         *,
         progress: ProgressReader | None,
         now: float,
+        presence: RankPresence | None = None,
     ) -> None:
+        self.presence = RankPresence() if presence is None else presence
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
         self._pages = PageSet(heartbeat_dir)
@@ -142,7 +145,9 @@ class Observer:
             printed = self._progress.feed(chunk.lines)
             self._step = printed[-1] if printed else self._step
         pages = self._pages.read()
-        working = [page for page in pages if page.outcome is None and _is_there(page)]
+        self.presence.look(pages, now)
+        there = [page for page in pages if is_there(page)]
+        working = [page for page in there if page.outcome is None]
         slowest = min(working, key=_last_sign_ns, default=None)
         steps = [page.step for page in pages if page.step is not None]
         if steps:
@@ -161,7 +166,7 @@ class Observer:
             step=self._step,
             first_step_at=_first_step_at(pages),
             log_age_s=max(now - self._log_grew_at, 0.0),
-            ended_age_s=self._ended_age_s(pages, now),
+            ended_age_s=self._ended_age_s(pages, there, now),
             stood_still=stood_still,
         )
         saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
@@ -188,8 +193,9 @@ class Observer:
         begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
         return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
 
-    def _ended_age_s(self, pages: list[Page], now: float) -> float | None:
-        if not pages or any(page.outcome is None for page in pages):
+    def _ended_age_s(self, pages: list[Page], there: list[Page], now: float) -> float | None:
+        # Without any of them it is no rank that takes long to end: that is work after training.
+        if not there or any(page.outcome is None for page in pages):
             self._ended_at = None
             return None
         self._ended_at = now if self._ended_at is None else self._ended_at
@@ -226,17 +232,12 @@ def _last_sign_ns(page: Page) -> int:
     return max(page.beat_monotonic_ns or 0, page.phase_since_monotonic_ns)
 
 
-def _is_there(page: Page) -> bool:
-    stat = read_stat(page.pid)
-    return stat is not None and int(stat[1][19]) == page.start_ticks and not has_ended(stat[1])
-
-
 def _is_of_a_helper(page: Page | None, owners: Page | None) -> bool:
     """Whether a page has come where another process has begun, and lives."""
     if page is None or owners is None or not owners.is_begun:
         return False
     is_its_own = (page.pid, page.start_ticks) == (owners.pid, owners.start_ticks)
-    return not is_its_own and _is_there(owners)
+    return not is_its_own and is_there(owners)
 
 
 def _longest(page: Page | None) -> tuple[tuple[Phase, float], ...]:

@@ -15,6 +15,7 @@ from supervisor.core.effects import (
     Exit,
     Incident,
     Launch,
+    Look,
     Park,
     Probe,
     Record,
@@ -92,6 +93,9 @@ class Performer:
             case SendKill():
                 self._tell_tasks("KILL")
                 self.orders.send({"do": "kill", "attempt": effect.attempt})
+            case Look():
+                if self.attempt is not None:
+                    self.attempt.begin_looks(effect, self.orders.send)
             case TakeStacks():
                 self._take_stacks(effect)
             case Rescue():

@@ -352,13 +352,15 @@ def test_a_hang_rescues_before_the_kill() -> None:
     world = running(heartbeat_timeout_s=5.0)
     see(world, 130)
     facts = {"attached": True, "beating": True, "phase": Phase.STEP}
-    effects = world.feed(Observed(1, **facts, beat_age_s=6.0))  # type: ignore[arg-type]
+    world.feed(Observed(1, **facts, beat_age_s=6.0))  # type: ignore[arg-type]
+    effects = world.looked()
     names = [type(effect).__name__ for effect in effects]
     assert names.index("Rescue") < names.index("TakeStacks")
     assert world.state.run is RunState.KILLING
     durable = running(heartbeat_timeout_s=5.0)
     see(durable, 130, is_durable=True)
-    effects = durable.feed(Observed(1, **facts, beat_age_s=6.0))  # type: ignore[arg-type]
+    durable.feed(Observed(1, **facts, beat_age_s=6.0))  # type: ignore[arg-type]
+    effects = durable.looked()
     assert not has(effects, Rescue)
 
 

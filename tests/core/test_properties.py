@@ -9,6 +9,7 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    Looked,
     MemorySeen,
     Observed,
     Probed,
@@ -24,6 +25,7 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
+from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import DISK, MEMORY, Memory
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
@@ -49,6 +51,28 @@ memories = st.builds(
     step=st.integers(0, 9).map(lambda n: n * 100),
     is_durable=st.booleans(),
     persist_s=st.floats(0, 1e4),
+)
+moved = st.sampled_from([(), ("CPU (1.0 cores)",)])
+ranks = st.lists(
+    st.builds(
+        RankSeen,
+        name=st.just("rank 0 (pid 7)"),
+        is_gone=st.booleans(),
+        is_stopped=st.booleans(),
+        waits_in=st.sampled_from([None, "all_reduce"]),
+        moved=moved,
+        blocked=st.sampled_from([None, "a disk"]),
+        is_known=st.booleans(),
+    ),
+    max_size=3,
+).map(tuple)
+gone = st.builds(
+    RanksGone,
+    ranks=st.just("rank 0 (pid 7)"),
+    main=st.just("sh (pid 5)"),
+    age_s=st.floats(0, 200),
+    has_ended_well=st.booleans(),
+    quiet_s=st.floats(0, 200),
 )
 endings = st.builds(
     Ending,
@@ -88,7 +112,10 @@ events: st.SearchStrategy[Event] = st.one_of(
         step=maybe_step,
         log_age_s=st.floats(0, 1e5),
         stood_still=st.sampled_from([None, True, False]),
+        ended_age_s=st.none() | st.floats(0, 1e5),
+        gone=st.none() | gone,
     ),
+    st.builds(Looked, attempt=small, asked_at=st.floats(0, 1e4), ranks=ranks, moved=moved),
     st.builds(StacksTaken, attempt=small),
     st.builds(MemorySeen, memory=st.none() | memories),
     st.builds(Rescued, is_durable=st.booleans(), error=st.none() | st.just("no space")),
@@ -128,6 +155,9 @@ def relevant(event: Event, state: State) -> Event:
     if isinstance(event, Observed) and event.attempt % 2:
         fields = {f: getattr(event, f) for f in Observed.__dataclass_fields__}
         return Observed(**{**fields, "attempt": state.attempt})
+    if isinstance(event, Looked) and event.attempt % 2:
+        asked_at = state.activity.looks.asked_at or 0.0
+        return Looked(state.attempt, asked_at, event.ranks, event.moved)
     if isinstance(event, Started | StacksTaken) and event.attempt % 2:
         return type(event)(state.attempt)
     return event

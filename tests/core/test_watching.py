@@ -31,7 +31,8 @@ def test_hang_takes_stacks_then_terminates_then_kills() -> None:
     world = running(heartbeat_timeout_s=30.0)
     beat(world, 1.0)
     assert world.state.run is RunState.RUNNING
-    effects = beat(world, 31.0)
+    assert not any(isinstance(e, TakeStacks) for e in beat(world, 31.0))
+    effects = world.looked()
     assert any(isinstance(e, TakeStacks) for e in effects)
     assert not any(isinstance(e, SendStop) for e in effects)
     assert SendStop(1, TERM_S, is_hang=True) in world.feed(StacksTaken(1))
@@ -46,6 +47,7 @@ def test_hang_without_stacks_goes_on() -> None:
     """Stacks that never come do not keep a hung attempt alive."""
     world = running(heartbeat_timeout_s=30.0)
     beat(world, 31.0)
+    world.looked()
     world.now += 25
     assert any(isinstance(e, SendStop) for e in world.feed(Tick()))
 
@@ -54,6 +56,7 @@ def test_unkillable_is_stuck_and_never_launched_over() -> None:
     """A process in uninterruptible sleep ends the supervisor with 1."""
     world = running(heartbeat_timeout_s=30.0)
     beat(world, 31.0)
+    world.looked()
     world.feed(Unkillable(1, "pid 7 (python, state D)"))
     assert world.state.run is RunState.STUCK
     assert world.exit_codes() == [1]
@@ -81,6 +84,8 @@ def test_restart_on_silence_needs_counters_that_stood_still(
     """`on_silence: restart` does not shoot a trainer that computes without printing."""
     world = running(log_silence_s=60.0, restart_on_silence=True)
     world.feed(Observed(1, log_age_s=61.0, stood_still=stood_still))
+    if stood_still:
+        world.looked()
     assert world.state.run is state
 
 
@@ -93,6 +98,7 @@ def test_suspension_excuses_all_ages() -> None:
     assert world.state.run is RunState.RUNNING
     world.now += 31
     beat(world, 631.0)
+    world.looked()
     assert world.state.run is RunState.KILLING
 
 
@@ -124,7 +130,9 @@ def test_hang_time_is_not_booked_as_training() -> None:
     beat(world, 0.1)
     world.now += 40
     beat(world, 40.0)
-    assert world.state.account.training_s == 0.0
+    world.looked()
+    # The ten seconds of the looks: whoever observes it twice a second knows of them too.
+    assert world.state.account.training_s == 10.0
     assert world.state.account.down_s == 40.0
 
 
@@ -134,6 +142,7 @@ def test_a_finished_trainer_that_does_not_end_is_ended_and_stays_finished() -> N
     world.feed(Observed(1, beating=True, ended_age_s=599.0))
     assert world.state.run is RunState.RUNNING
     world.feed(Observed(1, beating=True, ended_age_s=601.0))
+    world.looked()
     assert world.state.run is RunState.KILLING
     world.feed(StacksTaken(1))
     world.end(code=None, signal=9, outcome_code=0, failure="completed")

@@ -4,7 +4,8 @@ from dataclasses import dataclass, field
 
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Survey
 from supervisor.core.ending import Ending
-from supervisor.core.events import Begun, Event, Exited, Started, Surveyed
+from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
+from supervisor.core.looks import RankSeen
 from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State, Wish
@@ -67,6 +68,14 @@ class World:
             if isinstance(effect, Launch):
                 self.feed(Started(effect.attempt))
         return effects
+
+    def looked(self, *ranks: RankSeen, moved: tuple[str, ...] = ()) -> list[Effect]:
+        """Ten seconds later: what the looks that were ordered last brought; still, if not said."""
+        asked_at = self.state.activity.looks.asked_at
+        assert asked_at is not None, "nothing was ordered"
+        self.now += 10.0
+        seen = ranks or (RankSeen("rank 0 (pid 7)"),)
+        return self.feed(Looked(self.state.attempt, asked_at, seen, moved))
 
     def end(self, **more: object) -> list[Effect]:
         """The attempt ends, and the checkpoints are surveyed."""

@@ -7,11 +7,12 @@ from typing import Any
 
 from supervisor.core import replay as ledger
 from supervisor.core import step as core
-from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, SendStop, Survey
+from supervisor.core.effects import Effect, Exit, Launch, Look, Record, SendKill, SendStop, Survey
 from supervisor.core.ending import Ending
 from supervisor.core.events import (
     Event,
     Exited,
+    Looked,
     Observed,
     StacksTaken,
     Started,
@@ -22,6 +23,7 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.history import History
+from supervisor.core.looks import RankSeen
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
@@ -57,6 +59,12 @@ def _step(number: int, event: Event) -> tuple[int, tuple[int, ...]]:
     now = state.wake_at if isinstance(event, Tick) else 0.0
     after, effects = core.step(state, event, now)
     kept = tuple(EFFECTS.number(freeze(one)) for one in effects if isinstance(one, VISIBLE))
+    asked_at = after.activity.looks.asked_at
+    if asked_at is not None and any(isinstance(one, Look) for one in effects):
+        # What the looks show is no step of its own: nothing moves.
+        still = Looked(state.attempt, asked_at, (RankSeen("rank 0 (pid 7)"),))
+        after, effects = core.step(after, still, now)
+        kept += tuple(EFFECTS.number(freeze(one)) for one in effects if isinstance(one, VISIBLE))
     if any(type(one).__name__ == "TakeStacks" for one in effects):
         stacked, then = core.step(after, StacksTaken(state.attempt), now)
         kept += tuple(EFFECTS.number(freeze(one)) for one in then if isinstance(one, VISIBLE))

@@ -153,7 +153,7 @@ def test_phases_and_endings(trainers: Trainers) -> None:
     )
     out, err = process.communicate(timeout=90)
     assert (process.returncode, err) == (0, "")
-    assert out == "no phase 'sleep'; there are startup, step, eval, save, compile\n"
+    assert out == "no phase 'sleep'; there are startup, step, eval, save, compile, final\n"
     page = page_of(trainers)
     assert page.phase is Phase.STEP
     assert page.longest_compile_ms is not None

@@ -1,0 +1,94 @@
+"""How busy the GPUs of some processes are, asked of NVML in a process apart.
+
+A driver that has lost its device may never answer: the daemon must not wait for it.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Collection
+from contextlib import suppress
+from pathlib import Path
+from time import monotonic
+
+_ANSWER_S = 5.0
+_REAP_S = 0.1
+
+
+class GpuUse:
+    """One question; `poll` until it is true. Without a driver there is nothing to ask."""
+
+    def __init__(self, pids: Collection[int]) -> None:
+        self.busy: tuple[str, ...] = ()
+        """What is busy, in words: `GPU 0 (97 %)`."""
+        self._began_at = monotonic()
+        self._process: subprocess.Popen[bytes] | None = None
+        if not pids or not Path("/dev/nvidiactl").exists():
+            return
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", __file__, *(str(pid) for pid in pids)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError:
+            self.busy = ("the GPUs could not be asked",)
+
+    def poll(self) -> bool:
+        """Go on; true when it is answered or its time is over."""
+        process = self._process
+        if process is None:
+            return True
+        if process.poll() is None:
+            if monotonic() - self._began_at < _ANSWER_S:
+                return False
+            self.busy = ("the GPUs do not answer",)
+        else:
+            assert process.stdout is not None
+            self.busy = _said(process.stdout.read(), process.returncode)
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """End what was begun."""
+        if self._process is not None:
+            self._process.kill()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(_REAP_S)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
+            self._process = None
+
+
+def _said(output: bytes, code: int) -> tuple[str, ...]:
+    try:
+        answer = json.loads(output)
+        return tuple(f"GPU {int(index)} ({int(percent)} %)" for index, percent in answer)
+    except (ValueError, TypeError):
+        return (f"the GPUs could not be asked (exit code {code})",)
+
+
+def main(arguments: list[str]) -> None:
+    """Print the busy devices of these processes, as [index, percent]; none without NVML."""
+    pids = {int(word) for word in arguments}
+    try:
+        import pynvml as nvml
+    except ImportError:
+        print("[]")  # the `gpu` extra is not installed
+        return
+    busy = []
+    nvml.nvmlInit()
+    for index in range(nvml.nvmlDeviceGetCount()):
+        device = nvml.nvmlDeviceGetHandleByIndex(index)
+        users = {user.pid for user in nvml.nvmlDeviceGetComputeRunningProcesses(device)}
+        percent = int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)
+        # In a container NVML names no processes: then every device may be ours.
+        if percent and (not users or users & pids):
+            busy.append([index, percent])
+    print(json.dumps(busy))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,378 @@
+"""A hang is shown, not timed: what looks bring, and what comes of it, on a fake clock."""
+
+from typing import Any
+
+import pytest
+
+from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
+from supervisor.core.events import Looked, Observed, StacksTaken, Suspended, Tick
+from supervisor.core.looks import HungAt, RankSeen
+from supervisor.core.phase import Phase
+from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
+from supervisor.core.resumption import initial_state
+from supervisor.core.sight import Sight, judge
+from supervisor.core.states import RunState
+from tests.core.world import World, checkpoint
+
+NAME = "rank 0 (pid 7)"
+STILL = RankSeen(NAME)
+AT_WORK = RankSeen(NAME, moved=("CPU (1.00 cores)",))
+IN_BARRIER = RankSeen(NAME, waits_in="barrier")
+SPINNING = RankSeen(NAME, waits_in="all_reduce", moved=("CPU (1.00 cores)",))
+OTHER = "rank 1 (pid 8)"
+
+
+def looked(*ranks: RankSeen, moved: tuple[str, ...] = ()) -> Looked:
+    """An answer."""
+    return Looked(1, 0.0, ranks, moved)
+
+
+@pytest.mark.parametrize(
+    ("seen", "sight"),
+    [
+        (looked(STILL), Sight.STILL),
+        (looked(AT_WORK), Sight.WORK),
+        (looked(STILL, moved=("train.log grew",)), Sight.WORK),
+        (looked(RankSeen(NAME, is_stopped=True)), Sight.MISSING),
+        (looked(RankSeen(NAME, is_stopped=True), RankSeen(OTHER, moved=("CPU",))), Sight.MISSING),
+        (looked(IN_BARRIER, RankSeen(OTHER)), Sight.MISSING),
+        (looked(SPINNING, RankSeen(OTHER)), Sight.MISSING),
+        (looked(SPINNING, RankSeen(OTHER, moved=("its stack changes",))), Sight.WORK),
+        (looked(IN_BARRIER, RankSeen(OTHER, moved=("its stack changes",))), Sight.WORK),
+        (looked(IN_BARRIER, RankSeen(OTHER, blocked="a disk (D)")), Sight.UNCLEAR),
+        (looked(IN_BARRIER, RankSeen(OTHER, is_known=False)), Sight.UNCLEAR),
+        (looked(IN_BARRIER, RankSeen(OTHER), moved=("GPU 0 (97 %)",)), Sight.WORK),
+        (looked(IN_BARRIER, RankSeen(OTHER, waits_in="barrier")), Sight.STILL),
+        (looked(RankSeen(NAME, waits_in="barrier", blocked="ranks not seen here")), Sight.UNCLEAR),
+        (looked(STILL, RankSeen(OTHER, is_gone=True)), Sight.MISSING),
+        (looked(SPINNING, RankSeen(OTHER, is_gone=True)), Sight.MISSING),
+        (looked(AT_WORK, RankSeen(OTHER, is_gone=True)), Sight.WORK),
+        (looked(RankSeen(NAME, blocked="a disk (nfs)")), Sight.UNCLEAR),
+        (looked(RankSeen(NAME, is_known=False)), Sight.UNCLEAR),
+        (looked(RankSeen(NAME, is_known=False, moved=("CPU",))), Sight.WORK),
+        (looked(), Sight.UNCLEAR),
+    ],
+)
+def test_what_looks_show(seen: Looked, sight: Sight) -> None:
+    """Stillness needs all of it; a wait for a rank that works is work; a slow disk is unclear."""
+    assert judge(seen).sight is sight
+
+
+def test_the_missing_rank_is_named() -> None:
+    """Who reads it has to know which one."""
+    assert OTHER in judge(looked(SPINNING, RankSeen(OTHER))).what.split("waiting for")[1]
+    assert judge(looked(RankSeen(OTHER, is_stopped=True))).what.startswith(OTHER)
+    assert OTHER in judge(looked(STILL, RankSeen(OTHER, is_gone=True))).what
+
+
+class Watched(World):
+    """A world whose trainer is observed twice a second, and looked at as it is."""
+
+    def begin_at(self, resumed: int | None = None) -> None:
+        """Launch the first attempt and see steps of 0.1 s up to one."""
+        self.checkpoints = () if resumed is None else (checkpoint(resumed),)
+        self.begin()
+        self.beat_at = self.now
+        self.seen: tuple[RankSeen, ...] = (STILL,)
+
+    def observe(self, **facts: Any) -> list[Effect]:
+        """One look at the pages, and the answer to looks, ten seconds after they are ordered."""
+        base: dict[str, Any] = {"attached": True, "beating": True, "phase": Phase.STEP, "step": 5}
+        base |= {"beat_age_s": self.now - self.beat_at, **facts}
+        effects = self.feed(Observed(self.state.attempt, **base))
+        order = next((e for e in effects if isinstance(e, Look)), None)
+        if order is not None:
+            self.now += order.span_s
+            answer = Looked(self.state.attempt, order.asked_at, self.seen)
+            effects = [*effects, *self.feed(answer)]
+        return effects
+
+    def stand(self, seconds: float, **facts: Any) -> None:
+        """Nothing comes for so long, or until the attempt is being ended."""
+        until = self.now + seconds
+        while self.now < until and self.state.run is RunState.RUNNING:
+            self.now += 0.5
+            self.observe(**facts)
+
+    def steps(self, **facts: Any) -> None:
+        """Steps go on."""
+        self.beat_at = self.now
+        self.observe(gap_s=0.1, **facts)
+
+    def killed(self, step: int) -> None:
+        """The attempt that is being ended as hung has ended."""
+        self.feed(StacksTaken(self.state.attempt))
+        self.launched(self.end(code=None, signal=9, step=step))
+        self.now = self.state.wake_at or self.now
+        if self.state.run is RunState.BACKOFF:
+            self.feed(Tick())
+            self.launched(self.survey())
+        self.beat_at = self.now
+
+    def lines(self) -> list[str]:
+        """What was said."""
+        return [effect.line for effect in self.effects if isinstance(effect, Say)]
+
+
+def watched(resumed: int | None = None, **policy: Any) -> Watched:
+    """A run whose first attempt has made steps of 0.1 s."""
+    world = Watched(policy=Policy(**policy))
+    world.begin_at(resumed)
+    world.now += 2.0
+    world.steps()
+    return world
+
+
+def test_the_deadline_only_says_when_to_look() -> None:
+    """A look is ordered at 60 s; the kill comes with what it shows."""
+    world = watched()
+    world.stand(59.0)
+    assert not any(isinstance(e, Look) for e in world.effects)
+    world.stand(2.0)
+    assert any(isinstance(e, Look) for e in world.effects)
+    assert world.state.run is RunState.KILLING
+    assert world.state.kill is not None
+    assert "nothing moves" in world.state.kill.reason
+    assert world.now - world.beat_at < 75.0
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        (RankSeen(NAME, is_stopped=True),),
+        (SPINNING, RankSeen(OTHER)),
+        (STILL, RankSeen(OTHER, is_gone=True)),
+    ],
+)
+def test_a_missing_rank_is_a_hang_at_once(seen: tuple[RankSeen, ...]) -> None:
+    """Whatever the others use of CPU while they wait."""
+    world = watched()
+    world.seen = seen
+    world.stand(80.0)
+    assert world.state.run is RunState.KILLING
+
+
+def test_twenty_minutes_of_evaluation_are_work_again_and_again() -> None:
+    """Every 10,000 steps: told once, no kill, and a hang after it is found as quickly as before."""
+    world = watched()
+    for _ in range(5):
+        world.seen = (AT_WORK,)
+        world.stand(1200.0)
+        assert world.state.run is RunState.RUNNING
+        world.beat_at = world.now
+        world.observe(gap_s=1200.0)
+        for _ in range(20):
+            world.now += 0.5
+            world.steps()
+    assert len([line for line in world.lines() if "at work" in line]) == 1
+    assert len(world.records("looked")) == 1
+    world.seen = (STILL,)
+    world.stand(75.0)
+    assert world.state.run is RunState.KILLING
+
+
+def test_steps_that_became_slow_are_learned() -> None:
+    """Two in a row past the deadline are no evaluations: the deadline follows them."""
+    world = watched()
+    world.seen = (AT_WORK,)
+    for _ in range(3):
+        world.stand(70.0)
+        world.beat_at = world.now
+        world.observe(gap_s=70.0)
+    assert world.state.learned.get(Phase.STEP) == 70.0
+    before = sum(isinstance(e, Look) for e in world.effects)
+    world.stand(300.0)
+    assert sum(isinstance(e, Look) for e in world.effects) == before
+
+
+@pytest.mark.parametrize(("limit_s", "longest_s"), [(2.0, 1800.0), (60.0, 1800.0), (400.0, 4000.0)])
+def test_a_retry_loop_is_found(limit_s: float, longest_s: float) -> None:
+    """It moves for ever: ten deadlines later, half an hour at least, it is a hang."""
+    world = watched(heartbeat_timeout_s=limit_s)
+    world.seen = (RankSeen(NAME, moved=("its stack changes",)),)
+    world.stand(longest_s - 15.0)
+    assert world.state.run is RunState.RUNNING
+    world.stand(60.0)
+    assert world.state.run is RunState.KILLING
+    assert sum(isinstance(e, Look) for e in world.effects) < 15
+
+
+def test_what_hangs_after_work_is_found() -> None:
+    """Work of 5 minutes, then nothing: by twice that time, not after half an hour."""
+    world = watched()
+    world.seen = (AT_WORK,)
+    world.stand(300.0)
+    world.seen = (STILL,)
+    world.stand(320.0)
+    assert world.state.run is RunState.KILLING
+
+
+@pytest.mark.parametrize(
+    "seen", [RankSeen(NAME, is_known=False), RankSeen(NAME, blocked="a disk (D)")]
+)
+def test_where_looks_tell_nothing_the_longer_time_decides(seen: RankSeen) -> None:
+    """ptrace is not permitted, or a disk does not answer: half an hour, not a minute."""
+    world = watched()
+    world.seen = (seen,)
+    world.stand(1780.0)
+    assert world.state.run is RunState.RUNNING
+    world.stand(60.0)
+    assert world.state.run is RunState.KILLING
+
+
+def test_a_sign_of_life_ends_the_looks() -> None:
+    """An answer that comes after the next beat is passed over."""
+    world = watched()
+    world.now += 61.0
+    world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=61.0))
+    asked_at = world.state.activity.looks.asked_at
+    assert asked_at is not None
+    world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=0.1))
+    world.feed(Looked(1, asked_at, (STILL,)))
+    assert world.state.run is RunState.RUNNING
+
+
+def test_looks_of_a_suspended_machine_prove_nothing() -> None:
+    """All ages begin anew after it."""
+    world = watched()
+    world.now += 61.0
+    world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=61.0))
+    asked_at = world.state.activity.looks.asked_at
+    assert asked_at is not None
+    world.feed(Suspended(600.0))
+    world.feed(Observed(1, attached=True, beating=True, phase=Phase.STEP, beat_age_s=661.0))
+    world.feed(Looked(1, asked_at, (STILL,)))
+    assert world.state.run is RunState.RUNNING
+
+
+def test_looks_that_are_never_answered() -> None:
+    """They are ordered again, and the longer time decides without them."""
+    world = watched()
+    facts: dict[str, Any] = {"attached": True, "beating": True, "phase": Phase.STEP}
+    orders = 0
+    while world.state.run is RunState.RUNNING and world.now - world.beat_at < 4000.0:
+        world.now += 10.0
+        effects = world.feed(Observed(1, beat_age_s=world.now - world.beat_at, **facts))
+        orders += sum(isinstance(e, Look) for e in effects)
+    assert 2 <= orders <= 40
+    assert world.state.run is RunState.KILLING
+    assert world.now - world.beat_at > 1800.0
+
+
+def test_a_look_is_taken_within_the_deadline_that_somebody_configured() -> None:
+    """Ten seconds, or the deadline where that is shorter; five at least."""
+    for limit_s, span_s in ((2.0, 5.0), (7.0, 7.0), (60.0, 10.0)):
+        world = watched(heartbeat_timeout_s=limit_s)
+        world.stand(limit_s + 2.0)
+        (order,) = [e for e in world.effects if isinstance(e, Look)]
+        assert order.span_s == span_s
+
+
+def test_no_step_is_expected_after_the_last_one() -> None:
+    """`finish.step` is reached, or the trainer says so: half an hour before it is looked at."""
+    for facts, policy in (({"step": 200}, {"finish_step": 200}), ({"phase": Phase.FINAL}, {})):
+        world = watched(heartbeat_timeout_s=2.0, **policy)
+        world.steps(**facts)
+        world.stand(1790.0, **facts)
+        assert not any(isinstance(e, Look) for e in world.effects)
+        world.stand(30.0, **facts)
+        assert world.state.run is RunState.KILLING
+
+
+def test_a_final_evaluation_that_sleeps_costs_one_kill_at_most() -> None:
+    """The next attempt resumes behind the last step and stands there: it has twice the time."""
+    world = watched(100)
+    world.steps(step=200)
+    world.checkpoints = (checkpoint(200), checkpoint(100))
+    world.stand(80.0, step=200)
+    assert world.state.run is RunState.KILLING
+    world.killed(200)
+    assert (world.state.attempt, world.state.begun_at) == (2, 200)
+    assert world.state.hung_at == HungAt(200, 1)
+    startup = {"beating": False, "phase": Phase.STARTUP, "step": None}
+    world.stand(235.0, **startup)
+    assert world.state.run is RunState.RUNNING
+    assert len([line for line in world.lines() if "it is given 4 min" in line]) == 1
+    world.launched(world.end(code=0, outcome_code=None, failure="completed", step=None))
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_standing_at_the_same_step_again_is_not_the_same_death() -> None:
+    """Each time it has twice as long; the failures without progress hold it in the end."""
+    world = watched(100)
+    took = []
+    while world.state.run is RunState.RUNNING:
+        world.steps(step=150)
+        began = world.now
+        world.stand(4000.0, step=150)
+        took.append(world.now - began)
+        world.killed(150)
+    assert world.state.run is RunState.HELD
+    assert [round(seconds, -1) for seconds in took] == [70.0, 130.0, 250.0, 490.0, 970.0]
+    assert "5 failures" in world.state.reason
+    assert "the same death" not in world.state.reason
+
+
+def test_another_step_is_another_hang() -> None:
+    """Only who stands at the same step, give or take one, is given more time."""
+    world = watched(100)
+    world.steps(step=150)
+    world.stand(80.0, step=150)
+    world.killed(150)
+    world.steps(step=160)
+    world.stand(75.0, step=160)
+    assert world.state.run is RunState.KILLING
+
+
+def test_the_next_daemon_knows_where_it_hung() -> None:
+    """The ledger has it; steps that were saved beyond it, and `resume`, end it."""
+    entries: list[dict[str, Any]] = [
+        {"type": "attempt_started", "attempt": 1, "checkpoint": None},
+        {"type": "attempt_ended", "attempt": 1, "failure": "hang", "step": 200},
+        {"type": "attempt_started", "attempt": 2, "checkpoint": {"path": "c", "step": 200}},
+    ]
+    past = fold(entries)
+    assert (past.hung_at, past.begun_at) == (HungAt(200), 200)
+    state = initial_state(past, Policy(), now=0.0, wall=0.0)
+    assert (state.hung_at, state.begun_at) == (HungAt(200), 200)
+    again = {"type": "attempt_ended", "attempt": 2, "failure": "hang", "step": None}
+    assert fold([*entries, again]).hung_at == HungAt(200, 2)
+    assert fold([*entries, {"type": "progress", "step": 200}]).hung_at == HungAt(200)
+    assert fold([*entries, {"type": "progress", "step": 210}]).hung_at is None
+    assert fold([*entries, {"type": "resumed", "intent_id": "i"}]).hung_at is None
+
+
+def test_silence_with_work_is_never_a_hang() -> None:
+    """It computes without printing, as long as it likes: told once; still, it is restarted."""
+    world = Watched(policy=Policy(log_silence_s=60.0, restart_on_silence=True))
+    world.begin_at()
+    world.seen = (RankSeen("the program (pid 7)", moved=("CPU (1.00 cores)",)),)
+    facts: dict[str, Any] = {"attached": False, "beating": False, "stood_still": True}
+    for age in range(61, 9000, 20):
+        world.now += 20.0
+        world.observe(log_age_s=float(age), **facts)
+    assert world.state.run is RunState.RUNNING
+    assert sum(isinstance(e, TakeStacks) for e in world.effects) == 1
+    world.seen = (RankSeen("the program (pid 7)"),)
+    while world.state.run is RunState.RUNNING:
+        world.now += 20.0
+        world.observe(log_age_s=world.now, **facts)
+    assert world.records("hung")[0]["failure"] == "hang"
+
+
+def test_what_lingers_is_looked_at() -> None:
+    """An upload after `finish` may take an hour; it is ended when nothing moves."""
+    world = watched()
+    world.seen = (AT_WORK,)
+    for age in range(10, 3600, 10):
+        world.now += 10.0
+        world.observe(ended_age_s=float(age))
+    assert world.state.run is RunState.RUNNING
+    world.seen = (STILL,)
+    for age in range(3600, 7200, 10):
+        world.now += 10.0
+        world.observe(ended_age_s=float(age))
+    assert world.state.run is RunState.KILLING
+    assert world.records("hung")[0]["failure"] is None
+    assert any(isinstance(e, SendStop) for e in world.feed(StacksTaken(1)))

@@ -1,0 +1,287 @@
+"""Three looks at real processes: what stands still, what is at work, and who is missing."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from supervisor.clock import monotonic_s
+from supervisor.core.events import Looked
+from supervisor.core.sight import Sight, judge
+from supervisor.daemon import looks
+from supervisor.daemon.looks import Looking
+from supervisor.daemon.presence import RankPresence
+from supervisor.page_reading import read_pages
+from supervisor.watch import stack_reading
+from supervisor.watch.process_tree import sample_tree
+
+ROOT = Path(__file__).resolve().parents[2]
+SPAN_S = 3.0
+BEGIN = """
+import os, signal, socket, subprocess, sys, threading, time
+from supervisor.worker import attach
+run = attach(); run.beat(step=1)
+"""
+CHILD = "import time\nend = time.monotonic() + 300\nwhile time.monotonic() < end: pass"
+UPLOAD = """
+import socket, time
+one, two = socket.socketpair()
+while True: one.send(b'x' * 1000); two.recv(1000); time.sleep(0.1)
+"""
+# What each does instead of its next step, and what is to be seen of it.
+CASES = {
+    "an endless sleep": ("time.sleep(1000)", Sight.STILL),
+    "a lock that nobody gives back": (
+        "lock = threading.Lock(); lock.acquire(); lock.acquire()",
+        Sight.STILL,
+    ),
+    "a sleep in small pieces": ("\nwhile True: time.sleep(1)", Sight.STILL),
+    "stopped": ("os.kill(os.getpid(), signal.SIGSTOP)", Sight.MISSING),
+    "an evaluation": (f"exec({CHILD!r})", Sight.WORK),
+    "one in a child": (f"subprocess.run([sys.executable, '-c', {CHILD!r}])", Sight.WORK),
+    "an upload by a child": (f"subprocess.run([sys.executable, '-c', {UPLOAD!r}])", Sight.WORK),
+    "a child that waits": ("subprocess.run(['sleep', '300'])", Sight.UNCLEAR),
+    "one whose output is read": ("subprocess.check_output(['sleep', '300'])", Sight.UNCLEAR),
+    "new processes": ("\nwhile True: subprocess.run(['sleep', '0.4'])", Sight.WORK),
+    "a save, byte by byte": (
+        "\nwith open(os.environ['SLOW'], 'wb', 0) as f:\n"
+        "    while True: f.write(b'x' * 4096); time.sleep(0.7)",
+        Sight.WORK,
+    ),
+    "a write that is taken slowly": (
+        "r, w = os.pipe()\n"
+        "def take():\n    while True: os.read(r, 4096); time.sleep(0.7)\n"
+        "if os.fork() == 0: os.close(w); take()\n"
+        "os.close(r); os.write(w, bytes(1 << 26))",
+        Sight.WORK,
+    ),
+    "a retry loop": (
+        "\ndef ask(n): time.sleep(0.45) if n == 0 else ask(n - 1)\n"
+        "n = 0\nwhile True: n += 1; ask(n % 7)",
+        Sight.WORK,
+    ),
+}
+
+
+class Case:
+    """One attached process, and looks at it."""
+
+    def __init__(self, folder: Path, code: str, *words: str) -> None:
+        """`words` are a command that does not attach, in place of the code."""
+        self.folder = folder
+        folder.mkdir()
+        command = words or (sys.executable, "-c", BEGIN + code)
+        env = {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "SUPERVISOR_HEARTBEAT": str(folder),
+            "SLOW": str(folder / "slow"),
+        }
+        self.process = subprocess.Popen(command, env=env, start_new_session=True)
+        self.presence = RankPresence()
+        self.looking: Looking | None = None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is past its step."""
+        pages = read_pages(self.folder)
+        self.presence.look(pages, monotonic_s())
+        return bool(pages) and pages[0].beats > 0
+
+    def begin(self, span_s: float = SPAN_S) -> None:
+        """Order the looks."""
+        now = monotonic_s()
+        self.looking = Looking(
+            1,
+            now,
+            span_s,
+            main_pid=self.process.pid,
+            pages=read_pages(self.folder),
+            presence=self.presence,
+            heartbeat_dir=self.folder,
+            last_sign_at=now - 10.0,
+            signal=self.signal,
+        )
+
+    def signal(self, pids: list[int]) -> None:
+        """As the launcher does."""
+        for pid in pids:
+            os.kill(pid, signal.SIGUSR2)
+
+    def end(self) -> None:
+        """Nothing of it stays."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def answers(cases: dict[str, Case], limit_s: float = 60.0) -> dict[str, Looked]:
+    """Poll all looks to their end."""
+    found: dict[str, Looked] = {}
+    until = time.monotonic() + limit_s
+    while len(found) < len(cases):
+        assert time.monotonic() < until, set(cases) - set(found)
+        for name, case in cases.items():
+            if name not in found:
+                assert case.looking is not None
+                looked = case.looking.poll(0.0)
+                if looked is not None:
+                    found[name] = looked
+        time.sleep(0.02)
+    return found
+
+
+def wait_for(claim: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 60
+    while not claim():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Looked]]:
+    """The answers of all cases, looked at side by side."""
+    folder = tmp_path_factory.mktemp("looks")
+    cases = {name: Case(folder / str(n), code) for n, (name, (code, _)) in enumerate(CASES.items())}
+    try:
+        wait_for(lambda: all(case.has_begun for case in cases.values()))
+        time.sleep(1.0)  # what follows the step has begun by then
+        for case in cases.values():
+            case.begin()
+        yield answers(cases)
+    finally:
+        for case in cases.values():
+            case.end()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_is_seen_of_it(seen: dict[str, Looked], name: str) -> None:
+    """Work is told from a hang; a wait for a child that was just started is neither."""
+    assert judge(seen[name]).sight is CASES[name][1], seen[name]
+
+
+BESIDES = {
+    "it sleeps": ("time.sleep(1000)", Sight.STILL),
+    "it computes": (CHILD, Sight.WORK),
+    "it waits for its child, which sleeps": ("subprocess.run(['sleep', '300'])", Sight.STILL),
+}
+
+
+@pytest.mark.parametrize("name", BESIDES)
+def test_a_command_that_does_not_attach(tmp_path: Path, name: str) -> None:
+    """py-spy reads it, and the shell around it stands where the kernel has it."""
+    code = f"import subprocess, time\n{BESIDES[name][0]}"
+    shell = f"{sys.executable} -c {shlex.quote(code)}; true"
+    case = Case(tmp_path / "case", "", "bash", "-c", shell)
+    try:
+        wait_for(lambda: len(sample_tree([case.process.pid], case.process.pid).processes) > 1)
+        time.sleep(1.0)
+        case.begin()
+        (looked,) = answers({name: case}).values()
+    finally:
+        case.end()
+    assert judge(looked).sight is BESIDES[name][1], looked
+
+
+def test_a_command_without_python(tmp_path: Path) -> None:
+    """There are no stacks to read: the kernel's own places and counters are all there is."""
+    case = Case(tmp_path / "case", "", "bash", "-c", "sleep 1000; true")
+    try:
+        wait_for(lambda: len(sample_tree([case.process.pid], case.process.pid).processes) > 1)
+        time.sleep(0.5)
+        case.begin()
+        (looked,) = answers({"": case}).values()
+    finally:
+        case.end()
+    assert judge(looked).sight is Sight.STILL, looked
+
+
+def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A script with a handler of its own, and no py-spy: counters alone are no proof."""
+    monkeypatch.setattr(looks, "find_py_spy", lambda: None)
+    own = f"import signal\nsignal.signal(signal.SIGUSR2, lambda *_: None)\n{BEGIN}"
+    command = (sys.executable, "-c", f"{own}time.sleep(1000)")
+    case = Case(tmp_path / "case", "", *command)
+    try:
+        wait_for(lambda: case.has_begun)
+        time.sleep(0.5)
+        case.begin()
+        (looked,) = answers({"": case}).values()
+    finally:
+        case.end()
+    assert judge(looked).sight is Sight.UNCLEAR, looked
+    assert looked.ranks[0].moved == ()
+
+
+def test_stacks_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run of months with an evaluation each hour must not fill a tmpfs with them."""
+    monkeypatch.setattr(stack_reading, "_BYTES_MAX", 10)
+    case = Case(tmp_path / "case", "time.sleep(1000)")
+    try:
+        wait_for(lambda: case.has_begun)
+        case.begin(1.0)
+        answers({"": case})
+        assert (case.folder / "stacks-0.txt").stat().st_size == 0
+    finally:
+        case.end()
+
+
+def test_an_attempt_that_has_ended_proves_nothing(tmp_path: Path) -> None:
+    """Its end is about to be reported."""
+    case = Case(tmp_path / "case", "", "true")
+    case.process.wait()
+    case.begin(1.0)
+    (looked,) = answers({"": case}).values()
+    assert judge(looked).sight is Sight.UNCLEAR
+
+
+RANK = """
+import os, time
+import torch.distributed as dist, torch
+from supervisor.worker import attach
+run = attach()
+rank = int(os.environ["RANK"])
+dist.init_process_group("gloo", "file://" + os.environ["STORE"], rank=rank, world_size=2)
+dist.all_reduce(torch.ones(1))
+run.beat(step=1)
+"""
+
+
+def test_a_lost_collective_of_two_ranks(tmp_path: Path) -> None:
+    """The one that does not come to it is named, and no other; while it works it is waited for."""
+    kinds = {"lost": "time.sleep(1000)", "evaluates": f"exec({CHILD!r})"}
+    cases = {}
+    for kind, code in kinds.items():
+        body = f"{RANK}{code} if rank == 1 else dist.all_reduce(torch.ones(1))"
+        one = f"{sys.executable} -c {shlex.quote(body)}"
+        env = f"export WORLD_SIZE=2 LOCAL_WORLD_SIZE=2 OMP_NUM_THREADS=1 STORE={tmp_path / kind}.st"
+        shell = f"{env}; RANK=0 LOCAL_RANK=0 {one} & RANK=1 LOCAL_RANK=1 {one} & wait"
+        cases[kind] = Case(tmp_path / kind, "", "bash", "-c", shell)
+    try:
+
+        def both() -> bool:
+            pages = [read_pages(case.folder) for case in cases.values()]
+            return all(len(ranks) == 2 and all(p.beats for p in ranks) for ranks in pages)
+
+        wait_for(both)
+        time.sleep(1.0)
+        for case in cases.values():
+            case.presence.look(read_pages(case.folder), monotonic_s())
+            case.begin()
+        found = answers(cases)
+    finally:
+        for case in cases.values():
+            case.end()
+    lost, evaluates = judge(found["lost"]), judge(found["evaluates"])
+    assert lost.sight is Sight.MISSING, found["lost"]
+    assert "rank 1" in lost.what.partition("waiting for")[2], lost
+    assert "all_reduce" in lost.what
+    assert evaluates.sight is Sight.WORK, found["evaluates"]
