@@ -23,6 +23,7 @@ STOP_SEEN, STACKS_ARMED = 44, 45
 # earlier versions never set it. Both stay outside VERSION: another one would hide every worker that
 # users' environments have installed.
 STOP_ASKED, STOP_READ = 46, 47
+IS_SECOND = 48
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
 # whose two words agree then holds one write. The beat is one cache line; each of its stores is
 # one aligned word, so even a page whose writer was stopped midway has no half-written number.
@@ -79,6 +80,8 @@ class Page(NamedTuple):
     longest_compile_ms: int | None
     stop_seen: bool
     stacks_armed: bool
+    is_second: bool
+    """It attached where a process had that lived, and had not begun: one of them is no rank."""
     outcome: Outcome | None
     is_torn: bool
     """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
@@ -124,6 +127,7 @@ def parse(raw: bytes) -> Page | None:
         longest_compile_ms=compilation,
         stop_seen=raw[STOP_SEEN] != 0,
         stacks_armed=raw[STACKS_ARMED] != 0,
+        is_second=raw[IS_SECOND] != 0,
         outcome=_parse_outcome(raw),
         is_torn=begin != end or state_begin != state_end,
     )

@@ -43,16 +43,17 @@ class PageOwner:
         self._fd = -1
         self._file = 0, 0
 
-    def settle(self, place: Callable[[], None]) -> bool:
+    def settle(self, place: Callable[[bool], None]) -> bool:
         """At attach: put the page there unless another process owns it; whether that was done.
 
-        A page whose process has not begun is taken over: it may only have started this one.
-        Raises what `place` raises.
+        A page whose process has not begun is taken over: it may only have started this one. Then
+        `place` is told that this one came second. Raises what `place` raises.
         """
         with self.alone():
-            if self._is_locked_elsewhere() or self.is_living_owner(read_page(self._path)):
+            page = read_page(self._path)
+            if self._is_locked_elsewhere() or self.is_living_owner(page):
                 return False
-            place()
+            place(page is not None and self._lives(page))
         return True
 
     def claim(self, place: Callable[[], None]) -> bool:
@@ -83,8 +84,12 @@ class PageOwner:
 
         A process of another PID namespace is not found: there the lock tells.
         """
-        if page is None or not page.is_begun or page.start_ticks == 0:
-            return False
+        return page is not None and page.is_begun and self._lives(page)
+
+    def _lives(self, page: Page) -> bool:
+        """Whether it is the page of another process that lives here."""
+        if page.start_ticks == 0:
+            return False  # it could not read /proc
         if (page.pid, page.start_ticks) == self._self:
             return False  # its own, of before an exec
         try:

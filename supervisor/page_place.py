@@ -10,7 +10,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
-from supervisor.page import MAGIC, PAGE_BYTES, STOP_ASKED
+from supervisor.page import IS_SECOND, MAGIC, PAGE_BYTES, STOP_ASKED
 from supervisor.page_owner import PageOwner
 from supervisor.page_reading import read_page
 
@@ -48,7 +48,7 @@ class PagePlace:
         self._owner = PageOwner(path, start_ticks)
         self._inode = 0
         self._has_claimed = self._is_displaced = self.is_owner_asked = False
-        self.is_shared = self._owner.settle(self._put)
+        self.is_shared = self._owner.settle(self._put_first)
 
     def claim(self) -> None:
         """Make the page this process's, or find that it is another's, and write to none of it."""
@@ -128,6 +128,10 @@ class PagePlace:
 
     def _ask(self) -> None:
         self.is_owner_asked = self.is_owner_asked or _is_asked(self._path)
+
+    def _put_first(self, is_second: bool) -> None:
+        self._words().cast("B")[IS_SECOND] = is_second
+        self._put()
 
     def _put(self) -> None:
         page, self._inode = _put(self._path, bytes(self._words()))

@@ -64,14 +64,20 @@ def judged_report(report: dict[str, Any], state: State) -> dict[str, Any]:
     return {**report, "code": None, "signal": None} if is_ours else report
 
 
-def agreed_outcome(pages: Sequence[Page]) -> Outcome | None:
-    """What the ranks say of their end, where all of them say the same."""
+def agreed_outcome(pages: Sequence[Page], *, has_failed: bool) -> Outcome | None:
+    """What the ranks say of their end, where all of them say the same.
+
+    Where the main process `has_failed`, a process that attached second has not finished it: it may
+    have been an evaluation before a training that then died before its first step.
+    """
     outcomes = [page.outcome for page in pages]
     if not outcomes or any(outcome is None for outcome in outcomes):
         return None
     first = outcomes[0]
     assert first is not None
     agree = all(outcome is not None and outcome.code == first.code for outcome in outcomes)
+    if has_failed and first.code == 0 and any(page.is_second for page in pages):
+        return None
     return first if agree else None
 
 
@@ -95,7 +101,8 @@ def ending_of(
     checkpoint_directory: Path,
 ) -> Ending:
     """All that is known of the end of an attempt, with its diagnosis."""
-    outcome = agreed_outcome(pages)
+    has_failed = report.get("signal") is not None or bool(report.get("code"))
+    outcome = agreed_outcome(pages, has_failed=has_failed)
     first_step = any(page.beats > 0 for page in pages) or step is not None
     code = report.get("code")
     signal = report.get("signal")

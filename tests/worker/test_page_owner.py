@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
 from supervisor.heartbeat import PageWriter, Phase
 from supervisor.identity import start_ticks
@@ -127,6 +128,23 @@ def test_an_evaluation_before_training_leaves_the_page(trainers: Trainers) -> No
     assert trainer.do("run.beat(step=1)") == OWNER
     page = page_of(trainers)
     assert (page.pid, page.step, page.outcome) == (trainer.process.pid, 1, None)
+
+
+def test_an_evaluation_that_came_second_has_not_finished_the_run(trainers: Trainers) -> None:
+    """The trainer dies before its first step: what the helper said is not the run's end."""
+    trainer = Obedient(trainers)
+    assert not page_of(trainers).is_second
+    trainer.do("helper()")
+    pages = [page_of(trainers)]
+    assert pages[0].is_second
+    assert agreed_outcome(pages, has_failed=True) is None
+    assert agreed_outcome(pages, has_failed=False) is not None
+    trainer.do("run.beat(step=1); run.finish()")
+    assert agreed_outcome([page_of(trainers)], has_failed=True) is not None
+    trainer.end()
+    # torchrun has started the rank again: the one before is gone.
+    Obedient(trainers).do("run.finish()")
+    assert agreed_outcome([page_of(trainers)], has_failed=True) is not None
 
 
 def test_an_evaluation_beside_training_gives_the_page_up_at_its_end(trainers: Trainers) -> None:
