@@ -6,7 +6,7 @@ from supervisor.core.ending import Doubt
 from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
-from supervisor.core.parking import Launched, LaunchTimes
+from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Learned
 
 
@@ -117,5 +117,6 @@ class History:
     """When the last failed save on record failed."""
     times: LaunchTimes = field(default_factory=LaunchTimes)
     launched: Launched | None = None
+    warm: WarmTrust = WarmTrust.TRUSTED
     rss_bytes: int | None = None
     """What the last parked interpreter took of memory."""

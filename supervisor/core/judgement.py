@@ -23,6 +23,7 @@ from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
+from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop, Wish
 from supervisor.core.wording import counted
@@ -49,8 +50,24 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
     if state.stop is not None:
         return launch(state, survey, budget, None, "restart", "the stop was taken back")
+    if ending.failure != "disk_full" and state.wish is not Wish.HOLD:
+        began = began_by(state, ending, now)
+        if tries_cold(state.warm, state.launched, began=began):
+            why = f"{ending.reason}; it was launched warm and made no step: once more, cold"
+            name = ending.failure
+            return launch(state, survey, budget, name, COLD_AGAIN, why, rollback=rollback)
     doubt = _doubt(state, survey, ending)
     return replace(_after_failure(state, survey, ending, budget, now), doubt=doubt)
+
+
+def began_by(state: State, ending: Ending, now: float) -> bool:
+    """Whether the attempt that ended had come to its first step."""
+    return has_begun(
+        first_step_seen=ending.first_step_seen or state.activity.first_step_seen,
+        attached=ending.attached,
+        step=ending.step,
+        ran_s=now - state.activity.started_at,
+    )
 
 
 def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) -> bool:

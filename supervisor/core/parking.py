@@ -42,6 +42,25 @@ class Parked:
     """When to try again within the same attempt; None: not before the next."""
 
 
+class WarmTrust(StrEnum):
+    """Whether warm launches of this run are believed to be as cold ones."""
+
+    TRUSTED = "trusted"
+    DOUBTED = "doubted"
+    """One failed before its first step; a cold attempt is to show whether it was the warmth."""
+    BLAMED = "blamed"
+    """The cold one made its steps: no launch is warm any more."""
+    CLEARED = "cleared"
+    """The cold one failed alike: warm launches go on, and their failures count."""
+
+
+COLD_AGAIN = "restart_cold"
+_WHY_COLD = {
+    WarmTrust.DOUBTED: "the warm attempt before it failed before its first step",
+    WarmTrust.BLAMED: "a warm attempt failed before its first step, and the cold one did not",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class LaunchTimes:
     """What was measured last, in seconds: start to first step, each way, and the parking."""
@@ -70,19 +89,51 @@ def launched_from(entry: Mapping[str, Any], before: Launched | None) -> Launched
     return Launched(is_warm, known if is_warm else entry.get("why_cold"))
 
 
-def is_wanted(parked: Parked | None, mode: LaunchMode, now: float) -> bool:
+def has_begun(*, first_step_seen: bool, attached: bool, step: int | None, ran_s: float) -> bool:
+    """Whether an attempt came to its first step; of one that is not attached a minute tells."""
+    return first_step_seen or (not attached and (step is not None or ran_s >= UNSEEN_BEGIN_S))
+
+
+def tries_cold(trust: WarmTrust, launched: Launched | None, *, began: bool) -> bool:
+    """Whether the end of an attempt says nothing before a cold one has failed as well."""
+    return trust is WarmTrust.TRUSTED and launched is not None and launched.is_warm and not began
+
+
+def trust_after(
+    trust: WarmTrust, action: str | None, *, began: bool, was_asked: bool = False
+) -> WarmTrust:
+    """The trust once an attempt has ended; one that was asked to end shows nothing."""
+    if action == COLD_AGAIN:
+        return WarmTrust.DOUBTED
+    if trust is not WarmTrust.DOUBTED or (was_asked and not began):
+        return trust
+    return WarmTrust.BLAMED if began else WarmTrust.CLEARED
+
+
+def trust_at_first_step(trust: WarmTrust) -> WarmTrust:
+    """The trust once an attempt made its first step: while one is doubted, attempts are cold."""
+    return WarmTrust.BLAMED if trust is WarmTrust.DOUBTED else trust
+
+
+def is_wanted(
+    parked: Parked | None, mode: LaunchMode, now: float, trust: WarmTrust = WarmTrust.TRUSTED
+) -> bool:
     """Whether one is to be ordered, once the attempt has begun."""
-    if mode is LaunchMode.COLD:
+    if mode is LaunchMode.COLD or trust in _WHY_COLD:
         return False
     if parked is None:
         return True
     return parked.again_at is not None and now >= parked.again_at
 
 
-def why_cold(parked: Parked | None, mode: LaunchMode) -> str | None:
+def why_cold(
+    parked: Parked | None, mode: LaunchMode, trust: WarmTrust = WarmTrust.TRUSTED
+) -> str | None:
     """Why the next launch cannot be warm, as far as that is known before."""
     if mode is LaunchMode.COLD:
         return "launch.mode is cold"
+    if trust in _WHY_COLD:
+        return _WHY_COLD[trust]
     if parked is not None and parked.stage is ParkedStage.ABSENT:
         return parked.reason
     return None

@@ -9,7 +9,13 @@ from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
 from supervisor.core.moment import moment_of
-from supervisor.core.parking import launched_from
+from supervisor.core.parking import (
+    WarmTrust,
+    has_begun,
+    launched_from,
+    trust_after,
+    trust_at_first_step,
+)
 from supervisor.core.patience import beyond, with_hang
 from supervisor.core.phase import Phase
 from supervisor.core.states import Account
@@ -91,6 +97,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 past, ever_attached=True, first_step_seen=True,
                 learned=past.learned.with_seen(Phase.STARTUP, took_s),
                 times=past.times.with_start(took_s, warm=entry.get("launch") == "warm"),
+                warm=trust_at_first_step(past.warm),
             )  # fmt: skip
         case "parked":
             times = replace(past.times, park_s=entry.get("seconds"))
@@ -133,7 +140,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(
                 past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
                 idle_stops=IdleStops(0, past.idle_stops.progress), hung_at=None,
-                last_intent_id=entry.get("intent_id"),
+                last_intent_id=entry.get("intent_id"), warm=WarmTrust.TRUSTED,
             )  # fmt: skip
         case "reopened":
             return replace(past, finished=False, held=None, reopened=True)
@@ -167,6 +174,7 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         reason=str(entry.get("reason") or ""),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
         idle_stops=_idle_stops(past, entry),
+        warm=_warm(past, entry),
     )
     return _charged(past, entry)
 
@@ -184,6 +192,18 @@ def _hung_at(past: History, entry: Mapping[str, Any]) -> HungAt | None:
         return past.hung_at
     step = entry.get("step")
     return with_hang(past.hung_at, past.begun_at if step is None else step)
+
+
+def _warm(past: History, entry: Mapping[str, Any]) -> WarmTrust:
+    wall = float(entry.get("wall", 0.0))
+    began = has_begun(
+        first_step_seen=bool(entry.get("first_step")) or past.first_step_seen,
+        attached=bool(entry.get("attached")),
+        step=entry.get("step"),
+        ran_s=0.0 if past.attempt_wall is None else wall - past.attempt_wall,
+    )
+    asked = entry.get("stop_requested") is not None
+    return trust_after(past.warm, entry.get("action"), began=began, was_asked=asked)
 
 
 def _further(step: int | None, checkpoint: Any) -> int | None:

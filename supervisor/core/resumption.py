@@ -49,6 +49,7 @@ def initial_state(
         learned=past.learned,
         times=past.times,
         launched=past.launched,
+        warm=past.warm,
         account=account,
         ever_attached=past.ever_attached,
         reopened=past.reopened,

@@ -7,7 +7,7 @@ from supervisor.core.ending import Doubt, Ending
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import DISK, Memory, RescueWait
-from supervisor.core.parking import Launched, LaunchTimes, Parked
+from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 
@@ -201,6 +201,7 @@ class State:
     """The spare interpreter; None as long as this attempt has not ordered one."""
     times: LaunchTimes = field(default_factory=LaunchTimes)
     launched: Launched | None = None
+    warm: WarmTrust = WarmTrust.TRUSTED
     ever_attached: bool = False
     reopened: bool = False
     """`run --again`: the final checkpoint of before does not end the run."""

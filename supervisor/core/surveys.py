@@ -9,9 +9,9 @@ from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Resc
 from supervisor.core.ending import Ending
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
-from supervisor.core.judgement import decide
+from supervisor.core.judgement import began_by, decide
 from supervisor.core.operator import EXIT_FINISHED, unread
-from supervisor.core.parking import patience_s, why_cold
+from supervisor.core.parking import patience_s, trust_after, why_cold
 from supervisor.core.patience import beyond
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import (
@@ -50,6 +50,9 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
             incidents.append(_incident(ending, decision))
+        asked, began = state.stop is not None, began_by(state, ending, now)
+        warm = trust_after(state.warm, decision.action, began=began, was_asked=asked)
+        state = replace(state, warm=warm)
     state = replace(
         state,
         surveying=False,
@@ -163,7 +166,7 @@ def _launch(
     if doubted is not None:
         effects.append(Say(doubted, is_doubt=True))
     mode = state.policy.launch_mode
-    why = why_cold(state.parked, mode)
+    why = why_cold(state.parked, mode, state.warm)
     patience = 0.0 if why else patience_s(state.parked, mode, state.times, now)
     return state, (*effects, Launch(attempt, chosen, why, patience))
 

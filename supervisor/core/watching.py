@@ -19,7 +19,13 @@ from supervisor.core.killing import next_stage
 from supervisor.core.looking import on_overdue, report_silence, within_deadline
 from supervisor.core.looks import Health
 from supervisor.core.operator import KILL_ANSWER_S, unread
-from supervisor.core.parking import UNSEEN_BEGIN_S, Parked, ParkedStage, is_wanted
+from supervisor.core.parking import (
+    UNSEEN_BEGIN_S,
+    Parked,
+    ParkedStage,
+    is_wanted,
+    trust_at_first_step,
+)
 from supervisor.core.patience import standing_at
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
@@ -75,7 +81,7 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         state, notes = _note_first_step(state, event, startup_s)
     if state.run is not RunState.RUNNING:
         return Reaction("noted", state, notes)
-    if has_begun and is_wanted(state.parked, state.policy.launch_mode, now):
+    if has_begun and is_wanted(state.parked, state.policy.launch_mode, now, state.warm):
         # A look later than the first step: by then the trainer has said what it had imported.
         state = replace(state, parked=Parked(ParkedStage.IMPORTING, since=now))
         notes = (*notes, Park(state.attempt))
@@ -113,7 +119,8 @@ def _note_first_step(
     state: State, event: Observed, startup_s: float
 ) -> tuple[State, tuple[Effect, ...]]:
     is_warm = state.launched is not None and state.launched.is_warm
-    state = replace(state, times=state.times.with_start(startup_s, warm=is_warm))
+    times = state.times.with_start(startup_s, warm=is_warm)
+    state = replace(state, times=times, warm=trust_at_first_step(state.warm))
     entry = {
         "type": "first_step",
         "attempt": state.attempt,

@@ -33,8 +33,7 @@ class Parking:
     @property
     def record(self) -> Path | None:
         """Where the trainer is to write what it has imported; None where nobody will ask."""
-        config = self._run.config
-        if config.launch.mode == "cold" or config.launch.preload != "auto":
+        if self._run.config.launch.mode == "cold":
             return None
         return self._run.runtime.root / "imports.json"
 

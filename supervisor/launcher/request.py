@@ -11,6 +11,8 @@ from supervisor.launcher.delivery import UNTOLD_GRACE_S
 from supervisor.launcher.parked import ParkedLink
 from supervisor.launcher.spawn import Program
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
+from supervisor.parked import start
+from supervisor.parked.command import Command, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,9 +136,12 @@ class LaunchRequest(ParkRequest):
 
     def program(self) -> Program:
         """Return the program as a new process runs it."""
+        environ = self.environ()
+        if isinstance(parse(self.argv, environ, self.cwd), Command):
+            environ = start.observed(environ)
         return Program(
             self.argv,
-            self.environ(),
+            environ,
             cwd=self.cwd,
             log=self.log,
             death_signal=signal.SIGTERM,

@@ -6,50 +6,16 @@ import json
 import os
 import sys
 
-from supervisor.parked.sources import module_source
-from supervisor.parked.start import OWN_PREFIX, digest
+from supervisor.parked import observations
+from supervisor.parked.origins import OWN, Origins
+from supervisor.parked.sources import module_source, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-FORMAT = 1
+FORMAT = 2
 _MOST_BYTES = 4 << 20
-# Set by Python, libraries or launch code, whatever the program does; no import depends on them.
-_SET_AT_RUN_TIME = frozenset(
-    {
-        "LC_CTYPE",  # Python, when it starts in the C locale (PEP 538)
-        "CUDA_MODULE_LOADING",  # torch.cuda, when it makes its context
-        "CUBLAS_WORKSPACE_CONFIG",  # read by cuBLAS when it makes a handle, by torch at each check
-        "TORCHINDUCTOR_CACHE_DIR",
-        "TRITON_CACHE_DIR",
-        "PL_GLOBAL_SEED",
-        "PL_SEED_WORKERS",
-        "MASTER_ADDR",
-        "MASTER_PORT",
-        "RANK",
-        "LOCAL_RANK",
-        "WORLD_SIZE",
-    }
-)
-
-
-def _environ_at_exec() -> dict[str, str]:
-    with open("/proc/self/environ", "rb") as file:
-        pairs = [entry.partition(b"=") for entry in file.read().split(b"\0") if b"=" in entry]
-    return {os.fsdecode(name): os.fsdecode(value) for name, _, value in pairs}
-
-
-def changed_environment() -> dict[str, str | None]:
-    """Return the digest of each variable that the program has set or changed, None if deleted."""
-    first, now = _environ_at_exec(), dict(os.environ)
-    changed: dict[str, str | None] = {}
-    for name in first.keys() | now.keys():
-        if name in _SET_AT_RUN_TIME or name.startswith(OWN_PREFIX):
-            continue
-        if first.get(name) != now.get(name):
-            changed[name] = digest(now[name]) if name in now else None
-    return changed
 
 
 def observed() -> dict[str, Any]:
@@ -65,13 +31,47 @@ def observed() -> dict[str, Any]:
         "python": sys.version,
         "prefix": sys.prefix,
         "modules": "\n".join(lines),
-        "environment": changed_environment(),
+        "own": _own_files(),
     }
 
 
+def _own_files() -> list[tuple[str, int, int, int]]:
+    """Return the program's own files as they are: another program may do other things first."""
+    origins = Origins()
+    main = getattr(sys.modules.get("__main__"), "__file__", None)
+    paths = {main} if isinstance(main, str) else set()
+    for module in list(sys.modules.values()):
+        source = module_source(module)
+        if source is not None and source[0].partition(".")[0] != "supervisor":
+            paths.add(source[1])
+    found = []
+    for path in sorted(path for path in paths if origins.kind_of(path) == OWN):
+        signature = signature_of(path)
+        if signature is not None:
+            found.append((path, *signature))
+    return found
+
+
+def _end_of_following(path: str) -> bool | None:
+    """End the observer; False where it is gone, None where this process never had one."""
+    for finder in list(sys.meta_path):
+        if getattr(finder, "_is_import_observer", False):
+            sys.meta_path.remove(finder)
+            return True
+    known = observations.read(path)
+    mine = os.environ.get("SUPERVISOR_ATTEMPT")
+    return False if isinstance(known, dict) and known["attempt"] == mine else None
+
+
 def record(path: str) -> None:
-    """Write the record for the next interpreter, replacing the file; 0600. Raises OSError."""
-    data = json.dumps(observed()).encode("ascii")
+    """Write the record for the next interpreter, replacing the file; 0600. Raises OSError.
+
+    A warm program's imports are those of the cold one before: that one's record stays.
+    """
+    is_followed = _end_of_following(path)
+    if is_followed is None and os.path.isfile(path):
+        return
+    data = json.dumps({**observed(), "followed": is_followed is not False}).encode("ascii")
     staged = f"{path}.{os.getpid()}"
     fd = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
@@ -88,14 +88,16 @@ def read(path: str) -> dict[str, Any] | str:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read(_MOST_BYTES))
-        if found["format"] != FORMAT:
+        if found["format"] not in (1, FORMAT):
             return "the record of imports is in another format"
         if (found["python"], found["prefix"]) != (sys.version, sys.prefix):
             return "the record of imports is of another Python"
         modules = [tuple(line.split("\t", 1)) for line in found["modules"].splitlines()]
-        environment = dict(found["environment"])
+        # A worker of an older version says nothing of these.
+        own = [tuple(entry) for entry in found.get("own", ())]
+        is_followed = bool(found.get("followed", True))
     except FileNotFoundError:
         return "no record of imports yet"
     except (OSError, ValueError, TypeError, KeyError) as error:
         return f"the record of imports cannot be read: {error}"
-    return {"modules": modules, "environment": environment}
+    return {"modules": modules, "own": own, "followed": is_followed}

@@ -8,9 +8,9 @@ import os
 import sys
 
 from supervisor.parked import imports
+from supervisor.parked.likeness import Likeness, modules_of_packages
 from supervisor.parked.refusal import Refused
 from supervisor.parked.sources import module_source
-from supervisor.parked.start import digest
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -28,30 +28,39 @@ class Preload:
     """The imports of one parked interpreter; `left_out` says which were not made, and why."""
 
     def __init__(self, wanted: str | Sequence[str], record: str | None, places: Places) -> None:
+        """`record` is what the trainer wrote; None where nobody asked it. Raises Refused."""
         self.left_out: list[tuple[str, str]] = []
+        self.own_files: list[tuple[str, int, int, int]] = []
         self._places = places
-        self._environment: dict[str, str | None] = {}
+        self._likeness = None if record is None else Likeness(record)
+        self._recorded: dict[str, str] | None = None
         found = imports.read(record) if record is not None else "no record of imports yet"
         if isinstance(found, dict):
-            self._environment = found["environment"]
+            if not found["followed"]:
+                raise Refused("its imports could not be followed: it changes sys.meta_path")
+            self.own_files = found["own"]
         if not isinstance(wanted, str):
             self.names = [str(name) for name in wanted]
         elif isinstance(found, dict):
+            self._recorded = dict(found["modules"])
             self.names = [name for name, origin in found["modules"] if places.is_installed(origin)]
         else:
             self.left_out.append(("the record", found))
-            self.names = [] if _is_missing("torch") else list(WITHOUT_RECORD)
+            uses_torch = self._likeness is None or "torch" in self._likeness.packages
+            self.names = list(WITHOUT_RECORD) if uses_torch and not _is_missing("torch") else []
 
     def perform(self, on_import: Callable[[], None]) -> None:
         """Import all, the user's folders out of reach; `on_import` is called before each search.
 
-        Raises Refused if what the program set in its environment is not so now, or if the user's
+        Raises Refused if they were not made as after the program's own beginning, or if the user's
         own files were imported on the way.
         """
         known = set(sys.modules)
+        known_packages = modules_of_packages().keys()
+        likeness = self._likeness
         entries = list(sys.path)
         added: list[str] = []
-        clock = _Clock(on_import)
+        clock = _Clock(on_import if likeness is None else _both(on_import, likeness.on_import))
         sys.meta_path.insert(0, clock)
         try:
             for name in self.names:
@@ -63,7 +72,12 @@ class Preload:
         finally:
             sys.meta_path.remove(clock)
             sys.path[:] = entries + added
-        self._check_environment()
+        if likeness is not None:
+            likeness.check()
+        if likeness is not None and self._recorded is not None:
+            loaded = modules_of_packages()
+            new = {name: loaded[name] for name in loaded.keys() - known_packages}
+            likeness.check_modules(self._recorded, dict(sorted(new.items())))
         for name in list(sys.modules):
             source = None if name in known else module_source(sys.modules[name])
             if source is not None and not self._places.is_installed(source[1]):
@@ -83,12 +97,13 @@ class Preload:
         except SystemExit as error:
             self.left_out.append((name, f"it exits with {error.code!r}"[:200]))
 
-    def _check_environment(self) -> None:
-        for name, value in sorted(self._environment.items()):
-            # What its imports themselves set is set by now.
-            now = os.environ.get(name)
-            if (digest(now) if now is not None else None) != value:
-                raise Refused(f"the program sets {name} itself, perhaps before its imports")
+
+def _both(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def call() -> None:
+        first()
+        second()
+
+    return call
 
 
 class _Clock:

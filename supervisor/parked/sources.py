@@ -33,7 +33,8 @@ def _mapped_files() -> set[str]:
     return {word[5] for word in words if len(word) == 6 and word[5].startswith("/")}
 
 
-def _signature(path: str) -> Signature | None:
+def signature_of(path: str) -> Signature | None:
+    """Return what tells a file from its next version; None without one."""
     try:
         found = os.stat(path)
     except OSError:
@@ -63,7 +64,7 @@ class Sources:
         for path in sorted(files):
             if path.startswith(("/dev/", "/memfd:", "/SYSV")):
                 continue
-            self._known.append((path, _signature(path)))
+            self._known.append((path, signature_of(path)))
             try:
                 # Not the modification time: that can be given any value.
                 if not os.path.isdir(path) and os.stat(path).st_ctime > since:
@@ -71,6 +72,11 @@ class Sources:
             except OSError:
                 continue
         return None
+
+    def note_own(self, files: Iterable[tuple[str, int, int, int]]) -> None:
+        """Note files of the program as they were when its imports were followed."""
+        for path, *signature in files:
+            self._known.append((path, (signature[0], signature[1], signature[2])))
 
     def __len__(self) -> int:
         return len(self._known)

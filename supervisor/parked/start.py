@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import os
-import zlib
 
 from supervisor.parked.command import CODE, MODULE
+from supervisor.parked.digests import digest
+from supervisor.parked.observations import SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -22,12 +23,6 @@ VARIABLE = "SUPERVISOR_PARKED"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
 # What differs from one attempt to the next, and is no part of the environment of imports.
 OWN_PREFIX = "SUPERVISOR_"
-
-
-def digest(value: str) -> str:
-    """Return what stands for a variable's value where the value itself is nobody's business."""
-    data = os.fsencode(value)
-    return f"{len(data):x}.{zlib.crc32(data):x}"
 
 
 def digests(environ: Mapping[str, str]) -> dict[str, str]:
@@ -72,10 +67,7 @@ def environ(
     """
     own = {name: value for name, value in attempt.items() if not name.startswith(OWN_PREFIX)}
     known = digests(own)
-    if found := own.get("PYTHONPATH"):
-        own["PYTHONPATH"] = STARTUP + os.pathsep + found
-    else:
-        own["PYTHONPATH"] = STARTUP
+    own["PYTHONPATH"] = _with_startup(own)
     settings = {
         "control_fd": control_fd,
         "launcher_pid": os.getpid(),
@@ -90,6 +82,28 @@ def environ(
     }
     own[VARIABLE] = f"{nonce} {json.dumps(settings)}"
     return own
+
+
+def _with_startup(environ: Mapping[str, str]) -> str:
+    found = environ.get("PYTHONPATH")
+    return STARTUP + os.pathsep + found if found else STARTUP
+
+
+def observed(environ: dict[str, str]) -> dict[str, str]:
+    """Return the environment of a cold launch whose imports are followed, if that is wanted.
+
+    What was seen of another attempt is removed: it must not be taken for this one's.
+    """
+    record = environ.get("SUPERVISOR_IMPORTS")
+    if not record:
+        return environ
+    try:
+        os.unlink(record + SUFFIX)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        return environ  # then it is out of reach for the trainer, too
+    return {**environ, "PYTHONPATH": _with_startup(environ)}
 
 
 def verify() -> bytes:

@@ -113,6 +113,7 @@ def _prepare(
     sources = Sources(places)
     if (path := sources.note(started)) is not None:
         raise Refused(f"{path} changed while it was read")
+    sources.note_own(preload.own_files)
     candidate.settle(sources, Shadows(loaded_before), places)
     priority.end()
     control.say({"parked": _described(since, preload, priority, len(sources))})

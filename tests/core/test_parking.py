@@ -2,8 +2,8 @@
 
 import pytest
 
-from supervisor.core.effects import Launch, Park, Say
-from supervisor.core.events import Begun, Observed, ParkedSeen, Started
+from supervisor.core.effects import Launch, Park, Record, Say
+from supervisor.core.events import Begun, Observed, ParkedSeen, Started, Tick
 from supervisor.core.parking import (
     AGAIN_S,
     INSISTING_S,
@@ -12,6 +12,7 @@ from supervisor.core.parking import (
     LaunchTimes,
     Parked,
     ParkedStage,
+    WarmTrust,
     patience_s,
 )
 from supervisor.core.policy import Policy
@@ -201,3 +202,93 @@ def test_history_knows_how_the_last_attempt_was_started() -> None:
     assert fold([cold, warm]).launched == Launched(True, "a reason")
     old = {"type": "attempt_started", "attempt": 3}
     assert fold([cold, warm, old]).launched == Launched(False, None)
+
+
+def warm_world() -> World:
+    """A run whose second attempt was launched warm, one failure ago."""
+    one = world()
+    look(one)
+    look(one)
+    one.feed(ParkedSeen(WAITING, 2.0, 1 << 28))
+    relaunch(one)
+    one.feed(Started(one.state.attempt, is_warm=True))
+    return one
+
+
+def folded(one: World) -> WarmTrust:
+    """What the next daemon reads of it."""
+    entries: list[dict[str, object]] = []
+    for effect in one.effects:
+        if isinstance(effect, Record):
+            entries.append({**effect.entry, "wall": 1.0})
+        elif isinstance(effect, Launch):
+            entries.append({"type": "attempt_started", "attempt": effect.attempt, "wall": 1.0})
+    return fold(entries).warm
+
+
+@pytest.mark.parametrize("how", [{}, {"code": 78}, {"failure": "configuration"}, {"code": 75}])
+def test_a_warm_start_that_fails_at_once_is_tried_cold_and_not_charged(
+    how: dict[str, object],
+) -> None:
+    """Before its first step nothing tells whether it was the program or the warmth."""
+    one = warm_world()
+    before = one.state.budget
+    effects = list(one.end(first_step_seen=False, **how))
+    launch = launch_of(effects)
+    assert launch.why_cold == "the warm attempt before it failed before its first step"
+    assert one.state.budget == before
+    (entry,) = (e for e in one.records("attempt_ended") if e["attempt"] == 2)
+    assert (entry["charged"], entry["action"]) == (False, "restart_cold")
+    assert any("once more, cold" in e.line for e in effects if isinstance(e, Say))
+    assert folded(one) is one.state.warm is WarmTrust.DOUBTED
+
+
+def test_after_a_cold_one_that_makes_its_steps_no_launch_is_warm() -> None:
+    """The warmth was to blame: nothing is parked any more, also by the next daemon."""
+    one = warm_world()
+    one.launched(one.end(first_step_seen=False))
+    assert sum(parks(look(one)) for _ in range(3)) == 0
+    assert folded(one) is one.state.warm is WarmTrust.BLAMED
+    why = "a warm attempt failed before its first step, and the cold one did not"
+    assert launch_of(relaunch(one)).why_cold == why
+    assert fold([{"type": "attempt_ended", "action": "restart_cold"}, {"type": "first_step"},
+                 {"type": "resumed"}]).warm is WarmTrust.TRUSTED  # fmt: skip
+
+
+def test_a_cold_one_that_fails_alike_clears_the_warmth_and_counts() -> None:
+    """Only once in a run a failure is free."""
+    one = warm_world()
+    one.launched(one.end(first_step_seen=False))
+    before = one.state.budget.failures
+    one.end(first_step_seen=False)
+    assert folded(one) is one.state.warm is WarmTrust.CLEARED
+    assert one.state.budget.failures == before + 1
+    one.now = one.state.wake_at or 0.0
+    one.feed(Tick())
+    one.survey()
+    one.feed(Started(one.state.attempt, is_warm=True))
+    one.end(first_step_seen=False)
+    assert one.state.budget.failures == before + 2
+
+
+@pytest.mark.parametrize(
+    ("is_warm", "facts", "ran_s"),
+    [
+        (False, {"first_step_seen": False}, 1.0),
+        (True, {"first_step_seen": True}, 1.0),
+        (True, {"first_step_seen": False, "attached": False}, 70.0),
+        (True, {"first_step_seen": False, "attached": False, "step": 7}, 1.0),
+        (True, {"first_step_seen": False, "failure": "disk_full"}, 1.0),
+    ],
+)
+def test_other_failures_are_charged_as_ever(
+    is_warm: bool, facts: dict[str, object], ran_s: float
+) -> None:
+    """A cold start, one that had begun as far as can be seen, and a full disk."""
+    one = warm_world()
+    one.feed(Started(one.state.attempt, is_warm=is_warm))
+    one.now += ran_s
+    before = one.state.budget.failures
+    one.end(**facts)
+    assert one.state.budget.failures == before + 1
+    assert folded(one) is one.state.warm is WarmTrust.TRUSTED

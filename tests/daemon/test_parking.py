@@ -78,7 +78,8 @@ def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.Monk
     scene = Scene(tmp_path, preload=["torch"], standby="cuda")
     scene.order("python3", "train.py")
     (order,) = scene.sent
-    assert (order["preload"], order["record"], order["standby"]) == (("torch",), None, "cuda")
+    assert (order["preload"], order["standby"]) == (("torch",), "cuda")
+    assert order["record"] == str(tmp_path / "imports.json")
     scene = Scene(tmp_path)
     scene.order("python3", "train.py")
     (order,) = scene.sent

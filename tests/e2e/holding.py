@@ -9,12 +9,18 @@ import sys
 import time
 from pathlib import Path
 
+match sys.argv[1:]:
+    case ["stub"]:
+        sys.modules["accelerator"] = None  # type: ignore[assignment]
+    case ["cold only"] if "heavy" in sys.modules:
+        raise RuntimeError("context has already been set")
+    case ["threads"]:
+        os.environ["OMP_NUM_THREADS"] = "3"
+
 import heavy
 
 from supervisor.worker import attach
 
-if len(sys.argv) > 1:
-    os.environ["OMP_NUM_THREADS"] = sys.argv[1]
 run = attach()
 total = 0
 if run.resume_from is not None:

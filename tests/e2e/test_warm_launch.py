@@ -113,15 +113,41 @@ def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -
     assert start_ticks(spare) is None
 
 
-def test_an_environment_that_the_script_sets_itself_is_cold(run: Supervised) -> None:
-    """Before its imports, perhaps: they would have been made without it."""
-    configure(run, "3")
+@pytest.mark.parametrize(
+    ("word", "reason"),
+    [
+        ("threads", "the program sets OMP_NUM_THREADS itself before its imports"),
+        ("stub", "the program puts accelerator into sys.modules before it imports heavy"),
+    ],
+)
+def test_what_the_script_changes_before_its_imports_is_cold(
+    run: Supervised, word: str, reason: str
+) -> None:
+    """They would have been made without it."""
+    configure(run, word)
     run.start()
-    reason = "the program sets OMP_NUM_THREADS itself, perhaps before its imports"
     assert refused(run) == reason
     run.wait(lambda: (run.folder / "saves" / "step-10.safetensors").exists())
     entry = kill(run, 1)
     assert (entry["launch"], entry["why_cold"]) == ("cold", reason)
+    (run.folder / "on").touch()
+    assert run.finish() == 0
+
+
+def test_a_warm_start_that_fails_is_tried_cold_and_not_charged(run: Supervised) -> None:
+    """What only a warm start does is no failure of the program; the run is cold from then on."""
+    configure(run, "cold only", restart={"max_failures": 2})
+    run.start()
+    parked(run, 1)
+    assert kill(run, 1)["launch"] == "warm"
+    run.wait(lambda: len(run.entries("attempt_started")) == 3)
+    entry = run.entries("attempt_started")[-1]
+    why = "the warm attempt before it failed before its first step"
+    assert (entry["launch"], entry["why_cold"]) == ("cold", why)
+    assert run.entries("attempt_ended")[-1]["charged"] is False
+    run.wait(lambda: (run.status.get("step") or 0) >= 20)
+    why = "a warm attempt failed before its first step, and the cold one did not"
+    assert kill(run, 3)["why_cold"] == why
     (run.folder / "on").touch()
     assert run.finish() == 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from standin import Ended, Parked
 
-from supervisor.parked import imports, start
+from supervisor.parked import digests, imports, observations, start
 
 Park = Callable[..., Parked]
 
@@ -40,9 +40,21 @@ def record_of(path: Path, modules: dict[str, Path], **environment: str | None) -
         "python": version,
         "prefix": prefix,
         "modules": lines,
-        "environment": environment,
     }
     path.write_text(json.dumps(found))
+    seen = {
+        "format": observations.FORMAT,
+        "python": version,
+        "prefix": prefix,
+        "attempt": "1",
+        "changes": [],
+        "environment": environment,
+        "late_environment": {},
+        "besides": [],
+        "packages": ["heavy"],
+        "spoiled": None,
+    }
+    path.with_name(path.name + observations.SUFFIX).write_text(json.dumps(seen))
     return path
 
 
@@ -127,7 +139,7 @@ def test_the_look_at_files_may_come_first(tmp_path: Path, site: Path, park: Park
 def test_what_the_program_sets_is_refused(tmp_path: Path, site: Path, park: Park) -> None:
     """Environment that the program sets itself, unless importing sets it as well."""
     (site / "setting.py").write_text("import os\nos.environ['BY_IMPORT'] = '1'")
-    digest = start.digest("1")
+    digest = digests.digest("1")
     files = {"setting": site / "setting.py"}
     record = record_of(tmp_path / "one", files, BY_IMPORT=digest)
     parked = park(script(tmp_path, "import os; print(os.environ['BY_IMPORT'])"), record=record)
@@ -136,7 +148,7 @@ def test_what_the_program_sets_is_refused(tmp_path: Path, site: Path, park: Park
     assert parked.wait() == 0
     assert (tmp_path / "log").read_text() == "1\n"
     record = record_of(tmp_path / "two", files, BY_IMPORT=digest, MINE=digest)
-    reason = "the program sets MINE itself, perhaps before its imports"
+    reason = "the program sets MINE itself before its imports"
     assert park(script(tmp_path), record=record).hear() == {"refused": reason}
 
 

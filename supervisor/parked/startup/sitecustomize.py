@@ -1,6 +1,6 @@
-"""Found through PYTHONPATH by `import site`: where a parked interpreter stops. Inert elsewhere.
+"""Found through PYTHONPATH by `import site`: a parked interpreter stops here, an observer begins.
 
-It has to be readable by every Python 3, so that one too old can say so.
+It is inert elsewhere, and has to be readable by every Python 3, so that one too old can say so.
 """
 
 import os
@@ -24,24 +24,55 @@ def _erase(here: str) -> None:
     sys.modules.pop("sitecustomize", None)
 
 
-def _park(nonce: str, text: str) -> None:
-    """Load the rest, leave no trace of it in sys.modules, and wait; return at "go"."""
-    loaded = frozenset(sys.modules)
+def _load(name: str) -> "object":
+    """Import a module of ours, and leave no trace of that in what the program sees."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     root = os.path.dirname(os.path.dirname(package))
+    known = "__future__" in sys.modules
     foreign = {name: sys.modules.pop(name) for name in list(sys.modules) if _is_ours(name)}
     sys.path.insert(0, root)
     try:
-        from supervisor.parked.waiting import park
+        __import__(name)
+        return sys.modules[name]
     finally:
         sys.path.remove(root)
         for name in [name for name in sys.modules if _is_ours(name)]:
             del sys.modules[name]
+        if not known:
+            sys.modules.pop("__future__", None)
         sys.modules.update(foreign)
         for entry in [entry for entry in sys.path_importer_cache if entry.startswith(root)]:
             if entry not in sys.path:
                 del sys.path_importer_cache[entry]
-    park(nonce, text, loaded)
+
+
+def _park(nonce: str, text: str) -> None:
+    """Load the rest and wait; return at "go"."""
+    loaded = frozenset(sys.modules)
+    _load("supervisor.parked.waiting").park(nonce, text, loaded)  # type: ignore[attr-defined]
+
+
+def _is_watched() -> bool:
+    """Whether this is a trainer of which the launcher wants to know what it imports."""
+    launcher = os.environ.get("SUPERVISOR_LAUNCHER", "").partition(":")[0]
+    return bool(os.environ.get("SUPERVISOR_IMPORTS")) and launcher == str(os.getppid())
+
+
+def _watch() -> None:
+    """Follow the imports from the moment when `site` has done all that it does."""
+    begin = _load("supervisor.parked.observing").begin  # type: ignore[attr-defined]
+    site = sys.modules.get("site")
+    last = getattr(site, "execusercustomize", None)
+    if last is None or not getattr(site, "ENABLE_USER_SITE", False):
+        begin()
+        return
+
+    def then_begin() -> None:
+        site.execusercustomize = last  # type: ignore[union-attr]
+        last()
+        begin()
+
+    site.execusercustomize = then_begin  # type: ignore[union-attr]
 
 
 def _is_ours(name: str) -> bool:
@@ -58,11 +89,21 @@ def _refuse(text: str, error: Exception) -> None:
 
 _nonce, _, _text = os.environ.pop("SUPERVISOR_PARKED", "").partition(" ")
 _erase(os.path.dirname(os.path.abspath(__file__)))
+_follow = False
 if _is_meant(_nonce):
     try:
         _park(_nonce, _text)
     except Exception as error:
         _refuse(_text, error)
+else:
+    _follow = not _nonce and _is_watched()
 
-# The one that this one hid. Where there is none, `site` expects exactly this error.
-import sitecustomize  # type: ignore[import-not-found]  # noqa: E402, F401
+try:
+    # The one that this one hid. Where there is none, `site` expects exactly this error.
+    import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
+finally:
+    if _follow:
+        try:
+            _watch()
+        except Exception:  # too old a Python: without notes the next launch is cold
+            _follow = False

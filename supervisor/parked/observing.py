@@ -1,0 +1,19 @@
+"""Where a cold trainer begins to be observed: after `site`, before its program."""
+
+import os
+import sys
+
+from supervisor.parked.observations import Notes
+from supervisor.parked.observer import ImportObserver
+
+
+def begin() -> None:
+    """Put an observer before all finders. What fails leaves no notes, and the next launch cold."""
+    record = os.environ.get("SUPERVISOR_IMPORTS", "")
+    notes = Notes(record, os.environ.get("SUPERVISOR_ATTEMPT", ""))
+    try:
+        observer = ImportObserver(notes.write)
+        sys.meta_path.insert(0, observer)
+    except Exception as error:
+        # Nothing may keep a training from its start.
+        notes.write({"spoiled": f"{type(error).__name__}: {error}"})

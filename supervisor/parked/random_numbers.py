@@ -1,0 +1,59 @@
+"""Whether imports touch the random numbers that programs seed: cold, the seed would come before."""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class RandomNumbers:
+    """The generators that all of a process shares, as they were when first seen."""
+
+    def __init__(self) -> None:
+        self._first: dict[str, object] = {}
+        # Seeded by chance when it is imported: known from then on.
+        __import__("random")
+        self.look()
+
+    def look(self) -> None:
+        """Note those that are new; called at each import, so before a package can have drawn."""
+        for name, read in _READERS.items():
+            if name not in self._first and (found := read()) is not None:
+                self._first[name] = found
+
+    def drawn(self) -> str | None:
+        """Return the name of one that is not as it was, None if all are."""
+        for name, first in self._first.items():
+            if _READERS[name]() != first:
+                return name
+        return None
+
+
+def _python() -> object:
+    return sys.modules["random"].getstate()
+
+
+def _numpy() -> object:
+    """The state behind numpy.random.seed(), as text."""
+    module = sys.modules.get("numpy.random.mtrand")
+    generator = getattr(module, "_rand", None)
+    if generator is None:
+        return None
+    state = generator.get_state(legacy=False)
+    inner = state["state"]
+    return (str(inner["key"].tobytes()), inner["pos"], state["has_gauss"], state["gauss"])
+
+
+def _torch() -> object:
+    module = sys.modules.get("torch")
+    generator = getattr(module, "default_generator", None)
+    spec = getattr(module, "__spec__", None)
+    if generator is None or getattr(spec, "_initializing", False):
+        return None
+    return generator.get_state().numpy().tobytes()
+
+
+_READERS: dict[str, Callable[[], object]] = {"random": _python, "numpy": _numpy, "torch": _torch}
