@@ -9,6 +9,7 @@ from supervisor.cli.record import read_history, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
+from supervisor.core.causes import IGNORED
 from supervisor.intent import Intent
 
 
@@ -29,9 +30,15 @@ def resume_command(target: str | None, as_json: bool) -> None:
         return
     known = (record.status or {}).get("config")
     config = shown_path(Path(known)) if known else "CONFIG"
+    history = read_history(record.paths)[0]
+    if history.held is not None and history.held_for == IGNORED:
+        echo(
+            f"{record.name}: taken at your word, it does resume from its checkpoints: that its"
+            " steps begin anew is not concluded again in this run"
+        )
     if record.live:
         echo(f"{record.name}: goes on")
-    elif read_history(record.paths)[0].finished:
+    elif history.finished:
         echo(f"{record.name}: is finished; to train on: supervisor run {config} --again")
     else:
         echo(f"{record.name}: may run again; start it: supervisor run {config}")

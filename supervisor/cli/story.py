@@ -9,6 +9,7 @@ from supervisor.config.durations import format_duration
 
 _SILENT = frozenset(
     {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
+    | {"save_seen", "steps_began", "steps_went_back"}
 )
 _CLOCKS = frozenset({"type", "at", "wall", "monotonic"})
 
@@ -257,6 +258,9 @@ _TELLERS = {
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
     "begin_again": lambda _: "The operator lets the run begin again, its checkpoints missing.",
     "saves_elsewhere": lambda e: f"Not seen as checkpoints: {e['advice']}.",
+    "not_resumed": lambda e: f"Killed before its next save: {e['reason']}.",
+    "resume_doubted": lambda e: f"In doubt: {e['reason']}.",
+    "resume_seen": lambda e: f"Attempt {e['attempt']} resumed, as its steps show.",
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
     "took_over": _took_over,
     "reopened": lambda _: "The finished run was reopened, to train on.",

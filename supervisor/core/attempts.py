@@ -101,7 +101,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         ending = replace(
             ending,
             failure=state.kill.failure,
-            action="restart",
+            action=state.kill.action,
             reason=state.kill.reason,
             exception=None,
             ended_by_us=True,

@@ -6,3 +6,5 @@
 # What the daemon probes for while a mount is missing, and what `run --from-nothing` lifts.
 MISSING = "checkpoints_missing"
 UNSEEN = "checkpoints_unseen"
+# Told to go on from a checkpoint, the trainer began from nothing.
+IGNORED = "resume_ignored"

@@ -32,6 +32,8 @@ class Begun:
     """Why the daemon before was ending the attempt."""
     hung_as: str | None = "hang"
     """The failure that this end is; None where its own words or its log say that."""
+    not_resumed: str | None = None
+    """Why the daemon before was killing it: it trains from nothing over the run's checkpoints."""
     held: str | None = None
     """Why the run is held on record, and not resumed since."""
     finished: bool = False
@@ -156,6 +158,28 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginsAnew:
+    """An attempt was told to go on from a checkpoint, and its steps begin near nothing."""
+
+    attempt: int
+    path: str
+    expected: int
+    """The step that the same source showed when that checkpoint was written."""
+    first: int
+    last: int
+    is_beat: bool
+    writes_over: bool
+    """Its next save would take the place of a checkpoint that is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """The steps of an attempt go on from where its checkpoint's were."""
+
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
 class StacksTaken:
     """The stacks of the attempt are in the incident folder."""
 
@@ -246,6 +270,8 @@ Event = (
     | Unkillable
     | Observed
     | Looked
+    | BeginsAnew
+    | GoesOn
     | StacksTaken
     | MemorySeen
     | ParkedSeen

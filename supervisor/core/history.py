@@ -8,6 +8,7 @@ from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Learned
+from supervisor.core.step_counters import Counters
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,16 @@ class History:
     """The step that the last attempt was resumed from, 0 from nothing; None: nobody knows."""
     ranks_gone: bool = False
     """All ranks of the last attempt were seen to have ended before its main process."""
+    not_resumed: str | None = None
+    """Why the last attempt was being killed: it trained from nothing over the run's checkpoints."""
+    resume_doubt: str | None = None
+    """Why an attempt may not have resumed; nothing is pruned until that is known."""
+    resume_is_trusted: bool = False
+    """`supervisor resume` was said after a run was held for that."""
+    resumed_from: str | None = None
+    """The checkpoint on the disk that the last attempt was told to go on from."""
+    counters: Counters = field(default_factory=dict)
+    """What each source of steps has shown."""
     failed_save_at: float = 0.0
     """When the last failed save on record failed."""
     times: LaunchTimes = field(default_factory=LaunchTimes)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from supervisor.core.condemned import condemned
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
 from supervisor.core.entries import ended_unread
@@ -47,6 +48,10 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
     if event.stop_by is not None:
         since = sent_at if event.stop_since is None else event.stop_since
         state = with_stop(state, event.stop_by, since, wall=event.stop_wall)
+    if event.not_resumed is not None:
+        since = now if event.kill_sent_at is None else event.kill_sent_at
+        doomed = condemned(state, event.not_resumed, since + KILL_ANSWER_S)
+        return Reaction("attempt being killed", doomed, (SendKill(state.attempt),))
     failure = None if event.hung is None else event.hung_as
     if event.kill_sent:
         killed = Kill(KillStage.KILL, failure, event.hung or "a kill was under way")

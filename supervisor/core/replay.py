@@ -4,10 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
+from supervisor.core.causes import IGNORED
 from supervisor.core.ending import Doubt, cut_off
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
+from supervisor.core.memory import MEMORY
 from supervisor.core.moment import moment_of
 from supervisor.core.parking import (
     WarmTrust,
@@ -19,6 +21,7 @@ from supervisor.core.parking import (
 from supervisor.core.patience import beyond, with_hang
 from supervisor.core.phase import Phase
 from supervisor.core.states import Account
+from supervisor.core.step_counters import fold_counters
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -61,6 +64,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 begun_wall=wall if is_fresh else past.begun_wall,
                 attempt_wall=wall,
                 resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
+                resumed_from=_on_disk(entry.get("checkpoint")), not_resumed=None,
                 log_offset=entry.get("log_offset"),
                 log_inode=entry.get("log_inode"),
                 restarts=past.restarts + (1 if past.attempt else 0),
@@ -89,6 +93,14 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, hung=str(entry["reason"]), hung_as=entry.get("failure", "hang"))
         case "ranks_gone":
             return replace(past, ranks_gone=True)
+        case "not_resumed":
+            return replace(past, not_resumed=str(entry["reason"]))
+        case "resume_doubted":
+            return replace(past, resume_doubt=str(entry["reason"]))
+        case "resume_seen":
+            return replace(past, resume_doubt=None)
+        case "steps_began" | "steps_went_back" | "save_seen":
+            return replace(past, counters=fold_counters(past.counters, entry))
         case "save_failed":
             return replace(past, failed_save_at=float(entry.get("failed_at") or wall))
         case "first_step":
@@ -132,6 +144,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 repeats=0, progress_step=None, progress_written=None, reached_step=None, doubt=None,
                 rollback=False, back_to=None,
                 resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
+                counters=fold_counters(past.counters, entry), resume_doubt=None,
             )  # fmt: skip
         case "going_back":
             # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
@@ -140,6 +153,9 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(
                 past, held=None, failures=0, failed_at=(), pause=None, signature=None, repeats=0,
                 idle_stops=IdleStops(0, past.idle_stops.progress), hung_at=None,
+                resume_doubt=None,
+                resume_is_trusted=past.resume_is_trusted
+                or (past.held is not None and past.held_for == IGNORED),
                 last_intent_id=entry.get("intent_id"), warm=WarmTrust.TRUSTED,
             )  # fmt: skip
         case "reopened":
@@ -167,6 +183,7 @@ def _with_end(past: History, entry: Mapping[str, Any]) -> History:
         stop_late=False,
         hung=None,
         hung_at=_hung_at(past, entry),
+        not_resumed=None,
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
         failure=entry.get("failure"),
@@ -204,6 +221,13 @@ def _warm(past: History, entry: Mapping[str, Any]) -> WarmTrust:
     )
     asked = entry.get("stop_requested") is not None
     return trust_after(past.warm, entry.get("action"), began=began, was_asked=asked)
+
+
+def _on_disk(checkpoint: Any) -> str | None:
+    """The path of a checkpoint that tells its step and is on the disk."""
+    if not isinstance(checkpoint, Mapping) or checkpoint.get("step") is None:
+        return None
+    return None if checkpoint.get("tier") == MEMORY else str(checkpoint.get("path"))
 
 
 def _further(step: int | None, checkpoint: Any) -> int | None:

@@ -57,6 +57,8 @@ def initial_state(
         rollback=past.rollback,
         back_to=past.back_to,
         reached_step=past.reached_step,
+        resume_doubt=past.resume_doubt,
+        resume_is_trusted=past.resume_is_trusted,
         reached_before=past.reached_step,
         resumed_step=past.resumed_step,
         doubt=past.doubt,

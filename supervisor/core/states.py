@@ -119,6 +119,7 @@ class Kill:
     stage: KillStage
     failure: str | None
     reason: str
+    action: str = "restart"
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +225,10 @@ class State:
     hung_at: HungAt | None = None
     end_unseen: bool = False
     """The last attempt's end is on no record: it may have come further than it was seen."""
+    resume_doubt: str | None = None
+    """Why an attempt may have begun anew though it was told to go on; nothing is pruned then."""
+    resume_is_trusted: bool = False
+    """`supervisor resume` said that the trainer does resume: the steps prove nothing against it."""
     job: Job | None = None
     """The scheduler's job that the run is in; None outside of one."""
     wake_at: float | None = None

@@ -13,9 +13,11 @@ from supervisor.core.attempts import (
 )
 from supervisor.core.effects import Effect
 from supervisor.core.events import (
+    BeginsAnew,
     Begun,
     Event,
     Exited,
+    GoesOn,
     JobSeen,
     Looked,
     MemorySeen,
@@ -39,6 +41,7 @@ from supervisor.core.looking import on_looked
 from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import on_memory_seen, on_rescued
+from supervisor.core.resuming import on_begins_anew, on_goes_on
 from supervisor.core.states import TERMINAL, State
 from supervisor.core.stopping import on_job_seen
 from supervisor.core.surveys import on_survey_failed, on_surveyed
@@ -97,6 +100,10 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_observed(state, event, now)
         case Looked():
             return on_looked(state, event, now)
+        case BeginsAnew():
+            return on_begins_anew(state, event, now)
+        case GoesOn():
+            return on_goes_on(state, event)
         case StacksTaken():
             return on_stacks_taken(state, event, now)
         case MemorySeen():

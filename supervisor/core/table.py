@@ -6,9 +6,11 @@ This is data. `step` refuses what is not written here, and docs/states.md is dra
 from dataclasses import dataclass
 
 from supervisor.core.events import (
+    BeginsAnew,
     Begun,
     Event,
     Exited,
+    GoesOn,
     JobSeen,
     Looked,
     MemorySeen,
@@ -123,6 +125,10 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(R, Looked, "silent", R, "stacks and a notice, once"),
     Transition(R, Looked, "at work", R, "something moves: told once, looked at again"),
     Transition(None, Looked, "noted", None, "it has given a sign of life meanwhile"),
+    Transition(R, BeginsAnew, "ends it", K, "SIGKILL: it would save at a SIGTERM"),
+    Transition(R, BeginsAnew, "doubted", R, "a warning, and nothing is pruned"),
+    Transition(None, BeginsAnew, "noted", None, ""),
+    Transition(None, GoesOn, "noted", None, "a doubt is over"),
     Transition(K, StacksTaken, "terminate", K, "now SIGTERM"),
     Transition(None, StacksTaken, "noted", None, ""),
     Transition(None, Suspended, "excused", None, "ages seen so far prove nothing"),

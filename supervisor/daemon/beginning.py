@@ -46,6 +46,7 @@ def beginning(
             stop_wall=_stop_wall(history, state, hello, here),
             hung=history.hung,
             hung_as=history.hung_as,
+            not_resumed=history.not_resumed,
         )
         late = [*signals]
         if adopted is None and ended is not None:

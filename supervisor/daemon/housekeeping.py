@@ -113,6 +113,14 @@ class Housekeeping:
             self._warn(run.surveyor.caveats[checkpoint.path])
         record_account(self._run.journal, state)
         self._performer.saves.begin(pid, is_resumed=checkpoint is not None)
+        told = None if checkpoint is None or checkpoint.step is None else checkpoint
+        self._performer.steps.begin(
+            attempt.number,
+            told.path if told is not None and told.tier != MEMORY else None,
+            wall_s(),
+            # Of an attempt that another daemon launched it is not known what it was told.
+            is_fresh=origin == "from nothing" and "chosen" in attempt.moments,
+        )
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
 
@@ -140,12 +148,15 @@ class Housekeeping:
         self._tee.show(attempt.look.lines if attempt.look else ())
         if attempt.look is not None:
             self._performer.saves.note_observed(attempt.look.observed, monotonic_s())
+            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
             self._troubles.note_vanished(attempt)
 
     def note_last_look(self, attempt: RunningAttempt) -> None:
         """The last words of an attempt that has ended."""
+        if attempt.look is not None:
+            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._tee.show(attempt.last_words())
 
     def note_failed_persists(self, failures: Sequence[Failure], state: State) -> None:
@@ -174,6 +185,7 @@ class Housekeeping:
         self._run.directory_claim.note_survey(answer.survey)
         self._last = answer.survey
         self._performer.saves.note_survey(answer.survey, state.attempt)
+        self._performer.steps.note_survey(answer.survey)
         entries: list[dict[str, Any]] = []
         for found in answer.news:
             ahead = found.step is not None and (
@@ -195,7 +207,7 @@ class Housekeeping:
         self._note_missing(answer.survey, state)
         # What a decision is being made from stays: a rollback may need what is beyond `keep`.
         self._unpruned = answer.survey if state.surveying else None
-        if self._unpruned is None:
+        if self._unpruned is None and state.resume_doubt is None:
             self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
     def _note_missing(self, survey: Survey, state: State) -> None:
@@ -255,7 +267,9 @@ class Housekeeping:
         self._facts.persister = self._performer.snapshots.persister_status()
         self._facts.launch = self._performer.parking.status(state)
         elsewhere = self._performer.saves.warning if state.alive else None
-        told = (self._run.directory_claim.warning, self._performer.doubt, elsewhere)
+        told = (
+            self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.resume_doubt,
+        )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
         self._facts.slurm = self._scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
@@ -272,7 +286,8 @@ class Housekeeping:
         """Before the end: the account, and the last status."""
         # A removal that is under way keeps the last one from beginning, and no daemon comes after.
         self._pruner.finish(_REMOVAL_S)
-        if self._unpruned is not None and state.run in _PRUNED_AT_END:
+        is_doubted = state.resume_doubt is not None
+        if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
             self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
             self._pruner.finish(_REMOVAL_S)
         record_unsettled(self._run.journal, self._last)

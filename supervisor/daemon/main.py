@@ -178,6 +178,14 @@ def _serve(
         facts.trainer_pid = adopted["pid"] if adopted else None
     if adopted:
         daemon.performer.saves.begin(int(adopted["pid"]), is_resumed=False)
+        began_wall = history.attempt_wall or wall
+        # Where it began is not known: its first steps may have gone by.
+        daemon.performer.steps.begin(
+            int(adopted["attempt"]),
+            history.resumed_from if adopted["attempt"] == history.attempt else None,
+            began_wall,
+            is_fresh=False,
+        )
     try:
         code = daemon.run_until_exit(
             [begun],

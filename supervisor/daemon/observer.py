@@ -13,7 +13,7 @@ from supervisor.daemon.printed_log import PrintedLog
 from supervisor.page import Page
 from supervisor.page_reading import read_open_page
 from supervisor.watch.logtail import LogTail
-from supervisor.watch.progress import ProgressReader
+from supervisor.watch.progress import LogStep, ProgressReader
 
 _RATE_WINDOW_S = 30.0
 _PHASES = {
@@ -94,6 +94,10 @@ class Look:
     heartbeat_age_s: float | None
     last_save_s: float | None
     world_size: int | None
+    beat_step: int | None = None
+    """The highest that a rank's beats show; the slowest may be another rank at each look."""
+    printed: tuple[LogStep, ...] = ()
+    """Steps in the lines."""
 
 
 class Observer:
@@ -141,9 +145,10 @@ class Observer:
         chunk = self._tail.poll()
         if chunk.grew:
             self._log_grew_at = now
+        printed: tuple[LogStep, ...] = ()
         if self._progress is not None and chunk.lines:
             printed = self._progress.feed(chunk.lines)
-            self._step = printed[-1] if printed else self._step
+            self._step = printed[-1].step if printed else self._step
         pages = self._pages.read()
         self.presence.look(pages, now)
         there = [page for page in pages if is_there(page)]
@@ -180,6 +185,8 @@ class Observer:
             heartbeat_age_s=age,
             last_save_s=max(saves) / 1000 if saves else None,
             world_size=shown.world_size if shown else None,
+            beat_step=max(steps, default=None),
+            printed=printed,
         )
 
     def _gap_s(self, page: Page | None) -> float | None:

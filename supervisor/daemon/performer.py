@@ -43,6 +43,7 @@ from supervisor.daemon.setting_aside import correct_pointers, set_aside
 from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
+from supervisor.daemon.step_watch import StepWatch
 from supervisor.intent import last_intent_id
 from supervisor.journal_stream import WARNING
 
@@ -69,6 +70,7 @@ class Performer:
         self.attempt: RunningAttempt | None = None
         self.times = AttemptTimes.of(run.history)
         self.saves = SaveWatch(run, self.times)
+        self.steps = StepWatch(run, emit)
         self.exit_code: int | None = None
         self.doubt: str | None = None
         self._next_doubt: str | None = None

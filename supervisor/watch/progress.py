@@ -6,6 +6,7 @@ It must never fail on what a command prints, nor hold up who looks.
 import re
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
 
@@ -16,6 +17,30 @@ LOOK_CPU_S = 0.1
 _OVERRUNS_MAX = 5
 _LINES_TO_FORGIVE = 10_000
 _SHOWN_CHARACTERS = 80
+_SHAPE_CHARACTERS_MAX = 80
+_NOT_WORDS = re.compile(r"[^A-Za-z]+")
+_EPOCH = re.compile(r"(?<![A-Za-z])ep(?:och)?s?(?![A-Za-z])", re.IGNORECASE)
+_TOTAL = re.compile(r"\s*(?:/|of)\s*(\d[\d,_]*)")
+
+
+class LogStep(NamedTuple):
+    """A step, and the line that it stands in, from `begin` to `end`."""
+
+    step: int
+    line: str
+    begin: int
+    end: int
+
+    @property
+    def shape(self) -> str:
+        """What two bars of one trainer differ by: the words before the step, the total after it.
+
+        It begins with `epoch|` where the line names one: the step may be of that epoch.
+        """
+        words = _NOT_WORDS.sub(" ", self.line[: self.begin]).strip().lower()
+        total = _TOTAL.match(self.line, self.end)
+        per_epoch = "epoch|" if _EPOCH.search(self.line) else ""
+        return f"{per_epoch}{words[-_SHAPE_CHARACTERS_MAX:]}|{total[1] if total else ''}"
 
 
 class ProgressReader:
@@ -38,7 +63,7 @@ class ProgressReader:
         self.slow_line: str | None = None
         """A line that took too long, once the pattern is applied no more."""
 
-    def feed(self, lines: Sequence[str]) -> tuple[int, ...]:
+    def feed(self, lines: Sequence[str]) -> tuple[LogStep, ...]:
         """The steps in these lines, in order; without what is no number.
 
         The newest lines are read first: what there is no time for is older.
@@ -46,7 +71,7 @@ class ProgressReader:
         if self.slow_line is not None:
             return ()
         self._overruns = max(0.0, self._overruns - len(lines) / _LINES_TO_FORGIVE)
-        until, newest_first = time.process_time() + LOOK_CPU_S, list[int]()
+        until, newest_first = time.process_time() + LOOK_CPU_S, list[LogStep]()
         for line in reversed(lines):
             left_s = until - time.process_time()
             if left_s <= 0:
@@ -56,8 +81,11 @@ class ProgressReader:
             except PatternTimeoutError:
                 self._note_overrun(line, left_s)
                 continue
-            steps = [step for match in found if (step := _whole_number(match["step"])) is not None]
-            newest_first += reversed(steps)
+            newest_first += (
+                LogStep(step, line, *match.span("step"))
+                for match in reversed(found)
+                if (step := _whole_number(match["step"])) is not None
+            )
         return tuple(reversed(newest_first))
 
     def _note_overrun(self, line: str, had_s: float) -> None:

@@ -10,6 +10,11 @@ HOSTILE = r"(\w+\s?)*step=(?P<step>\d+)"
 SLOW_LINE = "loss " * 12 + "a" * 40 + "!"
 
 
+def steps(reader: ProgressReader, lines: list[str]) -> list[int]:
+    """The steps alone."""
+    return [found.step for found in reader.feed(lines)]
+
+
 @pytest.mark.parametrize(
     ("pattern", "lines", "step"),
     [
@@ -25,7 +30,7 @@ SLOW_LINE = "loss " * 12 + "a" * 40 + "!"
 )
 def test_the_last_step_counts(pattern: str, lines: list[str], step: int | None) -> None:
     """Whatever else is printed; what is no number is no step."""
-    assert (ProgressReader(pattern).feed(lines) or (None,))[-1] == step
+    assert (steps(ProgressReader(pattern), lines) or [None])[-1] == step
 
 
 @pytest.mark.parametrize(
@@ -39,13 +44,14 @@ def test_a_pattern_that_cannot_work_is_refused(pattern: str, message: str) -> No
 
 def test_all_steps_are_given_in_order() -> None:
     """A counter that goes backwards is seen, whichever line it stands in."""
-    assert ProgressReader(r"(?P<step>\d+)/9").feed(["8/9 9/9", "0/9", "1/9"]) == (8, 9, 0, 1)
+    reader = ProgressReader(r"(?P<step>\d+)/9")
+    assert steps(reader, ["8/9 9/9", "0/9", "1/9"]) == [8, 9, 0, 1]
 
 
 def test_a_look_has_a_bound_however_many_lines_are_slow() -> None:
     """The daemon must answer a stop; the newest lines are read first."""
     reader, begun = ProgressReader(HOSTILE), time.process_time()
-    assert reader.feed([SLOW_LINE] * 10_000 + ["step=8"]) == (8,)
+    assert steps(reader, [SLOW_LINE] * 10_000 + ["step=8"]) == [8]
     assert time.process_time() - begun < 3 * LOOK_CPU_S
 
 
@@ -56,14 +62,29 @@ def test_a_pattern_that_is_too_slow_again_and_again_is_switched_off() -> None:
         reader.feed([SLOW_LINE] * 10)
     assert reader.slow_line is not None
     assert SLOW_LINE.startswith(reader.slow_line)
-    assert reader.feed(["step=9"]) == ()
+    assert steps(reader, ["step=9"]) == []
 
 
 def test_a_rare_slow_line_costs_only_itself() -> None:
     """One odd line a day is forgiven by the thousands of others."""
     reader = ProgressReader(HOSTILE)
     for day in range(8):
-        assert reader.feed([SLOW_LINE, f"step={day}"]) == (day,)
+        assert steps(reader, [SLOW_LINE, f"step={day}"]) == [day]
         for _ in range(40):
             reader.feed(["step=1"] * 300)
     assert reader.slow_line is None
+
+
+@pytest.mark.parametrize(
+    ("line", "shape"),
+    [
+        ("  3%|▎         | 6/200 [00:01<00:38,  5.0it/s, loss=2.1]", "|200"),
+        ("Skipping the first batches: 1%| 6/500 [00:01]", "skipping the first batches|500"),
+        ("Epoch 3:  45%|████▌     | 45/1000 [01:14<01:31,  6.01it/s]", "epoch|epoch|1000"),
+        ("[2026-01-05 10:11:12] 7/200 of ep. 3", "epoch||200"),
+    ],
+)  # fmt: skip
+def test_two_bars_of_one_trainer_have_two_shapes(line: str, shape: str) -> None:
+    """What is skipped is counted beside what is trained on."""
+    (found,) = ProgressReader(r"(?P<step>\d+)/\d+").feed([line])
+    assert found.shape == shape

@@ -1,0 +1,118 @@
+"""What each source of steps showed over a run: like is compared with like.
+
+A source is a trainer's beats, or lines of one shape that one pattern matched, under one command.
+"""
+
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Any
+
+SAVES_KEPT = 2000
+# Batches that are skipped take less: such a loop counts through what it does not train on.
+_PACE_LEAST = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One source, as far as this run has seen it."""
+
+    fresh: int | None = None
+    """The first step of the last attempt from nothing."""
+    fresh_epoch: int | None = None
+    pace_s: float | None = None
+    """The shortest time that a step took, as an average between two saves."""
+    interval: int = 0
+    """The most steps between two saves."""
+    went_back: bool = False
+    """Within an attempt, ever: a counter of batches of an epoch, say."""
+    saves: Mapping[str, int] = field(default_factory=dict)
+    """What it showed when a checkpoint was written, by the checkpoint's path."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What a source has shown of one attempt; times in seconds, of one clock."""
+
+    first: int
+    first_at: float
+    last: int
+    last_at: float
+    epoch: int | None = None
+    went_back: bool = False
+
+
+class Finding(StrEnum):
+    """What a source's steps say of a resume."""
+
+    NOTHING = "nothing"
+    GOES_ON = "goes on"
+    BEGINS_ANEW = "begins anew"
+
+
+Counters = Mapping[str, Counter]
+
+
+def fold_counters(known: Counters, entry: Mapping[str, Any]) -> Counters:
+    """What is known, with one more ledger entry."""
+    match entry.get("type"):
+        case "steps_began":
+            key = str(entry["source"])
+            before = known.get(key, Counter())
+            began = replace(before, fresh=entry.get("step"), fresh_epoch=entry.get("epoch"))
+            return {**known, key: began}
+        case "steps_went_back":
+            key = str(entry["source"])
+            return {**known, key: replace(known.get(key, Counter()), went_back=True)}
+        case "save_seen":
+            path, sources = str(entry["path"]), entry.get("sources") or {}
+            return {**known, **{k: _saved(known.get(k), path, v) for k, v in sources.items()}}
+        case "begin_again":
+            return {}
+        case _:
+            return known
+
+
+def _saved(before: Counter | None, path: str, seen: Mapping[str, Any]) -> Counter:
+    before = before or Counter()
+    saves = {**before.saves, path: int(seen["at"])}
+    if len(saves) > SAVES_KEPT:
+        del saves[next(iter(saves))]
+    paces = [pace for pace in (before.pace_s, seen.get("pace_s")) if pace is not None]
+    return replace(
+        before,
+        saves=saves,
+        interval=max(before.interval, int(seen.get("interval") or 0)),
+        pace_s=min(paces, default=None),
+    )
+
+
+def judge(counter: Counter | None, path: str, seen: Seen) -> Finding:
+    """What a source says of an attempt that was told to go on from the checkpoint at `path`.
+
+    Two rising steps are needed, at a pace of training, near where the run's fresh start began.
+    """
+    if counter is None or counter.went_back or seen.went_back or counter.interval <= 0:
+        return Finding.NOTHING
+    at_save, fresh, pace_s = counter.saves.get(path), counter.fresh, counter.pace_s
+    if at_save is None or fresh is None or pace_s is None:
+        return Finding.NOTHING
+    limit = at_save - 2 * counter.interval
+    if seen.first >= limit:
+        return Finding.GOES_ON if limit > fresh else Finding.NOTHING
+    rose, took_s = seen.last - seen.first, seen.last_at - seen.first_at
+    is_near = seen.first <= fresh + counter.interval // 5 + 1
+    is_trained = rose > 0 and took_s >= _PACE_LEAST * pace_s * rose
+    if seen.last >= limit or not is_near or not is_trained or seen.epoch != counter.fresh_epoch:
+        return Finding.NOTHING
+    return Finding.BEGINS_ANEW
+
+
+def writes_over(counter: Counter, step: int, on_disk: Set[str]) -> bool:
+    """Whether the next save of an attempt at this step would take an existing one's place.
+
+    Its place is that of the save which this source has shown at the next such step before.
+    """
+    later = [(at, path) for path, at in counter.saves.items() if at > step]
+    at, path = min(later, default=(step, ""))
+    return path in on_disk and at - step <= counter.interval

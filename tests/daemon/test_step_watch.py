@@ -1,0 +1,290 @@
+"""Whether an attempt resumed, as its steps show: trainers of every kind, simulated look by look."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple, cast
+
+import pytest
+
+from supervisor.checkpoint.records import Entry, Survey
+from supervisor.core.events import BeginsAnew, Event, GoesOn, Observed
+from supervisor.core.history import History
+from supervisor.core.replay import fold_entry
+from supervisor.daemon.observer import Look
+from supervisor.daemon.run import Run
+from supervisor.daemon.step_watch import StepWatch
+from supervisor.watch.progress import ProgressReader
+
+LOOK_S = 0.5
+STEP_S = 0.2
+BAR = r"(?P<step>\d+)/\d+"
+
+
+class Moment(NamedTuple):
+    """What a trainer does within one step of its loop; it takes `took_s`."""
+
+    line: str = ""
+    beat: int | None = None
+    epoch: int | None = None
+    save: str | None = None
+    took_s: float = STEP_S
+
+
+Trainer = Iterator[Moment]
+
+
+@dataclass
+class Bench:
+    """A run of several attempts, with a clock of its own; a ledger that a next daemon reads."""
+
+    pattern: str | None = None
+    now: float = 1000.0
+    ledger: list[dict[str, Any]] = field(default_factory=list)
+    on_disk: dict[str, float] = field(default_factory=dict)
+    attempt: int = 0
+    command: tuple[str, ...] = ("python", "t.py")
+
+    def daemon(self) -> tuple[StepWatch, list[Event]]:
+        """A daemon as it begins, with what the ledger says."""
+        history = History()
+        for entry in self.ledger:
+            history = fold_entry(history, entry)
+        run = SimpleNamespace(
+            history=history,
+            config=SimpleNamespace(
+                command=self.command, watch=SimpleNamespace(progress=self.pattern)
+            ),
+            journal=SimpleNamespace(record=self.ledger.append),
+        )
+        events: list[Event] = []
+        return StepWatch(cast("Run", run), events.append), events
+
+    def run(
+        self, trainer: Trainer, from_: str | None = None, *, until: int = 10**9
+    ) -> BeginsAnew | GoesOn | None:
+        """Run an attempt for so many moments; what was first found, and is no mere doubt."""
+        watch, events = self.daemon()
+        self.attempt += 1
+        watch.begin(self.attempt, from_, self.now, is_fresh=from_ is None)
+        watch.note_survey(self.survey())
+        reader = ProgressReader(self.pattern) if self.pattern else None
+        lines: list[str] = []
+        look_at, last = self.now + LOOK_S, Moment()
+        for count, moment in enumerate(trainer):
+            if count >= until:
+                break
+            self.now += moment.took_s
+            lines += [moment.line] if moment.line else []
+            if moment.save is not None:
+                self.on_disk[moment.save] = self.now
+            last = moment
+            while self.now >= look_at:
+                watch.note_look(self.look(reader, lines, last), look_at, look_at)
+                if int(look_at * 2) % 4 == 0:
+                    watch.note_survey(self.survey())
+                lines, look_at = [], look_at + LOOK_S
+        watch.note_look(self.look(reader, lines, last), self.now, self.now)
+        watch.note_survey(self.survey())
+        found = [e for e in events if isinstance(e, BeginsAnew | GoesOn)]
+        return found[0] if found else None
+
+    def look(self, reader: ProgressReader | None, lines: list[str], last: Moment) -> Look:
+        """One look of the daemon's."""
+        return Look(
+            observed=Observed(self.attempt, beating=last.beat is not None),
+            pages=(), lines=tuple(lines), epoch=last.epoch, loss=None, step_rate=None,
+            heartbeat_age_s=None, last_save_s=None, world_size=None, beat_step=last.beat,
+            printed=() if reader is None else reader.feed(lines),
+        )  # fmt: skip
+
+    def survey(self) -> Survey:
+        """What is on the disk; young ones are not proven yet."""
+        entries = [
+            Entry(
+                path=Path(path), name=os.path.basename(path), step=int(path.rpartition("-")[2]),
+                epoch=None, kind=None, bytes=1, valid=None, proof=None, reason=None,
+                fingerprint="", hashes={}, ours=False, own_run=True, candidate=False, finite=None,
+                mtime=written, remembered=False, rememberable=False, tier="disk", pinned=False,
+            )
+            for path, written in self.on_disk.items()
+        ]  # fmt: skip
+        return cast("Survey", SimpleNamespace(entries=entries))
+
+
+def counting(
+    start: int,
+    *,
+    line: str = "",
+    beats: bool = False,
+    every: int = 10,
+    end: int = 200,
+    named: Callable[[int], int] = lambda step: step,
+    **more: Any,
+) -> Trainer:
+    """A loop that counts on from `start` and saves each `every` steps."""
+    for step in range(start + 1, end + 1):
+        save = f"/out/checkpoint-{named(step)}" if step % every == 0 else None
+        text = line.format(step=step, percent=step * 100 // end)
+        yield Moment(text, step if beats else None, save=save, **more)
+
+
+def hf_bar(start: int, **more: Any) -> Trainer:
+    """HF's bar: 0 first, then where it resumes."""
+    yield Moment("  0%|          | 0/200 [00:00<?, ?it/s]")
+    yield from counting(start, line=" {percent}%|▎ | {step}/200 [00:01<00:38, 5.0it/s]", **more)
+
+
+def lightning(start: int, batches: int = 50) -> Trainer:
+    """A bar of each epoch: 45/50."""
+    for step in range(start, 200):
+        save = f"/out/checkpoint-{step}" if step and step % 10 == 0 else None
+        epoch, batch = divmod(step, batches)
+        yield Moment(f"Epoch {epoch}: {batch * 2}%|▎| {batch + 1}/{batches} [00:01<]", save=save)
+
+
+def unlabelled_epochs(start: int, batches: int = 50) -> Trainer:
+    """The same without a word of the epoch."""
+    for step in range(start, 200):
+        save = f"/out/checkpoint-{step}" if step and step % 10 == 0 else None
+        yield Moment(f"{step % batches + 1}/{batches} [00:01<]", save=save)
+
+
+def skipping(start: int, label: str, total: int, took_s: float) -> Trainer:
+    """A loop that counts through what it has been trained on before."""
+    for batch in range(start + 1):
+        yield Moment(
+            f"{label}: {batch * 100 // total}%|▎ | {batch}/{total} [00:01<]", took_s=took_s
+        )
+
+
+# name, pattern, what trains from nothing, after how many moments it dies, what it goes on from,
+# and what goes on.
+HEALTHY: list[tuple[str, str | None, Trainer, int, str, Trainer]] = [
+    ("HF", BAR, hf_bar(0), 46, "/out/checkpoint-40", hf_bar(40)),
+    ("beats", None, counting(0, beats=True), 46, "/out/checkpoint-40", counting(40, beats=True)),
+    ("Lightning", BAR, lightning(0), 85, "/out/checkpoint-80", lightning(80)),
+    ("Lightning, the first epoch", BAR, lightning(0), 46, "/out/checkpoint-40", lightning(0)),
+    ("bars without a word, the second epoch", BAR, unlabelled_epochs(0), 75, "/out/checkpoint-70",
+     unlabelled_epochs(50)),
+    ("a skip bar", BAR, hf_bar(0), 46, "/out/checkpoint-40",
+     skipping(40, "Skipping the first batches", 40, STEP_S)),
+    ("a skip bar without a word", BAR, hf_bar(0), 46, "/out/checkpoint-40",
+     skipping(40, "", 40, STEP_S)),
+    ("the bar itself skips", BAR, hf_bar(0), 46, "/out/checkpoint-40",
+     skipping(40, "", 200, STEP_S / 10)),
+    ("it beats as it skips", None, counting(0, beats=True), 46, "/out/checkpoint-40",
+     counting(0, beats=True, took_s=STEP_S / 10)),
+    ("accumulation", None, counting(0, beats=True, every=40, named=lambda s: s // 4, end=800), 190,
+     "/out/checkpoint-40", counting(160, beats=True, end=800)),
+    ("accumulation, by the optimizer's steps", None,
+     counting(0, beats=True, every=40, named=lambda s: s // 4, end=800), 190, "/out/checkpoint-40",
+     counting(40, beats=True, end=800)),
+    ("a rollback", r"step (?P<step>\d+)", counting(0, line="step {step}"), 46, "/out/checkpoint-20",
+     counting(20, line="step {step}")),
+    ("a rollback to the first", r"step (?P<step>\d+)", counting(0, line="step {step}"), 46,
+     "/out/checkpoint-10", counting(10, line="step {step}")),
+    ("four times the batch", r"step (?P<step>\d+)", counting(0, line="step {step}"), 46,
+     "/out/checkpoint-40", counting(10, line="step {step}")),
+    ("no step beyond the first", r"step (?P<step>\d+)", counting(0, line="step {step}"), 46,
+     "/out/checkpoint-40", counting(0, line="step {step}", end=1)),
+    ("another pattern's lines", r"step (?P<step>\d+)", counting(0, line="step {step}"), 46,
+     "/out/checkpoint-40", counting(0, line="eval step {step}")),
+    ("only two saves", r"step (?P<step>\d+)", counting(0, line="step {step}"), 26,
+     "/out/checkpoint-20", counting(0, line="step {step}")),
+    ("a bar of its own beside rare beats", BAR,
+     (m._replace(beat=n // 20 * 20 or None) for n, m in enumerate(hf_bar(0))), 46,
+     "/out/checkpoint-40",
+     (m._replace(beat=(n + 40) // 20 * 20) for n, m in enumerate(hf_bar(0)))),
+    ("epochs of a beat", None, counting(0, beats=True, epoch=0), 46, "/out/checkpoint-40",
+     counting(0, beats=True, epoch=1)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fresh", "dies_after", "path", "resumed"),
+    [case[1:] for case in HEALTHY],
+    ids=[case[0] for case in HEALTHY],
+)
+def test_what_resumes_is_not_said_to_begin_anew(
+    pattern: str | None, fresh: Trainer, dies_after: int, path: str, resumed: Trainer
+) -> None:
+    """What is not sure is not concluded."""
+    bench = Bench(pattern)
+    assert bench.run(fresh, until=dies_after) is None
+    assert not isinstance(bench.run(resumed, path), BeginsAnew)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "fresh", "anew", "is_beat"),
+    [
+        (r"step (?P<step>\d+)", counting(0, line="step {step}"), counting(0, line="step {step}"),
+         False),
+        (BAR, hf_bar(0), hf_bar(0), False),
+        (None, counting(0, beats=True), counting(0, beats=True), True),
+        (r"step (?P<step>\d+)", counting(0, line="step {step}", beats=True),
+         counting(0, line="step {step}", beats=True), True),
+    ],
+    ids=["lines", "HF's bar", "beats", "both"],
+)  # fmt: skip
+def test_an_argument_that_is_ignored_is_seen_before_the_next_save(
+    pattern: str | None, fresh: Trainer, anew: Trainer, is_beat: bool
+) -> None:
+    """With both numbers of one source, though a new daemon has come between."""
+    bench = Bench(pattern)
+    bench.run(fresh, until=46)
+    found = bench.run(anew, "/out/checkpoint-40", until=8)
+    assert isinstance(found, BeginsAnew)
+    assert found.is_beat is is_beat
+    assert 1 <= found.first <= 3
+    assert 37 <= found.expected <= 40
+    assert found.last < 8
+    assert found.writes_over
+
+
+def test_the_log_raises_a_doubt_where_nothing_would_be_written_over() -> None:
+    """The old ones were pruned: its next save takes no place."""
+    bench = Bench(r"step (?P<step>\d+)")
+    bench.run(counting(0, line="step {step}"), until=46)
+    for step in (10, 20):
+        del bench.on_disk[f"/out/checkpoint-{step}"]
+    found = bench.run(counting(0, line="step {step}"), "/out/checkpoint-40", until=8)
+    assert isinstance(found, BeginsAnew)
+    assert not found.writes_over
+
+
+def test_a_resume_that_is_seen_is_told() -> None:
+    """It ends an earlier doubt."""
+    bench = Bench(r"step (?P<step>\d+)")
+    bench.run(counting(0, line="step {step}"), until=46)
+    found = bench.run(counting(40, line="step {step}"), "/out/checkpoint-40", until=8)
+    assert isinstance(found, GoesOn)
+
+
+def test_another_command_is_another_source() -> None:
+    """Its steps may count something else: a larger batch, fewer ranks."""
+    bench = Bench(r"step (?P<step>\d+)")
+    bench.run(counting(0, line="step {step}"), until=46)
+    bench.command = ("python", "t.py", "--batch", "64")
+    anew = counting(0, line="step {step}")
+    assert bench.run(anew, "/out/checkpoint-40", until=8) is None
+
+
+def test_a_run_that_begins_again_has_nothing_to_be_compared_with() -> None:
+    """`run --from-nothing`: what was seen before is over."""
+    bench = Bench(r"step (?P<step>\d+)")
+    bench.run(counting(0, line="step {step}"), until=46)
+    bench.ledger.append({"type": "begin_again"})
+    anew = counting(0, line="step {step}")
+    assert bench.run(anew, "/out/checkpoint-40", until=8) is None
+
+
+def test_the_record_stays_small() -> None:
+    """One entry a save and source, not one a look."""
+    bench = Bench(r"step (?P<step>\d+)")
+    bench.run(counting(0, line="step {step}"))
+    kinds = [entry["type"] for entry in bench.ledger]
+    assert kinds.count("steps_began") == 1
+    assert kinds.count("save_seen") == 20
