@@ -28,18 +28,22 @@ _OWNED, _BUSY = 0, 1
 _BUSY_S = 0.5
 _PAUSE_S = 0.001
 _HELD = (errno.EACCES, errno.EAGAIN)
+# Where pages usually are; elsewhere the mounts have to be asked.
+_SHARED_MEMORY = "/dev/shm/"
 
 
 class PageOwner:
     """Whether this process may own the page at `path`; `start_ticks` are of this process."""
 
-    __slots__ = ("_fd", "_file", "_lock_path", "_path", "_self")
+    __slots__ = ("_fd", "_file", "_has_locks", "_lock_path", "_path", "_self")
 
     def __init__(self, path: str, start_ticks: int) -> None:
         folder, name = os.path.split(path)
         self._path = path
         self._lock_path = os.path.join(folder, f"owner-{name.rpartition('-')[2]}")
         self._self = os.getpid(), start_ticks
+        # A lock on NFS can wait for a server that has gone: there the page alone tells.
+        self._has_locks = path.startswith(_SHARED_MEMORY) or not _is_remote(folder)
         self._fd = -1
         self._file = 0, 0
 
@@ -152,7 +156,7 @@ class PageOwner:
 
     def _try_lock(self, place: int) -> bool:
         """Lock one byte; False only where another process has it."""
-        if self._fd < 0:
+        if self._fd < 0 or not self._has_locks:
             return True
         try:
             fcntl.lockf(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
@@ -161,6 +165,14 @@ class PageOwner:
         return True
 
     def _unlock(self, place: int) -> None:
-        if self._fd >= 0:
+        if self._fd >= 0 and self._has_locks:
             with suppress(OSError):
                 fcntl.lockf(self._fd, fcntl.LOCK_UN, 1, place)
+
+
+def _is_remote(folder: str) -> bool:
+    from pathlib import Path
+
+    from supervisor import filesystem  # few need it: pages are in memory
+
+    return filesystem.is_remote(Path(folder))

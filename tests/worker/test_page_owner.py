@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from supervisor import filesystem
 from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
 from supervisor.heartbeat import PageWriter, Phase
@@ -279,6 +280,23 @@ def test_an_emptied_directory_is_filled_by_the_owner(trainers: Trainers) -> None
     assert early.do("run.should_stop") == BYSTANDER
     assert Obedient(trainers).do("run.beat(step=3)") == BYSTANDER
     assert (page_of(trainers).pid, page_of(trainers).step) == (trainer.process.pid, 31)
+
+
+def test_nothing_is_locked_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock can wait for a server that is gone, and a trainer must not: the page alone tells."""
+
+    def lockf(*_: object) -> None:
+        raise AssertionError("it waits for ever")
+
+    monkeypatch.setattr(filesystem, "is_remote", lambda _: True)
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    PageWriter(tmp_path / "rank-0", start_ticks=start_ticks(os.getpid()) or 0).beat(step=1)
+    other = PageWriter(tmp_path / "rank-0", start_ticks=1)
+    other.beat(step=2)
+    assert other.is_bystander
+    page = read_page(tmp_path / "rank-0")
+    assert page is not None
+    assert page.step == 1
 
 
 STORM = """
