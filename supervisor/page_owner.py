@@ -104,7 +104,8 @@ class PageOwner:
 
     def give_up(self) -> None:
         """Own the page no more: it is another's."""
-        self._unlock(_OWNED)
+        if self._has_file():
+            self._unlock(_OWNED)
 
     def let_go(self) -> None:
         """In a forked child: close what belongs to the parent."""

@@ -83,7 +83,10 @@ class PagePlace:
             self._ask()
         if self._is_displaced:
             return False  # until it beats: the other one may be the trainer
-        self._put()
+        with self._owner.alone():
+            if os.path.lexists(self._path):
+                return False
+            self._put()
         return True
 
     def let_go(self) -> None:
