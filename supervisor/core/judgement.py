@@ -53,8 +53,8 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if ending.failure != "disk_full" and state.wish is not Wish.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
-            why = f"{ending.reason}; it was launched warm and made no step: once more, cold"
-            name = ending.failure
+            why = "it was launched warm and made no step: once more, cold, and not charged"
+            why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, COLD_AGAIN, why, rollback=rollback)
     doubt = _doubt(state, survey, ending)
     return replace(_after_failure(state, survey, ending, budget, now), doubt=doubt)

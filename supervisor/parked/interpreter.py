@@ -79,10 +79,12 @@ def _signal_handlers() -> "object":
 
 FACTS: "dict[str, Callable[[], object]]" = {
     "its working directory": _directory,
+    "its user or group": lambda: (posix.getresuid(), posix.getresgid(), posix.getgroups()),
     "its CPU affinity": lambda: posix.sched_getaffinity(0),
     "its umask": lambda: _of_proc("status", b"Umask:"),
     "its resource limits": lambda: _of_proc("limits"),
     "its recursion limit": sys.getrecursionlimit,
+    "who traces or profiles it": lambda: (sys.gettrace(), sys.getprofile()),
     "its locale": _locale,
     "which warnings are errors": _error_filters,
     "the start method of multiprocessing": _start_method,

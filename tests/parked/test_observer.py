@@ -99,6 +99,7 @@ def place(tmp_path: Path) -> Place:
          "changes its resource limits"),
         ("import sys\nsys.setrecursionlimit(5000)", "changes its recursion limit"),
         ("import locale\nlocale.setlocale(locale.LC_NUMERIC, 'C.UTF-8')", "changes its locale"),
+        ("import sys\nsys.setprofile(lambda *a: None)", "changes who traces or profiles it"),
         ("import socket\nsocket.setdefaulttimeout(3)", "changes the default timeout of sockets"),
         ("import warnings\nwarnings.simplefilter('error')", "changes which warnings are errors"),
         ("import os\nos.cpu_count = lambda: 1", "changes os.cpu_count"),
