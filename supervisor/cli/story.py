@@ -84,6 +84,11 @@ def _first_step(entry: dict[str, Any]) -> str:
     return f"Attempt {entry['attempt']} reached {step}{after}."
 
 
+def _left_training(entry: dict[str, Any]) -> str:
+    what = f"The main process of attempt {entry['attempt']} exited with 0"
+    return f"{what}, and what it left behind trains on ({entry['sign']})."
+
+
 def _ending(entry: dict[str, Any]) -> str:
     """`by SIGKILL`, `with exit code 1`."""
     number = entry.get("signal")
@@ -241,6 +246,7 @@ _TELLERS = {
     "reloaded": lambda _: "The daemon was replaced on request.",
     "attempt_started": _attempt_started,
     "start_failed": lambda e: f"Attempt {e['attempt']} could not start: {e.get('reason')}.",
+    "left_training": _left_training,
     "first_step": _first_step,
     "attempt_ended": _attempt_ended,
     "attempt_unwatched": _attempt_unwatched,

@@ -116,6 +116,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
             state.activity, step=state.activity.step if ending.step is None else ending.step
         ),
         kill=None,
+        left=None,
         wake_at=None,
         reached_step=reached,
         end_unseen=False,

@@ -7,7 +7,7 @@ from supervisor.core.events import Surveyed
 from supervisor.core.memory import MEMORY
 from supervisor.core.states import State
 
-TRACEBACK, RECORD = "traceback", "record"
+TRACEBACK, RECORD, UNSEEN = "traceback", "record", "unseen"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,9 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
     last_words = ending.last_words
     if last_words is not None and (last_words.is_certain or _is_unsaved(step, survey)):
         return Doubt(TRACEBACK, last_words.words, step)
+    if ending.end_unseen and _is_unsaved(step, survey):
+        words = "what trained after its main process had ended is gone, and nobody saw how it ended"
+        return Doubt(UNSEEN, words, step)
     record = ending.record
     if record is not None and record.is_end and record.step < record.total:
         # One that a checkpoint is ahead of is of an earlier training.

@@ -67,6 +67,14 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
+class KeepLeft:
+    """Let what the main process has left live so long, unless told again; 0 ends it."""
+
+    attempt: int
+    for_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class TakeStacks:
     """Dump the stacks into a new incident's folder; answer `StacksTaken`."""
 
@@ -132,6 +140,7 @@ Effect = (
     | SendStop
     | SendKill
     | Look
+    | KeepLeft
     | TakeStacks
     | Rescue
     | Probe

@@ -81,6 +81,8 @@ class Ending:
     """We ended it as hung: what it exits with then says nothing about why."""
     logged: tuple[int, int] | None = None
     """The first and last step that its last lines show, where they never go backwards."""
+    end_unseen: bool = False
+    """What trained in the main process's place is gone, and nobody saw how it ended."""
     last_words: LastWords | None = None
     record: OwnRecord | None = None
 

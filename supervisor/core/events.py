@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from supervisor.core.ending import Ending
 from supervisor.core.job import Job
+from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import Memory
 from supervisor.core.parking import Parked
@@ -267,6 +268,8 @@ Event = (
     | Started
     | StartFailed
     | Exited
+    | MainEnded
+    | LeftSeen
     | Unkillable
     | Observed
     | Looked

@@ -57,6 +57,8 @@ class History:
     """The last attempt was cut off; also where its end is not on record."""
     ended_step: int | None = None
     """The highest step that the last attempt was seen at, once its end is on record."""
+    left_training: int | None = None
+    """The attempt whose main process has left something that trains on."""
     doubt: Doubt | None = None
     """Why the last attempt's exit with 0 was not taken for the end of training."""
     unseen: str | None = None

@@ -88,6 +88,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, stop_excused_s=excused_s)
         case "intent" if entry.get("intent") == "run":
             return replace(past, pause=None)  # it ends a wait
+        case "left_training":
+            return replace(past, left_training=int(entry["attempt"]))
         case "hung":
             # Without its failure it was written by a daemon that ended nothing but hangs.
             return replace(past, hung=str(entry["reason"]), hung_as=entry.get("failure", "hang"))

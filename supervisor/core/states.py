@@ -123,6 +123,20 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """What a main process that exited with 0 has left, and whether it trains. Monotonic seconds."""
+
+    since: float
+    sign_at: float
+    """When it last gave a sign of training, or was first looked at."""
+    kept_at: float
+    """When the launcher was last told to let it live."""
+    trains: bool = False
+    longest_gap_s: float = 0.0
+    """The longest time between two signs."""
+
+
+@dataclass(frozen=True, slots=True)
 class Learned:
     """What earlier steps and phases took, the longest of each, in seconds."""
 
@@ -218,6 +232,8 @@ class State:
     """The same, before the attempt that runs now."""
     resumed_step: int | None = None
     """The highest step that any attempt was resumed from."""
+    left: Left | None = None
+    """What the attempt's main process has left behind; None as long as that lives."""
     doubt: Doubt | None = None
     """Why the last attempt's exit with 0 was not taken for the end of training."""
     begun_at: int | None = None

@@ -37,6 +37,8 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.killing import on_stacks_taken
+from supervisor.core.left_behind import on_left_seen, on_main_ended
+from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looking import on_looked
 from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
@@ -76,6 +78,8 @@ def _is_stale(state: State, event: Event) -> bool:
             return ending.attempt != state.attempt or not state.alive
         case Unkillable(attempt) | StartFailed(attempt):
             return attempt != state.attempt or not state.alive
+        case MainEnded(attempt) | LeftSeen(attempt):
+            return attempt != state.attempt or not state.alive
         case _:
             return False
 
@@ -94,6 +98,10 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_start_failed(state, event, now)
         case Exited():
             return on_exited(state, event, now)
+        case MainEnded():
+            return on_main_ended(state, event, now)
+        case LeftSeen():
+            return on_left_seen(state, event, now)
         case Unkillable():
             return on_unkillable(state, event, now)
         case Observed():

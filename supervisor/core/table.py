@@ -29,6 +29,7 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
+from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.states import RunState
 
 L, R, D, K = RunState.LAUNCHING, RunState.RUNNING, RunState.DRAINING, RunState.KILLING
@@ -108,6 +109,13 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(K, Exited, "ended", L, "survey, then decide"),
     Transition(D, Exited, "ended as asked", D, "survey, then say what was saved"),
     Transition(K, Exited, "ended as asked", D, "survey, then say what was saved"),
+    Transition(None, MainEnded, "noted", None, "a stop or a kill has the rest of it"),
+    Transition(None, MainEnded, "over", None, "training is over: what is left is ended"),
+    Transition(None, MainEnded, "left behind", None, "up to 60 s for a sign that it trains"),
+    Transition(None, LeftSeen, "noted", None, ""),
+    Transition(R, LeftSeen, "trains", R, "it is the attempt: watched, and stopped as any"),
+    Transition(R, LeftSeen, "over", R, "no sign of training: what is left is ended"),
+    Transition(R, LeftSeen, "hung", K, "it trained, and gives no sign any more"),
     Transition(L, Unkillable, "survives SIGKILL", S, "never launched over"),
     Transition(R, Unkillable, "survives SIGKILL", S, "never launched over"),
     Transition(D, Unkillable, "survives SIGKILL", S, "never launched over"),

@@ -1,6 +1,6 @@
 """The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
@@ -18,6 +18,7 @@ from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.identity import ProcessIdentity, identify
+from supervisor.page import Page
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.stacks import StackDump
 
@@ -88,6 +89,16 @@ class RunningAttempt:
         found = identify(self.pid)
         if found is not None:
             self.main = found._replace(start_ticks=int(report["start_ticks"]))
+
+    def ranks_gone(self, pages: Sequence[Page]) -> list[Page]:
+        """Those that were seen to live, and ended without saying how."""
+        return self._observer.presence.gone_among(pages)
+
+    def follow(self, pid: int, start_ticks: int) -> None:
+        """Take another process for the trainer: the main one has ended, and left it training."""
+        found = identify(pid)
+        if found is not None and found.start_ticks == start_ticks:
+            self.main, self.pid, self._counters = found, pid, None
 
     def observe(self, now: float) -> Look:
         """Look at it; counters are read only when the log has been silent for a while."""

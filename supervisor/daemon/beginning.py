@@ -54,6 +54,9 @@ def beginning(
         if adopted is not None and number > history.attempt:
             # The daemon before died between the order and the record of it.
             late.insert(0, {**adopted, "is": "started"})
+        ending = (adopted or {}).get("ending") or {}
+        if ending.get("awaits_word"):
+            late.append({**ending, "is": "main_exited"})
         return begun, state, late
     begun = Begun(wish, held=history.held, finished=history.finished)
     pause = history.pause

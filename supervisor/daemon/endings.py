@@ -150,6 +150,7 @@ def ending_of(
         attached=bool(pages),
         finish_met=finish_file.exists() if finish_file is not None else None,
         logged=logged_steps(evidence.lines) if step is None else None,
+        end_unseen=bool(report.get("is_end_unseen")),
         last_words=last_words,
         record=record,
     )

@@ -3,11 +3,18 @@
 import select
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from supervisor.launcher.protocol import Decoder, encode
 
 Message = dict[str, Any]
+
+
+class Orders(Protocol):
+    """Where orders about processes go: the launcher, or its stand-in when it is dead."""
+
+    def send(self, order: Mapping[str, Any]) -> None:
+        """Send one order."""
 
 
 class LauncherLink:

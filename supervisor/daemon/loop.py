@@ -10,7 +10,6 @@ from supervisor.core.events import (
     Exited,
     StacksTaken,
     Started,
-    StartFailed,
     StopAsked,
     Suspended,
     Tick,
@@ -20,11 +19,11 @@ from supervisor.core.events import (
 from supervisor.core.states import RunState, State
 from supervisor.core.step import step
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.endings import judged_report
 from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.frozen_launcher import FrozenLauncher
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.launcher_lost import orphan_of, take_lock
+from supervisor.daemon.left_watch import LeftWatch
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
@@ -33,6 +32,7 @@ from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import ServiceManager
 from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.snapshots import Snapshots
+from supervisor.daemon.start_failures import start_failed
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.stuck import describe, kernel_stacks
 from supervisor.daemon.wakeups import WakeUps
@@ -45,9 +45,6 @@ LEAST_POLL_S = 0.1
 SUSPENDED_S = 5.0
 STACKS_POLL_S = 0.05
 ANSWER_POLL_S = 0.1
-# Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
-# (ECANCELED); anything else is a wrong command.
-TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
 
 
 class Daemon:
@@ -83,6 +80,7 @@ class Daemon:
         self.scheduler = Scheduler(run, self._queue.append, since_wall=facts.started_wall)
         self.performer.scheduler = self.scheduler
         self._house = Housekeeping(run, self.performer, facts, self.scheduler)
+        self._left = LeftWatch(run, facts, self._queue.append)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._wishes = wishes
         self._frozen = FrozenLauncher(facts.launcher_pid, run.console.say)
@@ -218,6 +216,7 @@ class Daemon:
             self._observe_at = now + POLL_S
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
+            self._left.look(self.state, now)
         self.scheduler.poll(now)
         self._house.poll(self.state, now)
 
@@ -232,8 +231,9 @@ class Daemon:
             case "parked":
                 self.performer.parking.on_message(message, monotonic_s())
             case "start_failed":
-                transient = message.get("errno") in TRANSIENT_ERRNOS
-                self._queue.append(StartFailed(number, str(message["message"]), transient))
+                self._queue.append(start_failed(message))
+            case "main_exited" if attempt is not None and attempt.number == number:
+                self._left.on_main_exited(attempt, message)
             case "exited" if attempt is not None and attempt.number == number:
                 self._on_exited(attempt, message)
             case "unkillable":
@@ -243,7 +243,7 @@ class Daemon:
                 self._on_signal(str(message["signal"]), message.get("monotonic"))
 
     def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
-        ending = attempt.ended(judged_report(message, self.state), monotonic_s())
+        ending = attempt.ended(self._left.end_of(message, self.state), monotonic_s())
         was_killed = ending.was_killed or self.state.kill is not None
         self.performer.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
         self._house.note_last_look(attempt)

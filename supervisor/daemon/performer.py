@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from supervisor.checkpoint.pins import pinned
 from supervisor.clock import monotonic_s, wall_s
@@ -14,6 +14,7 @@ from supervisor.core.effects import (
     Effect,
     Exit,
     Incident,
+    KeepLeft,
     Launch,
     Look,
     Park,
@@ -28,10 +29,12 @@ from supervisor.core.effects import (
     TakeStacks,
 )
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
+from supervisor.core.left_behind import TRIAL_S
 from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.attempt_times import AttemptTimes
+from supervisor.daemon.link import Orders
 from supervisor.daemon.parking import Parking
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.probes import probe
@@ -48,13 +51,6 @@ from supervisor.intent import last_intent_id
 from supervisor.journal_stream import WARNING
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
-
-
-class Orders(Protocol):
-    """Where orders about processes go: the launcher, or its stand-in when it is dead."""
-
-    def send(self, order: Mapping[str, Any]) -> None:
-        """Send one order."""
 
 
 class Performer:
@@ -98,6 +94,8 @@ class Performer:
             case Look():
                 if self.attempt is not None:
                     self.attempt.begin_looks(effect, self.orders.send)
+            case KeepLeft(attempt, for_s):
+                self.orders.send({"do": "keep", "attempt": attempt, "for_s": for_s})
             case TakeStacks():
                 self._take_stacks(effect)
             case Rescue():
@@ -187,6 +185,7 @@ class Performer:
                 "log": str(run.paths.train_log),
                 "why_cold": effect.why_cold,
                 "patience_s": effect.patience_s,
+                "word_s": TRIAL_S,
             }
         )
 

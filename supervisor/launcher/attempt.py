@@ -38,7 +38,7 @@ class Attempt:
         self._beginning: Beginning | None = None
         self._begun: Begun | None = None
         self._ending: dict[str, Any] | None = None
-        self._kill_leftovers_at: float | None = None
+        self._left = leftovers.Leftovers(request.word_s)
         self._peak_rss_bytes = 0
         self._next_at: float | None = time.monotonic()
         self._group = Group.everything_of(around.cgroup, self.run_id)
@@ -97,6 +97,7 @@ class Attempt:
             "stop_sent_at": self._survivors.stopped_at,
             "kill_sent_at": self._survivors.killing_since,
             "main_ended": self.phase is Phase.ENDING,
+            "ending": self._ending if self.phase is Phase.ENDING else None,
         }
 
     def _how(self) -> dict[str, Any]:
@@ -113,9 +114,7 @@ class Attempt:
 
     def deadline(self) -> float | None:
         """Return the monotonic time at which `advance` has something to do, None for never."""
-        if self._kill_leftovers_at is None or self._next_at is None:
-            return self._next_at if self._kill_leftovers_at is None else self._kill_leftovers_at
-        return min(self._kill_leftovers_at, self._next_at)
+        return self._left.earlier(self._next_at)
 
     def cancel(self, why: str) -> None:
         """Give up a launch that is still waiting for leftovers to end; else do nothing."""
@@ -135,7 +134,7 @@ class Attempt:
         """Deliver a stop: see `Survivors.stop`."""
         self.cancel("stopped before it had started")
         if not self.is_over:
-            self._kill_leftovers_at = None
+            self._left.forget()
             self._survivors.stop(signum, grace_s, is_hang)
             self._watch_the_end()
 
@@ -143,14 +142,18 @@ class Attempt:
         """SIGKILL everything until nothing is left."""
         self.cancel("killed before it had started")
         if not self.is_over:
-            self._kill_leftovers_at = None
+            self._left.forget()
             self._survivors.kill()
             self._next_at = time.monotonic()
 
     def expect_stop(self) -> None:
         """Note that the launcher was asked to stop: the daemon's word on it is on its way."""
-        if self._kill_leftovers_at is not None:
-            self._kill_leftovers_at = time.monotonic() + leftovers.STOP_IS_COMING_S
+        self._left.expect_stop()
+
+    def keep_left(self, for_s: float) -> None:
+        """Let what the main process has left live on for so long, or end it (0): the word on it."""
+        if self.phase is Phase.ENDING and self._survivors.is_left_alone:
+            self._left.keep(for_s)
 
     def signal_exactly(self, pids: list[int], signum: int) -> None:
         """Signal those pids that belong to the attempt; the others are left alone, and said."""
@@ -167,10 +170,11 @@ class Attempt:
         if pid != self._pid:
             if self.phase is Phase.ENDING:
                 self._next_at = time.monotonic()
+                self._left.note_end(pid, status, self._survivors.killing_since)
             return
         if self.report_fd >= 0 and not self.on_report():
             return
-        self._ending = leftovers.ending_of(self.number, status)
+        self._ending = leftovers.ending_of(self.number, status, self._left.word_s)
         self._move(Happening.MAIN_ENDED)
         self._around.parked.verify()
         self._watch_the_end()
@@ -203,8 +207,7 @@ class Attempt:
         if not self.has_process:
             self._clear_the_way()
             return
-        if self._kill_leftovers_at is not None and now >= self._kill_leftovers_at:
-            self._kill_leftovers_at = None
+        if self._left.is_due(now):
             self._survivors.kill()
         self._watch_the_end()
 
@@ -259,13 +262,9 @@ class Attempt:
         elif self._is_gone():
             self._end()
             return
-        elif survivors.killing_since is None and survivors.stop_signal is None:
+        elif survivors.is_left_alone:
             assert self._ending is not None
-            if self._kill_leftovers_at is None:
-                self._kill_leftovers_at = leftovers.kill_at(
-                    self._ending, self._around.stop_signal_at
-                )
-            if self._kill_leftovers_at is not None:
+            if self._left.may_live(self._ending, self._around.stop_signal_at):
                 self._next_at = None
                 return
             survivors.kill()
@@ -292,6 +291,7 @@ class Attempt:
         exited = {
             **self._ending,
             "leftovers": len(killed),
+            "left_ended": self._left.ended,
             "peak_rss_bytes": self._peak_rss_bytes,
             "oom_kills": self._group.oom_kills(),
         }

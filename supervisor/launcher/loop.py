@@ -111,10 +111,7 @@ class Launcher:
         deadlines = [self._link.deadline(), self._persister.deadline(), parked.deadline()]
         if not self._has_taken_over:
             deadlines.append(self._link.takeover_at(STOP_NAMES))
-        if self._attempt is not None:
-            deadlines.append(self._attempt.deadline())
-        if self._ending is not None:
-            deadlines.append(self._ending.deadline())
+        deadlines += [one.deadline() for one in (self._attempt, self._ending) if one is not None]
         known = [deadline for deadline in deadlines if deadline is not None]
         if not known:
             return None
@@ -192,6 +189,8 @@ class Launcher:
                 self._attempt.stop(*stop_of(command))
             elif what == "kill":
                 self._attempt.kill()
+            elif what == "keep":
+                self._attempt.keep_left(float(command["for_s"]))
             elif what == "signal":
                 self._attempt.signal_exactly([int(p) for p in command["pids"]], command["signal"])
             else:

@@ -108,10 +108,11 @@ class LaunchRequest(ParkRequest):
     """A "launch" message; `why_cold` is None where a parked interpreter may be used.
 
     `patience_s`: how long one that is not ready yet is waited for. `cgroup`: the directory of the
-    one that it is to run in.
+    one that it is to run in. `word_s`: how long what the main process leaves behind with exit code
+    0 waits for the daemon's word, 0 where that gives none.
     """
 
-    __slots__ = ("cgroup", "log", "patience_s", "why_cold")
+    __slots__ = ("cgroup", "log", "patience_s", "why_cold", "word_s")
 
     def __init__(self, message: dict[str, Any]) -> None:
         super().__init__(message)
@@ -120,6 +121,7 @@ class LaunchRequest(ParkRequest):
         self.log: str | None = message.get("log")
         self.why_cold: str | None = message.get("why_cold")
         self.patience_s = float(message.get("patience_s") or 0.0)
+        self.word_s = float(message.get("word_s") or 0.0)
 
     @property
     def heartbeat_dir(self) -> str | None:

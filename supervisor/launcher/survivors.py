@@ -99,6 +99,11 @@ class Survivors:
         """Tell whether the main process runs; a zombie does not."""
         return self.main is not None and is_alive(self.main)
 
+    @property
+    def is_left_alone(self) -> bool:
+        """Tell whether nobody has begun to stop or to kill it."""
+        return self.killing_since is None and self.stop_signal is None
+
     def is_anything_left(self) -> bool:
         """Tell whether a process of the attempt lives.
 

@@ -13,21 +13,24 @@ from time import monotonic
 
 _ANSWER_S = 5.0
 _REAP_S = 0.1
+_MEMORY = "memory"
 
 
 class GpuUse:
     """One question; `poll` until it is true. Without a driver there is nothing to ask."""
 
-    def __init__(self, pids: Collection[int]) -> None:
+    def __init__(self, pids: Collection[int], *, memory: bool = False) -> None:
+        """`memory`: devices whose memory one of them holds are told as well, idle or not."""
         self.busy: tuple[str, ...] = ()
         """What is busy, in words: `GPU 0 (97 %)`."""
+        self.is_answered = False
         self._began_at = monotonic()
         self._process: subprocess.Popen[bytes] | None = None
         if not pids or not Path("/dev/nvidiactl").exists():
             return
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", __file__, *(str(pid) for pid in pids)],
+                [sys.executable, "-P", __file__, *_words(pids, memory=memory)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -48,6 +51,7 @@ class GpuUse:
         else:
             assert process.stdout is not None
             self.busy = _said(process.stdout.read(), process.returncode)
+            self.is_answered = process.returncode == 0
         self.close()
         return True
 
@@ -62,6 +66,10 @@ class GpuUse:
             self._process = None
 
 
+def _words(pids: Collection[int], *, memory: bool) -> list[str]:
+    return [*([_MEMORY] if memory else []), *(str(pid) for pid in pids)]
+
+
 def _said(output: bytes, code: int) -> tuple[str, ...]:
     try:
         answer = json.loads(output)
@@ -72,7 +80,8 @@ def _said(output: bytes, code: int) -> tuple[str, ...]:
 
 def main(arguments: list[str]) -> None:
     """Print the busy devices of these processes, as [index, percent]; none without NVML."""
-    pids = {int(word) for word in arguments}
+    is_memory = arguments[:1] == [_MEMORY]
+    pids = {int(word) for word in arguments[is_memory:]}
     try:
         import pynvml as nvml
     except ImportError:
@@ -85,7 +94,7 @@ def main(arguments: list[str]) -> None:
         users = {user.pid for user in nvml.nvmlDeviceGetComputeRunningProcesses(device)}
         percent = int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)
         # In a container NVML names no processes: then every device may be ours.
-        if percent and (not users or users & pids):
+        if (is_memory and users & pids) or (percent and (not users or users & pids)):
             busy.append([index, percent])
     print(json.dumps(busy))
 

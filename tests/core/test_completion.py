@@ -219,3 +219,14 @@ def test_a_wrong_configuration_behind_a_pipe_is_held() -> None:
     wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "no module"}
     exited(world, step=None, last_words=TRACE, **wrong)
     assert world.state.run is RunState.HELD
+
+
+@pytest.mark.parametrize(("newest", "run"), [(20, RunState.RUNNING), (25, RunState.COMPLETED)])
+def test_an_end_that_nobody_saw_counts_by_what_was_saved(newest: int, run: RunState) -> None:
+    """What trained on after its main process is gone: steps that no checkpoint holds are lost."""
+    world = running()
+    saved(world, newest)
+    exited(world, step=25, end_unseen=True)
+    assert world.state.run is run
+    if run is RunState.RUNNING:
+        assert "nobody saw how it ended" in world.state.reason

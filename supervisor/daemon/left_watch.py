@@ -1,0 +1,59 @@
+"""Watches what a main process has left behind, from its end until the attempt's end."""
+
+from collections.abc import Callable
+
+from supervisor.clock import monotonic_s
+from supervisor.core.events import Event
+from supervisor.core.states import State
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.endings import judged_report
+from supervisor.daemon.left_behind import LeftBehind, as_its_end
+from supervisor.daemon.link import Message
+from supervisor.daemon.run import Run
+from supervisor.daemon.status import StatusFacts
+
+
+class LeftWatch:
+    """Asked from the loop; most attempts leave nothing, and it does nothing."""
+
+    def __init__(self, run: Run, facts: StatusFacts, emit: Callable[[Event], None]) -> None:
+        self._run = run
+        self._facts = facts
+        self._emit = emit
+        self._left: tuple[RunningAttempt, LeftBehind] | None = None
+
+    def on_main_exited(self, attempt: RunningAttempt, message: Message) -> None:
+        """The main process has ended; an older launcher asks nothing, and has ended the rest."""
+        if message.get("awaits_word"):
+            attempt.observe(monotonic_s())
+            left = LeftBehind(self._run, attempt, message)
+            self._left = attempt, left
+            self._emit(left.begun())
+
+    def look(self, state: State, now: float) -> None:
+        """Behind each look at the attempt."""
+        if self._left is None:
+            return
+        attempt, left = self._left
+        left.note_lines()
+        seen = left.look(now, is_in_memory=state.memory is not None)
+        if seen is not None:
+            self._emit(seen)
+            self._facts.trainer_pid = attempt.pid
+
+    def end_of(self, report: Message, state: State) -> Message:
+        """The report of an attempt's end as it is judged: by what trained in the main's place."""
+        return judged_report(self._as_its_end(report, state), state)
+
+    def _as_its_end(self, report: Message, state: State) -> Message:
+        known, self._left = self._left, None
+        if report.get("code") != 0:
+            return report
+        # It may have ended while no daemon was there.
+        trained = self._run.history.left_training == int(report["attempt"])
+        if known is None:
+            return as_its_end(report, frozenset(), trained=trained)
+        left, on_trial = known[1], state.left is not None
+        trained = trained or left.trains or (state.left is not None and state.left.trains)
+        suspects = left.suspects() if on_trial and not trained else frozenset[int]()
+        return as_its_end(report, left.trainers() if trained else suspects, trained=trained)

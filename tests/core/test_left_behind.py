@@ -1,0 +1,168 @@
+"""What a main process leaves with exit 0: it trains, or it only lives; a stop reaches it."""
+
+import pytest
+
+from supervisor.core.effects import KeepLeft, Say, SendKill, SendStop, TakeStacks
+from supervisor.core.events import (
+    Exited,
+    StacksTaken,
+    StopAsked,
+    Tick,
+)
+from supervisor.core.left_behind import KEPT_ON_TRIAL_S, KEPT_S, RENEWED_S, TRIAL_S
+from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.replay import fold
+from supervisor.core.states import RunState
+from tests.core.world import World, checkpoint, died
+
+NAMES = ("python (42)",)
+
+
+def left(**more: object) -> World:
+    """A world whose first attempt's main process has just ended and left something."""
+    world = World(checkpoints=(checkpoint(10),))
+    world.begin()
+    world.feed(MainEnded(1, world.now, NAMES, **more))  # type: ignore[arg-type]
+    return world
+
+
+def seen(
+    world: World, sign: str | None = None, after_s: float = 1.0, *, still: bool | None = None
+) -> list[object]:
+    """One look, some time later."""
+    world.now += after_s
+    return list(world.feed(LeftSeen(1, sign, NAMES, stood_still=still)))
+
+
+def said(world: World) -> str:
+    """All that was said."""
+    return "\n".join(effect.line for effect in world.effects if isinstance(effect, Say))
+
+
+def test_a_first_sign_makes_it_the_attempt() -> None:
+    """Said once, on record for the next daemon, and kept as long as it trains."""
+    world = left()
+    assert KeepLeft(1, KEPT_ON_TRIAL_S) in world.effects
+    assert seen(world, after_s=TRIAL_S - 1) == []
+    effects = seen(world, "rank 0 beats", after_s=0.5)
+    assert KeepLeft(1, KEPT_S) in effects
+    assert world.state.run is RunState.RUNNING
+    assert "python (42) trains on (rank 0 beats)" in said(world)
+    (entry,) = world.records("left_training")
+    assert fold([{**entry, "wall": 1.0}]).left_training == 1
+    assert seen(world, "rank 0 beats") == []
+    assert seen(world, "rank 0 beats", after_s=RENEWED_S) == [KeepLeft(1, KEPT_S)]
+
+
+def test_what_only_lives_is_ended_and_named() -> None:
+    """No sign within 60 s of the main process's end: it never was training."""
+    world = left()
+    seen(world, after_s=TRIAL_S - 1)
+    assert world.state.left is not None
+    effects = seen(world, after_s=2)
+    assert KeepLeft(1, 0.0) in effects
+    assert "no sign of training for 60 s" in said(world)
+    assert "python (42)" in said(world)
+    assert seen(world, after_s=1) == []
+    world.end(code=0, failure="completed")
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_what_is_known_not_to_train_is_ended_at_once() -> None:
+    """A logger's service, an agent: also where it is found out a look later."""
+    world = left()
+    world.now += 1.0
+    assert KeepLeft(1, 0.0) in world.feed(LeftSeen(1, None, ("ssh-agent (7)",), is_idle=True))
+    assert "ended what the main process left behind: ssh-agent (7)" in said(world)
+
+
+def test_nothing_waits_where_training_is_known_to_be_over() -> None:
+    """All ranks said that they end, all steps are made."""
+    world = left(is_settled=True)
+    assert KeepLeft(1, 0.0) in world.effects
+    assert world.state.left is None
+
+
+def test_no_sign_for_long_is_a_hang_and_no_finish() -> None:
+    """It trained, and stands still: stacks, SIGTERM, SIGKILL, and the next attempt."""
+    world = left()
+    for _ in range(3):
+        seen(world, "a new checkpoint", after_s=50.0)
+    assert seen(world, after_s=1799.0) != []  # renewed
+    assert world.state.run is RunState.RUNNING
+    effects = seen(world, after_s=2.0, still=True)
+    assert any(isinstance(effect, TakeStacks) for effect in effects)
+    assert world.state.run is RunState.KILLING
+    stops = [e for e in world.feed(StacksTaken(1)) if isinstance(e, SendStop)]
+    assert [stop.is_hang for stop in stops] == [True]
+    world.now += 16.0
+    assert SendKill(1) in world.feed(Tick())
+    world.end(code=0, failure="completed")
+    assert world.records("attempt_ended")[0]["failure"] == "hang"
+
+
+@pytest.mark.parametrize("still", [None, False])
+def test_what_computes_without_a_sign_is_no_hang(still: bool | None) -> None:
+    """An evaluation of hours shows no step; without an end in ten times the limit it is none."""
+    world = left()
+    seen(world, "a new checkpoint")
+    seen(world, after_s=10 * 1800.0 - 1, still=still)
+    assert world.state.run is RunState.RUNNING
+    seen(world, after_s=2, still=still)
+    assert world.state.run is RunState.KILLING
+
+
+def test_the_limit_is_longer_where_signs_are_rare() -> None:
+    """Checkpoints half an hour apart: ten times that is waited."""
+    world = left()
+    seen(world, "a new checkpoint")
+    seen(world, "a new checkpoint", after_s=1700.0)
+    seen(world, after_s=10 * 1700.0 - 1, still=True)
+    assert world.state.run is RunState.RUNNING
+    seen(world, after_s=2, still=True)
+    assert world.state.run is RunState.KILLING
+
+
+@pytest.mark.parametrize("trains", [False, True])
+def test_a_stop_meanwhile_is_a_stop(trains: bool) -> None:
+    """It reaches what is left, and looks decide nothing any more."""
+    world = left()
+    if trains:
+        seen(world, "rank 0 beats")
+    effects = world.feed(StopAsked("SIGTERM"))
+    assert any(isinstance(effect, SendStop) for effect in effects)
+    assert world.state.run is RunState.DRAINING
+    assert seen(world, after_s=3600.0) == []
+    world.end(code=0, step=20)
+    assert world.state.run is RunState.PREEMPTED
+
+
+def test_a_main_process_that_ends_at_a_stop_leaves_nothing_to_judge() -> None:
+    """The stop has the rest of it: the launcher tells the ranks."""
+    world = World(checkpoints=(checkpoint(10),))
+    world.begin()
+    world.feed(StopAsked("SIGTERM"))
+    assert world.feed(MainEnded(1, world.now, NAMES)) == []
+    assert world.state.left is None
+
+
+def test_the_next_daemon_goes_on_where_the_last_one_was() -> None:
+    """Trained before: no trial begins anew, and its silence counts from now."""
+    world = World(checkpoints=(checkpoint(10),))
+    world.begin()
+    effects = world.feed(MainEnded(1, world.now - 500.0, NAMES, trained=True))
+    assert effects == [KeepLeft(1, KEPT_S)]
+    seen(world, after_s=TRIAL_S + 1)
+    assert world.state.run is RunState.RUNNING
+    on_trial = World(checkpoints=(checkpoint(10),))
+    on_trial.begin()
+    on_trial.feed(MainEnded(1, on_trial.now - 50.0, NAMES))
+    assert KeepLeft(1, 0.0) in seen(on_trial, after_s=11.0)
+
+
+def test_late_news_of_an_attempt_that_is_over_is_none() -> None:
+    """A look that was under way as it ended."""
+    world = left()
+    world.feed(Exited(died(1, code=0, failure="completed")))
+    assert world.feed(LeftSeen(1, "rank 0 beats")) == []
+    assert world.state.left is None

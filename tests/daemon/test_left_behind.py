@@ -1,0 +1,50 @@
+"""What trained in a main process's place decides how the attempt ended."""
+
+from typing import Any
+
+import pytest
+
+from supervisor.daemon.left_behind import as_its_end
+
+CLEAN, DEAD, KILLED = (
+    {"pid": 1, "code": 0, "signal": None},
+    {"pid": 2, "code": 7, "signal": None},
+    {"pid": 3, "code": None, "signal": 9},
+)
+
+
+@pytest.mark.parametrize(
+    ("ended", "trainers", "trained", "expected"),
+    [
+        ([KILLED], {3}, True, (None, 9)),
+        ([CLEAN], {1}, True, (0, None)),
+        # A logger's service that failed is not what trained.
+        ([CLEAN, DEAD], {1}, True, (0, None)),
+        ([CLEAN, DEAD], {1, 2}, True, (7, None)),
+        # The daemon that looked at them is gone.
+        ([CLEAN, KILLED], set(), True, (None, 9)),
+        # Never seen to train: a single one that might have, and failed.
+        ([DEAD], {2}, False, (7, None)),
+        ([DEAD], set(), False, (0, None)),
+        ([CLEAN, DEAD], {1, 2}, False, (0, None)),
+        ([CLEAN], {1}, False, (0, None)),
+        ([], set(), False, (0, None)),
+    ],
+)
+def test_how_it_ended(
+    ended: list[dict[str, Any]],
+    trainers: set[int],
+    trained: bool,
+    expected: tuple[int | None, int | None],
+) -> None:
+    """The exit code is that of the trainer, as far as the launcher saw it."""
+    report = {"attempt": 1, "code": 0, "signal": None, "left_ended": ended}
+    found = as_its_end(report, frozenset(trainers), trained=trained)
+    assert (found["code"], found["signal"]) == expected
+
+
+@pytest.mark.parametrize("ended", [[], None])
+def test_an_end_that_nobody_saw_is_said_to_be_so(ended: list[Any] | None) -> None:
+    """Its parent was another process (`screen`), or the launcher is an older one."""
+    report = {"attempt": 1, "code": 0, "signal": None, "left_ended": ended}
+    assert as_its_end(report, frozenset(), trained=True)["is_end_unseen"] is True

@@ -1,0 +1,35 @@
+"""Memory of a GPU that a process holds is told where it is asked for, busy or not."""
+
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from supervisor.watch import gpu_use
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["memory", "7"], "[[0, 0]]"),
+        (["memory", "8"], "[]"),
+        (["7"], "[]"),
+    ],
+)
+def test_memory_that_is_only_held(
+    words: list[str],
+    expected: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """A device at rest whose memory process 7 holds."""
+    nvml = SimpleNamespace(
+        nvmlInit=lambda: None,
+        nvmlDeviceGetCount=lambda: 1,
+        nvmlDeviceGetHandleByIndex=lambda index: index,
+        nvmlDeviceGetComputeRunningProcesses=lambda _: [SimpleNamespace(pid=7)],
+        nvmlDeviceGetUtilizationRates=lambda _: SimpleNamespace(gpu=0),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    gpu_use.main(words)
+    assert capsys.readouterr().out.strip() == expected
