@@ -22,11 +22,11 @@ def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
     if not running or state.resume_is_trusted or not told:
         return Reaction("noted", state)
     name = event.path.rpartition("/")[2]
-    source = "its beats show" if event.is_beat else "the log shows"
+    source, show = ("its beats", "show") if event.is_beat else ("the log", "shows")
     what = (
-        f"attempt {event.attempt} was told to go on from {name}, at which {source.split()[0]}"
-        f" {source.split()[1]} had shown step {event.expected}; {source} steps {event.first} to"
-        f" {event.last}, from where this run's fresh start began"
+        f"attempt {event.attempt} was told to go on from {name}, at which {source} had shown step"
+        f" {event.expected}; {source} {show} steps {event.first} to {event.last}, from where this"
+        " run's fresh start began"
     )
     if not event.is_beat and not event.writes_over:
         if state.resume_doubt is not None:

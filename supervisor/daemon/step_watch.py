@@ -26,6 +26,7 @@ from supervisor.daemon.run import Run
 _SOURCES_MAX = 8
 # Five minutes of looks: a checkpoint is seen seconds after it was written.
 _SAMPLES = 600
+_PRINTED_MAX = 100
 _PER_EPOCH = ":epoch|"
 BEAT = "beat"
 
@@ -77,7 +78,10 @@ class StepWatch:
             return
         if look.beat_step is not None and look.observed.beating:
             self._take(self._beats, look.beat_step, now, wall, look.epoch)
-        for printed in look.printed:
+        steps = look.printed
+        if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: its ends say enough
+            steps = (*steps[:_PRINTED_MAX], *steps[-_PRINTED_MAX:])
+        for printed in steps:
             self._take(self._log + printed.shape, printed.step, now, wall, None)
         if self._path is not None and not self._goes_on:
             self._judge(self._path)
@@ -114,7 +118,9 @@ class StepWatch:
                 continue
             before, began = source.saved or source.samples[0]
             said: dict[str, Any] = {"at": step, "interval": max(step - began, 0)}
-            if step > began and written > before:
+            # The first look at a save that is still being written may have come steps before.
+            is_whole = 2 * (step - began) >= self._known.get(key, Counter()).interval
+            if step > began and written > before and is_whole:
                 said["pace_s"] = round((written - before) / (step - began), 6)
                 source.saved = (written, step)
             yield key, said
