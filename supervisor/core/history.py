@@ -124,7 +124,7 @@ class History:
     """`supervisor resume` was said after a run was held for that."""
     resumed_from: str | None = None
     """The checkpoint on the disk that the last attempt was told to go on from."""
-    counters: Counters = field(default_factory=dict)
+    counters: Counters = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0
     """When the last failed save on record failed."""
