@@ -34,7 +34,6 @@ AGENT_FIRST_S = 1.0
 # Between its page and its handlers a worker takes milliseconds; on a loaded machine, longer.
 ATTACHING_S = 2.0
 LINGER_S = 2.0
-SEARCH_EVERY_S = 0.25
 # They do one thing after another, and nothing for the ranks: while ranks save they are stopped, or
 # they would go on to the next command when a rank has saved and ended.
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "fish", "tcsh")
@@ -86,7 +85,6 @@ class Delivery:
         self._seen: dict[tuple[int, int], _Rank] = {}
         self._agents: dict[tuple[int, int], Process] = {}
         self._are_some_missing: bool | None = None
-        self._search_at = 0.0
         self._helpers: set[tuple[int, int]] = set()
 
     def order(self, grace_s: float, *, is_hang: bool) -> None:
@@ -105,10 +103,17 @@ class Delivery:
         """Tell whether a process has had the signal."""
         return (process.pid, process.start_ticks) in self._told
 
-    def look(self, members: Sequence[Process], *, main_lives: bool) -> bool:
+    def concerns(self, process: Process) -> bool:
+        """Tell whether a process has to be watched: what is only served by it has not."""
+        key = (process.pid, process.start_ticks)
+        is_main = process.pid == self._main_pid
+        return is_main or any(key in known for known in (self._seen, self._agents, self._frozen))
+
+    def look(self, members: Sequence[Process], *, main_lives: bool, is_whole: bool = True) -> bool:
         """Tell whoever is to be told by now; return whether any of those still lives, but main.
 
-        `members`: the living processes of the attempt, the main process among them if it lives.
+        `members`: the living processes of the attempt, the main process among them if it lives;
+        of a look that is not whole only those that it concerns.
         """
         table = {process.pid: process for process in members}
         main = table.get(self._main_pid) if main_lives else None
@@ -118,7 +123,7 @@ class Delivery:
             self._tell_once(main)  # srun: its tasks are told through the controller
             return True
         pages = attached(self._heartbeat_dir)
-        ranks = self._ranks(pages, members, table)
+        ranks = self._ranks(pages, members, table, is_whole=is_whole)
         self.has_met_ranks = self.has_met_ranks or bool(ranks)
         agents_here = [one for one in self._agents.values() if _is_in(one, table)]
         for agent in agents_here:
@@ -136,7 +141,12 @@ class Delivery:
         return bool(ranks or agents_here or shells)
 
     def _ranks(
-        self, pages: list[Attached], members: Sequence[Process], table: dict[int, Process]
+        self,
+        pages: list[Attached],
+        members: Sequence[Process],
+        table: dict[int, Process],
+        *,
+        is_whole: bool,
     ) -> list[_Rank]:
         """Return the living ranks: also those whose page is gone, or has become another's."""
         found = {}
@@ -146,8 +156,7 @@ class Delivery:
                 known = self._known(process, table)
                 known.page, known.process = page, process
                 found[(process.pid, process.start_ticks)] = known
-        if time.monotonic() >= self._search_at:
-            self._search_at = time.monotonic() + SEARCH_EVERY_S
+        if is_whole:
             owners = {pid for pid, _ in found}
             for process in members:
                 if self._is_rank_without_page(process, owners, table):
@@ -270,7 +279,8 @@ def _are_missing(pages: list[Attached], ranks: list[_Rank]) -> bool:
     """Tell whether this node has ranks that are not attached: they hear of it from main alone."""
     environ = procfs.read_environ(ranks[0].process.pid) or b""
     count = procfs.mark(environ, "LOCAL_WORLD_SIZE") or ""
-    return count.isdigit() and len(pages) < int(count)
+    here = len(pages) + sum(rank.page is None for rank in ranks)
+    return count.isdigit() and here < int(count)
 
 
 def _sequencers(main: Process, ranks: list[_Rank]) -> list[Process]:

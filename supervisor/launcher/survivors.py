@@ -25,6 +25,8 @@ FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
 # While ranks save and the main process waits for their end: it is not to begin anything after it.
 WATCHFUL_PAUSE_S = 0.02
+# A look at all processes of the host, for ranks that attach late. They save meanwhile.
+STOPPING_PAUSE_S = 1.0
 
 
 def _no_pids() -> list[int]:
@@ -130,12 +132,18 @@ class Survivors:
             self.stop_signal = signum
             self.stopped_at = time.monotonic()
 
-    def _deliver(self, members: list[Process]) -> None:
+    def _deliver(self, members: list[Process], *, is_whole: bool = True) -> None:
         """Tell whoever is to be told by now; with the main process and the ranks gone, kill."""
-        assert self._delivery is not None
+        delivery = self._delivery
+        assert delivery is not None
         main_lives = self.main_is_alive()
-        is_busy = self._delivery.look(members, main_lives=main_lives)
-        if not main_lives and not is_busy:
+        is_busy = delivery.look(members, main_lives=main_lives, is_whole=is_whole)
+        self._looked = [process for process in members if delivery.concerns(process)]
+        if delivery.is_withholding:
+            self.pause_s = WATCHFUL_PAUSE_S
+        else:
+            self.pause_s = STOPPING_PAUSE_S if main_lives else LONGEST_PAUSE_S
+        if not main_lives and not is_busy and is_whole:
             self._stop_others(members)
 
     def kill(self) -> None:
@@ -147,16 +155,14 @@ class Survivors:
 
     def advance(self) -> bool:
         """Do what is due now and return whether anything is left."""
-        members = self._watched() or self.members()
+        watched = self._watched()
+        members = watched or self.members()
         if not members and self._has_seen_any:
             members = self.members()
         if not members:
             return False
         if self.killing_since is None and self._delivery is not None:
-            self._deliver(members)
-            self._looked = members
-            is_watchful = self._delivery.is_withholding
-            self.pause_s = WATCHFUL_PAUSE_S if is_watchful else LONGEST_PAUSE_S
+            self._deliver(members, is_whole=not watched)
         if self.killing_since is not None:
             # Counted one by one; the group takes what was forked meanwhile, and all at once.
             for process in members:
@@ -167,11 +173,12 @@ class Survivors:
         return True
 
     def _watched(self) -> list[Process]:
-        """Return those of the last look that live, where the next whole one is not due yet."""
+        """Return whom a stop concerns, of the last look, where the next whole one is not due."""
         now = time.monotonic()
         is_watchful = self._delivery is not None and self._delivery.is_withholding
-        if not is_watchful or self.killing_since is not None or now >= self._look_again_at:
-            self._look_again_at = now + LONGEST_PAUSE_S
+        is_due = self.killing_since is not None or now >= self._look_again_at
+        if not is_watchful or is_due or not self.main_is_alive():
+            self._look_again_at = now + STOPPING_PAUSE_S
             return []
         again = [(old, procfs.read_process(old.pid)) for old in self._looked]
         return [

@@ -133,3 +133,5 @@ run.exit_preempted(step=step)
         assert (rig.folder / f"{rank}.ready").read_text() == "started "
         assert (rig.folder / f"{rank}.saved").exists()
     assert not (rig.folder / "next").exists()
+    said = rig.log.read_text()
+    assert said.index("death signal") < said.index("closing signal"), "it was told first"
