@@ -223,6 +223,8 @@ class StopAsked:
     interrupt: bool = False
     wall: float | None = None
     """When that was, seconds since 1970; None where nobody knows when the trainer heard of it."""
+    is_anew: bool = False
+    """Whoever carried out the orders so far is dead: a stop under way is ordered again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,6 +145,8 @@ def _repeated(state: State) -> tuple[Effect, ...]:
 def _again(state: State, event: StopAsked, now: float) -> Reaction:
     state, notes = _besides(state, event)
     assert state.stop is not None
+    if event.is_anew and state.alive and not state.stop.is_unsaveable:
+        notes = (*notes, SendStop(state.attempt, max(state.stop.until - now, 0.0)))
     if not event.interrupt:
         return Reaction("again", state, notes)
     count = state.stop.interrupts + 1

@@ -277,7 +277,7 @@ class Daemon:
         self.performer.parking.lost()
         # It does not end with the launcher: nobody may launch while the trainer still saves.
         self._lock = take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
-        self._queue.append(StopAsked("the launcher's death", wall=wall_s()))
+        self._queue.append(StopAsked("the launcher's death", wall=wall_s(), is_anew=True))
 
     def _settle(self) -> None:
         while self._queue:

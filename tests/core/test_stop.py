@@ -74,6 +74,16 @@ def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: S
     assert order in world.feed(Begun(Wish.RUN, **facts))  # type: ignore[arg-type]
 
 
+def test_a_launcher_that_dies_during_a_stop_has_it_ordered_again() -> None:
+    """The shells that it had stopped, and ranks that attach late, are its successor's affair."""
+    world = running()
+    world.feed(StopAsked("SIGTERM"))
+    world.now += 30
+    again = world.feed(StopAsked("the launcher's death", is_anew=True))
+    assert SendStop(1, world.policy.grace_s - 30) in again
+    assert not any(isinstance(e, SendStop) for e in world.feed(StopAsked("SIGUSR1")))
+
+
 def test_third_interrupt_kills_the_second_explains() -> None:
     """Ctrl-C three times."""
     world = running()

@@ -52,6 +52,13 @@ def kill_daemon(run: Supervised) -> None:
     run.wait(lambda: run.status["pids"]["daemon"] not in (before, None))
 
 
+def kill_launcher(run: Supervised) -> None:
+    """The launcher is killed while the rank saves: the daemon goes on with the stop."""
+    assert run.process is not None
+    run.process.kill()
+    run.process.wait()
+
+
 @pytest.mark.parametrize(
     ("number", "meanwhile"),
     [
@@ -59,8 +66,15 @@ def kill_daemon(run: Supervised) -> None:
         (signal.SIGUSR1, reload),
         (signal.SIGTERM, kill_daemon),
         (signal.SIGKILL, nothing),
+        (signal.SIGTERM, kill_launcher),
     ],
-    ids=["SIGTERM", "SIGUSR1 and a reload", "a dead daemon", "a dead launcher"],
+    ids=[
+        "SIGTERM",
+        "SIGUSR1 and a reload",
+        "a dead daemon",
+        "a dead launcher",
+        "a launcher that dies later",
+    ],
 )
 def test_the_rank_saves_and_what_follows_it_does_not_begin(
     run: Supervised, number: int, meanwhile: Callable[[Supervised], None]
@@ -83,7 +97,8 @@ def test_the_rank_saves_and_what_follows_it_does_not_begin(
     meanwhile(run)
     assert not (run.folder / "trapped").exists()
     run.let_go()
-    assert run.finish() == (-number if number == signal.SIGKILL else 75)
+    is_killed = number == signal.SIGKILL or meanwhile is kill_launcher
+    assert run.finish() == (-signal.SIGKILL if is_killed else 75)
     (end,) = run.wait(lambda: run.entries("attempt_ended"))
     assert (end["saved"], end["outcome"]) == (True, 75)
     assert run.strays() == []

@@ -249,7 +249,7 @@ def _look(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
         heard, after = _hear(world, daemon._replace(inbox=tuple(rest)), message)
         yield f"daemon: hears {message}", heard._replace(daemon=settle(after)), False
     elif world.launcher is None and not daemon.is_orphan:
-        orphan = learnt(StopAsked("the launcher's death"), is_orphan=True)
+        orphan = learnt(StopAsked("the launcher's death", is_anew=True), is_orphan=True)
         yield "daemon: finds its launcher dead", orphan, False
     elif daemon.is_orphan and not daemon.has_reported and not world.trainers:
         ended = Exited(Ending(daemon.tracked, None, None)) if daemon.tracked else None
