@@ -127,8 +127,7 @@ def ending_of(
         unhandled = find_unhandled(evidence.lines)
         if unhandled is not None:
             found = _diagnosis_of(unhandled, evidence)
-            words = f"its last words are an unhandled traceback: {unhandled.line[:WORDS_CHARS]}"
-            last_words = LastWords(words, unhandled.is_certain)
+            last_words = LastWords(unhandled.words, unhandled.is_certain)
         record = read_own_record(checkpoint_directory, facts.started_wall())
     reason = found.reason
     if evidence.code == CONFIGURATION and evidence.lines:
@@ -158,7 +157,7 @@ def ending_of(
 
 def _diagnosis_of(unhandled: Unhandled, evidence: Evidence) -> Diagnosis:
     """What a traceback says that nobody's exit code tells of."""
-    found = diagnose(replace(evidence, code=None))
+    found = diagnose(replace(evidence, code=unhandled.code))
     if found.failure is not Failure.UNKNOWN:
         return found
     line = unhandled.line[:WORDS_CHARS]

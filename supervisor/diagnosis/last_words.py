@@ -1,5 +1,7 @@
 """Whether a log ends with an unhandled traceback, whatever the exit code says: `python … | tee`.
 
+Or with a shell's word that what it ran was killed.
+
 It must not say why: that is `diagnose`. What Python itself survives (a thread's traceback, one that
 is ignored), and what a logger reports, is none.
 """
@@ -42,20 +44,33 @@ _MESSAGE = re.compile(
     r"^(?:\s{2,}\S|CUDA kernel errors might|For debugging consider|Compile with `TORCH_USE"
     r"|Last error:|nccl\w+Error:|Search for `?cuda)"
 )
+_DEATHS = {"Killed": 137, "Segmentation fault": 139, "Bus error": 135, "Aborted": 134}
+_DEATH = re.compile(rf"\bline \d{{1,9}}: +\d{{1,9}} ({'|'.join(_DEATHS)})\b")
+_WORDS_CHARS = 200
 _BAR = re.compile(r"\d{1,3}%\||\d+it \[\d")
 
 
 class Unhandled(NamedTuple):
-    """Its exception's line. `is_certain`: not reported by a logger, and nothing of note follows."""
+    """Its exception's line. `is_certain`: not reported by a logger, and nothing of note follows.
+
+    `code`: how a process ended of whose death a shell tells, as a shell's exit code.
+    """
 
     line: str
     is_certain: bool
+    code: int | None = None
+
+    @property
+    def words(self) -> str:
+        """What the log ends with, in a sentence."""
+        what = "an unhandled traceback" if self.code is None else "a shell's, of a death"
+        return f"its last words are {what}: {self.line[:_WORDS_CHARS]}"
 
 
 def find_unhandled(lines: Sequence[str]) -> Unhandled | None:
     """The unhandled traceback that raw `lines`, oldest first, end with; else None."""
     text = [clean(piece) for line in lines[-_LINES_MAX:] for piece in _pieces(line)]
-    return _in_a_box(text) or _plain(text)
+    return _in_a_box(text) or _plain(text) or _told_by_a_shell(text)
 
 
 def _pieces(line: str) -> list[str]:
@@ -85,6 +100,17 @@ def _plain(text: Sequence[str]) -> Unhandled | None:
     if is_reported and not is_root:
         return None
     return Unhandled(raised.line, is_certain=is_root and not is_reported and more == 0)
+
+
+def _told_by_a_shell(text: Sequence[str]) -> Unhandled | None:
+    """What bash says of a command of a script that a signal ended; a script may end others so."""
+    for index in reversed(range(len(text))):
+        found = _DEATH.search(text[index])
+        if found is not None:
+            more = _what_follows(text, range(index + 1, len(text)), "")
+            code = _DEATHS[found[1]]
+            return None if more is None else Unhandled(text[index].strip(), False, code)
+    return None
 
 
 def _is_survived(chain: Chain, text: Sequence[str]) -> bool:

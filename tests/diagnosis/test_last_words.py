@@ -116,6 +116,18 @@ def test_last_words_that_a_trainer_may_have_survived(name: str) -> None:
     assert find_unhandled(PERHAPS[name]) == Unhandled(LAST, is_certain=False)
 
 
+@pytest.mark.parametrize(
+    ("word", "code"), [("Killed", 137), ("Segmentation fault", 139), ("Terminated", None)]
+)
+@pytest.mark.parametrize("after", [[], ["job finished"], ["step 26"]])
+def test_a_shells_word_of_a_death(word: str, code: int | None, after: list[str]) -> None:
+    """It names no trainer, and a script may end its own services: never certain."""
+    line = f"run.sh: line 3: 12345 {word}                  python t.py"
+    found = find_unhandled([*STEPS, line, *after])
+    expected = None if code is None or after == ["step 26"] else Unhandled(line, False, code)
+    assert found == expected
+
+
 @pytest.mark.parametrize("name", NONE)
 def test_no_last_words(name: str) -> None:
     """What Python survives, what a logger reports, what training went on after."""
