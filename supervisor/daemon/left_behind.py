@@ -27,12 +27,11 @@ _SERVICES = frozenset(
     {
         "wandb-core", "wandb-service", "gpu_stats", "wandb-xpu", "tensorboard", "ssh-agent",
         "gpg-agent", "dbus-daemon", "raylet", "gcs_server", "log_monitor.py", "redis-server",
-        "plasma_store", "mlflow", "aim", "jupyter-lab", "jupyter-notebook", "code-server",
+        "plasma_store", "jupyter-lab", "jupyter-notebook", "code-server",
         "nvidia-smi", "nvidia-cuda-mps-control", "nvidia-cuda-mps-server", "dcgmi", "gpustat",
         "nvitop", "htop", "top", "iostat", "vmstat", "sleep", "tail", "tee", "cat",
     }
 )  # fmt: skip
-_WORDS = 4
 
 
 class LeftBehind:
@@ -48,7 +47,7 @@ class LeftBehind:
         self._sample: CounterSample | None = None
         self._gpu: GpuUse | None = None
         self._gpu_due = 0.0
-        self._marks: set[StepMark] = set()
+        self._mark: StepMark | None = None
         self._has_stepped = self.trains = False
         self._trainers: set[int] = set()
         self._suspects: set[int] = set()
@@ -104,9 +103,9 @@ class LeftBehind:
         for line in look.lines:
             mark = read_step(split_prefix(clean(line)).body)
             # One may be what the main process had still printed.
-            if mark is not None and mark not in self._marks:
-                self._has_stepped = self._has_stepped or bool(self._marks)
-                self._marks.add(mark)
+            if mark is not None:
+                self._has_stepped = self._has_stepped or self._mark not in (None, mark)
+                self._mark = mark
 
     def look(self, now: float, *, is_in_memory: bool) -> LeftSeen | None:
         """What there is to say, now and then.
@@ -227,11 +226,15 @@ def _status(ended: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _is_service(process: Process) -> bool:
-    """Whether it is known by its name: its own, its script's or its module's."""
+    """Whether it is known by its name: its own, or its script's or module's. No argument counts."""
     try:
         with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            words = os.fsdecode(file.read(4096)).split("\0")[:_WORDS]
+            words = os.fsdecode(file.read(4096)).split("\0")
     except OSError:
         words = []
-    names = {process.comm, *(os.path.basename(word) for word in words if word)}  # noqa: PTH119
+    program = os.path.basename(words[0]) if words else ""  # noqa: PTH119
+    names = {process.comm, program}
+    if program.startswith("python"):
+        script = next((word for word in words[1:] if not word.startswith("-")), "")
+        names |= {os.path.basename(script), script.partition(".")[0]}  # noqa: PTH119
     return bool(names & _SERVICES)

@@ -1,10 +1,14 @@
 """What trained in a main process's place decides how the attempt ended."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from supervisor.daemon.left_behind import as_its_end
+from supervisor.daemon.left_behind import _is_service, as_its_end
+from supervisor.launcher.procfs import read_process
 
 CLEAN, DEAD, KILLED = (
     {"pid": 1, "code": 0, "signal": None},
@@ -48,3 +52,28 @@ def test_an_end_that_nobody_saw_is_said_to_be_so(ended: list[Any] | None) -> Non
     """Its parent was another process (`screen`), or the launcher is an older one."""
     report = {"attempt": 1, "code": 0, "signal": None, "left_ended": ended}
     assert as_its_end(report, frozenset(), trained=True)["is_end_unseen"] is True
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "expected"),
+    [
+        ("train.py", ["top", "tensorboard"], False),
+        ("tensorboard", ["--logdir", "x"], True),
+        ("train.py", [], False),
+    ],
+)
+def test_a_service_is_known_by_its_program_and_by_no_argument(
+    script: str, arguments: list[str], expected: bool, tmp_path: Path
+) -> None:
+    """A training that is told to use TensorBoard is none."""
+    (tmp_path / script).write_text("print(flush=True); import time; time.sleep(600)")
+    command = [sys.executable, "-u", str(tmp_path / script), *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            found = read_process(process.pid)
+            assert found is not None
+            assert _is_service(found) is expected
+        finally:
+            process.kill()
