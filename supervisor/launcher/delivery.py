@@ -117,8 +117,9 @@ class Delivery:
         """
         table = {process.pid: process for process in members}
         main = table.get(self._main_pid) if main_lives else None
-        if main is None and main_lives and self._main is not None:
-            self.tell(self._main.pid, self._main.start_ticks)  # hidden by /proc's mount options
+        if main is None and main_lives and self._main is not None and not self._main_told:
+            self._main_told = True  # hidden by /proc's mount options
+            self.tell(self._main.pid, self._main.start_ticks)
         if main is not None and self.signum == signal.SIGCONT:
             self._tell_once(main)  # srun: its tasks are told through the controller
             return True

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from supervisor import identity
-from supervisor.launcher.delivery import main_due_after
+from supervisor.launcher.delivery import Delivery, main_due_after
 from tests.launcher.attached_rank import PYTHON, RANK, A, began, launch, stop
 from tests.launcher.old_page import OLD_WORKER
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.launcher.conftest import Rig
 
 
@@ -153,6 +157,18 @@ def test_the_launcher_alone_delivers_a_stop(rig: Rig) -> None:
     assert rig.wait() == 75
     assert float(rig.wait_for_file("a.saved"))
     assert (rig.folder / "trapped").exists()
+
+
+def test_a_main_process_that_proc_hides_is_told_once(rig: Rig, saver: Path) -> None:
+    """Mount options of /proc hide another account's processes: its identity is known."""
+    child = subprocess.Popen([PYTHON, saver, "main", "0.3"], cwd=rig.folder)
+    rig.wait_for_file("main.ready")
+    delivery = Delivery(signal.SIGTERM, identity.identify(child.pid), None)
+    for _ in range(5):
+        delivery.look([], main_lives=True)
+        time.sleep(0.03)
+    assert child.wait(30) == 75
+    assert rig.wait_for_file("main.saved") == "1"
 
 
 def test_pages_are_written_and_never_made(rig: Rig) -> None:
