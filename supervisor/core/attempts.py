@@ -106,6 +106,8 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
             exception=None,
             ended_by_us=True,
         )
+    elif state.kill is not None and state.stop is None and ending.failure == "unknown":
+        ending = replace(ending, reason=state.kill.reason)  # nobody knows more than why we ended it
     reached = max((s for s in (state.reached_step, ending.step) if s is not None), default=None)
     state = replace(
         state,

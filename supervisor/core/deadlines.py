@@ -49,9 +49,10 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
             return max(PHASE_FLOOR_S[phase], PHASE_MULTIPLE * (longest or 0.0))
 
 
-def phase_in_force(phase: Phase, step: int | None, policy: Policy) -> Phase:
+def phase_in_force(seen: Observed, step: int | None, policy: Policy) -> Phase:
     """The phase whose deadline counts: past the last step no other one is expected."""
-    is_done = policy.finish_step is not None and step is not None and step >= policy.finish_step
+    phase, last = seen.phase, policy.finish_step
+    is_done = seen.is_at_total or (last is not None and step is not None and step >= last)
     return Phase.FINAL if is_done and phase in {Phase.STARTUP, Phase.STEP} else phase
 
 
@@ -63,10 +64,12 @@ def judge_health(
     now: float,
     *,
     standing_at: int | None = None,
+    factor: int = 1,
 ) -> Judgement:
     """Whether the attempt is past its deadline, and the sentence that says so.
 
-    `standing_at` is the step that it is at, or resumed from. An attached trainer that beats is
+    `standing_at` is the step that it is at, or resumed from. Past its deadline, but not past
+    `factor` times that, it is not looked at yet. An attached trainer that beats is
     known to be late; any other is only known to be silent.
     """
     excused = now - activity.excused_since if activity.excused_since is not None else float("inf")
@@ -77,12 +80,13 @@ def judge_health(
             return Judgement(Health.LINGERING, why, age, LINGER_S)
         return Judgement()
     if seen.attached:
-        phase = phase_in_force(seen.phase, standing_at, policy)
+        phase = phase_in_force(seen, standing_at, policy)
         limit = deadline_s(phase, policy, learned)
         age = min(seen.beat_age_s, excused)
         if limit is not None and age > limit:
             where = phase.value if seen.step is None else f"{phase}, step {seen.step}"
-            why = f"no sign of life for {age:.0f} s in phase {where} (limit {limit:.0f} s)"
+            shown = limit if age <= limit * factor else limit * factor
+            why = f"no sign of life for {age:.0f} s in phase {where} (limit {shown:.0f} s)"
             return Judgement(Health.OVERDUE, why, age, limit)
         if seen.beating:
             return Judgement()

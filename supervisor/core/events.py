@@ -142,6 +142,8 @@ class Observed:
     """Since all ranks had said that they end; None where one has not."""
     stood_still: bool | None = None
     """CPU, GPU and I/O counters did not move; None where that was not measured."""
+    is_at_total: bool = False
+    """A progress bar that counts as the beats do is full: no further step is expected."""
     gone: RanksGone | None = None
     """All attached ranks have ended, and the main process lives."""
 

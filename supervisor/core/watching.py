@@ -26,7 +26,7 @@ from supervisor.core.parking import (
     is_wanted,
     trust_at_first_step,
 )
-from supervisor.core.patience import standing_at
+from supervisor.core.patience import doublings, standing_at
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import give_up_waiting, is_waiting, rescue_now
@@ -99,6 +99,7 @@ def _judged(state: State, event: Observed, now: float) -> Reaction:
         state.learned,
         now,
         standing_at=standing_at(state),
+        factor=2 ** doublings(state),
     )
     match judged.health:
         case Health.HEALTHY:

@@ -171,7 +171,7 @@ class LeftBehind:
         asked, self._gpu = self._gpu, None
         if not asked.is_answered or not asked.busy:
             return None
-        return f"{'it computes on' if self.trains else 'it holds memory of'} {asked.busy[0]}"
+        return f"{'it computes on' if self.trains else 'it holds memory of'} {asked.busy[0].name}"
 
     def _stood_still(self, now: float) -> bool | None:
         """Whether nothing moved since the look before: asked only of one long without a sign."""

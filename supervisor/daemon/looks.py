@@ -13,12 +13,12 @@ from supervisor.core.events import Looked
 from supervisor.core.looks import RankSeen
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.page import Page
-from supervisor.watch.gpu_use import GpuUse
+from supervisor.watch.gpu_use import BusyGpu, GpuUse
 from supervisor.watch.movement import LAUNCHER, Interval, movement
 from supervisor.watch.process_tree import TreeProcess, TreeSample, sample_tree
 from supervisor.watch.processes import catches_stack_signal, is_python
 from supervisor.watch.stack_reading import StackReading
-from supervisor.watch.stack_text import Stacks, collective, waits_for_child
+from supervisor.watch.stack_text import Stacks, collective, is_in_backward, waits_for_child
 from supervisor.watch.stacks import find_py_spy
 
 LOOKS = 3
@@ -50,7 +50,8 @@ class Looking:
         self._last_sign_at = last_sign_at
         self._signal = signal
         self._gone = presence.gone_among(pages)
-        self._ranks = [page for page in pages if is_there(page) and page.outcome is None]
+        self._there = [page for page in pages if is_there(page)]
+        self._ranks = [page for page in self._there if page.outcome is None]
         began_at = monotonic_s()
         self._due = [began_at + span_s * turn / (LOOKS - 1) for turn in range(LOOKS)]
         self._samples: list[TreeSample] = []
@@ -58,7 +59,7 @@ class Looking:
         self._read: tuple[int, ...] | None = None
         self._reading: StackReading | None = None
         self._gpus: list[GpuUse] = []
-        self._busy: list[str] = []
+        self._busy: list[BusyGpu] = []
 
     def poll(self, log_grew_at: float) -> Looked | None:
         """Go on; the answer once all looks are taken. Returns at once."""
@@ -87,7 +88,7 @@ class Looking:
             gpu.close()
 
     def _sample(self) -> TreeSample:
-        return sample_tree([self._main_pid, *(page.pid for page in self._ranks)], self._main_pid)
+        return sample_tree([self._main_pid, *(page.pid for page in self._there)], self._main_pid)
 
     def _begin_look(self) -> None:
         sample = self._sample()
@@ -98,7 +99,7 @@ class Looking:
         self._read = read if self._read is None else self._read
         armed = {
             page.pid: self._heartbeat_dir / f"stacks-{page.local_rank}.txt"
-            for page in self._ranks
+            for page in self._there
             # It would kill one that replaced itself by exec; one that is stopped answers later.
             if page.stacks_armed and page.pid in read and catches_stack_signal(page.pid)
         }
@@ -126,7 +127,6 @@ class Looking:
         last = self._samples[-1]
         everybody = {pid for sample in self._samples for pid in sample.processes}
         moved = ["train.log grew"] if log_grew_at > self._asked_at else []
-        moved += self._busy
         ranks = [_gone(page) for page in self._gone]
         seen: set[int] = set()
         if self._ranks:
@@ -139,6 +139,9 @@ class Looking:
             moved += movement(self._intervals(), everybody - seen - launchers)
         else:
             ranks.append(self._program(everybody))
+            seen = everybody
+        # A collective's kernels keep the GPUs of those busy that wait in it, and of nobody else.
+        moved += [gpu.name for gpu in self._busy if not gpu.users & seen]
         return Looked(self._attempt, self._asked_at, tuple(ranks), tuple(moved))
 
     def _rank(self, page: Page, below: set[int]) -> RankSeen:
@@ -149,6 +152,7 @@ class Looking:
         moved = list(movement(self._intervals(), below))
         if any(stacks != known[0] for stacks in known[1:]):
             moved.insert(0, "its stack changes")
+        moved += [gpu.name for gpu in self._busy if gpu.users & below]
         waits = {collective(stacks) for stacks in known}
         waits_in = waits.pop() if is_known and len(waits) == 1 else None
         is_stopped = self._is_stopped(pid)
@@ -169,6 +173,7 @@ class Looking:
             if any(stacks != known[0] for stacks in known[1:]):
                 moved.insert(0, f"the stack of pid {pid} changes")
         # What is no Python has no stacks to read: where the kernel has it must be enough.
+        moved += [gpu.name for gpu in self._busy if gpu.users & everybody]
         is_known = bool(self._samples[-1].processes) and all(
             pid in stacks for pid in self._read or () for stacks in self._stacks
         )
@@ -204,13 +209,11 @@ class Looking:
         if child is not None:
             return f"{child}, which it has started since its last step"
         local = len(self._ranks) + len(self._gone)
-        if waits_in is not None and page.world_size > local:
-            everybody_waits = all(
-                collective(stacks.get(rank.pid, {})) is not None
-                for stacks in self._stacks
-                for rank in self._ranks
-            )
-            return "ranks that are not seen here" if everybody_waits else None
+        is_waiting = waits_in is not None or any(is_in_backward(stacks) for stacks in known)
+        if is_waiting and page.world_size > local:
+            everybody = [stacks.get(one.pid, {}) for stacks in self._stacks for one in self._ranks]
+            if all(collective(stacks) or is_in_backward(stacks) for stacks in everybody):
+                return "ranks that are not seen here"
         return None
 
     def _child(self, pid: int, below: set[int], known: list[Stacks]) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
 from supervisor.core.phase import Phase
+from supervisor.daemon.known_total import KnownTotal
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.page import Page
@@ -120,6 +121,7 @@ class Observer:
         self._tail = LogTail(printed.train_log, offset=printed.offset, where=printed.where)
         self._progress = progress
         self._step: int | None = None
+        self._total = KnownTotal()
         self._ended_at: float | None = None
         self._log_grew_at = now
         self._beat: tuple[int, int] | None = None
@@ -173,6 +175,7 @@ class Observer:
             log_age_s=max(now - self._log_grew_at, 0.0),
             ended_age_s=self._ended_age_s(pages, there, now),
             stood_still=stood_still,
+            is_at_total=self._total.is_reached(chunk.lines, self._tail.partial(), self._step),
         )
         saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
         return Look(

@@ -99,6 +99,10 @@ class Delivery:
         procfs.send_signal(pid, start_ticks, self.signum)
         procfs.send_signal(pid, start_ticks, signal.SIGCONT)
 
+    def holds(self, process: Process) -> bool:
+        """Tell whether it stands still because of us, until the ranks have saved."""
+        return (process.pid, process.start_ticks) in self._frozen
+
     def was_told(self, process: Process) -> bool:
         """Tell whether a process has had the signal."""
         return (process.pid, process.start_ticks) in self._told

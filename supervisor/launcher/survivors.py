@@ -120,13 +120,16 @@ class Survivors:
         twice; it may leave less time (`grace_s`), or be of a hang: then all are told at once.
         """
         members = self.members()
+        stopped = []
         if self._delivery is None:
             self._delivery = Delivery(signum, self.main, self.heartbeat_dir)
-            for process in members:
-                if process.state == "T":
-                    procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
+            stopped = [process for process in members if process.state == "T"]
         self._delivery.order(self._grace_s if grace_s is None else grace_s, is_hang=is_hang)
         self._deliver(members)
+        # After the signal: one that is continued acts on it before it makes another step.
+        for process in stopped:
+            if not self._delivery.holds(process):
+                procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
         # Only now: were /proc out of reach (EMFILE), a repeated stop would have to work.
         if self.stop_signal is None:
             self.stop_signal = signum

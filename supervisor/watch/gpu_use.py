@@ -10,10 +10,19 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from time import monotonic
+from typing import NamedTuple
 
 _ANSWER_S = 5.0
 _REAP_S = 0.1
 _MEMORY = "memory"
+
+
+class BusyGpu(NamedTuple):
+    """A device at work; `users` are empty where NVML does not say whose work it is."""
+
+    name: str
+    """`GPU 0 (97 %)`."""
+    users: frozenset[int] = frozenset()
 
 
 class GpuUse:
@@ -21,8 +30,7 @@ class GpuUse:
 
     def __init__(self, pids: Collection[int], *, memory: bool = False) -> None:
         """`memory`: devices whose memory one of them holds are told as well, idle or not."""
-        self.busy: tuple[str, ...] = ()
-        """What is busy, in words: `GPU 0 (97 %)`."""
+        self.busy: tuple[BusyGpu, ...] = ()
         self.is_answered = False
         self._began_at = monotonic()
         self._process: subprocess.Popen[bytes] | None = None
@@ -37,7 +45,7 @@ class GpuUse:
                 start_new_session=True,
             )
         except OSError:
-            self.busy = ("the GPUs could not be asked",)
+            self.busy = (BusyGpu("the GPUs could not be asked"),)
 
     def poll(self) -> bool:
         """Go on; true when it is answered or its time is over."""
@@ -47,7 +55,7 @@ class GpuUse:
         if process.poll() is None:
             if monotonic() - self._began_at < _ANSWER_S:
                 return False
-            self.busy = ("the GPUs do not answer",)
+            self.busy = (BusyGpu("the GPUs do not answer"),)
         else:
             assert process.stdout is not None
             self.busy = _said(process.stdout.read(), process.returncode)
@@ -70,16 +78,18 @@ def _words(pids: Collection[int], *, memory: bool) -> list[str]:
     return [*([_MEMORY] if memory else []), *(str(pid) for pid in pids)]
 
 
-def _said(output: bytes, code: int) -> tuple[str, ...]:
+def _said(output: bytes, code: int) -> tuple[BusyGpu, ...]:
     try:
-        answer = json.loads(output)
-        return tuple(f"GPU {int(index)} ({int(percent)} %)" for index, percent in answer)
+        return tuple(
+            BusyGpu(f"GPU {int(index)} ({int(percent)} %)", frozenset(map(int, users)))
+            for index, percent, users in json.loads(output)
+        )
     except (ValueError, TypeError):
-        return (f"the GPUs could not be asked (exit code {code})",)
+        return (BusyGpu(f"the GPUs could not be asked (exit code {code})"),)
 
 
 def main(arguments: list[str]) -> None:
-    """Print the busy devices of these processes, as [index, percent]; none without NVML."""
+    """Print the busy devices of these processes, as [index, percent, users]; none without NVML."""
     is_memory = arguments[:1] == [_MEMORY]
     pids = {int(word) for word in arguments[is_memory:]}
     try:
@@ -95,7 +105,7 @@ def main(arguments: list[str]) -> None:
         percent = int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)
         # In a container NVML names no processes: then every device may be ours.
         if (is_memory and users & pids) or (percent and (not users or users & pids)):
-            busy.append([index, percent])
+            busy.append([index, percent, sorted(users)])
     print(json.dumps(busy))
 
 

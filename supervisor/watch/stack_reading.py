@@ -15,7 +15,7 @@ from typing import IO
 from supervisor.watch.stack_text import Stacks, parse
 
 # faulthandler answers within milliseconds; beside a training that uses all cores it takes longer.
-_ANSWER_S = 2.0
+_ANSWER_S = 3.0
 _SETTLED_S = 0.2
 _SPY_S = 5.0
 _REAP_S = 0.1

@@ -57,6 +57,12 @@ def collective(stacks: Stacks) -> str | None:
     return None
 
 
+def is_in_backward(stacks: Stacks) -> bool:
+    """Whether it is in a backward pass, in which DDP waits for other ranks without saying so."""
+    frames = main_thread(stacks)[:_INNERMOST]
+    return any("autograd" in file and "backward" in function for function, file, _ in frames)
+
+
 def waits_for_child(stacks: Stacks) -> bool:
     """Whether the main thread waits for the end, or the output, of a program that it started."""
     frames = main_thread(stacks)[:_INNERMOST]

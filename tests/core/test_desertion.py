@@ -91,6 +91,16 @@ def test_one_that_waits_for_nobody_is_ended_and_its_ranks_are_judged() -> None:
     assert world.state.run is RunState.LAUNCHING
 
 
+def test_a_death_that_nobody_explains_says_what_was_seen() -> None:
+    """SIGKILL leaves no line: the reason is that the ranks went and the main process waited."""
+    world = running()
+    deserted(world, 61.0, quiet_s=61.0)
+    world.feed(Exited(died(1, code=None, failure="unknown", reason="its exit is not known")))
+    world.survey()
+    (ended,) = world.records("attempt_ended")
+    assert "rank 0 (pid 7) died" in str(ended["reason"])
+
+
 def test_the_next_daemon_goes_on_with_that_end() -> None:
     """Its SIGTERM is no stop that somebody asked for, and the failure is not a hang."""
     past = fold(

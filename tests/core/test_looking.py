@@ -5,14 +5,14 @@ from typing import Any
 import pytest
 
 from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
-from supervisor.core.events import Looked, Observed, StacksTaken, Suspended, Tick
+from supervisor.core.events import Begun, Looked, Observed, StacksTaken, Suspended, Tick
 from supervisor.core.looks import HungAt, RankSeen
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.sight import Sight, judge
-from supervisor.core.states import RunState
+from supervisor.core.states import RunState, Wish
 from tests.core.world import World, checkpoint
 
 NAME = "rank 0 (pid 7)"
@@ -271,7 +271,12 @@ def test_a_look_is_taken_within_the_deadline_that_somebody_configured() -> None:
 
 def test_no_step_is_expected_after_the_last_one() -> None:
     """`finish.step` is reached, or the trainer says so: half an hour before it is looked at."""
-    for facts, policy in (({"step": 200}, {"finish_step": 200}), ({"phase": Phase.FINAL}, {})):
+    kinds: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"step": 200}, {"finish_step": 200}),
+        ({"phase": Phase.FINAL}, {}),
+        ({"is_at_total": True}, {}),
+    ]
+    for facts, policy in kinds:
         world = watched(heartbeat_timeout_s=2.0, **policy)
         world.steps(**facts)
         world.stand(1790.0, **facts)
@@ -341,6 +346,43 @@ def test_the_next_daemon_knows_where_it_hung() -> None:
     assert fold([*entries, {"type": "progress", "step": 200}]).hung_at == HungAt(200)
     assert fold([*entries, {"type": "progress", "step": 210}]).hung_at is None
     assert fold([*entries, {"type": "resumed", "intent_id": "i"}]).hung_at is None
+
+
+def test_rollouts_between_bursts_of_steps() -> None:
+    """Two seconds of steps, then 90 s of rollouts, for a day: no kill, told once."""
+    world = watched()
+    for _ in range(100):
+        for _ in range(4):
+            world.now += 0.5
+            world.steps()
+        world.seen = (RankSeen(NAME, moved=("python (pid 9) was started",)),)
+        world.stand(90.0)
+        assert world.state.run is RunState.RUNNING
+        world.beat_at = world.now
+        world.observe(gap_s=90.0)
+    assert len(world.records("looked")) == 1
+
+
+def test_the_next_daemon_looks_again() -> None:
+    """One that dies amid looks leaves nothing behind but an attempt that is overdue."""
+    world = World()
+    world.feed(Begun(Wish.RUN, alive=True))
+    late = {"attached": True, "beating": True, "phase": Phase.STEP, "beat_age_s": 4000.0}
+    effects = world.feed(Observed(0, **late))  # type: ignore[arg-type]
+    assert any(isinstance(e, Look) for e in effects)
+    world.looked()
+    assert world.state.run is RunState.KILLING
+
+
+def test_the_limit_that_was_in_force_is_named() -> None:
+    """The doubled one where it stood where another had hung."""
+    world = watched(100)
+    for limit in ("60 s", "120 s"):
+        world.steps(step=150)
+        world.stand(200.0, step=150)
+        assert world.state.kill is not None
+        assert f"(limit {limit})" in world.state.kill.reason
+        world.killed(150)
 
 
 def test_silence_with_work_is_never_a_hang() -> None:

@@ -19,9 +19,12 @@ from supervisor.core.sight import Sight, judge
 from supervisor.daemon import looks
 from supervisor.daemon.looks import Looking
 from supervisor.daemon.presence import RankPresence
+from supervisor.daemon.quiet import Quiet
 from supervisor.page_reading import read_pages
 from supervisor.watch import stack_reading
+from supervisor.watch.gpu_use import BusyGpu
 from supervisor.watch.process_tree import sample_tree
+from tests.launcher.test_uninterruptible import DeadServer
 
 ROOT = Path(__file__).resolve().parents[2]
 SPAN_S = 3.0
@@ -255,8 +258,23 @@ run.beat(step=1)
 """
 
 
-def test_a_lost_collective_of_two_ranks(tmp_path: Path) -> None:
+class SpinningGpu:
+    """In NVML's place: the device of the ranks that wait is busy, as NCCL's kernels keep it."""
+
+    waiting: frozenset[int] = frozenset()
+
+    def __init__(self, pids: object) -> None:
+        """Whoever is asked for."""
+        self.busy = (BusyGpu("GPU 0 (100 %)", self.waiting),)
+
+    def poll(self) -> bool:
+        """Answered at once."""
+        return True
+
+
+def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that does not come to it is named, and no other; while it works it is waited for."""
+    monkeypatch.setattr(looks, "GpuUse", SpinningGpu)
     kinds = {"lost": "time.sleep(1000)", "evaluates": f"exec({CHILD!r})"}
     cases = {}
     for kind, code in kinds.items():
@@ -274,7 +292,9 @@ def test_a_lost_collective_of_two_ranks(tmp_path: Path) -> None:
         wait_for(both)
         time.sleep(1.0)
         for case in cases.values():
-            case.presence.look(read_pages(case.folder), monotonic_s())
+            pages = read_pages(case.folder)
+            case.presence.look(pages, monotonic_s())
+            SpinningGpu.waiting |= {pages[0].pid}
             case.begin()
         found = answers(cases)
     finally:
@@ -285,3 +305,46 @@ def test_a_lost_collective_of_two_ranks(tmp_path: Path) -> None:
     assert "rank 1" in lost.what.partition("waiting for")[2], lost
     assert "all_reduce" in lost.what
     assert evaluates.sight is Sight.WORK, found["evaluates"]
+
+
+@pytest.mark.root
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="no FUSE here")
+def test_a_disk_that_does_not_answer_is_no_proof(tmp_path: Path) -> None:
+    """A file system whose server is silent: the longer time decides."""
+    server = DeadServer(tmp_path / "mount")
+    case = Case(tmp_path / "case", f"open({str(tmp_path / 'mount/saved.pt')!r}, 'wb')")
+    try:
+        assert server.taken.wait(30)
+        wait_for(lambda: case.has_begun)
+        case.begin()
+        (looked,) = answers({"": case}).values()
+    finally:
+        server.give_up()
+        case.end()
+    assert judge(looked).sight is Sight.UNCLEAR, looked
+    assert "a disk or a file system" in judge(looked).what
+
+
+def test_quiet_begins_anew_with_whatever_moves(tmp_path: Path) -> None:
+    """A shell that waits is quiet; one that starts something every second never is."""
+    commands = {"waits": "sleep 1000; true", "polls": "while sleep 1; do :; done"}
+    cases = {n: Case(tmp_path / n, "", "bash", "-c", text) for n, text in commands.items()}
+    seconds: dict[str, float] = {}
+    try:
+        for case in cases.values():
+            pid = case.process.pid
+            wait_for(lambda pid=pid: len(sample_tree([pid], pid).processes) > 1)
+        time.sleep(0.5)
+        quiets = {
+            name: Quiet(lambda pid=case.process.pid: sample_tree([pid], pid))
+            for name, case in cases.items()
+        }
+        until = time.monotonic() + 7.0
+        while time.monotonic() < until:
+            seconds = {name: quiet.seconds(monotonic_s()) for name, quiet in quiets.items()}
+            time.sleep(0.2)
+    finally:
+        for case in cases.values():
+            case.end()
+    assert seconds["waits"] > 6.0
+    assert seconds["polls"] < 4.0

@@ -4,12 +4,16 @@ import os
 import time
 from pathlib import Path
 
+import pytest
+
 from supervisor import page as heartbeat_page
 from supervisor.core.phase import Phase
 from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.heartbeat import PageWriter
 from supervisor.identity import start_ticks
+from supervisor.page_reading import read_pages
 
 
 class Watched:
@@ -64,3 +68,58 @@ def test_closing_leaves_no_descriptor_open(tmp_path: Path) -> None:
     watched.printed.close()
     left = {os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")}
     assert str(tmp_path / "train.log") not in left
+
+
+@pytest.mark.parametrize(
+    ("step", "printed", "is_reached"),
+    [
+        (200, "\r100%|##| 199/200 [00:04<00:00]\r100%|##| 200/200 [00:04<00:00]", True),
+        (199, "100%|##| 200/200 [00:04<00:00]\nevaluating\n", True),
+        (150, "75%|##| 150/200 [00:03<00:01]\n", False),
+        (4200, "100%|##| 200/200 [00:04<00:00]\n", False),
+    ],
+)
+def test_a_full_bar_that_counts_as_the_beats_do(
+    tmp_path: Path, step: int, printed: str, is_reached: bool
+) -> None:
+    """No step is expected then; a bar of one epoch of many says nothing of it."""
+    watched = Watched(tmp_path)
+    watched.page.beat(step)
+    (tmp_path / "train.log").write_text(printed)
+    assert watched.look().observed.is_at_total is is_reached
+    assert watched.look().observed.is_at_total is is_reached
+    watched.page.beat(step + 10)
+    assert watched.look().observed.is_at_total is False
+
+
+def test_ranks_that_were_never_seen_are_not_known_to_be_gone(tmp_path: Path) -> None:
+    """Their pids are of another PID namespace, perhaps; a daemon before may have seen them."""
+    PageWriter(tmp_path / "rank-0", start_ticks=7)
+    pages = [page._replace(pid=2**22 - 1) for page in read_pages(tmp_path)]
+    presence = RankPresence()
+    presence.look(pages, 10.0)
+    assert presence.all_gone_at(pages) is None
+    presence = RankPresence(were_gone=True)
+    presence.look(pages, 10.0)
+    assert presence.all_gone_at(pages) == 10.0
+
+
+def test_pages_of_an_earlier_round_are_nobodys_loss(tmp_path: Path) -> None:
+    """torchrun went on with fewer ranks: those that are gone since are not missing."""
+    own = start_ticks(os.getpid()) or 0
+    pages = [
+        PageWriter(tmp_path / f"rank-{rank}", start_ticks=own, local_rank=rank) for rank in (0, 1)
+    ]
+    assert pages
+    first, second = read_pages(tmp_path)
+    presence = RankPresence()
+    presence.look([first, second], 10.0)
+    left = second._replace(start_ticks=own + 1)
+    presence._seen.add((left.pid, left.start_ticks))
+    born_s = first.created_monotonic_ns / 1e9
+    presence.look([first, left], born_s - 5.0)
+    assert presence.gone_among([first, left]) == []
+    later = RankPresence()
+    later._seen.add((left.pid, left.start_ticks))
+    later.look([first, left], born_s + 5.0)
+    assert later.gone_among([first, left]) == [left]
