@@ -1,0 +1,101 @@
+"""What only the parked interpreter can tell: its imports did as the program's, and no more."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from test_parking import record_of, script
+from test_parking import site as site  # a fixture
+
+from supervisor.parked import observations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from standin import Parked
+
+
+def see(record: Path, **facts: Any) -> None:
+    """Have seen more of the program."""
+    path = record.with_name(record.name + observations.SUFFIX)
+    path.write_text(json.dumps({**json.loads(path.read_text()), **facts}))
+
+
+@pytest.mark.parametrize(
+    ("package", "facts", "reason"),
+    [
+        ("import random\nX = random.random()", {},
+         "its imports draw or seed random numbers of random"),
+        ("import random\nrandom.seed(1)", {}, "its imports draw or seed random numbers of random"),
+        ("import logging\nlogging.basicConfig()", {"besides": ["logging"]},
+         "both the program, before its imports, and they change logging"),
+        ("import signal\nsignal.signal(2, print)", {"besides": ["signal handlers"]},
+         "both the program, before its imports, and they change signal handlers"),
+        ("import another", {}, "its imports load another, which the program's did not"),
+        ("", {"changes": [["changes its umask", "heavy"], ["changes os.fork", "heavy"]]},
+         "the program changes its umask before it imports heavy, and 1 more"),
+        ("", {"spoiled": "why"}, "its imports could not be followed: why"),
+        ("", {"packages": []}, "its imports could not be followed"),
+        ("", {"late_environment": {"LATE": "1.0"}},
+         "the program sets LATE itself before its imports"),
+    ],
+)  # fmt: skip
+def test_what_would_be_otherwise_is_refused(
+    tmp_path: Path,
+    site: Path,
+    park: Callable[..., Parked],
+    package: str,
+    facts: dict[str, Any],
+    reason: str,
+) -> None:
+    """Each with its reason."""
+    (site / "heavy.py").write_text(package)
+    (site / "another.py").write_text("")
+    record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
+    see(record, **facts)
+    assert park(script(tmp_path), record=record).hear() == {"refused": reason}
+
+
+@pytest.mark.parametrize(
+    ("package", "facts"),
+    [
+        ("import random\nX = random.Random(3).random()", {}),
+        ("import logging\nlogging.basicConfig()", {}),
+        ("", {"besides": ["logging", "signal handlers", "the garbage collector"]}),
+        ("", {"late_environment": {"_TORCHINDUCTOR_X": "1.0", "TEARDOWN_CUPTI": None}}),
+    ],
+)
+def test_what_is_alike_is_parked(
+    tmp_path: Path,
+    site: Path,
+    park: Callable[..., Parked],
+    package: str,
+    facts: dict[str, Any],
+) -> None:
+    """Only one of the two does it, or a library does it to itself."""
+    (site / "heavy.py").write_text(package)
+    record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
+    see(record, **facts)
+    assert "parked" in park(script(tmp_path), record=record).hear()
+
+
+def test_a_changed_program_is_refused(
+    tmp_path: Path, site: Path, park: Callable[..., Parked]
+) -> None:
+    """Nobody has seen what it does before its imports now; unfollowed ones are as unknown."""
+    (site / "heavy.py").write_text("")
+    record = record_of(tmp_path / "record", {"heavy": site / "heavy.py"})
+    argv = script(tmp_path)
+    found = (tmp_path / "train.py").stat()
+    own = [[str(tmp_path / "train.py"), found.st_mtime_ns, found.st_size, found.st_ino]]
+    record.write_text(json.dumps({**json.loads(record.read_text()), "own": own}))
+    parked = park(argv, record=record)
+    assert "parked" in parked.hear()
+    (tmp_path / "train.py").write_text("print('another')")
+    refused = parked.go(tmp_path / "log")
+    assert refused == {"refused": f"{tmp_path / 'train.py'} has changed"}
+    record.with_name("record.observed").unlink()
+    assert park(argv, record=record).hear() == {"refused": "its imports were not followed"}
