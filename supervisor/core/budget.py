@@ -36,6 +36,8 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
         failures=0,
         signature=None,
         repeats=0,
+        outages=0,
+        full_deaths=0,
         progressed=True,
         progress_step=newest if higher else budget.progress_step,
         progress_written=latest if later else before,
@@ -44,7 +46,15 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
 
 def with_headway(budget: Budget) -> Budget:
     """The budget refilled: steps alone show that the run gets further."""
-    return replace(budget, failures=0, signature=None, repeats=0, progressed=True)
+    return replace(
+        budget,
+        failures=0,
+        signature=None,
+        repeats=0,
+        outages=0,
+        full_deaths=0,
+        progressed=True,
+    )
 
 
 def is_ahead(state: State) -> bool:

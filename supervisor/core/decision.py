@@ -40,3 +40,7 @@ class Decision:
     exit_code: int = EXIT_HELD
     doubt: Doubt | None = None
     """Why an exit with 0 is not taken for the end of training."""
+    place: str | None = None
+    """Where room on a disk is waited for; None: in the checkpoint directory."""
+    ended_training: bool | None = None
+    """The failure came while training: after a first step and before the last one."""

@@ -96,6 +96,8 @@ class Probe:
     """Look whether what the run waits for is there again; answer `Probed`."""
 
     what: str
+    place: str | None = None
+    """The directory concerned; None: that of the checkpoints."""
 
 
 @dataclass(frozen=True, slots=True)

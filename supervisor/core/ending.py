@@ -4,6 +4,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# A program's own mistakes, for which nothing outside has to recover.
+PROGRAM_ERRORS = frozenset(
+    {
+        "AssertionError",
+        "AttributeError",
+        "ImportError",
+        "IndentationError",
+        "ModuleNotFoundError",
+        "NameError",
+        "NotImplementedError",
+        "SyntaxError",
+        "TabError",
+        "TypeError",
+        "UnboundLocalError",
+        "ZeroDivisionError",
+    }
+)
 _CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
 
 
@@ -79,6 +96,16 @@ class Ending:
     finish_met: bool | None = None
     ended_by_us: bool = False
     """We ended it as hung: what it exits with then says nothing about why."""
+    loads_checkpoint: bool | None = None
+    """It died while it loaded a checkpoint; None where its calls are not known."""
+    full_place: str | None = None
+    """The directory that a write for which there was no room names."""
+
+    @property
+    def is_programs_own(self) -> bool:
+        """Whether it is a mistake of the program, whatever it was doing."""
+        return (self.exception or "").rpartition(".")[2] in PROGRAM_ERRORS
+
     logged: tuple[int, int] | None = None
     """The first and last step that its last lines show, where they never go backwards."""
     end_unseen: bool = False

@@ -6,9 +6,14 @@ from supervisor.core.states import State
 
 
 def plain_decision(
-    state: str, failure: str | None, action: str, reason: str, wait_s: float | None = None
+    state: str,
+    failure: str | None,
+    action: str,
+    reason: str,
+    wait_s: float | None = None,
+    place: str | None = None,
 ) -> dict[str, object]:
-    """A decision that was made without a survey."""
+    """A decision that was made without a survey. `place`: where room is waited for."""
     return {
         "type": "decision",
         "state": state,
@@ -16,6 +21,7 @@ def plain_decision(
         "action": action,
         "reason": reason,
         "wait_s": wait_s,
+        "place": place,
         "checkpoint": None,
     }
 
@@ -35,11 +41,14 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> dict[str,
         "frame": ending.frame,
         "step": ending.step,
         "first_step": ending.first_step_seen,
+        "ended_training": decision.ended_training,
         "attached": ending.attached,
         "stop_requested": state.stop.by if state.stop else None,
         "saved": decision.saved,
         "failures": decision.budget.failures,
         "repeats": decision.budget.repeats,
+        "outages": decision.budget.outages,
+        "full_deaths": decision.budget.full_deaths,
         "signature": list(decision.budget.signature) if decision.budget.signature else None,
         "charged": decision.budget.recent != state.budget.recent,
         "idle_stops": decision.budget.idle_stops.count,
@@ -72,4 +81,6 @@ def decision_entry(decision: Decision, wait_s: float | None = None) -> dict[str,
     state = {Verdict.HOLD: "held", Verdict.WAIT: "waiting", Verdict.FINISHED: "completed"}.get(
         decision.verdict, decision.verdict.value
     )
-    return plain_decision(state, decision.failure, decision.action, decision.reason, wait_s)
+    return plain_decision(
+        state, decision.failure, decision.action, decision.reason, wait_s, decision.place
+    )

@@ -7,7 +7,7 @@ from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
-from supervisor.core.states import Account, Learned
+from supervisor.core.states import Account, Checkpoint, Learned
 from supervisor.core.step_counters import Counters
 
 
@@ -21,6 +21,7 @@ class Pause:
     failure: str | None
     action: str | None
     reason: str
+    place: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,13 @@ class History:
     progress_written: float | None = None
     progressed: bool = False
     idle_stops: IdleStops = field(default_factory=IdleStops)
+    outages: int = 0
+    full_deaths: int = 0
+    died_in_training: tuple[tuple[str, str | None], ...] = ()
+    progress_before: tuple[int | None, float | None] = (None, None)
+    """Durable progress (step, time) as the last attempt began."""
+    source: Checkpoint | None = None
+    """What the last attempt was resumed from; None: from nothing."""
     ever_attached: bool = False
     reached_step: int | None = None
     resumed_step: int | None = None

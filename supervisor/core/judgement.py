@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from supervisor.core import space
 from supervisor.core.budget import (
     ROLLBACK_REPEATS,
     backoff_s,
@@ -23,6 +24,14 @@ from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
 from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
+from supervisor.core.outage import (
+    ended_training,
+    made_headway,
+    outage_of,
+    remembered,
+    weigh,
+    with_outage,
+)
 from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop, Wish
@@ -56,8 +65,9 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
             why = "it was launched warm and made no step: once more, cold, and not charged"
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, COLD_AGAIN, why, rollback=rollback)
-    doubt = _doubt(state, survey, ending)
-    return replace(_after_failure(state, survey, ending, budget, now), doubt=doubt)
+    decision = _after_failure(state, survey, ending, budget, now)
+    ended = ended_training(state, survey, ending, budget)
+    return replace(decision, doubt=_doubt(state, survey, ending), ended_training=ended)
 
 
 def began_by(state: State, ending: Ending, now: float) -> bool:
@@ -154,15 +164,26 @@ def _after_failure(
 ) -> Decision:
     policy = state.policy
     code = ending.effective_code
-    failure, action, reason = ending.failure, ending.action, ending.reason
     if code == 0:
         failure, action, reason = failure_of(ending, _doubt(state, survey, ending))
+        ending = replace(ending, failure=failure, action=action, reason=reason)
+    ending = weigh(state, survey, ending, before)
+    outage = outage_of(state, survey, ending, before)
+    failure, action, reason = ending.failure, ending.action, ending.reason
+    action = action if outage is None else "backoff"
     is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
     if is_unseen and ending.step is not None and is_ahead(state):
         # Only the log tells how far a trainer comes whose checkpoints are not seen.
         before = with_headway(before)
-    progressed = before.progressed or _made_headway(state, survey)
-    budget = with_failure(before, ending, now)
+    progressed = before.progressed or made_headway(state, survey)
+    if failure == space.FULL:
+        budget = space.with_full_disk(before, now)
+    elif outage is not None:
+        budget = with_outage(before, outage, policy, now)
+    else:
+        budget = with_failure(before, ending, now)
+    if ended_training(state, survey, ending, before):
+        budget = remembered(budget, ending)
 
     def hold(why: str, name: str = failure) -> Decision:
         return Decision(Verdict.HOLD, name, "hold", why, budget)
@@ -171,33 +192,31 @@ def _after_failure(
         return hold(
             reason or "the trainer says that its configuration is wrong (78)", "configuration"
         )
-    if failure == "configuration" and not ending.first_step_seen:
+    if failure == "configuration":
         return hold(reason)
     if state.wish is Wish.HOLD:
         return hold("`supervisor hold` was asked for", failure)
     spent = exhausted(budget, policy)
-    if failure == "disk_full":
-        if len(budget.recent) >= policy.max_per_day:
-            return hold(f"{reason}; {spent}")
-        wait = backoff_s(policy, 1, ending.attempt)
-        return Decision(Verdict.WAIT, failure, "hold", reason, budget, wait_s=wait)
+    if failure == space.FULL:
+        full = space.why_held(budget, policy, ending.full_place)
+        if full is not None:
+            return hold(f"{reason}; {full}")
+        wait = space.wait_s(budget)
+        place = ending.full_place
+        return Decision(Verdict.WAIT, failure, "hold", reason, budget, wait_s=wait, place=place)
     if action in {"hold", "exclude"}:
         return hold(reason)
     if spent is not None:
         return hold(f"{reason}; {spent}" if reason else spent)
+    if outage is not None:
+        wait = backoff_s(policy, budget.outages, ending.attempt)
+        return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
     rollback = budget.repeats == ROLLBACK_REPEATS or action == "rollback"
     action = "rollback" if rollback else action
     if code == TRAINER_PREEMPTED or (progressed and action != "backoff"):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
-
-
-def _made_headway(state: State, survey: Surveyed) -> bool:
-    """Whether memory holds more than the attempt began with: not durable, but it did work."""
-    began = -1 if state.checkpoint is None else state.checkpoint.step or -1
-    steps = [c.step for c in survey.candidates if c.tier == MEMORY and c.step is not None]
-    return max(steps, default=-1) > began
 
 
 def _at(step: int | None) -> str:

@@ -5,22 +5,15 @@ from dataclasses import fields, replace
 from typing import Any
 
 from supervisor.core.causes import IGNORED
-from supervisor.core.ending import Doubt, cut_off
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
-from supervisor.core.looks import HungAt
-from supervisor.core.memory import MEMORY
+from supervisor.core.memory import DISK, MEMORY
 from supervisor.core.moment import moment_of
-from supervisor.core.parking import (
-    WarmTrust,
-    has_begun,
-    launched_from,
-    trust_after,
-    trust_at_first_step,
-)
-from supervisor.core.patience import beyond, with_hang
+from supervisor.core.parking import WarmTrust, launched_from, trust_at_first_step
+from supervisor.core.patience import beyond
 from supervisor.core.phase import Phase
-from supervisor.core.states import Account
+from supervisor.core.replayed_end import charged, with_end
+from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
 
 
@@ -65,6 +58,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 attempt_wall=wall,
                 resumed_step=_further(past.resumed_step, entry.get("checkpoint")),
                 resumed_from=_on_disk(entry.get("checkpoint")), not_resumed=None,
+                source=_source(entry.get("checkpoint")),
+                progress_before=(past.progress_step, past.progress_written),
                 log_offset=entry.get("log_offset"),
                 log_inode=entry.get("log_inode"),
                 restarts=past.restarts + (1 if past.attempt else 0),
@@ -119,13 +114,15 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "attempt_unwatched":
             return replace(past, end_told=True)
         case "attempt_ended":
-            return _with_end(past, entry)
+            return with_end(past, entry)
         case "progress":
             return replace(
                 past,
                 failures=0,
                 signature=None,
                 repeats=0,
+                outages=0,
+                full_deaths=0,
                 progressed=True,
                 progress_step=entry.get("step"),
                 progress_written=entry.get("written"),
@@ -134,7 +131,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
         case "decision":
             return _with_decision(past, entry)
         case "start_failed":
-            return _charged(replace(past, last_attempt_open=False), entry)
+            return charged(replace(past, last_attempt_open=False), entry)
         case "saves_elsewhere":
             return replace(past, unseen=str(entry.get("advice") or entry.get("directory")))
         case "checkpoint" if entry.get("valid") and entry.get("own_run", True):
@@ -143,7 +140,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             # What was reached before is gone: steps count anew.
             return replace(
                 past, begin_again=True, held=None, pause=None, failures=0, signature=None,
-                repeats=0, progress_step=None, progress_written=None, reached_step=None, doubt=None,
+                repeats=0, outages=0, full_deaths=0, died_in_training=(), progress_step=None,
+                progress_written=None, reached_step=None, doubt=None,
                 rollback=False, back_to=None,
                 resumed_step=max(past.resumed_step or 0, past.reached_step or 0) or None,
                 counters=fold_counters(past.counters, entry), resume_doubt=None,
@@ -158,6 +156,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 resume_doubt=None,
                 resume_is_trusted=past.resume_is_trusted
                 or (past.held is not None and past.held_for == IGNORED),
+                outages=0, full_deaths=0, died_in_training=(),
                 last_intent_id=entry.get("intent_id"), warm=WarmTrust.TRUSTED,
             )  # fmt: skip
         case "reopened":
@@ -170,32 +169,16 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return past
 
 
-def _with_end(past: History, entry: Mapping[str, Any]) -> History:
-    reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
-    past = replace(
-        past,
-        ended_wall=float(entry.get("wall", 0.0)) or None,
-        ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
-        ended_step=entry.get("step"),
-        doubt=Doubt.from_json(entry.get("doubt")),
-        attempt=max(past.attempt, int(entry.get("attempt") or 0)),
-        rollback=past.rollback or entry.get("action") == "rollback",
-        last_attempt_open=False,
-        stop_by=None,
-        stop_late=False,
-        hung=None,
-        hung_at=_hung_at(past, entry),
-        not_resumed=None,
-        ever_attached=past.ever_attached or bool(entry.get("attached")),
-        reached_step=max(reached, default=None),
-        failure=entry.get("failure"),
-        action=entry.get("action"),
-        reason=str(entry.get("reason") or ""),
-        last_save_s=entry.get("last_save_s") or past.last_save_s,
-        idle_stops=_idle_stops(past, entry),
-        warm=_warm(past, entry),
+def _source(checkpoint: Any) -> Checkpoint | None:
+    """What an attempt was resumed from, as `attempt_started` has it."""
+    if not isinstance(checkpoint, Mapping):
+        return None
+    return Checkpoint(
+        str(checkpoint["path"]),
+        checkpoint.get("step"),
+        tier=str(checkpoint.get("tier") or DISK),
+        proof=checkpoint.get("proof"),
     )
-    return _charged(past, entry)
 
 
 def _begun_at(entry: Mapping[str, Any]) -> int | None:
@@ -204,25 +187,6 @@ def _begun_at(entry: Mapping[str, Any]) -> int | None:
         step = checkpoint.get("step")
         return step if isinstance(step, int) else None
     return None if checkpoint is not None or entry.get("resumes_by") == "trainer" else 0
-
-
-def _hung_at(past: History, entry: Mapping[str, Any]) -> HungAt | None:
-    if entry.get("failure") != "hang":
-        return past.hung_at
-    step = entry.get("step")
-    return with_hang(past.hung_at, past.begun_at if step is None else step)
-
-
-def _warm(past: History, entry: Mapping[str, Any]) -> WarmTrust:
-    wall = float(entry.get("wall", 0.0))
-    began = has_begun(
-        first_step_seen=bool(entry.get("first_step")) or past.first_step_seen,
-        attached=bool(entry.get("attached")),
-        step=entry.get("step"),
-        ran_s=0.0 if past.attempt_wall is None else wall - past.attempt_wall,
-    )
-    asked = entry.get("stop_requested") is not None
-    return trust_after(past.warm, entry.get("action"), began=began, was_asked=asked)
 
 
 def _on_disk(checkpoint: Any) -> str | None:
@@ -238,27 +202,6 @@ def _further(step: int | None, checkpoint: Any) -> int | None:
     return max((known for known in (step, found) if known is not None), default=None)
 
 
-def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:
-    progress = entry.get("idle_progress")
-    if progress is None:
-        return past.idle_stops
-    return IdleStops(int(entry.get("idle_stops") or 0), (progress[0], progress[1]))
-
-
-def _charged(past: History, entry: Mapping[str, Any]) -> History:
-    if not entry.get("charged"):
-        return past
-    signature = entry.get("signature")
-    return replace(
-        past,
-        failures=int(entry.get("failures", past.failures + 1)),
-        repeats=int(entry.get("repeats", 0)),
-        signature=(signature[0], signature[1], signature[2]) if signature else None,
-        failed_at=(*past.failed_at, moment_of(entry, past.boot)),
-        progressed=False,
-    )
-
-
 def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
     rollback = past.rollback or entry.get("action") == "rollback"
     past = replace(past, rollback=rollback, pause=None)
@@ -271,6 +214,7 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
                 entry.get("failure"),
                 entry.get("action"),
                 str(entry.get("reason") or ""),
+                entry.get("place"),
             )
             return replace(past, pause=pause)
         case "held" | "stuck":

@@ -64,6 +64,12 @@ class Checkpoint:
     """Where it is; what is in memory is resumed from, but is no durable progress."""
     says_who: bool = True
     """It names the run that wrote it; else any trainer that saves here may have."""
+    proof: str | None = None
+    """How it was proven good: by `hashes`, its `structure`, its `files`; None: not on record."""
+
+    def as_source(self) -> dict[str, object]:
+        """As the ledger tells what an attempt was resumed from."""
+        return {"path": self.path, "step": self.step, "tier": self.tier, "proof": self.proof}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +91,12 @@ class Budget:
     """Whether durable progress was made since the last failure."""
     idle_stops: IdleStops = field(default_factory=IdleStops)
     """Jobs that the scheduler ended, in a row, in which there was no durable progress."""
+    outages: int = 0
+    """Deaths that said nothing about the checkpoint, since the last durable progress."""
+    full_deaths: int = 0
+    """Deaths for want of room on a disk, since the last durable progress."""
+    died_in_training: tuple[tuple[str, str | None], ...] = ()
+    """Exception and frame of the last different deaths of attempts that had made steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +242,12 @@ class State:
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
     reached_before: int | None = None
     """The same, before the attempt that runs now."""
+    progress_before: tuple[int | None, float | None] = (None, None)
+    """The budget's durable progress (step, time) as the attempt began."""
+    full_place: str | None = None
+    """The directory in which room is waited for; None: that of the checkpoints."""
+    full_looks: int = 0
+    """How many looks have found no room since the wait began."""
     resumed_step: int | None = None
     """The highest step that any attempt was resumed from."""
     left: Left | None = None

@@ -48,9 +48,9 @@ from supervisor.core.states import TERMINAL, State
 from supervisor.core.stopping import on_job_seen
 from supervisor.core.surveys import on_survey_failed, on_surveyed
 from supervisor.core.table import target
+from supervisor.core.waiting import on_probed
 from supervisor.core.watching import (
     on_observed,
-    on_probed,
     on_suspended,
     on_tick,
 )

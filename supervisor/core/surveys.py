@@ -95,6 +95,7 @@ def _carry_out(
             record = decision_entry(decision, wait_s=wait_s)
             state = replace(state, wake_at=now + wait_s)
             if decision.verdict is Verdict.WAIT:
+                state = replace(state, full_place=decision.place, full_looks=0)
                 line = f"waiting: {decision.reason}; goes on by itself when that clears"
                 return Reaction("wait", state, (*effects, Record(record), Say(line)))
             line = f"attempt {state.attempt}: {decision.reason}; the next one in {wait_s:.1f} s"
@@ -154,6 +155,7 @@ def _launch(
         newest=newest_durable(survey.candidates, decision.later),
         activity=Activity(started_at=now),
         reached_before=state.reached_step,
+        progress_before=(state.budget.progress_step, state.budget.progress_written),
         resumed_step=max(resumed, default=None),
         begun_at=_begun_at(chosen, state),
         end_unseen=False,

@@ -8,13 +8,12 @@ from supervisor.core.desertion import on_ranks_gone
 from supervisor.core.effects import (
     Effect,
     Park,
-    Probe,
     Record,
     Say,
     SendKill,
     Survey,
 )
-from supervisor.core.events import Observed, Probed, Suspended, Tick
+from supervisor.core.events import Observed, Suspended, Tick
 from supervisor.core.killing import next_stage
 from supervisor.core.looking import on_overdue, report_silence, within_deadline
 from supervisor.core.looks import Health
@@ -31,8 +30,7 @@ from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import give_up_waiting, is_waiting, rescue_now
 from supervisor.core.states import Kill, KillStage, RunState, State
-
-PROBE_EVERY_S = 5.0
+from supervisor.core.waiting import look_again
 
 
 def on_observed(state: State, event: Observed, now: float) -> Reaction:
@@ -158,8 +156,7 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
         case RunState.BACKOFF:
             return Reaction("time is up", replace(state, surveying=True), (Survey(),))
         case RunState.WAITING:
-            state = replace(state, wake_at=now + PROBE_EVERY_S)
-            return Reaction("time is up", state, (Probe(state.failure or "unknown"),))
+            return look_again(state, now)
         case RunState.LAUNCHING | RunState.DRAINING if is_waiting(state):
             return give_up_waiting(state, now)
         case RunState.DRAINING if state.stop is not None and state.alive and now < state.stop.until:
@@ -176,13 +173,3 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
             return next_stage(state, now)
         case _:
             return Reaction("early", state)
-
-
-def on_probed(state: State, event: Probed, now: float) -> Reaction:
-    """What the run waits for is there again, or not yet."""
-    if state.run is not RunState.WAITING:
-        return Reaction("noted", state)
-    if not event.clear:
-        return Reaction("not yet", replace(state, wake_at=state.wake_at or now + PROBE_EVERY_S))
-    state = replace(state, surveying=True, wake_at=None, reason=event.what)
-    return Reaction("clear", state, (Say(f"{event.what}: going on"), Survey()))

@@ -63,7 +63,13 @@ def beginning(
     if pause is not None:
         left_s = pause.wait_s if here is None else pause.wait_s - pause.since.age_s(here)
         begun = replace(begun, pause=pause.state, wake_at=state.at + max(left_s, 0.0))
-        state = replace(state, failure=pause.failure, action=pause.action, reason=pause.reason)
+        state = replace(
+            state,
+            failure=pause.failure,
+            action=pause.action,
+            reason=pause.reason,
+            full_place=pause.place,
+        )
     return begun, state, signals
 
 

@@ -1,5 +1,6 @@
 """From an exit report and what the attempt left behind to the core's `Ending`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,9 +15,11 @@ from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
 from supervisor.diagnosis.failure import Action, Diagnosis, Failure
 from supervisor.diagnosis.failure import Ending as Evidence
+from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.python_traceback import exception_of
+from supervisor.diagnosis.survival import shows_steps
 from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
@@ -103,7 +106,10 @@ def ending_of(
     """All that is known of the end of an attempt, with its diagnosis."""
     has_failed = report.get("signal") is not None or bool(report.get("code"))
     outcome = agreed_outcome(pages, has_failed=has_failed)
+    lines = facts.last_lines()
     first_step = any(page.beats > 0 for page in pages) or step is not None
+    # A command that does not attach is seen to train by what it prints, whatever the pattern.
+    first_step = first_step or shows_steps([clean(line) for line in lines])
     code = report.get("code")
     signal = report.get("signal")
     if outcome is not None and outcome.step is not None:
@@ -113,7 +119,7 @@ def ending_of(
     evidence = Evidence(
         code=outcome.code if outcome is not None else code,
         signal=None if outcome is not None else signal,
-        lines=facts.last_lines(),
+        lines=lines,
         first_step_seen=first_step,
         step=step,
         oom_kill_delta=facts.oom_kill_delta() if own is None else own,
@@ -128,6 +134,8 @@ def ending_of(
         if unhandled is not None:
             found = _diagnosis_of(unhandled, evidence)
             last_words = LastWords(unhandled.words, unhandled.is_certain)
+    is_its_own_end = evidence.signal is None and outcome is None
+    if is_its_own_end and (evidence.code == 0 or found.exception is not None):
         record = read_own_record(checkpoint_directory, facts.started_wall())
     reason = found.reason
     if evidence.code == CONFIGURATION and evidence.lines:
@@ -152,6 +160,8 @@ def ending_of(
         end_unseen=bool(report.get("is_end_unseen")),
         last_words=last_words,
         record=record,
+        loads_checkpoint=found.loads_checkpoint,
+        full_place=_full_place(found),
     )
 
 
@@ -165,3 +175,9 @@ def _diagnosis_of(unhandled: Unhandled, evidence: Evidence) -> Diagnosis:
     return Diagnosis(
         Failure.EXCEPTION, Action.RESTART, exception, None, (line,), f"exception: {line}"
     )
+
+
+def _full_place(found: Diagnosis) -> str | None:
+    """The directory that a write for which there was no room names; nobody looks for it here."""
+    named = place_of(found.evidence) if found.failure is Failure.DISK_FULL else None
+    return None if named is None else os.path.abspath(named)  # noqa: PTH100 -- links unresolved

@@ -80,9 +80,6 @@ class Housekeeping:
         pid = attempt.pid
         self._facts.trainer_pid = pid
         self._facts.restarts += 1 if attempt.number > 1 else 0
-        source = None
-        if checkpoint is not None:
-            source = {"path": checkpoint.path, "step": checkpoint.step, "tier": checkpoint.tier}
         run.journal.record(
             {
                 "type": "attempt_started",
@@ -90,7 +87,7 @@ class Housekeeping:
                 "pid": pid,
                 "start_ticks": attempt.main.start_ticks if attempt.main else None,
                 "command": list(run.config.command),
-                "checkpoint": source,
+                "checkpoint": None if checkpoint is None else checkpoint.as_source(),
                 "resumes_by": run.config.resume.by,
                 "log_offset": attempt.printed.offset,
                 "log_inode": attempt.printed.inode,
@@ -278,7 +275,8 @@ class Housekeeping:
                 write_status(self._run.paths.status, status)
             except OSError as error:
                 self._run.journal.log.warning("status_not_written", error=str(error))
-                if error.errno == errno.ENOSPC and self._run.journal.ledger.release_reserve():
+                is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                if is_full and self._run.journal.ledger.release_reserve():
                     continue
             return
 

@@ -1,5 +1,6 @@
 """What a dead launcher or a killed trainer left behind, ended and tidied before a first launch."""
 
+import shutil
 import time
 from typing import Any
 
@@ -7,6 +8,7 @@ from supervisor import journal_stream
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
 from supervisor.clock import monotonic_s
+from supervisor.daemon.room import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
 from supervisor.page_reading import read_pages
@@ -81,5 +83,7 @@ def tidy(run: Run) -> None:
     except OSError as error:
         run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
         return
+    # What a look for room left behind that was killed.
+    shutil.rmtree(directory / f"{PREFIX}{run.run_id}", ignore_errors=True)
     if removed:
         run.journal.log.info("tidied", removed=[str(path) for path in removed])

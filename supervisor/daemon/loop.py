@@ -189,9 +189,9 @@ class Daemon:
             self._poll(now)
 
     def _poll_children(self) -> None:
-        answer = self.run.surveyor.poll()
-        if answer is not None:
+        if (answer := self.run.surveyor.poll()) is not None:
             self._house.take_survey(answer, self.state, self._queue.append)
+        self.performer.prober.tell(self._queue.append, monotonic_s())
         self.performer.snapshots.poll_answer()
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():

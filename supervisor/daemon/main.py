@@ -202,6 +202,7 @@ def _serve(
                 }
             )
             run.surveyor.cancel()
+            daemon.performer.prober.cancel()
             daemon.scheduler.leave(daemon.state)
             run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:

@@ -37,7 +37,7 @@ from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.link import Orders
 from supervisor.daemon.parking import Parking
 from supervisor.daemon.printed_log import PrintedLog
-from supervisor.daemon.probes import probe
+from supervisor.daemon.prober import Prober
 from supervisor.daemon.run import Run
 from supervisor.daemon.save_watch import SaveWatch
 from supervisor.daemon.scheduler import Scheduler
@@ -67,6 +67,7 @@ class Performer:
         self.times = AttemptTimes.of(run.history)
         self.saves = SaveWatch(run, self.times)
         self.steps = StepWatch(run, emit)
+        self.prober = Prober()
         self.exit_code: int | None = None
         self.doubt: str | None = None
         self._next_doubt: str | None = None
@@ -101,14 +102,9 @@ class Performer:
             case Rescue():
                 self.snapshots.rescue(effect.why)
             case Probe():
-                self._emit(
-                    probe(
-                        effect.what,
-                        directory=self.run.surveyor.directory,
-                        checkpoint_bytes=self.run.surveyor.largest_bytes,
-                        mount=self.run.surveyor.unmounted,
-                    )
-                )
+                found = self.prober.look(effect, self.run)
+                if found is not None:
+                    self._emit(found)
             case Record():
                 self.run.journal.record(self._enriched(effect.entry, state))
             case Incident():

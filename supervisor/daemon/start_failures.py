@@ -5,9 +5,10 @@ from typing import Any
 
 from supervisor.core.events import StartFailed
 
-# Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
-# (ECANCELED); anything else is a wrong command.
-_TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
+# Missing resources pass (fork(2)), file servers come back (EIO, EROFS, ENOTCONN, ESTALE) and quotas
+# are raised (EDQUOT); so it is with leftovers (EBUSY) and a launch that was called off (ECANCELED).
+# Anything else is a wrong command.
+_TRANSIENT_ERRNOS = frozenset({5, 11, 12, 16, 23, 24, 28, 30, 107, 116, 122, 125})
 
 
 def start_failed(message: Mapping[str, Any]) -> StartFailed:

@@ -141,6 +141,11 @@ class Surveyor:
         """The size of the largest checkpoint known; 0 where none is."""
         return max((known.bytes for known in self._memory.values()), default=0)
 
+    @property
+    def most_files(self) -> int:
+        """How many files the largest of them has; 1 where nobody knows."""
+        return max((len(known.hashes) for known in self._memory.values()), default=1) or 1
+
     def listing(self) -> tuple[tuple[str, int], ...]:
         """What a glance at the directory shows: it differs when a survey may bring news."""
         found: list[tuple[str, int]] = []
@@ -240,7 +245,9 @@ def _event(survey: Survey, *, deciding: bool) -> Surveyed:
     usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
     return Surveyed(
         candidates=tuple(
-            Checkpoint(str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier, e.ours)
+            Checkpoint(
+                str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier, e.ours, e.proof
+            )
             for e in usable
         ),
         exists=survey.exists,

@@ -3,10 +3,11 @@
 It must not know exit codes or signals.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Candidate, find_candidates
+from supervisor.diagnosis.failure import Action, Failure
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.patterns import Standing
 from supervisor.diagnosis.survival import StepsAfter
@@ -23,15 +24,48 @@ _SEVERAL_PROCESSES = (
 )
 
 
-def choose(lines: Sequence[str], *, first_step_seen: bool) -> Candidate | None:
-    """The explanation to be believed among clean `lines`, oldest first; None if there is none."""
-    candidates = find_candidates(lines, first_step_seen=first_step_seen)
+# What a device that is lost or broken may make of an exception.
+_OF_DEVICES = frozenset(
+    {
+        Failure.CUDA_DEVICE_ASSERT,
+        Failure.CUDA_FAULT,
+        Failure.CUDA_OUT_OF_MEMORY,
+        Failure.GPU_ECC,
+        Failure.GPU_LOST,
+        Failure.GPU_NEEDS_RESET,
+        Failure.GPU_UNAVAILABLE,
+        Failure.NCCL_NETWORK,
+        Failure.NCCL_TIMEOUT,
+        Failure.NVLINK,
+        Failure.RENDEZVOUS,
+    }
+)
+
+
+def choose(
+    lines: Sequence[str],
+    *,
+    first_step_seen: bool,
+    kernel: int,
+    is_possible: Callable[[Candidate], bool],
+) -> Candidate | None:
+    """The explanation to be believed among clean `lines`, oldest first; None if there is none.
+
+    The first `kernel` of them are the kernel log's own. `is_possible`: what the exit leaves open.
+    """
+    candidates = [
+        replace(found, from_kernel=True) if found.index < kernel else found
+        for found in find_candidates(lines, first_step_seen=first_step_seen)
+    ]
+    candidates = [found for found in candidates if is_possible(found)]
     if not candidates:
         return None
     is_distributed = any(found.stream for found in candidates) or any(
         word in lowered for lowered in map(str.lower, lines) for word in _SEVERAL_PROCESSES
     )
     candidates = _demote_handled(candidates, lines, is_distributed=is_distributed)
+    if not is_distributed:
+        candidates = _without_quoted(candidates)
     steps = StepsAfter(lines, min(found.index for found in candidates))
     return _believe(candidates, steps, is_distributed=is_distributed)
 
@@ -68,8 +102,35 @@ def _with_company(best: Candidate, others: Sequence[Candidate]) -> Candidate:
     if not best.is_traceback:
         traced = next((found for found in same if found.is_traceback), None)
         if traced is not None:
-            best = replace(best, exception=traced.exception, frame=traced.frame)
+            best = replace(
+                best,
+                exception=traced.exception,
+                frame=traced.frame,
+                loads_checkpoint=traced.loads_checkpoint,
+            )
     return replace(best, evidence=tuple(evidence))
+
+
+def _without_quoted(candidates: Sequence[Candidate]) -> list[Candidate]:
+    """Leave out a device's word where its own process went on and died of something unrelated.
+
+    Who trains on kernel logs prints such lines as samples; what the kernel itself says stays.
+    """
+    fatal = max(
+        (
+            found.index
+            for found in candidates
+            if found.is_traceback
+            and found.standing <= Standing.CAUSE
+            and found.failure not in _OF_DEVICES
+        ),
+        default=-1,
+    )
+    return [
+        found
+        for found in candidates
+        if found.action is not Action.EXCLUDE or found.from_kernel or found.index > fatal
+    ]
 
 
 def _demote_handled(

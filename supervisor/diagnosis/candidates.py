@@ -4,6 +4,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from supervisor.core.ending import PROGRAM_ERRORS
+from supervisor.diagnosis.calls import (
+    all_frames,
+    is_network,
+    is_upload,
+    loads_checkpoint,
+    reads_data,
+)
 from supervisor.diagnosis.device_patterns import DEVICE, NETWORK
 from supervisor.diagnosis.failure import Action, Failure
 from supervisor.diagnosis.host_patterns import MEMORY, SCHEDULER, STORAGE
@@ -12,6 +20,7 @@ from supervisor.diagnosis.log_line import (
     tells_survival,
     without_hedge,
 )
+from supervisor.diagnosis.network_patterns import OUTSIDE
 from supervisor.diagnosis.patterns import Hit, Pattern, Standing, first_match, scan
 from supervisor.diagnosis.program_patterns import (
     CASCADE,
@@ -19,11 +28,10 @@ from supervisor.diagnosis.program_patterns import (
     DEATHS,
     FIRST_DEATH_HEADER,
     FIRST_DEATHS,
-    OUTSIDE,
     TRAINING,
 )
 from supervisor.diagnosis.python_traceback import exception_of, find_chains
-from supervisor.diagnosis.traceback_stream import Chain
+from supervisor.diagnosis.traceback_stream import Chain, Frame, Raised
 from supervisor.diagnosis.xid import read_xid
 
 TABLE: tuple[Pattern, ...] = (
@@ -54,6 +62,8 @@ _SECONDARY = re.compile(
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
 _TABLE_LINES = 8
 _IN_THREAD = re.compile(r"^(?:Exception in thread|Thread )")
+# What no wait mends: an address that is wrong, or that there is not.
+_ASKED_WRONGLY = re.compile(r"\b40[045]\b|invalid|missing|not found", re.IGNORECASE)
 _REPORTED = re.compile(
     r"\b(?:WARN(?:ING)?|warn(?:ing)?)\b.{0,200}(?:fail|error|could not|unable)", re.I
 )
@@ -76,6 +86,10 @@ class Candidate:
     outlasts: int = 0
     is_traceback: bool = False
     is_reported: bool = False
+    loads_checkpoint: bool | None = None
+    """Its calls were loading a checkpoint; None where no calls are known."""
+    names_killer: bool = False
+    from_kernel: bool = False
 
 
 def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Candidate]:
@@ -93,15 +107,11 @@ def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Cand
 def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
     """What a chain of exceptions says: its earliest known member, else its root."""
     known = []
+    frames = all_frames(chain)
+    loads = loads_checkpoint(frames) if frames else None
     for order, raised in enumerate(chain.raised):
-        hit = first_match(without_hedge(raised.line), table)
-        for detail in raised.details if hit is None else ():
-            hit = first_match(without_hedge(detail), table)
-            if hit is not None and _is_meant(hit):
-                break
-            hit = None
-        if hit is not None:
-            row = hit.pattern
+        row = _known_row(raised, table)
+        if row is not None and not _is_refuted(row, raised, frames, loads):
             # An import that failed and was handled is less than what then went wrong.
             known.append((row.standing, row.failure is Failure.CONFIGURATION, order, row))
     if known:
@@ -109,8 +119,11 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         failure, action, raised = row.failure, row.action, chain.raised[order]
         decides, outlasts = row.full_disk_decides, row.outlasts
     else:
-        standing, failure, action = Standing.CAUSE, Failure.EXCEPTION, Action.RESTART
+        standing, failure = Standing.CAUSE, Failure.EXCEPTION
+        action = Action.BACKOFF if _is_outside(chain, frames) else Action.RESTART
         raised, decides, outlasts = chain.raised[0], False, 0
+    if failure is Failure.EXCEPTION and _is_within_machine(raised):
+        action = Action.RESTART
     if standing is Standing.CASCADE:
         return None
     if _SECONDARY.match(chain.lead) is not None:
@@ -135,7 +148,42 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         outlasts,
         is_traceback=True,
         is_reported=_was_reported(chain.lead),
+        loads_checkpoint=loads,
     )
+
+
+def _known_row(raised: Raised, table: Sequence[Pattern]) -> Pattern | None:
+    """The row that an exception's line matches, else one of the lines below it."""
+    hit = first_match(without_hedge(raised.line), table)
+    for detail in raised.details if hit is None else ():
+        hit = first_match(without_hedge(detail), table)
+        if hit is not None and _is_meant(hit):
+            break
+        hit = None
+    return None if hit is None else hit.pattern
+
+
+def _is_refuted(row: Pattern, raised: Raised, frames: Sequence[Frame], loads: bool | None) -> bool:
+    """Whether the calls show that it was no checkpoint that could not be read.
+
+    A pickle that ends early is as often a data set's cache, or a pipe of another process.
+    """
+    if row.failure is not Failure.CHECKPOINT_CORRUPT or loads is not False:
+        return False
+    return reads_data(frames) or raised.exception.endswith("EOFError")
+
+
+def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:
+    """Whether an exception that no row knows was raised by an upload, or on the network."""
+    root = chain.raised[0]
+    if root.exception.rpartition(".")[2] in PROGRAM_ERRORS or _ASKED_WRONGLY.search(root.line):
+        return False
+    return is_upload(frames) or is_network(root.frames)
+
+
+def _is_within_machine(raised: Raised) -> bool:
+    """Whether it was about another process here: a data-loader worker that has died."""
+    return bool(raised.frames) and "/multiprocessing/" in raised.frames[-1].path
 
 
 def _was_reported(lead: str) -> bool:
@@ -173,6 +221,7 @@ def _from_lines(
             None,
             row.full_disk_decides,
             row.outlasts,
+            names_killer=row.names_killer,
         )
     return list(by_line.values())
 

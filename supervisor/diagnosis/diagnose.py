@@ -15,7 +15,14 @@ How lines are weighed, in this order:
 4. Without one of this process's own, a traceback up to three steps back counts: other ranks print a
    few more steps before they notice.
 5. The signal or exit code alone.
+
+Before all that the exit is asked: what was printed explains a SIGKILL only where it says who sent
+it (the kernel's log, the scheduler). A trainer may print anything, as a sample, and die of another
+thing.
 """
+
+from collections.abc import Sequence
+from dataclasses import replace
 
 from supervisor.diagnosis.belief import choose
 from supervisor.diagnosis.candidates import Candidate
@@ -26,6 +33,7 @@ from supervisor.diagnosis.ending_codes import (
     signal_of,
     start_failure,
 )
+from supervisor.diagnosis.exit_evidence import agrees
 from supervisor.diagnosis.failure import Action, Diagnosis, Ending, Failure
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.patterns import Standing
@@ -49,8 +57,8 @@ def diagnose(ending: Ending) -> Diagnosis:
         outcome = from_code(ending.code)
         if outcome is not None:
             return _plain(outcome, ())
-    candidate = _choose(ending)
     signal = signal_of(ending.code, ending.signal)
+    candidate = _choose(ending, signal)
     if _was_killed_for_memory(ending, candidate, signal):
         return _out_of_memory(ending, candidate)
     weakest = _weakest_that_explains(signal)
@@ -64,6 +72,12 @@ def diagnose(ending: Ending) -> Diagnosis:
         )
         outcome = Outcome(Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})")
         return _plain(outcome, ())
+    if ending.first_step_seen:
+        # What would be a wrong configuration at the start is a failure like others by now.
+        candidate = _choose(replace(ending, first_step_seen=False), signal)
+        if candidate is not None and candidate.failure is Failure.CONFIGURATION:
+            late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
+            return _from_candidate(ending, late)
     said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
     if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
         # Its last words had nowhere to go either.
@@ -73,15 +87,25 @@ def diagnose(ending: Ending) -> Diagnosis:
     return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())
 
 
-def _choose(ending: Ending) -> Candidate | None:
+def _choose(ending: Ending, signal: int | None) -> Candidate | None:
+    kernel, printed = _clean(ending.kernel_lines), _clean(ending.lines)
+    return choose(
+        [*kernel, *printed],
+        first_step_seen=ending.first_step_seen,
+        kernel=len(kernel),
+        is_possible=lambda found: agrees(signal, found),
+    )
+
+
+def _clean(given: Sequence[str]) -> list[str]:
     lines: list[str] = []
-    for line in (*ending.kernel_lines[-LINES_MAX:], *ending.lines[-LINES_MAX:]):
+    for line in given[-LINES_MAX:]:
         if "\r" in line or "\n" in line:
             pieces = line.replace("\r", "\n").split("\n")
             lines.extend(clean(piece) for piece in pieces[-LINES_MAX:] if piece)
         else:
             lines.append(clean(line))
-    return choose(lines[-2 * LINES_MAX :], first_step_seen=ending.first_step_seen)
+    return lines[-LINES_MAX:]
 
 
 def _weakest_that_explains(signal: int | None) -> Standing:
@@ -129,6 +153,7 @@ def _from_candidate(ending: Ending, candidate: Candidate) -> Diagnosis:
         candidate.frame,
         _bounded(evidence),
         f"{failure.value.replace('_', ' ')}{where}: {said[:200]}",
+        candidate.loads_checkpoint,
     )
 
 

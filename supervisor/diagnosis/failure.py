@@ -83,6 +83,7 @@ class Diagnosis:
 
     `exception` and `frame` ("file.py:function", innermost, without directories) are the same on
     every machine and in every attempt: with the step they make the signature of a death.
+    `loads_checkpoint`: it failed while it loaded a checkpoint; None where no calls are known.
     """
 
     failure: Failure
@@ -91,3 +92,4 @@ class Diagnosis:
     frame: str | None
     evidence: tuple[str, ...]
     reason: str
+    loads_checkpoint: bool | None = None

@@ -13,6 +13,7 @@ SCHEDULER: tuple[Pattern, ...] = (
         Failure.PREEMPTED,
         Action.RESUME_LATER,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
+        names_killer=True,
     ),
     Pattern(
         ("due to time limit",),
@@ -20,6 +21,7 @@ SCHEDULER: tuple[Pattern, ...] = (
         Failure.TIME_LIMIT,
         Action.RESUME_LATER,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
+        names_killer=True,
     ),
     Pattern(
         ("due to node failure",),
@@ -27,6 +29,7 @@ SCHEDULER: tuple[Pattern, ...] = (
         Failure.KILLED,
         Action.RESTART,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
+        names_killer=True,
     ),
     Pattern(
         ("cancelled at ",),
@@ -34,6 +37,7 @@ SCHEDULER: tuple[Pattern, ...] = (
         Failure.CANCELLED,
         Action.NONE,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
+        names_killer=True,
     ),
 )
 
@@ -58,6 +62,7 @@ MEMORY: tuple[Pattern, ...] = (
         Action.RESTART,
         Standing.STATED,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
+        names_killer=True,
     ),
     Pattern(
         (
@@ -147,12 +152,20 @@ STORAGE: tuple[Pattern, ...] = (
             "errno 121]",
             "errno 108]",
             "errno 70]",
+            "errno 30]",
+            "errno 112]",
+            "errno 126]",
+            "errno 127]",
+            "errno 117]",
+            "required key not available",
+            "key has expired",
             "ext4-fs error",
             "errno 110]",
         ),
         r"stale (?:nfs )?file handle|transport endpoint (?:is not connected|shutdown)"
         r"|remote i/o error|read-only file system|structure needs cleaning"
-        r"|\[errno (?:116|107|108|121|70)\]|ext4-fs error \("
+        r"|required key not available|key has expired"
+        r"|\[errno (?:116|107|108|121|70|30|112|126|127|117)\]|ext4-fs error \("
         r"|\[errno 110\] connection timed out: '/",
         Failure.FILESYSTEM,
         Action.BACKOFF,

@@ -42,6 +42,7 @@ class Pattern:
     The needles are what makes it fast: the regular expression is tried only on lines that have one.
     `unless` are innocent lines of the same words. `outlasts`: how many later steps do not refute it
     (a scheduler's word stands while the trainer saves; a traceback does not once training goes on).
+    `names_killer`: it says who ended the process from outside, so it stands beside a SIGKILL.
     """
 
     needles: tuple[str, ...]
@@ -53,6 +54,7 @@ class Pattern:
     only_before_first_step: bool = False
     full_disk_decides: bool = False
     outlasts: int = 0
+    names_killer: bool = False
 
     def search(self, text: str) -> re.Match[str] | None:
         """Where this row matches the line, if it does."""

@@ -135,40 +135,6 @@ CONFIGURATION: tuple[Pattern, ...] = tuple(
     )
 )
 
-OUTSIDE: tuple[Pattern, ...] = (
-    Pattern(
-        (
-            "max retries exceeded",
-            "name resolution",
-            "connectionerror",
-            "readtimeout",
-            "connecttimeout",
-            "server error",
-            "too many requests",
-        ),
-        r"max retries exceeded with url|temporary failure in name resolution"
-        r"|\b(?:requests|httpx|urllib3|aiohttp)\.\S{0,40}(?:ConnectionError|Timeout|ConnectError)\b"
-        r"|\b(?:429 client|50[0234] server) error|\btoo many requests\b",
-        Failure.EXCEPTION,
-        Action.BACKOFF,
-    ),
-    Pattern(
-        ("connectionreseterror", "brokenpipeerror", "connectionrefusederror", "keyboardinterrupt"),
-        r"^(?:ConnectionReset|BrokenPipe|ConnectionRefused)Error\b|^KeyboardInterrupt\b",
-        Failure.EXCEPTION,
-        Action.RESTART,
-        Standing.CONSEQUENCE,
-    ),
-    # DCP's envelope for what went wrong on each rank: their own tracebacks stand behind it.
-    Pattern(
-        ("checkpointexception",),
-        r"\bCheckpointException ranks:",
-        Failure.EXCEPTION,
-        Action.RESTART,
-        Standing.CONSEQUENCE,
-    ),
-)
-
 CASCADE: tuple[Pattern, ...] = tuple(
     Pattern((needle,), regex, Failure.UNKNOWN, Action.RESTART, Standing.CASCADE)
     for needle, regex in (

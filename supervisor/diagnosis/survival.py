@@ -1,11 +1,41 @@
-"""How far training went on after a line; it must not judge the line."""
+"""Whether training made steps, and how far it went on after a line; it must not judge the line."""
 
+import re
 from collections.abc import Sequence
 
 from supervisor.diagnosis.log_line import StepMark, read_step, split_prefix
 
 # Enough to know again the numbers that are printed once more at the end.
 _LOOK_BACK_LINES = 200
+# A bar of training has no name, or an epoch's; one of a download says what it is.
+_TRAINING_BAR = re.compile(
+    r"\s{0,80}(?:\d{1,3}%\||(?:train(?:ing)?|epoch)\b.{0,40}\d{1,3}%\||\bepoch:? .{0,40}\d/\d)",
+    re.I,
+)
+
+
+def shows_steps(lines: Sequence[str]) -> bool:
+    """Whether two steps were finished, one beyond the other, as clean `lines` tell it.
+
+    One number alone may be where a run was resumed; a bar's first print is none of a step.
+    """
+    lowest: dict[str, int] = {}
+    losses = 0
+    for line in lines:
+        body = split_prefix(line).body
+        mark = read_step(body)
+        if mark is None:
+            continue
+        if mark.kind == "loss":
+            losses += 1
+        elif mark.kind == "step" or (mark.number > 0 and _TRAINING_BAR.match(body)):
+            before = lowest.setdefault(mark.kind, mark.number)
+            if mark.number > before:
+                return True
+            lowest[mark.kind] = mark.number
+        if losses > 1:
+            return True
+    return False
 
 
 class StepsAfter:

@@ -7,6 +7,7 @@ not what an exception means. One pass, a small state, never raises.
 import re
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import NamedTuple
 
 from supervisor.diagnosis.log_line import read_step
 
@@ -18,6 +19,9 @@ _CONTEXT = "During handling of the above exception, another exception occurred"
 _FOREIGN_LINES_MAX = 40
 _DETAIL_LINES_MAX = 12
 _SCRIPT_LINES_MAX = 4
+# The outermost say what was being done, the innermost where it failed.
+_OUTER_FRAMES_MAX = 30
+_INNER_FRAMES_MAX = 30
 
 _FRAME = re.compile(r'( {0,200})File "([^"]{1,900})", line \d{1,9}(?:, in (.{1,200}))?')
 EXCEPTION = re.compile(
@@ -29,9 +33,20 @@ _MESSAGE_ENDS = ("", '"""')  # the second where a pool worker's traceback is quo
 _BROKEN_SCRIPT = ("SyntaxError", "IndentationError", "TabError")
 
 
+class Frame(NamedTuple):
+    """One call of a traceback: the file's path, the function, and the source line, if printed."""
+
+    path: str
+    function: str
+    source: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One printed exception: its type as printed, its line, the innermost frame, what follows."""
+    """One printed exception: its type as printed, its line, the innermost frame, what follows.
+
+    `frames` are its calls, the outermost first; of very many the middle ones are left out.
+    """
 
     index: int
     exception: str
@@ -39,6 +54,7 @@ class Raised:
     frame: str | None
     frame_line: str | None
     details: tuple[str, ...]
+    frames: tuple[Frame, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +96,18 @@ class _Open:
     line: str = ""
     details: list[str] = field(default_factory=list)
     details_closed: bool = False
+    frames: list[Frame] = field(default_factory=list)
+
+    def enter(self, path: str, function: str) -> None:
+        """Take the next call."""
+        if len(self.frames) >= _OUTER_FRAMES_MAX + _INNER_FRAMES_MAX:
+            del self.frames[_OUTER_FRAMES_MAX]
+        self.frames.append(Frame(path, function))
+
+    def note_source(self, text: str) -> None:
+        """Take the source line of the last call; what underlines it is none."""
+        if self.frames and not self.frames[-1].source and text.strip("^~ "):
+            self.frames[-1] = self.frames[-1]._replace(source=text)
 
 
 @dataclass(slots=True)
@@ -181,7 +209,9 @@ class TracebackStream:
         if frame is not None:
             current.base = max(len(frame[1]) - 2, 0)
             name = frame[2].rsplit("/", 1)[-1]
-            current.frame = f"{name}:{(frame[3] or '<module>').strip()}"
+            function = (frame[3] or "<module>").strip()
+            current.enter(frame[2], function)
+            current.frame = f"{name}:{function}"
             current.frame_line = body.strip()
             self.lines.add(index)
             return
@@ -190,6 +220,7 @@ class TracebackStream:
         if not text:
             return
         if indent > (current.base or 0):
+            current.note_source(text)
             self.lines.add(index)
         else:
             found = EXCEPTION.match(text)
@@ -215,6 +246,7 @@ class TracebackStream:
             current.frame or (self.chain[0].frame if self.chain and current.link else None),
             current.frame_line,
             tuple(current.details),
+            tuple(current.frames),
         )
         if not self.chain:
             self.start = current.start

@@ -1,0 +1,115 @@
+"""What a traceback's calls were about: loading a checkpoint, an upload, the network; no verdicts.
+
+Functions and files are read by their names, so a doubt is answered with "no".
+"""
+
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain
+
+from supervisor.diagnosis.traceback_stream import Chain, Frame
+
+_SAVED = (
+    r"(?:checkpoint|ckpt|snapshot|state|weights|model|optim\w*|optimizer|scheduler|scaler|rng|ema)"
+)
+_GETS = r"(?:load|restore|resume|read|recover)"
+_LOADER = re.compile(
+    rf"(?:^|_){_GETS}(?:d|s|ed|ing)?(?:_.{{0,60}})?_{_SAVED}|(?:^|_){_SAVED}(?:_\w{{0,40}})?_{_GETS}"
+    r"|(?:^|_)(?:resume|restore)(?:_|$)|from_(?:checkpoint|ckpt|pretrained)$"
+)
+_LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open)(?:_|$)")
+_CHECKPOINT_FILE = re.compile(r"(?:checkpoint|ckpt)\w{0,40}\.py$")
+# Gradient checkpointing has the name and nothing else of it.
+_RECOMPUTING = ("torch/utils/checkpoint.py",)
+_LIBRARIES = (
+    ("torch/serialization.py", ("load", "_load", "_legacy_load")),
+    ("torch/nn/modules/module.py", ("load_state_dict",)),
+    ("safetensors/torch.py", ("load_file", "load_model")),
+)
+_LIBRARY_FOLDERS = ("torch/distributed/checkpoint/", "orbax/")
+_LOAD_SOURCE = re.compile(
+    r"\btorch\.load\(|\.load_state_dict\(|\bload_file\(|\bsafe_open\(|\bload_checkpoint\("
+    r"|\bdcp\.load\("
+)
+_READ_SOURCE = re.compile(r"\b(?:open|load|loads|read\w{0,20})\(")
+_SAVED_SOURCE = re.compile(
+    r"ckpt|checkpoint|resume|restor|snapshot|state(?:s|_dict|\.|\b)|optimizer", re.I
+)
+_DATA_FUNCTIONS = re.compile(
+    r"__getitem__|__iter__|__next__|_next_data|next_batch|get_batch|collat|dataset|data_?loader"
+    r"|tokeni|(?:^|_)data(?:_|$)|corpus|shards?(?:_|$)|samples?(?:_|$)|(?:^|_)batch(?:es)?(?:_|$)"
+)
+_DATA_FILES = re.compile(
+    r"(?:data|dataset\w{0,20}|data_?loader\w{0,20}|tokeni\w{0,20}|fetch|corpus)\.py$|/datasets?/"
+)
+
+_UPLOADER = re.compile(
+    r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
+)
+_NETWORK_FILES = re.compile(
+    r"/(?:urllib3|requests|httpx|httpcore|aiohttp|botocore|s3transfer|boto3|gcsfs|s3fs|grpc|websockets?)/"
+    r"|/http/client\.py$|/urllib/request\.py$|/ssl\.py$|/socket\.py$"
+)
+
+
+def all_frames(found: Chain) -> tuple[Frame, ...]:
+    """The calls of all exceptions of a chain, the earliest exception's first."""
+    return tuple(chain.from_iterable(raised.frames for raised in found.raised))
+
+
+def loads_checkpoint(frames: Sequence[Frame]) -> bool:
+    """Whether a checkpoint was being loaded: by the function's name, its file, its source line.
+
+    `torch.load` within a data set reads data.
+    """
+    if any(_names_checkpoint(frame) for frame in frames):
+        return not _is_last_word_data(frames)
+    return not reads_data(frames) and any(_may_load(frame) for frame in frames)
+
+
+def reads_data(frames: Iterable[Frame]) -> bool:
+    """Whether training data was being read."""
+    return any(_is_data(frame) for frame in frames)
+
+
+def is_upload(frames: Iterable[Frame]) -> bool:
+    """Whether something was being sent to where it is kept."""
+    return any(_UPLOADER.search(frame.function) is not None for frame in frames)
+
+
+def is_network(frames: Sequence[Frame]) -> bool:
+    """Whether it was raised by what talks to a server, and not in the program's own code."""
+    return bool(frames) and _NETWORK_FILES.search(frames[-1].path) is not None
+
+
+def _names_checkpoint(frame: Frame) -> bool:
+    if frame.path.endswith(_RECOMPUTING) or _is_data(frame):
+        return False
+    if _LOADER.search(frame.function) is not None:
+        return True
+    is_folder = any(folder in frame.path for folder in _LIBRARY_FOLDERS)
+    is_file = is_folder or _CHECKPOINT_FILE.search(frame.path) is not None
+    return is_file and _LOADS_IN.search(frame.function) is not None
+
+
+def _may_load(frame: Frame) -> bool:
+    if any(frame.path.endswith(path) and frame.function in names for path, names in _LIBRARIES):
+        return True
+    if _LOAD_SOURCE.search(frame.source) is not None:
+        return True
+    reads = _READ_SOURCE.search(frame.source)
+    return reads is not None and _SAVED_SOURCE.search(frame.source) is not None
+
+
+def _is_data(frame: Frame) -> bool:
+    if any(folder in frame.path for folder in _LIBRARY_FOLDERS):
+        return False  # its `read_data` reads a checkpoint's
+    if _DATA_FUNCTIONS.search(frame.function) is not None:
+        return True
+    return _DATA_FILES.search(frame.path) is not None
+
+
+def _is_last_word_data(frames: Sequence[Frame]) -> bool:
+    """Whether data was read within: a data set that is made anew while a run is resumed."""
+    named = max(at for at, frame in enumerate(frames) if _names_checkpoint(frame))
+    return any(_is_data(frame) and "state" not in frame.function for frame in frames[named + 1 :])
