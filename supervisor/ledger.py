@@ -211,6 +211,38 @@ class LedgerWriter:
             os.close(fd)
         return True
 
+    def is_removed(self) -> bool:
+        """Whether the file's name is gone, and the file lives on by its descriptor alone."""
+        try:
+            there = self._path.stat()
+        except OSError as error:
+            return error.errno in (errno.ENOENT, errno.ENOTDIR)
+        held = os.fstat(self._fd)
+        return held.st_nlink == 0 and (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino)
+
+    def restore(self) -> bool:
+        """Give what was removed its name again, as a copy; False where it is there. Raises OSError.
+
+        The link count of a removed file is 0, and no link(2) brings that back.
+        """
+        if not self.is_removed():
+            return False
+        stage = self._path.with_name(f"{self._path.name}.anew")
+        stage.unlink(missing_ok=True)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        fd = os.open(stage, flags, 0o600)
+        try:
+            at = 0
+            while block := os.pread(self._fd, 1 << 20, at):
+                at += os.write(fd, block)
+            os.fsync(fd)
+            stage.rename(self._path)
+            fsync_directory(self._path.parent)
+            os.dup2(fd, self._fd, inheritable=False)
+        finally:
+            os.close(fd)
+        return True
+
     def close(self) -> None:
         """Close the file; what is in the backlog is lost, so `append` first."""
         os.close(self._fd)

@@ -30,6 +30,7 @@ from supervisor.cli.handover import (
     report_failure,
     take_lock,
 )
+from supervisor.cli.living import refuse_living
 from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.record import read_history, read_status
 from supervisor.cli.single_line import refuse_other_bytes
@@ -99,6 +100,8 @@ def run_command(
     admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
     if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
         take_lock(start)  # refuses, and names the holder
+    if admission.verdict is not Verdict.FINISHED:
+        refuse_living(start.paths.run_dir)
     _leave_unless_admitted(start, admission, quiet=quiet)
     history = read_history(start.paths)[0]
     refuse_others_directory(resolved, start.paths, history, unseen_passes=take_over)
@@ -115,6 +118,7 @@ def run_command(
 
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
     """Look once more, now that nobody else can change the record, and become the launcher."""
+    refuse_living(start.paths.run_dir)
     refuse_living_original(start.paths, read_history(start.paths)[0])
     admission = admit(start.paths, start.config, again=again, from_nothing=start.from_nothing)
     _leave_unless_admitted(start, admission, quiet=quiet)

@@ -270,6 +270,7 @@ _TELLERS = {
     "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
     "took_over": _took_over,
     "reopened": lambda _: "The finished run was reopened, to train on.",
+    "record_remade": lambda e: f"Its record was removed, and made anew: {', '.join(e['lost'])}.",
     "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",
     "supervisor_ended": _supervisor_ended,
 }

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.orphan import OrphanedAttempt
+from supervisor.daemon.record_guard import is_removed
 from supervisor.daemon.run import Run
-from supervisor.errors import SupervisorError
+from supervisor.errors import ExitCode, SupervisorError
+from supervisor.launcher.relock import relock
 from supervisor.lock import RunLock
 
 
@@ -27,7 +29,13 @@ def take_lock(run: Run, lock_fd: int, launcher_pid: int | None) -> RunLock:
     try:
         if lock_fd < 0 or launcher_pid is None:
             return RunLock.acquire(run.paths)
+        if is_removed(lock_fd, run.paths.lock):
+            # Removed while the launcher died: nobody else made it anew.
+            relock(str(run.paths.lock), lock_fd)
         return RunLock.take_over(run.paths, lock_fd, launcher_pid)
     except SupervisorError as error:
         run.journal.log.error("lock_not_taken", error=error.message)
         raise SystemExit(error.code) from None
+    except OSError as error:
+        run.journal.log.error("lock_not_taken", error=str(error))
+        raise SystemExit(ExitCode.LOCKED) from None

@@ -8,6 +8,9 @@ from typing import Any, Protocol
 from supervisor.launcher.protocol import Decoder, encode
 
 Message = dict[str, Any]
+# Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
+# (ECANCELED); anything else is a wrong command.
+TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
 
 
 class Orders(Protocol):

@@ -27,6 +27,7 @@ from supervisor.daemon.left_watch import LeftWatch
 from supervisor.daemon.link import LauncherLink, Message
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
+from supervisor.daemon.record_guard import RecordGuard
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import ServiceManager
@@ -37,7 +38,6 @@ from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.stuck import describe, kernel_stacks
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.daemon.wishes import Wishes
-from supervisor.lock import RunLock
 from supervisor.snapshot.slots import Whole
 
 POLL_S = 0.5
@@ -83,12 +83,12 @@ class Daemon:
         self._left = LeftWatch(run, facts, self._queue.append)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._wishes = wishes
+        self._guard = RecordGuard(run, lock_fd, link)
         self._frozen = FrozenLauncher(facts.launcher_pid, run.console.say)
         self._messages: deque[Message] = deque()
         self._polled_at = self._observe_at = 0.0
         self._next_poll = monotonic_s()
         self._reload = False
-        self._lock: RunLock | None = None
         self._lock_fd = lock_fd
         self._errors = 0
 
@@ -176,9 +176,8 @@ class Daemon:
         else:
             for message in self._orphan.poll():
                 self._on_message(message)
-        for number in self._signals.read():
-            if number == signal.SIGHUP:
-                self._reload = True
+        if signal.SIGHUP in self._signals.read():
+            self._reload = True
         self._poll_children()
         now = monotonic_s()
         wake_at = self._wake_at()
@@ -196,17 +195,16 @@ class Daemon:
         attempt = self.performer.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))
-        looked = None if attempt is None else attempt.poll_looks()
-        if looked is not None:
+        if attempt is not None and (looked := attempt.poll_looks()) is not None:
             self._queue.append(looked)
 
     def _poll(self, now: float) -> None:
+        self._guard.look(now, self.state.wish)
         if (stood_s := self._frozen.look(now)) is not None:
             self._queue.append(Suspended(stood_s))
-        self._facts.frozen = self._frozen.warning
         if (wish := self._wishes.changed()) is not None:
             self._queue.append(WishChanged(wish, wall_s()))
-        self._facts.unheard = self._wishes.warning
+        self._facts.frozen, self._facts.unheard = self._frozen.warning, self._wishes.warning
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
         self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)
@@ -236,6 +234,8 @@ class Daemon:
                 self._left.on_main_exited(attempt, message)
             case "exited" if attempt is not None and attempt.number == number:
                 self._on_exited(attempt, message)
+            case "relocked":
+                self._reload = self._guard.remade(message) or self._reload
             case "unkillable":
                 left = message.get("pids") or []
                 self._queue.append(Unkillable(number, describe(left), kernel_stacks(left)))
@@ -276,7 +276,7 @@ class Daemon:
         self.performer.snapshots.forget_order()
         self.performer.parking.lost()
         # It does not end with the launcher: nobody may launch while the trainer still saves.
-        self._lock = take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
+        take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
         self._queue.append(StopAsked("the launcher's death", wall=wall_s(), is_anew=True))
 
     def _settle(self) -> None:

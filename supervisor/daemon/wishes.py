@@ -1,11 +1,12 @@
 """What the operator wants, as last heard; that its file cannot be read changes nothing."""
 
+import errno
 import json
 from collections.abc import Callable
 
 from supervisor import journal_stream
 from supervisor.core.states import Wish
-from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
+from supervisor.intent import DEFAULT, UNREADABLE, Intent, IntentRecord, read_intent
 from supervisor.paths import RunPaths
 from supervisor.small_file import read_small_file
 
@@ -18,7 +19,7 @@ class Wishes:
     def __init__(self, paths: RunPaths, say: Say) -> None:
         self._path = paths.intent
         self._say = say
-        self._is_assumed = False
+        self._is_assumed = self._is_absent = False
         self._why = ""
         self.warning: str | None = None
         self._heard = IntentRecord(Intent.RUN, "", "")
@@ -42,6 +43,9 @@ class Wishes:
             return None
         if record.id != UNREADABLE:
             self.warning = None
+        was_absent, self._is_absent = self._is_absent, record is DEFAULT
+        if record is DEFAULT and self._heard is not DEFAULT and not was_absent:
+            return None  # `rm -rf` may be at work: believed when it is so at the next look, too
         if record.id == self._heard.id:
             return None
         # Nobody uttered it: it only could not be read before.
@@ -52,6 +56,8 @@ class Wishes:
     def _read(self) -> IntentRecord | None:
         try:
             record = read_intent(self._path)
+            if record is DEFAULT and not self._path.parent.is_dir():
+                raise FileNotFoundError(errno.ENOENT, "its directory was removed")
         except OSError as error:
             self._why = error.strerror or str(error)
             return None

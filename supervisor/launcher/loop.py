@@ -7,13 +7,13 @@ import select
 import signal
 import time
 
-from supervisor.launcher import cgroup, prctl
+from supervisor.launcher import cgroup, prctl, relock
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Ending, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
-from supervisor.launcher.persister import PATIENCE_S, PersisterLink
+from supervisor.launcher.persister import PersisterLink
 from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings, stop_of
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
@@ -177,7 +177,9 @@ class Launcher:
             elif what == "exit":
                 self._end(int(command["code"]))
             elif what == "persister":
-                self._order_persister(command)
+                self._persister.obey(command, is_ending=self._ending is not None)
+            elif what == "relock":
+                relock.obey(command, self._link.send)
             elif what == "park":
                 if self._ending is None:
                     self._around.parked.order(ParkRequest(command))
@@ -213,13 +215,6 @@ class Launcher:
         attempt = Attempt(request, self._around)
         attempt.advance()
         self._attempt = attempt
-
-    def _order_persister(self, command: dict[str, Any]) -> None:
-        directory = command["directory"]
-        if directory is None:
-            self._persister.order(None, float(command.get("patience_s", PATIENCE_S)))
-        elif self._ending is None:
-            self._persister.order(str(directory))
 
     def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
         why = {"errno": number, "message": message}

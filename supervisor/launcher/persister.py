@@ -16,6 +16,8 @@ from supervisor.launcher.spawn import Program, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+if TYPE_CHECKING:
     from collections.abc import Sequence
 
 FIRST_BACKOFF_S = 0.1
@@ -50,6 +52,14 @@ class PersisterLink:
         self._start_at: float | None = None
         self._started_at = 0.0
         self._backoff_s = FIRST_BACKOFF_S
+
+    def obey(self, command: dict[str, Any], *, is_ending: bool) -> None:
+        """Do what the daemon asks; once the launcher ends no other persister begins."""
+        directory = command["directory"]
+        if directory is None:
+            self.order(None, float(command.get("patience_s", PATIENCE_S)))
+        elif not is_ending:
+            self.order(str(directory))
 
     def order(self, directory: str | None, patience_s: float = PATIENCE_S) -> None:
         """Want a persister for a snapshot directory from now on; None: none, it may finish.

@@ -1,0 +1,122 @@
+"""The run's record, removed while the run goes on (`rm run.lock`, `rm -rf`): made anew, and told.
+
+The lock is a file, and so is everything a second supervisor looks at: without them it would start.
+"""
+
+import errno
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from supervisor import journal_stream
+from supervisor.core.states import Wish
+from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.run import Run
+from supervisor.durable import make_durably, write_durably
+from supervisor.intent import Intent, write_intent
+
+# `rm -rf` takes a while, and would find the directory not empty.
+GONE_FOR_S = 1.0
+AGAIN_S = 10.0
+_ABSENT = (errno.ENOENT, errno.ENOTDIR)
+
+
+def is_removed(fd: int, path: Path) -> bool:
+    """Whether the file open as `fd` is no longer the one at `path`. What is not sure is not so.
+
+    An inode's number alone proves nothing: some FUSE file systems change it.
+    """
+    try:
+        there = path.stat()
+    except OSError as error:
+        return error.errno in _ABSENT
+    try:
+        held = os.fstat(fd)
+        if (held.st_dev, held.st_ino) == (there.st_dev, there.st_ino):
+            return False
+        return held.st_nlink == 0 or os.pread(fd, 1 << 16, 0) != path.read_bytes()
+    except OSError:
+        return False
+
+
+class RecordGuard:
+    """Looks at each poll whether lock and ledger are still there, and makes them anew."""
+
+    def __init__(self, run: Run, lock_fd: int, link: LauncherLink) -> None:
+        self._run = run
+        self._lock_fd = lock_fd
+        self._link = link
+        self._since: float | None = None
+        self._again_at = 0.0
+        self._has_relocked = False
+        self._said: str | None = None
+
+    def look(self, now: float, wish: Wish) -> None:
+        """Look, and have the launcher take the lock anew where the record is gone."""
+        paths = self._run.paths
+        if self._lock_fd < 0 or self._link.is_lost or not self._is_lost():
+            self._since = None
+            return
+        self._since = now if self._since is None else self._since
+        if now - self._since < GONE_FOR_S or now < self._again_at:
+            return
+        self._again_at = now + AGAIN_S
+        try:
+            self._make_place(wish)
+        except OSError as error:
+            self._say(f"it cannot be made again: {error.strerror or error}")
+            return
+        self._has_relocked = is_removed(self._lock_fd, paths.lock)
+        self._link.send({"do": "relock", "path": str(paths.lock), "fd": self._lock_fd})
+
+    def remade(self, message: Mapping[str, Any]) -> bool:
+        """The launcher's answer; True where the record is whole, for another daemon to open."""
+        error = message.get("error")
+        if error is not None:
+            self._say(f"its lock cannot be taken anew: {error}")
+            return False
+        try:
+            lost = self._restore()
+        except OSError as problem:
+            self._say(f"it cannot be made again: {problem.strerror or problem}")
+            return False
+        self._run.journal.record({"type": "record_remade", "lost": lost})
+        self._say(f"made anew: {', '.join(lost)}; training goes on")
+        return True
+
+    def _is_lost(self) -> bool:
+        ledger = self._run.journal.ledger
+        return is_removed(self._lock_fd, self._run.paths.lock) or ledger.is_removed()
+
+    def _make_place(self, wish: Wish) -> None:
+        """The directory for the record, with the wish that stands. Raises OSError."""
+        place = self._run.paths.state_dir
+        above = place
+        while not above.is_dir():
+            above = above.parent
+        if above.stat().st_dev != os.fstat(self._lock_fd).st_dev:
+            # An empty mount point: a record there would be hidden by the next mount.
+            raise OSError(errno.ENODEV, f"{above} is another file system: is it mounted?")
+        make_durably(self._run.paths.run_dir)
+        make_durably(place, mode=0o700)
+        if wish is not Wish.RUN and not self._run.paths.intent.exists():
+            write_intent(self._run.paths.intent, Intent(wish.value))
+
+    def _restore(self) -> list[str]:
+        """All that is known and not there. Raises OSError."""
+        run, lost = self._run, ["run.lock"] if self._has_relocked else []
+        if run.journal.ledger.restore():
+            lost.append(run.paths.ledger.name)
+        if not run.paths.config.exists():
+            write_durably(run.paths.config, run.config.to_json().encode() + b"\n")
+            lost.append(run.paths.config.name)
+        run.journal.ledger.ensure_reserve()
+        return lost
+
+    def _say(self, what: str) -> None:
+        line = f"{self._run.paths.state_dir}: the record of this run was removed: {what}"
+        self._run.journal.log.error("record_removed", what=what)
+        if line != self._said:
+            self._run.console.say(line, journal_stream.WARNING)
+        self._said = line

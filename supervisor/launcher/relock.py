@@ -1,0 +1,49 @@
+"""Taking the run's lock anew where its file was removed under the launcher. Stdlib only."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_MOST_BYTES = 1 << 16
+
+
+def relock(path: str, lock_fd: int) -> None:
+    """Make the lock file again and have `lock_fd` be that one, with the same words in it.
+
+    Raises BlockingIOError where somebody else has the lock by now, and OSError.
+    """
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        if os.path.sameopenfile(fd, lock_fd):
+            return  # It is there: another part of the record was removed.
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise
+        except OSError:
+            pass  # ENOLCK: no flock on this file system; the words in the file decide alone.
+        words = os.pread(lock_fd, _MOST_BYTES, 0)
+        os.pwrite(fd, words, 0)
+        os.ftruncate(fd, len(words))
+        os.fsync(fd)
+        os.dup2(fd, lock_fd, inheritable=False)
+    finally:
+        os.close(fd)
+
+
+def obey(command: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+    """Take the lock anew for the daemon, which cannot: it has to be the launcher's as well."""
+    error = None
+    try:
+        relock(str(command["path"]), int(command["fd"]))
+    except OSError as problem:
+        error = problem.strerror or str(problem)
+        if isinstance(problem, BlockingIOError):
+            error = "another process has it"
+    send({"is": "relocked", "error": error})
