@@ -30,7 +30,9 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
     is_late = ending.first_step_seen or _has_own(survey, budget)
     if ending.failure == "configuration" and is_late:
         # It has trained with this configuration: one bad record raises the same exceptions.
-        ending = replace(ending, failure="exception", action="restart")
+        said = ending.reason.removeprefix("configuration")
+        reason = ending.reason if said == ending.reason else f"exception{said}"
+        ending = replace(ending, failure="exception", action="restart", reason=reason)
     if ending.failure == "checkpoint_corrupt" and ending.action == "rollback":
         ending = _weigh_corruption(state, survey, ending, budget)
     return ending

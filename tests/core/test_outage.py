@@ -261,9 +261,11 @@ def test_configuration_after_a_checkpoint_of_this_run_is_an_exception(own: bool)
     world = World()
     world.checkpoints = (checkpoint(40, own_run=own, says_who=own),)
     world.begin()
-    world.end(failure="configuration", action="hold", exception="ValidationError", code=1)
+    said = {"exception": "ValidationError", "reason": "configuration in t.py:f: bad"}
+    world.end(failure="configuration", action="hold", code=1, **said)
     assert world.state.run is (RunState.BACKOFF if own else RunState.HELD)
     assert world.state.failure == ("exception" if own else "configuration")
+    assert world.state.reason.startswith(f"{world.state.failure} in t.py:f")
 
 
 def test_the_trainers_own_word_holds_after_checkpoints_too() -> None:
