@@ -54,11 +54,14 @@ def memory_file(name: str) -> int:
 def _call(number: int, *arguments: int | bytes) -> int:
     if os.uname().machine not in _MEMFD_CREATE or sys.maxsize < 1 << 32:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
-    import ctypes
+    try:
+        import ctypes
 
-    if not _libc:
-        _libc.append(ctypes.CDLL(None, use_errno=True))
-        _libc[0].syscall.restype = ctypes.c_long
+        if not _libc:
+            _libc.append(ctypes.CDLL(None, use_errno=True))
+            _libc[0].syscall.restype = ctypes.c_long
+    except (ImportError, OSError):  # built without libffi, or linked statically
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS)) from None
     words = [a if isinstance(a, bytes) else ctypes.c_long(a) for a in arguments]
     result = int(_libc[0].syscall(ctypes.c_long(number), *words))
     if result < 0:

@@ -118,6 +118,20 @@ def test_a_pidfd_by_the_system_call_tells_the_end(monkeypatch: pytest.MonkeyPatc
         system_call.open_pidfd(child.pid)
 
 
+def test_a_python_without_ctypes_signals_by_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Built without libffi as well: that is one more that has no pidfd, and no crash."""
+    monkeypatch.delattr(os, "pidfd_open")
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setitem(sys.modules, "ctypes", None)
+    child = subprocess.Popen(["sleep", "1000"])
+    them = identity.identify(child.pid)
+    assert them is not None
+    assert identity.send_signal(child.pid, them.start_ticks, signal.SIGKILL)
+    assert child.wait() == -signal.SIGKILL
+    with pytest.raises(OSError, match="not implemented"):
+        system_call.memory_file("nowhere")
+
+
 def test_a_memory_file_by_the_system_call(monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a file without a name that no program inherits."""
     monkeypatch.delattr(os, "memfd_create")
