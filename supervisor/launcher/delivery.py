@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 
-from supervisor.launcher import agents, procfs
+from supervisor.launcher import agents, procfs, shells
 from supervisor.launcher.attached import (
     Attached,
     ask_to_stop,
@@ -34,10 +34,6 @@ AGENT_FIRST_S = 1.0
 # Between its page and its handlers a worker takes milliseconds; on a loaded machine, longer.
 ATTACHING_S = 2.0
 LINGER_S = 2.0
-# They do one thing after another, and nothing for the ranks: while ranks save they are stopped, or
-# they would go on to the next command when a rank has saved and ended.
-SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "fish", "tcsh")
-SEQUENCERS = frozenset((*SHELLS, "csh", "xargs", "make", "gmake"))
 
 
 def main_due_after(grace_s: float) -> float:
@@ -80,6 +76,8 @@ class Delivery:
         self._main_told = False
         self._told: set[tuple[int, int]] = set()
         self._frozen: dict[tuple[int, int], Process] = {}
+        self._needed: dict[tuple[int, int], bool] = {}
+        self._table: dict[int, Process] = {}
         self._released: list[Process] = []
         self._done_at: float | None = None
         self._seen: dict[tuple[int, int], _Rank] = {}
@@ -119,7 +117,7 @@ class Delivery:
         `members`: the living processes of the attempt, the main process among them if it lives;
         of a look that is not whole only those that it concerns.
         """
-        table = {process.pid: process for process in members}
+        self._table = table = {process.pid: process for process in members}
         main = table.get(self._main_pid) if main_lives else None
         if main is None and main_lives and self._main is not None and not self._main_told:
             self._main_told = True  # hidden by /proc's mount options
@@ -138,12 +136,11 @@ class Delivery:
             if rank.agent is None or not _is_in(rank.agent, table) or self._is_hang:
                 self._tell_rank(rank)
             if rank.process.state == "T":
-                self._go_on(rank.process)
+                procfs.send_signal(rank.process.pid, rank.process.start_ticks, signal.SIGCONT)
         if main is not None and not self._main_told:
             self._see_to_main(main, pages, ranks, agents_here)
         self.is_withholding = main is not None and not self._main_told
-        shells = [shell for shell in self._released if _is_in(shell, table)]
-        return bool(ranks or agents_here or shells)
+        return bool(ranks or agents_here) or any(_is_in(one, table) for one in self._released)
 
     def _ranks(
         self,
@@ -227,9 +224,6 @@ class Delivery:
         if not self.was_told(process):
             self.tell(process.pid, process.start_ticks)
 
-    def _go_on(self, process: Process) -> None:
-        procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
-
     def _see_to_main(
         self, main: Process, pages: list[Attached], ranks: list[_Rank], agents_here: list[Process]
     ) -> None:
@@ -254,9 +248,14 @@ class Delivery:
                 self._release(main)
 
     def _freeze(self, processes: list[Process]) -> None:
+        ranks = [rank.process for rank in self._seen.values()]
         for process in processes:
             key = (process.pid, process.start_ticks)
-            if key not in self._frozen and procfs.send_signal(*key, signal.SIGSTOP):
+            if key not in self._needed:
+                self._needed[key] = shells.is_needed(process, ranks, self._table, self._main_pid)
+            if key in self._frozen or self._needed[key]:
+                continue
+            if procfs.send_signal(*key, signal.SIGSTOP):
                 self._frozen[key] = process
 
     def _release(self, main: Process) -> None:
@@ -296,5 +295,4 @@ def _sequencers(main: Process, ranks: list[_Rank]) -> list[Process]:
         if rank.agent is not None:
             outer = outer[[process.pid for process in outer].index(rank.agent.pid) + 1 :]
         above.update((process.pid, process) for process in outer)
-    names = ((process, procfs.executable_name(process.pid)) for process in above.values())
-    return [process for process, name in names if name in SEQUENCERS]
+    return shells.sequencers(above.values())

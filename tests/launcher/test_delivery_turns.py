@@ -189,3 +189,40 @@ def test_pages_are_written_and_never_made(rig: Rig) -> None:
     assert (hearts / "rank-1").read_bytes() == b"garbage"
     assert (hearts / "rank-2").read_bytes() == b"TSHB" + b"\0" * 300
     assert not (rig.folder / "elsewhere").exists()
+
+
+# While it saves it talks, or listens, more than a pipe holds.
+TALKS = RANK.replace("time.sleep(save_s)", "print('x' * 300_000, flush=True)")
+LISTENS = RANK.replace("time.sleep(save_s)", "sys.stdin.read(300_000)")
+
+
+@pytest.mark.parametrize(
+    ("rank", "text"),
+    [
+        (TALKS, "said=$({python} rank.py a 0 | tee log); touch next"),
+        (TALKS, "shopt -s lastpipe; {python} rank.py a 0 | while read -r x; do :; done; true"),
+        (
+            LISTENS,
+            "coproc {python} rank.py a 0; while printf %999d 1 >&${{COPROC[1]}}; do :; done",
+        ),
+    ],
+    ids=["substitution", "lastpipe", "coprocess"],
+)
+def test_a_shell_that_a_rank_needs_goes_on(rig: Rig, rank: str, text: str) -> None:
+    """It reads what the rank prints, or writes what it reads: stopped, the rank would never end."""
+    rig.script("rank.py", rank)
+    rig.start()
+    daemon = rig.daemon()
+    launch(rig, daemon, "bash", "-c", text.format(python=PYTHON))
+    rig.wait_for_file("a.ready")
+    daemon.send("stop", attempt=1, signal=15, grace_s=60.0)
+    daemon.expect("exited", timeout_s=20)
+    assert float(rig.wait_for_file("a.saved"))
+
+
+def test_a_shell_that_has_all_output_copied_stands_still(rig: Rig) -> None:
+    """`exec > >(tee log)`: the rank and tee need no shell, and it begins nothing more."""
+    daemon = began(rig, "bash", "-c", f"exec > >(tee log) 2>&1; {A}; touch next")
+    stop(daemon)
+    assert float(rig.wait_for_file("a.saved"))
+    assert not (rig.folder / "next").exists()
