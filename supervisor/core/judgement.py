@@ -52,7 +52,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return launch(state, survey, budget, None, "restart", "", rollback=rollback)
     if asked and not _is_finished_all_the_same(state, survey, ending):
         return _after_stop(state, survey, ending, budget)
-    if _is_finished(state, survey, ending):
+    if _is_finished(state, survey, ending) and not _ended_by_stop(state, ending):
         reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
         if not state.policy.has_finish_condition:
             reason += weigh_exit(state, survey, ending).told
@@ -89,6 +89,17 @@ def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) ->
     if not _is_finished(state, survey, ending):
         return False
     return state.policy.has_finish_condition or (state.stop is not None and state.stop.late)
+
+
+def _ended_by_stop(state: State, ending: Ending) -> bool:
+    """Whether an exit with 0 may be the answer to a stop that was taken back meanwhile.
+
+    Training goes on then; one that was done after all makes no step and exits with 0 again.
+    """
+    if state.stop is None or state.stop.late or state.policy.has_finish_condition:
+        return False
+    record = ending.record
+    return record is None or record.step < record.total
 
 
 def _was_withdrawn(state: State) -> bool:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.core.effects import Say, SendKill, SendStop
+from supervisor.core.ending import OwnRecord
 from supervisor.core.events import (
     Begun,
     Exited,
@@ -14,13 +15,14 @@ from supervisor.core.events import (
     Tick,
     WishChanged,
 )
+from supervisor.core.policy import Policy
 from supervisor.core.states import RunState, Wish
 from tests.core.world import World, checkpoint, died
 
 
-def running() -> World:
+def running(policy: Policy | None = None) -> World:
     """A world with its first attempt running from step 100."""
-    world = World(checkpoints=(checkpoint(100),))
+    world = World(policy=policy or Policy(), checkpoints=(checkpoint(100),))
     world.begin()
     return world
 
@@ -120,6 +122,37 @@ def test_stop_intent_ends_stopped_and_resume_meanwhile_goes_on() -> None:
     again.end(code=75, step=130)
     assert again.state.run is RunState.LAUNCHING
     assert again.state.attempt == 2
+
+
+@pytest.mark.parametrize(
+    ("more", "is_done"),
+    [
+        ({}, False),
+        ({"outcome_code": 0}, False),
+        ({"record": OwnRecord("trainer_state.json", 100, 200, is_end=True)}, False),
+        ({"record": OwnRecord("trainer_state.json", 200, 200, is_end=True)}, True),
+    ],
+)
+def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
+    more: dict[str, object], is_done: bool
+) -> None:
+    """Many trainers save and exit with 0 at a SIGTERM: training goes on, and nothing is charged."""
+    world = running()
+    world.feed(WishChanged(Wish.STOP))
+    world.feed(WishChanged(Wish.RUN))
+    world.end(code=0, failure="completed", step=130, **more)
+    assert world.state.run is (RunState.COMPLETED if is_done else RunState.LAUNCHING)
+    assert world.state.attempt == (1 if is_done else 2)
+    assert world.state.budget.failures == 0
+
+
+def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() -> None:
+    """The configuration says what done means; the stop says nothing against it."""
+    world = running(Policy(finish_step=130, has_finish_condition=True))
+    world.feed(WishChanged(Wish.STOP))
+    world.feed(WishChanged(Wish.RUN))
+    world.end(code=0, failure="completed", step=130)
+    assert world.state.run is RunState.COMPLETED
 
 
 def test_stop_before_the_start_was_reported() -> None:
