@@ -15,6 +15,8 @@ from supervisor.core.states import Left, RunState, State
 
 # So long is given for the first sign of training, from the main process's end on.
 TRIAL_S = 60.0
+# A daemon that comes after another has seen nothing yet: it looks at least so long itself.
+TRIAL_AT_LEAST_S = 30.0
 # How long the launcher waits for the next word: a daemon may die, and the next one need a while.
 KEPT_ON_TRIAL_S = 150.0
 KEPT_S = 3600.0
@@ -31,7 +33,8 @@ def on_main_ended(state: State, event: MainEnded, now: float) -> Reaction:
     if event.is_settled:
         told = (_ended(event.names),) if event.names else ()
         return Reaction("over", state, (KeepLeft(state.attempt, 0.0), *told))
-    left = Left(since=event.at, sign_at=now, kept_at=now, trains=event.trained)
+    since = max(event.at, now - TRIAL_S + TRIAL_AT_LEAST_S)
+    left = Left(since=since, sign_at=now, kept_at=now, trains=event.trained)
     keep = KeepLeft(state.attempt, KEPT_S if left.trains else KEPT_ON_TRIAL_S)
     return Reaction("left behind", replace(state, left=left), (keep,))
 
@@ -60,6 +63,13 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
     if event.stood_still:
         why += ", and its CPU, GPU and I/O counters stood still"
     return end_hung(state, why, silent_s, now)
+
+
+def excused(left: Left | None, gap_s: float) -> Left | None:
+    """The same after `gap_s` in which nobody looked: a sign may have come and gone."""
+    if left is None:
+        return None
+    return replace(left, since=left.since + gap_s, sign_at=left.sign_at + gap_s)
 
 
 def _trains(state: State, left: Left, event: LeftSeen, now: float) -> Reaction:

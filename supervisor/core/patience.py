@@ -37,9 +37,14 @@ def with_hang(before: HungAt | None, step: int | None) -> HungAt:
     return HungAt(step, before.times + 1 if before is not None and again else 1)
 
 
-def beyond(hung: HungAt | None, progress: int | None) -> HungAt | None:
-    """The same, forgotten once something further was saved."""
-    passed = hung is not None and hung.step is not None and (progress or 0) > hung.step
+def beyond(hung: HungAt | None, progress: int | None, *, is_new: bool) -> HungAt | None:
+    """The same, forgotten once something further was saved.
+
+    `is_new`: durable progress was made since; it ends what stood at a step that nobody knows.
+    """
+    if hung is None:
+        return None
+    passed = is_new if hung.step is None else (progress or 0) > hung.step
     return None if passed else hung
 
 

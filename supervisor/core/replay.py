@@ -126,7 +126,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 progressed=True,
                 progress_step=entry.get("step"),
                 progress_written=entry.get("written"),
-                hung_at=beyond(past.hung_at, entry.get("step")),
+                hung_at=beyond(past.hung_at, entry.get("step"), is_new=True),
             )
         case "decision":
             return _with_decision(past, entry)

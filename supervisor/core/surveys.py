@@ -10,6 +10,7 @@ from supervisor.core.ending import Ending
 from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import began_by, decide
+from supervisor.core.killing import HANG
 from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.parking import patience_s, trust_after, why_cold
 from supervisor.core.patience import beyond
@@ -35,7 +36,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     if not (event.deciding and state.surveying):
         budget = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
         notes = _progress(state.budget, budget)
-        hung_at = beyond(state.hung_at, budget.progress_step)
+        is_new = budget != state.budget
+        hung_at = beyond(state.hung_at, budget.progress_step, is_new=is_new)
         state = replace(state, newest=newest, budget=budget, hung_at=hung_at)
         return Reaction("news", state, notes)
     decision = decide(state, event, now, rollback=state.rollback)
@@ -46,6 +48,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     ending, incidents = state.ending, list[Effect]()
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
+    # What an attempt saved before it hung is no progress beyond that.
+    is_further = progressed != state.budget and (ending is None or ending.failure != HANG)
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
@@ -58,7 +62,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         surveying=False,
         newest=newest,
         budget=decision.budget,
-        hung_at=beyond(state.hung_at, decision.budget.progress_step),
+        hung_at=beyond(state.hung_at, decision.budget.progress_step, is_new=is_further),
         failure=decision.failure or state.failure,
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,

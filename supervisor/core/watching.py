@@ -15,6 +15,7 @@ from supervisor.core.effects import (
 )
 from supervisor.core.events import Observed, Suspended, Tick
 from supervisor.core.killing import next_stage
+from supervisor.core.left_behind import excused
 from supervisor.core.looking import on_overdue, report_silence, within_deadline
 from supervisor.core.looks import Health
 from supervisor.core.operator import KILL_ANSWER_S, unread
@@ -143,7 +144,8 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
         # The trainer was suspended with us and had nothing of the time that passed.
         wake_at += event.gap_s
-    state = replace(state, activity=activity, stop=stop, wake_at=wake_at)
+    left = excused(state.left, event.gap_s)
+    state = replace(state, activity=activity, stop=stop, wake_at=wake_at, left=left)
     return Reaction("excused", state, notes)
 
 

@@ -7,9 +7,10 @@ from supervisor.core.events import (
     Exited,
     StacksTaken,
     StopAsked,
+    Suspended,
     Tick,
 )
-from supervisor.core.left_behind import KEPT_ON_TRIAL_S, KEPT_S, RENEWED_S, TRIAL_S
+from supervisor.core.left_behind import KEPT_ON_TRIAL_S, KEPT_S, RENEWED_S, TRIAL_AT_LEAST_S, TRIAL_S
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.replay import fold
 from supervisor.core.states import RunState
@@ -157,7 +158,17 @@ def test_the_next_daemon_goes_on_where_the_last_one_was() -> None:
     on_trial = World(checkpoints=(checkpoint(10),))
     on_trial.begin()
     on_trial.feed(MainEnded(1, on_trial.now - 50.0, NAMES))
-    assert KeepLeft(1, 0.0) in seen(on_trial, after_s=11.0)
+    assert seen(on_trial, after_s=TRIAL_AT_LEAST_S - 1.0) == []
+    assert KeepLeft(1, 0.0) in seen(on_trial, after_s=2.0)
+
+
+def test_time_in_which_nobody_looked_is_no_part_of_the_trial() -> None:
+    """The daemon was stopped by a signal for two minutes: a sign may have come and gone."""
+    world = left()
+    world.now += 120.0
+    world.feed(Suspended(119.0))
+    assert KeepLeft(1, 0.0) not in seen(world)
+    assert KeepLeft(1, 0.0) in seen(world, after_s=TRIAL_S)
 
 
 def test_late_news_of_an_attempt_that_is_over_is_none() -> None:

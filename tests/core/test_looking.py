@@ -374,6 +374,28 @@ def test_the_next_daemon_looks_again() -> None:
     assert world.state.run is RunState.KILLING
 
 
+def test_a_hang_at_a_step_that_nobody_knows_is_over_with_the_next_progress() -> None:
+    """Else each deadline of the run would be doubled from then on."""
+    ended = {"type": "attempt_ended", "attempt": 1, "failure": "hang", "step": None}
+    entries: list[dict[str, Any]] = [
+        {"type": "attempt_started", "attempt": 1, "checkpoint": None, "resumes_by": "trainer"},
+        {**ended, "charged": True},
+    ]
+    assert fold(entries).hung_at == HungAt(None)
+    assert fold([*entries, {"type": "progress", "step": 10}]).hung_at is None
+    world = World(policy=Policy(trainer_finds_checkpoints=True))
+    world.begin()
+    world.checkpoints = (checkpoint(10),)
+    world.end(failure="hang", attached=True)
+    assert world.state.hung_at == HungAt(None), "what it had saved before was no way out"
+    world.now += 1000.0
+    world.feed(Tick())
+    world.launched(world.survey())
+    world.checkpoints = (checkpoint(20), *world.checkpoints)
+    world.survey()
+    assert world.state.hung_at is None
+
+
 def test_the_limit_that_was_in_force_is_named() -> None:
     """The doubled one where it stood where another had hung."""
     world = watched(100)
