@@ -10,7 +10,13 @@ from supervisor.core.events import (
     Suspended,
     Tick,
 )
-from supervisor.core.left_behind import KEPT_ON_TRIAL_S, KEPT_S, RENEWED_S, TRIAL_AT_LEAST_S, TRIAL_S
+from supervisor.core.left_behind import (
+    KEPT_ON_TRIAL_S,
+    KEPT_S,
+    RENEWED_S,
+    TRIAL_AT_LEAST_S,
+    TRIAL_S,
+)
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.replay import fold
 from supervisor.core.states import RunState
