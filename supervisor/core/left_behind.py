@@ -10,6 +10,7 @@ from supervisor.core.deadlines import STEP_MULTIPLE, UNKNOWN_STEP_S
 from supervisor.core.effects import KeepLeft, Record, Say
 from supervisor.core.killing import end_hung
 from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.patience import LONGEST_MULTIPLE
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Left, RunState, State
 
@@ -21,8 +22,6 @@ TRIAL_AT_LEAST_S = 30.0
 KEPT_ON_TRIAL_S = 150.0
 KEPT_S = 3600.0
 RENEWED_S = 60.0
-# What computes without a sign is an evaluation, and no hang before so many times the limit.
-LONGEST_MULTIPLE = 10.0
 _NAMES_MAX = 4
 
 
@@ -57,6 +56,7 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
         over = KeepLeft(state.attempt, 0.0), Say(line)
         return Reaction("over", replace(state, left=None), over)
     silent_s, limit_s = now - left.sign_at, _limit_s(left)
+    # What computes without a sign is an evaluation, until so many times the limit.
     if silent_s < limit_s or not (event.stood_still or silent_s >= LONGEST_MULTIPLE * limit_s):
         return _kept(state, left, now)
     why = f"what the main process left training has shown no step for {silent_s:.0f} s"

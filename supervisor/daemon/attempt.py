@@ -66,7 +66,7 @@ class RunningAttempt:
             now=monotonic_s(),
             presence=RankPresence(were_gone=were_gone),
         )
-        self._desertion = Desertion(self._observer.presence)
+        self._desertion = Desertion(self._observer.presence, heartbeat_dir)
         self._looking: Looking | None = None
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None

@@ -1,11 +1,13 @@
 """What is known of an attempt whose ranks have ended while its main process lives."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from supervisor.core.looks import RanksGone
 from supervisor.daemon.presence import RankPresence
-from supervisor.daemon.quiet import Quiet
+from supervisor.daemon.quiet import SAMPLES_S, Quiet
 from supervisor.identity import ProcessIdentity, is_alive, read_stat
+from supervisor.launcher.attached import keeps_open
 from supervisor.page import Page
 from supervisor.watch.process_tree import sample_tree
 
@@ -13,9 +15,12 @@ from supervisor.watch.process_tree import sample_tree
 class Desertion:
     """Asked at each look; it samples the main process only while all ranks are gone."""
 
-    def __init__(self, presence: RankPresence) -> None:
+    def __init__(self, presence: RankPresence, heartbeat_dir: Path) -> None:
         self._presence = presence
+        self._heartbeat_dir = str(heartbeat_dir)
         self._quiet: Quiet | None = None
+        self._asked_at: float | None = None
+        self._has_rank = False
 
     def facts(
         self, pages: Sequence[Page], main: ProcessIdentity | None, now: float
@@ -24,6 +29,9 @@ class Desertion:
         gone_at = self._presence.all_gone_at(pages)
         is_rank = main is not None and any(page.pid == main.pid for page in pages)
         if gone_at is None or main is None or is_rank or not is_alive(main):
+            self._quiet = self._asked_at = None
+            return None
+        if self._is_attached(main.pid, now):
             self._quiet = None
             return None
         has_ended_well = all(page.outcome is not None for page in pages)
@@ -41,6 +49,17 @@ class Desertion:
             has_ended_well,
             quiet_s,
         )
+
+    def _is_attached(self, main_pid: int, now: float) -> bool:
+        """Whether one of its processes is a rank that no page names.
+
+        A helper that attached before a rank's first beat takes its page, and leaves it as it ends.
+        """
+        if self._asked_at is None or now - self._asked_at >= SAMPLES_S:
+            self._asked_at = now
+            tree = sample_tree([main_pid], main_pid).processes
+            self._has_rank = any(keeps_open(pid, self._heartbeat_dir) for pid in tree)
+        return self._has_rank
 
 
 def _name(pid: int) -> str:

@@ -116,7 +116,7 @@ class Housekeeping:
             told.path if told is not None and told.tier != MEMORY else None,
             wall_s(),
             # Of an attempt that another daemon launched it is not known what it was told.
-            is_fresh=origin == "from nothing" and "chosen" in attempt.moments,
+            is_fresh=checkpoint is None and not is_its_own and "chosen" in attempt.moments,
         )
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
