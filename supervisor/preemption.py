@@ -107,8 +107,15 @@ class LauncherWatch:
             return
         except OSError:
             self._poller = None  # a sandbox without pidfd: compare start times instead
-        self.is_gone = start_ticks(self._pid) != self._ticks
+        self.is_gone = self._has_another_its_number()
         self._look_at = monotonic() + _LAUNCHER_LOOKS_S
+
+    def _has_another_its_number(self) -> bool:
+        """Whether the pid is nobody's by now, or of a process that started at another time."""
+        try:
+            return start_ticks(self._pid) != self._ticks
+        except OSError:
+            return False  # out of descriptors: a training must not end of that
 
     @property
     def is_parent(self) -> bool:
@@ -122,7 +129,7 @@ class LauncherWatch:
             if self._poller is not None:
                 self.is_gone = bool(self._poller.poll(0))
             else:
-                self.is_gone = start_ticks(self._pid) != self._ticks
+                self.is_gone = self._has_another_its_number()
         return self.is_gone
 
 

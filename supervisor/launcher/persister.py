@@ -16,9 +16,8 @@ from supervisor.launcher.spawn import Program, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0

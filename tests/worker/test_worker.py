@@ -268,6 +268,37 @@ def test_without_pidfd_open_it_attaches_and_sees_the_end(
     assert process.wait(90) == 75
 
 
+def test_a_trainer_out_of_descriptors_trains_on_without_pidfds(trainers: Trainers) -> None:
+    """Where the launcher's start time cannot be read, it is not taken to have gone."""
+    inode = os.stat("/proc/self/ns/pid").st_ino
+    text = """
+        import errno, os, resource
+        from supervisor import preemption
+        def refuse(pid):
+            raise OSError(errno.ENOSYS, "refused")
+        preemption.open_pidfd, preemption._LAUNCHER_LOOKS_S = refuse, 0.0
+        from supervisor.worker import attach
+        run = attach()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 4,) * 2)
+        taken = []
+        try:
+            while True:
+                taken.append(os.open("/dev/null", os.O_RDONLY))
+        except OSError as error:
+            print(error.errno == errno.EMFILE, run.should_stop, flush=True)
+        for fd in taken:
+            os.close(fd)
+        input()
+        print(run.should_stop, flush=True)
+    """
+    launcher = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    name = f"{launcher.pid}:{start_ticks(launcher.pid)}:{inode}"
+    process = trainers.start(text, SUPERVISOR_LAUNCHER=name)
+    assert trainers.line(process) == "True False"
+    launcher.communicate(b"\n")
+    assert process.communicate("\n", timeout=90)[0] == "True\n"
+
+
 @pytest.mark.parametrize(
     ("name", "stops"),
     [("{pid}:1:{ns}", True), ("4194300:5:{ns}", True), ("4194300:5:1", False), ("x:y", False)],
