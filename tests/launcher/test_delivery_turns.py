@@ -13,6 +13,7 @@ import pytest
 
 from supervisor import identity
 from supervisor.launcher.delivery import Delivery, main_due_after
+from supervisor.launcher.survivors import Survivors
 from tests.launcher.attached_rank import PYTHON, RANK, A, began, launch, stop
 from tests.launcher.old_page import OLD_WORKER
 
@@ -224,5 +225,26 @@ def test_a_shell_that_has_all_output_copied_stands_still(rig: Rig) -> None:
     """`exec > >(tee log)`: the rank and tee need no shell, and it begins nothing more."""
     daemon = began(rig, "bash", "-c", f"exec > >(tee log) 2>&1; {A}; touch next")
     stop(daemon)
+    assert float(rig.wait_for_file("a.saved"))
+    assert not (rig.folder / "next").exists()
+
+
+def test_the_daemon_lets_the_shell_of_a_dead_launcher_go_on(rig: Rig) -> None:
+    """The launcher is killed while the shell stands still: in its turn it is told, and ends."""
+    daemon = began(rig, "bash", "-c", f"{PYTHON} rank.py a 1; touch next; sleep 600")
+    rank = int((rig.folder / "a.ready").read_text())
+    main = int(identity.read_stat(rank)[1][1])  # type: ignore[index]
+    daemon.send("stop", attempt=1, signal=15, grace_s=60.0)
+    rig.wait_until(lambda: identity.read_stat(main)[1][0] == b"T", "the shell to stand still")  # type: ignore[index]
+    assert rig.process is not None
+    rig.process.kill()
+    rig.process.wait()
+    hearts = str(rig.folder / "hearts")
+    left = Survivors(rig.run_id, 1, heartbeat_dir=hearts, main=identity.identify(main))
+    left.stop(signal.SIGTERM, 60.0)
+    deadline = time.monotonic() + 30
+    while left.advance() and time.monotonic() < deadline:
+        time.sleep(left.pause_s)
+    assert rig.is_gone(main)
     assert float(rig.wait_for_file("a.saved"))
     assert not (rig.folder / "next").exists()
