@@ -33,6 +33,9 @@ def is_needed(
     (`$(train.py | tee log)`, zsh's `train.py | while read`). Named pipes are not looked for.
     """
     reads, writes = _pipes(process.pid)
+    # A pipe of which one process has both ends is a store (make's job server): all have both.
+    both = reads & writes
+    reads, writes = reads - both, writes - both
     if writes and any(writes & _pipes(rank.pid)[0] for rank in ranks):
         return True
     for one in table.values() if reads else ():
