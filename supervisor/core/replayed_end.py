@@ -11,7 +11,7 @@ from supervisor.core.looks import HungAt
 from supervisor.core.moment import moment_of
 from supervisor.core.outage import with_death
 from supervisor.core.parking import WarmTrust, has_begun, trust_after
-from supervisor.core.patience import with_hang
+from supervisor.core.patience import beyond, with_hang
 
 
 def with_end(past: History, entry: Mapping[str, Any]) -> History:
@@ -56,7 +56,8 @@ def _hung_at(past: History, entry: Mapping[str, Any]) -> HungAt | None:
     if entry.get("failure") != "hang":
         return past.hung_at
     step = entry.get("step")
-    return with_hang(past.hung_at, past.begun_at if step is None else step)
+    hung = with_hang(past.hung_at, past.begun_at if step is None else step)
+    return beyond(hung, past.progress_step, is_new=False)
 
 
 def _warm(past: History, entry: Mapping[str, Any]) -> WarmTrust:

@@ -345,6 +345,7 @@ def test_the_next_daemon_knows_where_it_hung() -> None:
     assert fold([*entries, again]).hung_at == HungAt(200, 2)
     assert fold([*entries, {"type": "progress", "step": 200}]).hung_at == HungAt(200)
     assert fold([*entries, {"type": "progress", "step": 210}]).hung_at is None
+    assert fold([{"type": "progress", "step": 210}, *entries]).hung_at is None
     assert fold([*entries, {"type": "resumed", "intent_id": "i"}]).hung_at is None
 
 
