@@ -15,6 +15,9 @@ from supervisor.page import (
     BEAT,
     BEAT_AT,
     CHECKPOINT_BYTES_MAX,
+    END,
+    END_IS_TOLD,
+    ENDED_IN_ORDER,
     HEADER,
     MAGIC,
     OUTCOME,
@@ -218,6 +221,10 @@ class PageWriter:
     def show_stacks_armed(self) -> None:
         """Say that SIGUSR2 makes this process write its stacks (and does not kill it)."""
         self._octets[STACKS_ARMED] = 1
+
+    def show_end(self, *, in_order: bool) -> None:
+        """Say that this process has ended in order, or, before, that it would say so."""
+        self._octets[END] = ENDED_IN_ORDER if in_order else END_IS_TOLD
 
     def write_outcome(self, code: int, step: int | None, checkpoint: str | None) -> None:
         """Record the ending once; a later one changes nothing. A path too long is left out."""

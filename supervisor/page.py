@@ -24,6 +24,10 @@ STOP_SEEN, STACKS_ARMED = 44, 45
 # users' environments have installed.
 STOP_ASKED, STOP_READ = 46, 47
 IS_SECOND = 48
+# How a process ends, of which nobody else may hear: a shell hides an exit code. Workers of earlier
+# versions leave it at 0; one that is killed, or ends of an exception, at END_IS_TOLD.
+END = 49
+END_IS_TOLD, ENDED_IN_ORDER = 1, 2
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
 # whose two words agree then holds one write. The beat is one cache line; each of its stores is
 # one aligned word, so even a page whose writer was stopped midway has no half-written number.
@@ -83,6 +87,10 @@ class Page(NamedTuple):
     is_second: bool
     """It attached where a process had that lived, and had not begun: one of them is no rank."""
     outcome: Outcome | None
+    tells_its_end: bool
+    """Its worker is one that says when it ends in order."""
+    has_ended_in_order: bool
+    """Its program came to an end: it was not killed, and no exception ended it."""
     is_torn: bool
     """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
 
@@ -129,6 +137,8 @@ def parse(raw: bytes) -> Page | None:
         stacks_armed=raw[STACKS_ARMED] != 0,
         is_second=raw[IS_SECOND] != 0,
         outcome=_parse_outcome(raw),
+        tells_its_end=raw[END] != 0,
+        has_ended_in_order=raw[END] == ENDED_IN_ORDER,
         is_torn=begin != end or state_begin != state_end,
     )
 

@@ -15,6 +15,7 @@ from typing import NoReturn
 from supervisor.agreement import StopAgreement
 from supervisor.heartbeat import Beat, PageWriter, Phase
 from supervisor.identity import own_start_ticks
+from supervisor.orderly_end import at_orderly_end
 from supervisor.placement import Placement
 from supervisor.preemption import (
     STOP_SIGNALS,
@@ -221,6 +222,10 @@ class Worker:
         path = None if checkpoint is None else os.path.abspath(os.fspath(checkpoint))
         self._page.write_outcome(code, step, path)
 
+    def _tell_its_end(self) -> None:
+        self._page.show_end(in_order=False)
+        at_orderly_end(lambda: self._page.show_end(in_order=True))
+
     def _become_bystander(self) -> None:
         """In a forked child (a data-loader worker): touch nothing of the trainer's any more."""
         self._page.detach()
@@ -244,6 +249,7 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
         first = Worker(path_of("SUPERVISOR_HEARTBEAT"), handled)
         os.register_at_fork(after_in_child=first._become_bystander)
         end_workers_at_exit()
+        first._tell_its_end()
         _worker = first
     return _worker
 

@@ -8,6 +8,7 @@ from supervisor.core.memory import MEMORY
 from supervisor.core.states import State
 
 TRACEBACK, RECORD, UNSEEN = "traceback", "record", "unseen"
+VANISHED = "vanished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,8 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
     if ending.end_unseen and _is_unsaved(step, survey):
         words = "what trained after its main process had ended is gone, and nobody saw how it ended"
         return Doubt(UNSEEN, words, step)
+    if ending.vanished is not None:
+        return Doubt(VANISHED, f"{ending.vanished} ended without a word, as if killed", step)
     record = ending.record
     if record is not None and record.is_end and record.step < record.total:
         # One that a checkpoint is ahead of is of an earlier training.

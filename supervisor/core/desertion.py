@@ -29,7 +29,7 @@ def on_ranks_gone(state: State, gone: RanksGone, now: float) -> Reaction:
         return Reaction("overdue", state)
     state = replace(state, activity=replace(state.activity, is_desertion_told=True))
     if gone.has_ended_well:
-        line = f"{gone.ranks} said so and ended; {gone.main} goes on: work after training"
+        line = f"{gone.ranks} ended in order; {gone.main} goes on: work after training"
     else:
         line = (
             f"{gone.ranks} ended without a word; {gone.main} goes on. It is ended once it has"

@@ -112,6 +112,8 @@ class Ending:
     """What trained in the main process's place is gone, and nobody saw how it ended."""
     last_words: LastWords | None = None
     record: OwnRecord | None = None
+    vanished: str | None = None
+    """The ranks that ended without a word, as what is killed does, and whose exit nobody told."""
 
     @property
     def was_killed(self) -> bool:

@@ -80,6 +80,6 @@ class RanksGone:
     age_s: float
     """Since they were seen to be gone."""
     has_ended_well: bool
-    """All had said how they end."""
+    """All had said how they end, or their programs came to an end."""
     quiet_s: float = 0.0
     """How long the main process and what it started have used nothing and started nothing."""

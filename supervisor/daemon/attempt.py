@@ -215,6 +215,7 @@ class RunningAttempt:
                 step=look.observed.step,
                 finish_file=Path(finish) if finish else None,
                 checkpoint_directory=self._run.surveyor.directory,
+                main_pid=self.pid,
             )
         except Exception as error:
             # A diagnosis reads whatever anybody printed; an end must never be lost to it.

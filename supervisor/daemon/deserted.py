@@ -34,7 +34,7 @@ class Desertion:
         if self._is_attached(main.pid, now):
             self._quiet = None
             return None
-        has_ended_well = all(page.outcome is not None for page in pages)
+        has_ended_well = all(page.outcome is not None or page.has_ended_in_order for page in pages)
         quiet_s = 0.0
         if not has_ended_well:
             pid = main.pid

@@ -94,6 +94,20 @@ def logged_steps(lines: Sequence[str]) -> tuple[int, int] | None:
     return (steps[0], steps[-1]) if steps and steps == sorted(steps) else None
 
 
+def vanished_ranks(pages: Sequence[Page], main_pid: int | None) -> str | None:
+    """The ranks, if all ended without a word and only a main process was seen to end.
+
+    Where the main process is one of them its exit code tells. Workers of earlier versions say
+    nothing of their end.
+    """
+    ranks = [page for page in pages if page.is_begun]
+    for page in ranks:
+        is_told = page.outcome is not None or page.has_ended_in_order or not page.tells_its_end
+        if is_told or page.pid == main_pid:
+            return None
+    return ", ".join(f"rank {page.rank} (pid {page.pid})" for page in ranks[:4]) or None
+
+
 def ending_of(
     report: dict[str, Any],
     facts: AttemptFacts,
@@ -102,6 +116,7 @@ def ending_of(
     step: int | None,
     finish_file: Path | None,
     checkpoint_directory: Path,
+    main_pid: int | None = None,
 ) -> Ending:
     """All that is known of the end of an attempt, with its diagnosis."""
     has_failed = report.get("signal") is not None or bool(report.get("code"))
@@ -160,6 +175,7 @@ def ending_of(
         end_unseen=bool(report.get("is_end_unseen")),
         last_words=last_words,
         record=record,
+        vanished=None if report.get("is_end_unseen") else vanished_ranks(pages, main_pid),
         loads_checkpoint=found.loads_checkpoint,
         full_place=_full_place(found),
     )

@@ -47,7 +47,9 @@ class RankPresence:
         return [
             page
             for page in pages
-            if page.outcome is None and self._gone_at.get(_key(page), 0.0) > youngest
+            if page.outcome is None
+            and not page.has_ended_in_order
+            and self._gone_at.get(_key(page), 0.0) > youngest
         ]
 
     def all_gone_at(self, pages: Sequence[Page]) -> float | None:

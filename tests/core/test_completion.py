@@ -230,3 +230,35 @@ def test_an_end_that_nobody_saw_counts_by_what_was_saved(newest: int, run: RunSt
     assert world.state.run is run
     if run is RunState.RUNNING:
         assert "nobody saw how it ended" in world.state.reason
+
+
+VANISHED = {"vanished": "rank 0 (pid 7)", "attached": True}
+
+
+def test_ranks_that_vanished_behind_a_shell_have_not_finished() -> None:
+    """Killed at the very step that was saved last: no step is lost, and nothing is done."""
+    world = running()
+    saved(world, 20)
+    exited(world, step=20, **VANISHED)
+    assert (world.state.run, world.state.attempt) == (RunState.RUNNING, 2)
+    (end,) = world.records("attempt_ended")
+    assert end["doubt"]["kind"] == "vanished"  # type: ignore[index]
+    assert "rank 0 (pid 7) ended without a word, as if killed" in world.state.reason
+
+
+@pytest.mark.parametrize("word", [{"outcome_code": 0}, {"record": record(40)}])
+def test_what_vanished_after_its_word_has_finished(word: dict[str, object]) -> None:
+    """The trainer's own word outranks how its process ended."""
+    world = running()
+    exited(world, step=40, **{**VANISHED, **word})
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_a_training_that_leaves_in_a_hurry_is_started_once_more_at_most() -> None:
+    """`os._exit(0)` says nothing either: the relaunch makes no step, and that is told."""
+    world = running()
+    saved(world, 40)
+    exited(world, step=40, **VANISHED)
+    exited(world, step=40, **VANISHED)
+    assert world.state.run is RunState.COMPLETED
+    assert "it made no step and exited with 0 again" in world.state.reason

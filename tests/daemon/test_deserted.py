@@ -47,6 +47,11 @@ def test_a_rank_whose_page_a_helper_took_is_no_launcher_whose_ranks_died(
         gone = desertion.facts(pages, identify(main.pid), 20.0)
         assert (gone is None) is is_attached
         assert gone is None or (gone.age_s, gone.has_ended_well) == (9.0, False)
+        if not is_attached:  # a program that came to its end without finish() has not died
+            in_order = [one._replace(has_ended_in_order=True) for one in pages]
+            gone = desertion.facts(in_order, identify(main.pid), 21.0)
+            assert gone is not None
+            assert gone.has_ended_well
     finally:
         for process in (main, helper):
             if process.returncode is None:

@@ -61,3 +61,29 @@ def test_a_training_that_is_done_is_not_started_for_ever(run: Supervised) -> Non
     assert run.run() == 0, run.text
     assert len(run.entries("attempt_ended")) == 2
     assert "it made no step and exited with 0 again" in run.text
+
+
+ATTACHED = """
+import os, signal
+from supervisor.worker import attach
+run = attach()
+start = int(run.resume_from.name.split("-")[1]) if run.resume_from else 0
+for step in range(start + 1, 41):
+    run.beat(step=step)
+    if step % 10 == 0:
+        os.makedirs("out/.new"); open("out/.new/state.bin", "w").write(str(step))
+        os.rename("out/.new", f"out/checkpoint-{step}")
+    if step == 20 and start == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_rank_that_is_killed_behind_a_shell_has_not_finished(run: Supervised) -> None:
+    """Right after a save, so that no step is lost; the one that ends in order has finished."""
+    (run.folder / "t.py").write_text(ATTACHED)
+    command = f"{sys.executable} t.py 2>/dev/null | cat; true"
+    run.configure(command=["bash", "-c", command], checkpoints={"directory": "out"})
+    assert run.run() == 0, run.text
+    first, second = run.entries("attempt_ended")
+    assert (first["code"], first["step"], first["doubt"]["kind"]) == (0, 20, "vanished")
+    assert (second["failure"], second["step"]) == ("completed", 40)

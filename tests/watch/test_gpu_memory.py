@@ -11,7 +11,7 @@ from supervisor.watch import gpu_use
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (["memory", "7"], "[[0, 0]]"),
+        (["memory", "7"], "[[0, 0, [7]]]"),
         (["memory", "8"], "[]"),
         (["7"], "[]"),
     ],
