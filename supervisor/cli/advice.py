@@ -30,8 +30,7 @@ def next_steps(record: RunRecord) -> list[str]:
             pid = record.still_running[0]["pid"]
             text = "No supervisor has this run: it was killed, and what it had started goes on."
             save = "To have that save and end, and go on from there under a supervisor:"
-            return [text, save, *start, "To end it by hand, it may save at this signal:",
-                    f"  kill -TERM {pid}"]  # fmt: skip
+            return [text, save, *start, *by_hand(pid)]
         case "down":
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]
@@ -57,6 +56,11 @@ def next_steps(record: RunRecord) -> list[str]:
             return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
         case _:
             return [events]
+
+
+def by_hand(pid: int) -> list[str]:
+    """How to end what no supervisor would end."""
+    return ["To end it by hand, it may save at this signal:", f"  kill -TERM {pid}"]
 
 
 def wish_text(record: RunRecord) -> str:

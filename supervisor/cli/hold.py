@@ -5,6 +5,7 @@ import click
 from supervisor.cli.record import read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
+from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
 from supervisor.intent import Intent
 
@@ -24,5 +25,9 @@ def hold_command(target: str | None, as_json: bool) -> None:
             f"{record.name}: the attempt goes on; when it ends no other is launched\n"
             "until `supervisor resume`"
         )
+        if frozen := frozen_line(record):
+            echo(frozen)
+    elif unwatched := unwatched_lines(record):
+        echo("\n".join(unwatched))
     else:
         echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.record import ENDED, RunRecord, read_record
+from supervisor.cli.record import ENDED, FRESH_S, RunRecord, read_record
 from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
+from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
-from supervisor.daemon.frozen_launcher import frozen_text
+from supervisor.daemon.frozen_launcher import SAID_AFTER_S
 from supervisor.intent import Intent
 
 _LOOK_EVERY_S = 0.25
@@ -34,32 +35,47 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
     if record.live and not no_wait:
         record = _follow(run_dir, quiet=as_json)
     elif not as_json:
-        if record.live:
+        if frozen := frozen_line(record):
+            echo(frozen)
+        elif record.live:
             echo(f"{record.name}: asked to save and end; see `supervisor status`")
+        elif unwatched := unwatched_lines(record):
+            echo("\n".join(unwatched))
         elif record.state == "completed":
             echo(f"{record.name}: already finished; nothing runs")
         else:
             echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
     if as_json:
         click.echo(json_text(record.as_json()))
-    if record.state == "stuck":
+    # A script must not take a run for ended that only a human can end.
+    if record.state == "stuck" or (record.launcher_frozen and not no_wait):
         raise SystemExit(1)
 
 
 def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
-    """Wait until nobody has the run any more, telling each change; returns the last record."""
+    """Wait until nobody has the run any more, telling each change; returns the last record.
+
+    Under a launcher that stays stopped by a signal nothing ends, so that is not waited for.
+    """
     asked = time.monotonic()
     told = ""
     warned = False
+    frozen_since: float | None = None
     try:
         while (record := read_record(run_dir)).live:
-            line = _doing(record)
+            now = time.monotonic()
+            line = frozen_line(record) or _doing(record)
             state = "frozen" if record.launcher_frozen else record.recorded_state or ""
             if state != told and state not in ENDED and not quiet:
                 echo(line)
                 told = state
-            unheard = state not in ("draining", "killing", "stopped", "completed")
-            if unheard and not warned and time.monotonic() - asked > _UNHEARD_AFTER_S:
+            frozen_since = (frozen_since or now) if record.launcher_frozen else None
+            if frozen_since is not None and now - frozen_since >= _patience_s(record):
+                message = "the stop stands, and goes on once the launcher does; not waiting for it"
+                echo(f"warning: {message}", err=True)
+                return record
+            unheard = state not in ("frozen", "draining", "killing", "stopped", "completed")
+            if unheard and not warned and now - asked > _UNHEARD_AFTER_S:
                 warned = True
                 message = "the daemon has not answered yet; the wish stands and will be heard"
                 echo(f"warning: {message}", err=True)
@@ -74,7 +90,11 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
 
 def _doing(record: RunRecord) -> str:
     """One line about how the end comes on."""
-    if record.launcher_frozen and record.owner is not None:
-        return f"{record.name}: {frozen_text(record.owner.identity.pid)}"
     detail = stopping_text(record.status or {}, wall_s())
     return f"{record.name}: {record.state}" + (f": {detail}" if detail else "")
+
+
+def _patience_s(record: RunRecord) -> float:
+    """How long a launcher may look stopped: what another machine shows may be old."""
+    is_seen = record.owner is not None and record.owner.is_here()
+    return SAID_AFTER_S if is_seen else FRESH_S

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
@@ -113,3 +115,49 @@ def test_resume_of_a_finished_run_says_so(command: Command, fake_run: FakeRun) -
     fake_run.create()
     fake_run.record({"type": "decision", "state": "completed", "reason": "exit 0"})
     assert "--again" in command("resume").stdout
+
+
+@pytest.mark.parametrize("verb", ["stop", "hold"])
+def test_what_runs_without_a_supervisor_is_told(
+    command: Command, fake_run: FakeRun, environment: dict[str, str], verb: str
+) -> None:
+    """The wish stands, but nobody is there to act on it: what runs, and what to type."""
+    fake_run.create()
+    fake_run.write_status("running")
+    marks = {**environment, "SUPERVISOR_RUN_ID": "r1", "SUPERVISOR_ATTEMPT": "3"}
+    with subprocess.Popen(["sleep", "600"], env=marks) as left:
+        try:
+            done = command(verb, fake_run.run_dir)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert "nothing runs" not in done.stdout
+            assert f"still runs: sleep 600 (pid {left.pid}, attempt 3)" in done.stdout
+            assert "No supervisor is there to stop it" in done.stdout
+            assert f"\n  kill -TERM {left.pid}\n" in done.stdout
+            assert "\n  supervisor run /etc/config.yaml\n" in done.stdout
+            fake_run.write_status("completed")
+            done = command(verb, fake_run.run_dir)
+            assert f"\n  kill -TERM {left.pid}\n" in done.stdout
+            assert "supervisor run" not in done.stdout
+        finally:
+            left.kill()
+
+
+def test_a_stop_does_not_wait_for_a_stopped_launcher(command: Command, fake_run: FakeRun) -> None:
+    """It says so at once and ends: nothing is asked of the trainer until the launcher goes on."""
+    fake_run.write_status("running")
+    holder = fake_run.hold_lock()
+    holder.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, holder.pid, os.WSTOPPED)
+    done = command("stop")
+    assert done.returncode == 1
+    assert "the daemon has not answered" not in done.stderr
+    assert "the stop stands" in done.stderr
+    assert "asked to save" not in done.stdout
+    assert f"`kill -CONT {holder.pid}`" in done.stdout
+    assert fake_run.intent().intent is Intent.STOP
+    for words in (["stop", "--no-wait"], ["hold"]):
+        done = command(*words)
+        assert (done.returncode, "asked to save" in done.stdout) == (0, False)
+        assert f"`kill -CONT {holder.pid}`" in done.stdout
+    said = command("stop", "--json")
+    assert (said.returncode, json.loads(said.stdout)["launcher_frozen"]) == (1, True)
