@@ -1,6 +1,6 @@
 """Whether an exit with 0 is believed: what speaks for the end of training, and what against it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
@@ -33,10 +33,16 @@ def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
     if proof is not None:
         return Belief(None, f"; {against.words}, but {proof}")
     again = _no_step_again(state, survey, ending, against) or _stopped_again(state, ending, against)
+    is_unnumbered = against.kind == TRACEBACK and against.step is None
+    if again is None and is_unnumbered and _has_trained(state, survey, ending):
+        # Only its checkpoints tell how far it came.
+        against = replace(against, step=max(_saved(survey), default=None))
     return Belief(None, again) if again is not None else Belief(against)
 
 
-def failure_of(ending: Ending, doubt: Doubt | None) -> tuple[str, str, str]:
+def failure_of(
+    state: State, survey: Surveyed, ending: Ending, doubt: Doubt | None
+) -> tuple[str, str, str]:
     """Failure, action and reason of an exit with 0 that is no finish.
 
     `doubt`: why not; None where `finish` in the configuration is not met.
@@ -44,7 +50,11 @@ def failure_of(ending: Ending, doubt: Doubt | None) -> tuple[str, str, str]:
     last_words = ending.last_words
     is_traceback = last_words is not None and last_words.is_certain and doubt is None
     if is_traceback or (doubt is not None and doubt.kind == TRACEBACK):
-        return ending.failure, ending.action, f"{ending.reason}; it exited with 0 all the same"
+        failure, action = ending.failure, ending.action
+        if action in {"hold", "exclude"} and _has_trained(state, survey, ending):
+            # What it printed may be a sample: a relaunch that finds nothing to do shows that.
+            failure, action = "exception" if failure == "configuration" else failure, "restart"
+        return failure, action, f"{ending.reason}; it exited with 0 all the same"
     why = "`finish` is not met" if doubt is None else doubt.words
     return "unknown", "restart", f"it exited with 0, but {why}"
 
@@ -97,6 +107,8 @@ def _no_step_again(
     if before is None or began is None or _made_a_step(state, survey, ending):
         return None
     if against is not None:
+        if before.kind == TRACEBACK and before.step is None and began.step is not None:
+            return None  # nothing shows that the one before trained: it failed at its start too
         known = began.step is not None and before.step is not None
         left = known and (began.step or 0) < (before.step or 0)
         if left or (not known and against.words != before.words):
@@ -122,6 +134,12 @@ def _stopped_again(state: State, ending: Ending, against: Doubt) -> str | None:
     if not is_again or record is None or not record.is_at_evaluation:
         return None
     return f"; {against.words}, where it stopped itself at an evaluation, twice in a row"
+
+
+def _has_trained(state: State, survey: Surveyed, ending: Ending) -> bool:
+    """Whether anything shows that the attempt came to train: then it is not held at once."""
+    has_saved = state.checkpoint is None and bool(_saved(survey))
+    return ending.first_step_seen or has_saved or _made_a_step(state, survey, ending)
 
 
 def _last_step(ending: Ending) -> int | None:

@@ -176,7 +176,7 @@ def _after_failure(
     policy = state.policy
     code = ending.effective_code
     if code == 0:
-        failure, action, reason = failure_of(ending, _doubt(state, survey, ending))
+        failure, action, reason = failure_of(state, survey, ending, _doubt(state, survey, ending))
         ending = replace(ending, failure=failure, action=action, reason=reason)
     ending = weigh(state, survey, ending, before)
     outage = outage_of(state, survey, ending, before)

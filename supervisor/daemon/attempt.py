@@ -14,6 +14,7 @@ from supervisor.daemon.deserted import Desertion
 from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.looks import Looking
 from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.own_python import runs_python
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
@@ -216,6 +217,11 @@ class RunningAttempt:
                 finish_file=Path(finish) if finish else None,
                 checkpoint_directory=self._run.surveyor.directory,
                 main_pid=self.pid,
+                is_python=not report.get("is_end_unseen")
+                and (
+                    runs_python(self._run.config.command)
+                    or any(page.pid == self.pid for page in look.pages)
+                ),
             )
         except Exception as error:
             # A diagnosis reads whatever anybody printed; an end must never be lost to it.

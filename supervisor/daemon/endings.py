@@ -116,9 +116,13 @@ def ending_of(
     step: int | None,
     finish_file: Path | None,
     checkpoint_directory: Path,
+    is_python: bool,
     main_pid: int | None = None,
 ) -> Ending:
-    """All that is known of the end of an attempt, with its diagnosis."""
+    """All that is known of the end of an attempt, with its diagnosis.
+
+    `is_python`: the main process is the Python that trains, whose exit code is its own word.
+    """
     has_failed = report.get("signal") is not None or bool(report.get("code"))
     outcome = agreed_outcome(pages, has_failed=has_failed)
     lines = facts.last_lines()
@@ -145,10 +149,10 @@ def ending_of(
     last_words, record = None, None
     if evidence.code == 0 and evidence.signal is None and outcome is None:
         # Its own words and records are asked whether it is to be believed.
-        unhandled = find_unhandled(evidence.lines)
+        unhandled = find_unhandled(evidence.lines, has_begun=first_step or step is not None)
         if unhandled is not None:
             found = _diagnosis_of(unhandled, evidence)
-            last_words = LastWords(unhandled.words, unhandled.is_certain)
+            last_words = LastWords(unhandled.words, unhandled.is_certain and not is_python)
     is_its_own_end = evidence.signal is None and outcome is None
     if is_its_own_end and (evidence.code == 0 or found.exception is not None):
         record = read_own_record(checkpoint_directory, facts.started_wall())

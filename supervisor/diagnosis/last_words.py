@@ -1,6 +1,6 @@
 """Whether a log ends with an unhandled traceback, whatever the exit code says: `python … | tee`.
 
-Or with a shell's word that what it ran was killed.
+Or with a shell's word that what it ran was killed, or a Python's that it never began.
 
 It must not say why: that is `diagnose`. What Python itself survives (a thread's traceback, one that
 is ignored), and what a logger reports, is none.
@@ -35,7 +35,8 @@ _TRAILER = re.compile(
     r"^(?:wandb:|\W*(?:wandb|View run)\b|Exception ignored|sys:\d+: ResourceWarning"
     r"|.{0,300}resource_tracker|  ?warnings\.warn\(|\[?[WE]\d{4} |\[rank\d+\]:\[W"
     r"|srun: |slurmstepd: |mpirun |prterun |Primary job |-{3,}|={3,}"
-    r"|(?:\S{1,200}: )?line \d+: +\d+ |(?:\S{1,80}: )?(?:Killed|Terminated|Aborted|Segmentation)\b"
+    r"|(?:\S{1,200}: )?line \d+: +\d+ "
+    r"|(?:\S{1,80}: )?(?:Killed|Terminated|Aborted|Segmentation|Bus error)\b"
     r"|make(?:\[\d+\])?: \*\*\*|Command exited with|(?:real|user|sys)\s+\d+m|exit(?:ed)? code"
     r"|terminate called|  what\(\):|ERROR conda\.cli)",
 )
@@ -45,7 +46,24 @@ _MESSAGE = re.compile(
     r"|Last error:|nccl\w+Error:|Search for `?cuda)"
 )
 _DEATHS = {"Killed": 137, "Segmentation fault": 139, "Bus error": 135, "Aborted": 134}
-_DEATH = re.compile(rf"\bline \d{{1,9}}: +\d{{1,9}} ({'|'.join(_DEATHS)})\b")
+_DEATH = re.compile(rf"(?:\bline \d{{1,9}}|^\S{{1,80}}): +\d{{1,9}} ({'|'.join(_DEATHS)})\b")
+# dash says no more than this, on a line of its own.
+_BARE_DEATHS = {**_DEATHS, "Terminated": 143}
+_BARE_DEATH = re.compile(rf"\s*({'|'.join(_BARE_DEATHS)})(?: \(core dumped\))?\s*")
+# What a Python, or a shell that finds none, says of a program that never began.
+_USAGE = re.compile(r"^[Uu]sage: ")
+_USAGE_ERROR = re.compile(r"^(?:\S.{0,200}: error: |Error: )\S")
+_USAGE_LINES_MAX = 300
+_NO_START = re.compile(
+    r"^\S{0,300}python[\d.]*: (?:can't open file '|No module named |Error while finding module)"
+)
+_NO_PYTHON = re.compile(r"\bpython[\d.]*: (?:command )?not found\s*$")
+_FATAL = re.compile(r"^Fatal Python error: (.{0,200})")
+_FATAL_STACK = re.compile(
+    r"^(?:\s|Thread |Current thread|Extension modules:|Python runtime state|<no Python frame>"
+    r"|Traceback |Binary file|(?:\w{1,40}\.){0,9}\w{0,60}(?:Error|Exception)\b)"
+)
+_USAGE_CODE, _NOT_FOUND_CODE = 2, 127
 _WORDS_CHARS = 200
 _BAR = re.compile(r"\d{1,3}%\||\d+it \[\d")
 
@@ -53,7 +71,7 @@ _BAR = re.compile(r"\d{1,3}%\||\d+it \[\d")
 class Unhandled(NamedTuple):
     """Its exception's line. `is_certain`: not reported by a logger, and nothing of note follows.
 
-    `code`: how a process ended of whose death a shell tells, as a shell's exit code.
+    `code`: how a process ended that a shell or Python itself tells of, as a shell's exit code.
     """
 
     line: str
@@ -64,13 +82,23 @@ class Unhandled(NamedTuple):
     def words(self) -> str:
         """What the log ends with, in a sentence."""
         what = "an unhandled traceback" if self.code is None else "a shell's, of a death"
+        if self.code in (_USAGE_CODE, _NOT_FOUND_CODE):
+            what = "that the program did not start"
+        elif self.line.startswith("Fatal Python"):
+            what = "an interpreter's, of its death"
         return f"its last words are {what}: {self.line[:_WORDS_CHARS]}"
 
 
-def find_unhandled(lines: Sequence[str]) -> Unhandled | None:
-    """The unhandled traceback that raw `lines`, oldest first, end with; else None."""
+def find_unhandled(lines: Sequence[str], *, has_begun: bool = False) -> Unhandled | None:
+    """The unhandled traceback that raw `lines`, oldest first, end with; else None.
+
+    `has_begun`: training made a step, so that no refusal to start is the trainer's.
+    """
     text = [clean(piece) for line in lines[-_LINES_MAX:] for piece in _pieces(line)]
-    return _in_a_box(text) or _plain(text) or _told_by_a_shell(text)
+    found = _in_a_box(text) or _plain(text) or _fatal(text, has_begun=has_begun)
+    if found is None and not has_begun:
+        found = _never_began(text)
+    return found or _told_by_a_shell(text)
 
 
 def _pieces(line: str) -> list[str]:
@@ -104,12 +132,49 @@ def _plain(text: Sequence[str]) -> Unhandled | None:
 
 def _told_by_a_shell(text: Sequence[str]) -> Unhandled | None:
     """What bash says of a command of a script that a signal ended; a script may end others so."""
+    last = next((line for line in reversed(text) if line.strip()), "")
+    bare = _BARE_DEATH.fullmatch(last)
+    if bare is not None:
+        return Unhandled(last.strip(), False, _BARE_DEATHS[bare[1]])
     for index in reversed(range(len(text))):
         found = _DEATH.search(text[index])
         if found is not None:
             more = _what_follows(text, range(index + 1, len(text)), "")
             code = _DEATHS[found[1]]
             return None if more is None else Unhandled(text[index].strip(), False, code)
+    return None
+
+
+def _fatal(text: Sequence[str], *, has_begun: bool) -> Unhandled | None:
+    """What an interpreter says of its own death, with nothing but its stack behind it."""
+    for index in reversed(range(len(text))):
+        found = _FATAL.match(split_prefix(text[index]).body)
+        if found is None:
+            continue
+        after = range(index + 1, len(text))
+        noted = [i for i in after if not _FATAL_STACK.match(split_prefix(text[i]).body)]
+        if _what_follows(text, noted, "") != 0:
+            return None
+        code = next((_DEATHS[name] for name in _DEATHS if found[1].startswith(name)), 134)
+        return Unhandled(found[0].strip(), not has_begun, code)
+    return None
+
+
+def _never_began(text: Sequence[str]) -> Unhandled | None:
+    """A usage error, a file or module that is not there, no Python: as the very last words."""
+    for index in reversed(range(len(text))):
+        body = split_prefix(text[index]).body
+        if not body.strip() or _TRAILER.match(body) is not None:
+            continue
+        if _NO_START.match(body) is not None:
+            return Unhandled(body.strip(), True, _USAGE_CODE)
+        if _NO_PYTHON.search(body) is not None:
+            return Unhandled(body.strip(), True, _NOT_FOUND_CODE)
+        before = text[max(index - _USAGE_LINES_MAX, 0) : index]
+        is_usage = any(_USAGE.match(split_prefix(line).body) for line in before)
+        if is_usage and _USAGE_ERROR.match(body) is not None:
+            return Unhandled(body.strip(), True, _USAGE_CODE)
+        return None
     return None
 
 

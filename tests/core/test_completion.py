@@ -1,5 +1,7 @@
 """Finished needs exit 0 and nothing against it; what outranks that; and the relaunch that tells."""
 
+from dataclasses import replace
+
 import pytest
 
 from supervisor.core.completion import RECORD, TRACEBACK
@@ -219,6 +221,64 @@ def test_a_wrong_configuration_behind_a_pipe_is_held() -> None:
     wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "no module"}
     exited(world, step=None, last_words=TRACE, **wrong)
     assert world.state.run is RunState.HELD
+
+
+ASSERT = {**DIED, "failure": "cuda_device_assert", "action": "exclude", "reason": "assert"}
+
+
+@pytest.mark.parametrize("action", ["exclude", "hold"])
+def test_a_printed_traceback_holds_nothing_once_steps_were_made(action: str) -> None:
+    """It may be a sample: the relaunch that makes no step and exits with 0 again is finished."""
+    world = running()
+    saved(world, 40)
+    exited(world, step=40, last_words=TRACE, **{**ASSERT, "action": action})
+    assert world.state.run is RunState.RUNNING
+    assert world.records("attempt_ended")[0]["action"] == "restart"
+    exited(world, step=None, last_words=TRACE, **{**ASSERT, "action": action})
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_a_python_whose_last_sample_is_a_traceback_is_finished() -> None:
+    """Its own exit code is its word, so the sample is not certain: all steps are saved."""
+    world = running()
+    saved(world, 40)
+    exited(world, step=40, last_words=PERHAPS, **ASSERT)
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_a_start_that_fails_twice_is_no_end() -> None:
+    """A wrong call of a run at half, and its relaunch before that was mended."""
+    wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "usage"}
+    first = running()
+    exited(first, step=None, last_words=TRACE, **wrong)
+    assert first.state.run is RunState.BACKOFF
+    (entry,) = first.records("attempt_ended")
+    again = running()
+    again.state = replace(again.state, doubt=fold([{**entry, "wall": 1.0}]).doubt)
+    assert again.state.doubt is not None
+    exited(again, step=None, last_words=TRACE, **wrong)
+    assert again.state.run is RunState.BACKOFF
+
+
+def test_a_training_whose_steps_only_its_checkpoints_show_is_finished_the_second_time() -> None:
+    """They tell that the attempt which was not believed had trained, and how far."""
+    world = running()
+    saved(world, 40)
+    exited(world, step=None, last_words=TRACE, **DIED)
+    assert world.records("attempt_ended")[0]["doubt"]["step"] == 40  # type: ignore[index]
+    exited(world, step=None, last_words=TRACE, **DIED)
+    assert world.state.run is RunState.COMPLETED
+
+
+def test_a_checkpoint_of_the_attempt_shows_that_it_trained() -> None:
+    """Its steps are not seen, and a script's later command was called wrongly: not held."""
+    world = World(policy=Policy(has_resume_args=True))
+    world.begin()
+    world.checkpoints = (checkpoint(20),)
+    wrong = {**DIED, "failure": "configuration", "action": "hold", "reason": "usage"}
+    exited(world, step=None, first_step_seen=False, last_words=TRACE, **wrong)
+    assert world.state.run is not RunState.HELD
+    assert world.records("attempt_ended")[0]["failure"] == "exception"
 
 
 @pytest.mark.parametrize(("newest", "run"), [(20, RunState.RUNNING), (25, RunState.COMPLETED)])

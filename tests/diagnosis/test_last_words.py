@@ -128,6 +128,75 @@ def test_a_shells_word_of_a_death(word: str, code: int | None, after: list[str])
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("word", "code"),
+    [("Killed", 137), ("Terminated", 143), ("Aborted", 134), ("Aborted (core dumped)", 134),
+     ("Segmentation fault (core dumped)", 139), ("Bus error", 135)],
+)  # fmt: skip
+def test_a_bare_word_of_a_death_is_the_last_line_and_never_certain(word: str, code: int) -> None:
+    """All that dash says; whether all steps were saved has to decide."""
+    assert find_unhandled([*STEPS, word, ""]) == Unhandled(word, False, code)
+    assert find_unhandled([*STEPS, word, "step 26 loss 0.1"]) is None
+    assert find_unhandled([*STEPS, f"sample: {word}"]) is None
+    assert find_unhandled([*STEPS, f"{word} by the boss"]) is None
+
+
+USAGE = ["usage: t.py [-h] [--lr LR]", "            [--depth DEPTH]"]
+FATAL = [
+    "Fatal Python error: Segmentation fault",
+    "",
+    "Current thread 0x00007f9672dc7b80 (most recent call first):",
+    '  File "/w/t.py", line 3 in main',
+    "",
+    "Extension modules: numpy.core._multiarray_umath (total: 1)",
+]
+
+
+@pytest.mark.parametrize(
+    ("lines", "code"),
+    [
+        ([*USAGE, "t.py: error: unrecognized arguments: --x"], 2),
+        (["loading", *USAGE, "t.py: error: unrecognized arguments: --x", ""], 2),
+        (["Usage: t.py [OPTIONS]", "Try 't.py --help' for help.", "", "Error: No such option"], 2),
+        (["python: can't open file '/w/x.py': [Errno 2] No such file or directory"], 2),
+        (["/usr/bin/python3.11: No module named trainer"], 2),
+        (["sh: 1: python: not found"], 127),
+        (["bash: line 1: python3: command not found"], 127),
+    ],
+)
+def test_a_program_that_did_not_start_says_so_last(lines: list[str], code: int) -> None:
+    """Before any step only: after one it is an evaluation's or an upload's."""
+    found = find_unhandled(lines)
+    assert found is not None
+    assert (found.is_certain, found.code) == (True, code)
+    assert found.line == next(line for line in reversed(lines) if line)
+    assert find_unhandled(lines, has_begun=True) is None
+    assert find_unhandled([*lines, "all the same: 3 of 3 done"]) is None
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["t.py: error: rate too small, using 0.1"],
+        [*USAGE, "training"],
+        ["sh: 1: notify-send: not found"],
+        ["Error: no metrics server"],
+    ],
+)
+def test_other_last_words_of_trouble_are_none(lines: list[str]) -> None:
+    """An error without a usage, a usage without an error, another program that is missing."""
+    assert find_unhandled(lines) is None
+
+
+@pytest.mark.parametrize("shell", [[], ["Segmentation fault"]])
+def test_an_interpreters_own_death(shell: list[str]) -> None:
+    """Certain before a step; after one it may have died of its exit, with all saved."""
+    assert find_unhandled([*FATAL, *shell]) == Unhandled(FATAL[0], True, 139)
+    found = find_unhandled([*STEPS, *FATAL, *shell], has_begun=True)
+    assert found == Unhandled(FATAL[0], False, 139)
+    assert find_unhandled([*FATAL, "restarted it", *STEPS], has_begun=True) is None
+
+
 @pytest.mark.parametrize("name", NONE)
 def test_no_last_words(name: str) -> None:
     """What Python survives, what a logger reports, what training went on after."""
