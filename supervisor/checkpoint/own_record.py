@@ -22,7 +22,7 @@ _NEWEST = 3
 def read_own_record(directory: Path, since_wall: float) -> OwnRecord | None:
     """The furthest record written since `since_wall` (seconds since 1970); None where none was.
 
-    Of one step the one that tells the end is taken. What cannot be read is no record.
+    Of two records of one step the final one is taken. A file that cannot be read is no record.
     """
     found = [
         record

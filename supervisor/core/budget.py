@@ -32,13 +32,7 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     if not higher and not later:
         return budget
     return replace(
-        budget,
-        failures=0,
-        signature=None,
-        repeats=0,
-        outages=0,
-        full_deaths=0,
-        progressed=True,
+        with_headway(budget),
         progress_step=newest if higher else budget.progress_step,
         progress_written=latest if later else before,
     )

@@ -226,7 +226,7 @@ class StopAsked:
     wall: float | None = None
     """When that was, seconds since 1970; None where nobody knows when the trainer heard of it."""
     is_anew: bool = False
-    """Whoever carried out the orders so far is dead: a stop under way is ordered again."""
+    """The launcher has died, which carried out the orders: a stop under way is ordered again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
 
 
 def excused(left: Left | None, gap_s: float) -> Left | None:
-    """The same after `gap_s` in which nobody looked: a sign may have come and gone."""
+    """The same state, with `gap_s` more time: no daemon looked then, and may have missed a sign."""
     if left is None:
         return None
     return replace(left, since=left.since + gap_s, sign_at=left.sign_at + gap_s)

@@ -21,13 +21,14 @@ class KnownTotal:
 
     def is_reached(self, lines: Sequence[str], unended: str, step: int | None) -> bool:
         """Whether the step is the last one. `unended`: a bar leaves its line without its end."""
-        for line in (*lines[-_LINES_MAX:], unended):
-            full = _full_at(line)
-            if full is not None and step is not None and abs(full - step) <= _OFF_BY:
-                self._reached = full
-        if self._reached is None or step is None:
+        if step is None:
             return False
-        return abs(self._reached - step) <= _OFF_BY
+        ends = range(step - _OFF_BY, step + _OFF_BY + 1)
+        for line in (*lines[-_LINES_MAX:], unended):
+            # A full bar has the number twice; other lines are not worth the expressions.
+            if any(line.count(str(end)) > 1 for end in ends) and (full := _full_at(line)) in ends:
+                self._reached = full
+        return self._reached in ends
 
 
 def _full_at(line: str) -> int | None:

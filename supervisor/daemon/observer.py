@@ -152,8 +152,7 @@ class Observer:
             printed = self._progress.feed(chunk.lines)
             self._step = printed[-1].step if printed else self._step
         pages = self._pages.read()
-        self.presence.look(pages, now)
-        there = [page for page in pages if is_there(page)]
+        there = self.presence.look(pages, now)
         working = [page for page in there if page.outcome is None]
         slowest = min(working, key=_last_sign_ns, default=None)
         steps = [page.step for page in pages if page.step is not None]

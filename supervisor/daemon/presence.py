@@ -24,16 +24,19 @@ class RankPresence:
         self._gone_at: dict[tuple[int, int], float] = {}
         self._were_gone = were_gone
 
-    def look(self, pages: Sequence[Page], now: float) -> None:
-        """Note who is there."""
+    def look(self, pages: Sequence[Page], now: float) -> list[Page]:
+        """Note who is there, and return their pages."""
+        there = []
         for page in pages:
             key = _key(page)
             if is_there(page):
+                there.append(page)
                 self._seen.add(key)
                 self._gone_at.pop(key, None)
                 self._were_gone = False
             elif key in self._seen or self._were_gone:
                 self._gone_at.setdefault(key, now)
+        return there
 
     def gone_among(self, pages: Sequence[Page]) -> list[Page]:
         """Those that ended without saying how, while the others go on.

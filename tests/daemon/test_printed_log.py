@@ -43,6 +43,11 @@ class Trainer:
         print(line, file=self.process.stdin, flush=True)
         self.process.stderr.readline()
 
+    def end(self) -> None:
+        """Have it end, and wait for that."""
+        if self.process.returncode is None:
+            self.process.communicate()
+
 
 @contextmanager
 def _training(log: Path) -> Iterator[Trainer]:
@@ -50,7 +55,7 @@ def _training(log: Path) -> Iterator[Trainer]:
     try:
         yield trainer
     finally:
-        trainer.process.communicate()
+        trainer.end()
 
 
 @pytest.fixture
@@ -61,10 +66,18 @@ def log(tmp_path: Path) -> Path:
     return path
 
 
-def observed(log: Path, printed: PrintedLog) -> Observer:
-    """An observer that reads steps from the log."""
+@contextmanager
+def _observing(log: Path) -> Iterator[tuple[Trainer, PrintedLog, Observer]]:
+    """A trainer whose steps are read from what it prints."""
     reader = ProgressReader(r"step (?P<step>\d+)")
-    return Observer(1, log.parent / "pages", printed, progress=reader, now=time.monotonic())
+    printed = PrintedLog(log)
+    with _training(log) as trainer:
+        printed.begin(trainer.process.pid)
+        pages = log.parent / "pages"
+        observer = Observer(1, pages, printed, progress=reader, now=time.monotonic())
+        yield trainer, printed, observer
+    observer.close()
+    printed.close()
 
 
 def rename(log: Path) -> None:
@@ -76,20 +89,16 @@ def rename(log: Path) -> None:
 @pytest.mark.parametrize("takes", [rename, Path.unlink, lambda log: log.rename(log.parent / "x")])
 def test_a_log_that_is_moved_or_removed_is_read_on(log: Path, takes: object) -> None:
     """The step, the growth and the last words are those that the trainer wrote."""
-    printed = PrintedLog(log)
-    with _training(log) as trainer:
-        printed.begin(trainer.process.pid)
-        observer = observed(log, printed)
+    with _observing(log) as (trainer, printed, observer):
         trainer.say("step 1")
         assert observer.look(1.0).observed.step == 1
         takes(log)  # type: ignore[operator]
         trainer.say("step 2")
         assert observer.look(2.0).observed.step == 2
         trainer.say("ValueError: the last word")
-    assert observer.look(3.0).lines == ("ValueError: the last word",)
-    assert printed.tail(1000) == b"step 1\nstep 2\nValueError: the last word\n"
-    observer.close()
-    printed.close()
+        trainer.end()
+        assert observer.look(3.0).lines == ("ValueError: the last word",)
+        assert printed.tail(1000) == b"step 1\nstep 2\nValueError: the last word\n"
 
 
 def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
@@ -113,49 +122,34 @@ def test_a_later_daemon_finds_it_by_its_inode(log: Path) -> None:
 
 def test_a_trainer_that_leads_its_output_elsewhere_is_not_followed(log: Path) -> None:
     """`exec > other.log`: train.log is the run's, and that is what is looked at."""
-    printed = PrintedLog(log)
-    with _training(log) as trainer:
-        printed.begin(trainer.process.pid)
-        observer = observed(log, printed)
+    with _observing(log) as (trainer, printed, observer):
         trainer.say(f">{log.parent / 'other.log'}")
         trainer.say("step 5")
         assert observer.look(1.0).observed.step is None
         rename(log)
         assert printed.where() == log
-    observer.close()
-    printed.close()
 
 
 def test_a_trainer_that_opens_the_new_file_is_followed_there(log: Path) -> None:
     """It was told to by whoever rotates: its name is what it writes to."""
-    printed = PrintedLog(log)
-    with _training(log) as trainer:
-        printed.begin(trainer.process.pid)
-        observer = observed(log, printed)
+    with _observing(log) as (trainer, _printed, observer):
         trainer.say("step 1")
         observer.look(1.0)
         rename(log)
         trainer.say(f">{log}")
         trainer.say("step 2")
         assert observer.look(2.0).observed.step == 2
-    observer.close()
-    printed.close()
 
 
 def test_copytruncate_is_read_from_the_beginning(log: Path) -> None:
     """The same file, with less in it."""
-    printed = PrintedLog(log)
-    with _training(log) as trainer:
-        printed.begin(trainer.process.pid)
-        observer = observed(log, printed)
+    with _observing(log) as (trainer, printed, observer):
         trainer.say("step 1")
         observer.look(1.0)
         os.truncate(log, 0)
         trainer.say("step 2")
         assert observer.look(2.0).observed.step == 2
-    assert printed.tail(1000) == b"step 2\n"
-    observer.close()
-    printed.close()
+        assert printed.tail(1000) == b"step 2\n"
 
 
 def test_lines_of_the_next_attempt_are_not_the_last_words(log: Path) -> None:
