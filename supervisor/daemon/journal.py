@@ -1,21 +1,12 @@
 """What the daemon writes down: the ledger for the run, supervisor.log for whoever debugs us."""
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-# structlog.dev imports rich where it is installed: megabytes that a daemon never uses.
-if "rich" not in sys.modules:
-    sys.modules["rich"] = None  # type: ignore[assignment]
-    import structlog
-
-    del sys.modules["rich"]
-else:
-    import structlog
-
+from supervisor.daemon.light_structlog import structlog
 from supervisor.ledger import LedgerWriter
 
 LOG_BYTES_MAX = 8 << 20

@@ -11,7 +11,7 @@ from supervisor.clock import monotonic_s
 from supervisor.daemon.link import Message
 from supervisor.identity import ProcessIdentity
 from supervisor.launcher.cgroup import Group
-from supervisor.launcher.request import stop_of
+from supervisor.launcher.protocol import stop_of
 from supervisor.launcher.survivors import Survivors
 
 _PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")

@@ -92,6 +92,14 @@ class Candidate:
     from_kernel: bool = False
 
 
+def may_tell_of_a_start(lines: Sequence[str]) -> bool:
+    """Whether a word of a row stands there that counts before the first step alone."""
+    text = "\n".join(lines).lower()
+    return any(
+        needle in text for row in TABLE if row.only_before_first_step for needle in row.needles
+    )
+
+
 def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Candidate]:
     """All that clean `lines`, oldest first, say about an end."""
     table = _AFTER_FIRST_STEP if first_step_seen else TABLE

@@ -25,7 +25,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.diagnosis.belief import choose
-from supervisor.diagnosis.candidates import Candidate
+from supervisor.diagnosis.candidates import Candidate, may_tell_of_a_start
 from supervisor.diagnosis.ending_codes import (
     Outcome,
     from_code,
@@ -58,7 +58,8 @@ def diagnose(ending: Ending) -> Diagnosis:
         if outcome is not None:
             return _plain(outcome, ())
     signal = signal_of(ending.code, ending.signal)
-    candidate = _choose(ending, signal)
+    kernel, printed = _clean(ending.kernel_lines), _clean(ending.lines)
+    candidate = _choose(kernel, printed, signal, first_step_seen=ending.first_step_seen)
     if _was_killed_for_memory(ending, candidate, signal):
         return _out_of_memory(ending, candidate)
     weakest = _weakest_that_explains(signal)
@@ -72,9 +73,9 @@ def diagnose(ending: Ending) -> Diagnosis:
         )
         outcome = Outcome(Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})")
         return _plain(outcome, ())
-    if ending.first_step_seen:
+    if ending.first_step_seen and may_tell_of_a_start([*kernel, *printed]):
         # What would be a wrong configuration at the start is a failure like others by now.
-        candidate = _choose(replace(ending, first_step_seen=False), signal)
+        candidate = _choose(kernel, printed, signal, first_step_seen=False)
         if candidate is not None and candidate.failure is Failure.CONFIGURATION:
             late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
             return _from_candidate(ending, late)
@@ -87,11 +88,12 @@ def diagnose(ending: Ending) -> Diagnosis:
     return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())
 
 
-def _choose(ending: Ending, signal: int | None) -> Candidate | None:
-    kernel, printed = _clean(ending.kernel_lines), _clean(ending.lines)
+def _choose(
+    kernel: list[str], printed: list[str], signal: int | None, *, first_step_seen: bool
+) -> Candidate | None:
     return choose(
         [*kernel, *printed],
-        first_step_seen=ending.first_step_seen,
+        first_step_seen=first_step_seen,
         kernel=len(kernel),
         is_possible=lambda found: agrees(signal, found),
     )

@@ -14,7 +14,8 @@ from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Ending, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PersisterLink
-from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings, stop_of
+from supervisor.launcher.protocol import stop_of
+from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
 from supervisor.launcher.wakeup import REPORTED, Wakeup

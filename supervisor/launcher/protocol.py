@@ -17,6 +17,16 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
+def stop_of(order: dict[str, Any]) -> tuple[int, float | None, bool]:
+    """Return a "stop" order's signal, what it leaves of the grace (None: not said), and its kind.
+
+    Daemons of earlier versions say the signal alone. Raises KeyError, TypeError or ValueError.
+    """
+    grace_s = order.get("grace_s")
+    left_s = None if grace_s is None else float(grace_s)
+    return int(order["signal"]), left_s, bool(order.get("is_hang"))
+
+
 class Decoder:
     """Turn a byte stream back into messages; `garbage` counts the lines that were none."""
 
