@@ -44,10 +44,10 @@ class Patience:
 
     __slots__ = ("_until",)
 
-    def __init__(self, cpu_s: float = _SLOW_CPU_S) -> None:
-        self._until = time.process_time() + cpu_s
+    def __init__(self, pattern: str | None, cpu_s: float = _SLOW_CPU_S) -> None:
+        self._until = None if pattern is None else time.process_time() + cpu_s
 
     @property
     def is_over(self) -> bool:
         """Whether the names that are left have to wait for the next look."""
-        return time.process_time() > self._until
+        return self._until is not None and time.process_time() > self._until

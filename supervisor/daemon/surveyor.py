@@ -149,7 +149,7 @@ class Surveyor:
     def listing(self) -> tuple[tuple[str, int], ...]:
         """What a glance at the directory shows: it differs when a survey may bring news."""
         found: list[tuple[str, int]] = []
-        patience = Patience()
+        patience = Patience(self._pattern)
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
@@ -162,7 +162,7 @@ class Surveyor:
 
     def unrecognised(self, since_wall: float) -> tuple[str, ...]:
         """Files that look like weights, written since then, whose names say nothing to us."""
-        patience = Patience()
+        patience = Patience(self._pattern)
         try:
             with os.scandir(self.directory) as entries:
                 found = [
