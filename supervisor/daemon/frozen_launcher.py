@@ -7,6 +7,8 @@ from supervisor.identity import read_stat
 
 # Not for the blink between SIGSTOP and SIGCONT (Ctrl-Z and fg).
 SAID_AFTER_S = 2.0
+# While it runs: at every other poll.
+LOOK_S = 0.9
 _STOPPED = (b"T", b"t")
 
 
@@ -25,12 +27,13 @@ def frozen_text(pid: int) -> str:
 
 
 class FrozenLauncher:
-    """Looks at the launcher at each poll. `warning`: that it is stopped, as long as it is."""
+    """Looks at the launcher. `warning`: that it is stopped, as long as it is."""
 
     def __init__(self, pid: int | None, say: Callable[[str, int], None]) -> None:
         self._pid = pid
         self._say = say
         self._since: float | None = None
+        self._look_at = 0.0
         self._is_said = False
         self.warning: str | None = None
 
@@ -41,8 +44,9 @@ class FrozenLauncher:
 
     def look(self, now: float) -> float | None:
         """Look; how long it was stopped, in seconds, if it just goes on again."""
-        if self._pid is None:
+        if self._pid is None or (self._since is None and now < self._look_at):
             return None
+        self._look_at = now + LOOK_S
         if is_frozen(self._pid):
             self._since = now if self._since is None else self._since
             self.warning = frozen_text(self._pid)

@@ -19,6 +19,8 @@ from supervisor.intent import Intent, write_intent
 # `rm -rf` takes a while, and would find the directory not empty.
 GONE_FOR_S = 1.0
 AGAIN_S = 10.0
+# At every other poll: it is four system calls of each one's time, for what hardly ever happens.
+LOOK_S = 0.9
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
@@ -41,19 +43,22 @@ def is_removed(fd: int, path: Path) -> bool:
 
 
 class RecordGuard:
-    """Looks at each poll whether lock and ledger are still there, and makes them anew."""
+    """Looks each second whether lock and ledger are still there, and makes them anew."""
 
     def __init__(self, run: Run, lock_fd: int, link: LauncherLink) -> None:
         self._run = run
         self._lock_fd = lock_fd
         self._link = link
         self._since: float | None = None
-        self._again_at = 0.0
+        self._look_at = self._again_at = 0.0
         self._has_relocked = False
         self._said: str | None = None
 
     def look(self, now: float, wish: Wish) -> None:
         """Look, and have the launcher take the lock anew where the record is gone."""
+        if now < self._look_at:
+            return
+        self._look_at = now + LOOK_S
         paths = self._run.paths
         if self._lock_fd < 0 or self._link.is_lost or not self._is_lost():
             self._since = None
