@@ -1,18 +1,6 @@
 """What the user is told when something cannot go on; it must never print or exit by itself."""
 
-from enum import IntEnum
-
-
-class ExitCode(IntEnum):
-    """Exit codes of `supervisor` (sysexits.h where a code exists there)."""
-
-    FINISHED = 0
-    HELD = 1
-    USAGE = 2
-    LOCKED = 69
-    INTERNAL = 70
-    PREEMPTED = 75
-    CONFIGURATION = 78
+from supervisor.core.vocabulary import ExitCode
 
 
 class SupervisorError(Exception):

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.clock import rfc3339, wall_s
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.filesystem import is_network
 from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
 from supervisor.paths import RunPaths

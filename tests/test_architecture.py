@@ -25,6 +25,8 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.identity",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
+# What everybody may import of the core; it brings `enum` in, and nothing else.
+VOCABULARY = "supervisor.core.vocabulary"
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
 
 
@@ -175,6 +177,30 @@ def test_small_parts_stay_small(package: str, allowed: frozenset[str]) -> None:
         and imported.split(".")[0] not in allowed
     }
     assert foreign == set()
+
+
+@pytest.mark.parametrize(
+    ("package", "also"),
+    [
+        *((name, ()) for name in (*STANDARD_LIBRARY_ONLY, "supervisor.parked")),
+        ("supervisor.checkpoint", ("supervisor.core.ending",)),
+    ],
+)
+def test_small_parts_take_words_alone_from_the_core(package: str, also: tuple[str, ...]) -> None:
+    """Decisions are made in the daemon: what is small shares the vocabulary with it."""
+    taken = {
+        f"{name} imports {imported}"
+        for name in modules_under(package)
+        for imported, _ in imports(closure(name)[name])
+        if is_within(imported, ("supervisor.core",)) and imported not in {VOCABULARY, *also}
+    }
+    assert taken == set()
+
+
+def test_the_vocabulary_is_light() -> None:
+    """The launcher and a parked interpreter may import the words: no tables come with them."""
+    brought = {imported for path in closure(VOCABULARY).values() for imported, _ in imports(path)}
+    assert brought == {"enum"}
 
 
 @pytest.mark.parametrize("module", ["supervisor.cli", "supervisor.daemon.__main__"])

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from supervisor import lock as lock_module
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.lock import RunLock, holder, is_held
 from supervisor.paths import RunPaths
 

@@ -19,7 +19,7 @@ if __package__ in (None, ""):
 
 from supervisor.checkpoint.records import Entry, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.errors import ExitCode
+from supervisor.core.vocabulary import ExitCode, Tier
 
 
 def main(arguments: list[str]) -> int:
@@ -72,7 +72,7 @@ def _remove(entries: list[Entry], run_root: Path | None) -> int:
     for entry in entries:
         try:
             remove(entry, run_root)
-            if entry.tier == "disk":
+            if entry.tier == Tier.DISK:
                 finish_removals(entry.path.parent, run_root)
         except OSError as error:
             sys.stderr.write(f"{entry.path} cannot be removed: {error.strerror or error}\n")

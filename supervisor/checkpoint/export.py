@@ -7,8 +7,9 @@ from supervisor.checkpoint import staging
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.stock import Stock, open_root, take_stock
 from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import fsync_directory
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 
 
 def export(source: Path, destination: Path) -> Verdict:

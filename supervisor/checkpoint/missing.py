@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.checkpoint.records import Entry, Known, Missing, SurveyRequest
+from supervisor.core.vocabulary import Tier
 from supervisor.filesystem import mount_points
 
 _SHOWN = 3
@@ -19,7 +20,7 @@ def find_missing(request: SurveyRequest, entries: Sequence[Entry]) -> Missing | 
 
     `entries`: all that a survey found, those set aside included.
     """
-    there = [e for e in entries if e.tier == "disk" and e.candidate and e.finite is not False]
+    there = [e for e in entries if e.tier == Tier.DISK and e.candidate and e.finite is not False]
     # While a trainer may still write, what is too young for a verdict stands for those before it.
     if any(e.valid or (e.valid is None and not request.quiet) for e in there):
         return None

@@ -3,8 +3,9 @@
 import os
 from pathlib import Path
 
+from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import fsync_directory
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 
 
 def pin(folder: Path, name: str) -> None:

@@ -10,6 +10,7 @@ from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.checkpoint.records import Entry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable
+from supervisor.core.vocabulary import Tier
 from supervisor.durable import rename_durably
 
 _DELETING = ".deleting-"
@@ -35,7 +36,7 @@ def plan(
     mine = [
         entry
         for entry in entries
-        if entry.tier == "disk" and entry.own_run and entry.candidate and entry.valid
+        if entry.tier == Tier.DISK and entry.own_run and entry.candidate and entry.valid
     ]
     newest_valid = next((entry for entry in mine if is_resumable(entry)), None)
     counted = [
@@ -57,7 +58,7 @@ def remove(entry: Entry, run_root: Path | None = None) -> None:
     Raises OSError; a checkpoint that was hidden by then goes with `finish_removals`.
     """
     path = entry.path
-    is_aside = entry.tier == "set_aside"
+    is_aside = entry.tier == Tier.SET_ASIDE
     if is_aside and any(shelf.is_no_folder(one) for one in (path.parent, path.parent.parent)):
         return  # what stands beyond a link is not ours
     roots = (path.parent.parent,) if is_aside else shelf.roots_of(path.parent, run_root)

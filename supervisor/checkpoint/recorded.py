@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from supervisor.checkpoint.records import NOT_FINITE, Known
+from supervisor.core.vocabulary import Tier
 
 # These took it away themselves, with another valid one at hand or because it was bad.
 _REMOVED_BY_US = frozenset({"pruned", "invalid", "superseded"})
@@ -62,5 +63,5 @@ class Recorded:
             self._known.clear()
             return
         path = str(source["path"])
-        if source.get("tier", "disk") == "disk" and path not in self._known:
+        if source.get("tier", Tier.DISK) == Tier.DISK and path not in self._known:
             self._known[path] = Known(path, "", source.get("step"), wall)

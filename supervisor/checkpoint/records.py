@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from supervisor.checkpoint.json_record import read_record
 from supervisor.checkpoint.save_search import SaveSearch, Sightings
+from supervisor.core.vocabulary import Tier
 
 Proof = Literal["hashes", "structure", "files"]
-Tier = Literal["disk", "memory", "set_aside"]
 NOT_FINITE = "not all of its weights are finite"
 # Said of a valid one.
 NO_OPTIMIZER = "it holds no optimizer state: resuming resets the optimizer and its schedule"
@@ -210,7 +210,7 @@ class Entry:
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Entry":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
-        return read_record(cls, record, path=Path)
+        return read_record(cls, record, path=Path, tier=Tier)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from supervisor.checkpoint.records import NOT_FINITE, Entry, SurveyRequest
+from supervisor.core.vocabulary import Tier
 
 if TYPE_CHECKING:
     from supervisor.snapshot.slots import Whole
@@ -42,7 +43,7 @@ def merge(on_disk: list[Entry], in_memory: Iterable[Entry], durable: set[int]) -
     for entry in in_memory:
         at = len(merged)
         for index, other in enumerate(merged):
-            if other.tier == "disk" and _is_before(entry.step or 0, other.step, durable):
+            if other.tier == Tier.DISK and _is_before(entry.step or 0, other.step, durable):
                 at = index
                 break
         merged.insert(at, entry)
@@ -86,7 +87,7 @@ def _entry(request: SurveyRequest, whole: "Whole") -> Entry | None:
         mtime=snapshot.written,
         remembered=False,
         rememberable=False,
-        tier="memory",
+        tier=Tier.MEMORY,
         pinned=False,
     )
 

@@ -19,6 +19,7 @@ from supervisor.checkpoint.save_search import look_in_time
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Verdict, prove
+from supervisor.core.vocabulary import Tier
 from supervisor.filesystem import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
@@ -62,14 +63,14 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
         undecided=tuple(
             entry.path
             for entry in entries
-            if request.existing is None and not entry.own_run and entry.tier == "disk"
+            if request.existing is None and not entry.own_run and entry.tier == Tier.DISK
         ),
     )
 
 
 def _is_something(request: SurveyRequest, entry: Entry) -> bool:
     """Whether starting from nothing would lose it; what a fresh start put aside is lost already."""
-    if entry.tier == "set_aside":
+    if entry.tier == Tier.SET_ASIDE:
         begun = request.begun_wall
         return entry.own_run and (begun is None or entry.mtime >= begun)
     return entry.own_run or entry.candidate
@@ -204,7 +205,7 @@ def _entry(
         mtime=stock.mtime,
         remembered=candidate.is_unchanged,
         rememberable=verdict.rememberable,
-        tier="disk" if is_on_disk else "set_aside",
+        tier=Tier.DISK if is_on_disk else Tier.SET_ASIDE,
         pinned=is_on_disk and candidate.name in request.pins,
         names_best=names_best,
     )

@@ -6,6 +6,7 @@ Two bad ones, or one from before the run, may mean that the proof is wrong: thos
 from collections.abc import Sequence
 
 from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.core.vocabulary import Tier
 
 # The end of an attempt is noticed at once; a log, and so a step, may be seen a little later.
 _LAST_ACT_S = 5.0
@@ -23,13 +24,13 @@ def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | N
         return None
     if any(one.is_proven for one in request.known):
         return None
-    there = [e for e in entries if e.tier != "set_aside" and (e.own_run or e.candidate)]
+    there = [e for e in entries if e.tier != Tier.SET_ASIDE and (e.own_run or e.candidate)]
     since = request.begun_wall or 0.0
-    earlier = [e for e in entries if e.tier == "set_aside" and e.own_run and e.mtime >= since]
+    earlier = [e for e in entries if e.tier == Tier.SET_ASIDE and e.own_run and e.mtime >= since]
     if len(there) != 1 or earlier:
         return None
     only = there[0]
-    is_torn = only.tier == "disk" and only.own_run and only.valid is False
+    is_torn = only.tier == Tier.DISK and only.own_run and only.valid is False
     is_of_last = only.mtime >= begun and _was_last_act(request, only)
     return only.name if is_torn and is_of_last else None
 

@@ -7,11 +7,12 @@ import signal
 import sys
 from typing import NoReturn
 
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 
 def main() -> NoReturn:
-    """Run the command line in `sys.argv` and exit with the codes of supervisor.errors."""
+    """Run the command line in `sys.argv` and exit with the codes of `ExitCode`."""
     import click
 
     from supervisor.cli.group import supervisor

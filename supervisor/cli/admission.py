@@ -16,8 +16,9 @@ from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.history import History
+from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.daemon.runtime import PLACE
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
 from supervisor.ledger import Entry
 from supervisor.lock import holder, is_held
@@ -137,7 +138,7 @@ def refuse_living_original(paths: RunPaths, history: History) -> None:
 def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
     """Refuse `--from-nothing` where there is a checkpoint to go on from. Raises SupervisorError."""
     newest = survey(request_for(paths, config)).newest_valid
-    if newest is not None and newest.tier == "disk":
+    if newest is not None and newest.tier == Tier.DISK:
         raise SupervisorError(
             f"{newest.path}: is valid; --from-nothing begins again only where none is",
             hint="leave the option out to go on from it; to train anew, use another `name`",

@@ -9,7 +9,8 @@ import shlex
 from dataclasses import dataclass
 
 from supervisor.cli.single_line import shown, single_line
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 # From the signal to the trainer: it is heard at once, but the step at hand is finished first.
 LEAD_MARGIN_S = 30

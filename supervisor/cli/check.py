@@ -26,7 +26,8 @@ from supervisor.cli.terminal import json_text, paint, strip_controls
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.errors import SupervisorError
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 
@@ -89,8 +90,8 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield directory_owner.finding(config, paths, history)
     request = request_for(paths, config)
     found = survey_aloud(request, silent=silent)
-    on_disk = [entry for entry in found.entries if entry.tier == "disk"]
-    there = [entry for entry in found.entries if entry.tier != "set_aside"]
+    on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
+    there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
     yield from _newest(there, found, history, config)
     # The newest may be cut short.
     largest = max((entry.bytes for entry in on_disk), default=None)
@@ -134,12 +135,12 @@ def _newest(
             break
         if entry.valid is False and (entry.candidate or entry.own_run):
             text = f"{entry.name} is not valid: {entry.reason}"
-            do = "it is passed over" if entry.tier == "memory" else "it will be set aside"
+            do = "it is passed over" if entry.tier == Tier.MEMORY else "it will be set aside"
             yield Finding("checkpoint", Level.WARN, text, do)
     if newest_valid is not None:
         step = f"step {count_text(newest_valid.step)}, " if newest_valid.step is not None else ""
         facts = f"{step}{size_text(newest_valid.bytes)}, proven by {newest_valid.proof}"
-        if newest_valid.tier == "memory":
+        if newest_valid.tier == Tier.MEMORY:
             facts += ", in memory"
         yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
         if newest_valid.reason is not None:

@@ -15,7 +15,8 @@ from supervisor.cli.registry import live_runs
 from supervisor.cli.surveying import request_of, settings, survey_aloud
 from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.cli.terminal import echo, json_text, strip_controls, table
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.errors import SupervisorError
 from supervisor.paths import RunPaths
 
 _SUBCOMMANDS = ("pin", "unpin", "export", "list")
@@ -60,7 +61,7 @@ def list_command(target: str | None, as_json: bool) -> None:
     click.echo(table(rows, right=frozenset({1, 2, 5})))
     for entry in entries:
         if entry.reason:
-            is_aside = entry.tier == "set_aside"
+            is_aside = entry.tier == Tier.SET_ASIDE
             where = f" (it is in {shown_path(entry.path.parent)})" if is_aside else ""
             echo(strip_controls(f"{entry.name}: {entry.reason}{where}"))
 

@@ -13,7 +13,8 @@ from supervisor.cli.moments import age_text, count_text, size_text
 from supervisor.cli.record import read_status
 from supervisor.cli.terminal import echo, json_text, strip_controls
 from supervisor.clock import wall_s
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.paths import RunPaths
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.slots import Lock

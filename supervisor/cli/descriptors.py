@@ -2,7 +2,8 @@
 
 import resource
 
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 # With 20 the daemon cannot look at checkpoints, and waits without end; with 24 it just can. Ranks,
 # their pages and a parked interpreter want some too.

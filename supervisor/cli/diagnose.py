@@ -6,8 +6,9 @@ from pathlib import Path
 import click
 
 from supervisor.cli.terminal import echo, json_text, strip_controls
+from supervisor.core.vocabulary import ExitCode
 from supervisor.diagnosis.log_file import diagnose_file
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 
 
 @click.command("diagnose", short_help="Say why a training run died, from its log.")

@@ -9,7 +9,8 @@ from supervisor.cli.finding import Finding, Level
 from supervisor.cli.terminal import echo
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.ledger import Entry, run_created
 from supervisor.ownership import Claimant, Standing, look, refusal
 from supervisor.paths import RunPaths

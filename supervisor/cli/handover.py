@@ -18,8 +18,9 @@ from supervisor.cli.admission import Admission
 from supervisor.cli.registry import register
 from supervisor.config.load import LoadedConfig
 from supervisor.config.model import RunConfig
+from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import make_durably, write_durably
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 from supervisor.identity import read_stat
 from supervisor.launcher import prctl
 from supervisor.ledger import Entry, LedgerWriter

@@ -9,7 +9,8 @@ import click
 from supervisor.cli.advice import shell_word
 from supervisor.cli.terminal import echo, json_text
 from supervisor.config.template import config_template
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 
 class _CommandAfterDashes(click.Command):

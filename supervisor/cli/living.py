@@ -4,7 +4,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.launcher import procfs
 
 _PROGRAMS = (b"supervisor/launcher/__main__.py", b"supervisor/daemon/__main__.py")

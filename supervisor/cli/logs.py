@@ -12,7 +12,8 @@ from supervisor.cli.log_parts import Part, all_parts, last_lines, newest_part, p
 from supervisor.cli.log_view import LogView
 from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.paths import RunPaths
 
 _BLOCK_BYTES = 1 << 16

@@ -5,7 +5,8 @@ import os
 import pwd
 from pathlib import Path
 
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.identity import raise_on_shortage
 from supervisor.paths import RunPaths
 

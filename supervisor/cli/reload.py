@@ -10,7 +10,8 @@ import click
 from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.identity import identify, is_alive, read_stat, send_signal
 
 _DEADLINE_S = 30.0

@@ -37,7 +37,8 @@ from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.target import is_run
 from supervisor.cli.terminal import echo
 from supervisor.config.load import load_config
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.ledger import Entry
 from supervisor.lock import RunLock, is_held
 from supervisor.paths import RunPaths

@@ -19,7 +19,8 @@ from supervisor.cli.slurm_options import option_value, time_limit_problem
 from supervisor.cli.terminal import echo, json_text
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 from supervisor.slurm.controller import OVER, queue_state

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from supervisor.cli.finding import Level
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 _REHEARSAL_S = 60.0
 

@@ -3,7 +3,8 @@
 import unicodedata
 
 from supervisor.config.model import RunConfig
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 # Cc: C0, DEL and C1; Zl, Zp: the two separators that some readers take for line ends; Cs: bytes
 # that are no UTF-8, which systemd passes over with the whole line. Bidi: read as another name.

@@ -6,6 +6,7 @@ from typing import Any
 
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
+from supervisor.core.vocabulary import Tier
 
 _SILENT = frozenset(
     {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
@@ -71,7 +72,7 @@ def _attempt_started(entry: dict[str, Any]) -> str:
     step = checkpoint.get("step")
     at = f" (step {count_text(step)})" if step is not None else ""
     name = _base(checkpoint["path"])
-    kept = ", the snapshot in memory" if checkpoint.get("tier") == "memory" else ""
+    kept = ", the snapshot in memory" if checkpoint.get("tier") == Tier.MEMORY else ""
     return f"Attempt {entry['attempt']} {how} from {name}{at}{kept} (pid {entry['pid']})."
 
 

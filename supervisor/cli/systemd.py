@@ -12,8 +12,9 @@ from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unit import Unit, unit_text
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
+from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import write_durably
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 SYSTEM_UNITS = Path("/etc/systemd/system")

@@ -8,7 +8,8 @@ import click
 from supervisor.cli.advice import shown_path
 from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.registry import live_runs
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.paths import RunPaths
 
 target_argument = click.argument("target", required=False, metavar="[TARGET]")

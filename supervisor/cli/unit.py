@@ -6,7 +6,8 @@
 from dataclasses import dataclass
 
 from supervisor.cli.single_line import shown, single_line
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 # What a drain takes besides the grace: checkpoints are read, a snapshot is put onto the disk.
 STOP_MARGIN_S = 90

@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from supervisor.cli.advice import shell_word
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.intent import Intent, write_intent
 from supervisor.paths import RunPaths
 

@@ -3,7 +3,8 @@
 from dataclasses import replace
 
 from supervisor.core.phase import Phase
-from supervisor.core.states import Account, Activity, RunState, State
+from supervisor.core.states import Account, Activity, State
+from supervisor.core.vocabulary import RunState
 
 
 def spend(state: State, now: float) -> State:

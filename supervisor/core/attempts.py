@@ -13,7 +13,8 @@ from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import after_stop
-from supervisor.core.states import Activity, RunState, State, Wish
+from supervisor.core.states import Activity, State, Wish
+from supervisor.core.vocabulary import RunState
 
 
 def on_started(state: State, event: Started, now: float) -> Reaction:

@@ -4,9 +4,9 @@ import hashlib
 from dataclasses import replace
 
 from supervisor.core.ending import Ending
-from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
+from supervisor.core.vocabulary import Tier
 from supervisor.core.wording import counted
 
 DAY_S = 86_400.0
@@ -22,7 +22,7 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     if training was seen `ahead` of all earlier attempts.
     """
     # A power cut would take what is in memory: it never counts.
-    mine = [c for c in candidates if c.own_run and c.tier != MEMORY]
+    mine = [c for c in candidates if c.own_run and c.tier != Tier.MEMORY]
     newest = max((c.step for c in mine if c.step is not None), default=None)
     higher = newest is not None and (budget.progress_step is None or newest > budget.progress_step)
     times = [c.written for c in mine if c.step is None and c.written is not None]

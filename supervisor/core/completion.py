@@ -4,8 +4,8 @@ from dataclasses import dataclass, replace
 
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
-from supervisor.core.memory import MEMORY
 from supervisor.core.states import State
+from supervisor.core.vocabulary import Tier
 
 TRACEBACK, RECORD, UNSEEN = "traceback", "record", "unseen"
 VANISHED = "vanished"
@@ -96,7 +96,7 @@ def _is_unsaved(step: int | None, survey: Surveyed) -> bool:
 
 
 def _saved(survey: Surveyed) -> list[int]:
-    return [c.step for c in survey.candidates if c.step is not None and c.tier != MEMORY]
+    return [c.step for c in survey.candidates if c.step is not None and c.tier != Tier.MEMORY]
 
 
 def _no_step_again(

@@ -22,7 +22,6 @@ from supervisor.core.decision import (
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
-from supervisor.core.memory import MEMORY
 from supervisor.core.origin import launch
 from supervisor.core.outage import (
     ended_training,
@@ -35,6 +34,7 @@ from supervisor.core.outage import (
 from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop, Wish
+from supervisor.core.vocabulary import Tier
 from supervisor.core.wording import counted
 
 
@@ -114,7 +114,7 @@ def _asker(state: State, stop: Stop) -> str:
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
     assert state.stop is not None
-    durable = tuple(c for c in survey.candidates if c.tier != MEMORY)
+    durable = tuple(c for c in survey.candidates if c.tier != Tier.MEMORY)
     saved = what_was_saved(state.stop, durable, ending, survey.clock_ahead_s)
     decision = _stopped(state, saved.words, budget, saved=saved.is_saved)
     if state.job is None or _asker(state, state.stop) in {"intent", "SIGINT"}:
@@ -155,7 +155,7 @@ def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     if not policy.has_finish_condition:
         return ending.effective_code == 0 and _doubt(state, survey, ending) is None
     if policy.finish_step is not None:
-        steps = [c.step for c in survey.candidates if c.step is not None and c.tier != MEMORY]
+        steps = [c.step for c in survey.candidates if c.step is not None and c.tier != Tier.MEMORY]
         if ending.step is not None and ending.effective_code == 0:
             # A death at the last step may have come before it was saved.
             steps.append(ending.step)

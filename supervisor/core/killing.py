@@ -19,7 +19,8 @@ from supervisor.core.events import StacksTaken
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import is_memory_ahead
-from supervisor.core.states import Kill, KillStage, RunState, State
+from supervisor.core.states import Kill, KillStage, State
+from supervisor.core.vocabulary import RunState
 
 STACKS_S = 20.0
 HANG = "hang"

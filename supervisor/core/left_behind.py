@@ -12,7 +12,8 @@ from supervisor.core.killing import end_hung
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.patience import LONGEST_MULTIPLE
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Left, RunState, State
+from supervisor.core.states import Left, State
+from supervisor.core.vocabulary import RunState
 
 # So long is given for the first sign of training, from the main process's end on.
 TRIAL_S = 60.0

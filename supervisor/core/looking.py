@@ -14,7 +14,8 @@ from supervisor.core.patience import doublings, longest_s
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.sight import Seen, Sight, judge
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 
 SPAN_S = 10.0
 # A short deadline that somebody configured asks for a quick answer; less time than this between

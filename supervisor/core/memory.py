@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-DISK = "disk"
-MEMORY = "memory"
-
 
 @dataclass(frozen=True, slots=True)
 class Memory:

@@ -6,8 +6,8 @@ from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.choice import later_than, newest_but_left, one_further_back
 from supervisor.core.decision import EXIT_CONFIGURATION, EXIT_HELD, Decision, Verdict
 from supervisor.core.events import Surveyed
-from supervisor.core.memory import MEMORY
 from supervisor.core.states import Budget, Checkpoint, State
+from supervisor.core.vocabulary import Tier
 
 FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
 
@@ -65,7 +65,7 @@ def launch(
 
 def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
     """What to do where the record knows valid checkpoints and the disk shows none; else None."""
-    on_disk = any(candidate.tier != MEMORY for candidate in survey.candidates)
+    on_disk = any(candidate.tier != Tier.MEMORY for candidate in survey.candidates)
     if survey.missing is None or on_disk or state.begin_again:
         return None
     if survey.unmounted is not None:
@@ -117,7 +117,7 @@ def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bo
         state.attempt > 0
         and not state.ever_attached
         # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
-        and not any(c.tier == MEMORY for c in candidates)
+        and not any(c.tier == Tier.MEMORY for c in candidates)
         and not policy.has_resume_args
         and not policy.trainer_finds_checkpoints
     )

@@ -10,9 +10,9 @@ from enum import StrEnum
 from supervisor.core.budget import DAY_S
 from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed
-from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
+from supervisor.core.vocabulary import Tier
 
 # A wrong backoff of nothing, say, never comes to its maximum.
 UNCHARGED_MOST = 16
@@ -111,7 +111,7 @@ def ended_training(state: State, survey: Surveyed, ending: Ending, budget: Budge
 def made_headway(state: State, survey: Surveyed) -> bool:
     """Whether memory holds more than the attempt began with: not durable, but it did work."""
     began = -1 if state.checkpoint is None else state.checkpoint.step or -1
-    steps = [c.step for c in survey.candidates if c.tier == MEMORY and c.step is not None]
+    steps = [c.step for c in survey.candidates if c.tier == Tier.MEMORY and c.step is not None]
     return max(steps, default=-1) > began
 
 

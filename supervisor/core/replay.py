@@ -7,7 +7,6 @@ from typing import Any
 from supervisor.core.causes import IGNORED
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
-from supervisor.core.memory import DISK, MEMORY
 from supervisor.core.moment import moment_of
 from supervisor.core.parking import WarmTrust, launched_from, trust_at_first_step
 from supervisor.core.patience import beyond
@@ -15,6 +14,7 @@ from supervisor.core.phase import Phase
 from supervisor.core.replayed_end import charged, with_end
 from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
+from supervisor.core.vocabulary import Tier
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -176,7 +176,7 @@ def _source(checkpoint: Any) -> Checkpoint | None:
     return Checkpoint(
         str(checkpoint["path"]),
         checkpoint.get("step"),
-        tier=str(checkpoint.get("tier") or DISK),
+        tier=Tier(checkpoint.get("tier") or Tier.DISK),
         proof=checkpoint.get("proof"),
     )
 
@@ -193,7 +193,7 @@ def _on_disk(checkpoint: Any) -> str | None:
     """The path of a checkpoint that tells its step and is on the disk."""
     if not isinstance(checkpoint, Mapping) or checkpoint.get("step") is None:
         return None
-    return None if checkpoint.get("tier") == MEMORY else str(checkpoint.get("path"))
+    return None if checkpoint.get("tier") == Tier.MEMORY else str(checkpoint.get("path"))
 
 
 def _further(step: int | None, checkpoint: Any) -> int | None:

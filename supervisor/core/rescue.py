@@ -5,10 +5,11 @@ from dataclasses import replace
 from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Rescue, Say, SendKill, SetAside, Survey
 from supervisor.core.events import MemorySeen, Rescued
-from supervisor.core.memory import MEMORY, RescueWait
+from supervisor.core.memory import RescueWait
 from supervisor.core.policy import Policy
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import Checkpoint, RunState, State, Stop
+from supervisor.core.states import Checkpoint, State, Stop
+from supervisor.core.vocabulary import RunState, Tier
 
 # The disk may be busier than when it was measured, and the checkpoint has to be renamed, too.
 MARGIN = 1.5
@@ -30,8 +31,10 @@ def ahead_of_disk(
     """The newest candidate in memory, where none on the disk is as far; else None."""
     gone = frozenset(without)
     left = [c for c in candidates if c.step is not None and c.path not in gone]
-    durable = max((c.step for c in left if c.tier != MEMORY and c.step is not None), default=-1)
-    found = (c for c in left if c.tier == MEMORY and c.step is not None and c.step > durable)
+    durable = max(
+        (c.step for c in left if c.tier != Tier.MEMORY and c.step is not None), default=-1
+    )
+    found = (c for c in left if c.tier == Tier.MEMORY and c.step is not None and c.step > durable)
     return max(found, key=lambda c: c.step or 0, default=None)
 
 
@@ -40,7 +43,7 @@ def newest_durable(
 ) -> Checkpoint | None:
     """The newest candidate on the disk."""
     gone = frozenset(without)
-    return next((c for c in candidates if c.tier != MEMORY and c.path not in gone), None)
+    return next((c for c in candidates if c.tier != Tier.MEMORY and c.path not in gone), None)
 
 
 def is_memory_ahead(state: State) -> bool:

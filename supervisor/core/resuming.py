@@ -8,7 +8,8 @@ from supervisor.core.effects import Effect, Incident, Record, Say, SendKill
 from supervisor.core.events import BeginsAnew, GoesOn
 from supervisor.core.operator import KILL_ANSWER_S
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 
 
 def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:

@@ -6,27 +6,11 @@ from enum import StrEnum
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
-from supervisor.core.memory import DISK, Memory, RescueWait
+from supervisor.core.memory import Memory, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
-
-
-class RunState(StrEnum):
-    """Where a run is (docs/states.md)."""
-
-    LAUNCHING = "launching"
-    RUNNING = "running"
-    DRAINING = "draining"
-    KILLING = "killing"
-    BACKOFF = "backoff"
-    WAITING = "waiting"
-    HELD = "held"
-    STUCK = "stuck"
-    COMPLETED = "completed"
-    PREEMPTED = "preempted"
-    STOPPED = "stopped"
-
+from supervisor.core.vocabulary import RunState, Tier
 
 TERMINAL = frozenset(
     {RunState.HELD, RunState.STUCK, RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED}
@@ -60,8 +44,7 @@ class Checkpoint:
     own_run: bool = True
     written: float | None = None
     """When it was written, seconds since 1970; without a step only this tells two apart."""
-    tier: str = DISK
-    """Where it is; what is in memory is resumed from, but is no durable progress."""
+    tier: Tier = Tier.DISK
     says_who: bool = True
     """It names the run that wrote it; else any trainer that saves here may have."""
     proof: str | None = None

@@ -6,7 +6,8 @@ from supervisor.core.effects import Effect, Record, Rescue, Say, SendKill, SendS
 from supervisor.core.events import JobSeen
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import SLACK_S, after_stop, is_memory_ahead, until_stopped
-from supervisor.core.states import RunState, State, Stop
+from supervisor.core.states import State, Stop
+from supervisor.core.vocabulary import RunState
 
 
 def begin_stop(

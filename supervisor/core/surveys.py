@@ -22,7 +22,8 @@ from supervisor.core.rescue import (
     waits_first,
     with_loss,
 )
-from supervisor.core.states import Activity, Budget, Checkpoint, RunState, State, Wish
+from supervisor.core.states import Activity, Budget, Checkpoint, State, Wish
+from supervisor.core.vocabulary import RunState
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(

@@ -30,7 +30,7 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.left_events import LeftSeen, MainEnded
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 
 L, R, D, K = RunState.LAUNCHING, RunState.RUNNING, RunState.DRAINING, RunState.KILLING
 B, W, H, S = RunState.BACKOFF, RunState.WAITING, RunState.HELD, RunState.STUCK

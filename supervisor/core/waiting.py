@@ -6,7 +6,8 @@ from supervisor.core import space
 from supervisor.core.effects import Probe, Say, Survey
 from supervisor.core.events import Probed
 from supervisor.core.reaction import Reaction
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 
 PROBE_EVERY_S = 5.0
 # A look writes where nothing may answer: the daemon gives it up long before.

@@ -30,7 +30,8 @@ from supervisor.core.patience import doublings, standing_at
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import give_up_waiting, is_waiting, rescue_now
-from supervisor.core.states import Kill, KillStage, RunState, State
+from supervisor.core.states import Kill, KillStage, State
+from supervisor.core.vocabulary import RunState
 from supervisor.core.waiting import look_again
 
 

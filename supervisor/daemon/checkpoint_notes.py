@@ -7,6 +7,7 @@ from typing import Any
 
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Survey
+from supervisor.core.vocabulary import Tier
 
 
 def notes_of(survey: Survey, recorded: Recorded) -> list[dict[str, Any]]:
@@ -14,7 +15,9 @@ def notes_of(survey: Survey, recorded: Recorded) -> list[dict[str, Any]]:
     there = [
         entry
         for entry in survey.entries
-        if entry.tier == "disk" and (entry.own_run or entry.candidate) and entry.valid is not False
+        if entry.tier == Tier.DISK
+        and (entry.own_run or entry.candidate)
+        and entry.valid is not False
     ]
     if not there:
         return []

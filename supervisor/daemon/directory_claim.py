@@ -7,6 +7,7 @@ from supervisor import journal_stream
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.records import Survey
 from supervisor.claiming import Claim, claim, took_over
+from supervisor.core.vocabulary import Tier
 from supervisor.daemon.console import Console
 from supervisor.daemon.journal import Journal
 from supervisor.ownership import Claimant, Ownership, Refusal, Standing, look, refusal
@@ -46,7 +47,7 @@ class DirectoryClaim:
 
     def note_survey(self, survey: Survey) -> None:
         """Claim what could not be claimed before, and see whether it still is the run's own."""
-        self._has_checkpoint = any(entry.tier == "disk" for entry in survey.entries)
+        self._has_checkpoint = any(entry.tier == Tier.DISK for entry in survey.entries)
         if self._has_begun:  # else nothing was launched, and nothing may be
             self._look_again()
 

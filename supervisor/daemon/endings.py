@@ -10,10 +10,11 @@ from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.ending import Ending, LastWords
 from supervisor.core.states import State
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
-from supervisor.diagnosis.failure import Action, Diagnosis, Failure
+from supervisor.diagnosis.failure import Diagnosis
 from supervisor.diagnosis.failure import Ending as Evidence
 from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled

@@ -1,6 +1,7 @@
 """What a daemon does about the memory tier when the supervisor ends."""
 
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run

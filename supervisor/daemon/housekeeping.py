@@ -14,8 +14,8 @@ from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import Event, Surveyed, SurveyFailed
-from supervisor.core.memory import MEMORY
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.account import record_account
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.checkpoint_notes import notes_of
@@ -103,7 +103,7 @@ class Housekeeping:
         if checkpoint is not None:
             at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
             origin = f"from {Path(checkpoint.path).name}{at}"
-            origin += ", the snapshot in memory" if checkpoint.tier == MEMORY else ""
+            origin += ", the snapshot in memory" if checkpoint.tier == Tier.MEMORY else ""
         how = "started warm" if attempt.is_warm else "started"
         run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
         if checkpoint is not None and checkpoint.path in run.surveyor.caveats:
@@ -113,7 +113,7 @@ class Housekeeping:
         told = None if checkpoint is None or checkpoint.step is None else checkpoint
         self._performer.steps.begin(
             attempt.number,
-            told.path if told is not None and told.tier != MEMORY else None,
+            told.path if told is not None and told.tier != Tier.MEMORY else None,
             wall_s(),
             # Of an attempt that another daemon launched it is not known what it was told.
             is_fresh=checkpoint is None and not is_its_own and "chosen" in attempt.moments,
@@ -199,7 +199,7 @@ class Housekeeping:
             self._run.journal.record(*entries)
         # A foreign one counts only once it has been left alone for a while, and a verdict on
         # files that just changed is not kept: both are looked at again though nothing changes.
-        unsettled = any(not e.rememberable and e.tier == "disk" for e in answer.survey.entries)
+        unsettled = any(not e.rememberable and e.tier == Tier.DISK for e in answer.survey.entries)
         self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
         self._note_missing(answer.survey, state)
         # What a decision is being made from stays: a rollback may need what is beyond `keep`.

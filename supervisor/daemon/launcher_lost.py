@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
+from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.record_guard import is_removed
 from supervisor.daemon.run import Run
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.errors import SupervisorError
 from supervisor.launcher.relock import relock
 from supervisor.lock import RunLock
 

@@ -16,8 +16,9 @@ from supervisor.core.events import (
     Unkillable,
     WishChanged,
 )
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
 from supervisor.core.step import step
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.frozen_launcher import FrozenLauncher
@@ -180,8 +181,7 @@ class Daemon:
             self._reload = True
         self._poll_children()
         now = monotonic_s()
-        wake_at = self._wake_at()
-        if wake_at is not None and now >= wake_at:
+        if (wake_at := self._wake_at()) is not None and now >= wake_at:
             self._queue.append(Tick())
         if now >= self._next_poll:
             self._polled_at, self._next_poll = now, now + POLL_S

@@ -9,6 +9,7 @@ from pathlib import Path
 import supervisor.checkpoint
 from supervisor.checkpoint.prune import plan
 from supervisor.checkpoint.records import Entry, Survey
+from supervisor.core.vocabulary import Tier
 from supervisor.daemon.run import Run
 
 _PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
@@ -77,7 +78,7 @@ def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[Ent
     mine = [
         entry
         for entry in survey.entries
-        if entry.tier == "set_aside"
+        if entry.tier == Tier.SET_ASIDE
         and entry.ours
         and entry.own_run
         and entry.name not in pins

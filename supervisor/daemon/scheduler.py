@@ -12,7 +12,8 @@ from supervisor import journal_stream
 from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
 from supervisor.slurm.allocation import allocation

@@ -8,7 +8,8 @@ from typing import Any
 
 from supervisor import journal_stream, notify
 from supervisor.core.phase import Phase
-from supervisor.core.states import TERMINAL, RunState, State
+from supervisor.core.states import TERMINAL, State
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.observer import Look
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).

@@ -10,7 +10,8 @@ from supervisor.clock import rfc3339
 from supervisor.config.model import RunConfig
 from supervisor.core.accounting import goodput, total_s
 from supervisor.core.budget import DAY_S
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.observer import Look
 from supervisor.durable import replace_file
 

@@ -20,6 +20,7 @@ from supervisor.core.step_counters import (
     judge,
     writes_over,
 )
+from supervisor.core.vocabulary import Tier
 from supervisor.daemon.observer import Look
 from supervisor.daemon.run import Run
 
@@ -189,7 +190,7 @@ def _is_save(entry: Entry) -> bool:
     A foreign one is only proven once it has been left alone for a while.
     """
     return (
-        entry.tier == "disk"
+        entry.tier == Tier.DISK
         and entry.own_run
         and entry.valid is not False
         and entry.step is not None

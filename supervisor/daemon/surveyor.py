@@ -17,6 +17,7 @@ from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyReque
 from supervisor.checkpoint.save_search import SaveSearch
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Tier
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.survey_child import SurveyChild
 
@@ -220,7 +221,7 @@ class Surveyor:
     def _remember(self, entries: Iterable[Entry]) -> Iterable[Entry]:
         for entry in entries:
             known = entry.as_remembered()
-            if known is None or entry.tier != "disk":
+            if known is None or entry.tier != Tier.DISK:
                 continue
             if self._forgotten.get(str(entry.path)) == known:
                 continue  # it was seen before it went
@@ -241,7 +242,7 @@ class Surveyor:
 
 
 def _event(survey: Survey, *, deciding: bool) -> Surveyed:
-    there = [entry for entry in survey.entries if entry.tier != "set_aside"]
+    there = [entry for entry in survey.entries if entry.tier != Tier.SET_ASIDE]
     usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
     return Surveyed(
         candidates=tuple(

@@ -6,6 +6,7 @@ from typing import Any
 from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Entry, Remembered, Survey
 from supervisor.clock import parse_rfc3339
+from supervisor.core.vocabulary import Tier
 from supervisor.daemon.journal import Journal
 
 
@@ -73,6 +74,6 @@ def record_unsettled(journal: Journal, survey: Survey | None) -> None:
         *(
             {**entry_of(found, progress=False), "kept": False}
             for found in entries
-            if found.tier == "disk" and found.valid and not found.rememberable
+            if found.tier == Tier.DISK and found.valid and not found.rememberable
         )
     )

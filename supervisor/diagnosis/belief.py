@@ -6,8 +6,8 @@ It must not know exit codes or signals.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Candidate, find_candidates
-from supervisor.diagnosis.failure import Action, Failure
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.patterns import Standing
 from supervisor.diagnosis.survival import StepsAfter

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from supervisor.core.ending import PROGRAM_ERRORS
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.calls import (
     all_frames,
     is_network,
@@ -13,7 +14,6 @@ from supervisor.diagnosis.calls import (
     reads_data,
 )
 from supervisor.diagnosis.device_patterns import DEVICE, NETWORK
-from supervisor.diagnosis.failure import Action, Failure
 from supervisor.diagnosis.host_patterns import MEMORY, SCHEDULER, STORAGE
 from supervisor.diagnosis.log_line import (
     split_prefix,

@@ -1,6 +1,6 @@
 """What GPUs, CUDA, NCCL and rendezvous print when they fail: rows only, special before general."""
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import Pattern, Standing
 
 # A hardware line is right even when a rank trains a few more steps before its next collective.

@@ -24,6 +24,7 @@ thing.
 from collections.abc import Sequence
 from dataclasses import replace
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.belief import choose
 from supervisor.diagnosis.candidates import Candidate, may_tell_of_a_start
 from supervisor.diagnosis.ending_codes import (
@@ -34,7 +35,7 @@ from supervisor.diagnosis.ending_codes import (
     start_failure,
 )
 from supervisor.diagnosis.exit_evidence import agrees
-from supervisor.diagnosis.failure import Action, Diagnosis, Ending, Failure
+from supervisor.diagnosis.failure import Diagnosis, Ending
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.patterns import Standing
 

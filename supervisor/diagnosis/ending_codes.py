@@ -5,7 +5,7 @@ import os
 import signal as signals
 from typing import NamedTuple
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 
 EXIT_PREEMPTED = 75
 EXIT_CONFIGURATION = 78

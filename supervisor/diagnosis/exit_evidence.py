@@ -2,9 +2,9 @@
 
 from signal import Signals
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.candidates import Candidate
 from supervisor.diagnosis.ending_codes import from_signal
-from supervisor.diagnosis.failure import Action, Failure
 
 # Nothing that a trainer prints may hold a run, or take it back, that died of another thing.
 _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})

@@ -1,61 +1,9 @@
-"""The vocabulary of endings, and the records that go into and come out of a diagnosis.
-
-The pure core imports these names: standard library only, no I/O, no regular expressions.
-"""
+"""The records that go into and come out of a diagnosis."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-
-class Failure(StrEnum):
-    """How an attempt ended (`failure` in `--json` output)."""
-
-    COMPLETED = "completed"
-    PREEMPTED = "preempted"
-    TIME_LIMIT = "time_limit"
-    CANCELLED = "cancelled"
-    STOPPED_BY_USER = "stopped_by_user"
-    NCCL_TIMEOUT = "nccl_timeout"
-    NCCL_NETWORK = "nccl_network"
-    RENDEZVOUS = "rendezvous"
-    CUDA_OUT_OF_MEMORY = "cuda_out_of_memory"
-    CUDA_FAULT = "cuda_fault"
-    CUDA_DEVICE_ASSERT = "cuda_device_assert"
-    GPU_ECC = "gpu_ecc"
-    GPU_LOST = "gpu_lost"
-    GPU_UNAVAILABLE = "gpu_unavailable"
-    GPU_NEEDS_RESET = "gpu_needs_reset"
-    NVLINK = "nvlink"
-    HOST_OUT_OF_MEMORY = "host_out_of_memory"
-    SHARED_MEMORY_EXHAUSTED = "shared_memory_exhausted"
-    DATALOADER_WORKER_DIED = "dataloader_worker_died"
-    TOO_MANY_OPEN_FILES = "too_many_open_files"
-    NON_FINITE_LOSS = "non_finite_loss"
-    LOSS_SPIKE = "loss_spike"
-    DISK_FULL = "disk_full"
-    FILESYSTEM = "filesystem"
-    CHECKPOINT_CORRUPT = "checkpoint_corrupt"
-    CONFIGURATION = "configuration"
-    EXCEPTION = "exception"
-    SEGFAULT = "segfault"
-    ABORTED = "aborted"
-    KILLED = "killed"
-    HANG = "hang"
-    STUCK = "stuck"
-    UNKNOWN = "unknown"
-
-
-class Action(StrEnum):
-    """What is to be done about it (`action` in `--json` output)."""
-
-    RESTART = "restart"
-    BACKOFF = "backoff"
-    ROLLBACK = "rollback"
-    HOLD = "hold"
-    EXCLUDE = "exclude"
-    RESUME_LATER = "resume_later"
-    NONE = "none"
+from supervisor.core.vocabulary import Action, Failure
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,6 @@
 """What the kernel, the scheduler, memory, disks and file systems print: rows, special first."""
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import Pattern, Standing
 
 # A scheduler announces the end and the trainer trains on until it has saved.

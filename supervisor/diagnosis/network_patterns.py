@@ -3,7 +3,7 @@
 All of them are outages: nothing of the run is wrong, and what is outside has to recover.
 """
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import Pattern, Standing
 
 # Such words stand in ordinary output too, so they count where an exception's line begins.

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 
 # Lines are searched in blocks, or the copies of a log with long lines would cost tens of megabytes.
 _BLOCK_CHARS = 512 * 1024

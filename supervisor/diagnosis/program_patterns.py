@@ -1,6 +1,6 @@
 """What trainers, Python, launchers and shells print when they fail: rows only, special first."""
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import Pattern, Standing
 
 TRAINING: tuple[Pattern, ...] = (

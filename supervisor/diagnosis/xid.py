@@ -6,7 +6,7 @@ Source: NVIDIA's Xid catalogue ("immediate action"), docs.nvidia.com/deploy/xid-
 import re
 from typing import NamedTuple
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 
 
 class XidMeaning(NamedTuple):

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from supervisor.checkpoint.validate import validate
 from supervisor.cli import runtime_place
 from supervisor.cli.clean import clean_command
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.snapshot.slots import Whole
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
 from tests.checkpoint.conftest import write_snapshot

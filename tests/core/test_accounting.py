@@ -5,7 +5,8 @@ import pytest
 from supervisor.core.accounting import goodput, spend
 from supervisor.core.events import Observed
 from supervisor.core.policy import Policy
-from supervisor.core.states import Account, Activity, RunState, State
+from supervisor.core.states import Account, Activity, State
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World
 
 

@@ -10,7 +10,7 @@ from supervisor.core.events import StopAsked, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 WORDS = "its last words are an unhandled traceback: RuntimeError: bad batch"

@@ -9,8 +9,9 @@ from supervisor.core.events import Begun, Exited, Observed, Tick
 from supervisor.core.looks import RanksGone
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
 from supervisor.core.step import step
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died
 
 

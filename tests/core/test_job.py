@@ -11,7 +11,7 @@ from supervisor.core.memory import Memory
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died
 
 JOB = Job("17")

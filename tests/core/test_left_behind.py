@@ -19,7 +19,7 @@ from supervisor.core.left_behind import (
 )
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.replay import fold
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died
 
 NAMES = ("python (42)",)

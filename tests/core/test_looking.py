@@ -12,7 +12,8 @@ from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.sight import Sight, judge
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 NAME = "rank 0 (pid 7)"

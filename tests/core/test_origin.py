@@ -9,7 +9,8 @@ from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died, snapshot
 
 LOST = "this run's checkpoint checkpoint-60 is missing"

@@ -7,7 +7,7 @@ from supervisor.core.events import Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 NETWORK = {"exception": "ConnectionError", "frame": "hub.py:get", "action": "backoff"}

@@ -26,12 +26,13 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.looks import RankSeen, RanksGone
-from supervisor.core.memory import DISK, MEMORY, Memory
+from supervisor.core.memory import Memory
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
-from supervisor.core.states import TERMINAL, Checkpoint, RunState, State, Wish
+from supervisor.core.states import TERMINAL, Checkpoint, State, Wish
 from supervisor.core.step import step
+from supervisor.core.vocabulary import RunState, Tier
 
 FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
 ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]
@@ -43,7 +44,7 @@ checkpoints = st.builds(
     step=maybe_step,
     kind=st.sampled_from([None, "periodic", "final"]),
     own_run=st.booleans(),
-    tier=st.sampled_from([DISK, MEMORY]),
+    tier=st.sampled_from([Tier.DISK, Tier.MEMORY]),
 )
 memories = st.builds(
     Memory,

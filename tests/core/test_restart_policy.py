@@ -5,7 +5,8 @@ import pytest
 from supervisor.core.effects import Launch, Say, SetAside
 from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
 from supervisor.core.policy import Policy
-from supervisor.core.states import Checkpoint, RunState, Wish
+from supervisor.core.states import Checkpoint, Wish
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 

@@ -12,8 +12,9 @@ from supervisor.core.history import History
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
 from supervisor.core.step_counters import Counter, Finding, Seen, judge, writes_over
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 PATH = "/run/checkpoint-40"

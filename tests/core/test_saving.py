@@ -6,7 +6,8 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Exited, StopAsked, Surveyed, WishChanged
 from supervisor.core.replay import fold
 from supervisor.core.saving import what_was_saved
-from supervisor.core.states import Checkpoint, RunState, Stop, Wish
+from supervisor.core.states import Checkpoint, Stop, Wish
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died
 
 STOP_WALL = 5000.3

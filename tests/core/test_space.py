@@ -6,7 +6,7 @@ from supervisor.core.effects import Probe
 from supervisor.core.events import Probed, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.states import RunState
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
 FULL = {"failure": "disk_full", "action": "hold", "exception": "OSError", "frame": "t.py:save"}

@@ -6,8 +6,8 @@ import pytest
 
 from supervisor.core.diagram import MEANING, states_page
 from supervisor.core.events import Tick
-from supervisor.core.states import RunState
 from supervisor.core.table import IllegalTransition, target
+from supervisor.core.vocabulary import RunState
 
 PAGE = Path(__file__).parents[2] / "docs" / "states.md"
 

@@ -16,7 +16,8 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.policy import Policy
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, died
 
 

@@ -8,7 +8,8 @@ from supervisor.core.events import Observed, StacksTaken, Suspended, Tick, Unkil
 from supervisor.core.operator import TERM_S
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
-from supervisor.core.states import Learned, RunState
+from supervisor.core.states import Learned
+from supervisor.core.vocabulary import RunState
 from tests.core.world import World
 
 

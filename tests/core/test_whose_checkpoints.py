@@ -6,11 +6,11 @@ import pytest
 
 from supervisor.core.effects import Effect, Exit, Say
 from supervisor.core.events import Begun, Exited, StartFailed
-from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState, Wish
+from supervisor.core.states import Wish
+from supervisor.core.vocabulary import RunState, Tier
 from tests.core.world import World, checkpoint, died
 
 
@@ -45,7 +45,7 @@ def test_ahead_of_every_step() -> None:
         (370, {"says_who": False}),
         (100, {"says_who": False}),
         (500, {}),
-        (500, {"tier": MEMORY}),
+        (500, {"tier": Tier.MEMORY}),
         (500, {"says_who": False, "own_run": False}),
     ],
 )

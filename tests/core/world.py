@@ -6,10 +6,10 @@ from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Surv
 from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
 from supervisor.core.looks import RankSeen
-from supervisor.core.memory import MEMORY
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State, Wish
 from supervisor.core.step import step
+from supervisor.core.vocabulary import Tier
 
 
 def checkpoint(step_number: int, **more: object) -> Checkpoint:
@@ -20,7 +20,7 @@ def checkpoint(step_number: int, **more: object) -> Checkpoint:
 def snapshot(step_number: int, **more: object) -> Checkpoint:
     """A valid snapshot of this run in memory."""
     path = f"/shm/snapshots/slot-{step_number % 2}/checkpoint-{step_number}"
-    return Checkpoint(path, step_number, tier=MEMORY, **more)  # type: ignore[arg-type]
+    return Checkpoint(path, step_number, tier=Tier.MEMORY, **more)  # type: ignore[arg-type]
 
 
 def died(attempt: int, **more: object) -> Ending:
@@ -42,7 +42,7 @@ class World:
 
     def __post_init__(self) -> None:
         """Begin in the first state."""
-        steps = [c.step for c in self.checkpoints if c.step is not None and c.tier != MEMORY]
+        steps = [c.step for c in self.checkpoints if c.step is not None and c.tier != Tier.MEMORY]
         budget = Budget(progress_step=max(steps, default=None))
         self.state = State(policy=self.policy, at=self.now, budget=budget)
 

@@ -14,7 +14,8 @@ from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.records import Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.core.policy import Policy
-from supervisor.core.states import RunState, State
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.pruner import Pruner
 

@@ -14,8 +14,9 @@ from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import RunState, State, Wish
+from supervisor.core.states import State, Wish
 from supervisor.core.step import step
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.beginning import beginning
 from tests.daemon.test_successor import STUBBORN, kill_daemon
 from tests.e2e.conftest import Supervised

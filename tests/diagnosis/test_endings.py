@@ -2,13 +2,12 @@
 
 import errno
 import signal
-import subprocess
-import sys
 
 import pytest
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Action, Ending, Failure
+from supervisor.diagnosis.failure import Ending
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -91,16 +90,3 @@ def test_a_command_that_could_not_be_started(number: int, failure: Failure) -> N
     found = diagnose(Ending(None, None, start_errno=number))
     assert found.failure is failure
     assert (found.action is Action.HOLD) == (failure is Failure.CONFIGURATION)
-
-
-def test_the_vocabulary_is_light() -> None:
-    """The pure core may import the names: no regular expressions, no tables come with them."""
-    code = (
-        "import sys, dataclasses, enum; before = set(sys.modules);"
-        "import supervisor.diagnosis.failure; print(*sorted(set(sys.modules) - before))"
-    )
-    out = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50
-    )
-    ours = {"supervisor", "supervisor.diagnosis", "supervisor.diagnosis.failure"}
-    assert set(out.stdout.split()) - {"collections.abc"} == ours

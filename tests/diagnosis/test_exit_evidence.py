@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Action, Diagnosis, Ending, Failure
+from supervisor.diagnosis.failure import Diagnosis, Ending
 from supervisor.diagnosis.survival import shows_steps
 
 pytestmark = pytest.mark.timeout(30)

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.candidates import TABLE
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Ending, Failure
+from supervisor.diagnosis.failure import Ending
 from supervisor.diagnosis.log_file import diagnose_file
 from supervisor.diagnosis.log_line import clean, read_step
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Action, Diagnosis, Ending, Failure
+from supervisor.diagnosis.failure import Diagnosis, Ending
 
 pytestmark = pytest.mark.timeout(30)
 

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending, Failure
+from supervisor.diagnosis.failure import Diagnosis, Ending
 from supervisor.diagnosis.python_traceback import find_chains
 
 pytestmark = pytest.mark.timeout(180)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.diagnosis.failure import Action, Failure
+from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.xid import read_xid
 
 pytestmark = pytest.mark.timeout(30)

@@ -14,7 +14,8 @@ from supervisor.cli.batch_script import (
     template_text,
 )
 from supervisor.cli.slurm_options import option_value, time_limit_problem
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPT = BatchScript(

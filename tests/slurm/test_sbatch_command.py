@@ -10,7 +10,8 @@ from supervisor.cli.queue import queued
 from supervisor.cli.record import read_record
 from supervisor.cli.sbatch import sbatch_command
 from supervisor.cli.status import status_command
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 from supervisor.intent import Intent, write_intent
 from supervisor.paths import RunPaths
 from supervisor.slurm.submission import recall, remember

@@ -7,14 +7,8 @@ import pytest
 from supervisor import journal_stream
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
-from supervisor.core.states import (
-    TERMINAL,
-    Activity,
-    Checkpoint,
-    RunState,
-    State,
-    Stop,
-)
+from supervisor.core.states import TERMINAL, Activity, Checkpoint, State, Stop
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from tests.systemd.conftest import Listener
 

@@ -12,7 +12,8 @@ from click.testing import CliRunner, Result
 from supervisor.cli import systemd as command
 from supervisor.cli.systemd import systemd_command
 from supervisor.cli.unit import SYSTEM_TEMPLATE, USER_TEMPLATE, Unit, template_text, unit_text
-from supervisor.errors import ExitCode, SupervisorError
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
 
 ROOT = Path(__file__).resolve().parents[2]
 
