@@ -213,6 +213,37 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
     assert loaded.stdout.strip() == "[]"
 
 
+# A name that stands twice all the same, with the reason.
+NAMED_TWICE = {
+    "ConfigurationError": "train.checkpoint is used alone too, and its users catch it by this name",
+    "Message": "one thing, a dict, until each message between launcher and daemon has a type",
+    "Phase": "one thing: the page's numbers and the core's words",
+    "Send": "one thing, for as long as messages are dicts",
+}
+
+
+def test_a_class_name_stands_once() -> None:
+    """One word, one thing: no name is a class in one module and a class or alias in another."""
+    found: dict[str, set[str]] = {}
+    for path in (*sources("supervisor"), *sources("train")):
+        for name in class_names(ast.parse(path.read_text())):
+            found.setdefault(name, set()).add(str(path.relative_to(ROOT)))
+    twice = {name: sorted(paths) for name, paths in found.items() if len(paths) > 1}
+    assert twice.keys() == NAMED_TWICE.keys(), twice
+
+
+def class_names(tree: ast.Module) -> Iterator[str]:
+    """Every class, nested ones too, and every `Name = namedtuple(…)`, `Literal[…]` and the like."""
+    yield from (node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
+    for node in tree.body:
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Subscript() | ast.Call() | ast.BinOp()):
+                # Constants are in capitals, and some are private.
+                yield from [name] if name.lstrip("_")[0].isupper() and not name.isupper() else []
+            case _:
+                pass
+
+
 OURS = ("supervisor", "train", "demo", "benchmarks")
 SHIPPED = [path for package in OURS for path in sources(package)]
 

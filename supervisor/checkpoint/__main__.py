@@ -17,7 +17,7 @@ if __package__ in (None, ""):
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.core.vocabulary import ExitCode, Tier
 
@@ -26,7 +26,9 @@ def main(arguments: list[str]) -> int:
     """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
     if arguments[:1] == ["remove"] and len(arguments) <= 2:
         run_root = Path(arguments[1]) if len(arguments) == 2 else None
-        return _remove([Entry.from_json(entry) for entry in json.load(sys.stdin)], run_root)
+        return _remove(
+            [CheckpointEntry.from_json(entry) for entry in json.load(sys.stdin)], run_root
+        )
     if arguments == ["serve"]:
         return _serve()
     if arguments != ["survey"]:
@@ -64,7 +66,7 @@ def _serve() -> int:
     return ExitCode.FINISHED
 
 
-def _remove(entries: list[Entry], run_root: Path | None) -> int:
+def _remove(entries: list[CheckpointEntry], run_root: Path | None) -> int:
     """Delete each, and what earlier removals left; one that fails does not keep the others."""
     from supervisor.checkpoint.prune import finish_removals, remove  # not on the way to a launch
 

@@ -38,7 +38,7 @@ class UnprovableError(DamagedError):
     """Nothing that torch writes, yet what another program may have written on purpose."""
 
 
-class Record(NamedTuple):
+class ArchiveRecord(NamedTuple):
     """One record: where its data lies in the archive, and what they must come to.
 
     `entry`: where its entry in the central directory begins. `is_described`: a data descriptor
@@ -100,7 +100,7 @@ class ZipCheck:
                 return
             self._close(record)
 
-    def _take(self, record: Record, piece: memoryview) -> None:
+    def _take(self, record: ArchiveRecord, piece: memoryview) -> None:
         if record.method == _STORED:
             self._crc = crc32(piece, self._crc)
             self._produced += len(piece)
@@ -114,13 +114,13 @@ class ZipCheck:
         except zlib.error as error:
             raise DamagedError(f"has a damaged record {_shown(record.name)}") from error
 
-    def _count(self, record: Record, data: bytes) -> None:
+    def _count(self, record: ArchiveRecord, data: bytes) -> None:
         self._crc = crc32(data, self._crc)
         self._produced += len(data)
         if self._produced > record.size:
             raise DamagedError(f"has a record {_shown(record.name)} beyond its declared size")
 
-    def _close(self, record: Record) -> None:
+    def _close(self, record: ArchiveRecord) -> None:
         if record.method == _DEFLATED:
             while not self._inflater.eof:  # what max_length held back
                 try:
@@ -137,7 +137,7 @@ class ZipCheck:
         self._index += 1
 
 
-def read_records(fd: int, end: int, *, begin: int = 0) -> list[Record]:
+def read_records(fd: int, end: int, *, begin: int = 0) -> list[ArchiveRecord]:
     """The records by position in the file, from the central directory and each local header.
 
     The archive lies from `begin` up to `end`. Raises DamagedError for anything but an archive
@@ -147,7 +147,7 @@ def read_records(fd: int, end: int, *, begin: int = 0) -> list[Record]:
     if length > _MOST_DIRECTORY_BYTES:
         raise UnprovableError(f"has a directory of {length} bytes, more than any checkpoint's")
     directory = os.pread(fd, length, offset)
-    found: list[Record] = []
+    found: list[ArchiveRecord] = []
     names = set()
     position = 0
     while position < length:
@@ -175,7 +175,7 @@ def read_records(fd: int, end: int, *, begin: int = 0) -> list[Record]:
             raise DamagedError(f"has a record {_shown(name)} that is no file in it")
         is_described = bool(flags & _DESCRIBED)
         until = header + packed  # as long as the length of the local header is not known
-        found.append(Record(header, until, method, crc, plain, name, entry, is_described))
+        found.append(ArchiveRecord(header, until, method, crc, plain, name, entry, is_described))
     if len(found) != count:
         raise DamagedError(f"has {len(found)} records in its directory, not {count}")
     if sum(record.size for record in found if record.method == _DEFLATED) > _MOST_INFLATED_BYTES:
@@ -185,7 +185,7 @@ def read_records(fd: int, end: int, *, begin: int = 0) -> list[Record]:
     return found
 
 
-def _locate(fd: int, records: list[Record], begin: int, directory_offset: int) -> None:
+def _locate(fd: int, records: list[ArchiveRecord], begin: int, directory_offset: int) -> None:
     """Turn header offsets and packed sizes into data ranges that lie one after the other."""
     free_from = begin
     for index, record in enumerate(records):

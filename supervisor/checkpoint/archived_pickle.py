@@ -4,7 +4,7 @@ import os
 import zlib
 from collections.abc import Iterable
 
-from supervisor.checkpoint.archive import DamagedError, Record, read_records
+from supervisor.checkpoint.archive import ArchiveRecord, DamagedError, read_records
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.stock import Stock, open_root
 
@@ -30,7 +30,7 @@ def read_archived_pickle(stock: Stock, name: str) -> bytes:
             return b""
 
 
-def _pickle_of(fd: int, records: Iterable[Record]) -> bytes:
+def _pickle_of(fd: int, records: Iterable[ArchiveRecord]) -> bytes:
     for record in records:
         is_pickle = record.name.rpartition(b"/")[2] == b"data.pkl"
         if not is_pickle or record.name.count(b"/") > 1 or record.size > _MOST_PICKLE_BYTES:

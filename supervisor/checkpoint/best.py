@@ -13,7 +13,7 @@ from itertools import islice
 from supervisor.checkpoint.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.names import is_best_name, series
 from supervisor.checkpoint.position import read_object
-from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.stock import Stock
 
 _HUGGING_FACE = "trainer_state.json"
@@ -62,7 +62,7 @@ def _is_file_name(name: str) -> bool:
     return 0 < length <= _MOST_NAME_BYTES and "\0" not in name
 
 
-def mark_best(entries: Sequence[Entry]) -> list[Entry]:
+def mark_best(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]:
     """The entries, newest first, with `best` set for those that are called so.
 
     Of each series the newest record counts: of improving ones each was the best once. Where that

@@ -18,11 +18,11 @@ from supervisor.checkpoint.names import (
     parse_by_pattern,
     parse_name,
 )
-from supervisor.checkpoint.position import Place, Position, order, read_position
+from supervisor.checkpoint.position import OrderKey, StepAndEpoch, order, read_position
 from supervisor.checkpoint.records import Remembered, SurveyRequest
 from supervisor.checkpoint.shared_names import is_save
 from supervisor.checkpoint.stock import Stock, take_stock
-from supervisor.checkpoint.validate import Claim, read_claim
+from supervisor.checkpoint.validate import ManifestClaim, read_claim
 
 
 class Candidate(NamedTuple):
@@ -36,8 +36,8 @@ class Candidate(NamedTuple):
     shelf: str | None
     known: Remembered | None
     is_unchanged: bool
-    position: Position
-    claim: Claim | None
+    position: StepAndEpoch
+    claim: ManifestClaim | None
     problem: str | None
 
     @property
@@ -74,7 +74,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
             known = by_fingerprint.get(stock.fingerprint)
         found.append(_look(stock, on_shelf, known))
     places = [
-        Place(one.position.step, one.position.epoch, one.stock.mtime, one.name) for one in found
+        OrderKey(one.position.step, one.position.epoch, one.stock.mtime, one.name) for one in found
     ]
     return [found[index] for index in order(places)]
 
@@ -153,7 +153,7 @@ def _is_pointer(entry: "os.DirEntry[str]") -> bool:
 def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:
     """Where it stands in the training: remembered if it is unchanged, else read."""
     if known is not None and known.fingerprint == stock.fingerprint:
-        position = Position(known.step, known.epoch, known.kind)
+        position = StepAndEpoch(known.step, known.epoch, known.kind)
         return Candidate(stock, on_shelf, known, True, position, None, None)
     try:
         claim = read_claim(stock, expect_manifest=known is not None and known.proof == "hashes")
@@ -161,7 +161,7 @@ def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candi
         position = (
             read_position(stock)
             if manifest is None
-            else Position(manifest.step, manifest.epoch, manifest.kind.value)
+            else StepAndEpoch(manifest.step, manifest.epoch, manifest.kind.value)
         )
     except OSError as error:
         position = _named(stock)
@@ -194,8 +194,8 @@ def _unknown(
     return Candidate(stock, on_shelf, known, False, _named(stock), None, said(error))
 
 
-def _named(stock: Stock) -> Position:
-    return Position(*(stock.named or (None, None, None)))
+def _named(stock: Stock) -> StepAndEpoch:
+    return StepAndEpoch(*(stock.named or (None, None, None)))
 
 
 def said(error: OSError) -> str:

@@ -80,7 +80,7 @@ def metadata_of(shard: str) -> list[str]:
     return [f"{folder}{slash}{leaf}" for leaf in leaves]
 
 
-class Saves:
+class ShardSaves:
     """What all `.metadata` in a checkpoint say; those that cannot be read here say nothing.
 
     Raises DamagedError for shards that are not what was named, OSError.

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.checkpoint.kept_out import real_path
-from supervisor.checkpoint.search_records import Saves
+from supervisor.checkpoint.search_records import DirectorySaves
 
 _DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 _TIME = r"[0-2]\d[-_:.]?[0-5]\d(?:[-_:.]?[0-5]\d)?"
@@ -73,7 +73,7 @@ def _is_never_reused(directory: Path) -> bool:
         return False
 
 
-def advice(saves: Saves, supervised: Path, cwd: Path) -> str:
+def advice(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
     r"""The line to write, and for a directory that is new at each start what to tell the trainer.
 
     `checkpoints: {directory: out, pattern: 'weights-(?P<step>\d+)\.bin'}`; paths inside `cwd`, the

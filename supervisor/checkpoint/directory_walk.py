@@ -20,7 +20,7 @@ from supervisor.checkpoint.kept_out import (
     status_of,
 )
 from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_marked, parse_name
-from supervisor.checkpoint.save_names import Place
+from supervisor.checkpoint.save_names import NamePlace
 from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
 from supervisor.checkpoint.search_records import SearchRequest
 from supervisor.filesystem import remote_mount_points
@@ -40,7 +40,7 @@ _OF_ENVIRONMENTS = frozenset({"bin", "include", "lib", "lib64", "conda-meta", "p
 _LINKED = frozenset({"out", "output", "outputs", "runs", "results", "save", "saves", "saved"})
 
 
-class Budget:
+class WalkBudget:
     """How much may still be read; `is_exceeded` once something was passed over for that."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class Listing(NamedTuple):
     files: tuple[str, ...]
     numbered: tuple[str, ...]
     is_start: bool
-    place: Place
+    place: NamePlace
 
 
 class _Directory(NamedTuple):
@@ -80,10 +80,10 @@ class _Directory(NamedTuple):
     levels: int
     is_start: bool
     mtime_ns: int
-    place: Place
+    place: NamePlace
 
 
-def walk(request: SearchRequest, budget: Budget) -> Iterator[Listing]:
+def walk(request: SearchRequest, budget: WalkBudget) -> Iterator[Listing]:
     """The directories to look at: named ones first, level by level, newest first."""
     walker = _Walker(request, budget)
     level = walker.starts()
@@ -102,7 +102,7 @@ def walk(request: SearchRequest, budget: Budget) -> Iterator[Listing]:
 class _Walker:
     """One walk, and which directories it has seen."""
 
-    def __init__(self, request: SearchRequest, budget: Budget) -> None:
+    def __init__(self, request: SearchRequest, budget: WalkBudget) -> None:
         self._request = request
         self._budget = budget
         self._seen: set[tuple[int, int]] = set()
@@ -130,7 +130,7 @@ class _Walker:
                 if not is_told and any(map(kept_out.is_cache, (path, *path.parents))):
                     continue
                 depth = min(levels, _LEVELS_OF_WIDE_PLACES) if kept_out.is_wide(path) else levels
-                place = Place(path.name, "", is_named, is_told)
+                place = NamePlace(path.name, "", is_named, is_told)
                 found.append(_Directory(path, depth, True, status.st_mtime_ns, place))
         return sorted(found, key=lambda one: (not one.place.is_named, -one.levels))
 
@@ -169,7 +169,7 @@ class _Walker:
         levels = outer.levels - 1
         if self._kept_out.is_wide(path):
             levels = min(levels, _LEVELS_OF_WIDE_PLACES)
-        place = Place(folder, above, outer.place.is_named, False)
+        place = NamePlace(folder, above, outer.place.is_named, False)
         below.append(_Directory(path, levels, False, status.st_mtime_ns, place))
 
     def _follow(self, link: Path, outer: _Directory, below: list[_Directory]) -> None:
@@ -205,7 +205,7 @@ class _Walker:
             return None
         return files, folders, links
 
-    def _is_numbered_save(self, path: Path, place: Place) -> bool:
+    def _is_numbered_save(self, path: Path, place: NamePlace) -> bool:
         pattern, name = self._request.pattern, path.name
         is_users = pattern is not None and parse_by_pattern(name, pattern) is not None
         if is_users and (save_names.speaks_for_itself(name) or place.takes(is_known=True)):

@@ -9,24 +9,29 @@ from dataclasses import replace
 
 from supervisor.checkpoint import save_names
 from supervisor.checkpoint.directory_advice import is_new_each_start
-from supervisor.checkpoint.directory_walk import Budget, Listing, walk
+from supervisor.checkpoint.directory_walk import Listing, WalkBudget, walk
 from supervisor.checkpoint.kept_out import real_path
 from supervisor.checkpoint.look_alikes import look_alikes
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.save_numbers import counts, numbers, step_number, suggest_pattern
 from supervisor.checkpoint.save_series import Series, are_saves, see, series_of
-from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
+from supervisor.checkpoint.search_records import (
+    DirectorySaves,
+    FileLook,
+    SearchRequest,
+    SearchResult,
+)
 
-__all__ = ["Saves", "SearchRequest", "SearchResult", "Seen", "inventory", "search"]
+__all__ = ["DirectorySaves", "FileLook", "SearchRequest", "SearchResult", "inventory", "search"]
 
 _MOST_SEEN = 2_000
 _MOST_SAVES = 10
 _MOST_NAMES = 5
 
 
-def inventory(request: SearchRequest, budget: Budget | None = None) -> frozenset[str]:
+def inventory(request: SearchRequest, budget: WalkBudget | None = None) -> frozenset[str]:
     """The paths of all that looks like a save now: the next request's `known_before`."""
-    budget = Budget() if budget is None else budget
+    budget = WalkBudget() if budget is None else budget
     # More names count where steps are seen; that they will be is not known yet.
     asked = replace(request, steps_seen=True)
     return frozenset(
@@ -42,9 +47,9 @@ def search(request: SearchRequest) -> SearchResult:
     Bounded: 50,000 names and 2 s, unless a file system does not answer. What cannot be read is
     passed over.
     """
-    budget = Budget()
-    seen: dict[str, Seen] = {}
-    saves: list[Saves] = []
+    budget = WalkBudget()
+    seen: dict[str, FileLook] = {}
+    saves: list[DirectorySaves] = []
     supervised = real_path(request.supervised)
     for listing in walk(request, budget):
         found = tuple(series_of(request, look_alikes(request, listing, budget)))
@@ -60,7 +65,7 @@ def search(request: SearchRequest) -> SearchResult:
     return SearchResult(tuple(saves[:_MOST_SAVES]), dict(newest[:_MOST_SEEN]), budget.is_exceeded)
 
 
-def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -> Saves:
+def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -> DirectorySaves:
     """One directory's saves, under the names that are best resumed from."""
 
     def rank(one: Series) -> tuple[bool, bool, bool, int]:
@@ -74,7 +79,7 @@ def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -
     if _is_one_save(listing, series):
         directory, names, is_directories = directory.parent, [directory.name], True
         is_recognised = parse_name(names[-1], request.pattern) is not None
-    return Saves(
+    return DirectorySaves(
         directory=directory,
         names=tuple(reversed(names[-_MOST_NAMES:])),
         step=_step(request, names),

@@ -6,13 +6,13 @@ from pathlib import Path
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.stock import Stock, open_root, take_stock
-from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.checkpoint.validate import Validation, validate
 from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import fsync_directory
 from supervisor.errors import SupervisorError
 
 
-def export(source: Path, destination: Path) -> Verdict:
+def export(source: Path, destination: Path) -> Validation:
     """Copy a checkpoint to `destination` (into it, if that is a directory); the copy's verdict.
 
     There is no copy unless the verdict is valid: what is there under that name was read back from
@@ -46,7 +46,7 @@ def export(source: Path, destination: Path) -> Verdict:
     return verdict
 
 
-def _copy(stock: Stock, target: Path) -> Verdict:
+def _copy(stock: Stock, target: Path) -> Validation:
     before: dict[str, str] = {}
     with open_root(stock) as root_fd:
         for name, facts in stock.files.items():
@@ -57,7 +57,7 @@ def _copy(stock: Stock, target: Path) -> Verdict:
             with open(open_inside(root_fd, name), "rb", buffering=0) as reader:
                 before[name] = _copy_file(reader.fileno(), path)
     if not before:
-        return Verdict(valid=False, proof=None, reason="it holds no files")
+        return Validation(valid=False, proof=None, reason="it holds no files")
     copied = take_stock(target)
     for folder in sorted({(copied.root / name).parent for name in copied.files}, reverse=True):
         fsync_directory(folder)

@@ -18,7 +18,7 @@ def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
     """
     state = check_completeness(stock)
     own = own_files(stock.files) if stock.is_directory else _own_name(stock)
-    saves = dcp.Saves(stock)
+    saves = dcp.ShardSaves(stock)
     hashes: dict[str, str] = {}
     is_proof = True
     with open_root(stock) as root_fd:
@@ -48,7 +48,7 @@ def _own_name(stock: Stock) -> frozenset[str]:
     return frozenset(stock.files if parse_name(stock.path.name) is not None else ())
 
 
-def _check(stock: Stock, fd: int, name: str, saves: dcp.Saves, *, is_own: bool) -> Check:
+def _check(stock: Stock, fd: int, name: str, saves: dcp.ShardSaves, *, is_own: bool) -> Check:
     size = stock.files[name].size
     save = saves.of(name)
     if save is not None:

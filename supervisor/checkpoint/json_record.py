@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
-Record = TypeVar("Record")
+JsonRecord = TypeVar("JsonRecord")
 
 
 def read_record(
-    kind: type[Record], record: Mapping[str, Any], **readers: Callable[[Any], Any]
-) -> Record:
+    kind: type[JsonRecord], record: Mapping[str, Any], **readers: Callable[[Any], Any]
+) -> JsonRecord:
     """A dataclass from its fields as JSON values; `readers` make a field of what is not null.
 
     A daemon lives through an upgrade of what its children are started from. So a field that only

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.directory_walk import Budget, Listing
+from supervisor.checkpoint.directory_walk import Listing, WalkBudget
 from supervisor.checkpoint.kept_out import status_of
 from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_name
-from supervisor.checkpoint.save_names import Claim
+from supervisor.checkpoint.save_names import NameClaim
 from supervisor.checkpoint.save_numbers import all_numbers, counts, series_key
 from supervisor.checkpoint.search_records import SearchRequest
 
@@ -40,7 +40,9 @@ class LookAlike(NamedTuple):
     is_marked: bool
 
 
-def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Iterator[LookAlike]:
+def look_alikes(
+    request: SearchRequest, listing: Listing, budget: WalkBudget
+) -> Iterator[LookAlike]:
     """What may be saves of this user's in one directory, written whenever."""
     for name, is_sure in _files(request, listing, budget):
         if not budget.take():
@@ -57,7 +59,7 @@ def look_alikes(request: SearchRequest, listing: Listing, budget: Budget) -> Ite
             yield found
 
 
-def _files(request: SearchRequest, listing: Listing, budget: Budget) -> list[tuple[str, bool]]:
+def _files(request: SearchRequest, listing: Listing, budget: WalkBudget) -> list[tuple[str, bool]]:
     """Names, and whether one alone is sure; of too many, those of the highest numbers."""
     found = []
     for name in listing.files:
@@ -65,11 +67,11 @@ def _files(request: SearchRequest, listing: Listing, budget: Budget) -> list[tup
             break
         # Weights in `.bin` are more common than data that are written while a model is trained.
         is_enough = request.steps_seen and (listing.place.is_named or name.endswith(".bin"))
-        claim = Claim.SAVE
+        claim = NameClaim.SAVE
         if not _is_the_users(request, name):
             claim = save_names.claim_of_file(name, listing.place, is_enough=is_enough)
-        if claim is not Claim.NOTHING:
-            found.append((name, claim is Claim.SAVE))
+        if claim is not NameClaim.NOTHING:
+            found.append((name, claim is NameClaim.SAVE))
     if len(found) > _MOST_FILES:
         found.sort(key=lambda one: all_numbers(one[0]), reverse=True)
     return found[:_MOST_FILES]
@@ -87,7 +89,7 @@ def _is_of_the_user(request: SearchRequest, status: os.stat_result) -> bool:
     return stat.S_ISREG(status.st_mode) and status.st_uid == request.uid and status.st_size > 0
 
 
-def _newest_folders(listing: Listing, budget: Budget) -> Iterable[str]:
+def _newest_folders(listing: Listing, budget: WalkBudget) -> Iterable[str]:
     """The numbered directories of the highest numbers, and those that changed last."""
     by_number = sorted(listing.numbered, key=counts, reverse=True)
     if len(by_number) <= 2 * _FOLDERS_LOOKED_INTO:
@@ -105,7 +107,7 @@ def _mtime_ns(path: Path) -> int:
 
 
 def _read_folder(
-    request: SearchRequest, listing: Listing, name: str, budget: Budget
+    request: SearchRequest, listing: Listing, name: str, budget: WalkBudget
 ) -> LookAlike | None:
     """A directory as one save; None where it holds nothing of this user's, or no state."""
     path = f"{listing.path}/{name}"
@@ -116,7 +118,7 @@ def _read_folder(
     is_marked = any(status_of(f"{path}/{mark}") is not None for mark in ORBAX_MARKS)
     # An evaluation calls its directories after the checkpoints: `eval/checkpoint-10/preds.json`.
     is_told = save_names.speaks_for_itself(name) and not listing.place.may_be_of_products()
-    claims = {Claim.SAVE} if is_marked or is_told else set()
+    claims = {NameClaim.SAVE} if is_marked or is_told else set()
     level = [path]
     for _ in range(_CONTENT_LEVELS):
         below: list[str] = []
@@ -131,9 +133,9 @@ def _read_folder(
                 newest, size = max(newest, status.st_mtime_ns), size + status.st_size
                 claims.add(save_names.claim_of_content(entry.rpartition("/")[2]))
         level = below
-    if not newest or claims <= {Claim.NOTHING}:
+    if not newest or claims <= {NameClaim.NOTHING}:
         return None
-    is_sure, key = Claim.SAVE in claims, series_key(name)
+    is_sure, key = NameClaim.SAVE in claims, series_key(name)
     return LookAlike(name, key, path, top.st_ino, size, newest, True, is_sure, is_marked)
 
 

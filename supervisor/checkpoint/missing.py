@@ -8,14 +8,14 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.checkpoint.records import Entry, Known, Missing, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, Known, Missing, SurveyRequest
 from supervisor.core.vocabulary import Tier
 from supervisor.filesystem import mount_points
 
 _SHOWN = 3
 
 
-def find_missing(request: SurveyRequest, entries: Sequence[Entry]) -> Missing | None:
+def find_missing(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> Missing | None:
     """What is missing; None where all is there, or another checkpoint of it can be resumed from.
 
     `entries`: all that a survey found, those set aside included.

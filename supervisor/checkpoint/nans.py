@@ -14,7 +14,7 @@ from supervisor.checkpoint.archive import DamagedError
 _BLOCK_BYTES = 256 << 10
 
 
-class _Layout(NamedTuple):
+class _NanBits(NamedTuple):
     """One little-endian dtype: bits of exponent and fraction in its last byte and in that before.
 
     All bits of the bytes before those two are the fraction's.
@@ -31,16 +31,16 @@ class _Layout(NamedTuple):
         return bytes(byte for byte in range(256) if byte & mask == mask)
 
 
-_SINGLE = _Layout(4, (0x7F, 0x80), (0, 0x7F))
+_SINGLE = _NanBits(4, (0x7F, 0x80), (0, 0x7F))
 _LAYOUTS = {
-    "F64": _Layout(8, (0x7F, 0xF0), (0, 0x0F)),
+    "F64": _NanBits(8, (0x7F, 0xF0), (0, 0x0F)),
     "F32": _SINGLE,
     "C64": _SINGLE,
-    "BF16": _Layout(2, (0x7F, 0x80), (0, 0x7F)),
-    "F16": _Layout(2, (0x7C, 0), (0x03, 0xFF)),
+    "BF16": _NanBits(2, (0x7F, 0x80), (0, 0x7F)),
+    "F16": _NanBits(2, (0x7C, 0), (0x03, 0xFF)),
     # Without infinity: its NaN has all bits set but the sign.
-    "F8_E4M3": _Layout(1, (0x7F, 0), (0x07, 0)),
-    "F8_E5M2": _Layout(1, (0x7C, 0), (0x03, 0)),
+    "F8_E4M3": _NanBits(1, (0x7F, 0), (0x07, 0)),
+    "F8_E5M2": _NanBits(1, (0x7C, 0), (0x03, 0)),
 }
 _SUSPICIOUS = {dtype: layout.suspicious for dtype, layout in _LAYOUTS.items()}
 
@@ -116,7 +116,7 @@ class NanSearch:
             raise DamagedError(f"holds NaN in {self._tensors[index].name[:80]!a}")
 
 
-def _find_nans(block: bytes, layout: _Layout) -> int:
+def _find_nans(block: bytes, layout: _NanBits) -> int:
     """A number with the lowest bit of byte n set where the float n is NaN.
 
     One question a bit, so that a tensor full of -inf (a mask) costs no loop.

@@ -17,7 +17,7 @@ _STATE_FILES = (
 )
 
 
-class Position(NamedTuple):
+class StepAndEpoch(NamedTuple):
     """Optimizer steps done and the epoch's index from 0; None is unknown."""
 
     step: int | None
@@ -25,7 +25,7 @@ class Position(NamedTuple):
     kind: str | None
 
 
-def read_position(stock: Stock) -> Position:
+def read_position(stock: Stock) -> StepAndEpoch:
     """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
     step, epoch, kind = stock.named or (None, None, None)
     for name, step_key, epoch_key in _STATE_FILES:
@@ -35,8 +35,8 @@ def read_position(stock: Stock) -> Position:
         found = _whole(state.get(step_key))
         if found is not None:
             known_epoch = _whole(state.get(epoch_key))
-            return Position(found, epoch if known_epoch is None else known_epoch, kind)
-    return Position(step, epoch, kind)
+            return StepAndEpoch(found, epoch if known_epoch is None else known_epoch, kind)
+    return StepAndEpoch(step, epoch, kind)
 
 
 def is_marked(stock: Stock) -> bool:
@@ -63,7 +63,7 @@ def _whole(value: object) -> int | None:
     return int(value) if 0 <= value < 2**63 else None
 
 
-class Place(NamedTuple):
+class OrderKey(NamedTuple):
     """What the order is made from; `mtime` in seconds since 1970."""
 
     step: int | None
@@ -72,7 +72,7 @@ class Place(NamedTuple):
     name: str
 
 
-def order(places: Sequence[Place]) -> list[int]:
+def order(places: Sequence[OrderKey]) -> list[int]:
     """Indices, newest first.
 
     By step; the same step by time. One whose step is unknown stands after the highest step that
@@ -85,7 +85,7 @@ def order(places: Sequence[Place]) -> list[int]:
     for _, step in known:
         highest.append(max(step, highest[-1] if highest else -1))
 
-    def anchor(place: Place) -> int:
+    def anchor(place: OrderKey) -> int:
         index = bisect_right(times, place.mtime)
         return highest[index - 1] if index else -1
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from supervisor.checkpoint import shelf
 from supervisor.checkpoint.names import SET_ASIDE
-from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable
 from supervisor.core.vocabulary import Tier
@@ -17,12 +17,12 @@ _DELETING = ".deleting-"
 
 
 def plan(
-    entries: Sequence[Entry],
+    entries: Sequence[CheckpointEntry],
     keep: int | None,
     pins: Iterable[str],
     *,
     include_foreign: bool = False,
-) -> tuple[Entry, ...]:
+) -> tuple[CheckpointEntry, ...]:
     """Those beyond the `keep` newest, oldest first; never the newest valid one.
 
     `entries` newest first, as a survey has them. Only this run's own on disk are counted, those of
@@ -51,7 +51,7 @@ def plan(
     )
 
 
-def remove(entry: Entry, run_root: Path | None = None) -> None:
+def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
     """Take a checkpoint out of sight, durably, then delete it: it is never there by half.
 
     `run_root`: the run directory's place for what is set aside, tried first. Gone already is fine.

@@ -135,7 +135,7 @@ class SurveyRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class CheckpointEntry:
     """One checkpoint, as far as it is known.
 
     `valid` is None where nothing was proven: it is still being written, cannot be read, or was
@@ -208,7 +208,7 @@ class Entry:
         return _plain(self)
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Entry":
+    def from_json(cls, record: Mapping[str, Any]) -> "CheckpointEntry":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
         return read_record(cls, record, path=Path, tier=Tier)
 
@@ -224,8 +224,8 @@ class Survey:
     `clock_ahead_s`: what `reads_clock` asked for; None where nobody can say.
     """
 
-    entries: tuple[Entry, ...] = ()
-    newest_valid: Entry | None = None
+    entries: tuple[CheckpointEntry, ...] = ()
+    newest_valid: CheckpointEntry | None = None
     exists: bool = False
     undecided: tuple[Path, ...] = ()
     missing: Missing | None = None
@@ -257,7 +257,7 @@ class Survey:
         """
         if lacking := {"exists", "newest_valid", "undecided"} - record.keys():
             raise KeyError(*lacking)  # by default a run would begin from nothing
-        entries = tuple(Entry.from_json(entry) for entry in record["entries"])
+        entries = tuple(CheckpointEntry.from_json(entry) for entry in record["entries"])
         return read_record(
             cls,
             record,

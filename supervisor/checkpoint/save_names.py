@@ -48,7 +48,7 @@ _BOOSTERS = re.compile(
 )
 
 
-class Claim(Enum):
+class NameClaim(Enum):
     """What a name says for itself."""
 
     NOTHING = "nothing"
@@ -57,7 +57,7 @@ class Claim(Enum):
     SAVE = "save"
 
 
-class Place(NamedTuple):
+class NamePlace(NamedTuple):
     """Where a name stands.
 
     `folder`: its directory's name. `above`: the names above it, up to where the search began.
@@ -109,28 +109,28 @@ def _holds_products(folder: str) -> bool:
     return not PRODUCT_FOLDERS.isdisjoint(found) and found.isdisjoint(EXPERIMENT_WORDS)
 
 
-def claim_of_file(name: str, place: Place, *, is_enough: bool) -> Claim:
+def claim_of_file(name: str, place: NamePlace, *, is_enough: bool) -> NameClaim:
     """What a file may be, by its name and its place.
 
     `is_enough`: an ending that weights and data share makes it one of a series (an argument names
     the place, and steps are seen).
     """
     own = claim_of_name(name, is_named=place.is_named)
-    if own is Claim.NOTHING or name.lower().endswith((".ckpt", ".ckpt.tar")):
+    if own is NameClaim.NOTHING or name.lower().endswith((".ckpt", ".ckpt.tar")):
         return own
     lower = name.lower()
     is_known = is_checkpoint_name(name, None, is_directory=False)
     if not has(name, SAVE_WORDS) and not place.takes(is_known=is_known):
-        return Claim.NOTHING
-    if own is Claim.SERIES and lower.endswith(POSSIBLE_ENDINGS):
+        return NameClaim.NOTHING
+    if own is NameClaim.SERIES and lower.endswith(POSSIBLE_ENDINGS):
         if has(place.folder, SAVE_WORDS):
-            return Claim.SAVE
+            return NameClaim.SAVE
         is_spoken_for = is_enough or has_save_word(name) or place.is_called_save()
-        return Claim.SERIES if is_spoken_for else Claim.NOTHING
+        return NameClaim.SERIES if is_spoken_for else NameClaim.NOTHING
     return own
 
 
-def claim_of_name(name: str, *, is_named: bool) -> Claim:
+def claim_of_name(name: str, *, is_named: bool) -> NameClaim:
     """What a file's name says wherever it lies."""
     lower = name.lower()
     found = words(name)
@@ -139,30 +139,30 @@ def claim_of_name(name: str, *, is_named: bool) -> Claim:
         or lower.endswith(NEVER_ENDINGS)
         or not TEMPORARY_WORDS.isdisjoint(found)
     ):
-        return Claim.NOTHING
+        return NameClaim.NOTHING
     if lower.endswith((".ckpt", ".ckpt.tar")):
-        return Claim.SAVE
+        return NameClaim.SAVE
     is_archive_of_source = lower.endswith(ARCHIVE_ENDINGS) and not SOURCE_WORDS.isdisjoint(found)
     if is_product(name) or is_archive_of_source:
-        return Claim.NOTHING
+        return NameClaim.NOTHING
     has_word = has(name, SAVE_WORDS)
     if not has_word and _is_data(name, is_named=is_named):
-        return Claim.NOTHING
+        return NameClaim.NOTHING
     # `curves`, `flowers`: what is many is seldom a model.
     is_many = not has_word and is_plural(head(stem(name)))
     if lower.endswith(SHARDS):
-        return Claim.SAVE
+        return NameClaim.SAVE
     if lower.endswith(CERTAIN_ENDINGS):
-        return Claim.SERIES if is_many else Claim.SAVE
+        return NameClaim.SERIES if is_many else NameClaim.SAVE
     if lower.endswith(POSSIBLE_ENDINGS):
         is_known = is_checkpoint_name(name, None, is_directory=False) and lower.endswith(".zip")
         if is_called_save(name) or is_known:
-            return Claim.SAVE
-        return Claim.NOTHING if is_many and has(name, PROGRESS_WORDS) else Claim.SERIES
+            return NameClaim.SAVE
+        return NameClaim.NOTHING if is_many and has(name, PROGRESS_WORDS) else NameClaim.SERIES
     # TensorFlow's `ckpt-10.index`, a toy's `checkpoint-10.txt`, `weights_10` without an ending.
     if has(name, CERTAIN_WORDS) or (has_word and "." not in name):
-        return Claim.SAVE
-    return Claim.SERIES if _BOOSTERS.fullmatch(name) is not None else Claim.NOTHING
+        return NameClaim.SAVE
+    return NameClaim.SERIES if _BOOSTERS.fullmatch(name) is not None else NameClaim.NOTHING
 
 
 def _is_data(name: str, *, is_named: bool) -> bool:
@@ -183,7 +183,7 @@ def stem(name: str) -> str:
     return name[: len(name) - max(map(len, endings), default=0)]
 
 
-def is_numbered_folder(name: str, place: Place, *, is_enough: bool) -> bool:
+def is_numbered_folder(name: str, place: NamePlace, *, is_enough: bool) -> bool:
     """Whether a directory's name is that of a numbered save: `checkpoint-20`, `step_5`, `25`.
 
     `is_enough`: a number alone makes it one.
@@ -201,15 +201,15 @@ def is_numbered_folder(name: str, place: Place, *, is_enough: bool) -> bool:
     return is_known or (has_save_word(name) and any(number.weight for number in numbers(name)))
 
 
-def claim_of_content(name: str) -> Claim:
+def claim_of_content(name: str) -> NameClaim:
     """What a file says of a directory like `step_20` that holds it; pictures make it no save."""
     claim = claim_of_name(name, is_named=False)
     lower = name.lower()
-    if claim is not Claim.NOTHING or lower.endswith((*NEVER_ENDINGS, *TEXT_ENDINGS)):
+    if claim is not NameClaim.NOTHING or lower.endswith((*NEVER_ENDINGS, *TEXT_ENDINGS)):
         return claim
     is_other = not is_product(name) and not _is_data(name, is_named=False)
     # A file without an ending: orbax names its own by their hashes.
-    return Claim.SAVE if is_other and "." not in name else Claim.NOTHING
+    return NameClaim.SAVE if is_other and "." not in name else NameClaim.NOTHING
 
 
 def speaks_for_itself(name: str) -> bool:

@@ -10,8 +10,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from supervisor.checkpoint.directory_walk import Budget
-from supervisor.checkpoint.elsewhere import Saves, SearchRequest, Seen, inventory, search
+from supervisor.checkpoint.directory_walk import WalkBudget
+from supervisor.checkpoint.elsewhere import (
+    DirectorySaves,
+    FileLook,
+    SearchRequest,
+    inventory,
+    search,
+)
 from supervisor.checkpoint.json_record import read_record
 from supervisor.checkpoint.search_records import read_seen
 from supervisor.watch import save_places
@@ -37,7 +43,7 @@ class Memo:
     working_directories: tuple[str, ...] = ()
     open_files: tuple[str, ...] = ()
     known_before: tuple[str, ...] = ()
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    seen: Mapping[str, FileLook] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values."""
@@ -104,7 +110,7 @@ class Sightings:
     `is_truncated`: a bound was reached, so that the look saw only a part.
     """
 
-    saves: tuple[Saves, ...]
+    saves: tuple[DirectorySaves, ...]
     memo: Memo
     is_truncated: bool = False
 
@@ -122,7 +128,7 @@ class Sightings:
         return read_record(
             cls,
             record,
-            saves=lambda saves: tuple(Saves.from_json(one) for one in saves),
+            saves=lambda saves: tuple(DirectorySaves.from_json(one) for one in saves),
             memo=Memo.from_json,
         )
 
@@ -167,7 +173,7 @@ def look(order: SaveSearch) -> Sightings:
         pattern=order.pattern,
     )
     if order.takes_stock:
-        budget = Budget()
+        budget = WalkBudget()
         # A look comes a moment after the step that it was ordered for: what is newer is a save.
         before = (path for path in inventory(request, budget) if _is_older(path, order.since))
         known = tuple(dict.fromkeys([*memo.known_before, *before]))
@@ -181,7 +187,7 @@ def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
     """The memo with what the attempt's processes and the configured command say now."""
     pids = () if order.main_pid is None else save_places.processes_of(order.main_pid)
     commands = [
-        save_places.Command(order.command, Path(order.cwd)),
+        save_places.CommandLine(order.command, Path(order.cwd)),
         *save_places.commands_of(pids),
     ]
     argvs, cwds = [one.argv for one in commands], [one.cwd for one in commands]

@@ -12,10 +12,10 @@ from typing import NamedTuple
 from supervisor.checkpoint import save_names
 from supervisor.checkpoint.look_alikes import LookAlike
 from supervisor.checkpoint.names import is_checkpoint_name, parse_by_pattern, parse_name
-from supervisor.checkpoint.save_names import Place
+from supervisor.checkpoint.save_names import NamePlace
 from supervisor.checkpoint.save_numbers import counts, is_set_apart, numbers, step_number
 from supervisor.checkpoint.save_words import has_save_word
-from supervisor.checkpoint.search_records import SearchRequest, Seen
+from supervisor.checkpoint.search_records import FileLook, SearchRequest
 from supervisor.checkpoint.shared_names import is_save_at
 
 # What was written last may get its time a little after the trainer's end was noticed.
@@ -50,7 +50,7 @@ def series_of(request: SearchRequest, found: Iterable[LookAlike]) -> Iterator[Se
         yield Series(members, fresh, _is_recognised(request, members[-1]))
 
 
-def see(request: SearchRequest, found: LookAlike) -> Seen:
+def see(request: SearchRequest, found: LookAlike) -> FileLook:
     """What to remember of it, with what earlier looks saw."""
     before = request.before.get(found.path)
     is_settled = time() - found.mtime_ns / 1e9 >= _SETTLED_S
@@ -60,11 +60,11 @@ def see(request: SearchRequest, found: LookAlike) -> Seen:
         is_whole = before.is_settled and save_names.is_certain(found.name)
         if before.inode != found.inode or found.size <= before.size or is_whole:
             rewrites += 1
-    return Seen(found.inode, found.size, found.mtime_ns, rewrites, is_settled)
+    return FileLook(found.inode, found.size, found.mtime_ns, rewrites, is_settled)
 
 
 def are_saves(
-    request: SearchRequest, place: Place, series: Series, seen: Mapping[str, Seen]
+    request: SearchRequest, place: NamePlace, series: Series, seen: Mapping[str, FileLook]
 ) -> bool:
     """Whether this attempt saved these: a numbered name, or one name written a second time."""
     if not series.fresh or _is_later(request, series.members[-1]):
@@ -81,7 +81,7 @@ def are_saves(
     return (newest.is_sure or is_told) and any(seen[one.path].rewrites for one in series.fresh)
 
 
-def _is_numbered(request: SearchRequest, place: Place, series: Series) -> bool:
+def _is_numbered(request: SearchRequest, place: NamePlace, series: Series) -> bool:
     """Whether the numbers of a series count its saves."""
     newest = series.fresh[-1]
     found = numbers(newest.name)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from supervisor.checkpoint.json_record import read_record
 
 
-class Seen(NamedTuple):
+class FileLook(NamedTuple):
     """One weight-like file at one look.
 
     `rewrites`: how often a later look found it written anew. `is_settled`: nothing had been
@@ -22,9 +22,9 @@ class Seen(NamedTuple):
     is_settled: bool = False
 
 
-def read_seen(record: Mapping[str, Any]) -> dict[str, Seen]:
+def read_seen(record: Mapping[str, Any]) -> dict[str, FileLook]:
     """Files by path, from lists that may have more or fewer values. Raises TypeError."""
-    return {path: Seen(*values[: len(Seen._fields)]) for path, values in record.items()}
+    return {path: FileLook(*values[: len(FileLook._fields)]) for path, values in record.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,12 +52,12 @@ class SearchRequest:
     run_dir: Path
     caches: tuple[Path, ...] = ()
     known_before: frozenset[str] = frozenset()
-    before: Mapping[str, Seen] = field(default_factory=dict)
+    before: Mapping[str, FileLook] = field(default_factory=dict)
     pattern: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Saves:
+class DirectorySaves:
     """The saves of one directory.
 
     `names`: newest first, at most five. `step`: what the newest name says. `is_recognised`: the
@@ -91,7 +91,7 @@ class Saves:
         }
 
     @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Saves":
+    def from_json(cls, record: Mapping[str, Any]) -> "DirectorySaves":
         """The inverse of `to_json`. Raises KeyError, TypeError."""
         return read_record(cls, record, directory=Path, names=tuple)
 
@@ -103,6 +103,6 @@ class SearchResult:
     `seen` is the next request's `before`. `is_truncated`: a bound was reached, not all was read.
     """
 
-    saves: tuple[Saves, ...] = ()
-    seen: Mapping[str, Seen] = field(default_factory=dict)
+    saves: tuple[DirectorySaves, ...] = ()
+    seen: Mapping[str, FileLook] = field(default_factory=dict)
     is_truncated: bool = False

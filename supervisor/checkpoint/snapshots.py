@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.checkpoint.records import NOT_FINITE, Entry, SurveyRequest
+from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, SurveyRequest
 from supervisor.core.vocabulary import Tier
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 NOT_VETTED = "not looked at yet: the persister does that while training goes on"
 
 
-def find_snapshots(request: SurveyRequest) -> list[Entry]:
+def find_snapshots(request: SurveyRequest) -> list[CheckpointEntry]:
     """The run's snapshots as checkpoints, newest first. Raises nothing for anything in a slot.
 
     Where nothing that writes is alive (`quiet`) those that nobody vetted are vetted here and now,
@@ -32,7 +32,9 @@ def find_snapshots(request: SurveyRequest) -> list[Entry]:
     return [entry for entry in entries if entry is not None]
 
 
-def merge(on_disk: list[Entry], in_memory: Iterable[Entry], durable: set[int]) -> list[Entry]:
+def merge(
+    on_disk: list[CheckpointEntry], in_memory: Iterable[CheckpointEntry], durable: set[int]
+) -> list[CheckpointEntry]:
     """Both tiers in one order, newest first; `durable`: steps with a resumable one on the disk.
 
     Of two of the same step the one on the disk comes first if it can be resumed from: it loads as
@@ -55,7 +57,7 @@ def _is_before(step: int, other: int | None, durable: set[int]) -> bool:
     return other is not None and (step > other or (step == other and step not in durable))
 
 
-def _entry(request: SurveyRequest, whole: "Whole") -> Entry | None:
+def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
     """None if the slot changed while it was looked at."""
     from supervisor.snapshot.verdict import vet
 
@@ -68,7 +70,7 @@ def _entry(request: SurveyRequest, whole: "Whole") -> Entry | None:
     reason: str | None = NOT_VETTED
     if verdict is not None:
         reason = verdict.problem or (NOT_FINITE if verdict.finite is False else None)
-    return Entry(
+    return CheckpointEntry(
         path=Path(whole.path),
         name=snapshot.name,
         step=snapshot.step,

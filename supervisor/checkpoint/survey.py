@@ -14,11 +14,17 @@ from supervisor.checkpoint.file_clock import clock_ahead_s
 from supervisor.checkpoint.missing import find_missing
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
-from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, Entry, Survey, SurveyRequest
+from supervisor.checkpoint.records import (
+    NO_OPTIMIZER,
+    NOT_FINITE,
+    CheckpointEntry,
+    Survey,
+    SurveyRequest,
+)
 from supervisor.checkpoint.save_search import look_in_time
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.twins import find_twin
-from supervisor.checkpoint.validate import Verdict, prove
+from supervisor.checkpoint.validate import Validation, prove
 from supervisor.core.vocabulary import Tier
 from supervisor.filesystem import mount_point
 
@@ -29,10 +35,10 @@ _OLDER_LOOKED_AT = 3
 NOT_LOOKED_AT = "not looked at: a newer one is valid"
 
 
-Looked = Callable[[int, int], None]
+OnRead = Callable[[int, int], None]
 
 
-def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
+def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
     """List, prove what is not remembered, and choose. Raises OSError for the directory itself.
 
     A checkpoint counts as this run's own when its manifest says so, when it is remembered as such,
@@ -68,7 +74,7 @@ def survey(request: SurveyRequest, looked: Looked | None = None) -> Survey:
     )
 
 
-def _is_something(request: SurveyRequest, entry: Entry) -> bool:
+def _is_something(request: SurveyRequest, entry: CheckpointEntry) -> bool:
     """Whether starting from nothing would lose it; what a fresh start put aside is lost already."""
     if entry.tier == Tier.SET_ASIDE:
         begun = request.begun_wall
@@ -76,12 +82,12 @@ def _is_something(request: SurveyRequest, entry: Entry) -> bool:
     return entry.own_run or entry.candidate
 
 
-def _on_disk(request: SurveyRequest, looked: Looked | None) -> list[Entry]:
+def _on_disk(request: SurveyRequest, looked: OnRead | None) -> list[CheckpointEntry]:
     """The checkpoints of the directory, newest first."""
     found = candidates.find(request, request.directory)
     families = Families([_member(request, one) for one in found if not _is_ours(one)])
     named_steps = NamedSteps(families)
-    entries: list[Entry] = []
+    entries: list[CheckpointEntry] = []
     is_enough = False
     for index, candidate in enumerate(found):
         if looked is not None:
@@ -98,14 +104,14 @@ def _on_disk(request: SurveyRequest, looked: Looked | None) -> list[Entry]:
     return entries
 
 
-def is_resumable(entry: Entry) -> bool:
+def is_resumable(entry: CheckpointEntry) -> bool:
     """Whether a run may go on from it: proven, and no weight is NaN or infinite."""
     return entry.valid is True and entry.finite is not False
 
 
 def _judge(
     request: SurveyRequest, candidate: Candidate, families: Families, named_steps: NamedSteps
-) -> Verdict:
+) -> Validation:
     known, stock = candidate.known, candidate.stock
     if known is not None and candidate.is_unchanged:
         return _recall(candidate)
@@ -136,7 +142,7 @@ def _judge(
 
 
 def _find_gap(
-    member: Member, candidate: Candidate, verdict: Verdict, families: Families
+    member: Member, candidate: Candidate, verdict: Validation, families: Families
 ) -> str | None:
     """What a foreign checkpoint lacks by the measure of its series and of its own past. OSError."""
     known, stock = candidate.known, candidate.stock
@@ -181,12 +187,12 @@ def _names_best(candidate: Candidate) -> str | None:
 
 
 def _entry(
-    request: SurveyRequest, candidate: Candidate, verdict: Verdict, names_best: str | None = None
-) -> Entry:
+    request: SurveyRequest, candidate: Candidate, verdict: Validation, names_best: str | None = None
+) -> CheckpointEntry:
     own_run = _is_own_run(request, candidate)
     is_on_disk = candidate.shelf is None
     stock, position = candidate.stock, candidate.position
-    return Entry(
+    return CheckpointEntry(
         path=stock.path,
         name=candidate.name,
         step=position.step,
@@ -231,10 +237,10 @@ def _is_own_run(request: SurveyRequest, candidate: Candidate) -> bool:
     return begun is not None and candidate.stock.mtime >= begun
 
 
-def _recall(candidate: Candidate) -> Verdict:
+def _recall(candidate: Candidate) -> Validation:
     known = candidate.known
     assert known is not None
-    return Verdict(
+    return Validation(
         valid=known.valid,
         proof=known.proof,
         reason=known.reason,
@@ -247,13 +253,13 @@ def _recall(candidate: Candidate) -> Verdict:
     )
 
 
-def _shelved(candidate: Candidate) -> Verdict:
+def _shelved(candidate: Candidate) -> Validation:
     """What was set aside is not read again: the reason beside it says what was found."""
     reason = shelf.read_reason(candidate.stock.path)
     if candidate.is_unchanged:
         verdict = _recall(candidate)
         return verdict if reason is None else _with_reason(verdict, reason, valid=verdict.valid)
-    return Verdict(
+    return Validation(
         valid=False if candidate.shelf == shelf.INVALID else None,
         proof=None,
         reason=reason,
@@ -261,9 +267,11 @@ def _shelved(candidate: Candidate) -> Verdict:
     )
 
 
-def _unproven(candidate: Candidate, reason: str) -> Verdict:
-    return Verdict(valid=None, proof=None, reason=reason, fingerprint=candidate.stock.fingerprint)
+def _unproven(candidate: Candidate, reason: str) -> Validation:
+    return Validation(
+        valid=None, proof=None, reason=reason, fingerprint=candidate.stock.fingerprint
+    )
 
 
-def _with_reason(verdict: Verdict, reason: str, *, valid: bool | None = False) -> Verdict:
+def _with_reason(verdict: Validation, reason: str, *, valid: bool | None = False) -> Validation:
     return verdict._replace(valid=valid, reason=reason)

@@ -5,7 +5,7 @@ Two bad ones, or one from before the run, may mean that the proof is wrong: thos
 
 from collections.abc import Sequence
 
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
 from supervisor.core.vocabulary import Tier
 
 # The end of an attempt is noticed at once; a log, and so a step, may be seen a little later.
@@ -14,7 +14,7 @@ _LAST_ACT_S = 5.0
 _UNTOLD_S = 60.0
 
 
-def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | None:
+def find_torn_first(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> str | None:
     """The name of the only checkpoint, where it is the last attempt's first save, cut off.
 
     `entries`: all that a survey found, those set aside included.
@@ -35,7 +35,7 @@ def find_torn_first(request: SurveyRequest, entries: Sequence[Entry]) -> str | N
     return only.name if is_torn and is_of_last else None
 
 
-def _was_last_act(request: SurveyRequest, only: Entry) -> bool:
+def _was_last_act(request: SurveyRequest, only: CheckpointEntry) -> bool:
     """Whether the attempt was cut off while it saved, and did not train on after the save."""
     step, ended = request.attempt_step, request.ended_wall
     if ended is None or ended - only.mtime <= _LAST_ACT_S:

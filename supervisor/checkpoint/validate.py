@@ -26,7 +26,7 @@ _MOST_MANIFEST_BYTES = 32 << 20
 _DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 
-class Verdict(NamedTuple):
+class Validation(NamedTuple):
     """What was found. `valid` is None where it could not be read to its end.
 
     `hashes` are xxh3-128 in lower-case hex by relative name. `ours`: it has our manifest or mark.
@@ -48,7 +48,7 @@ class Verdict(NamedTuple):
     rememberable: bool = False
 
 
-class Claim(NamedTuple):
+class ManifestClaim(NamedTuple):
     """What a directory says of itself, its files unread: the manifest, or what is wrong with it."""
 
     ours: bool
@@ -56,7 +56,7 @@ class Claim(NamedTuple):
     problem: str | None = None
 
 
-def validate(path: Path, *, expect_manifest: bool = False) -> Verdict:
+def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
     """Prove a checkpoint, a directory or a single file; a link given as `path` is resolved.
 
     `expect_manifest`: it is known to have had one. Raises nothing for anything on the disk.
@@ -64,9 +64,9 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Verdict:
     try:
         stock = take_stock(Path(os.path.realpath(path)))
     except FileNotFoundError:
-        return Verdict(valid=False, proof=None, reason="it does not exist")
+        return Validation(valid=False, proof=None, reason="it does not exist")
     except OSError as error:
-        return Verdict(valid=None, proof=None, reason=_unreadable(error))
+        return Validation(valid=None, proof=None, reason=_unreadable(error))
     verdict = prove(stock, expect_manifest=expect_manifest)
     if not verdict.valid or verdict.ours:
         return verdict
@@ -77,7 +77,7 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Verdict:
     return verdict if said is None else verdict._replace(valid=False, reason=said)
 
 
-def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:
+def prove(stock: Stock, *, expect_manifest: bool = False) -> Validation:
     """Prove what was listed. A change while it was read leaves the verdict open."""
     try:
         claim = read_claim(stock, expect_manifest=expect_manifest)
@@ -86,7 +86,7 @@ def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:
     except FileNotFoundError:
         if os.path.lexists(stock.path):
             return _open(stock, "it changed while it was read")
-        return Verdict(valid=False, proof=None, reason="it does not exist")
+        return Validation(valid=False, proof=None, reason="it does not exist")
     except OSError as error:
         # A stale handle, a missing permission, an unreadable sector: not chosen, not condemned.
         return _open(stock, _unreadable(error))
@@ -95,28 +95,32 @@ def prove(stock: Stock, *, expect_manifest: bool = False) -> Verdict:
     return verdict._replace(rememberable=stock.is_older_than(YOUNG_S))
 
 
-def read_claim(stock: Stock, *, expect_manifest: bool = False) -> Claim:
+def read_claim(stock: Stock, *, expect_manifest: bool = False) -> ManifestClaim:
     """Whether a checkpoint is of this format, and its manifest if that is whole. Raises OSError."""
     if not stock.is_directory:
-        return Claim(ours=False)
+        return ManifestClaim(ours=False)
     is_ours = expect_manifest or is_marked(stock)
     facts = stock.files.get(MANIFEST)
     if facts is None:
-        return Claim(ours=is_ours, problem=f"{MANIFEST} is missing")
+        return ManifestClaim(ours=is_ours, problem=f"{MANIFEST} is missing")
     data = stock.read(MANIFEST, _MOST_MANIFEST_BYTES)
     if data is None:
-        return Claim(ours=True, problem=f"{MANIFEST} is no file, or too large for one of ours")
+        return ManifestClaim(
+            ours=True, problem=f"{MANIFEST} is no file, or too large for one of ours"
+        )
     try:
-        return Claim(ours=True, manifest=Manifest.from_bytes(data))
+        return ManifestClaim(ours=True, manifest=Manifest.from_bytes(data))
     except ManifestError as error:
-        return Claim(ours=is_ours or resembles_manifest(data), problem=f"{MANIFEST} {error}")
+        return ManifestClaim(
+            ours=is_ours or resembles_manifest(data), problem=f"{MANIFEST} {error}"
+        )
 
 
-def _prove_ours(stock: Stock, claim: Claim) -> Verdict:
+def _prove_ours(stock: Stock, claim: ManifestClaim) -> Validation:
     manifest = claim.manifest
     if manifest is None:
         place = read_position(stock)
-        return Verdict(
+        return Validation(
             valid=False,
             proof="hashes",
             reason=claim.problem,
@@ -129,7 +133,7 @@ def _prove_ours(stock: Stock, claim: Claim) -> Verdict:
         )
     damage = _find_damage(stock, manifest)
     reason = damage or (NOT_FINITE if manifest.finite is False else None)
-    return Verdict(
+    return Validation(
         valid=damage is None,
         proof="hashes",
         reason=reason,
@@ -174,7 +178,7 @@ def _find_damage(stock: Stock, manifest: Manifest) -> str | None:
     return None
 
 
-def _prove_foreign(stock: Stock) -> Verdict:
+def _prove_foreign(stock: Stock) -> Validation:
     place = read_position(stock)
     proof: Proof = "structure"
     hashes: dict[str, str] = {}
@@ -183,7 +187,7 @@ def _prove_foreign(stock: Stock) -> Verdict:
         proof, hashes = foreign.prove(stock)
     except DamagedError as error:
         reason = str(error)
-    return Verdict(
+    return Validation(
         valid=reason is None,
         proof=proof,
         reason=reason,
@@ -196,8 +200,8 @@ def _prove_foreign(stock: Stock) -> Verdict:
     )
 
 
-def _open(stock: Stock, reason: str) -> Verdict:
-    return Verdict(
+def _open(stock: Stock, reason: str) -> Validation:
+    return Validation(
         valid=None,
         proof=None,
         reason=reason,

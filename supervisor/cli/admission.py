@@ -25,7 +25,7 @@ from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 
 
-class Verdict(StrEnum):
+class AdmissionVerdict(StrEnum):
     """What `run` does with a run."""
 
     START = "start"
@@ -38,7 +38,7 @@ class Verdict(StrEnum):
 class Admission:
     """A verdict, why, and what has to be recorded before a start."""
 
-    verdict: Verdict
+    verdict: AdmissionVerdict
     reason: str = ""
     resumed_by: str | None = None
     """The id of the intent that lets a held run go on."""
@@ -63,35 +63,37 @@ def admit(
         intent = read_intent(paths.intent)
     except OSError as error:
         why = f"{paths.intent}: cannot be read: {error.strerror}"
-        return Admission(Verdict.HELD, f"{why}; nobody knows what the operator wants")
+        return Admission(AdmissionVerdict.HELD, f"{why}; nobody knows what the operator wants")
     lifts = history.held is not None and _lifts(intent, history, entries)
     is_answered = from_nothing and history.held_for in (MISSING, UNSEEN)
     match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
-        case Verdict.FINISHED:
-            return Admission(Verdict.FINISHED, _finished_reason(entries))
-        case Verdict.STOPPED:
-            return Admission(Verdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}")
-        case Verdict.HELD if intent.id == UNREADABLE:
-            return Admission(Verdict.HELD, f"{paths.intent} cannot be understood")
-        case Verdict.HELD if intent.intent is Intent.HOLD:
-            return Admission(Verdict.HELD, f"held with `supervisor hold`{_since(intent)}")
-        case Verdict.HELD:
-            return Admission(Verdict.HELD, history.held or "")
-        case Verdict.START:
+        case AdmissionVerdict.FINISHED:
+            return Admission(AdmissionVerdict.FINISHED, _finished_reason(entries))
+        case AdmissionVerdict.STOPPED:
+            return Admission(
+                AdmissionVerdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}"
+            )
+        case AdmissionVerdict.HELD if intent.id == UNREADABLE:
+            return Admission(AdmissionVerdict.HELD, f"{paths.intent} cannot be understood")
+        case AdmissionVerdict.HELD if intent.intent is Intent.HOLD:
+            return Admission(AdmissionVerdict.HELD, f"held with `supervisor hold`{_since(intent)}")
+        case AdmissionVerdict.HELD:
+            return Admission(AdmissionVerdict.HELD, history.held or "")
+        case AdmissionVerdict.START:
             resumed_by = intent.id if lifts else None
             reopens = again and history.finished
-            return Admission(Verdict.START, resumed_by=resumed_by, reopens=reopens)
+            return Admission(AdmissionVerdict.START, resumed_by=resumed_by, reopens=reopens)
 
 
-def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> Verdict:
+def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> AdmissionVerdict:
     """The verdict alone, pure; `lifts`: `supervisor resume` was said since the run is held."""
     if history.finished and not again:
-        return Verdict.FINISHED
+        return AdmissionVerdict.FINISHED
     if intent is Intent.STOP:
-        return Verdict.STOPPED
+        return AdmissionVerdict.STOPPED
     if intent is Intent.HOLD or (history.held is not None and not lifts):
-        return Verdict.HELD
-    return Verdict.START
+        return AdmissionVerdict.HELD
+    return AdmissionVerdict.START
 
 
 def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.checkpoint.records import Entry, Missing, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Missing, Survey
 from supervisor.cli import (
     descriptors,
     directory_owner,
@@ -15,7 +15,7 @@ from supervisor.cli import (
     shared_memory,
     slurm_site,
 )
-from supervisor.cli.admission import Verdict, admit, refuse_bad_place
+from supervisor.cli.admission import AdmissionVerdict, admit, refuse_bad_place
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.readable import problem
@@ -112,17 +112,17 @@ def _record(paths: RunPaths, config: RunConfig) -> Finding:
     except SupervisorError as error:
         return Finding("record", Level.FAIL, error.message, error.hint)
     match admission.verdict:
-        case Verdict.START:
+        case AdmissionVerdict.START:
             return Finding("record", Level.OK, "nothing stands in the way of a start")
-        case Verdict.FINISHED:
+        case AdmissionVerdict.FINISHED:
             return Finding("record", Level.OK, f"{admission.reason}; --again would train on")
-        case Verdict.STOPPED | Verdict.HELD:
+        case AdmissionVerdict.STOPPED | AdmissionVerdict.HELD:
             do = f"supervisor resume {paths.run_dir}"
             return Finding("record", Level.WARN, admission.reason, do)
 
 
 def _newest(
-    entries: list[Entry], found: Survey, history: History, config: RunConfig
+    entries: list[CheckpointEntry], found: Survey, history: History, config: RunConfig
 ) -> Iterator[Finding]:
     """What a start would resume from, and what newer ones are worth."""
     newest_valid = found.newest_valid

@@ -8,7 +8,7 @@ import click
 
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
-from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.advice import shown_path
 from supervisor.cli.moments import count_text, size_text
 from supervisor.cli.registry import live_runs
@@ -130,7 +130,7 @@ def _say(as_json: bool, body: dict[str, Any], text: str) -> None:
     click.echo(json_text(body, indent=None)) if as_json else echo(text)
 
 
-def _row(entry: Entry) -> tuple[str, ...]:
+def _row(entry: CheckpointEntry) -> tuple[str, ...]:
     """One line of the table."""
     valid = {True: "yes", False: "NO", None: "?"}[entry.valid]
     marks = [

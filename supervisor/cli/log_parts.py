@@ -14,7 +14,7 @@ _BLOCK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class LogPart:
     """A stretch of a file; without an end it goes on to the file's own."""
 
     path: Path
@@ -29,7 +29,7 @@ class _Printed:
     inode: int | None
 
 
-def all_parts(paths: RunPaths, pid: int | None) -> list[Part]:
+def all_parts(paths: RunPaths, pid: int | None) -> list[LogPart]:
     """Every file that an attempt printed to and that is still there, the oldest first.
 
     `pid`: the trainer that runs, whose file may have no name any more.
@@ -42,17 +42,17 @@ def all_parts(paths: RunPaths, pid: int | None) -> list[Part]:
     if paths.train_log not in found and (paths.train_log.exists() or not found):
         newest_is_elsewhere = bool(found) and pid is not None and found[-1].parts[1] == "proc"
         found.insert(len(found) - newest_is_elsewhere, paths.train_log)
-    return [Part(path) for path in found]
+    return [LogPart(path) for path in found]
 
 
-def newest_part(paths: RunPaths, pid: int | None) -> Part:
+def newest_part(paths: RunPaths, pid: int | None) -> LogPart:
     """The file that the last attempt prints to."""
     attempts = _attempts(paths)
     inode = attempts[-1].inode if attempts else None
-    return Part(find_log(paths.train_log, inode, pid) or paths.train_log)
+    return LogPart(find_log(paths.train_log, inode, pid) or paths.train_log)
 
 
-def part_of(paths: RunPaths, attempt: int, pid: int | None) -> Part:
+def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
     """What one attempt printed. Raises SupervisorError where it is on no record, or gone."""
     attempts = _attempts(paths)
     mine = next((one for one in attempts if one.attempt == attempt), None)
@@ -78,22 +78,22 @@ def part_of(paths: RunPaths, attempt: int, pid: int | None) -> Part:
             hint=f"{paths.train_log} was truncated, moved away or removed since",
             code=ExitCode.USAGE,
         )
-    return Part(path, start, end)
+    return LogPart(path, start, end)
 
 
-def last_lines(parts: list[Part], lines: int) -> list[Part]:
+def last_lines(parts: list[LogPart], lines: int) -> list[LogPart]:
     """The end of these parts that has so many lines."""
-    kept: list[Part] = []
+    kept: list[LogPart] = []
     for part in reversed(parts):
         start, found = _start_of_last(part, lines)
-        kept.insert(0, Part(part.path, start, part.end))
+        kept.insert(0, LogPart(part.path, start, part.end))
         lines -= found
         if lines <= 0:
             break
     return kept
 
 
-def _start_of_last(part: Part, lines: int) -> tuple[int, int]:
+def _start_of_last(part: LogPart, lines: int) -> tuple[int, int]:
     """Where the last lines of a part begin, and how many it has of them, at most so many."""
     size = _size(part.path)
     if size is None:

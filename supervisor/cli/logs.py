@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import click
 
-from supervisor.cli.log_parts import Part, all_parts, last_lines, newest_part, part_of
+from supervisor.cli.log_parts import LogPart, all_parts, last_lines, newest_part, part_of
 from supervisor.cli.log_view import LogView
 from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
@@ -67,7 +67,7 @@ def _trainer(record: RunRecord) -> int | None:
     return pid if isinstance(pid, int) else None
 
 
-def _print(part: Part, view: LogView) -> None:
+def _print(part: LogPart, view: LogView) -> None:
     try:
         with part.path.open("rb") as file:
             _read_on(file, part.start, view, end=part.end)
@@ -84,7 +84,7 @@ def _read_on(file: BinaryIO, offset: int, view: LogView, *, end: int | None = No
     return offset
 
 
-def _follow(run_dir: Path, part: Part, view: LogView) -> None:
+def _follow(run_dir: Path, part: LogPart, view: LogView) -> None:
     """Show what is there and what is still to come, until nobody has the run."""
     paths = RunPaths(run_dir)
     file: BinaryIO | None = None

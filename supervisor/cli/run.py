@@ -11,7 +11,7 @@ import click
 from supervisor import notify
 from supervisor.cli.admission import (
     Admission,
-    Verdict,
+    AdmissionVerdict,
     admit,
     refuse_bad_place,
     refuse_living_original,
@@ -99,9 +99,13 @@ def run_command(
     refuse_unreadable(start.paths)
     make_room()
     admission = admit(start.paths, resolved, again=again, from_nothing=from_nothing)
-    if is_held(start.paths) and admission.verdict is not Verdict.FINISHED and not break_lock:
+    if (
+        is_held(start.paths)
+        and admission.verdict is not AdmissionVerdict.FINISHED
+        and not break_lock
+    ):
         take_lock(start)  # refuses, and names the holder
-    if admission.verdict is not Verdict.FINISHED:
+    if admission.verdict is not AdmissionVerdict.FINISHED:
         refuse_living(start.paths.run_dir)
     _leave_unless_admitted(start, admission, quiet=quiet)
     history = read_history(start.paths)[0]
@@ -166,18 +170,18 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
     name, where = start.config.name, shown_path(start.paths.run_dir)
     config = shown_path(start.loaded.path)
     match admission.verdict:
-        case Verdict.START:
+        case AdmissionVerdict.START:
             return
-        case Verdict.FINISHED:
+        case AdmissionVerdict.FINISHED:
             _tell_systemd(admission, "READY=1")
             if not quiet:
                 echo(f"{name}: {admission.reason}; to train on: supervisor run {config} --again")
             raise SystemExit(ExitCode.FINISHED)
-        case Verdict.STOPPED:
+        case AdmissionVerdict.STOPPED:
             _tell_systemd(admission, "READY=1")
             message = f"{name}: {admission.reason}; nothing was started"
             code, hint = ExitCode.PREEMPTED, f"supervisor resume {where} && supervisor run {config}"
-        case Verdict.HELD:
+        case AdmissionVerdict.HELD:
             _tell_systemd(admission)
             message = f"{name}: held: {admission.reason}"
             code, hint = (

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.admission import Verdict, admit, refuse_bad_place, refuse_undecided
+from supervisor.cli.admission import AdmissionVerdict, admit, refuse_bad_place, refuse_undecided
 from supervisor.cli.advice import shown_path
 from supervisor.cli.batch_script import BatchScript, script_text
 from supervisor.cli.directory_owner import refuse_others_directory
@@ -100,16 +100,16 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
     admission = admit(paths, config, again=False)
     where, shown = shown_path(paths.run_dir), shown_path(path)
     match admission.verdict:
-        case Verdict.START:
+        case AdmissionVerdict.START:
             history = read_history(paths)[0]
             # The node that the job gets may see more than this one.
             refuse_others_directory(config, paths, history, unseen_passes=True)
             refuse_undecided(config, paths.run_dir, history)
-        case Verdict.FINISHED:
+        case AdmissionVerdict.FINISHED:
             echo(f"{config.name}: {admission.reason}; nothing was submitted")
             raise SystemExit(ExitCode.FINISHED)
-        case Verdict.STOPPED | Verdict.HELD as verdict:
-            code = ExitCode.PREEMPTED if verdict is Verdict.STOPPED else ExitCode.HELD
+        case AdmissionVerdict.STOPPED | AdmissionVerdict.HELD as verdict:
+            code = ExitCode.PREEMPTED if verdict is AdmissionVerdict.STOPPED else ExitCode.HELD
             raise SupervisorError(
                 f"{config.name}: {verdict}: {admission.reason}; nothing was submitted",
                 hint=f"supervisor resume {where} && supervisor sbatch {shown}",

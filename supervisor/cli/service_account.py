@@ -16,7 +16,7 @@ _REHEARSAL_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ServiceAccount:
     """Whoever the unit runs as."""
 
     name: str
@@ -25,7 +25,7 @@ class Account:
     home: str
 
 
-def account_of(name: str | None) -> Account:
+def account_of(name: str | None) -> ServiceAccount:
     """The account of that name; else who called sudo, else oneself. Raises SupervisorError."""
     try:
         if name is not None:
@@ -36,7 +36,7 @@ def account_of(name: str | None) -> Account:
         raise SupervisorError(
             f"{name or os.getuid()}: no such account", hint="--run-as NAME", code=ExitCode.USAGE
         ) from None
-    return Account(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
+    return ServiceAccount(found.pw_name, found.pw_uid, found.pw_gid, found.pw_dir)
 
 
 def search_path() -> str:
@@ -47,7 +47,7 @@ def search_path() -> str:
 
 
 def rehearse(
-    account: Account, config: Path, directory: Path, path: str
+    account: ServiceAccount, config: Path, directory: Path, path: str
 ) -> tuple[tuple[str, ...], list[str], list[str]]:
     """Run `supervisor check` as the unit would be run.
 

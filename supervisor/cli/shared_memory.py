@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervisor.checkpoint.records import Entry
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.logind import removes_shared_memory
 from supervisor.cli.moments import size_text
@@ -32,7 +32,7 @@ def heartbeats() -> Finding:
     return Finding("heartbeats", Level.OK, f"{SHARED_MEMORY} (tmpfs)")
 
 
-def snapshots(entries: Iterable[Entry], root: Path | None) -> Finding:
+def snapshots(entries: Iterable[CheckpointEntry], root: Path | None) -> Finding:
     """Whether two snapshots of the size of the largest checkpoint fit into memory.
 
     `root`: the run's snapshot directory, whose slots are used again. Only a warning: what does

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.service_account import Account, account_of, rehearse, search_path
+from supervisor.cli.service_account import ServiceAccount, account_of, rehearse, search_path
 from supervisor.cli.single_line import single_line
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unit import Unit, unit_text
@@ -167,7 +167,7 @@ def _read_only(places: list[str]) -> list[str]:
     ]
 
 
-def _of_user_manager(account: Account, grace_s: float) -> list[str]:
+def _of_user_manager(account: ServiceAccount, grace_s: float) -> list[str]:
     """What a user manager does that a system unit need not fear."""
     warnings = []
     if not (LINGERING / account.name).exists():

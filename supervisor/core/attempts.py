@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.budget import backoff_s, exhausted, with_failure
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
-from supervisor.core.effects import Effect, Exit, Incident, Record, Say, Survey
+from supervisor.core.effects import Effect, Exit, Incident, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
 from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
@@ -132,7 +132,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
     if state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}:
         condition = "ended as asked"
         state = replace(state, wake_at=after_stop(state.stop, state.policy, now))
-    return Reaction(condition, state, (Survey(),))
+    return Reaction(condition, state, (SurveyCheckpoints(),))
 
 
 def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:

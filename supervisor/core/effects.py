@@ -7,7 +7,7 @@ from supervisor.core.states import Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
-class Survey:
+class SurveyCheckpoints:
     """Read and validate the checkpoint directory; answer `Surveyed` or `SurveyFailed`."""
 
 
@@ -135,7 +135,7 @@ class Exit:
 
 
 Effect = (
-    Survey
+    SurveyCheckpoints
     | SetAside
     | Launch
     | Park

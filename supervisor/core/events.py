@@ -6,7 +6,7 @@ from supervisor.core.ending import Ending
 from supervisor.core.job import Job
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looks import RankSeen, RanksGone
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
 from supervisor.core.phase import Phase
 from supervisor.core.states import Checkpoint, Wish
@@ -193,7 +193,7 @@ class StacksTaken:
 class MemorySeen:
     """What the newest snapshot in memory is has changed; None where there is none."""
 
-    memory: Memory | None
+    memory: MemorySnapshot | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Checkpoint, Learned
-from supervisor.core.step_counters import Counters
+from supervisor.core.step_counters import CountersBySource
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class History:
     """`supervisor resume` was said after a run was held for that."""
     resumed_from: str | None = None
     """The checkpoint on the disk that the last attempt was told to go on from."""
-    counters: Counters = field(default_factory=dict, hash=False)
+    counters: CountersBySource = field(default_factory=dict, hash=False)
     """What each source of steps has shown."""
     failed_save_at: float = 0.0
     """When the last failed save on record failed."""

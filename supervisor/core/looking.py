@@ -13,7 +13,7 @@ from supervisor.core.looks import Health, Judgement, Looks
 from supervisor.core.patience import doublings, longest_s
 from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
-from supervisor.core.sight import Seen, Sight, judge
+from supervisor.core.sight import Sight, Sighting, judge
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 
@@ -92,7 +92,7 @@ def on_looked(state: State, event: Looked, now: float) -> Reaction:
     return _tell(state, judged, seen, longest)
 
 
-def _tell(state: State, judged: Judgement, seen: Seen, longest: float) -> Reaction:
+def _tell(state: State, judged: Judgement, seen: Sighting, longest: float) -> Reaction:
     looks = state.activity.looks
     if looks.is_work_told:
         return Reaction("at work", state)

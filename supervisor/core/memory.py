@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class MemorySnapshot:
     """The newest whole snapshot in memory."""
 
     sequence: int

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.condemned import condemned
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
-from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, Survey
+from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.phase import Phase
@@ -36,7 +36,7 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
     if event.pause is not None:
         paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
         return Reaction("in backoff" if event.pause == "backoff" else "waiting", paused)
-    return Reaction("nothing runs", replace(state, surveying=True), (Survey(),))
+    return Reaction("nothing runs", replace(state, surveying=True), (SurveyCheckpoints(),))
 
 
 def _take_over(state: State, event: Begun, now: float) -> Reaction:
@@ -99,7 +99,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
         case _ if _has_more_in_memory(state):
             state = judged_late(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
             changed = replace(state, surveying=True)
-            return Reaction("rescue first", changed, (_noted(state), Survey()))
+            return Reaction("rescue first", changed, (_noted(state), SurveyCheckpoints()))
         case _:
             reason = f"stopped by {event.by}; nothing was running"
             by_user = event.interrupt
@@ -193,19 +193,19 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
         if _has_more_in_memory(state):
             stopping = judged_late(state, "intent", now, wall=event.wall)
             stopping = replace(stopping, surveying=True)
-            return Reaction("stop, rescue first", stopping, (note, Survey()))
+            return Reaction("stop, rescue first", stopping, (note, SurveyCheckpoints()))
         changed, effects = _ended(state, Wish.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
     if event.wish is Wish.HOLD and idle and _has_more_in_memory(state):
         state = replace(state, surveying=True, wake_at=None)
-        return Reaction("hold, rescue first", state, (note, Survey()))
+        return Reaction("hold, rescue first", state, (note, SurveyCheckpoints()))
     if event.wish is Wish.HOLD and idle:
         changed, effects = _ended(state, Wish.HOLD)
         return Reaction("hold, nothing runs", changed, (note, *effects))
     if event.wish is Wish.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
         state = replace(state, surveying=True, wake_at=None)
-        return Reaction("go on now", state, (note, Survey()))
+        return Reaction("go on now", state, (note, SurveyCheckpoints()))
     effects = (note,) if before is not event.wish else ()
     return Reaction("noted", state, effects)
 

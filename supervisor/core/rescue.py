@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.decision import Decision, Verdict
-from supervisor.core.effects import Rescue, Say, SendKill, SetAside, Survey
+from supervisor.core.effects import Rescue, Say, SendKill, SetAside, SurveyCheckpoints
 from supervisor.core.events import MemorySeen, Rescued
 from supervisor.core.memory import RescueWait
 from supervisor.core.policy import Policy
@@ -145,7 +145,7 @@ def _look_again(state: State, condition: str, error: str | None, now: float) -> 
     rescue = replace(state.rescue, is_over=True, error=error)
     wake_at = None if state.stop is None else after_stop(state.stop, state.policy, now)
     state = replace(state, rescue=rescue, surveying=True, wake_at=wake_at)
-    return Reaction(condition, state, (Survey(),))
+    return Reaction(condition, state, (SurveyCheckpoints(),))
 
 
 def with_loss(state: State, decision: Decision, ahead: Checkpoint | None) -> Decision:

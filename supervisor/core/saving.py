@@ -15,7 +15,7 @@ _SHORT_S, _MINUTES_S, _HOURS_S = 1.0, 120.0, 7200.0
 
 
 @dataclass(frozen=True, slots=True)
-class Saved:
+class SavedByStop:
     """Whether the stop left something behind, and how to say what it holds and what is lost."""
 
     is_saved: bool
@@ -27,7 +27,7 @@ def what_was_saved(
     candidates: tuple[Checkpoint, ...],
     ending: Ending,
     clock_ahead_s: float | None,
-) -> Saved:
+) -> SavedByStop:
     """What became of a stop, by the durable `candidates`, newest first.
 
     `clock_ahead_s`: how far the checkpoints' file system is ahead of the machine's clock; None
@@ -69,15 +69,15 @@ def _furthest(candidates: tuple[Checkpoint, ...]) -> Checkpoint:
     return max(known, key=lambda one: one.step or 0) if known else candidates[0]
 
 
-def _after(newest: Checkpoint, ending: Ending) -> Saved:
+def _after(newest: Checkpoint, ending: Ending) -> SavedByStop:
     if newest.step is None:
-        return Saved(True, f", saved to {_name(newest)}")
+        return SavedByStop(True, f", saved to {_name(newest)}")
     lost = _steps_since(newest.step, ending)
     since = f"; {_lost(lost)}" if lost else ""
-    return Saved(True, f", saved at step {newest.step}{since}")
+    return SavedByStop(True, f", saved at step {newest.step}{since}")
 
 
-def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | None) -> Saved:
+def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | None) -> SavedByStop:
     """A routine checkpoint from before the stop, told as what it is."""
     what = _name(newest) if newest.step is None else f"step {newest.step}"
     age_s = _age_at_stop_s(newest, stop, ahead_s)
@@ -85,18 +85,18 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
     words += " the stop"
     lost = None if newest.step is None else _steps_since(newest.step, ending)
     if lost is None:
-        return Saved(False, f"{_at(ending)}{words}; what was done since then is lost")
+        return SavedByStop(False, f"{_at(ending)}{words}; what was done since then is lost")
     if lost == 0:
         # At its last step it had nothing to save any more; only its own word says so for certain.
         says_so = ending.outcome_code == TRAINER_PREEMPTED
-        return Saved(says_so, f"{words}; no step since then is lost")
-    return Saved(False, f"{words}; {_lost(lost)}")
+        return SavedByStop(says_so, f"{words}; no step since then is lost")
+    return SavedByStop(False, f"{words}; {_lost(lost)}")
 
 
-def _nothing(ending: Ending) -> Saved:
+def _nothing(ending: Ending) -> SavedByStop:
     if ending.step is None:
-        return Saved(False, "; nothing was saved since")
-    return Saved(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
+        return SavedByStop(False, "; nothing was saved since")
+    return SavedByStop(False, f"{_at(ending)}, not saved: {_lost(ending.step, 'step 0')}")
 
 
 def _steps_since(step: int, ending: Ending) -> int | None:

@@ -20,14 +20,14 @@ class Sight(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class Sighting:
     """The judgement, and in words what it is made from."""
 
     sight: Sight
     what: str
 
 
-def judge(looked: Looked) -> Seen:
+def judge(looked: Looked) -> Sighting:
     """What three looks at the whole tree of processes say.
 
     A false kill is the worst that can come of it: what could not be read is no stillness, and a
@@ -35,10 +35,10 @@ def judge(looked: Looked) -> Seen:
     """
     living = [rank for rank in looked.ranks if not rank.is_gone]
     if not living:
-        return Seen(Sight.UNCLEAR, "none of its processes could be looked at")
+        return Sighting(Sight.UNCLEAR, "none of its processes could be looked at")
     stopped = [rank for rank in living if rank.is_stopped]
     if stopped:
-        return Seen(Sight.MISSING, f"{_names(stopped)} stopped by a signal (SIGSTOP, SIGTSTP)")
+        return Sighting(Sight.MISSING, f"{_names(stopped)} stopped by a signal (SIGSTOP, SIGTSTP)")
     waiting = [rank for rank in living if rank.waits_in is not None]
     elsewhere = [rank for rank in living if rank.waits_in is None]
     at_work = [rank for rank in elsewhere if rank.moved]
@@ -46,22 +46,24 @@ def judge(looked: Looked) -> Seen:
     gone = [rank for rank in looked.ranks if rank.is_gone]
     if not at_work and not blocked and not looked.moved:
         if gone:
-            return Seen(Sight.MISSING, f"{_names(gone)} gone without a word, and the others wait")
+            return Sighting(
+                Sight.MISSING, f"{_names(gone)} gone without a word, and the others wait"
+            )
         if waiting and elsewhere:
             where = ", ".join(sorted({rank.waits_in or "" for rank in waiting}))
             others = ", ".join(rank.name for rank in waiting)
-            return Seen(Sight.MISSING, f"{others} in {where}: waiting for {_list(elsewhere)}")
+            return Sighting(Sight.MISSING, f"{others} in {where}: waiting for {_list(elsewhere)}")
     moved = [
         *looked.moved,
         *(f"{rank.name}: {_first(rank.moved)}" for rank in living if rank.moved),
     ]
     if moved:
-        return Seen(Sight.WORK, "; ".join(moved[:3]))
+        return Sighting(Sight.WORK, "; ".join(moved[:3]))
     unclear = [f"{rank.name} waits for {rank.blocked}" for rank in living if rank.blocked]
     unclear += [f"no stacks of {rank.name} could be read" for rank in living if not rank.is_known]
     if unclear:
-        return Seen(Sight.UNCLEAR, "; ".join(unclear[:3]))
-    return Seen(
+        return Sighting(Sight.UNCLEAR, "; ".join(unclear[:3]))
+    return Sighting(
         Sight.STILL, "nothing moves: stacks equal in three looks, CPU and I/O counters still"
     )
 

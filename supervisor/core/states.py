@@ -6,7 +6,7 @@ from enum import StrEnum
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
-from supervisor.core.memory import Memory, RescueWait
+from supervisor.core.memory import MemorySnapshot, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
@@ -205,7 +205,7 @@ class State:
     """What the current or last attempt was resumed from."""
     newest: Checkpoint | None = None
     """The newest validated checkpoint on the disk, as last surveyed."""
-    memory: Memory | None = None
+    memory: MemorySnapshot | None = None
     rescue: RescueWait | None = None
     parked: Parked | None = None
     """The spare interpreter; None as long as this attempt has not ordered one."""

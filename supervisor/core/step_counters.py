@@ -31,7 +31,7 @@ class Counter:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class StepsSeen:
     """What a source has shown of one attempt; times in seconds, of one clock."""
 
     first: int
@@ -42,7 +42,7 @@ class Seen:
     went_back: bool = False
 
 
-class Finding(StrEnum):
+class ResumeFinding(StrEnum):
     """What a source's steps say of a resume."""
 
     NOTHING = "nothing"
@@ -50,10 +50,10 @@ class Finding(StrEnum):
     BEGINS_ANEW = "begins anew"
 
 
-Counters = Mapping[str, Counter]
+CountersBySource = Mapping[str, Counter]
 
 
-def fold_counters(known: Counters, entry: Mapping[str, Any]) -> Counters:
+def fold_counters(known: CountersBySource, entry: Mapping[str, Any]) -> CountersBySource:
     """What is known, with one more ledger entry."""
     match entry.get("type"):
         case "steps_began":
@@ -87,25 +87,25 @@ def _saved(before: Counter | None, path: str, seen: Mapping[str, Any]) -> Counte
     )
 
 
-def judge(counter: Counter | None, path: str, seen: Seen) -> Finding:
+def judge(counter: Counter | None, path: str, seen: StepsSeen) -> ResumeFinding:
     """What a source says of an attempt that was told to go on from the checkpoint at `path`.
 
     Two rising steps are needed, at a pace of training, near where the run's fresh start began.
     """
     if counter is None or counter.went_back or seen.went_back or counter.interval <= 0:
-        return Finding.NOTHING
+        return ResumeFinding.NOTHING
     at_save, fresh, pace_s = counter.saves.get(path), counter.fresh, counter.pace_s
     if at_save is None or fresh is None or pace_s is None:
-        return Finding.NOTHING
+        return ResumeFinding.NOTHING
     limit = at_save - 2 * counter.interval
     if seen.first >= limit:
-        return Finding.GOES_ON if limit > fresh else Finding.NOTHING
+        return ResumeFinding.GOES_ON if limit > fresh else ResumeFinding.NOTHING
     rose, took_s = seen.last - seen.first, seen.last_at - seen.first_at
     is_near = seen.first <= fresh + counter.interval // 5 + 1
     is_trained = rose > 0 and took_s >= _PACE_LEAST * pace_s * rose
     if seen.last >= limit or not is_near or not is_trained or seen.epoch != counter.fresh_epoch:
-        return Finding.NOTHING
-    return Finding.BEGINS_ANEW
+        return ResumeFinding.NOTHING
+    return ResumeFinding.BEGINS_ANEW
 
 
 def writes_over(counter: Counter, step: int, on_disk: Set[str]) -> bool:

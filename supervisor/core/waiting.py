@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core import space
-from supervisor.core.effects import Probe, Say, Survey
+from supervisor.core.effects import Probe, Say, SurveyCheckpoints
 from supervisor.core.events import Probed
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import State
@@ -27,7 +27,7 @@ def on_probed(state: State, event: Probed, now: float) -> Reaction:
         return Reaction("noted", state)
     if event.clear:
         state = replace(state, surveying=True, wake_at=None, reason=event.what, full_looks=0)
-        return Reaction("clear", state, (Say(f"{event.what}: going on"), Survey()))
+        return Reaction("clear", state, (Say(f"{event.what}: going on"), SurveyCheckpoints()))
     if state.failure != space.FULL:
         return Reaction("not yet", replace(state, wake_at=state.wake_at or now + PROBE_EVERY_S))
     looks = state.full_looks + 1

@@ -11,7 +11,7 @@ from supervisor.core.effects import (
     Record,
     Say,
     SendKill,
-    Survey,
+    SurveyCheckpoints,
 )
 from supervisor.core.events import Observed, Suspended, Tick
 from supervisor.core.killing import next_stage
@@ -157,7 +157,7 @@ def on_tick(state: State, event: Tick, now: float) -> Reaction:
     state = replace(state, wake_at=None)
     match state.run:
         case RunState.BACKOFF:
-            return Reaction("time is up", replace(state, surveying=True), (Survey(),))
+            return Reaction("time is up", replace(state, surveying=True), (SurveyCheckpoints(),))
         case RunState.WAITING:
             return look_again(state, now)
         case RunState.LAUNCHING | RunState.DRAINING if is_waiting(state):

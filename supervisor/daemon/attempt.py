@@ -13,7 +13,7 @@ from supervisor.core.events import Looked
 from supervisor.daemon.deserted import Desertion
 from supervisor.daemon.endings import AttemptFacts, ending_of
 from supervisor.daemon.looks import Looking
-from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.own_python import runs_python
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
@@ -53,7 +53,7 @@ class RunningAttempt:
         self.moments: dict[str, float | None] = {}
         self.last_save_s: float | None = None
         self.last_loss: float | None = None
-        self.look: Look | None = None
+        self.look: Observation | None = None
         self._run = run
         self.printed = printed or PrintedLog(run.paths.train_log)
         self._facts = AttemptFacts(number, self.printed, now)
@@ -101,7 +101,7 @@ class RunningAttempt:
         if found is not None and found.start_ticks == start_ticks:
             self.main, self.pid, self._counters = found, pid, None
 
-    def observe(self, now: float) -> Look:
+    def observe(self, now: float) -> Observation:
         """Look at it; counters are read only when the log has been silent for a while."""
         look = self._observer.look(now, stood_still=self._stood_still(now))
         gone = self._desertion.facts(look.pages, self.main, now)

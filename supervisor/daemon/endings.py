@@ -14,8 +14,7 @@ from supervisor.core.vocabulary import Action, Failure
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
-from supervisor.diagnosis.failure import Diagnosis
-from supervisor.diagnosis.failure import Ending as Evidence
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
@@ -136,7 +135,7 @@ def ending_of(
         step = outcome.step
     # Of the attempt's own cgroup, where it has one: ours does not count what happens in there.
     own = report.get("oom_kills")
-    evidence = Evidence(
+    evidence = ExitEvidence(
         code=outcome.code if outcome is not None else code,
         signal=None if outcome is not None else signal,
         lines=lines,
@@ -186,7 +185,7 @@ def ending_of(
     )
 
 
-def _diagnosis_of(unhandled: Unhandled, evidence: Evidence) -> Diagnosis:
+def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence) -> Diagnosis:
     """What a traceback says that nobody's exit code tells of."""
     found = diagnose(replace(evidence, code=unhandled.code))
     if found.failure is not Failure.UNKNOWN:

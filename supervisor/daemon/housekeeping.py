@@ -25,7 +25,7 @@ from supervisor.daemon.reading import LongReading
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.slow_patterns import SlowPatterns
-from supervisor.daemon.snapshots import Failure
+from supervisor.daemon.snapshots import PersistFailure
 from supervisor.daemon.status import StatusFacts, status_of, write_status
 from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.tee import Tee, is_wanted
@@ -156,7 +156,7 @@ class Housekeeping:
             self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._tee.show(attempt.last_words())
 
-    def note_failed_persists(self, failures: Sequence[Failure], state: State) -> None:
+    def note_failed_persists(self, failures: Sequence[PersistFailure], state: State) -> None:
         """Record what the persister could not do."""
         for failure in failures:
             self._troubles.note_failed_persist(failure, state)

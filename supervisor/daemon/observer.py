@@ -83,7 +83,7 @@ class PageSet:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Observation:
     """One look at an attempt; ages in seconds, absent is None."""
 
     observed: Observed
@@ -142,7 +142,7 @@ class Observer:
         """When the log last grew, monotonic seconds."""
         return self._log_grew_at
 
-    def look(self, now: float, *, stood_still: bool | None = None) -> Look:
+    def look(self, now: float, *, stood_still: bool | None = None) -> Observation:
         """Look once. Constant cost, whatever the trainer prints."""
         chunk = self._tail.poll()
         if chunk.grew:
@@ -177,7 +177,7 @@ class Observer:
             is_at_total=self._total.is_reached(chunk.lines, self._tail.partial(), self._step),
         )
         saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
-        return Look(
+        return Observation(
             observed=observed,
             pages=tuple(pages),
             lines=chunk.lines,

@@ -25,7 +25,7 @@ from supervisor.core.effects import (
     SendKill,
     SendStop,
     SetAside,
-    Survey,
+    SurveyCheckpoints,
     TakeStacks,
 )
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
@@ -78,7 +78,7 @@ class Performer:
     def perform(self, effect: Effect, state: State) -> None:
         """Do one thing; `state` is the one that the decision led to."""
         match effect:
-            case Survey():
+            case SurveyCheckpoints():
                 self.survey(deciding=True, after_stop=state.stop is not None)
             case SetAside():
                 set_aside(effect, self.run, self.snapshots)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import supervisor.checkpoint
 from supervisor.checkpoint.prune import plan
-from supervisor.checkpoint.records import Entry, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Survey
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.run import Run
 
@@ -71,7 +71,7 @@ class Pruner:
                 self._run.journal.log.warning("pruning_unfinished")
 
 
-def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[Entry]:
+def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[CheckpointEntry]:
     """Set-aside ones of this run beyond `keep`: a rolling-back run must not fill the disk."""
     if keep is None:
         return []

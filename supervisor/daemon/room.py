@@ -33,14 +33,14 @@ _IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DiskRoom:
     """What was found: whether there is room, and the sentence that says so."""
 
     is_there: bool
     what: str
 
 
-def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> Room:
+def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> DiskRoom:
     """Whether `place`, an existing directory, has room for so many bytes in so many files.
 
     `name` tells this run's probes from others. Raises OSError where `place` cannot be looked at.
@@ -50,14 +50,14 @@ def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> R
     free = facts.f_bavail * facts.f_frsize
     what = f"{free / 1e6:.1f} MB free in {place}, {needed_bytes / 1e6:.1f} MB needed"
     if free < needed_bytes:
-        return Room(False, what)
+        return DiskRoom(False, what)
     # Some file systems count no inodes (btrfs), and then have enough of them.
     counts_inodes = facts.f_files > 0
     wanted = min(files, MOST_FILES) + 1
     if counts_inodes and facts.f_favail < wanted:
-        return Room(False, f"{facts.f_favail} inodes free in {place}, {wanted} needed")
+        return DiskRoom(False, f"{facts.f_favail} inodes free in {place}, {wanted} needed")
     if filesystem_type(place) in _IN_MEMORY:
-        return Room(True, what)
+        return DiskRoom(True, what)
     if counts_inodes:
         wanted = min(wanted, max(int(facts.f_favail * MOST_OF_FREE), 1))
     try:
@@ -66,8 +66,8 @@ def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> R
     except OSError as error:
         if error.errno not in _FULL:
             raise
-        return Room(False, f"{what}, and they are refused: {error.strerror}")
-    return Room(True, what)
+        return DiskRoom(False, f"{what}, and they are refused: {error.strerror}")
+    return DiskRoom(True, what)
 
 
 def _make_files(folder: Path, files: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from supervisor import journal_stream
 from supervisor.checkpoint.directory_advice import advice
-from supervisor.checkpoint.elsewhere import Saves
+from supervisor.checkpoint.elsewhere import DirectorySaves
 from supervisor.checkpoint.records import Survey
 from supervisor.checkpoint.save_search import Memo, SaveSearch
 from supervisor.clock import monotonic_s, wall_s
@@ -134,7 +134,7 @@ def _working_directory(otherwise: Path) -> str:
         return str(otherwise)
 
 
-def _sentence(saves: Saves, supervised: Path, cwd: Path) -> str:
+def _sentence(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
     listed = ", ".join(saves.names[:3])
     lines = advice(saves, supervised, cwd)
     if saves.is_new_each_start:

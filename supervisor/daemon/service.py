@@ -10,7 +10,7 @@ from supervisor import journal_stream, notify
 from supervisor.core.phase import Phase
 from supervisor.core.states import TERMINAL, State
 from supervisor.core.vocabulary import RunState
-from supervisor.daemon.observer import Look
+from supervisor.daemon.observer import Observation
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
 SIGNS_IN_WATCHDOG = 9
@@ -34,7 +34,7 @@ class ServiceManager:
         self._status = ""
         self._is_ready = self._is_stopping = False
 
-    def turned(self, state: State, look: Look | None, now: float) -> None:
+    def turned(self, state: State, look: Observation | None, now: float) -> None:
         """To be called each time that the loop has turned; says what is due."""
         if now >= self._sign_at:
             self._sign_at = now + self._pause_s
@@ -44,7 +44,7 @@ class ServiceManager:
             self._status_at = now + STATUS_S
             notify.notify(*self._news(state, look))
 
-    def _news(self, state: State, look: Look | None) -> list[str]:
+    def _news(self, state: State, look: Observation | None) -> list[str]:
         news = []
         if not self._is_ready:
             self._is_ready = True
@@ -78,7 +78,7 @@ class ServiceManager:
         notify.wait_until_heard()
 
 
-def status_text(state: State, look: Look | None) -> str:
+def status_text(state: State, look: Observation | None) -> str:
     """One line on the run, for `systemctl status`."""
     activity, newest = state.activity, state.newest
     words = []

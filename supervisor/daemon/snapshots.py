@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import Event, MemorySeen, Rescued
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.daemon.link import LauncherLink
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
@@ -42,7 +42,7 @@ _DURABLE = frozenset({"persisted", "already"})
 Send = Callable[[dict[str, Any]], None]
 
 
-class Failure(NamedTuple):
+class PersistFailure(NamedTuple):
     """A persist that failed; `is_first` since one went well."""
 
     result: Result
@@ -68,7 +68,7 @@ class Snapshots:
         self._wholes: list[Whole] = []
         self._board: Board | None = None
         self._board_seen: tuple[int, int] | None = None
-        self._told: Memory | None = None
+        self._told: MemorySnapshot | None = None
         self._seen: frozenset[tuple[int, float]] = frozenset()
         self._in_a_row = 0
         self._is_ordered = False
@@ -76,14 +76,14 @@ class Snapshots:
         self._sized = (float("-inf"), 0)
         self._look_at = float("-inf")
 
-    def poll(self, now: float) -> list[Failure]:
+    def poll(self, now: float) -> list[PersistFailure]:
         """Look if it is time: what changed becomes an event; persists that failed are returned."""
         if now < self._look_at:
             return []
         self._look_at = now + LOOK_EVERY_S
         return self.look()
 
-    def look(self) -> list[Failure]:
+    def look(self) -> list[PersistFailure]:
         """Look now."""
         self._wholes = read_whole(self._paths.root)
         self._read_board()
@@ -107,13 +107,15 @@ class Snapshots:
         if seen != self._board_seen:
             self._board, self._board_seen = read_board(self._paths.root), seen
 
-    def _memory(self) -> Memory | None:
+    def _memory(self) -> MemorySnapshot | None:
         if not self._wholes:
             return None
         newest = self._wholes[0]
         size = newest.snapshot.bytes
         takes_s = size / (self._bytes_per_s() or UNKNOWN_BYTES_PER_S)
-        return Memory(newest.sequence, newest.snapshot.step, self._is_durable(newest), takes_s)
+        return MemorySnapshot(
+            newest.sequence, newest.snapshot.step, self._is_durable(newest), takes_s
+        )
 
     def _is_durable(self, whole: Whole) -> bool:
         if self._board is None:
@@ -134,7 +136,7 @@ class Snapshots:
                 return result.bytes / result.seconds
         return None
 
-    def _new_failures(self) -> list[Failure]:
+    def _new_failures(self) -> list[PersistFailure]:
         results = self._board.results if self._board is not None else ()
         found = []
         for result in results:
@@ -144,7 +146,7 @@ class Snapshots:
                 self._in_a_row = 0
             elif result.at > self._known_until:
                 self._in_a_row += 1
-                found.append(Failure(result, self._in_a_row == 1))
+                found.append(PersistFailure(result, self._in_a_row == 1))
         self._seen = frozenset((result.sequence, result.at) for result in results)
         return found
 

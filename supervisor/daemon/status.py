@@ -12,7 +12,7 @@ from supervisor.core.accounting import goodput, total_s
 from supervisor.core.budget import DAY_S
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
-from supervisor.daemon.observer import Look
+from supervisor.daemon.observer import Observation
 from supervisor.durable import replace_file
 
 
@@ -45,7 +45,7 @@ class StatusFacts:
 
 
 def status_of(
-    state: State, facts: StatusFacts, look: Look | None, *, now: float, wall: float
+    state: State, facts: StatusFacts, look: Observation | None, *, now: float, wall: float
 ) -> dict[str, Any]:
     """The whole status as JSON values; absent is null, durations are seconds."""
     config = facts.config

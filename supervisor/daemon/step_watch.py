@@ -9,19 +9,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from supervisor.checkpoint.records import Entry, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Survey
 from supervisor.core.events import BeginsAnew, Event, GoesOn
 from supervisor.core.step_counters import (
     Counter,
-    Counters,
-    Finding,
-    Seen,
+    CountersBySource,
+    ResumeFinding,
+    StepsSeen,
     fold_counters,
     judge,
     writes_over,
 )
 from supervisor.core.vocabulary import Tier
-from supervisor.daemon.observer import Look
+from supervisor.daemon.observer import Observation
 from supervisor.daemon.run import Run
 
 _SOURCES_MAX = 8
@@ -34,7 +34,7 @@ BEAT = "beat"
 
 @dataclass(slots=True)
 class _Source:
-    seen: Seen
+    seen: StepsSeen
     samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
     saved: tuple[float, int] | None = None
     """When the last save was written, and the step at it."""
@@ -50,7 +50,7 @@ class StepWatch:
     def __init__(self, run: Run, emit: Callable[[Event], None]) -> None:
         self._run = run
         self._emit = emit
-        self._known: Counters = run.history.counters
+        self._known: CountersBySource = run.history.counters
         command = "\0".join(run.config.command).encode()
         self._beats = f"{BEAT}:{zlib.crc32(command):08x}"
         pattern = (run.config.watch.progress or "").encode()
@@ -73,7 +73,7 @@ class StepWatch:
         self._is_fresh, self._goes_on = is_fresh, False
         self._sources, self._saves = {}, {}
 
-    def note_look(self, look: Look, now: float, wall: float) -> None:
+    def note_look(self, look: Observation, now: float, wall: float) -> None:
         """Take the steps of one look, and judge them while that can say something."""
         if look.observed.attempt != self._attempt:
             return
@@ -133,7 +133,7 @@ class StepWatch:
         if source is None:
             if len(self._sources) >= _SOURCES_MAX:
                 return
-            source = self._sources[key] = _Source(Seen(step, now, step, now, epoch))
+            source = self._sources[key] = _Source(StepsSeen(step, now, step, now, epoch))
         seen = source.seen
         if step < seen.last and not seen.went_back:
             seen = replace(seen, went_back=True)
@@ -156,13 +156,13 @@ class StepWatch:
         for key in keys:
             seen = self._sources[key].seen
             match judge(self._known.get(key), path, seen):
-                case Finding.GOES_ON:
+                case ResumeFinding.GOES_ON:
                     self._goes_on = True
                     self._emit(GoesOn(self._attempt))
                     return
-                case Finding.BEGINS_ANEW:
+                case ResumeFinding.BEGINS_ANEW:
                     suspected = key
-                case Finding.NOTHING:
+                case ResumeFinding.NOTHING:
                     pass
         if suspected is None:
             return
@@ -184,7 +184,7 @@ class StepWatch:
         self._run.journal.record(entry)
 
 
-def _is_save(entry: Entry) -> bool:
+def _is_save(entry: CheckpointEntry) -> bool:
     """Whether it is one of this run's on the disk that tells its step; it need not be proven yet.
 
     A foreign one is only proven once it has been left alone for a while.

@@ -13,7 +13,7 @@ from supervisor.checkpoint.contents import may_be_weights
 from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
 from supervisor.checkpoint.recorded import Recorded
-from supervisor.checkpoint.records import Entry, Remembered, Survey, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, Remembered, Survey, SurveyRequest
 from supervisor.checkpoint.save_search import SaveSearch
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
@@ -28,7 +28,7 @@ class Answer:
 
     event: Surveyed | SurveyFailed
     survey: Survey | None
-    news: tuple[Entry, ...]
+    news: tuple[CheckpointEntry, ...]
     gone: tuple[str, ...] = ()
     """Remembered ones that are there no more: a trainer prunes its own."""
 
@@ -218,7 +218,7 @@ class Surveyor:
             self._failed = self._ask(question)
         return answer
 
-    def _remember(self, entries: Iterable[Entry]) -> Iterable[Entry]:
+    def _remember(self, entries: Iterable[CheckpointEntry]) -> Iterable[CheckpointEntry]:
         for entry in entries:
             known = entry.as_remembered()
             if known is None or entry.tier != Tier.DISK:

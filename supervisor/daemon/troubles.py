@@ -9,7 +9,7 @@ from supervisor.core.states import State
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
-from supervisor.daemon.snapshots import Failure
+from supervisor.daemon.snapshots import PersistFailure
 
 # The trainer prints what the persister has told it, and either may be read first.
 SAME_SAVE_S = 60.0
@@ -34,7 +34,7 @@ class Troubles:
                 continue
             self._record(attempt.number, line[:500])
 
-    def note_failed_persist(self, failure: Failure, state: State) -> None:
+    def note_failed_persist(self, failure: PersistFailure, state: State) -> None:
         """One that the persister reports; a row of failures of one cause is one incident."""
         result = failure.result
         error = result.error or "nobody knows why"

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from supervisor.checkpoint.recorded import Recorded
-from supervisor.checkpoint.records import Entry, Remembered, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Remembered, Survey
 from supervisor.clock import parse_rfc3339
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.journal import Journal
@@ -47,7 +47,7 @@ def recorded_of(entries: Iterable[Mapping[str, Any]]) -> Recorded:
     return recorded
 
 
-def entry_of(found: Entry, *, progress: bool) -> dict[str, Any]:
+def entry_of(found: CheckpointEntry, *, progress: bool) -> dict[str, Any]:
     """The ledger entry for a verdict."""
     return {
         "type": "checkpoint",

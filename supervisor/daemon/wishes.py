@@ -10,13 +10,13 @@ from supervisor.intent import DEFAULT, UNREADABLE, Intent, IntentRecord, read_in
 from supervisor.paths import RunPaths
 from supervisor.small_file import read_small_file
 
-Say = Callable[[str, int], None]
+Tell = Callable[[str, int], None]
 
 
 class Wishes:
     """The intent file, read at each poll. `warning`: why it does not tell, while that is so."""
 
-    def __init__(self, paths: RunPaths, say: Say) -> None:
+    def __init__(self, paths: RunPaths, say: Tell) -> None:
         self._path = paths.intent
         self._say = say
         self._is_assumed = self._is_absent = False

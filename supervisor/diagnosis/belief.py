@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Candidate, find_candidates
+from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Explanation, find_candidates
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
-from supervisor.diagnosis.patterns import Standing
+from supervisor.diagnosis.patterns import LineWeight
 from supervisor.diagnosis.survival import StepsAfter
 
 _SAME_FAILURE_LINES = 3
@@ -47,8 +47,8 @@ def choose(
     *,
     first_step_seen: bool,
     kernel: int,
-    is_possible: Callable[[Candidate], bool],
-) -> Candidate | None:
+    is_possible: Callable[[Explanation], bool],
+) -> Explanation | None:
     """The explanation to be believed among clean `lines`, oldest first; None if there is none.
 
     The first `kernel` of them are the kernel log's own. `is_possible`: what the exit leaves open.
@@ -71,16 +71,16 @@ def choose(
 
 
 def _believe(
-    candidates: Sequence[Candidate], steps: StepsAfter, *, is_distributed: bool
-) -> Candidate | None:
+    candidates: Sequence[Explanation], steps: StepsAfter, *, is_distributed: bool
+) -> Explanation | None:
     later = {id(found): steps.count(found.end) for found in candidates}
     last = [found for found in candidates if later[id(found)] <= found.outlasts]
     best = min(last, key=_weight, default=None)
-    if best is None or best.standing > Standing.CAUSE:
+    if best is None or best.standing > LineWeight.CAUSE:
         recent = [
             found
             for found in candidates
-            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= Standing.CAUSE
+            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= LineWeight.CAUSE
         ]
         if is_distributed and recent:
             best = min(recent, key=_weight)
@@ -89,11 +89,11 @@ def _believe(
     return _with_company(best, last)
 
 
-def _weight(found: Candidate) -> tuple[Standing, int]:
+def _weight(found: Explanation) -> tuple[LineWeight, int]:
     return found.standing, found.index
 
 
-def _with_company(best: Candidate, others: Sequence[Candidate]) -> Candidate:
+def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanation:
     """Add what other lines say of the same failure: the traceback's frame, more evidence."""
     same = [found for found in others if found.failure is best.failure and found is not best]
     evidence = list(best.evidence)
@@ -111,7 +111,7 @@ def _with_company(best: Candidate, others: Sequence[Candidate]) -> Candidate:
     return replace(best, evidence=tuple(evidence))
 
 
-def _without_quoted(candidates: Sequence[Candidate]) -> list[Candidate]:
+def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
     """Leave out a device's word where its own process went on and died of something unrelated.
 
     Who trains on kernel logs prints such lines as samples; what the kernel itself says stays.
@@ -121,7 +121,7 @@ def _without_quoted(candidates: Sequence[Candidate]) -> list[Candidate]:
             found.index
             for found in candidates
             if found.is_traceback
-            and found.standing <= Standing.CAUSE
+            and found.standing <= LineWeight.CAUSE
             and found.failure not in _OF_DEVICES
         ),
         default=-1,
@@ -134,8 +134,8 @@ def _without_quoted(candidates: Sequence[Candidate]) -> list[Candidate]:
 
 
 def _demote_handled(
-    candidates: Sequence[Candidate], lines: Sequence[str], *, is_distributed: bool
-) -> list[Candidate]:
+    candidates: Sequence[Explanation], lines: Sequence[str], *, is_distributed: bool
+) -> list[Explanation]:
     """Make a mention of what its own process outlived: it logged on and died of something later.
 
     Lines without a label are one process only where nothing speaks of several.
@@ -143,21 +143,21 @@ def _demote_handled(
     result = []
     for found in candidates:
         is_one_process = bool(found.stream) or not is_distributed
-        if found.standing is Standing.CAUSE and is_one_process and not found.outlasts:
+        if found.standing is LineWeight.CAUSE and is_one_process and not found.outlasts:
             fatal = max(
                 (
                     other.index
                     for other in candidates
                     if other.is_traceback
                     and other.stream == found.stream
-                    and other.standing <= Standing.CAUSE
+                    and other.standing <= LineWeight.CAUSE
                 ),
                 default=-1,
             )
             if fatal > found.end and (
                 found.is_reported or _goes_on(lines[found.end + 1 : fatal], found.stream)
             ):
-                found = replace(found, standing=Standing.MENTION)
+                found = replace(found, standing=LineWeight.MENTION)
         result.append(found)
     return result
 

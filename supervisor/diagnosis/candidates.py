@@ -21,7 +21,7 @@ from supervisor.diagnosis.log_line import (
     without_hedge,
 )
 from supervisor.diagnosis.network_patterns import OUTSIDE
-from supervisor.diagnosis.patterns import Hit, Pattern, Standing, first_match, scan
+from supervisor.diagnosis.patterns import Hit, LineWeight, Pattern, first_match, scan
 from supervisor.diagnosis.program_patterns import (
     CASCADE,
     CONFIGURATION,
@@ -70,13 +70,13 @@ _REPORTED = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Explanation:
     """One explanation: where it begins and ends, how much its word counts, and what it says."""
 
     index: int
     end: int
     stream: str
-    standing: Standing
+    standing: LineWeight
     failure: Failure
     action: Action
     evidence: tuple[str, ...]
@@ -100,7 +100,7 @@ def may_tell_of_a_start(lines: Sequence[str]) -> bool:
     )
 
 
-def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Candidate]:
+def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Explanation]:
     """All that clean `lines`, oldest first, say about an end."""
     table = _AFTER_FIRST_STEP if first_step_seen else TABLE
     chains = find_chains(lines)
@@ -112,7 +112,7 @@ def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Cand
     return candidates
 
 
-def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
+def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Explanation | None:
     """What a chain of exceptions says: its earliest known member, else its root."""
     known = []
     frames = all_frames(chain)
@@ -127,22 +127,22 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Candidate | None:
         failure, action, raised = row.failure, row.action, chain.raised[order]
         decides, outlasts = row.full_disk_decides, row.outlasts
     else:
-        standing, failure = Standing.CAUSE, Failure.EXCEPTION
+        standing, failure = LineWeight.CAUSE, Failure.EXCEPTION
         action = Action.BACKOFF if _is_outside(chain, frames) else Action.RESTART
         raised, decides, outlasts = chain.raised[0], False, 0
     if failure is Failure.EXCEPTION and _is_within_machine(raised):
         action = Action.RESTART
-    if standing is Standing.CASCADE:
+    if standing is LineWeight.CASCADE:
         return None
     if _SECONDARY.match(chain.lead) is not None:
-        standing = Standing.MENTION
+        standing = LineWeight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
-        standing = Standing.CONSEQUENCE
+        standing = LineWeight.CONSEQUENCE
     evidence = [raised.line]
     evidence.extend(line for line in (raised.frame_line, *raised.details[:3]) if line)
     if chain.raised[-1] is not raised:
         evidence.append(chain.raised[-1].line)
-    return Candidate(
+    return Explanation(
         chain.start,
         chain.end,
         chain.stream,
@@ -205,19 +205,19 @@ def _was_reported(lead: str) -> bool:
 
 def _from_lines(
     lines: Sequence[str], table: Sequence[Pattern], inside: frozenset[int]
-) -> list[Candidate]:
+) -> list[Explanation]:
     """What single lines say, outside of tracebacks (whose source text says nothing)."""
-    by_line: dict[int, Candidate] = {}
+    by_line: dict[int, Explanation] = {}
     for hit in scan(lines, table, _plain):
         row, text = hit.pattern, hit.text
         if hit.index in inside or hit.index in by_line:
             continue
-        if row.standing is Standing.CASCADE or _NEGATED.search(text[: hit.start]) is not None:
+        if row.standing is LineWeight.CASCADE or _NEGATED.search(text[: hit.start]) is not None:
             continue
         standing = row.standing
-        if standing is not Standing.STATED and tells_survival(text):
-            standing = Standing.MENTION
-        by_line[hit.index] = Candidate(
+        if standing is not LineWeight.STATED and tells_survival(text):
+            standing = LineWeight.MENTION
+        by_line[hit.index] = Explanation(
             hit.index,
             hit.index,
             split_prefix(lines[hit.index]).stream,
@@ -236,7 +236,7 @@ def _from_lines(
 
 def _is_meant(hit: Hit) -> bool:
     """Whether a line below an exception is of its message, and no report of something survived."""
-    if hit.pattern.standing > Standing.CONSEQUENCE or tells_survival(hit.text):
+    if hit.pattern.standing > LineWeight.CONSEQUENCE or tells_survival(hit.text):
         return False
     return _NEGATED.search(hit.text[: hit.start]) is None
 
@@ -245,7 +245,7 @@ def _plain(line: str) -> str:
     return without_hedge(split_prefix(line).body)
 
 
-def _from_torchrun(lines: Sequence[str]) -> list[Candidate]:
+def _from_torchrun(lines: Sequence[str]) -> list[Explanation]:
     """How the rank ended that torchrun's table names as the first to fail."""
     found = []
     for header, line in enumerate(lines):
@@ -256,11 +256,11 @@ def _from_torchrun(lines: Sequence[str]) -> list[Candidate]:
             known = FIRST_DEATHS.get(int(code[1])) if code is not None else None
             if known is not None:
                 said = (lines[index].strip(),)
-                found.append(Candidate(index, index, "", Standing.FIRST_DEATH, *known, said))
+                found.append(Explanation(index, index, "", LineWeight.FIRST_DEATH, *known, said))
     return found
 
 
-def _from_xids(lines: Sequence[str]) -> list[Candidate]:
+def _from_xids(lines: Sequence[str]) -> list[Explanation]:
     """What Xid lines of the kernel log say. Only an application's fault is not `STATED`."""
     found = []
     for index, line in enumerate(lines):
@@ -268,10 +268,10 @@ def _from_xids(lines: Sequence[str]) -> list[Candidate]:
         if meaning is None:
             continue
         is_stated = meaning.failure is not Failure.CUDA_FAULT
-        standing = Standing.STATED if is_stated else Standing.CAUSE
+        standing = LineWeight.STATED if is_stated else LineWeight.CAUSE
         evidence = (line.strip(),)
         found.append(
-            Candidate(
+            Explanation(
                 index,
                 index,
                 "",

@@ -1,7 +1,7 @@
 """What GPUs, CUDA, NCCL and rendezvous print when they fail: rows only, special before general."""
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.patterns import Pattern, Standing
+from supervisor.diagnosis.patterns import LineWeight, Pattern
 
 # A hardware line is right even when a rank trains a few more steps before its next collective.
 _HARDWARE_OUTLASTS_STEPS = 3
@@ -26,14 +26,14 @@ NETWORK: tuple[Pattern, ...] = (
         r"nccl error.{0,300}unhandled cuda error|ncclunhandledcudaerror",
         Failure.CUDA_FAULT,
         Action.RESTART,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
     Pattern(
         ("got completion from peer", "got async event"),
         r"NET/IB ?: .{0,80}got (?:completion from peer .{0,200}(?:error|status=[1-9])|async event)",
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
     Pattern(
         (
@@ -46,7 +46,7 @@ NETWORK: tuple[Pattern, ...] = (
         r"\bnccl(?:Remote|System|Internal)Error\b|\bNCCL error\b|NCCL communicator was aborted",
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
         unless=r"no nccl error|retry",
     ),
     Pattern(
@@ -56,7 +56,7 @@ NETWORK: tuple[Pattern, ...] = (
         r"|gloo/transport.{0,300}(?:(?:closed|reset) by peer|broken pipe|read error)",
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
     Pattern(
         ("rendezvous",),
@@ -90,7 +90,7 @@ NETWORK: tuple[Pattern, ...] = (
         r"|TCPStore.{0,200}(?:broken pipe|connection reset)",
         Failure.RENDEZVOUS,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
 )
 
@@ -100,7 +100,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"uncorrectable nvlink error|nvlink error detected|nvml_error_nvlink",
         Failure.NVLINK,
         Action.EXCLUDE,
-        Standing.STATED,
+        LineWeight.STATED,
         outlasts=_HARDWARE_OUTLASTS_STEPS,
     ),
     Pattern(
@@ -108,7 +108,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"uncorrectable ecc error|double.bit ecc error|cudaErrorECCUncorrectable",
         Failure.GPU_ECC,
         Action.EXCLUDE,
-        Standing.STATED,
+        LineWeight.STATED,
         unless=r"(?:\b0|\bno|zero) (?:\w+ ){0,2}uncorrectable"
         r"|uncorrectable ecc errors? ?[:=]? ?0\b",
         outlasts=_HARDWARE_OUTLASTS_STEPS,
@@ -125,7 +125,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"|failed to initialize nvml: unknown error",
         Failure.GPU_LOST,
         Action.EXCLUDE,
-        Standing.STATED,
+        LineWeight.STATED,
         outlasts=_HARDWARE_OUTLASTS_STEPS,
     ),
     Pattern(
@@ -133,7 +133,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"gpu requires reset|nvml_error_reset_required",
         Failure.GPU_NEEDS_RESET,
         Action.EXCLUDE,
-        Standing.STATED,
+        LineWeight.STATED,
         outlasts=_HARDWARE_OUTLASTS_STEPS,
     ),
     Pattern(
@@ -200,7 +200,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"cuda error: (?:driver shutting down|context is destroyed)",
         Failure.CUDA_FAULT,
         Action.RESTART,
-        Standing.CASCADE,  # what destructors see while the interpreter ends
+        LineWeight.CASCADE,  # what destructors see while the interpreter ends
     ),
     Pattern(
         ("cuda error", "hip error", "cuda failure"),

@@ -26,18 +26,18 @@ from dataclasses import replace
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.belief import choose
-from supervisor.diagnosis.candidates import Candidate, may_tell_of_a_start
+from supervisor.diagnosis.candidates import Explanation, may_tell_of_a_start
 from supervisor.diagnosis.ending_codes import (
-    Outcome,
+    ExitMeaning,
     from_code,
     from_signal,
     signal_of,
     start_failure,
 )
 from supervisor.diagnosis.exit_evidence import agrees
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.log_line import clean
-from supervisor.diagnosis.patterns import Standing
+from supervisor.diagnosis.patterns import LineWeight
 
 EVIDENCE_LINES_MAX = 8
 EVIDENCE_CHARS_MAX = 500
@@ -50,7 +50,7 @@ NO_LINE_BYTES = 64 * 1024
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
 
-def diagnose(ending: Ending) -> Diagnosis:
+def diagnose(ending: ExitEvidence) -> Diagnosis:
     """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises."""
     if ending.start_errno is not None:
         return _plain(start_failure(ending.start_errno), ())
@@ -72,7 +72,9 @@ def diagnose(ending: Ending) -> Diagnosis:
         said = (
             "the command cannot be executed" if ending.code == 126 else "the command is not found"
         )
-        outcome = Outcome(Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})")
+        outcome = ExitMeaning(
+            Failure.CONFIGURATION, Action.HOLD, f"{said} (exit code {ending.code})"
+        )
         return _plain(outcome, ())
     if ending.first_step_seen and may_tell_of_a_start([*kernel, *printed]):
         # What would be a wrong configuration at the start is a failure like others by now.
@@ -84,14 +86,14 @@ def diagnose(ending: Ending) -> Diagnosis:
     if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
         # Its last words had nowhere to go either.
         reason = f"{said}, its log names no cause, and no disk space is left for checkpoints"
-        return _plain(Outcome(Failure.DISK_FULL, Action.HOLD, reason), ())
+        return _plain(ExitMeaning(Failure.DISK_FULL, Action.HOLD, reason), ())
     reason = f"{said} and its log names no cause"
-    return _plain(Outcome(Failure.UNKNOWN, Action.RESTART, reason), ())
+    return _plain(ExitMeaning(Failure.UNKNOWN, Action.RESTART, reason), ())
 
 
 def _choose(
     kernel: list[str], printed: list[str], signal: int | None, *, first_step_seen: bool
-) -> Candidate | None:
+) -> Explanation | None:
     return choose(
         [*kernel, *printed],
         first_step_seen=first_step_seen,
@@ -111,36 +113,38 @@ def _clean(given: Sequence[str]) -> list[str]:
     return lines[-LINES_MAX:]
 
 
-def _weakest_that_explains(signal: int | None) -> Standing:
+def _weakest_that_explains(signal: int | None) -> LineWeight:
     """The least that a line must be to explain this ending better than the ending itself does."""
     if signal is None:
-        return Standing.MENTION
+        return LineWeight.MENTION
     name = from_signal(signal).failure
     # An abort is how NCCL's watchdog and C++ exceptions end a process that has said why.
     explains_more = name in (Failure.ABORTED, Failure.UNKNOWN)
-    return Standing.CONSEQUENCE if explains_more else Standing.CAUSE
+    return LineWeight.CONSEQUENCE if explains_more else LineWeight.CAUSE
 
 
-def _was_killed_for_memory(ending: Ending, candidate: Candidate | None, signal: int | None) -> bool:
+def _was_killed_for_memory(
+    ending: ExitEvidence, candidate: Explanation | None, signal: int | None
+) -> bool:
     if not ending.oom_kill_delta or ending.oom_kill_delta < 0:
         return False
     if signal is not None:
         return from_signal(signal).failure is Failure.KILLED
-    if candidate is None or candidate.standing >= Standing.DEATH:
+    if candidate is None or candidate.standing >= LineWeight.DEATH:
         return True
     # A worker or a peer that vanished: the kernel's counter says why.
-    return candidate.failure in _MEMORY_VICTIMS or candidate.standing is Standing.CONSEQUENCE
+    return candidate.failure in _MEMORY_VICTIMS or candidate.standing is LineWeight.CONSEQUENCE
 
 
-def _out_of_memory(ending: Ending, candidate: Candidate | None) -> Diagnosis:
+def _out_of_memory(ending: ExitEvidence, candidate: Explanation | None) -> Diagnosis:
     kills = ending.oom_kill_delta
     fact = f"the cgroup's oom_kill counter rose by {kills}"
     evidence = (fact, *(candidate.evidence if candidate is not None else ()))
     reason = f"the kernel killed {kills} of its processes for want of memory"
-    return _plain(Outcome(Failure.HOST_OUT_OF_MEMORY, Action.RESTART, reason), evidence)
+    return _plain(ExitMeaning(Failure.HOST_OUT_OF_MEMORY, Action.RESTART, reason), evidence)
 
 
-def _from_candidate(ending: Ending, candidate: Candidate) -> Diagnosis:
+def _from_candidate(ending: ExitEvidence, candidate: Explanation) -> Diagnosis:
     failure, action = candidate.failure, candidate.action
     evidence = candidate.evidence
     if candidate.full_disk_decides and ending.free_bytes is not None:
@@ -160,7 +164,7 @@ def _from_candidate(ending: Ending, candidate: Candidate) -> Diagnosis:
     )
 
 
-def _plain(outcome: Outcome, evidence: tuple[str, ...]) -> Diagnosis:
+def _plain(outcome: ExitMeaning, evidence: tuple[str, ...]) -> Diagnosis:
     bounded = _bounded(evidence)
     return Diagnosis(outcome.failure, outcome.action, None, None, bounded, outcome.reason)
 

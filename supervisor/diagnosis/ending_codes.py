@@ -39,7 +39,7 @@ _BY_SIGNAL = {
 }
 
 
-class Outcome(NamedTuple):
+class ExitMeaning(NamedTuple):
     """A failure, an action, and one sentence."""
 
     failure: Failure
@@ -47,19 +47,21 @@ class Outcome(NamedTuple):
     reason: str
 
 
-def from_code(code: int | None) -> Outcome | None:
+def from_code(code: int | None) -> ExitMeaning | None:
     """What an exit code says for certain; None where the log has to be asked.
 
     75 without a stop asked for is restarted at once (the caller knows of stops, and outranks this).
     """
     match code:
         case 0:
-            return Outcome(Failure.COMPLETED, Action.NONE, "it finished with exit code 0")
+            return ExitMeaning(Failure.COMPLETED, Action.NONE, "it finished with exit code 0")
         case 75:
-            return Outcome(Failure.PREEMPTED, Action.RESTART, "it saved and stopped (exit code 75)")
+            return ExitMeaning(
+                Failure.PREEMPTED, Action.RESTART, "it saved and stopped (exit code 75)"
+            )
         case 78:
             reason = "it says that its configuration is wrong (exit code 78)"
-            return Outcome(Failure.CONFIGURATION, Action.HOLD, reason)
+            return ExitMeaning(Failure.CONFIGURATION, Action.HOLD, reason)
         case _:
             return None
 
@@ -74,7 +76,7 @@ def signal_of(code: int | None, signal: int | None) -> int | None:
     return None
 
 
-def from_signal(signal: int) -> Outcome:
+def from_signal(signal: int) -> ExitMeaning:
     """What death by a signal says where nothing else explains it."""
     try:
         name = signals.Signals(signal).name
@@ -85,18 +87,18 @@ def from_signal(signal: int) -> Outcome:
         reason = "it was killed (SIGKILL), and there is no evidence of why"
     else:
         reason = f"it was ended by {name}, and its log names no cause"
-    return Outcome(failure or Failure.UNKNOWN, Action.RESTART, reason)
+    return ExitMeaning(failure or Failure.UNKNOWN, Action.RESTART, reason)
 
 
-def start_failure(number: int) -> Outcome:
+def start_failure(number: int) -> ExitMeaning:
     """Why a command could not be started at all, by the errno of the attempt."""
     said = f"it could not be started: {os.strerror(number)}"
     if number in _WRONG_COMMAND:
-        return Outcome(Failure.CONFIGURATION, Action.HOLD, said)
+        return ExitMeaning(Failure.CONFIGURATION, Action.HOLD, said)
     if number in _WANT_OF_DESCRIPTORS:
-        return Outcome(Failure.TOO_MANY_OPEN_FILES, Action.BACKOFF, said)
+        return ExitMeaning(Failure.TOO_MANY_OPEN_FILES, Action.BACKOFF, said)
     if number in _WANT_OF_MEMORY:
-        return Outcome(Failure.HOST_OUT_OF_MEMORY, Action.BACKOFF, said)
+        return ExitMeaning(Failure.HOST_OUT_OF_MEMORY, Action.BACKOFF, said)
     if number in _BROKEN_STORAGE:
-        return Outcome(Failure.FILESYSTEM, Action.BACKOFF, said)
-    return Outcome(Failure.UNKNOWN, Action.BACKOFF, said)
+        return ExitMeaning(Failure.FILESYSTEM, Action.BACKOFF, said)
+    return ExitMeaning(Failure.UNKNOWN, Action.BACKOFF, said)

@@ -3,14 +3,14 @@
 from signal import Signals
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.candidates import Candidate
+from supervisor.diagnosis.candidates import Explanation
 from supervisor.diagnosis.ending_codes import from_signal
 
 # Nothing that a trainer prints may hold a run, or take it back, that died of another thing.
 _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 
 
-def agrees(signal: int | None, found: Candidate) -> bool:
+def agrees(signal: int | None, found: Explanation) -> bool:
     """Whether a process that ended by `signal` (None: by itself) can have died of this.
 
     SIGKILL, SIGTERM and the like are sent from outside: only the kernel and the scheduler know by

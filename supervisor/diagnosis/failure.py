@@ -7,7 +7,7 @@ from supervisor.core.vocabulary import Action, Failure
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
+class ExitEvidence:
     """All that is known about the end of one attempt; what is not known is None or empty.
 
     `lines` are the attempt's last log lines, oldest first; `kernel_lines` those of the kernel log

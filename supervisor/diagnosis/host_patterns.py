@@ -1,7 +1,7 @@
 """What the kernel, the scheduler, memory, disks and file systems print: rows, special first."""
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.patterns import Pattern, Standing
+from supervisor.diagnosis.patterns import LineWeight, Pattern
 
 # A scheduler announces the end and the trainer trains on until it has saved.
 _SCHEDULER_OUTLASTS_STEPS = 100
@@ -60,7 +60,7 @@ MEMORY: tuple[Pattern, ...] = (
         r"|task \d+: out of memory|exceeded (?:job|step) memory limit",
         Failure.HOST_OUT_OF_MEMORY,
         Action.RESTART,
-        Standing.STATED,
+        LineWeight.STATED,
         outlasts=_SCHEDULER_OUTLASTS_STEPS,
         names_killer=True,
     ),
@@ -107,7 +107,7 @@ MEMORY: tuple[Pattern, ...] = (
         r"|pin memory thread exited unexpectedly",
         Failure.DATALOADER_WORKER_DIED,
         Action.RESTART,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
 )
 
@@ -176,6 +176,6 @@ STORAGE: tuple[Pattern, ...] = (
         r"\bLustreError: |\bnfs: server \S{1,200} not responding|\bceph: .{0,120}hung\b",
         Failure.FILESYSTEM,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
 )

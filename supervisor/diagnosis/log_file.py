@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 
 _READ_BYTES = 64 * 1024
@@ -70,7 +70,7 @@ def diagnose_file(
     for line in read_lines(path, offset=offset):
         kept.feed(line)
     seen = kept.first_step_seen if first_step_seen is None else first_step_seen
-    return diagnose(Ending(code, signal, kept.lines(), first_step_seen=seen, step=kept.step))
+    return diagnose(ExitEvidence(code, signal, kept.lines(), first_step_seen=seen, step=kept.step))
 
 
 def read_lines(path: Path, *, offset: int = 0) -> Iterator[str]:

@@ -4,7 +4,7 @@ All of them are outages: nothing of the run is wrong, and what is outside has to
 """
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.patterns import Pattern, Standing
+from supervisor.diagnosis.patterns import LineWeight, Pattern
 
 # Such words stand in ordinary output too, so they count where an exception's line begins.
 _RAISED = (
@@ -19,14 +19,14 @@ OUTSIDE: tuple[Pattern, ...] = (
         r"^BrokenPipeError\b|^KeyboardInterrupt\b",
         Failure.EXCEPTION,
         Action.RESTART,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
     Pattern(
         ("connectionreseterror", "connectionrefusederror", "connectionabortederror"),
         r"^(?:ConnectionReset|ConnectionRefused|ConnectionAborted)Error\b",
         Failure.EXCEPTION,
         Action.BACKOFF,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
     Pattern(
         (
@@ -141,6 +141,6 @@ OUTSIDE: tuple[Pattern, ...] = (
         r"\bCheckpointException ranks:",
         Failure.EXCEPTION,
         Action.RESTART,
-        Standing.CONSEQUENCE,
+        LineWeight.CONSEQUENCE,
     ),
 )

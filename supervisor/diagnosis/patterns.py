@@ -16,7 +16,7 @@ from supervisor.core.vocabulary import Action, Failure
 _BLOCK_CHARS = 512 * 1024
 
 
-class Standing(IntEnum):
+class LineWeight(IntEnum):
     """How much a line's word counts; of equals the earliest wins.
 
     STATED: kernel, driver or scheduler say it of themselves, and are right even when they are late.
@@ -49,7 +49,7 @@ class Pattern:
     regex: str
     failure: Failure
     action: Action
-    standing: Standing = Standing.CAUSE
+    standing: LineWeight = LineWeight.CAUSE
     unless: str | None = None
     only_before_first_step: bool = False
     full_disk_decides: bool = False

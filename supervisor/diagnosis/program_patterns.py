@@ -1,7 +1,7 @@
 """What trainers, Python, launchers and shells print when they fail: rows only, special first."""
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.patterns import Pattern, Standing
+from supervisor.diagnosis.patterns import LineWeight, Pattern
 
 TRAINING: tuple[Pattern, ...] = (
     Pattern(
@@ -136,7 +136,7 @@ CONFIGURATION: tuple[Pattern, ...] = tuple(
 )
 
 CASCADE: tuple[Pattern, ...] = tuple(
-    Pattern((needle,), regex, Failure.UNKNOWN, Action.RESTART, Standing.CASCADE)
+    Pattern((needle,), regex, Failure.UNKNOWN, Action.RESTART, LineWeight.CASCADE)
     for needle, regex in (
         ("taking the entire process down", r"taking the entire process down"),
         (
@@ -192,14 +192,14 @@ DEATHS: tuple[Pattern, ...] = (
         r"|: assertion `.{0,300}' failed|\bterminate called after throwing",
         Failure.ABORTED,
         Action.RESTART,
-        Standing.DEATH,
+        LineWeight.DEATH,
     ),
     Pattern(
         ("sigbus", "bus error", "exitcode: -7", "exitcode  : -7"),
         r"\bSIGBUS\b|\bbus error\b|\bexitcode {0,3}: -7\b",
         Failure.SEGFAULT,
         Action.RESTART,
-        Standing.DEATH,
+        LineWeight.DEATH,
     ),
     Pattern(
         ("killed", "sigkill", "exitcode: -9", "code = -9"),
@@ -207,20 +207,20 @@ DEATHS: tuple[Pattern, ...] = (
         r"|terminated with signal sigkill|<signals\.sigkill: 9>|\b(?:exit|return )code ?[:=] -9\b",
         Failure.KILLED,
         Action.RESTART,
-        Standing.DEATH,
+        LineWeight.DEATH,
     ),
     Pattern(
         ("exitcode  : 78", "exitcode: 78"),
         r"\bexitcode {0,3}: 78\b",
         Failure.CONFIGURATION,
         Action.HOLD,
-        Standing.DEATH,
+        LineWeight.DEATH,
     ),
     Pattern(
         ("exitcode  : 75", "exitcode: 75"),
         r"\bexitcode {0,3}: 75\b",
         Failure.PREEMPTED,
         Action.RESTART,
-        Standing.DEATH,
+        LineWeight.DEATH,
     ),
 )

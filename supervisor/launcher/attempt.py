@@ -8,12 +8,12 @@ import time
 
 from supervisor import identity
 from supervisor.launcher import kin, leftovers
-from supervisor.launcher.beginning import Beginning, Begun
+from supervisor.launcher.beginning import Beginning, MainProcess
 from supervisor.launcher.cgroup import Group
 from supervisor.launcher.console import say
-from supervisor.launcher.phases import Happening, Phase, after, told
+from supervisor.launcher.phases import AttemptPhase, Happening, after, told
 from supervisor.launcher.request import LaunchRequest, Surroundings
-from supervisor.launcher.spawn import Failure, read_report
+from supervisor.launcher.spawn import StartFailure, read_report
 from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
 
 TYPE_CHECKING = False
@@ -27,7 +27,7 @@ class Attempt:
     def __init__(self, request: LaunchRequest, around: Surroundings) -> None:
         self.number = request.number
         self.run_id = request.run_id
-        self.phase = Phase.CLEARING
+        self.phase = AttemptPhase.CLEARING
         self.exited: dict[str, Any] | None = None
         self.report_fd = -1
         self._request = request
@@ -36,7 +36,7 @@ class Attempt:
         self._start_ticks = 0
         self._started_monotonic = 0.0
         self._beginning: Beginning | None = None
-        self._begun: Begun | None = None
+        self._begun: MainProcess | None = None
         self._ending: dict[str, Any] | None = None
         self._left = leftovers.Leftovers(request.word_s)
         self._peak_rss_bytes = 0
@@ -48,7 +48,7 @@ class Attempt:
     @property
     def is_over(self) -> bool:
         """Tell whether there is nothing of it any more."""
-        return self.phase is Phase.OVER
+        return self.phase is AttemptPhase.OVER
 
     @property
     def has_process(self) -> bool:
@@ -96,8 +96,8 @@ class Attempt:
             "kill_sent": self._survivors.killing_since is not None,
             "stop_sent_at": self._survivors.stopped_at,
             "kill_sent_at": self._survivors.killing_since,
-            "main_ended": self.phase is Phase.ENDING,
-            "ending": self._ending if self.phase is Phase.ENDING else None,
+            "main_ended": self.phase is AttemptPhase.ENDING,
+            "ending": self._ending if self.phase is AttemptPhase.ENDING else None,
         }
 
     def _how(self) -> dict[str, Any]:
@@ -118,16 +118,16 @@ class Attempt:
 
     def cancel(self, why: str) -> None:
         """Give up a launch that is still waiting for leftovers to end; else do nothing."""
-        if self.phase is not Phase.CLEARING:
+        if self.phase is not AttemptPhase.CLEARING:
             return
-        if self._beginning is not None and isinstance(begun := self._beginning.give_up(), Begun):
+        if self._beginning and isinstance(begun := self._beginning.give_up(), MainProcess):
             self._take(begun)  # it is the program already: to be stopped as one
         else:
-            self._fail(Failure(errno.ECANCELED, why), Happening.CALLED_OFF)
+            self._fail(StartFailure(errno.ECANCELED, why), Happening.CALLED_OFF)
 
     def hurry(self) -> None:
         """Look at once at what the parked interpreter has said, if a start waits for it."""
-        if self._beginning is not None and self.phase is Phase.CLEARING:
+        if self._beginning is not None and self.phase is AttemptPhase.CLEARING:
             self._next_at = time.monotonic()
 
     def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
@@ -152,7 +152,7 @@ class Attempt:
 
     def keep_left(self, for_s: float) -> None:
         """Let what the main process has left live on for so long, or end it (0): the word on it."""
-        if self.phase is Phase.ENDING and self._survivors.is_left_alone:
+        if self.phase is AttemptPhase.ENDING and self._survivors.is_left_alone:
             self._left.keep(for_s)
 
     def signal_exactly(self, pids: list[int], signum: int) -> None:
@@ -168,7 +168,7 @@ class Attempt:
             return
         self._peak_rss_bytes = max(self._peak_rss_bytes, peak_rss_bytes)
         if pid != self._pid:
-            if self.phase is Phase.ENDING:
+            if self.phase is AttemptPhase.ENDING:
                 self._next_at = time.monotonic()
                 self._left.note_end(pid, status, self._survivors.killing_since)
             return
@@ -188,7 +188,7 @@ class Attempt:
             return True
         os.close(self.report_fd)
         self.report_fd = -1
-        if isinstance(outcome, Failure):
+        if isinstance(outcome, StartFailure):
             self._fail(outcome)
             return False
         self._say_started()
@@ -219,7 +219,7 @@ class Attempt:
         if stubborn := self._survivors.unkillable():
             self._around.send({"is": "unkillable", "attempt": self.number, "pids": stubborn})
             names = ", ".join(f"{entry['comm']} ({entry['pid']})" for entry in stubborn)
-            self._fail(Failure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
+            self._fail(StartFailure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
 
     def _launch(self) -> None:
         if self._beginning is None:
@@ -229,12 +229,12 @@ class Attempt:
         outcome = self._beginning.advance()
         if outcome is None:
             self._next_at = self._beginning.deadline()
-        elif isinstance(outcome, Failure):
+        elif isinstance(outcome, StartFailure):
             self._fail(outcome)
         else:
             self._take(outcome)
 
-    def _take(self, begun: Begun) -> None:
+    def _take(self, begun: MainProcess) -> None:
         self._begun = begun
         self.report_fd = begun.report_fd
         self._pid, self._start_ticks = begun.main.pid, begun.main.start_ticks
@@ -245,7 +245,7 @@ class Attempt:
         if begun.is_warm:
             self._say_started()
 
-    def _fail(self, failure: Failure, happening: Happening = Happening.NO_START) -> None:
+    def _fail(self, failure: StartFailure, happening: Happening = Happening.NO_START) -> None:
         self._group.remove()
         why = {"errno": failure.errno, "message": failure.message}
         self._move(happening, {"attempt": self.number, **why})
@@ -255,7 +255,7 @@ class Attempt:
         survivors = self._survivors
         # Should /proc be out of reach (EMFILE): try again, rather than never.
         self._next_at = time.monotonic() + LONGEST_PAUSE_S
-        if self.phase is not Phase.ENDING:
+        if self.phase is not AttemptPhase.ENDING:
             if survivors.killing_since is None and survivors.stop_signal is None:
                 self._next_at = None
                 return

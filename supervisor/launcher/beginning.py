@@ -10,7 +10,7 @@ from collections import namedtuple
 
 from supervisor import identity
 from supervisor.launcher import cgroup, parked
-from supervisor.launcher.spawn import Failure, spawn
+from supervisor.launcher.spawn import StartFailure, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from supervisor.launcher.parked import ParkedLink
     from supervisor.launcher.request import LaunchRequest
 
-    class Begun(NamedTuple):
+    class MainProcess(NamedTuple):
         """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
 
         `asked` is the monotonic time at which the way was clear.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
         asked: float
 
 else:
-    Begun = namedtuple("Begun", "main report_fd is_warm why asked")
+    MainProcess = namedtuple("MainProcess", "main report_fd is_warm why asked")
 
 # It only compares and stats; on a dead disk it is given up for a process that will hang there, too.
 ANSWER_S = 10.0
@@ -54,7 +54,7 @@ class Beginning:
         """Return the monotonic time at which to call `advance` again, if nothing happens before."""
         return self._until
 
-    def advance(self) -> Begun | Failure | None:
+    def advance(self) -> MainProcess | StartFailure | None:
         """Do the next thing; None as long as the parked one has not decided."""
         link, now = self._link, time.monotonic()
         if link.stage is parked.IMPORTING and (self._why is not None or now >= self._until):
@@ -75,23 +75,23 @@ class Beginning:
         if link.stage is parked.GONE:
             pid, ticks = link.take()
             main = identity.ProcessIdentity(identity.machine_id(), identity.boot_id(), pid, ticks)
-            return Begun(main, -1, True, None, self._asked)
+            return MainProcess(main, -1, True, None, self._asked)
         if link.stage is parked.ABSENT:
             return self._cold(self._why or link.reason)
         if link.stage is parked.ENDING:
             return self._outlast(now)
         return None
 
-    def _outlast(self, now: float) -> Failure | None:
+    def _outlast(self, now: float) -> StartFailure | None:
         """Wait until a killed one has gone: there are never two programs."""
         if self._killed_at is None:
             self._killed_at = now
         self._until = self._killed_at + UNKILLABLE_AFTER_S
         if now < self._until:
             return None
-        return Failure(errno.EBUSY, "the parked interpreter survives SIGKILL")
+        return StartFailure(errno.EBUSY, "the parked interpreter survives SIGKILL")
 
-    def give_up(self) -> Begun | Failure | None:
+    def give_up(self) -> MainProcess | StartFailure | None:
         """Call off a start; a process that has become the program meanwhile is returned."""
         self._link.read()
         if self._link.stage is parked.GONE:
@@ -100,11 +100,11 @@ class Beginning:
             self._link.discard("the launch was called off")
         return None
 
-    def _cold(self, why: str) -> Begun | Failure:
+    def _cold(self, why: str) -> MainProcess | StartFailure:
         try:
             spawned = spawn(self._request.program())
         except OSError as error:
-            return Failure(error.errno or 0, f"{error.strerror}: fork")
+            return StartFailure(error.errno or 0, f"{error.strerror}: fork")
         try:
             main = identity.identify(spawned.pid)
         except OSError:
@@ -112,5 +112,5 @@ class Beginning:
         if main is None:  # it cannot be gone, since we have not reaped it: /proc is out of reach
             os.kill(spawned.pid, signal.SIGKILL)
             os.close(spawned.report_fd)
-            return Failure(errno.EIO, "/proc does not show the new process")
-        return Begun(main, spawned.report_fd, False, why, self._asked)
+            return StartFailure(errno.EIO, "/proc does not show the new process")
+        return MainProcess(main, spawned.report_fd, False, why, self._asked)

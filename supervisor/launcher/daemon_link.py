@@ -17,7 +17,7 @@ from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Decoder, encode
 from supervisor.launcher.pulse import Pulse
-from supervisor.launcher.spawn import Failure, Program, read_report, spawn
+from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -275,7 +275,7 @@ class DaemonLink:
             self._backoff_s = FIRST_BACKOFF_S
         self.failures_in_a_row += 1
         self.restart_at = now + self._backoff_s
-        why = failure.message if isinstance(failure, Failure) else _how_it_ended(status)
+        why = failure.message if isinstance(failure, StartFailure) else _how_it_ended(status)
         line = self.absence.note(why, now - self._started_at, self._backoff_s, going_on)
         say(line, ERROR if self.absence.is_loud else WARNING)
         self._pulse.lost(line)

@@ -45,7 +45,7 @@ FAREWELLS: tuple[tuple[Stage, Asked, float | None, bool], ...] = (
 )
 
 
-class Ending:
+class Shutdown:
     """Begun by "exit", or by the launcher when it is left alone; the first code stands."""
 
     def __init__(self, code: int, attempt_limit_s: float) -> None:

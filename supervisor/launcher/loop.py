@@ -11,7 +11,7 @@ from supervisor.launcher import cgroup, prctl, relock
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
-from supervisor.launcher.ending import Asked, Ending, Stage
+from supervisor.launcher.ending import Asked, Shutdown, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PersisterLink
 from supervisor.launcher.protocol import stop_of
@@ -53,7 +53,7 @@ class Launcher:
         self._last_exit: dict[str, Any] | None = None
         self._has_launched = False
         self._has_taken_over = False
-        self._ending: Ending | None = None
+        self._ending: Shutdown | None = None
 
     def run(self) -> int:
         """Run until the end and return the exit code; no stray exception ends it."""
@@ -266,14 +266,14 @@ class Launcher:
     def _end(self, code: int) -> None:
         if self._ending is not None:
             return
-        self._ending = Ending(code, self._around.unkillable_after_s)
+        self._ending = Shutdown(code, self._around.unkillable_after_s)
         self._link.retire()
         self._persister.order(None)
         if self._attempt is not None:
             self._attempt.kill()
         self._around.parked.discard("the launcher ends")
 
-    def _go_on_ending(self, ending: Ending) -> None:
+    def _go_on_ending(self, ending: Shutdown) -> None:
         while ending.stage is not Stage.DONE:
             pid = self._pid_of(ending.stage)
             if ending.waits_for(pid):

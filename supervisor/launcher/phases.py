@@ -8,7 +8,7 @@ from __future__ import annotations
 from enum import Enum
 
 
-class Phase(Enum):
+class AttemptPhase(Enum):
     """How far an attempt has come."""
 
     CLEARING = "clearing"
@@ -35,14 +35,14 @@ class Happening(Enum):
 
 # From a phase by a happening to the next phase, with the message that tells the daemon of it. What
 # "exited" says is kept for the next daemon until a launch is asked for: no end is lost.
-PHASES: dict[tuple[Phase, Happening], tuple[Phase, str | None]] = {
-    (Phase.CLEARING, Happening.SPAWNED): (Phase.RUNNING, None),
-    (Phase.CLEARING, Happening.NO_START): (Phase.OVER, "start_failed"),
-    (Phase.CLEARING, Happening.CALLED_OFF): (Phase.OVER, "start_failed"),
-    (Phase.RUNNING, Happening.NO_START): (Phase.OVER, "start_failed"),
+PHASES: dict[tuple[AttemptPhase, Happening], tuple[AttemptPhase, str | None]] = {
+    (AttemptPhase.CLEARING, Happening.SPAWNED): (AttemptPhase.RUNNING, None),
+    (AttemptPhase.CLEARING, Happening.NO_START): (AttemptPhase.OVER, "start_failed"),
+    (AttemptPhase.CLEARING, Happening.CALLED_OFF): (AttemptPhase.OVER, "start_failed"),
+    (AttemptPhase.RUNNING, Happening.NO_START): (AttemptPhase.OVER, "start_failed"),
     # "main_exited" follows, unless all of it is gone by then.
-    (Phase.RUNNING, Happening.MAIN_ENDED): (Phase.ENDING, None),
-    (Phase.ENDING, Happening.ALL_GONE): (Phase.OVER, "exited"),
+    (AttemptPhase.RUNNING, Happening.MAIN_ENDED): (AttemptPhase.ENDING, None),
+    (AttemptPhase.ENDING, Happening.ALL_GONE): (AttemptPhase.OVER, "exited"),
 }
 
 
@@ -50,7 +50,7 @@ class IllegalPhaseError(Exception):
     """The table has no such row: a fault in the launcher; nothing happened."""
 
 
-def after(phase: Phase, happening: Happening) -> Phase:
+def after(phase: AttemptPhase, happening: Happening) -> AttemptPhase:
     """Return the next phase. Raises IllegalPhaseError."""
     row = PHASES.get((phase, happening))
     if row is None:
@@ -58,6 +58,6 @@ def after(phase: Phase, happening: Happening) -> Phase:
     return row[0]
 
 
-def told(phase: Phase, happening: Happening) -> str | None:
+def told(phase: AttemptPhase, happening: Happening) -> str | None:
     """Return the kind of message by which the daemon is told of it, None for none."""
     return PHASES[(phase, happening)][1]

@@ -12,7 +12,7 @@ from supervisor.launcher.parked import ParkedLink
 from supervisor.launcher.spawn import Program
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.parked import start
-from supervisor.parked.command import Command, parse
+from supervisor.parked.command import PythonCommand, parse
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ class LaunchRequest(ParkRequest):
     def program(self) -> Program:
         """Return the program as a new process runs it."""
         environ = self.environ()
-        if isinstance(parse(self.argv, environ, self.cwd), Command):
+        if isinstance(parse(self.argv, environ, self.cwd), PythonCommand):
             environ = start.observed(environ)
         return Program(
             self.argv,

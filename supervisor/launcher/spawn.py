@@ -19,7 +19,7 @@ if TYPE_CHECKING:
         pid: int
         report_fd: int
 
-    class Failure(NamedTuple):
+    class StartFailure(NamedTuple):
         """Why a program could not be started: an errno (0 if none) and a sentence."""
 
         errno: int
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 else:
     Spawned = namedtuple("Spawned", "pid report_fd")
-    Failure = namedtuple("Failure", "errno message")
+    StartFailure = namedtuple("StartFailure", "errno message")
 
 _OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
 
@@ -178,7 +178,7 @@ def spawn(program: Program) -> Spawned:
     return Spawned(pid, report_fd)
 
 
-def read_report(report_fd: int) -> Failure | bool:
+def read_report(report_fd: int) -> StartFailure | bool:
     """Return the failure, True once exec has happened, or False while neither is known.
 
     A child that was killed before its exec reads as started; its end tells the rest.
@@ -190,4 +190,4 @@ def read_report(report_fd: int) -> Failure | bool:
     if not data:
         return True
     number, _, message = data.decode("utf-8", "replace").partition(" ")
-    return Failure(int(number), message)
+    return StartFailure(int(number), message)

@@ -7,7 +7,7 @@ import sys
 import time
 
 from supervisor.parked.command import MODULE, SCRIPT, Cold, parse
-from supervisor.parked.memory import Program, die_with, show
+from supervisor.parked.memory import MainProgram, die_with, show
 from supervisor.parked.refusal import Refused
 from supervisor.parked.start import OWN_PREFIX, VARIABLE, decoy, digests
 
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from supervisor.parked.command import Command
+    from supervisor.parked.command import PythonCommand
     from supervisor.parked.output import Output
     from supervisor.parked.places import Places
     from supervisor.parked.priority import LowPriority
-    from supervisor.parked.sources import Shadows, Sources
+    from supervisor.parked.sources import Shadows, SourceFiles
 
 VERIFIED_FOR_S = 1.0
 
 
-class Candidate:
+class ParkedInterpreter:
     """A parked interpreter with all that it needs to become its program."""
 
     def __init__(
@@ -42,12 +42,12 @@ class Candidate:
         self._priority = priority
         kind = settings["kind"]
         decoyed = decoy(kind, nonce)
-        self._program = Program(decoyed, is_script=kind == SCRIPT, is_code=kind == "code")
+        self._program = MainProgram(decoyed, is_script=kind == SCRIPT, is_code=kind == "code")
         self._environ = _at_exec()
         self._here = os.stat(".")
         self._verified_at = float("-inf")
 
-    def settle(self, sources: Sources, shadows: Shadows, places: Places) -> None:
+    def settle(self, sources: SourceFiles, shadows: Shadows, places: Places) -> None:
         """Take note of what was imported."""
         self._sources, self._shadows, self._places = sources, shadows, places
 
@@ -89,7 +89,7 @@ class Candidate:
         _start_clocks()
         self._output.give()
 
-    def _command(self, argv: list[str], environ: dict[str, str], cwd: str | None) -> Command:
+    def _command(self, argv: list[str], environ: dict[str, str], cwd: str | None) -> PythonCommand:
         command = parse(argv, environ, cwd)
         if isinstance(command, Cold):
             raise Refused(command.reason)
@@ -115,7 +115,7 @@ class Candidate:
         if not os.path.samestat(there, self._here):
             raise Refused("the working directory is another one")
 
-    def _check_shadows(self, command: Command) -> None:
+    def _check_shadows(self, command: PythonCommand) -> None:
         folders = list(self._places.own_entries)
         if not sys.flags.safe_path:
             is_script = command.kind == SCRIPT

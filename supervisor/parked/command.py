@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
         reason: str
 
-    class Command(NamedTuple):
+    class PythonCommand(NamedTuple):
         """A Python program: `executable [options] [stem]target args`.
 
         `options` are the words before the word that holds the target (`-m` or `-c` among them);
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 else:
     Cold = namedtuple("Cold", "reason")
-    Command = namedtuple("Command", "executable options kind stem target args")
+    PythonCommand = namedtuple("PythonCommand", "executable options kind stem target args")
 
 SCRIPT, MODULE, CODE = "script", "module", "code"
 
@@ -57,7 +57,7 @@ _PYCS = "--check-hash-based-pycs"
 
 def parse(
     argv: Sequence[str], environ: Mapping[str, str], cwd: str | None = None
-) -> Command | Cold:
+) -> PythonCommand | Cold:
     """Return the Python program that a command is, or why it can only be launched cold.
 
     `environ` is the attempt's: its PATH finds the executable. The options are those of CPython
@@ -92,7 +92,7 @@ def _after_value(
     environ: Mapping[str, str],
     cwd: str | None,
     name: str,
-) -> Command | Cold:
+) -> PythonCommand | Cold:
     """Go on behind an option whose value is the next word."""
     head, rest = words[: place + 2], words[place + 2 :]
     if len(head) < place + 2:
@@ -109,16 +109,18 @@ def _no_program() -> Cold:
     return Cold("no program is named")
 
 
-def _script(executable: str, words: list[str], place: int, cwd: str | None) -> Command | Cold:
+def _script(executable: str, words: list[str], place: int, cwd: str | None) -> PythonCommand | Cold:
     script = words[place]
     if script == "-":
         return Cold("its program comes from standard input")
     if script.endswith(_ARCHIVES) or os.path.isdir(os.path.join(cwd or "", script)):
         return Cold(f"{script} is a directory or an archive, not a script")
-    return Command(executable, tuple(words[:place]), SCRIPT, "", script, tuple(words[place + 1 :]))
+    return PythonCommand(
+        executable, tuple(words[:place]), SCRIPT, "", script, tuple(words[place + 1 :])
+    )
 
 
-def _options(executable: str, words: list[str], place: int) -> Command | Cold | None:
+def _options(executable: str, words: list[str], place: int) -> PythonCommand | Cold | None:
     """Read one word of options; None if the program is named by a later word."""
     word = words[place]
     if word.startswith("--"):
@@ -129,11 +131,15 @@ def _options(executable: str, words: list[str], place: int) -> Command | Cold | 
             kind = MODULE if letter == "m" else CODE
             if rest:
                 stem, target, args = word[: index + 1], rest, words[place + 1 :]
-                return Command(executable, tuple(words[:place]), kind, stem, target, tuple(args))
+                return PythonCommand(
+                    executable, tuple(words[:place]), kind, stem, target, tuple(args)
+                )
             if place + 1 == len(words):
                 return Cold(f"{word} has no value")
             options, args = words[: place + 1], words[place + 2 :]
-            return Command(executable, tuple(options), kind, "", words[place + 1], tuple(args))
+            return PythonCommand(
+                executable, tuple(options), kind, "", words[place + 1], tuple(args)
+            )
         if letter in _WITH_VALUE:
             return _extended(rest) if letter == "X" and rest else None
         if letter in _IMPOSSIBLE:

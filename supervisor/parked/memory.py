@@ -41,7 +41,7 @@ def _all_of(data: bytes, needle: bytes, step: int) -> Iterator[int]:
         at = data.find(needle, at + 1)
 
 
-class Program:
+class MainProgram:
     """The program that Python was told to run on its command line, and will run after `site`.
 
     The two places are PyConfig's `run_filename`, `run_module` or `run_command`, and the first of

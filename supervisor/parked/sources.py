@@ -42,7 +42,7 @@ def signature_of(path: str) -> Signature | None:
     return found.st_mtime_ns, found.st_size, found.st_ino
 
 
-class Sources:
+class SourceFiles:
     """What was on disk when the preloaded modules were read.
 
     Modules, shared libraries, the folders that packages are installed in, and their `.pth` files.

@@ -17,7 +17,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from supervisor.parked.command import Command
+    from supervisor.parked.command import PythonCommand
 
 VARIABLE = "SUPERVISOR_PARKED"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
@@ -41,7 +41,7 @@ def decoy(kind: str, nonce: str) -> str:
     return f"/nonexistent/parked-{nonce}.py"
 
 
-def argv(command: Command, nonce: str, word: str | None = None) -> list[str]:
+def argv(command: PythonCommand, nonce: str, word: str | None = None) -> list[str]:
     """Return the words to exec: the user's interpreter and options, and the decoy.
 
     `word` is the command's first word, if not the executable: sys.executable may depend on it.
@@ -52,7 +52,7 @@ def argv(command: Command, nonce: str, word: str | None = None) -> list[str]:
 
 def environ(
     attempt: Mapping[str, str],
-    command: Command,
+    command: PythonCommand,
     nonce: str,
     *,
     control_fd: int,

@@ -8,13 +8,13 @@ import os
 import sys
 import time
 
-from supervisor.parked.become import Candidate
+from supervisor.parked.become import ParkedInterpreter
 from supervisor.parked.output import Output
 from supervisor.parked.places import Places
 from supervisor.parked.preload import Preload, hold_context, open_devices
 from supervisor.parked.priority import LowPriority
 from supervisor.parked.refusal import Refused
-from supervisor.parked.sources import Shadows, Sources
+from supervisor.parked.sources import Shadows, SourceFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,12 +85,12 @@ def park(nonce: str, text: str, loaded_before: frozenset[str]) -> None:
 
 def _prepare(
     nonce: str, settings: dict[str, Any], loaded_before: frozenset[str], control: Control
-) -> Candidate:
+) -> ParkedInterpreter:
     if os.getppid() != settings["launcher_pid"]:
         raise Refused("another process stands between it and the launcher")
     started, since = time.time(), time.monotonic()
     output, priority = Output(), LowPriority()
-    candidate = Candidate(nonce, settings, output=output, priority=priority)
+    candidate = ParkedInterpreter(nonce, settings, output=output, priority=priority)
     own = set(sys.modules)
     _import_customizations()
     loaded_before |= sys.modules.keys() - own
@@ -110,7 +110,7 @@ def _prepare(
     elif devices := open_devices():
         raise Refused(f"its imports open {', '.join(devices)}")
     gc.collect()
-    sources = Sources(places)
+    sources = SourceFiles(places)
     if (path := sources.note(started)) is not None:
         raise Refused(f"{path} changed while it was read")
     sources.note_own(preload.own_files)

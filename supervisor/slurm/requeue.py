@@ -20,7 +20,7 @@ CREDENTIAL_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class RequeueResult:
     """What came of it; `line` is for the job's log."""
 
     verdict: Requeue
@@ -37,7 +37,7 @@ def plan(own: Allocation, said: JobEnd | None, wall: float) -> Requeue:
 
 def carry_out(
     own: Allocation, verdict: Requeue, script: str, order: Callable[[list[str]], str | None]
-) -> Outcome:
+) -> RequeueResult:
     """Do what was planned; `script` is how a job of its own is submitted, `order` runs scontrol."""
     name = own.name
     match verdict:
@@ -45,31 +45,31 @@ def carry_out(
             when = _when()  # before: what is asked after it, SLURM ends with us
             problem = order(["scontrol", "requeue", name])
             if problem is None:
-                return Outcome(verdict, f"requeued as job {name}; {when}", True)
+                return RequeueResult(verdict, f"requeued as job {name}; {when}", True)
             if "pending" in problem.lower():
                 return _already(name)
             line = f"job {name} could not be requeued ({problem}); by hand: scontrol requeue {name}"
-            return Outcome(Requeue.UNKNOWN, line, False)
+            return RequeueResult(Requeue.UNKNOWN, line, False)
         case Requeue.ALREADY:
             return _already(name)
         case Requeue.CANCELLED:
-            return Outcome(verdict, f"job {name} was cancelled: it is not requeued", False)
+            return RequeueResult(verdict, f"job {name} was cancelled: it is not requeued", False)
         case Requeue.FORBIDDEN:
             line = (
                 f"job {name} may not be requeued (--no-requeue, or the site's JobRequeue=0);"
                 f" to go on: {script}; or line one up next time:"
                 f" sbatch --dependency=afterany:{own.job_id} SCRIPT"
             )
-            return Outcome(verdict, line, False)
+            return RequeueResult(verdict, line, False)
         case Requeue.NO_BATCH:
             line = f"job {name} is no batch job, so SLURM does not requeue it; to go on: {script}"
-            return Outcome(verdict, line, False)
+            return RequeueResult(verdict, line, False)
         case Requeue.UNKNOWN:
             line = (
                 f"SLURM does not say what becomes of job {name}: it is not requeued;"
                 f" where it should be: scontrol requeue {name}"
             )
-            return Outcome(verdict, line, False)
+            return RequeueResult(verdict, line, False)
 
 
 def scontrol(words: list[str]) -> str | None:
@@ -84,9 +84,9 @@ def scontrol(words: list[str]) -> str | None:
     return None if done.returncode == 0 else (done.stderr.strip() or f"exit {done.returncode}")
 
 
-def _already(name: str) -> Outcome:
+def _already(name: str) -> RequeueResult:
     line = f"job {name} is requeued already; {_when()}"
-    return Outcome(Requeue.ALREADY, line, True)
+    return RequeueResult(Requeue.ALREADY, line, True)
 
 
 def _when() -> str:

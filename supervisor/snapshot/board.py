@@ -19,8 +19,8 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 _MAY_BE_NONE = ("step", "path", "error", "finite")
 
-State = Literal["idle", "persisting", "vetting"]
-Outcome = Literal["persisted", "already", "nothing", "failed"]
+PersisterState = Literal["idle", "persisting", "vetting"]
+RescueOutcome = Literal["persisted", "already", "nothing", "failed"]
 Why = Literal["save", "rescue"]
 
 
@@ -35,11 +35,11 @@ class Current(NamedTuple):
     since: float
 
 
-class Rescued(NamedTuple):
+class RescueResult(NamedTuple):
     """How the rescue of that id ended; `path` and `step` of what is on the disk now."""
 
     id: int
-    outcome: Outcome
+    outcome: RescueOutcome
     step: int | None
     path: str | None
     error: str | None
@@ -66,9 +66,9 @@ class Board(NamedTuple):
 
     pid: int
     start_ticks: int
-    state: State = "idle"
+    state: PersisterState = "idle"
     current: Current | None = None
-    rescue: Rescued | None = None
+    rescue: RescueResult | None = None
     results: tuple[Result, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def read_board(root: Path) -> Board | None:
         values: dict[str, Any] = json.loads(raw)
         current, rescue = values["current"], values["rescue"]
         values["current"] = None if current is None else Current(**_sound(current))
-        values["rescue"] = None if rescue is None else Rescued(**_sound(rescue))
+        values["rescue"] = None if rescue is None else RescueResult(**_sound(rescue))
         values["results"] = tuple(Result(**_sound(result)) for result in values["results"])
         return Board(**_sound(values))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):

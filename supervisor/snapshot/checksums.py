@@ -8,7 +8,7 @@ Both places of a record's CRC, the data descriptor and the central directory (PK
 import heapq
 import os
 
-from supervisor.checkpoint.archive import DamagedError, Record, read_records
+from supervisor.checkpoint.archive import ArchiveRecord, DamagedError, read_records
 from supervisor.checkpoint.crc import crc32
 
 __all__ = ["Checksums", "DamagedError"]
@@ -57,7 +57,7 @@ class Checksums:
         if self._index < len(self._records) or self._patches:
             raise DamagedError("ended while it was being read")
 
-    def _close(self, record: Record) -> None:
+    def _close(self, record: ArchiveRecord) -> None:
         crc = self._crc.to_bytes(_CRC_BYTES, "little")
         if record.is_described:
             heapq.heappush(self._patches, (record.end + _CRC_IN_DESCRIPTOR, crc))
@@ -66,7 +66,7 @@ class Checksums:
         self._index += 1
 
 
-def _check(fd: int, record: Record) -> None:
+def _check(fd: int, record: ArchiveRecord) -> None:
     if record.method != _STORED:
         raise DamagedError("has a compressed record, which torch does not write")
     if record.is_described:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 _BLOCK_BYTES = 256 << 10
 
 
-class _Layout(NamedTuple):
+class _FiniteBits(NamedTuple):
     """How to look at one little-endian dtype.
 
     `suspicious`: values of the last byte of an item that one not finite has. `mask`: bits of the
@@ -26,16 +26,16 @@ _EXPONENT_5 = bytes((*range(0x7C, 0x80), *range(0xFC, 0x100)))
 _SIGNED_7F = b"\x7f\xff"
 
 _LAYOUTS = {
-    "float64": _Layout(8, _SIGNED_7F, 0xF0),
-    "float32": _Layout(4, _SIGNED_7F, 0x80),
-    "bfloat16": _Layout(2, _SIGNED_7F, 0x80),
-    "float16": _Layout(2, _EXPONENT_5),
-    "complex128": _Layout(8, _SIGNED_7F, 0xF0),
-    "complex64": _Layout(4, _SIGNED_7F, 0x80),
-    "float8_e4m3fn": _Layout(1, _SIGNED_7F),
-    "float8_e5m2": _Layout(1, _EXPONENT_5),
-    "float8_e4m3fnuz": _Layout(1, b"\x80"),
-    "float8_e5m2fnuz": _Layout(1, b"\x80"),
+    "float64": _FiniteBits(8, _SIGNED_7F, 0xF0),
+    "float32": _FiniteBits(4, _SIGNED_7F, 0x80),
+    "bfloat16": _FiniteBits(2, _SIGNED_7F, 0x80),
+    "float16": _FiniteBits(2, _EXPONENT_5),
+    "complex128": _FiniteBits(8, _SIGNED_7F, 0xF0),
+    "complex64": _FiniteBits(4, _SIGNED_7F, 0x80),
+    "float8_e4m3fn": _FiniteBits(1, _SIGNED_7F),
+    "float8_e5m2": _FiniteBits(1, _EXPONENT_5),
+    "float8_e4m3fnuz": _FiniteBits(1, b"\x80"),
+    "float8_e5m2fnuz": _FiniteBits(1, b"\x80"),
 }
 
 
@@ -58,14 +58,14 @@ def scan(view: memoryview, dtype: str) -> bool:
     )
 
 
-def _layout(dtype: str) -> _Layout:
+def _layout(dtype: str) -> _FiniteBits:
     layout = _LAYOUTS.get(dtype)
     if layout is None:
         raise ValueError(f"{dtype!r} is no dtype whose floats are known here")
     return layout
 
 
-def _is_finite(block: bytes, layout: _Layout) -> bool:
+def _is_finite(block: bytes, layout: _FiniteBits) -> bool:
     last = block[layout.item_bytes - 1 :: layout.item_bytes]
     if not any(byte in last for byte in layout.suspicious):
         return True

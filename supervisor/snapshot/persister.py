@@ -13,10 +13,10 @@ from supervisor.snapshot.board import (
     MOST_RESULTS,
     Board,
     Current,
-    Outcome,
-    Rescued,
+    PersisterState,
+    RescueOutcome,
+    RescueResult,
     Result,
-    State,
     Why,
     blank_board,
     read_board,
@@ -152,7 +152,7 @@ class Persister:
             self._vetted.add(unvetted.sequence)
         return True
 
-    def _request(self) -> rescue.Request | None:
+    def _request(self) -> rescue.RescueRequest | None:
         request = rescue.read(self._root)
         answered = self._board.rescue
         is_new = request is not None and (answered is None or answered.id != request.id)
@@ -165,33 +165,33 @@ class Persister:
         wanted = agenda.next_wanted(read_whole(self._root), self._board)
         return wanted is not None or self._request() is not None or self._bell.has_ended
 
-    def _rescue(self, number: int = 0) -> Outcome:
+    def _rescue(self, number: int = 0) -> RescueOutcome:
         """See that the newest snapshot that is good is on the disk; the answer goes to `number`."""
-        answer = Rescued(number, "nothing", None, None, None)
+        answer = RescueResult(number, "nothing", None, None, None)
         for whole in agenda.rescue_order(read_whole(self._root)):
             newer = agenda.newer_on_disk(whole, self._board)
             if newer is not None:
-                answer = Rescued(number, "already", newer.step, newer.path, None)
+                answer = RescueResult(number, "already", newer.step, newer.path, None)
                 break
             result, outcome = self._persist(whole, "rescue")
             if result is None:  # its writer went on meanwhile: it lives, and so does the other slot
                 continue
             if answer.outcome in ("nothing", "failed"):
-                answer = Rescued(number, outcome, result.step, result.path, result.error)
+                answer = RescueResult(number, outcome, result.step, result.path, result.error)
             if result.ok and result.finite is not False:
-                answer = Rescued(number, outcome, result.step, result.path, None)
+                answer = RescueResult(number, outcome, result.step, result.path, None)
                 break
         if number:
             self._board = self._board._replace(rescue=answer)
         return answer.outcome
 
-    def _persist(self, whole: Whole, why: Why) -> tuple[Result | None, Outcome]:
+    def _persist(self, whole: Whole, why: Why) -> tuple[Result | None, RescueOutcome]:
         """Persist one snapshot; no result if the slot changed, which is nobody's failure."""
         snapshot = whole.snapshot
         current = Current(whole.sequence, snapshot.step, snapshot.name, snapshot.bytes, 0, wall_s())
         self._publish("persisting", current)
         began_s = monotonic_s()
-        outcome: Outcome = "failed"
+        outcome: RescueOutcome = "failed"
         path, error, finite, count = None, None, None, 0
         try:
             with Lock(whole.slot.lock) as lock:
@@ -231,7 +231,7 @@ class Persister:
         if current is not None and monotonic_s() - self._published_s >= _PROGRESS_S:
             self._publish("persisting", current._replace(done_bytes=done_bytes))
 
-    def _publish(self, state: State, current: Current | None = None) -> None:
+    def _publish(self, state: PersisterState, current: Current | None = None) -> None:
         self._board = self._board._replace(state=state, current=current)
         if self._board == self._published:
             return

@@ -10,7 +10,7 @@ from supervisor.snapshot.board import read_board, read_small
 from supervisor.snapshot.slots import SnapshotPaths, wake
 
 
-class Request(NamedTuple):
+class RescueRequest(NamedTuple):
     """One request: its id, which only grows, why it was made, and when in wall seconds."""
 
     id: int
@@ -27,19 +27,19 @@ def ask(root: Path, why: str) -> int:
     board = read_board(root)
     answered = board.rescue.id if board is not None and board.rescue is not None else 0
     number = max(before.id if before is not None else 0, answered) + 1
-    request = Request(number, why, wall_s())
+    request = RescueRequest(number, why, wall_s())
     replace_file(SnapshotPaths(root).rescue, json.dumps(request._asdict()).encode(), sync=False)
     wake(root)
     return number
 
 
-def read(root: Path) -> Request | None:
+def read(root: Path) -> RescueRequest | None:
     """The newest request, answered or not; None if there is none that can be read."""
     raw = read_small(SnapshotPaths(root).rescue)
     if raw is None:
         return None
     try:
         values = json.loads(raw)
-        return Request(int(values["id"]), str(values["why"]), float(values["at"]))
+        return RescueRequest(int(values["id"]), str(values["why"]), float(values["at"]))
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None

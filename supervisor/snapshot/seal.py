@@ -183,7 +183,7 @@ def read_seal(path: Path) -> Seal:
     return parse(_read(path))
 
 
-class LeftBehind(NamedTuple):
+class SupersededSnapshot(NamedTuple):
     """The last of a slot that the run went back behind, whatever is in the slot by now."""
 
     sequence: int
@@ -191,7 +191,7 @@ class LeftBehind(NamedTuple):
     """What it was; None where the slot was written since, or somebody has looked for it."""
 
 
-def read_left_behind(path: Path) -> LeftBehind | None:
+def read_left_behind(path: Path) -> SupersededSnapshot | None:
     """Read it; None where there is none, or it is whole after all. Never raises, never waits."""
     raw = _read(path)
     seal = parse(raw)
@@ -205,10 +205,10 @@ def read_left_behind(path: Path) -> LeftBehind | None:
         or seal.sequence != sequence
         or _SEQUENCE.unpack_from(raw, _SETTLED_AT)[0] == sequence
     ):
-        return LeftBehind(sequence, None)
+        return SupersededSnapshot(sequence, None)
     before = bytearray(raw)
     _STATE.pack_into(before, _STATE_AT, SlotState.WHOLE)
-    return LeftBehind(sequence, parse(bytes(before)).snapshot)
+    return SupersededSnapshot(sequence, parse(bytes(before)).snapshot)
 
 
 def _read(path: Path) -> bytes:

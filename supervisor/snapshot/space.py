@@ -15,7 +15,7 @@ _NO_LIMIT = 1 << 62
 PROC = Path("/proc")
 
 
-class Room(NamedTuple):
+class MemoryRoom(NamedTuple):
     """Whether it fits, the two figures in bytes that say so (None: unknown), and why, in words."""
 
     fits: bool
@@ -24,7 +24,7 @@ class Room(NamedTuple):
     why: str
 
 
-def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> Room:
+def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> MemoryRoom:
     """Whether `need_bytes` more (two slots: twice the state) fit on the tmpfs of `directory`.
 
     It need not exist yet. A reserve is left free: of the tmpfs 1 MiB and 1/64 of the need, of
@@ -34,15 +34,15 @@ def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> Room:
     left = memory_left(proc=proc)
     if tmpfs_free is not None and need_bytes + need_bytes // 64 + _TMPFS_RESERVE_BYTES > tmpfs_free:
         why = f"{directory} has {_shown(tmpfs_free)} free, {_shown(need_bytes)} are needed"
-        return Room(False, tmpfs_free, left, why)
+        return MemoryRoom(False, tmpfs_free, left, why)
     reserve = need_bytes // 16 + _MEMORY_RESERVE_BYTES
     if left is not None and need_bytes + reserve > left:
         why = (
             f"{_shown(left)} of memory are left to this job, {_shown(need_bytes)} are "
             f"needed and {_shown(reserve)} stay in reserve"
         )
-        return Room(False, tmpfs_free, left, why)
-    return Room(True, tmpfs_free, left, f"{_shown(need_bytes)} fit")
+        return MemoryRoom(False, tmpfs_free, left, why)
+    return MemoryRoom(True, tmpfs_free, left, f"{_shown(need_bytes)} fit")
 
 
 def memory_left(*, proc: Path = PROC) -> int | None:

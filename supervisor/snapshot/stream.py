@@ -39,7 +39,7 @@ class Done(NamedTuple):
     record: FileRecord
 
 
-Part = Chunk | Done
+StreamPart = Chunk | Done
 
 
 def take_stock_of(whole: Whole) -> Stock:
@@ -84,7 +84,7 @@ class SnapshotStream:
             return False
         return True if self._weights else None
 
-    def __iter__(self) -> Iterator[Part]:
+    def __iter__(self) -> Iterator[StreamPart]:
         """Every file's chunks and then its end. Raises DamagedError, OSError."""
         root_fd = os.open(self._stock.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
@@ -93,7 +93,7 @@ class SnapshotStream:
         finally:
             os.close(root_fd)
 
-    def _prepare(self, root_fd: int, name: str) -> Iterator[Part]:
+    def _prepare(self, root_fd: int, name: str) -> Iterator[StreamPart]:
         size = self._stock.files[name].size
         fd = open_inside(root_fd, name)
         try:
@@ -106,7 +106,7 @@ class SnapshotStream:
         finally:
             os.close(fd)
 
-    def _follow(self, fd: int, name: str, size: int) -> Iterator[Part]:
+    def _follow(self, fd: int, name: str, size: int) -> Iterator[StreamPart]:
         checksums = Checksums(fd, size) if is_archive(name) else None
         finite = FiniteStream(self._weights.get(name, ()))
         state = xxhash.xxh3_128()

@@ -32,7 +32,7 @@ class SlotVerdict(NamedTuple):
     problem: str | None
 
 
-class _StoppedError(Exception):
+class _PutOffError(Exception):
     """Something more urgent came up."""
 
 
@@ -46,7 +46,7 @@ def vet(
     """
     try:
         verdict = _look(whole, should_stop)
-    except _StoppedError:
+    except _PutOffError:
         return None
     except ValueError as error:
         verdict = SlotVerdict(None, None, str(error))
@@ -113,4 +113,4 @@ def _check_archive(stock: Stock, name: str) -> None:
 
 def _stop_if(should_stop: Callable[[], bool] | None) -> None:
     if should_stop is not None and should_stop():
-        raise _StoppedError
+        raise _PutOffError

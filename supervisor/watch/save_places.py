@@ -41,7 +41,7 @@ _CACHE_VARIABLES = (
 )
 
 
-class Command(NamedTuple):
+class CommandLine(NamedTuple):
     """A command line, and the directory that its relative paths are relative to."""
 
     argv: tuple[str, ...]
@@ -63,9 +63,9 @@ def processes_of(main_pid: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-def commands_of(pids: Iterable[int]) -> tuple[Command, ...]:
+def commands_of(pids: Iterable[int]) -> tuple[CommandLine, ...]:
     """What these processes were started as, and where they are now; the ended are left out."""
-    found: dict[Command, None] = {}
+    found: dict[CommandLine, None] = {}
     for pid in list(pids)[:_MOST_PROCESSES]:
         try:
             with open(f"/proc/{pid}/cmdline", "rb") as file:
@@ -75,11 +75,11 @@ def commands_of(pids: Iterable[int]) -> tuple[Command, ...]:
             continue  # ended, or not ours
         argv = tuple(os.fsdecode(part) for part in line.rstrip(b"\0").split(b"\0"))
         if line and not cwd.name.endswith(" (deleted)"):
-            found[Command(argv, cwd)] = None
+            found[CommandLine(argv, cwd)] = None
     return tuple(found)
 
 
-def working_directories(commands: Iterable[Command]) -> tuple[Path, ...]:
+def working_directories(commands: Iterable[CommandLine]) -> tuple[Path, ...]:
     """Where they work, each once."""
     return tuple(dict.fromkeys(command.cwd for command in commands))
 

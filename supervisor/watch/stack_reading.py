@@ -32,11 +32,11 @@ class StackReading:
         self.stacks: dict[int, Stacks] = {}
         """By pid; what could not be read is missing."""
         self._began_at = monotonic()
-        self._answers = {pid: _Answer(path) for pid, path in armed.items()}
-        self._spies: dict[int, _Spy] = {}
+        self._answers = {pid: _RankAnswer(path) for pid, path in armed.items()}
+        self._spies: dict[int, _SpyReading] = {}
         for pid in others if py_spy is not None else ():
             with suppress(OSError):  # no descriptors or processes: it stays unread
-                self._spies[pid] = _Spy(str(py_spy), pid)
+                self._spies[pid] = _SpyReading(str(py_spy), pid)
         self.to_signal = tuple(armed)
 
     def poll(self) -> bool:
@@ -70,7 +70,7 @@ class StackReading:
             self.stacks[pid] = stacks
 
 
-class _Answer:
+class _RankAnswer:
     """What faulthandler appends to a rank's file."""
 
     def __init__(self, path: Path) -> None:
@@ -98,7 +98,7 @@ class _Answer:
         return text
 
 
-class _Spy:
+class _SpyReading:
     """One py-spy; it only reads the process's memory, so it can neither stop nor harm it."""
 
     def __init__(self, program: str, pid: int) -> None:

@@ -17,16 +17,16 @@ _GPU_WAITS = ("torch/cuda/__init__.py", "torch/cuda/streams.py")
 _INNERMOST = 4
 _CHILD_WAITS = ("/subprocess.py", "multiprocessing/popen_", "subprocess.py", "popen_fork.py")
 
-Frame = tuple[str, str, int]
+StackFrame = tuple[str, str, int]
 """Function, file, line."""
-Stacks = dict[str, tuple[Frame, ...]]
+Stacks = dict[str, tuple[StackFrame, ...]]
 """By thread, innermost frame first."""
 
 
 def parse(text: str) -> Stacks:
     """The stacks of all threads; empty where the text has none."""
-    found: dict[str, list[Frame]] = {}
-    frames: list[Frame] = []
+    found: dict[str, list[StackFrame]] = {}
+    frames: list[StackFrame] = []
     for line in text.splitlines():
         head = _FAULTHANDLER_HEAD.match(line) or _PY_SPY_HEAD.match(line)
         if head is not None:
@@ -38,7 +38,7 @@ def parse(text: str) -> Stacks:
     return {thread: tuple(frames) for thread, frames in found.items()}
 
 
-def main_thread(stacks: Stacks) -> tuple[Frame, ...]:
+def main_thread(stacks: Stacks) -> tuple[StackFrame, ...]:
     """The stack of the main thread: the one whose outermost frame is a module's own code."""
     programs = [frames for frames in stacks.values() if frames and frames[-1][0] == "<module>"]
     if programs:

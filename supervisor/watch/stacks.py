@@ -38,13 +38,13 @@ class StackDump:
         """What could not be written, in sentences."""
         alive = [page for page in pages if start_ticks(page.pid) == page.start_ticks]
         self._answers = [
-            _Answer(page.pid, heartbeat_dir / f"stacks-{page.local_rank}.txt")
+            _AnswerFile(page.pid, heartbeat_dir / f"stacks-{page.local_rank}.txt")
             for page in alive
             if page.stacks_armed and catches_stack_signal(page.pid)
         ]
         self._pids = with_descendants([main_pid, *(page.pid for page in alive)])
         self._waiting: list[int] = []
-        self._spies: list[_Spy] = []
+        self._spies: list[_SpyDump] = []
         self._began_s = 0.0
         self._gave_up = False
 
@@ -112,7 +112,7 @@ class StackDump:
             self._write(path.name, "no stacks: py-spy is not installed (pip install py-spy)\n")
             return
         try:
-            self._spies.append(_Spy(program, pid, path))
+            self._spies.append(_SpyDump(program, pid, path))
         except OSError as error:
             self.problems.append(f"cannot run {program}: {error}")
 
@@ -123,7 +123,7 @@ class StackDump:
             self.problems.append(f"cannot write {name}: {error}")
 
 
-class _Answer:
+class _AnswerFile:
     """What faulthandler in an attached process appends to its file."""
 
     def __init__(self, pid: int, path: Path) -> None:
@@ -153,7 +153,7 @@ class _Answer:
             return f"no stacks: {error}\n"
 
 
-class _Spy:
+class _SpyDump:
     """One py-spy; it only reads the process's memory, so it can neither stop nor harm it."""
 
     def __init__(self, program: str, pid: int, path: Path) -> None:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torch._dynamo  # the first optimizer imports it, which takes a second
 
-from supervisor.snapshot.space import Room
+from supervisor.snapshot.space import MemoryRoom
 from tests.chaos import stopwatch
 from tests.chaos.place import environment
 from tests.chaos.trainee import STEPS, Trainee
@@ -125,7 +125,7 @@ def _after_a_death(drive: Drive) -> None:
 
 def _without_memory(drive: Drive) -> None:
     """No room in memory: straight to the disk."""
-    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
     keep = drive.open()
     drive.train(keep, 8, save_at=(8,))
     drive.wait_at_gate()
@@ -146,7 +146,7 @@ def _in_the_copy(drive: Drive) -> None:
 
 def _where_no_file_may_grow(drive: Drive) -> None:
     """No room in memory, and files that end too early on the disk; later they do not."""
-    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
     keep = drive.open()
     drive.wait_at_gate()
     assert drive.order.largest_file is not None
@@ -162,7 +162,7 @@ def _whatever_is_written(drive: Drive) -> None:
     """Saves past memory, and into it."""
     keep = drive.open()
     room = preparation.room
-    preparation.room = lambda *_: Room(False, 0, 0, "there is no room")
+    preparation.room = lambda *_: MemoryRoom(False, 0, 0, "there is no room")
     drive.train(keep, 6, save_at=(2, 3, 4, 5, 6))
     preparation.room = room
     keep.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from unittest.mock import patch
 
 from supervisor.checkpoint.commit import clean_staging
-from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.snapshot.seal import SealWriter, read_seal
 from supervisor.snapshot.slots import SnapshotPaths, make_root
@@ -143,6 +143,6 @@ class Place:
         return f"{stray} cannot be cleaned away" if stray else None
 
 
-def _is_torn(entry: Entry) -> bool:
+def _is_torn(entry: CheckpointEntry) -> bool:
     """A bad one under a checkpoint's name; a slot may be, it has another beside it."""
     return entry.tier == "disk" and entry.valid is not True

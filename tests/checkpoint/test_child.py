@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor.checkpoint.records import (
-    Entry,
+    CheckpointEntry,
     Known,
     Missing,
     Remembered,
@@ -19,7 +19,7 @@ from supervisor.checkpoint.records import (
     SurveyRequest,
 )
 from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
-from supervisor.checkpoint.search_records import Saves, Seen
+from supervisor.checkpoint.search_records import DirectorySaves, FileLook
 from supervisor.checkpoint.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import guide
@@ -114,18 +114,18 @@ REQUEST = SurveyRequest(
     known=(Known(str(PLACE), "f", 5, 1.5, "/mnt"),),
     search=SaveSearch(
         ("python", "t.py"), "/cwd", {"A": "b"}, "run", "/run", "/saves", None, 7, 1.0, None, True,
-        False, Memo(("/a",), ("/b",), ("/c",), ("/d",), {"/e": Seen(1, 2, 3, 4, True)}),
+        False, Memo(("/a",), ("/b",), ("/c",), ("/d",), {"/e": FileLook(1, 2, 3, 4, True)}),
     ),
     set_aside=Path("/run/set-aside"),
 )  # fmt: skip
-ENTRY = Entry(
+ENTRY = CheckpointEntry(
     PLACE, "checkpoint-5", 5, 0, None, 7, True, "files", None, "f", {}, False, True, True, None,
     1.5, False, True, "disk", False, True, "best",
 )  # fmt: skip
 SURVEY = Survey(
     (ENTRY,), ENTRY, True, (PLACE,), Missing("gone", (str(PLACE),), "/mnt"), "a", "/mnt",
-    Sightings((Saves(Path("/a"), ("b",), 5, True, False, None, 1.5, False, True),),
-              Memo(seen={"/e": Seen(1, 2, 3)})),
+    Sightings((DirectorySaves(Path("/a"), ("b",), 5, True, False, None, 1.5, False, True),),
+              Memo(seen={"/e": FileLook(1, 2, 3)})),
 )  # fmt: skip
 
 

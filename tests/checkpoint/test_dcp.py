@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.inert import UnknownPickleError, read_pickle
-from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.checkpoint.validate import Validation, validate
 from tests.checkpoint.conftest import make_old, write_files
 from tests.checkpoint.hostile import payloads
 
@@ -48,7 +48,7 @@ def copy(saves: Path, tmp_path: Path) -> Callable[..., Path]:
     return make
 
 
-def judge(folder: Path, age_s: float | None = 60) -> Verdict:
+def judge(folder: Path, age_s: float | None = 60) -> Validation:
     """The verdict on a checkpoint whose files are all of one time (None: of their own)."""
     if age_s is not None:
         make_old(folder, age_s)

@@ -20,7 +20,12 @@ from supervisor.checkpoint.directory_advice import advice
 from supervisor.checkpoint.elsewhere import inventory, search
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
-from supervisor.checkpoint.search_records import Saves, SearchRequest, SearchResult, Seen
+from supervisor.checkpoint.search_records import (
+    DirectorySaves,
+    FileLook,
+    SearchRequest,
+    SearchResult,
+)
 from supervisor.watch import save_places
 
 SINCE = time.time() - 1000.0
@@ -57,7 +62,7 @@ def series(folder: Path, *names: str) -> None:
         write(folder / name, number * 100.0)
 
 
-def only(result: SearchResult) -> Saves:
+def only(result: SearchResult) -> DirectorySaves:
     """The one directory that was found."""
     assert len(result.saves) == 1, result.saves
     return result.saves[0]
@@ -407,7 +412,7 @@ def test_directories_of_the_system(tmp_path: Path, wide: str) -> None:
     """A working directory that holds the whole system is searched two levels deep, or not."""
     asked = request(Path(wide), supervised=tmp_path, run_dir=tmp_path)
     began = time.monotonic()
-    for listing in directory_walk.walk(asked, directory_walk.Budget()):
+    for listing in directory_walk.walk(asked, directory_walk.WalkBudget()):
         assert len(listing.path.parts) <= 4
         assert listing.path.parts[:2] not in {("/", "usr"), ("/", "proc"), ("/", "sys")}
     assert time.monotonic() - began < 10
@@ -428,7 +433,7 @@ def test_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         os.utime(tmp_path / f"old{number}", (SINCE, SINCE))
     write(tmp_path / "new/weights-2.bin")
     monkeypatch.setattr(directory_walk, "MOST_NAMES", 60)
-    asked = request(tmp_path, before={"/gone.pt": Seen(1, 2, 3, 1)})
+    asked = request(tmp_path, before={"/gone.pt": FileLook(1, 2, 3, 1)})
     result = search(asked)
     assert result.is_truncated
     assert "/gone.pt" in result.seen
@@ -493,9 +498,9 @@ def test_the_weights_are_named_not_what_goes_with_them(tmp_path: Path) -> None:
     assert only(search(request(tmp_path))).names == ("step-2.pt",)
 
 
-def one(directory: Path, **changes: object) -> Saves:
+def one(directory: Path, **changes: object) -> DirectorySaves:
     """Saves of a known name."""
-    saves = Saves(directory, ("checkpoint-10",), 10, True, True, None, SINCE, False, False)
+    saves = DirectorySaves(directory, ("checkpoint-10",), 10, True, True, None, SINCE, False, False)
     return replace(saves, **changes)  # type: ignore[arg-type]
 
 

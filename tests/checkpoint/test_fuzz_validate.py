@@ -9,9 +9,9 @@ from random import Random
 import pytest
 import torch
 
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
 from supervisor.checkpoint.survey import survey
-from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.checkpoint.validate import Validation, validate
 from tests.checkpoint.conftest import Files, MakeOurs, as_json, write_files
 from tests.checkpoint.damage import damage, picture
 from tests.checkpoint.fuzzing import TIME_LIMIT_S, seeds
@@ -38,7 +38,9 @@ def cases(tmp_path: Path) -> Cases:
     return make
 
 
-def check_survey(folder: Path, request: SurveyRequest, verdict: Verdict) -> Entry | None:
+def check_survey(
+    folder: Path, request: SurveyRequest, verdict: Validation
+) -> CheckpointEntry | None:
     """A survey says the same, in words that JSON and a terminal can carry."""
     entries = survey(request).entries
     for entry in entries:

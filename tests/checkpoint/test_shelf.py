@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint import pins, pointers, prune, shelf
-from supervisor.checkpoint.records import Entry, Survey, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
 from supervisor.errors import SupervisorError
@@ -33,7 +33,7 @@ def put_later_aside(directory: Path, step: int) -> list[Path]:
     ]
 
 
-def names(entries: tuple[Entry, ...]) -> list[str]:
+def names(entries: tuple[CheckpointEntry, ...]) -> list[str]:
     """Their names."""
     return [entry.name for entry in entries]
 

@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from supervisor.checkpoint.validate import Verdict, validate
+from supervisor.checkpoint.validate import Validation, validate
 from tests.checkpoint.conftest import Files
 
 
-def check(folder: Path, data: bytes, name: str = "ckpt.pt") -> Verdict:
+def check(folder: Path, data: bytes, name: str = "ckpt.pt") -> Validation:
     """The verdict on a single-file checkpoint with this content."""
     path = folder / name
     path.write_bytes(data)

@@ -18,7 +18,7 @@ from supervisor.cli.record import read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.cli.surveying import request_of
 from supervisor.clock import wall_s
-from supervisor.snapshot.space import Room
+from supervisor.snapshot.space import MemoryRoom
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import Command, FakeRun
 
@@ -128,9 +128,9 @@ def test_check_says_whether_two_snapshots_fit(
     fake_run.create()
     asked: list[int] = []
 
-    def room(_: Path, need: int) -> Room:
+    def room(_: Path, need: int) -> MemoryRoom:
         asked.append(need)
-        return Room(need < 1000, 7, 7, "7 MiB are left to this job")
+        return MemoryRoom(need < 1000, 7, 7, "7 MiB are left to this job")
 
     monkeypatch.setattr(shared_memory, "room", room)
     assert shared_memory.snapshots([], None).level is Level.OK

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
-from supervisor.checkpoint.survey import Looked, survey
+from supervisor.checkpoint.survey import OnRead, survey
 from supervisor.cli import surveying
 from supervisor.config.load import load_config
 
@@ -293,7 +293,7 @@ def test_a_long_survey_is_told_of_on_stderr(
         echo(line, err=err)
         heard.set()
 
-    def slow(request: SurveyRequest, looked: Looked | None = None) -> Survey:
+    def slow(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
         found = survey(request, looked)
         assert looked is None or heard.wait(30)
         return found

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.effects import Rescue, SendKill, SendStop
 from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsked, Tick
 from supervisor.core.job import Job, JobEnd
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
@@ -60,7 +60,7 @@ def test_a_save_that_does_not_fit_is_not_begun() -> None:
 def test_memory_stands_in_for_a_save_that_does_not_fit() -> None:
     """The snapshot goes to the disk first, and then the attempt is ended."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
-    world.feed(MemorySeen(Memory(3, 140, persist_s=5.0)))
+    world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=5.0)))
     effects = world.feed(StopAsked("SIGTERM"))
     assert [type(effect) for effect in effects if isinstance(effect, Rescue | SendKill)] == [Rescue]
     assert world.feed(Rescued(is_durable=True)) == [SendKill(1)]
@@ -73,7 +73,7 @@ def test_memory_stands_in_for_a_save_that_does_not_fit() -> None:
 def test_a_snapshot_too_large_for_what_is_left_is_not_waited_for() -> None:
     """What takes longer than what is left would be cut off."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
-    world.feed(MemorySeen(Memory(3, 140, persist_s=30.0)))
+    world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=30.0)))
     assert SendKill(1) in world.feed(StopAsked("SIGTERM"))
 
 

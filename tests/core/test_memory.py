@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.core.effects import Effect, Exit, Launch, Rescue, SendKill, SetAside, Survey
+from supervisor.core.effects import (
+    Effect,
+    Exit,
+    Launch,
+    Rescue,
+    SendKill,
+    SetAside,
+    SurveyCheckpoints,
+)
 from supervisor.core.events import (
     Begun,
     Exited,
@@ -17,7 +25,7 @@ from supervisor.core.events import (
     Tick,
     WishChanged,
 )
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
@@ -49,7 +57,7 @@ def has(effects: list[Effect], kind: type) -> bool:
 def see(world: World, step: int, **more: object) -> None:
     """The daemon sees a snapshot as the newest; persisting takes ten seconds."""
     facts: dict[str, object] = {"persist_s": 10.0, **more}
-    world.feed(MemorySeen(Memory(step, step, **facts)))  # type: ignore[arg-type]
+    world.feed(MemorySeen(MemorySnapshot(step, step, **facts)))  # type: ignore[arg-type]
 
 
 def test_a_crash_relaunches_at_once_from_memory_and_rescues_behind_it() -> None:
@@ -95,7 +103,7 @@ def test_the_same_death_from_the_same_snapshot_waits_and_then_ends() -> None:
     assert not has(effects, Exit)
     assert has(effects, Rescue)
     effects = world.feed(Rescued(is_durable=False, error="No space left on device"))
-    assert effects == [Survey()]
+    assert effects == [SurveyCheckpoints()]
     effects = world.survey()
     assert world.exit_codes() == [1]
     assert world.state.run is RunState.HELD
@@ -251,7 +259,7 @@ def test_a_persister_that_does_not_answer_is_not_waited_for_after_a_stop() -> No
     world.checkpoints = (snapshot(130), checkpoint(100))
     world.end(code=1, step=137)
     world.now += AFTER_STOP_S + 1
-    assert world.feed(Tick()) == [Survey()]
+    assert world.feed(Tick()) == [SurveyCheckpoints()]
     world.survey()
     assert world.state.run is RunState.PREEMPTED
     assert "step 100, from before the stop; 37 steps since then are lost" in world.state.reason
@@ -327,7 +335,7 @@ def test_leaving_a_pause_rescues_first(
     world.end(step=138)
     assert world.state.run is RunState.BACKOFF
     see(world, 137)
-    assert world.feed(event)[-1] == Survey()
+    assert world.feed(event)[-1] == SurveyCheckpoints()
     assert world.state.run is then
     world.survey()
     assert world.exit_codes() == []

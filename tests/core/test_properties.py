@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from supervisor.core.effects import Effect, Exit, Launch, Survey
+from supervisor.core.effects import Effect, Exit, Launch, SurveyCheckpoints
 from supervisor.core.ending import Ending
 from supervisor.core.events import (
     Begun,
@@ -26,7 +26,7 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.looks import RankSeen, RanksGone
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
@@ -47,7 +47,7 @@ checkpoints = st.builds(
     tier=st.sampled_from([Tier.DISK, Tier.MEMORY]),
 )
 memories = st.builds(
-    Memory,
+    MemorySnapshot,
     sequence=small,
     step=st.integers(0, 9).map(lambda n: n * 100),
     is_durable=st.booleans(),
@@ -204,7 +204,7 @@ def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Wis
     assert (state.run in TERMINAL) or not any(isinstance(e, Exit) for e in effects)
     if state.run in TERMINAL and effects:
         assert sum(isinstance(e, Exit) for e in effects) == 1
-    if any(isinstance(e, Survey) for e in effects):
+    if any(isinstance(e, SurveyCheckpoints) for e in effects):
         assert state.surveying
     match state.run:
         case RunState.BACKOFF | RunState.WAITING | RunState.KILLING:

@@ -13,7 +13,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import Wish
-from supervisor.core.step_counters import Counter, Finding, Seen, judge, writes_over
+from supervisor.core.step_counters import Counter, ResumeFinding, StepsSeen, judge, writes_over
 from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint
 
@@ -25,36 +25,36 @@ HELD = {"type": "decision", "state": "held", "reason": "r", "failure": IGNORED, 
 RESUMED = {"type": "resumed", "intent_id": "i", "wall": 3.0}
 
 
-def seen(first: int, last: int, took_s: float = 1.0, **more: Any) -> Seen:
+def seen(first: int, last: int, took_s: float = 1.0, **more: Any) -> StepsSeen:
     """Steps of an attempt."""
-    return Seen(first, 0.0, last, took_s, **more)
+    return StepsSeen(first, 0.0, last, took_s, **more)
 
 
 @pytest.mark.parametrize(
     ("counter", "steps", "finding"),
     [
-        (COUNTER, seen(1, 4), Finding.BEGINS_ANEW),
-        (COUNTER, seen(2, 19, 4.0), Finding.BEGINS_ANEW),
-        (COUNTER, seen(1, 1), Finding.NOTHING),
-        (COUNTER, seen(1, 4, 0.0), Finding.NOTHING),
-        (COUNTER, seen(1, 15, 1.0), Finding.NOTHING),
-        (COUNTER, seen(1, 20, 4.0), Finding.NOTHING),
-        (COUNTER, seen(5, 8), Finding.NOTHING),
-        (COUNTER, seen(41, 44), Finding.GOES_ON),
-        (COUNTER, seen(21, 22), Finding.GOES_ON),
-        (COUNTER, seen(1, 4, went_back=True), Finding.NOTHING),
-        (COUNTER, seen(1, 4, epoch=2), Finding.NOTHING),
-        (replace(COUNTER, went_back=True), seen(1, 4), Finding.NOTHING),
-        (replace(COUNTER, saves={}), seen(1, 4), Finding.NOTHING),
-        (replace(COUNTER, saves={PATH: 20}), seen(1, 4), Finding.NOTHING),
-        (replace(COUNTER, fresh=None), seen(1, 4), Finding.NOTHING),
-        (replace(COUNTER, pace_s=None), seen(1, 4), Finding.NOTHING),
-        (replace(COUNTER, interval=0), seen(1, 4), Finding.NOTHING),
-        (None, seen(1, 4), Finding.NOTHING),
+        (COUNTER, seen(1, 4), ResumeFinding.BEGINS_ANEW),
+        (COUNTER, seen(2, 19, 4.0), ResumeFinding.BEGINS_ANEW),
+        (COUNTER, seen(1, 1), ResumeFinding.NOTHING),
+        (COUNTER, seen(1, 4, 0.0), ResumeFinding.NOTHING),
+        (COUNTER, seen(1, 15, 1.0), ResumeFinding.NOTHING),
+        (COUNTER, seen(1, 20, 4.0), ResumeFinding.NOTHING),
+        (COUNTER, seen(5, 8), ResumeFinding.NOTHING),
+        (COUNTER, seen(41, 44), ResumeFinding.GOES_ON),
+        (COUNTER, seen(21, 22), ResumeFinding.GOES_ON),
+        (COUNTER, seen(1, 4, went_back=True), ResumeFinding.NOTHING),
+        (COUNTER, seen(1, 4, epoch=2), ResumeFinding.NOTHING),
+        (replace(COUNTER, went_back=True), seen(1, 4), ResumeFinding.NOTHING),
+        (replace(COUNTER, saves={}), seen(1, 4), ResumeFinding.NOTHING),
+        (replace(COUNTER, saves={PATH: 20}), seen(1, 4), ResumeFinding.NOTHING),
+        (replace(COUNTER, fresh=None), seen(1, 4), ResumeFinding.NOTHING),
+        (replace(COUNTER, pace_s=None), seen(1, 4), ResumeFinding.NOTHING),
+        (replace(COUNTER, interval=0), seen(1, 4), ResumeFinding.NOTHING),
+        (None, seen(1, 4), ResumeFinding.NOTHING),
     ],
 )
 def test_each_condition_stands_for_a_training_that_was_healthy(
-    counter: Counter | None, steps: Seen, finding: Finding
+    counter: Counter | None, steps: StepsSeen, finding: ResumeFinding
 ) -> None:
     """Two rising steps, below N - 2 × the interval, near the fresh start's, at its pace."""
     assert judge(counter, PATH, steps) is finding

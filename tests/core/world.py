@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill, Survey
+from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill
 from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
 from supervisor.core.looks import RankSeen
@@ -97,4 +97,4 @@ class World:
         return [effect.code for effect in self.effects if isinstance(effect, Exit)]
 
 
-__all__ = ["SendKill", "Survey", "World", "checkpoint", "died", "snapshot"]
+__all__ = ["SendKill", "World", "checkpoint", "died", "snapshot"]

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor import page as heartbeat_page
 from supervisor.core.phase import Phase
-from supervisor.daemon.observer import Look, Observer
+from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.heartbeat import PageWriter
@@ -30,7 +30,7 @@ class Watched:
         time.sleep(seconds)
         self.page.leave(phase, outer, since_ns, completed=True)
 
-    def look(self) -> Look:
+    def look(self) -> Observation:
         """One look, now."""
         return self.observer.look(time.monotonic())
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.checkpoint.records import Entry, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
 from supervisor.checkpoint.survey import survey
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.reading import LongReading
@@ -49,7 +49,7 @@ def test_nothing_is_said_of_short_ones(looks: list[tuple[float, bool]]) -> None:
     assert heard(looks) == []
 
 
-def hf_entry(folder: Path) -> Entry:
+def hf_entry(folder: Path) -> CheckpointEntry:
     """A checkpoint whose record names a best one."""
     state = as_json(global_step=10, best_model_checkpoint="out/checkpoint-10")
     content = {"model.bin": b"weights", "optimizer.pt": b"\x80\x04N.", "trainer_state.json": state}

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from supervisor.core.events import Event, MemorySeen, Rescued
-from supervisor.core.memory import Memory
+from supervisor.core.memory import MemorySnapshot
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.snapshot import rescue
-from supervisor.snapshot.board import Board, Current, Result, blank_board, write_board
-from supervisor.snapshot.board import Rescued as Answer
+from supervisor.snapshot.board import Board, Current, RescueResult, Result, blank_board, write_board
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.seal import SealWriter, SlotState, Snapshot, read_seal
 from supervisor.snapshot.slots import SnapshotPaths, make_root, read_whole
@@ -106,14 +105,14 @@ def test_only_what_changed_becomes_an_event(tier: Tier) -> None:
     for _ in range(3):
         tier.seen.look()
     # 1000 bytes at 50 MB/s, which is assumed where nothing is known.
-    assert tier.taken() == [MemorySeen(Memory(1, 10, False, 1000 / 50e6))]
+    assert tier.taken() == [MemorySeen(MemorySnapshot(1, 10, False, 1000 / 50e6))]
     tier.board(results=(tier.result(1),))
     tier.write(2)
     tier.seen.look()
-    assert tier.taken() == [MemorySeen(Memory(2, 20, False, 1.0))]
+    assert tier.taken() == [MemorySeen(MemorySnapshot(2, 20, False, 1.0))]
     tier.board(results=(tier.result(1), tier.result(2)))
     tier.seen.look()
-    assert tier.taken() == [MemorySeen(Memory(2, 20, True, 1.0))]
+    assert tier.taken() == [MemorySeen(MemorySnapshot(2, 20, True, 1.0))]
     shutil.rmtree(tier.root)
     tier.seen.look()
     assert tier.taken() == [MemorySeen(None)]
@@ -123,7 +122,7 @@ def test_only_what_changed_becomes_an_event(tier: Tier) -> None:
 def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
     """The answer counts for what was asked, not for an earlier question."""
     tier.write(1)
-    tier.board(rescue=Answer(4, "persisted", 5, "/c", None))
+    tier.board(rescue=RescueResult(4, "persisted", 5, "/c", None))
     tier.seen.look()
     tier.taken()
     tier.seen.rescue("the supervisor ends")
@@ -132,12 +131,12 @@ def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
     assert asked.why == "the supervisor ends"
     tier.seen.look()
     assert tier.taken() == []
-    tier.board(rescue=Answer(asked.id, "failed", 10, None, "No space left on device"))
+    tier.board(rescue=RescueResult(asked.id, "failed", 10, None, "No space left on device"))
     tier.seen.look()
     tier.seen.look()
     assert tier.taken() == [Rescued(is_durable=False, error="No space left on device")]
     tier.seen.rescue("again")
-    tier.board(rescue=Answer(asked.id + 1, "already", 10, "/c", None))
+    tier.board(rescue=RescueResult(asked.id + 1, "already", 10, "/c", None))
     tier.seen.look()
     assert tier.taken() == [Rescued(is_durable=True)]
 
@@ -167,7 +166,7 @@ def test_it_looks_once_a_second(tier: Tier) -> None:
     assert len(tier.taken()) == 1
     tier.seen.rescue("why")
     assert tier.seen.is_asked
-    tier.board(rescue=Answer(1, "persisted", 10, "/c", None))
+    tier.board(rescue=RescueResult(1, "persisted", 10, "/c", None))
     tier.seen.poll_answer()
     assert tier.taken() == [Rescued(is_durable=True)]
     assert not tier.seen.is_asked

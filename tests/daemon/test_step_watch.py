@@ -9,11 +9,11 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from supervisor.checkpoint.records import Entry, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Survey
 from supervisor.core.events import BeginsAnew, Event, GoesOn, Observed
 from supervisor.core.history import History
 from supervisor.core.replay import fold_entry
-from supervisor.daemon.observer import Look
+from supervisor.daemon.observer import Observation
 from supervisor.daemon.run import Run
 from supervisor.daemon.step_watch import StepWatch
 from supervisor.watch.progress import ProgressReader
@@ -91,9 +91,9 @@ class Bench:
         found = [e for e in events if isinstance(e, BeginsAnew | GoesOn)]
         return found[0] if found else None
 
-    def look(self, reader: ProgressReader | None, lines: list[str], last: Moment) -> Look:
+    def look(self, reader: ProgressReader | None, lines: list[str], last: Moment) -> Observation:
         """One look of the daemon's."""
-        return Look(
+        return Observation(
             observed=Observed(self.attempt, beating=last.beat is not None),
             pages=(), lines=tuple(lines), epoch=last.epoch, loss=None, step_rate=None,
             heartbeat_age_s=None, last_save_s=None, world_size=None, beat_step=last.beat,
@@ -103,7 +103,7 @@ class Bench:
     def survey(self) -> Survey:
         """What is on the disk; young ones are not proven yet."""
         entries = [
-            Entry(
+            CheckpointEntry(
                 path=Path(path), name=os.path.basename(path), step=int(path.rpartition("-")[2]),
                 epoch=None, kind=None, bytes=1, valid=None, proof=None, reason=None,
                 fingerprint="", hashes={}, ours=False, own_run=True, candidate=False, finite=None,

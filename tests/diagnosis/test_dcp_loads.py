@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Ending
+from supervisor.diagnosis.failure import ExitEvidence
 
 pytestmark = pytest.mark.timeout(30)
 ENVELOPE = """\
@@ -41,7 +41,7 @@ def test_the_envelope_is_not_the_cause(
     line: str, failure: Failure, action: Action, seen: bool
 ) -> None:
     """The rank's own exception says what is wrong, also where it is no checkpoint's fault."""
-    found = diagnose(Ending(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
+    found = diagnose(ExitEvidence(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
     assert (found.failure, found.action) == (failure, action)
     assert found.exception != "CheckpointException"
 
@@ -49,5 +49,5 @@ def test_the_envelope_is_not_the_cause(
 def test_another_missing_file_is_none_of_a_checkpoint() -> None:
     """A data set's path was mistyped."""
     line = "FileNotFoundError: [Errno 2] No such file or directory: '/data/train.bin'"
-    found = diagnose(Ending(1, None, (line,), first_step_seen=False))
+    found = diagnose(ExitEvidence(1, None, (line,), first_step_seen=False))
     assert found.failure is not Failure.CHECKPOINT_CORRUPT

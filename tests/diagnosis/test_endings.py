@@ -7,7 +7,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Ending
+from supervisor.diagnosis.failure import ExitEvidence
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.timeout(30)
 )
 def test_a_code_alone(code: int | None, failure: Failure, action: Action) -> None:
     """An exit code without a log has a name and an action."""
-    found = diagnose(Ending(code, None))
+    found = diagnose(ExitEvidence(code, None))
     assert (found.failure, found.action) == (failure, action)
     assert found.reason
 
@@ -39,20 +39,23 @@ def test_a_code_alone(code: int | None, failure: Failure, action: Action) -> Non
 def test_contract_codes_outrank_the_log() -> None:
     """A run that says finished is finished, whatever it printed before."""
     lines = ["Traceback (most recent call last):", '  File "/a.py", line 1, in f', "ValueError: x"]
-    assert diagnose(Ending(0, None, lines)).failure is Failure.COMPLETED
-    assert diagnose(Ending(78, None, lines, first_step_seen=True)).failure is Failure.CONFIGURATION
+    assert diagnose(ExitEvidence(0, None, lines)).failure is Failure.COMPLETED
+    assert (
+        diagnose(ExitEvidence(78, None, lines, first_step_seen=True)).failure
+        is Failure.CONFIGURATION
+    )
 
 
 def test_not_found_is_no_configuration_after_steps() -> None:
     """127 in the middle of training comes of something that was there before."""
-    assert diagnose(Ending(127, None, first_step_seen=True)).failure is Failure.UNKNOWN
+    assert diagnose(ExitEvidence(127, None, first_step_seen=True)).failure is Failure.UNKNOWN
 
 
 @pytest.mark.parametrize("number", range(1, 65))
 def test_every_signal_has_a_diagnosis(number: int) -> None:
     """No signal number raises, also those without a name."""
     expected = {9: Failure.KILLED, 11: Failure.SEGFAULT, 7: Failure.SEGFAULT, 6: Failure.ABORTED}
-    found = diagnose(Ending(None, number))
+    found = diagnose(ExitEvidence(None, number))
     if number in expected:
         assert found.failure is expected[number]
     assert str(number) in found.reason or "SIG" in found.reason
@@ -62,16 +65,16 @@ def test_a_bus_error_is_shared_memory_only_on_the_logs_word() -> None:
     """SIGBUS with the worker's message is shm; without one it is a fault like any other."""
     said = ["ERROR: Unexpected bus error encountered in worker. This might be caused by shm."]
     bus = int(signal.SIGBUS)
-    assert diagnose(Ending(None, bus, said)).failure is Failure.SHARED_MEMORY_EXHAUSTED
-    assert diagnose(Ending(None, bus, ["step 3"])).failure is Failure.SEGFAULT
+    assert diagnose(ExitEvidence(None, bus, said)).failure is Failure.SHARED_MEMORY_EXHAUSTED
+    assert diagnose(ExitEvidence(None, bus, ["step 3"])).failure is Failure.SEGFAULT
 
 
 def test_an_abort_is_explained_by_the_watchdog() -> None:
     """NCCL's watchdog aborts the process after saying why."""
     said = ["what(): [Rank 0] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=1)"]
-    assert diagnose(Ending(None, 6, said)).failure is Failure.NCCL_TIMEOUT
+    assert diagnose(ExitEvidence(None, 6, said)).failure is Failure.NCCL_TIMEOUT
     remote = ["ncclRemoteError: A call failed possibly due to a network error"]
-    assert diagnose(Ending(None, 6, remote)).failure is Failure.NCCL_NETWORK
+    assert diagnose(ExitEvidence(None, 6, remote)).failure is Failure.NCCL_NETWORK
 
 
 @pytest.mark.parametrize(
@@ -87,6 +90,6 @@ def test_an_abort_is_explained_by_the_watchdog() -> None:
 )
 def test_a_command_that_could_not_be_started(number: int, failure: Failure) -> None:
     """A wrong command is held; want of something is waited for."""
-    found = diagnose(Ending(None, None, start_errno=number))
+    found = diagnose(ExitEvidence(None, None, start_errno=number))
     assert found.failure is failure
     assert (found.action is Action.HOLD) == (failure is Failure.CONFIGURATION)

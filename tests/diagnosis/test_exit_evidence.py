@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.survival import shows_steps
 
 pytestmark = pytest.mark.timeout(30)
@@ -35,7 +35,7 @@ def died(lines: list[str], **known: object) -> Diagnosis:
     """The diagnosis of an attempt that printed a sample last."""
     shown = ["step 39", "=== sample ===", *lines, "=== end of sample ==="]
     facts: dict[str, object] = {"code": None, "signal": None, "first_step_seen": True, **known}
-    return diagnose(Ending(lines=shown, **facts))  # type: ignore[arg-type]
+    return diagnose(ExitEvidence(lines=shown, **facts))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("sample", SAMPLES)
@@ -90,11 +90,11 @@ def test_a_printed_device_line_yields_to_the_traceback_that_ended_it() -> None:
         "IndexError: list index out of range",
     ]
     shown = ["=== sample ===", XID, "=== end of sample ===", *last]
-    found = diagnose(Ending(1, None, shown, first_step_seen=True))
+    found = diagnose(ExitEvidence(1, None, shown, first_step_seen=True))
     assert (found.failure, found.frame) == (Failure.EXCEPTION, "data.py:next")
-    by_kernel = diagnose(Ending(1, None, shown, first_step_seen=True, kernel_lines=[XID]))
+    by_kernel = diagnose(ExitEvidence(1, None, shown, first_step_seen=True, kernel_lines=[XID]))
     assert by_kernel.failure is Failure.GPU_LOST
-    alone = diagnose(Ending(1, None, [XID], first_step_seen=True))
+    alone = diagnose(ExitEvidence(1, None, [XID], first_step_seen=True))
     assert alone.failure is Failure.GPU_LOST
 
 
@@ -108,15 +108,15 @@ RECORD = [
 
 def test_one_bad_record_in_mid_run_is_an_exception() -> None:
     """What is a wrong configuration before the first step is a failure like others after it."""
-    assert diagnose(Ending(1, None, RECORD)).action is Action.HOLD
-    found = diagnose(Ending(1, None, RECORD, first_step_seen=True))
+    assert diagnose(ExitEvidence(1, None, RECORD)).action is Action.HOLD
+    found = diagnose(ExitEvidence(1, None, RECORD, first_step_seen=True))
     assert (found.failure, found.action) == (Failure.EXCEPTION, Action.RESTART)
 
 
 def test_what_no_traceback_says_keeps_its_words_after_the_first_step() -> None:
     """The reason is still shown, as a failure like others."""
     line = "train.py: error: unrecognized arguments: --resume"
-    found = diagnose(Ending(2, None, [line], first_step_seen=True))
+    found = diagnose(ExitEvidence(2, None, [line], first_step_seen=True))
     assert (found.failure, found.action) == (Failure.EXCEPTION, Action.RESTART)
     assert "--resume" in found.reason
 

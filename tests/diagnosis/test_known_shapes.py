@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -15,7 +15,9 @@ def ended(
     *lines: str, seen: bool = True, code: int | None = 1, signal: int | None = None
 ) -> Diagnosis:
     """The diagnosis of these last lines."""
-    return diagnose(Ending(code if signal is None else None, signal, lines, first_step_seen=seen))
+    return diagnose(
+        ExitEvidence(code if signal is None else None, signal, lines, first_step_seen=seen)
+    )
 
 
 SHAPES = (Path(__file__).parent / "shapes.tsv").read_text("utf-8").splitlines()[1:]

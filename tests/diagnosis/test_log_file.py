@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.candidates import TABLE
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Ending
+from supervisor.diagnosis.failure import ExitEvidence
 from supervisor.diagnosis.log_file import diagnose_file
 from supervisor.diagnosis.log_line import clean, read_step
 
@@ -86,7 +86,7 @@ def test_a_hostile_megabyte_takes_no_time(piece: str) -> None:
     """No line makes a regular expression back-track: a megabyte of anything costs milliseconds."""
     line = piece * (1_000_000 // len(piece))
     begun = time.process_time()
-    diagnose(Ending(1, None, [line] * 20, first_step_seen=True))
+    diagnose(ExitEvidence(1, None, [line] * 20, first_step_seen=True))
     assert time.process_time() - begun < 2.0
 
 
@@ -110,7 +110,7 @@ def test_it_is_fast_enough_for_a_restart() -> None:
     """Two thousand lines of training and a traceback: far below what a relaunch may take."""
     lines = [f"step {n} | loss 2.{n} | lr 1e-4 | 12.1 it/s" for n in range(2000)]
     lines += TRACEBACK.splitlines()
-    ending = Ending(1, None, lines, first_step_seen=True)
+    ending = ExitEvidence(1, None, lines, first_step_seen=True)
     diagnose(ending)
     begun = time.process_time()
     diagnose(ending)
@@ -125,7 +125,7 @@ def test_it_is_fast_enough_for_a_restart() -> None:
 @settings(max_examples=150, deadline=None)
 def test_it_never_raises(lines: list[str], code: int | None, signal: int | None) -> None:
     """Whatever a trainer prints, there is a diagnosis, and its evidence is bounded."""
-    found = diagnose(Ending(code, signal, lines))
+    found = diagnose(ExitEvidence(code, signal, lines))
     assert found.reason
     assert len(found.evidence) <= 8
 

@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -15,7 +15,7 @@ def raised(line: str, *frames: tuple[str, str, str], seen: bool = False) -> Diag
     lines = ["Traceback (most recent call last):"]
     for path, function, source in calls:
         lines += [f'  File "{path}", line 3, in {function}', f"    {source}"]
-    return diagnose(Ending(1, None, [*lines, line], first_step_seen=seen))
+    return diagnose(ExitEvidence(1, None, [*lines, line], first_step_seen=seen))
 
 
 OUTAGES = [

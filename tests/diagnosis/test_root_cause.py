@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 
 pytestmark = pytest.mark.timeout(30)
 
@@ -33,7 +33,7 @@ def rank(number: int, lines: list[str]) -> list[str]:
 def ended(lines: list[str], **known: object) -> Diagnosis:
     """The diagnosis of an attempt that had made steps."""
     facts: dict[str, object] = {"code": 1, "signal": None, "first_step_seen": True, **known}
-    return diagnose(Ending(lines=lines, **facts))  # type: ignore[arg-type]
+    return diagnose(ExitEvidence(lines=lines, **facts))  # type: ignore[arg-type]
 
 
 def test_a_survived_save_failure_does_not_win() -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.diagnose import diagnose
-from supervisor.diagnosis.failure import Diagnosis, Ending
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.python_traceback import find_chains
 
 pytestmark = pytest.mark.timeout(180)
@@ -75,7 +75,7 @@ def test_what_python_prints_is_read(tmp_path: Path, name: str, label: str) -> No
     is_script = label == "node-7: " and "Traceback" not in "".join(lines)
     if is_script:
         pytest.skip("a label is learnt from a traceback's header, which this has not")
-    found = diagnose(Ending(code, None, [label + line for line in lines]))
+    found = diagnose(ExitEvidence(code, None, [label + line for line in lines]))
     assert (found.failure, found.exception, found.frame) == (failure, exception, frame)
 
 
@@ -91,14 +91,14 @@ def test_what_python_prints_is_read(tmp_path: Path, name: str, label: str) -> No
 def test_stamps_on_each_line(tmp_path: Path, stamp: str) -> None:
     """A collector's time stamps do not hide the traceback's shape."""
     code, lines = printed(tmp_path, "direct", PROGRAMS["direct"][0])
-    found = diagnose(Ending(code, None, [stamp + line for line in lines]))
+    found = diagnose(ExitEvidence(code, None, [stamp + line for line in lines]))
     assert (found.failure, found.frame) == (Failure.DISK_FULL, "direct.py:a")
 
 
 def worker_error(message: str, *, original: str) -> Diagnosis:
     """A data-loader worker's exception as torch raises it again in the main process."""
     return diagnose(
-        Ending(
+        ExitEvidence(
             1,
             None,
             [
@@ -156,7 +156,7 @@ def test_a_launchers_own_traceback_is_no_root() -> None:
             own,
         ]
         for order in (lines, lines[4:] + lines[:4]):
-            assert diagnose(Ending(1, None, order, True)).frame == "t.py:main"
+            assert diagnose(ExitEvidence(1, None, order, True)).frame == "t.py:main"
     spawn = [
         "Traceback (most recent call last):",
         '  File "/t/spawn.py", line 211, in join',
@@ -169,7 +169,7 @@ def test_a_launchers_own_traceback_is_no_root() -> None:
         "    x",
         "ZeroDivisionError: division by zero",
     ]
-    assert diagnose(Ending(1, None, spawn, True)).frame == "t.py:work"
+    assert diagnose(ExitEvidence(1, None, spawn, True)).frame == "t.py:work"
 
 
 def test_a_table_with_a_traceback_inside() -> None:
@@ -203,7 +203,7 @@ def test_foreign_lines_inside_a_traceback() -> None:
         "    boom()",
         "RuntimeError: boom",
     ]
-    assert diagnose(Ending(1, None, lines, True)).frame == "t.py:main"
+    assert diagnose(ExitEvidence(1, None, lines, True)).frame == "t.py:main"
     assert find_chains(lines[:2]) == []
 
 
@@ -216,4 +216,4 @@ def test_a_progress_bar_before_the_header() -> None:
         "RuntimeError: boom",
         " 12%|#2  | 120/1000 [00:10<01:13, 12.01it/s]",
     ]
-    assert diagnose(Ending(1, None, lines, True)).frame == "t.py:main"
+    assert diagnose(ExitEvidence(1, None, lines, True)).frame == "t.py:main"

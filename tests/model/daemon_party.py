@@ -7,7 +7,16 @@ from typing import Any
 
 from supervisor.core import replay as ledger
 from supervisor.core import step as core
-from supervisor.core.effects import Effect, Exit, Launch, Look, Record, SendKill, SendStop, Survey
+from supervisor.core.effects import (
+    Effect,
+    Exit,
+    Launch,
+    Look,
+    Record,
+    SendKill,
+    SendStop,
+    SurveyCheckpoints,
+)
 from supervisor.core.ending import Ending
 from supervisor.core.events import (
     Event,
@@ -35,7 +44,7 @@ from tests.model.world import Daemon, Files, Interned, Message, World, plain_his
 POLICY = Policy(backoff_s=1.0, max_failures=3, has_resume_args=True)
 STATES, HISTORIES, EFFECTS = Interned(), Interned(), Interned()
 # What only tells somebody something: whether it was done before a death changes nothing.
-VISIBLE = (Survey, Launch, SendStop, SendKill, Record, Exit)
+VISIBLE = (SurveyCheckpoints, Launch, SendStop, SendKill, Record, Exit)
 
 
 class _Entry(tuple):  # type: ignore[type-arg]
@@ -188,7 +197,7 @@ def _perform(world: World, daemon: Daemon) -> tuple[str, World, bool]:
     world = world._replace(daemon=daemon)
     name = type(effect).__name__
     match effect:
-        case Survey():
+        case SurveyCheckpoints():
             daemon = daemon._replace(is_surveying=True)
         case Launch(attempt):
             daemon = daemon._replace(tracked=attempt)

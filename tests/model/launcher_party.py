@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from supervisor.launcher import ending, phases
 from supervisor.launcher.ending import Stage
-from supervisor.launcher.phases import Happening, Phase
+from supervisor.launcher.phases import AttemptPhase, Happening
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Attempt, Daemon, Launcher, Message, Trainer, World
 
@@ -23,7 +23,7 @@ def moves(world: World) -> Iterator[tuple[str, World, bool]]:
     elif launcher.has_link and world.daemon is None:
         yield "launcher: reaps the daemon", _daemon_gone(world, launcher), False
     attempt = launcher.attempt
-    if attempt is not None and attempt.phase is Phase.CLEARING:
+    if attempt is not None and attempt.phase is AttemptPhase.CLEARING:
         yield _clear(world, launcher, attempt)
     elif attempt is not None:
         for trainer in world.trainers:
@@ -50,7 +50,7 @@ def asked_to_stop(world: World) -> World:
 def _start_daemon(world: World, launcher: Launcher) -> World:
     known = launcher.attempt
     adopted = None
-    if known is not None and known.phase is not Phase.CLEARING:
+    if known is not None and known.phase is not AttemptPhase.CLEARING:
         adopted = (known.number, known.stop_sent, known.kill_sent)
     hello = ("hello", launcher.is_first, adopted, launcher.last_exit, launcher.asked)
     after = launcher._replace(is_first=False, has_link=True)
@@ -73,7 +73,7 @@ def _happens(world: World, happening: Happening, *details: object) -> World:
     row = phases.PHASES[attempt.phase, happening]
     kept: Attempt | None = attempt._replace(phase=row[0])
     last_exit = launcher.last_exit
-    if row[0] is Phase.OVER:
+    if row[0] is AttemptPhase.OVER:
         kept = None
         last_exit = None
         if row[1] == "exited":

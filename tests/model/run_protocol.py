@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from supervisor.cli.admission import Verdict, judge
+from supervisor.cli.admission import AdmissionVerdict, judge
 from supervisor.core.history import History
 from supervisor.intent import Intent
 from tests.model import daemon_party, launcher_party, trainer_party
@@ -62,7 +62,7 @@ def _run(world: World) -> World | None:
     history = history_of(files)
     lifts = files.intent_id > files.held_id and history.held is not None
     verdict = judge(history, Intent(files.intent), lifts=lifts, again=False)
-    if verdict is not Verdict.START:
+    if verdict is not AdmissionVerdict.START:
         return None
     if lifts:
         entry = {"type": "resumed", "intent_id": str(files.intent_id)}

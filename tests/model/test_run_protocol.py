@@ -17,7 +17,7 @@ from supervisor.core.history import History
 from supervisor.core.states import State
 from supervisor.daemon import beginning
 from supervisor.launcher import phases
-from supervisor.launcher.phases import Happening, Phase
+from supervisor.launcher.phases import AttemptPhase, Happening
 from tests.model import daemon_party, run_protocol
 from tests.model.explorer import BrokenPromise, Exploration, explore
 from tests.model.world import Budget
@@ -85,12 +85,14 @@ Plant = Callable[[pytest.MonkeyPatch], None]
 
 def forget_the_last_exit(patch: pytest.MonkeyPatch) -> None:
     """The launcher keeps and tells no attempt's end."""
-    patch.setitem(phases.PHASES, (Phase.ENDING, Happening.ALL_GONE), (Phase.OVER, None))
+    patch.setitem(
+        phases.PHASES, (AttemptPhase.ENDING, Happening.ALL_GONE), (AttemptPhase.OVER, None)
+    )
 
 
 def launch_on_behalf_of_the_dead(patch: pytest.MonkeyPatch) -> None:
     """A launch that waits for leftovers is not called off when the daemon that asked has died."""
-    patch.delitem(phases.PHASES, (Phase.CLEARING, Happening.CALLED_OFF))
+    patch.delitem(phases.PHASES, (AttemptPhase.CLEARING, Happening.CALLED_OFF))
 
 
 def take_an_intent_for_answered(patch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from supervisor.core.history import History
 from supervisor.core.states import Account, State
-from supervisor.launcher.phases import Phase
+from supervisor.launcher.phases import AttemptPhase
 
 Status = tuple[int | None, int | None]
 """Exit code and signal."""
@@ -36,7 +36,7 @@ class Attempt(NamedTuple):
     """What the launcher keeps of an attempt."""
 
     number: int
-    phase: Phase = Phase.CLEARING
+    phase: AttemptPhase = AttemptPhase.CLEARING
     stop_sent: bool = False
     kill_sent: bool = False
 

@@ -43,7 +43,7 @@ class Parked:
         """Start it; `cwd` is the run's directory, `output` what its stdout is at its start."""
         self.argv, self.environ, self.cwd = argv, environ, cwd
         parsed = command.parse(argv, environ, str(cwd))
-        assert isinstance(parsed, command.Command), parsed
+        assert isinstance(parsed, command.PythonCommand), parsed
         self._socket, theirs = socket.socketpair()
         nonce = os.urandom(8).hex()
         words = start.argv(parsed, nonce, argv[0])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.parked import command
-from supervisor.parked.command import Cold, Command, parse
+from supervisor.parked.command import Cold, PythonCommand, parse
 
 ENVIRON = {"PATH": os.pathsep.join(["/nonexistent", os.path.dirname(sys.executable)])}
 
@@ -38,7 +38,7 @@ def test_a_program_is_recognized(
 ) -> None:
     """Options, in every way that Python takes them, the kind of program, and its own words."""
     found = parse(["python", *words.split()], ENVIRON)
-    expected = Command(
+    expected = PythonCommand(
         os.path.join(os.path.dirname(sys.executable), "python"),
         tuple(options), kind, stem, target, tuple(args),
     )  # fmt: skip
@@ -95,5 +95,5 @@ def test_the_executable_is_the_attempts(tmp_path: Path) -> None:
         ([str(python), "a.py"], {}),
     ):
         found = command.parse(argv, environ, str(tmp_path))
-        assert isinstance(found, Command)
+        assert isinstance(found, PythonCommand)
         assert found.executable == str(python)

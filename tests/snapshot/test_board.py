@@ -12,7 +12,7 @@ from supervisor.snapshot.board import (
     MOST_RESULTS,
     Board,
     Current,
-    Rescued,
+    RescueResult,
     Result,
     blank_board,
     read_board,
@@ -59,7 +59,7 @@ def test_a_board_is_read_as_it_was_written(root: Path) -> None:
     board = blank_board()._replace(
         state="persisting",
         current=Current(1, 2, "checkpoint-2", 3, 4, 5.5),
-        rescue=Rescued(7, "persisted", 2, "/out/checkpoint-2", None),
+        rescue=RescueResult(7, "persisted", 2, "/out/checkpoint-2", None),
         results=results(20),
     )
     write_board(root, board)
@@ -112,7 +112,7 @@ def test_requests_have_ids_that_grow(root: Path) -> None:
     assert request is not None
     assert (request.id, request.why) == (2, "second")
     SnapshotPaths(root).rescue.unlink()
-    write_board(root, blank_board()._replace(rescue=Rescued(5, "nothing", None, None, None)))
+    write_board(root, blank_board()._replace(rescue=RescueResult(5, "nothing", None, None, None)))
     assert rescue.ask(root, "third") == 6
 
 

@@ -19,7 +19,7 @@ import torch
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.board import read_board
 from supervisor.snapshot.slots import read_whole
-from supervisor.snapshot.space import Room
+from supervisor.snapshot.space import MemoryRoom
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.vanishing import vanish
 from train.checkpoint import (
@@ -66,7 +66,7 @@ def test_without_room_it_goes_straight_to_the_disk(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Said once; saved before `save` returns; snapshots that nobody asked for are not taken."""
-    no_room = Room(False, 1, 1, "/dev/shm has 1 MiB free, 2 MiB are needed")
+    no_room = MemoryRoom(False, 1, 1, "/dev/shm has 1 MiB free, 2 MiB are needed")
     monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: no_room)
     training = Training()
     keep = make(training.sources)
@@ -88,7 +88,9 @@ def test_a_direct_save_needs_no_second_copy(
     make: Make, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Resident memory does not grow by the size of a state of 64 MiB."""
-    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: Room(False, 1, 1, "none"))
+    monkeypatch.setattr(
+        "train.checkpoint.preparation.room", lambda *_: MemoryRoom(False, 1, 1, "none")
+    )
     state = {str(number): torch.ones(4 << 18) for number in range(16)}
     keep = make({"state.pt": lambda: state})
     keep.save(1)  # what is imported and allocated once
@@ -307,7 +309,9 @@ def test_a_tmpfs_that_is_full_is_no_sigbus(
 ) -> None:
     """Filled by others between the look and the allocation: said, given back, saved directly."""
     monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(small / "memory"))
-    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: Room(True, None, None, ""))
+    monkeypatch.setattr(
+        "train.checkpoint.preparation.room", lambda *_: MemoryRoom(True, None, None, "")
+    )
     monkeypatch.setattr("train.checkpoint.memory.RETRY_S", 0.0)
     state = {"weights": torch.ones(1 << 19)}
     keep = make({"state.pt": lambda: state})

@@ -29,7 +29,7 @@ _FLOATS = frozenset(
 )  # fmt: skip
 
 
-class Place(NamedTuple):
+class StoragePlace(NamedTuple):
     """Where the bytes of a storage belong in the file."""
 
     offset: int
@@ -58,7 +58,7 @@ class Covering(NamedTuple):
     stride: tuple[int, ...]
 
 
-class Part(NamedTuple):
+class StoragePart(NamedTuple):
     """A leaf that is a view of a storage, or moved as bytes; offsets in items."""
 
     leaf: int
@@ -83,7 +83,7 @@ class Binding:
         self.numbers = [numbers[tensor.untyped_storage()._cdata] for tensor in tensors]
         """For each leaf, which storage it has."""
         # one leaf for each storage that is not empty, the covering one where there is one
-        chosen: dict[int, Covering | Part] = {}
+        chosen: dict[int, Covering | StoragePart] = {}
         for leaf, (number, tensor) in enumerate(zip(self.numbers, tensors, strict=True)):
             one = _look_at(leaf, tensor)
             if number not in chosen or (
@@ -92,9 +92,9 @@ class Binding:
                 chosen[number] = one
         filled = [number for number, storage in enumerate(storages) if storage.nbytes()]
         self._chosen = [chosen[number] for number in filled]
-        raw = {number for number in filled if isinstance(chosen[number], Part)}
+        raw = {number for number in filled if isinstance(chosen[number], StoragePart)}
         self._parts = [
-            Part(leaf, int(tensor.storage_offset()), storages[number].nbytes())
+            StoragePart(leaf, int(tensor.storage_offset()), storages[number].nbytes())
             for leaf, (number, tensor) in enumerate(zip(self.numbers, tensors, strict=True))
             if number in raw
         ]
@@ -127,7 +127,7 @@ class Binding:
         sources = list(self._pick(leaves.tensors))
         if self._parts:
             for index, one in enumerate(self._chosen):
-                if isinstance(one, Part):
+                if isinstance(one, StoragePart):
                     sources[index] = raw_bytes(sources[index].untyped_storage())
         return sources
 
@@ -141,7 +141,7 @@ class Binding:
         ]
 
     def weights(
-        self, content: Any, is_weight: Callable[[Tensor], bool], places: list[Place]
+        self, content: Any, is_weight: Callable[[Tensor], bool], places: list[StoragePlace]
     ) -> list[tuple[str, int, int]]:
         """Which bytes of the file must be finite floats: (dtype, offset, bytes)."""
         found: dict[int, tuple[str, int, int]] = {}
@@ -203,11 +203,11 @@ def _picker(leaves: list[int]) -> Any:
     return itemgetter(*leaves) if len(leaves) > 1 else lambda tensors: (tensors[leaves[0]],)
 
 
-def _look_at(leaf: int, tensor: Tensor) -> Covering | Part:
+def _look_at(leaf: int, tensor: Tensor) -> Covering | StoragePart:
     is_plain = tensor.dtype in _COPIED_AS_THEY_ARE and not tensor.is_neg()
     if is_plain and tensor.untyped_storage().nbytes() == tensor.nbytes and _is_dense(tensor):
         return Covering(leaf, tensor.dtype, tensor.shape, tensor.stride())
-    return Part(leaf, int(tensor.storage_offset()), tensor.untyped_storage().nbytes())
+    return StoragePart(leaf, int(tensor.storage_offset()), tensor.untyped_storage().nbytes())
 
 
 def _is_dense(tensor: Tensor) -> bool:

@@ -26,8 +26,8 @@ from train.checkpoint.outcome import Saved, Taken
 from train.checkpoint.pace import Pace
 from train.checkpoint.persisting import Persisting
 from train.checkpoint.place import own_root, settle
-from train.checkpoint.request import Request, make_request, writer_of
-from train.checkpoint.sources import Source, Sources
+from train.checkpoint.request import SaveRequest, make_request, writer_of
+from train.checkpoint.sources import Source, StateSources
 from train.checkpoint.streaming import save_directly
 
 _log = logging.getLogger("train.checkpoint")
@@ -59,7 +59,7 @@ class Checkpointer:
         patience_s: float = 0.0,
         streams: Streams | None = None,
     ) -> None:
-        self._sources = Sources(sources, weights)
+        self._sources = StateSources(sources, weights)
         self._pace = Pace(snapshot_steps)
         self._save_steps = save_steps
         self._patience_s = patience_s
@@ -194,7 +194,7 @@ class Checkpointer:
     ) -> None:
         self.close()
 
-    def _take(self, request: Request, *, wait: bool = False) -> Taken:
+    def _take(self, request: SaveRequest, *, wait: bool = False) -> Taken:
         began_s = time.monotonic()
         if request.is_wanted and not wait and self._patience_s and self._is_patient:
             self._is_patient = self._persisting.wait_for_room(self._patience_s)
@@ -217,7 +217,7 @@ class Checkpointer:
             stall_s = time.monotonic() - began_s
         return Taken(request.step, stall_s, kept.sequence, kept.reason, saved)
 
-    def _save_directly(self, request: Request, contents: Mapping[str, Any]) -> Saved:
+    def _save_directly(self, request: SaveRequest, contents: Mapping[str, Any]) -> Saved:
         record = self._writer.record(request, 0)
         return save_directly(record, contents, request.small, self._sources.weight_test)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from supervisor.checkpoint.archive import DamagedError, read_records
 from supervisor.snapshot.private import make_below
-from train.checkpoint.binding import Binding, Place, raw_bytes
+from train.checkpoint.binding import Binding, StoragePlace, raw_bytes
 from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_without_data
 from train.checkpoint.structure import MismatchError, Shape, UnknownError, copy_with
 
@@ -22,7 +22,7 @@ _FLOAT = struct.Struct(">d")
 _MARK_BYTES = 9
 
 
-class Moment(NamedTuple):
+class StateContents(NamedTuple):
     """A state as it is to be copied: what data.pkl must say, and where each storage's bytes are.
 
     `sources` has one tensor for each place that is not empty: of the storage's own bytes
@@ -43,7 +43,7 @@ class Layout:
         frame: list[tuple[int, bytes]],
         pickle_at: int,
         capacity: int,
-        places: list[Place],
+        places: list[StoragePlace],
         binding: Binding | None,
         text: "_Text | None",
         weights: list[tuple[str, int, int]],
@@ -63,24 +63,26 @@ class Layout:
         """Whether a CUDA device copies into it."""
         return self.binding is not None and self.binding.is_on_gpu
 
-    def take(self, content: Any) -> Moment:
+    def take(self, content: Any) -> StateContents:
         """Find the storages and the pickle of a state of now. Raises MismatchError."""
         if self.binding is None or self._text is None:
             return self._take_unknown(content)
         leaves = self.binding.match(content)
-        return Moment(self._fitting(self._text.of(leaves.values)), self.binding.sources(leaves))
+        return StateContents(
+            self._fitting(self._text.of(leaves.values)), self.binding.sources(leaves)
+        )
 
     def views(self, memory: Tensor) -> list[Tensor]:
         """A tensor on the file's memory (uint8) for each of a moment's sources."""
         raw = [memory[place.offset : place.offset + place.bytes] for place in self.places]
         return raw if self.binding is None else self.binding.views(raw)
 
-    def _take_unknown(self, content: Any) -> Moment:
+    def _take_unknown(self, content: Any) -> StateContents:
         pickled = pickle_only(content)
         storages = [one for one in pickled.storages.values() if one.nbytes()]
         if [one.nbytes() for one in storages] != [place.bytes for place in self.places]:
             raise MismatchError
-        return Moment(self._fitting(pickled.data), [raw_bytes(one) for one in storages])
+        return StateContents(self._fitting(pickled.data), [raw_bytes(one) for one in storages])
 
     def _fitting(self, data: bytes) -> bytes:
         if len(data) > self.capacity:
@@ -136,7 +138,7 @@ def _capacity(length: int) -> int:
 
 def _read_back(
     path: Path, pickled: Pickled
-) -> tuple[list[Place], int, list[tuple[int, bytes]], int]:
+) -> tuple[list[StoragePlace], int, list[tuple[int, bytes]], int]:
     """The storages' places, the file's size, what is outside of them, and where its pickle is.
 
     Raises DamagedError for a file that is not what was written: a layout is used for many states.
@@ -152,7 +154,7 @@ def _read_back(
             record = records.get(b"data/" + key.encode())
             if record is None or record.size != storage.nbytes():
                 raise DamagedError(f"has no storage {key} of {storage.nbytes()} bytes")
-            places.append(Place(record.start, record.size))
+            places.append(StoragePlace(record.start, record.size))
         if pickle is None or os.pread(fd, len(pickled.data), pickle.start) != pickled.data:
             raise DamagedError("does not have the pickle that was written")
         # read, not mapped: a read of a mapping would allocate the holes
@@ -162,7 +164,7 @@ def _read_back(
     return places, size, frame, pickle.start
 
 
-def _gaps(places: list[Place], size: int) -> Iterator[tuple[int, int]]:
+def _gaps(places: list[StoragePlace], size: int) -> Iterator[tuple[int, int]]:
     """What of a file belongs to no storage."""
     position = 0
     for place in sorted(places):

@@ -13,10 +13,10 @@ from train.checkpoint.copying import Copier
 from train.checkpoint.inflight import InFlight
 from train.checkpoint.persisting import Persisting
 from train.checkpoint.preparation import NoRoomError
-from train.checkpoint.request import Request, Writer
+from train.checkpoint.request import SaveRequest, Writer
 from train.checkpoint.sealing import CHANGED, Sealing
 from train.checkpoint.slot import Slot
-from train.checkpoint.sources import Sources
+from train.checkpoint.sources import StateSources
 from train.checkpoint.tier import MemoryTier
 
 # Memory that was too little is looked at again after so long.
@@ -42,7 +42,7 @@ class Memory:
 
     def __init__(
         self,
-        sources: Sources,
+        sources: StateSources,
         copier: Copier,
         persisting: Persisting,
         writer: Writer,
@@ -84,7 +84,7 @@ class Memory:
         except OSError as error:
             self._refuse(error)
 
-    def keep(self, request: Request, contents: Mapping[str, Any]) -> Kept:
+    def keep(self, request: SaveRequest, contents: Mapping[str, Any]) -> Kept:
         """Put a state into a slot. One that is wanted on the disk waits for its memory.
 
         Raises what torch.save raises for such a state.
@@ -142,7 +142,7 @@ class Memory:
             self._tier = None
         self.refusal, self._retry_at = "it is closed", float("inf")
 
-    def _keep(self, tier: MemoryTier, request: Request, contents: Mapping[str, Any]) -> Kept:
+    def _keep(self, tier: MemoryTier, request: SaveRequest, contents: Mapping[str, Any]) -> Kept:
         deadline = time.monotonic() + _SLOT_S
         while True:
             reason = PREPARING

@@ -23,7 +23,7 @@ class NoRoomError(Exception):
     """The memory tier does not fit; the message says why."""
 
 
-class _StoppedError(Exception):
+class _UnwantedError(Exception):
     """Nobody wants the result any more."""
 
 
@@ -87,7 +87,7 @@ class Preparation:
             self._require_room()
             for slot in self._slots:
                 self._lay_out(slot)
-        except _StoppedError:
+        except _UnwantedError:
             return
         except BaseException as error:  # it belongs to the thread that asks for the result
             self._problem = error
@@ -132,4 +132,4 @@ class Preparation:
 
     def _go_on(self) -> None:
         if self._is_stopping:
-            raise _StoppedError
+            raise _UnwantedError

@@ -19,7 +19,7 @@ class ConfigurationError(ValueError):
     """Checkpoints would go where the supervisor does not look for them."""
 
 
-class Request(NamedTuple):
+class SaveRequest(NamedTuple):
     """`small`: files beside the states, by name. `before`: files that must be durable first."""
 
     step: int
@@ -41,7 +41,7 @@ def make_request(
     before: Sequence[Path | str],
     *,
     is_wanted: bool,
-) -> Request:
+) -> SaveRequest:
     """Check and complete what a caller said. Raises ValueError, TypeError."""
     name = f"checkpoint-{step}" if name is None else name
     if not is_safe_name(name) or "/" in name or name.startswith("."):
@@ -55,7 +55,7 @@ def make_request(
         raise ValueError(f"{STATE_FILE} would contradict step {step}, epoch {epoch}")
     small[STATE_FILE] = json.dumps(told, indent=2).encode() + b"\n"
     files_before = tuple(os.path.abspath(file) for file in before)  # noqa: PTH100 - as they are
-    return Request(step, epoch, Kind(kind), name, small, files_before, is_wanted)
+    return SaveRequest(step, epoch, Kind(kind), name, small, files_before, is_wanted)
 
 
 class Writer(NamedTuple):
@@ -67,7 +67,7 @@ class Writer(NamedTuple):
     resumed_from: str | None
     snapshot_dir: Path | None
 
-    def record(self, request: Request, size: int) -> Snapshot:
+    def record(self, request: SaveRequest, size: int) -> Snapshot:
         """What a seal says of this snapshot, taken now."""
         return Snapshot(
             name=request.name,

@@ -14,7 +14,7 @@ from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
 from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
 from train.checkpoint.copying import pin, unpin
 from train.checkpoint.inflight import InFlight
-from train.checkpoint.layout import Layout, Moment
+from train.checkpoint.layout import Layout, StateContents
 from train.checkpoint.pages import Pages, map_file
 
 Copy = Callable[[list[Tensor], list[Tensor]], InFlight | None]
@@ -105,7 +105,7 @@ class Slot:
         self._write_weights(layouts)
 
     def write(
-        self, moments: Mapping[str, Moment], small: Mapping[str, bytes], copy: Copy
+        self, moments: Mapping[str, StateContents], small: Mapping[str, bytes], copy: Copy
     ) -> tuple[int, InFlight | None]:
         """Put a state in; between `begin` and `finish`, which waits for the copies under way.
 

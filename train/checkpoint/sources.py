@@ -11,7 +11,7 @@ Source = Any
 EMA_FILE = "ema_model.pt"
 
 
-class Sources:
+class StateSources:
     """The named sources of one checkpoint. Raises TypeError for what can tell no state."""
 
     def __init__(self, sources: Mapping[str, Source], weights: Collection[str] | None) -> None:

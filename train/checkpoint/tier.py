@@ -9,7 +9,7 @@ from typing import Any
 
 from supervisor.snapshot.slots import Lock, make_root
 from supervisor.snapshot.turns import writable
-from train.checkpoint.layout import Layout, Moment
+from train.checkpoint.layout import Layout, StateContents
 from train.checkpoint.preparation import Preparation, WeightTest
 from train.checkpoint.slot import Slot, is_whole
 from train.checkpoint.structure import MismatchError
@@ -56,7 +56,7 @@ class MemoryTier:
         if self._preparation is None:
             self._start(contents, self._layouts)
 
-    def take(self, contents: Mapping[str, Any], *, wait: bool) -> dict[str, Moment] | None:
+    def take(self, contents: Mapping[str, Any], *, wait: bool) -> dict[str, StateContents] | None:
         """What to copy for a state of now; None while memory is being made, unless `wait`.
 
         A state that changed its shape is laid out anew. Raises NoRoomError, OSError, and whatever
@@ -151,8 +151,8 @@ class MemoryTier:
             self._is_fresh = True
         return True
 
-    def _match(self, contents: Mapping[str, Any]) -> tuple[dict[str, Moment], list[str]]:
-        moments: dict[str, Moment] = {}
+    def _match(self, contents: Mapping[str, Any]) -> tuple[dict[str, StateContents], list[str]]:
+        moments: dict[str, StateContents] = {}
         changed: list[str] = []
         for name, content in contents.items():
             layout = self._layouts.get(name)
