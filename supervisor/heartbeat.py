@@ -33,9 +33,9 @@ from supervisor.page import (
     VERSION,
     Outcome,
     Page,
-    Phase,
 )
 from supervisor.page_place import PagePlace
+from supervisor.worker_contract import Phase
 
 __all__ = [
     "Beat",

@@ -6,9 +6,10 @@ Stdlib only and light; it must not open, write or read anything: heartbeat.py do
 import os
 import struct
 from binascii import crc32
-from enum import IntEnum
 from math import isnan
 from typing import NamedTuple
+
+from supervisor.worker_contract import Phase
 
 PAGE_BYTES = 4096
 MAGIC = b"TSHB"
@@ -38,18 +39,6 @@ STATE_AT = 128
 OUTCOME = struct.Struct("<IiqII")  # set 256, code, step, crc of code, step and path, length
 OUTCOME_AT = 256
 OUTCOME_SIGNED = struct.Struct("<iqI")
-
-
-class Phase(IntEnum):
-    """What a rank is doing; each phase has its own deadline."""
-
-    STARTUP = 0
-    STEP = 1
-    EVAL = 2
-    SAVE = 3
-    COMPILE = 4
-    FINAL = 5
-    """What comes after the last step."""
 
 
 class Outcome(NamedTuple):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from supervisor.agreement import StopAgreement
-from supervisor.heartbeat import Beat, PageWriter, Phase
+from supervisor.heartbeat import Beat, PageWriter
 from supervisor.identity import own_start_ticks
 from supervisor.orderly_end import at_orderly_end
 from supervisor.placement import Placement
@@ -24,6 +24,7 @@ from supervisor.preemption import (
     end_workers_at_exit,
     ignore_stop_signals,
 )
+from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 from supervisor.worker_environment import (
     is_spawn_import,
     number_of,
@@ -39,9 +40,6 @@ __all__ = [
     "attach",
     "ignore_stop_signals",
 ]
-
-EXIT_PREEMPTED = 75
-EXIT_CONFIGURATION = 78
 
 _worker: "Worker | None" = None
 
@@ -185,7 +183,7 @@ class Worker:
         try:
             phase = name if isinstance(name, Phase) else Phase[name.upper()]
         except KeyError:
-            known = ", ".join(phase.name.lower() for phase in Phase)
+            known = ", ".join(phase.word for phase in Phase)
             raise ValueError(f"no phase {name!r}; there are {known}") from None
         self._placement.look()
         outer = self._page.phase

@@ -27,6 +27,8 @@ STANDARD_LIBRARY_ONLY = (
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 # What everybody may import of the core; it brings `enum` in, and nothing else.
 VOCABULARY = "supervisor.core.vocabulary"
+# Of this the vocabulary has the words of trainers: their Pythons know no core.
+WORKER_CONTRACT = "supervisor.worker_contract"
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
 
 
@@ -97,12 +99,16 @@ def inner_layers_only(module: str, imported: str) -> bool:
     """Allow cli → daemon → adapters → core, and the package itself (its version) from anywhere."""
     if not is_within(imported, ("supervisor",)) or imported == "supervisor":
         return True
-    return layer(imported) <= layer(module)
+    return layer(imported) <= layer(module) or imported == WORKER_CONTRACT
 
 
 def pure_modules_only(module: str, imported: str) -> bool:
     """Allow what takes facts and time as arguments: no clock, no file, no process."""
-    return is_within(imported, ("supervisor.core",)) or imported.split(".")[0] in CORE_MAY_IMPORT
+    return (
+        is_within(imported, ("supervisor.core",))
+        or imported.split(".")[0] in CORE_MAY_IMPORT
+        or (module, imported) == (VOCABULARY, WORKER_CONTRACT)
+    )
 
 
 def never_the_trainer(module: str, imported: str) -> bool:
@@ -200,7 +206,7 @@ def test_small_parts_take_words_alone_from_the_core(package: str, also: tuple[st
 def test_the_vocabulary_is_light() -> None:
     """The launcher and a parked interpreter may import the words: no tables come with them."""
     brought = {imported for path in closure(VOCABULARY).values() for imported, _ in imports(path)}
-    assert brought == {"enum"}
+    assert brought == {"enum", WORKER_CONTRACT}
 
 
 @pytest.mark.parametrize("module", ["supervisor.cli", "supervisor.daemon.__main__"])
@@ -217,7 +223,6 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
 NAMED_TWICE = {
     "ConfigurationError": "train.checkpoint is used alone too, and its users catch it by this name",
     "Message": "one thing, a dict, until each message between launcher and daemon has a type",
-    "Phase": "one thing: the page's numbers and the core's words",
     "Send": "one thing, for as long as messages are dicts",
 }
 

@@ -2,9 +2,8 @@
 
 from dataclasses import replace
 
-from supervisor.core.phase import Phase
 from supervisor.core.states import Account, Activity, State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 
 
 def spend(state: State, now: float) -> State:

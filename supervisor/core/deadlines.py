@@ -2,9 +2,9 @@
 
 from supervisor.core.events import Observed
 from supervisor.core.looks import Health, Judgement
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Learned
+from supervisor.core.vocabulary import Phase
 
 STEP_FLOOR_S = 60.0
 STEP_MULTIPLE = 10.0
@@ -84,7 +84,7 @@ def judge_health(
         limit = deadline_s(phase, policy, learned)
         age = min(seen.beat_age_s, excused)
         if limit is not None and age > limit:
-            where = phase.value if seen.step is None else f"{phase}, step {seen.step}"
+            where = phase.word if seen.step is None else f"{phase.word}, step {seen.step}"
             shown = limit if age <= limit * factor else limit * factor
             why = f"no sign of life for {age:.0f} s in phase {where} (limit {shown:.0f} s)"
             return Judgement(Health.OVERDUE, why, age, limit)

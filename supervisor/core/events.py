@@ -8,8 +8,8 @@ from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
-from supervisor.core.phase import Phase
 from supervisor.core.states import Checkpoint, Wish
+from supervisor.core.vocabulary import Phase
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,10 @@ from supervisor.core.events import Looked, Observed
 from supervisor.core.killing import HANG, end_hung, end_lingering
 from supervisor.core.looks import Health, Judgement, Looks
 from supervisor.core.patience import doublings, longest_s
-from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.sight import Sight, Sighting, judge
 from supervisor.core.states import State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 
 SPAN_S = 10.0
 # A short deadline that somebody configured asks for a quick answer; less time than this between

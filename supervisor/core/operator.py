@@ -7,12 +7,11 @@ from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
-from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State, Wish
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 
 EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.parking import LaunchMode
-from supervisor.core.phase import Phase
+from supervisor.core.vocabulary import Phase
 
 
 @dataclass(frozen=True, slots=True)

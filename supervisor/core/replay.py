@@ -10,11 +10,10 @@ from supervisor.core.job import IdleStops
 from supervisor.core.moment import moment_of
 from supervisor.core.parking import WarmTrust, launched_from, trust_at_first_step
 from supervisor.core.patience import beyond
-from supervisor.core.phase import Phase
 from supervisor.core.replayed_end import charged, with_end
 from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import Phase, Tier
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:

@@ -8,9 +8,8 @@ from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
-from supervisor.core.vocabulary import RunState, Tier
+from supervisor.core.vocabulary import Phase, RunState, Tier
 
 TERMINAL = frozenset(
     {RunState.HELD, RunState.STUCK, RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED}

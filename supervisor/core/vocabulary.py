@@ -1,10 +1,14 @@
 """The words in which a run is told: on record, in `status.json`, between processes, as exit codes.
 
-Every part imports them from here, the launcher and `supervisor.checkpoint` too: `enum` and nothing
-else may be imported.
+Every part imports them from here, the launcher and `supervisor.checkpoint` too: nothing but `enum`
+and what the worker defines may be imported.
 """
 
 from enum import IntEnum, StrEnum
+
+from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
+
+__all__ = ["Action", "ExitCode", "Failure", "Phase", "RunState", "Tier"]
 
 
 class _Word(StrEnum):
@@ -99,5 +103,5 @@ class ExitCode(IntEnum):
     USAGE = 2
     LOCKED = 69
     INTERNAL = 70
-    PREEMPTED = 75
-    CONFIGURATION = 78
+    PREEMPTED = EXIT_PREEMPTED
+    CONFIGURATION = EXIT_CONFIGURATION

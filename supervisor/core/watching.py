@@ -27,11 +27,10 @@ from supervisor.core.parking import (
     trust_at_first_step,
 )
 from supervisor.core.patience import doublings, standing_at
-from supervisor.core.phase import Phase
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import give_up_waiting, is_waiting, rescue_now
 from supervisor.core.states import Kill, KillStage, State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 from supervisor.core.waiting import look_again
 
 

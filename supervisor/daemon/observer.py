@@ -5,9 +5,8 @@ from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor import page as heartbeat_page
 from supervisor.core.events import Observed
-from supervisor.core.phase import Phase
+from supervisor.core.vocabulary import Phase
 from supervisor.daemon.known_total import KnownTotal
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.daemon.printed_log import PrintedLog
@@ -17,14 +16,6 @@ from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import LogStep, ProgressReader
 
 _RATE_WINDOW_S = 30.0
-_PHASES = {
-    heartbeat_page.Phase.STARTUP: Phase.STARTUP,
-    heartbeat_page.Phase.STEP: Phase.STEP,
-    heartbeat_page.Phase.EVAL: Phase.EVAL,
-    heartbeat_page.Phase.SAVE: Phase.SAVE,
-    heartbeat_page.Phase.COMPILE: Phase.COMPILE,
-    heartbeat_page.Phase.FINAL: Phase.FINAL,
-}
 
 
 class PageSet:
@@ -165,7 +156,7 @@ class Observer:
             attempt=self.attempt,
             attached=bool(working),
             beating=any(page.beats > 0 for page in pages),
-            phase=_PHASES[shown.phase] if shown else Phase.STARTUP,
+            phase=shown.phase if shown else Phase.STARTUP,
             beat_age_s=age or 0.0,
             gap_s=self._gap_s(shown),
             finished_phases=_longest(shown),

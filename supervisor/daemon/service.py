@@ -7,9 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from supervisor import journal_stream, notify
-from supervisor.core.phase import Phase
 from supervisor.core.states import TERMINAL, State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 from supervisor.daemon.observer import Observation
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
@@ -93,7 +92,7 @@ def status_text(state: State, look: Observation | None) -> str:
             if look is not None and look.loss is not None:
                 words.append(f"loss {look.loss:.4g}")
             if activity.attached and activity.phase is not Phase.STEP:
-                words.append(f"in {activity.phase}")
+                words.append(f"in {activity.phase.word}")
         case _:
             words.append(f"{state.run}: {state.reason}" if state.reason else str(state.run))
     if newest is not None and newest.step is not None and state.run not in TERMINAL:

@@ -8,9 +8,9 @@ from typing import Literal
 from supervisor.config.arguments import expand_arguments
 from supervisor.config.model import RunConfig
 from supervisor.core.parking import LaunchMode
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Phase
 
 
 def policy_of(config: RunConfig, run_id: str) -> Policy:

@@ -69,7 +69,7 @@ def status_of(
             "daemon": facts.daemon_pid,
             "trainer": facts.trainer_pid if alive else None,
         },
-        "phase": activity.phase.value if alive and activity.attached else None,
+        "phase": activity.phase.word if alive and activity.attached else None,
         "step": activity.step if alive else _last_step(state),
         "epoch": shown.epoch if shown else None,
         "loss": finite(shown.loss) if shown else None,

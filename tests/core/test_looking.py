@@ -7,13 +7,12 @@ import pytest
 from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
 from supervisor.core.events import Begun, Looked, Observed, StacksTaken, Suspended, Tick
 from supervisor.core.looks import HungAt, RankSeen
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.sight import Sight, judge
 from supervisor.core.states import Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 from tests.core.world import World, checkpoint
 
 NAME = "rank 0 (pid 7)"

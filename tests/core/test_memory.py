@@ -26,11 +26,10 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.memory import MemorySnapshot
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
 from supervisor.core.states import Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 from tests.core.world import World, checkpoint, died, snapshot
 
 BAD_BATCH = {"exception": "ValueError", "frame": "train.py:9 in step"}

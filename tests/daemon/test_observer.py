@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import page as heartbeat_page
-from supervisor.core.phase import Phase
+from supervisor.core.vocabulary import Phase
 from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
@@ -24,7 +23,7 @@ class Watched:
         self.printed = PrintedLog(folder / "train.log", offset=0)
         self.observer = Observer(1, folder, self.printed, progress=None, now=time.monotonic())
 
-    def spend(self, phase: heartbeat_page.Phase, seconds: float) -> None:
+    def spend(self, phase: Phase, seconds: float) -> None:
         """Go through a phase."""
         outer, since_ns = self.page.phase, self.page.enter(phase)
         time.sleep(seconds)
@@ -40,7 +39,7 @@ def test_a_phase_between_two_beats_is_no_step_time(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.page.beat(1)
     watched.look()
-    watched.spend(heartbeat_page.Phase.EVAL, 3.0)
+    watched.spend(Phase.EVAL, 3.0)
     watched.page.beat(2)
     gap_s = watched.look().observed.gap_s
     assert gap_s is not None
@@ -51,8 +50,8 @@ def test_all_phases_are_learned(tmp_path: Path) -> None:
     """A long evaluation does not hide how long a save took."""
     watched = Watched(tmp_path)
     watched.page.beat(1)
-    watched.spend(heartbeat_page.Phase.EVAL, 0.05)
-    watched.spend(heartbeat_page.Phase.SAVE, 0.02)
+    watched.spend(Phase.EVAL, 0.05)
+    watched.spend(Phase.SAVE, 0.02)
     learned = dict(watched.look().observed.finished_phases)
     assert learned[Phase.EVAL] >= 0.05
     assert learned[Phase.SAVE] >= 0.02

@@ -5,10 +5,9 @@ from dataclasses import replace
 import pytest
 
 from supervisor import journal_stream
-from supervisor.core.phase import Phase
 from supervisor.core.policy import Policy
 from supervisor.core.states import TERMINAL, Activity, Checkpoint, State, Stop
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Phase, RunState
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from tests.systemd.conftest import Listener
 
