@@ -11,6 +11,7 @@ import pytest
 from supervisor.config.model import RunConfig
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint, State
+from supervisor.core.vocabulary import Phase
 from supervisor.daemon import runtime as runtime_module
 from supervisor.daemon.console import Console
 from supervisor.daemon.incidents import IncidentFolders
@@ -184,7 +185,7 @@ def test_policy_takes_every_deadline() -> None:
     policy = policy_of(config(watch={"heartbeat_timeout": "90s", "eval_timeout": "2h"}), "id")
     assert policy.heartbeat_timeout_s == 90.0
     assert policy.startup_timeout_s is None
-    assert dict(policy.phase_timeouts_s) == {"eval": 7200.0}
+    assert dict(policy.phase_timeouts_s) == {Phase.EVAL: 7200.0}
 
 
 def test_status_has_every_field_of_the_contract() -> None:
