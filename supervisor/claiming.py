@@ -6,7 +6,7 @@ from typing import Literal
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
-from supervisor.ledger import Entry
+from supervisor.ledger import LedgerLine
 from supervisor.ownership import Claimant, Judged, Ownership, Standing, look
 
 # Two runs that begin at once change the mark under each other's eyes, a few times at most.
@@ -62,10 +62,10 @@ def claim(
     return Claim(found, tuple(taken), None, "others mark it again and again")
 
 
-def took_over(made: Claim) -> list[tuple[Entry, str]]:
+def took_over(made: Claim) -> list[tuple[LedgerLine, str]]:
     """What a claim took from other runs: for the ledger, and for people."""
     where = made.ownership.directory
-    told: list[tuple[Entry, str]] = []
+    told: list[tuple[LedgerLine, str]] = []
     for one in made.taken:
         mark = one.file.mark
         entry = {

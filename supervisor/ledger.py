@@ -17,7 +17,7 @@ import supervisor
 from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.durable import fsync_directory
 
-Entry = dict[str, Any]
+LedgerLine = dict[str, Any]
 
 RESERVE_BYTES = 1 << 20
 _MARK = b',"sum":"'
@@ -47,7 +47,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def decode_entry(line: bytes) -> Entry | None:
+def decode_entry(line: bytes) -> LedgerLine | None:
     """The entry of a line without its checksum, or None where the line is not whole."""
     head, mark, tail = line.rstrip(b"\n").rpartition(_MARK)
     if not mark or tail != b'%08x"}' % zlib.crc32(head):
@@ -59,7 +59,7 @@ def decode_entry(line: bytes) -> Entry | None:
     return entry if isinstance(entry, dict) else None
 
 
-def iterate_ledger(path: Path) -> Iterator[Entry]:
+def iterate_ledger(path: Path) -> Iterator[LedgerLine]:
     """The same one by one: a ledger of weeks is never in memory as a whole. Raises OSError."""
     try:
         file = path.open("rb")
@@ -72,14 +72,14 @@ def iterate_ledger(path: Path) -> Iterator[Entry]:
                 yield entry
 
 
-def read_ledger(path: Path) -> list[Entry]:
+def read_ledger(path: Path) -> list[LedgerLine]:
     """All whole entries in order; torn or rotten lines are passed over. Raises OSError."""
     return read_ledger_report(path)[0]
 
 
-def read_ledger_report(path: Path) -> tuple[list[Entry], int]:
+def read_ledger_report(path: Path) -> tuple[list[LedgerLine], int]:
     """All whole entries, and how many lines were not. A file that is not there has none."""
-    entries: list[Entry] = []
+    entries: list[LedgerLine] = []
     bad = 0
     try:
         with path.open("rb") as file:
@@ -96,7 +96,7 @@ def read_ledger_report(path: Path) -> tuple[list[Entry], int]:
     return entries, bad
 
 
-def run_created(name: str) -> Entry:
+def run_created(name: str) -> LedgerLine:
     """The first entry of a new run, with an id that no other has."""
     created = {"type": "run_created", "run_id": uuid.uuid4().hex[:16], "name": name}
     return {**created, "version": supervisor.__version__}

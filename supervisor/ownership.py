@@ -13,7 +13,7 @@ from pathlib import Path
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
 from supervisor.filesystem import is_network, mount_points
-from supervisor.ledger import Entry, decode_entry
+from supervisor.ledger import LedgerLine, decode_entry
 from supervisor.lock import is_held
 from supervisor.paths import RunPaths
 
@@ -223,7 +223,7 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
     return (run_id if isinstance(run_id, str) else None), finished
 
 
-def _entries(ledger: Path) -> Iterator[Entry]:
+def _entries(ledger: Path) -> Iterator[LedgerLine]:
     """Its entries, each line bounded: the mark that led here may be anybody's. Raises OSError."""
     fd = os.open(ledger, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:

@@ -20,7 +20,7 @@ from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import SupervisorError
 from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
-from supervisor.ledger import Entry
+from supervisor.ledger import LedgerLine
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 
@@ -172,7 +172,7 @@ def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[st
     return [candidate.name for candidate in found]
 
 
-def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool:
+def _lifts(intent: IntentRecord, history: History, entries: list[LedgerLine]) -> bool:
     """Whether `supervisor resume` was said after the run was held, and not counted before."""
     if not intent.id or intent.id == history.last_intent_id:
         return False
@@ -190,7 +190,7 @@ def _lifts(intent: IntentRecord, history: History, entries: list[Entry]) -> bool
     return said_at is not None and said_at > (held_at or 0.0)
 
 
-def _finished_reason(entries: list[Entry]) -> str:
+def _finished_reason(entries: list[LedgerLine]) -> str:
     """How and when the run was finished."""
     for entry in reversed(entries):
         if entry.get("type") == "decision" and entry.get("state") == "completed":

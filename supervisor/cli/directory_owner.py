@@ -11,7 +11,7 @@ from supervisor.config.model import RunConfig
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger import Entry, run_created
+from supervisor.ledger import LedgerLine, run_created
 from supervisor.ownership import Claimant, Standing, look, refusal
 from supervisor.paths import RunPaths
 
@@ -34,7 +34,7 @@ def refuse_others_directory(
 
 def take_over_unseen(
     config: RunConfig, paths: RunPaths, history: History, *, quiet: bool
-) -> list[Entry]:
+) -> list[LedgerLine]:
     """Put this run's mark in the place of one whose run cannot be seen from here.
 
     Only the holder of the run's lock may call it. Returns what has to be recorded: a run that never

@@ -14,7 +14,7 @@ from supervisor.cli.story import details, sentence
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import json_text, strip_controls
 from supervisor.clock import wall_s
-from supervisor.ledger import Entry, decode_entry, read_ledger_report
+from supervisor.ledger import LedgerLine, decode_entry, read_ledger_report
 from supervisor.paths import RunPaths
 
 _WIDTH = 80
@@ -48,7 +48,7 @@ def events_command(target: str | None, follow: bool, as_json: bool) -> None:
         click.echo(f"warning: {bad} damaged {noun} in the ledger were passed over", err=True)
 
 
-def _tell(entry: Entry, *, as_json: bool) -> None:
+def _tell(entry: LedgerLine, *, as_json: bool) -> None:
     """Print one entry."""
     if as_json:
         click.echo(json_text(entry, indent=None))

@@ -23,7 +23,7 @@ from supervisor.durable import make_durably, write_durably
 from supervisor.errors import SupervisorError
 from supervisor.identity import read_stat
 from supervisor.launcher import prctl
-from supervisor.ledger import Entry, LedgerWriter
+from supervisor.ledger import LedgerLine, LedgerWriter
 from supervisor.lock import RunLock
 from supervisor.paths import RunPaths
 
@@ -63,7 +63,7 @@ def take_lock(start: Start) -> RunLock:
         raise _refusal(error, str(start.paths.lock), hint) from None
 
 
-def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
+def record(start: Start, admission: Admission, taken: Sequence[LedgerLine] = ()) -> None:
     """Write the configuration for the daemon, and what lets a held or finished run go on.
 
     `taken`: what was taken over from another run. Only the holder of the lock may call it: the
@@ -75,7 +75,7 @@ def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> N
     except OSError as error:
         hint = "make the run directory writable for you"
         raise _refusal(error, str(paths.config), hint) from None
-    entries: list[Entry] = [*taken]
+    entries: list[LedgerLine] = [*taken]
     if admission.resumed_by is not None:
         entries.append({"type": "resumed", "intent_id": admission.resumed_by})
     if start.from_nothing:

@@ -9,7 +9,7 @@ from supervisor.cli.moments import age_text, wall_of
 from supervisor.clock import wall_s
 from supervisor.daemon.frozen_launcher import is_frozen
 from supervisor.intent import Intent, read_intent
-from supervisor.ledger import Entry, read_ledger
+from supervisor.ledger import LedgerLine, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
 from supervisor.small_file import read_small_file
@@ -251,7 +251,7 @@ def read_status(paths: RunPaths) -> dict[str, Any] | None:
     return status if isinstance(status, dict) else None
 
 
-def read_history(paths: RunPaths) -> "tuple[History, list[Entry]]":
+def read_history(paths: RunPaths) -> "tuple[History, list[LedgerLine]]":
     """What the ledger tells, folded, and its entries. Raises OSError."""
     from supervisor.core.replay import fold  # `status` need not pay for it
 

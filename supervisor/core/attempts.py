@@ -6,12 +6,12 @@ from supervisor.core.budget import backoff_s, exhausted, with_failure
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
-from supervisor.core.entries import plain_decision
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
 from supervisor.core.killing import HANG
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
+from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, State, Wish
 from supervisor.core.vocabulary import RunState

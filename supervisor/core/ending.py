@@ -1,8 +1,8 @@
 """How an attempt ended, as far as the evidence says."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+
+from supervisor.core.json_object import JsonObject
 
 # A program's own mistakes, for which nothing outside has to recover.
 PROGRAM_ERRORS = frozenset(
@@ -57,23 +57,12 @@ class OwnRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class Doubt:
+class Doubt(JsonObject):
     """Why an exit with 0 was not taken for the end of training, and how far the attempt was."""
 
     kind: str
     words: str
     step: int | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As the ledger has it."""
-        return {"kind": self.kind, "words": self.words, "step": self.step}
-
-    @classmethod
-    def from_json(cls, said: Mapping[str, Any] | None) -> "Doubt | None":
-        """The inverse of `to_json`; None where there was none."""
-        if said is None:
-            return None
-        return cls(str(said.get("kind")), str(said.get("words")), said.get("step"))
 
 
 @dataclass(frozen=True, slots=True)

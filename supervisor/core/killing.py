@@ -14,10 +14,10 @@ from supervisor.core.effects import (
     SendStop,
     TakeStacks,
 )
-from supervisor.core.entries import plain_decision
 from supervisor.core.events import StacksTaken
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.reaction import Reaction
+from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import is_memory_ahead
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.vocabulary import RunState

@@ -5,9 +5,9 @@ from dataclasses import replace
 from supervisor.core.condemned import condemned
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
-from supervisor.core.entries import ended_unread
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.reaction import Reaction
+from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State, Wish
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop

@@ -22,7 +22,7 @@ def with_end(past: History, entry: Mapping[str, Any]) -> History:
         ended_wall=float(entry.get("wall", 0.0)) or None,
         ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
         ended_step=entry.get("step"),
-        doubt=Doubt.from_json(entry.get("doubt")),
+        doubt=None if entry.get("doubt") is None else Doubt.from_json(entry["doubt"]),
         attempt=max(past.attempt, int(entry.get("attempt") or 0)),
         rollback=past.rollback or entry.get("action") == "rollback",
         last_attempt_open=False,

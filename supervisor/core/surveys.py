@@ -7,7 +7,6 @@ from supervisor.core.choice import doubt
 from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.ending import Ending
-from supervisor.core.entries import attempt_ended, decision_entry, plain_decision
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import began_by, decide
 from supervisor.core.killing import HANG
@@ -15,6 +14,7 @@ from supervisor.core.operator import EXIT_FINISHED, unread
 from supervisor.core.parking import patience_s, trust_after, why_cold
 from supervisor.core.patience import beyond
 from supervisor.core.reaction import Reaction
+from supervisor.core.recording import attempt_ended, decision_entry, plain_decision
 from supervisor.core.rescue import (
     ahead_of_disk,
     newest_durable,

@@ -1,4 +1,4 @@
-"""The ledger entries that decisions leave behind; the names are those of docs/run-directory.md."""
+"""What decisions leave in the ledger."""
 
 from supervisor.core.decision import Decision, Verdict
 from supervisor.core.ending import Ending

@@ -1,0 +1,72 @@
+"""Entries of what was decided, by the supervisor and by people."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from supervisor.core.entries.entry import Entry
+from supervisor.core.json_object import left_out
+from supervisor.core.vocabulary import Action, Failure, RunState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionEntry(Entry, kind="decision"):
+    """Where the run goes from here, and why."""
+
+    state: RunState | str | None = None
+    failure: Failure | None = None
+    action: Action | None = None
+    reason: str | None = None
+    wait_s: float | None = None
+    place: str | None = None
+    """Where room on a disk is waited for; None: in the checkpoint directory."""
+    checkpoint: Any = None
+    goodput: float | None = None
+    intent_id: str | None = None
+    """The operator's intent at that time: a later `resume` has another."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether a human has to look."""
+        return self.state in {RunState.HELD, RunState.STUCK}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopRequestedEntry(Entry, kind="stop_requested"):
+    """A stop was asked for, `by` a signal's name or by `intent`."""
+
+    by: str
+    asked_wall: float | None = left_out(None)
+    """When, seconds since 1970: the entry is written later."""
+    late: bool = left_out(False)
+    """The attempt had ended by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuspendedEntry(Entry, kind="suspended"):
+    """Everything stood still in the middle of a stop; its grace is longer by so much."""
+
+    gap_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntentEntry(Entry, kind="intent"):
+    """The operator's intent is heard."""
+
+    intent: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResumedEntry(Entry, kind="resumed"):
+    """`supervisor resume` lets a held run go on."""
+
+    intent_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenedEntry(Entry, kind="reopened"):
+    """`run --again`: a finished run trains on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginAgainEntry(Entry, kind="begin_again"):
+    """`run --from-nothing`: what is missing is given up, and steps count anew."""

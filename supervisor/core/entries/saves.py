@@ -1,0 +1,126 @@
+"""Entries of checkpoints: what each is worth, and where it goes; of saves that fail."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from supervisor.core.entries.entry import Entry
+from supervisor.core.json_object import KEY, JsonObject, left_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointVerdictEntry(Entry, kind="checkpoint"):
+    """What a checkpoint is worth. `kept`: the verdict holds as long as the fingerprint does."""
+
+    path: str
+    step: int | None = None
+    epoch: int | None = None
+    save_kind: str | None = field(default=None, metadata={KEY: "kind"})
+    bytes: int | None = None
+    valid: bool | None = None
+    proof: str | None = None
+    reason: str | None = None
+    fingerprint: str
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    own_run: bool = True
+    names_best: str | None = None
+    progress: bool = False
+    kept: bool = left_out(True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointRemovedEntry(Entry, kind="checkpoint_removed"):
+    """`why`: `pruned`, `invalid`, `superseded`, or `gone` where the trainer removed it.
+
+    `to` is None where it was deleted, or was a snapshot in memory.
+    """
+
+    path: str
+    why: str | None = None
+    reason: str | None = left_out(None)
+    to: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointSeenEntry(Entry, kind="checkpoint_seen"):
+    """One is there and too young for a verdict, and none is on record."""
+
+    path: str
+    step: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointPlaceEntry(Entry, kind="checkpoint_place"):
+    """The mount point that holds this run's checkpoints, where it is new."""
+
+    directory: str | None = None
+    mount: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PointerSetEntry(Entry, kind="pointer_set"):
+    """A trainer's pointer that named what was set aside; set aside itself where `to` is None."""
+
+    path: str
+    was: str | None = field(metadata={KEY: "from"})
+    to: str | None = None
+    place: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoingBackEntry(Entry, kind="going_back"):
+    """The run goes back to `step`; `later`: the paths that are set aside next."""
+
+    step: int | None = None
+    later: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressEntry(Entry, kind="progress"):
+    """Durable progress: the highest validated step, or when the newest without a step was written.
+
+    `written` is in seconds since 1970.
+    """
+
+    step: int | None = None
+    written: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceAtSave(JsonObject):
+    """What a source of steps showed as a checkpoint was written."""
+
+    at: int
+    interval: int = 0
+    """The steps since the save before."""
+    pace_s: float | None = left_out(None)
+    """Seconds a step."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveSeenEntry(Entry, kind="save_seen"):
+    """Where each source of steps stood when a checkpoint was written."""
+
+    attempt: int | None = None
+    path: str
+    step: int | None = None
+    sources: Mapping[str, SourceAtSave] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SaveFailedEntry(Entry, kind="save_failed"):
+    """A save failed while training went on. `failed_at`: seconds since 1970."""
+
+    attempt: int | None = None
+    line: str | None = None
+    failed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavesElsewhereEntry(Entry, kind="saves_elsewhere"):
+    """The trainer saves where nobody looks."""
+
+    attempt: int | None = None
+    directory: str | None = None
+    names: tuple[str, ...] = ()
+    step: int | None = None
+    advice: str | None = None
