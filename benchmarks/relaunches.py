@@ -12,13 +12,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from benchmarks.peers import ROOT, Peer
 from benchmarks.soaked_run import SCRIPT, Stamp, read_stamps
 from benchmarks.subjects import BenchmarkError, Running
+from supervisor.core.status import LaunchStatus, Status
 from supervisor.ledger import read_ledger
 from supervisor.paths import RunPaths
+from supervisor.status_file import read_status
 
 START_TIMEOUT_S = 300.0
 PARK_TIMEOUT_S = 120.0
@@ -175,23 +176,20 @@ def _until_trained(running: Running, path: Path, subject: Subject, folder: Path)
     return read_stamps(path)[-1].pid
 
 
-def _launch_status(paths: RunPaths) -> dict[str, Any]:
+def _launch_status(paths: RunPaths) -> LaunchStatus:
     """How the last launch was, and what there is for the next."""
-    try:
-        return dict(json.loads(paths.status.read_text()).get("launch") or {})
-    except (OSError, ValueError):
-        return {}
+    return (read_status(paths.status) or Status()).launch or LaunchStatus()
 
 
 def _is_parked(paths: RunPaths) -> bool:
-    return bool((_launch_status(paths).get("parked") or {}).get("state") == "waiting")
+    return _launch_status(paths).parked.state == "waiting"
 
 
 def _require_warm(paths: RunPaths) -> None:
     """A cold launch must not be shown as a warm one. Raises BenchmarkError."""
     launch = _launch_status(paths)
-    if launch.get("last") != "warm":
-        raise BenchmarkError(f"the launch was not warm: {launch.get('cold_reason')}")
+    if launch.last != "warm":
+        raise BenchmarkError(f"the launch was not warm: {launch.cold_reason}")
 
 
 def _has_stepped(stamps: Sequence[Stamp], pid: int) -> bool:

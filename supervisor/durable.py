@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 from pathlib import Path
 
 _AT_FDCWD = -100
@@ -99,7 +98,7 @@ def write_durably(path: Path, data: bytes, *, mode: int = 0o600) -> None:
 
 def stage_for(path: Path) -> Path:
     """A name beside `path` that no other process uses, on this machine or another."""
-    return path.with_name(f"{path.name}.tmp-{os.getpid()}-{secrets.token_hex(4)}")
+    return path.with_name(f"{path.name}.tmp-{os.getpid()}-{os.urandom(4).hex()}")
 
 
 def write_new(path: Path, data: bytes, *, mode: int) -> None:

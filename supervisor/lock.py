@@ -7,7 +7,6 @@ import fcntl
 import json
 import os
 import shlex
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ class Holder:
 
     def is_here(self) -> bool:
         """Whether it was a process of this machine."""
-        return self.identity.machine_id == machine_id() and self.host == socket.gethostname()
+        return self.identity.machine_id == machine_id() and self.host == os.uname().nodename
 
     def is_alive(self) -> bool:
         """Whether the process is there, as far as this machine can see."""
@@ -183,7 +182,7 @@ def _write_holder(fd: int) -> None:
     # In place, not by rename: the flock belongs to this inode.
     me, own = current(), allocation(os.environ)
     body = {
-        "host": socket.gethostname(),
+        "host": os.uname().nodename,
         "machine_id": me.machine_id,
         "boot_id": me.boot_id,
         "pid": me.pid,

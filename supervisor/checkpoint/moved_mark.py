@@ -6,7 +6,6 @@ A moved mark counts like one in its place: it may be that of a run which lives.
 import contextlib
 import os
 import re
-import secrets
 import stat
 import time
 from pathlib import Path
@@ -23,7 +22,7 @@ _OLD_S = 3600.0
 
 def aside_of(place: Path) -> Path:
     """A free name beside a mark's place, by which its place is known."""
-    return place.with_name(f"{place.name}.was-{os.getpid()}-{secrets.token_hex(4)}")
+    return place.with_name(f"{place.name}.was-{os.getpid()}-{os.urandom(4).hex()}")
 
 
 def place_of(path: Path) -> Path | None:

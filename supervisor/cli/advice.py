@@ -6,20 +6,20 @@ from pathlib import Path
 
 from supervisor.cli.record import RunRecord
 from supervisor.core.causes import MISSING, UNSEEN
+from supervisor.core.status import Status
 from supervisor.intent import Intent
 
 
 def next_steps(record: RunRecord) -> list[str]:
     """What to type next, for each state; a command stands alone on its line."""
     run_dir = shown_path(record.paths.run_dir)
-    status = record.status or {}
-    config = status.get("config")
-    again = f"  supervisor run {shown_path(Path(config)) if config else 'CONFIG'}"
+    status = record.status
+    again = f"  supervisor run {shown_config(status)}"
     resume = f"  supervisor resume {run_dir}"
     events = f"  supervisor events {run_dir}"
     # Under a wish `run` starts nothing, so it has to be taken back first.
     start = [again] if record.wish is Intent.RUN else [resume, again]
-    go_on = "To go on where it stopped:" if status.get("checkpoint") else "To start it again:"
+    go_on = "To go on where it stopped:" if status.checkpoint else "To start it again:"
     match record.state:
         case _ if record.queued is not None and record.wish is Intent.RUN:
             text = "It goes on by itself when its turn comes. To take it out of the queue:"
@@ -27,16 +27,16 @@ def next_steps(record: RunRecord) -> list[str]:
         case "never started":
             return ["It was never started:", *start]
         case "down" if record.still_running:
-            pid = record.still_running[0]["pid"]
+            pid = record.still_running[0].pid
             text = "No supervisor has this run: it was killed, and what it had started goes on."
             save = "To have that save and end, and go on from there under a supervisor:"
             return [text, save, *start, *by_hand(pid)]
         case "down":
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]
-        case "held" if "`supervisor hold`" in str(status.get("reason")):
+        case "held" if "`supervisor hold`" in (status.reason or ""):
             return [go_on, resume, again]
-        case "held" if status.get("failure") in (MISSING, UNSEEN):
+        case "held" if status.failure in (MISSING, UNSEEN):
             text = "To go on, once the checkpoints are back or the lines are written:"
             return [text, resume, again, "To begin again all the same:", f"{again} --from-nothing"]
         case "held":
@@ -48,7 +48,7 @@ def next_steps(record: RunRecord) -> list[str]:
             return [go_on, *start]
         case "completed":
             return ["Finished. To train on:", f"{again} --again"]
-        case "waiting" if status.get("failure") == MISSING:
+        case "waiting" if status.failure == MISSING:
             text = "To begin again all the same, instead of waiting:"
             stop = f"  supervisor stop {run_dir}"
             return [text, stop, resume, f"{again} --from-nothing"]
@@ -72,6 +72,12 @@ def wish_text(record: RunRecord) -> str:
     if record.wish is Intent.STOP:
         return "stop: not yet heard by the daemon"
     return "hold: when this attempt ends no other is launched until `supervisor resume`"
+
+
+def shown_config(status: Status | None) -> str:
+    """The configuration as it may be typed here; a placeholder where it is not known."""
+    known = None if status is None else status.config
+    return shown_path(Path(known)) if known else "CONFIG"
 
 
 def shown_path(path: Path) -> str:

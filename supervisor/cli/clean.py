@@ -7,10 +7,9 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.advice import shown_path
+from supervisor.cli.advice import shown_config, shown_path
 from supervisor.cli.leftovers import Leftover, find_leftovers, remove
 from supervisor.cli.moments import age_text, count_text, size_text
-from supervisor.cli.record import read_status
 from supervisor.cli.terminal import echo, json_text, strip_controls
 from supervisor.clock import wall_s
 from supervisor.core.vocabulary import ExitCode
@@ -18,6 +17,7 @@ from supervisor.errors import SupervisorError
 from supervisor.paths import RunPaths
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.slots import Lock
+from supervisor.status_file import read_status
 
 
 @click.command("clean", short_help="What dead runs left in memory: save or remove it.")
@@ -94,7 +94,7 @@ def _save(one: Leftover) -> Leftover:
 
 def _lines(one: Leftover) -> Iterator[str]:
     """What is left of one run, and what to type."""
-    status = None if one.run_dir is None else read_status(RunPaths(one.run_dir))
+    status = None if one.run_dir is None else read_status(RunPaths(one.run_dir).status)
     whose = f" of {shown_path(one.run_dir)}" if one.run_dir is not None else ""
     yield f"{one.name}{whose}  {size_text(one.bytes)}"
     if one.whole is None:
@@ -109,10 +109,8 @@ def _lines(one: Leftover) -> Iterator[str]:
     match one.worth:
         case "only copy":
             yield f"{text}: NOT on the disk (newest in {snapshot.directory}: {disk})"
-            config = (status or {}).get("config")
             if one.run_dir is not None:
-                named = shown_path(Path(config)) if config else "CONFIG"
-                yield f"  to go on from it:     supervisor run {named}"
+                yield f"  to go on from it:     supervisor run {shown_config(status)}"
             yield f"  to put it on the disk: supervisor clean --save {one.name}"
         case "on the disk":
             yield f"{text}: on the disk there is {disk}"

@@ -1,7 +1,5 @@
 """What the live display looks like, from a status and the log's last lines; no clock, no files."""
 
-from typing import Any
-
 from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
@@ -9,7 +7,7 @@ from rich.text import Text
 
 from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.moments import age_text, wall_of
-from supervisor.cli.record import ENDED, RunRecord, no_daemon_text
+from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.summary import (
     STATE_COLOURS,
     UNREMARKABLE,
@@ -22,6 +20,8 @@ from supervisor.cli.summary import (
 )
 from supervisor.cli.terminal import strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.core.status import Status
+from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.frozen_launcher import frozen_text
 
 _FACT_ROWS = 12
@@ -33,11 +33,10 @@ def render(
     record: RunRecord, log: list[str], console: Console, *, now_s: float, final: bool
 ) -> RenderableType:
     """The whole display, no higher than the terminal; `final` is what stays at the end."""
-    status = record.status or {}
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
-    for label, text in _rows(record, status, now_s):
+    for label, text in _rows(record, now_s):
         facts.add_row(label, text)
     inside = console.options.update(width=max(10, console.size.width - 4))
     used = len(console.render_lines(facts, inside)) + (6 if final else 0)
@@ -50,7 +49,7 @@ def render(
         parts += [Text(), lines]
     if final:
         parts += [Text(), *(Text(line) for line in next_steps(record))]
-    state = record.state if record.status else "starting"
+    state = record.state if record.has_status else "starting"
     colour = STATE_COLOURS.get(state, "cyan")
     title = Text.assemble((f" {strip_controls(record.name)} ", "bold"), (f"{state} ", colour))
     return Panel(
@@ -58,33 +57,34 @@ def render(
     )
 
 
-def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple[str, Text]]:
+def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
     """Label and text of each line, at most `_FACT_ROWS`."""
+    status = record.status
     rows: list[tuple[str, Text]] = []
 
     def add(label: str, text: str, style: str = "") -> None:
         if text:
             rows.append((label, Text(strip_controls(text), style=style)))
 
-    if not status:
+    if not record.has_status:
         add("", "waiting for the daemon's first word")
     add("attempt", _attempt_text(status, now_s))
     add("progress", progress_text(status))
-    add("checkpoint", checkpoint_text(status.get("checkpoint"), now_s))
-    if record.live and record.state not in ENDED:
+    add("checkpoint", checkpoint_text(status.checkpoint))
+    if record.live and record.state not in TERMINAL:
         add("phase", _phase_text(status))
-    add("goodput", goodput_text(status.get("goodput")))
-    if status.get("failure") and status["failure"] not in UNREMARKABLE:
+    add("goodput", goodput_text(status.goodput))
+    if status.failure and status.failure not in UNREMARKABLE:
         add("last failure", failure_text(status))
-    add("why", str(status.get("reason") or ""))
+    add("why", status.reason or "")
     if record.launcher_frozen and record.owner is not None:
         add("launcher", frozen_text(record.owner.identity.pid), "red")
     else:
         add("next", next_text(status, now_s), "yellow")
         add("stopping", stopping_text(status, now_s), "yellow")
     add("operator", wish_text(record) if record.live else "", "yellow")
-    for warning in list(status.get("warnings") or ())[-2:]:
-        add("warning", str(warning), "yellow")
+    for warning in status.warnings[-2:]:
+        add("warning", warning, "yellow")
     if record.no_daemon is not None:
         add("daemon", no_daemon_text(record.no_daemon, now_s), "red")
     elif record.age_s is not None and record.age_s > _LATE_S and record.live:
@@ -92,24 +92,23 @@ def _rows(record: RunRecord, status: dict[str, Any], now_s: float) -> list[tuple
     return rows[:_FACT_ROWS]
 
 
-def _attempt_text(status: dict[str, Any], now_s: float) -> str:
+def _attempt_text(status: Status, now_s: float) -> str:
     """Which attempt, how many restarts, since when."""
-    if not status.get("attempt"):
+    if not status.attempt:
         return ""
-    restarts = status.get("restarts") or 0
-    text = f"{status['attempt']}, {restarts} {'restart' if restarts == 1 else 'restarts'}"
-    started = wall_of(status.get("started_at"))
+    restarts = status.restarts or 0
+    text = f"{status.attempt}, {restarts} {'restart' if restarts == 1 else 'restarts'}"
+    started = wall_of(status.started_at)
     return text + (f", up {format_duration(max(0.0, now_s - started))}" if started else "")
 
 
-def _phase_text(status: dict[str, Any]) -> str:
+def _phase_text(status: Status) -> str:
     """What the trainer does, and how lately it was heard."""
-    if not status.get("phase"):
+    if not status.phase:
         return ""
-    age, log_age = status.get("heartbeat_age_s"), status.get("log_age_s")
-    if isinstance(age, (int, float)):
+    if (age := status.heartbeat_age_s) is not None:
         # Below the time between two looks the number would only flicker.
-        return f"{status['phase']}, heartbeat {'just now' if age < 2 else age_text(float(age))}"
-    if isinstance(log_age, (int, float)):
-        return f"{status['phase']}, last log line {age_text(float(log_age))}"
-    return str(status["phase"])
+        return f"{status.phase}, heartbeat {'just now' if age < 2 else age_text(age)}"
+    if status.log_age_s is not None:
+        return f"{status.phase}, last log line {age_text(status.log_age_s)}"
+    return status.phase

@@ -1,39 +1,36 @@
 """How the last attempt was started and what there is for the next, for a person."""
 
-from typing import Any
-
 from supervisor.cli.moments import size_text
+from supervisor.core.status import LaunchStatus, ParkedStatus
 
 _NAMED = 3
 
 
-def launch_text(launch: Any) -> str:
+def launch_text(launch: LaunchStatus | None) -> str:
     """`warm; the next one is parked: torch, numpy and 2 more, 214 MiB`; "" where none is known."""
-    if not isinstance(launch, dict) or not launch.get("last"):
+    if launch is None or not launch.last:
         return ""
-    parked = launch.get("parked")
-    if not isinstance(parked, dict):
-        parked = {}
-    why = launch.get("cold_reason") if launch["last"] == "cold" else None
-    parts = [f"{launch['last']} ({why})" if why else str(launch["last"])]
-    match parked.get("state"):
+    parked = launch.parked
+    why = launch.cold_reason if launch.last == "cold" else None
+    parts = [f"{launch.last} ({why})" if why else launch.last]
+    match parked.state:
         case "waiting":
             parts.append(f"the next one is parked{_held(parked)}")
         case "importing":
             parts.append("the next one is being prepared")
         case _:
-            if parked.get("reason") not in (None, why):
-                parts.append(f"the next one cold: {parked['reason']}")
+            if parked.reason not in (None, why):
+                parts.append(f"the next one cold: {parked.reason}")
     return "; ".join(parts)
 
 
-def _held(parked: dict[str, Any]) -> str:
+def _held(parked: ParkedStatus) -> str:
     """What it holds: packages, memory, and a CUDA context if it was asked for."""
-    names = [str(name) for name in parked.get("preloaded") or ()]
+    names = parked.preloaded or ()
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     parts = [", ".join(names[:_NAMED]) + more] if names else []
-    if isinstance(parked.get("rss_bytes"), int):
-        parts.append(size_text(parked["rss_bytes"]))
-    if parked.get("standby"):
-        parts.append(f"with a {str(parked['standby']).upper()} context")
+    if parked.rss_bytes is not None:
+        parts.append(size_text(parked.rss_bytes))
+    if parked.standby:
+        parts.append(f"with a {parked.standby.upper()} context")
     return ": " + ", ".join(parts) if parts else ""

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable, survey
-from supervisor.cli.record import read_history, read_record, read_status
+from supervisor.cli.record import read_history, read_record
 from supervisor.cli.registry import registered_directories
 from supervisor.cli.runtime_place import REGISTRY, runtime_parent
 from supervisor.cli.surveying import request_of
@@ -25,6 +25,7 @@ from supervisor.paths import RunPaths
 from supervisor.snapshot.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict, vet
+from supervisor.status_file import read_status
 
 _YOUNG_S = 5.0
 # Whether a snapshot is worth something: nowhere else, on the disk too, of no use, or unknown.
@@ -211,9 +212,9 @@ def _run_of(path: Path) -> Path | None:
 
 def _run_id(paths: RunPaths) -> str | None:
     """A run's id; a run that begins has it in its ledger before it has a status."""
-    known = (read_status(paths) or {}).get("run_id")
-    if known is not None:
-        return str(known)
+    status = read_status(paths.status)
+    if status is not None and status.run_id is not None:
+        return status.run_id
     try:
         return read_history(paths)[0].run_id
     except OSError:

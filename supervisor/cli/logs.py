@@ -62,9 +62,7 @@ def logs_command(target: str | None, follow: bool, attempt: int | None, lines: i
 
 def _trainer(record: RunRecord) -> int | None:
     """The pid of the trainer that runs: what it has open may have no name any more."""
-    pids = (record.status or {}).get("pids")
-    pid = pids.get("trainer") if record.live and isinstance(pids, dict) else None
-    return pid if isinstance(pid, int) else None
+    return record.status.pids.trainer if record.live else None
 
 
 def _print(part: LogPart, view: LogView) -> None:
@@ -103,7 +101,7 @@ def _follow(run_dir: Path, part: LogPart, view: LogView) -> None:
                 view.settle()
             if not record.live:
                 break
-            named = (record.status or {}).get("attempt"), _identity(paths.train_log)
+            named = record.status.attempt, _identity(paths.train_log)
             if named != known:  # reading a long ledger takes its time
                 known, part = named, newest_part(paths, _trainer(record))
                 if file is not None and _identity(part.path) != _identity(file.fileno()):

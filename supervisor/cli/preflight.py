@@ -186,11 +186,11 @@ def space(needed_each: int | None, config: RunConfig, directory: Path) -> Findin
 
 def grace(config: RunConfig, run_dir: Path) -> Finding:
     """Whether the last save would fit into the grace."""
-    took = (read_record(run_dir).status or {}).get("last_save_s")
+    took = read_record(run_dir).status.last_save_s
     given = format_duration(config.grace)
-    if not isinstance(took, (int, float)):
+    if took is None:
         return Finding("grace", Level.OK, f"{given}; no save was timed yet")
-    text = f"{given}; the last save took {format_duration(float(took))}"
+    text = f"{given}; the last save took {format_duration(took)}"
     if took > config.grace:
         return Finding("grace", Level.FAIL, text, "a stop would lose what was done: raise `grace`")
     if took > config.grace / 2:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from supervisor.core.status import Status
 from supervisor.paths import RunPaths
 from supervisor.slurm.controller import WAITING, ask
 from supervisor.slurm.submission import recall
@@ -43,15 +44,14 @@ class Queued:
         return {"job_id": self.job_id, "queue_state": self.state, "queue_reason": self.reason}
 
 
-def queued(paths: RunPaths, status: dict[str, Any] | None) -> Queued | None:
+def queued(paths: RunPaths, status: Status) -> Queued | None:
     """The job that waits for the run: submitted last, or requeued; None if none is known to."""
-    if (status or {}).get("state") in _OVER:
+    if status.state in _OVER:
         return None
     last = recall(paths.submission)
-    ran = (status or {}).get("slurm")
-    ran_as = ran.get("job_id") if isinstance(ran, dict) else None
-    for job in dict.fromkeys([last.job_id if last else None, str(ran_as) if ran_as else None]):
-        if job is not None and (found := _look(job)) is not None:
+    ran_as = status.slurm.job_id if status.slurm else None
+    for job in dict.fromkeys([last.job_id if last else None, ran_as]):
+        if job and (found := _look(job)) is not None:
             return found
     return None
 

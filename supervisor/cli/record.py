@@ -1,18 +1,22 @@
 """What is on record about a run, and whether somebody still keeps it; it writes nothing."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.clock import wall_s
+from supervisor.core.json_form import from_json, to_json
+from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
+from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.frozen_launcher import is_frozen
 from supervisor.intent import Intent, read_intent
 from supervisor.ledger import LedgerLine, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
 from supervisor.small_file import read_small_file
+from supervisor.status_file import read_status
 
 if TYPE_CHECKING:
     from supervisor.cli.queue import Queued
@@ -21,7 +25,6 @@ if TYPE_CHECKING:
 # The daemon writes twice a second; on network file systems other machines see it later.
 FRESH_S = 30.0
 _LATE_S = 10.0
-ENDED = frozenset({"held", "stuck", "completed", "preempted", "stopped"})
 # Every key of the contract, so that what is absent is null.
 _KEYS = (
     "run",
@@ -71,20 +74,22 @@ class RunRecord:
     """One look at a run: its last status, and whether a supervisor has it now."""
 
     paths: RunPaths
-    status: dict[str, Any] | None
+    status: Status
+    """The last one that was written, with nothing in it where none can be read."""
+    has_status: bool
     live: bool
     owner: Holder | None
     age_s: float | None
     """Since the status was written; None where there is none."""
     wish: Intent = Intent.RUN
     """What the operator wants now, also where no daemon has heard it."""
-    snapshot: dict[str, Any] | None = None
+    snapshot: SnapshotStatus | None = None
     """The newest snapshot in memory; as it is now where no daemon says so."""
-    no_daemon: dict[str, Any] | None = None
-    """What the launcher says of daemons that do not come up: since, at, failures, why, next_at."""
+    no_daemon: NoDaemon | None = None
+    """What the launcher says of daemons that do not come up."""
     has_ledger: bool = False
     """Whether anything was ever written down: a run without a status may have been started."""
-    still_running: list[dict[str, Any]] = field(default_factory=list)
+    still_running: tuple[StillRunning, ...] = ()
     """What trains on without a supervisor, where none has the run: still_running.py."""
     launcher_frozen: bool = False
     """Whether the launcher is stopped by a signal, so that nothing it is told is done."""
@@ -94,24 +99,17 @@ class RunRecord:
     @property
     def name(self) -> str:
         """The run's name, or its directory's."""
-        name = (self.status or {}).get("name")
-        return str(name) if name else self.paths.run_dir.name
-
-    @property
-    def recorded_state(self) -> str | None:
-        """The state on record, whether or not somebody still keeps it."""
-        state = (self.status or {}).get("state")
-        return str(state) if state is not None else None
+        return self.status.name or self.paths.run_dir.name
 
     @property
     def state(self) -> str:
         """The state on record; `down` where it was left behind by a supervisor that is gone."""
-        recorded = self.recorded_state
+        recorded = self.status.state
         if self.live:
             return recorded or "launching"
         if recorded is None:
             return "down" if self.has_ledger else "never started"
-        return recorded if recorded in ENDED else "down"
+        return recorded if recorded in TERMINAL else "down"
 
     @property
     def stale(self) -> bool:
@@ -122,68 +120,75 @@ class RunRecord:
     def as_json(self) -> dict[str, Any]:
         """The status with every contract key, and `live`; ids of processes only while live."""
         body: dict[str, Any] = dict.fromkeys(_KEYS)
-        body.update(self.status or {})
+        if self.has_status:
+            body |= to_json(self.status)
         body["run_dir"] = body["run_dir"] or str(self.paths.run_dir)
         body["name"] = self.name
         body["run"] = body["run"] or self.name
         if self.state == "down":
-            body["last_state"] = self.recorded_state
+            body["last_state"] = self.status.state
         body["state"] = None if self.state == "never started" else self.state
         body["intent"] = str(self.wish)
         body["live"] = self.live
-        body["no_daemon"] = self.no_daemon
-        body["still_running"] = self.still_running
+        body["no_daemon"] = None if self.no_daemon is None else to_json(self.no_daemon)
+        body["still_running"] = [to_json(found) for found in self.still_running]
         body["launcher_frozen"] = self.launcher_frozen if self.live else None
-        body["snapshot"] = self.snapshot
+        body["snapshot"] = None if self.snapshot is None else to_json(self.snapshot)
         if self.queued is not None:
-            known = body.get("slurm") if isinstance(body.get("slurm"), dict) else {}
-            body["slurm"] = {**(known or {}), **self.queued.as_json()}
+            body["slurm"] = {**(body["slurm"] or {}), **self.queued.as_json()}
         body["persister"] = body["persister"] if self.live else None
-        pids = body["pids"] if isinstance(body["pids"], dict) and self.live else {}
-        body["pids"] = {who: pids.get(who) for who in ("launcher", "daemon", "trainer")}
+        body["pids"] = to_json(self.status.pids if self.live else Pids())
         return body
 
 
 def read_record(run_dir: Path) -> RunRecord:
     """Look at a run once. Files that are missing or not whole are as absent; never raises."""
     paths = RunPaths(run_dir)
-    status = read_status(paths)
-    updated = wall_of((status or {}).get("updated_at"))
+    known = read_status(paths.status)
+    status = known or Status()
+    updated = wall_of(status.updated_at)
     age_s = max(0.0, wall_s() - updated) if updated is not None else None
     owner = holder(paths)
     live = is_held(paths)
-    if not live and owner is not None and not owner.is_here() and status is not None:
+    if not live and owner is not None and not owner.is_here() and known is not None:
         # Another machine's process cannot be looked at, so its last words decide.
-        live = status.get("state") not in ENDED and age_s is not None and age_s < FRESH_S
+        live = status.state not in TERMINAL and age_s is not None and age_s < FRESH_S
     wish = _wish(paths, status)
-    snapshot = _snapshot(paths, status, live=live)
-    no_daemon = _no_daemon(paths) if live else None
-    waits = None if live else _queued(paths, status)
-    known = status is not None or _has_ledger(paths)
-    left = [] if live or not known else _still_running(paths, status, owner)
-    frozen = live and _is_frozen(status, owner)
+    snapshot = _snapshot(paths, known, live=live)
+    is_known = known is not None or _has_ledger(paths)
     return RunRecord(
-        paths, status, live, owner, age_s, wish, snapshot, no_daemon, known, left, frozen, waits
+        paths,
+        status,
+        known is not None,
+        live,
+        owner,
+        age_s,
+        wish=wish,
+        snapshot=snapshot,
+        no_daemon=_no_daemon(paths) if live else None,
+        has_ledger=is_known,
+        still_running=() if live or not is_known else _still_running(paths, status, owner),
+        launcher_frozen=live and _is_frozen(status, owner),
+        queued=None if live else _queued(paths, status),
     )
 
 
 def _still_running(
-    paths: RunPaths, status: dict[str, Any] | None, owner: Holder | None
-) -> list[dict[str, Any]]:
+    paths: RunPaths, status: Status, owner: Holder | None
+) -> tuple[StillRunning, ...]:
     """What is left of a run that nobody keeps, where it can be seen from here."""
     if owner is not None and not owner.is_here():
-        return []
+        return ()
     from supervisor.cli.still_running import still_running  # `status` of a live run: not needed
 
-    run_id = (status or {}).get("run_id")
-    return still_running(paths, str(run_id) if run_id else None)
+    return still_running(paths, status.run_id)
 
 
-def _is_frozen(status: dict[str, Any] | None, owner: Holder | None) -> bool:
+def _is_frozen(status: Status, owner: Holder | None) -> bool:
     """By a look at the launcher; on another machine as its daemon saw it last."""
     if owner is not None and owner.is_here():
         return owner.is_alive() and is_frozen(owner.identity.pid)
-    return bool((status or {}).get("launcher_frozen"))
+    return status.launcher_frozen
 
 
 def _has_ledger(paths: RunPaths) -> bool:
@@ -193,62 +198,48 @@ def _has_ledger(paths: RunPaths) -> bool:
         return False
 
 
-def _queued(paths: RunPaths, status: dict[str, Any] | None) -> "Queued | None":
+def _queued(paths: RunPaths, status: Status) -> "Queued | None":
     """The SLURM job that waits its turn to go on with a run that nobody keeps."""
     from supervisor.cli.queue import queued  # `status` of a live run need not pay for it
 
     return queued(paths, status)
 
 
-def _no_daemon(paths: RunPaths) -> dict[str, Any] | None:
+def _no_daemon(paths: RunPaths) -> NoDaemon | None:
     """What the launcher has left there, as far as it can be read."""
     try:
-        said = json.loads(read_small_file(paths.no_daemon))
+        return from_json(NoDaemon, json.loads(read_small_file(paths.no_daemon)))
     except (OSError, ValueError, RecursionError):
         return None
-    return said if isinstance(said, dict) else None
 
 
-def no_daemon_text(said: dict[str, Any], now_s: float) -> str:
+def no_daemon_text(said: NoDaemon, now_s: float) -> str:
     """That the run has no daemon, since when and why."""
-    since = wall_of(said.get("since"))
+    since = wall_of(said.since)
     first = f", the first {age_text(now_s - since)}" if since is not None else ""
     return (
-        f"NONE: {said.get('failures')} in a row died{first} ({said.get('why')}). Nobody watches the"
+        f"NONE: {said.failures} in a row died{first} ({said.why}). Nobody watches the"
         " run and nothing is launched; what runs goes on, and the launcher tries again"
     )
 
 
-def _snapshot(
-    paths: RunPaths, status: dict[str, Any] | None, *, live: bool
-) -> dict[str, Any] | None:
+def _snapshot(paths: RunPaths, status: Status | None, *, live: bool) -> SnapshotStatus | None:
     """What is in memory: as the daemon says, else what it left there, if that is still so."""
     if status is None:
         return None
     if not live:
         from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
 
-        return snapshot_facts(snapshot_root(paths, str(status.get("run_id") or "")))
-    said = status.get("snapshot")
-    return said if isinstance(said, dict) else None
+        return snapshot_facts(snapshot_root(paths, status.run_id))
+    return status.snapshot
 
 
-def _wish(paths: RunPaths, status: dict[str, Any] | None) -> Intent:
+def _wish(paths: RunPaths, status: Status) -> Intent:
     """What the operator wants; what the daemon last heard where the file is closed to us."""
     try:
         return read_intent(paths.intent).intent
     except OSError:
-        heard = (status or {}).get("intent")
-        return next((intent for intent in Intent if intent == heard), Intent.RUN)
-
-
-def read_status(paths: RunPaths) -> dict[str, Any] | None:
-    """The last status; None where there is none that can be read."""
-    try:
-        status = json.loads(read_small_file(paths.status))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return status if isinstance(status, dict) else None
+        return next((intent for intent in Intent if intent == status.intent), Intent.RUN)
 
 
 def read_history(paths: RunPaths) -> "tuple[History, list[LedgerLine]]":

@@ -45,8 +45,7 @@ def reload_command(target: str | None, as_json: bool) -> None:
 
 def _daemon_of(record: RunRecord) -> int | None:
     """The daemon's pid on record."""
-    pid = record.as_json()["pids"]["daemon"]
-    return pid if isinstance(pid, int) else None
+    return record.status.pids.daemon if record.live else None
 
 
 def _signal_daemon(record: RunRecord) -> int:

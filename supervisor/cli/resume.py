@@ -1,10 +1,8 @@
 """`supervisor resume`: takes back a stop or hold; it starts nothing by itself."""
 
-from pathlib import Path
-
 import click
 
-from supervisor.cli.advice import shown_path
+from supervisor.cli.advice import shown_config
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
@@ -28,8 +26,7 @@ def resume_command(target: str | None, as_json: bool) -> None:
     if as_json:
         click.echo(json_text(record.as_json()))
         return
-    known = (record.status or {}).get("config")
-    config = shown_path(Path(known)) if known else "CONFIG"
+    config = shown_config(record.status)
     history = read_history(record.paths)[0]
     if history.held is not None and history.held_for == IGNORED:
         echo(

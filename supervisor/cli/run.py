@@ -18,7 +18,7 @@ from supervisor.cli.admission import (
     refuse_over_checkpoints,
     refuse_undecided,
 )
-from supervisor.cli.advice import shown_path
+from supervisor.cli.advice import shown_config, shown_path
 from supervisor.cli.descriptors import make_room
 from supervisor.cli.directory_owner import refuse_others_directory, take_over_unseen
 from supervisor.cli.handover import (
@@ -32,7 +32,7 @@ from supervisor.cli.handover import (
 )
 from supervisor.cli.living import refuse_living
 from supervisor.cli.readable import refuse_unreadable
-from supervisor.cli.record import read_history, read_status
+from supervisor.cli.record import read_history
 from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.target import is_run
 from supervisor.cli.terminal import echo
@@ -42,6 +42,7 @@ from supervisor.errors import SupervisorError
 from supervisor.ledger import LedgerLine
 from supervisor.lock import RunLock, is_held
 from supervisor.paths import RunPaths
+from supervisor.status_file import read_status
 
 
 @click.command("run", short_help="Keep a training run going until it is finished.")
@@ -202,8 +203,7 @@ def _refuse_run_directory(path: Path) -> None:
     """Say which configuration is meant where a run directory was named. Raises SupervisorError."""
     if not (path.is_dir() and is_run(path)):
         return
-    config = (read_status(RunPaths(path)) or {}).get("config")
-    shown = shown_path(Path(config)) if config else "CONFIG"
+    shown = shown_config(read_status(RunPaths(path).status))
     raise SupervisorError(
         f"{path}: is a run directory; `run` wants its configuration",
         hint=f"supervisor run {shown}",

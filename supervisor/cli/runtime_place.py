@@ -6,9 +6,9 @@
 import os
 import stat
 from pathlib import Path
-from typing import Any
 
 from supervisor.clock import wall_s
+from supervisor.core.status import SnapshotStatus
 from supervisor.daemon.runtime import SHARED_MEMORY
 from supervisor.paths import RunPaths
 from supervisor.snapshot.private import shared_name
@@ -37,19 +37,19 @@ def snapshot_root(paths: RunPaths, run_id: str | None) -> Path | None:
     return None
 
 
-def snapshot_facts(root: Path | None) -> dict[str, Any] | None:
+def snapshot_facts(root: Path | None) -> SnapshotStatus | None:
     """What `status` says of the memory tier of a run that nobody keeps; None without a snapshot."""
     wholes: list[Whole] = [] if root is None else read_whole(root)
     if root is None or not wholes:
         return None
     newest = wholes[0].snapshot
-    return {
-        "step": newest.step,
-        "age_s": round(max(wall_s() - newest.written, 0.0), 2),
-        "bytes": newest.bytes,
-        "slots": len(wholes),
-        "tmpfs_bytes": used_bytes(root),
-    }
+    return SnapshotStatus(
+        step=newest.step,
+        age_s=round(max(wall_s() - newest.written, 0.0), 2),
+        bytes=newest.bytes,
+        slots=len(wholes),
+        tmpfs_bytes=used_bytes(root),
+    )
 
 
 def _is_private(path: Path) -> bool:

@@ -91,8 +91,7 @@ def _uses_steps(config: RunConfig) -> bool:
 
 
 def _last_save_s(config: RunConfig) -> float | None:
-    took = (read_record(Path(config.run_dir or "")).status or {}).get("last_save_s")
-    return float(took) if isinstance(took, (int, float)) else None
+    return read_record(Path(config.run_dir or "")).status.last_save_s
 
 
 def _is_warned(site: Site, *, uses_steps: bool) -> bool:

@@ -1,9 +1,10 @@
 """What still runs of a run that no supervisor has: found by its marks, as the launcher finds it."""
 
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from supervisor.clock import monotonic_s
+from supervisor.core.status import StillRunning
 from supervisor.launcher import kin, procfs
 from supervisor.launcher.procfs import Process
 from supervisor.ledger import iterate_ledger
@@ -15,23 +16,23 @@ _MOST = 8
 _WORDS_MOST = 200
 
 
-def still_running(paths: RunPaths, run_id: str | None) -> list[dict[str, Any]]:
-    """The trainer's processes: `pid`, `attempt`, `command`, `step`, `heartbeat_age_s`.
+def still_running(paths: RunPaths, run_id: str | None) -> tuple[StillRunning, ...]:
+    """The trainer's processes.
 
     Those that have a heartbeat page, else those that no other of them started; oldest first.
     Another account's are not seen, nor what has cleared its environment and lost its parents.
     """
     run_id = run_id or _run_id(paths)
     if run_id is None:
-        return []
+        return ()
     try:
         found = kin.find(run_id, None)
-        return _told(found)
+        return tuple(_told(found))
     except OSError:
-        return []  # too few descriptors to look: `status` shows what is on record
+        return ()  # too few descriptors to look: `status` shows what is on record
 
 
-def _told(found: list[Process]) -> list[dict[str, Any]]:
+def _told(found: list[Process]) -> Iterator[StillRunning]:
     marks = {process.pid: _marks(process.pid) for process in found}
     pages = {}
     for folder in {folder for _, folder in marks.values() if folder is not None}:
@@ -41,21 +42,17 @@ def _told(found: list[Process]) -> list[dict[str, Any]]:
     # A worker in another PID namespace writes that one's pid: then the oldest speak.
     with_page = [process for process in found if (process.pid, process.start_ticks) in pages]
     chosen = with_page or [process for process in found if process.ppid not in own]
-    told = []
     for process in chosen[:_MOST]:
         seen = pages.get((process.pid, process.start_ticks))
         beat_ns = None if seen is None else seen.beat_monotonic_ns
         age_s = None if beat_ns is None else round(max(monotonic_s() - beat_ns / 1e9, 0.0), 2)
-        told.append(
-            {
-                "pid": process.pid,
-                "attempt": marks[process.pid][0],
-                "command": _command(process),
-                "step": None if seen is None else seen.step,
-                "heartbeat_age_s": age_s,
-            }
+        yield StillRunning(
+            pid=process.pid,
+            attempt=marks[process.pid][0],
+            command=_command(process),
+            step=None if seen is None else seen.step,
+            heartbeat_age_s=age_s,
         )
-    return told
 
 
 def _marks(pid: int) -> tuple[int | None, str | None]:

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.record import ENDED, FRESH_S, RunRecord, read_record
+from supervisor.cli.record import FRESH_S, RunRecord, read_record
 from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
+from supervisor.core.vocabulary import TERMINAL
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
 from supervisor.intent import Intent
 
@@ -65,8 +66,8 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
         while (record := read_record(run_dir)).live:
             now = time.monotonic()
             line = frozen_line(record) or _doing(record)
-            state = "frozen" if record.launcher_frozen else record.recorded_state or ""
-            if state != told and state not in ENDED and not quiet:
+            state = "frozen" if record.launcher_frozen else record.status.state or ""
+            if state != told and state not in TERMINAL and not quiet:
                 echo(line)
                 told = state
             frozen_since = (frozen_since or now) if record.launcher_frozen else None
@@ -90,7 +91,7 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
 
 def _doing(record: RunRecord) -> str:
     """One line about how the end comes on."""
-    detail = stopping_text(record.status or {}, wall_s())
+    detail = stopping_text(record.status, wall_s())
     return f"{record.name}: {record.state}" + (f": {detail}" if detail else "")
 
 

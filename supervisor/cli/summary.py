@@ -2,7 +2,7 @@
 
 import textwrap
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import replace
 
 from supervisor.cli.advice import next_steps, wish_text
 from supervisor.cli.launching import launch_text
@@ -11,6 +11,14 @@ from supervisor.cli.moments import age_text, count_text, wall_of
 from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
+from supervisor.core.status import (
+    BudgetStatus,
+    CheckpointStatus,
+    GoodputStatus,
+    Status,
+    StillRunning,
+)
+from supervisor.core.vocabulary import Failure, RunState
 from supervisor.daemon.frozen_launcher import frozen_text
 
 STATE_COLOURS = {
@@ -28,16 +36,23 @@ STATE_COLOURS = {
     "down": "red",
 }
 # Endings that are no failures: `why` says all there is to say.
-UNREMARKABLE = frozenset({"completed", "preempted", "stopped_by_user", "cancelled"})
+UNREMARKABLE = frozenset(
+    {Failure.COMPLETED, Failure.PREEMPTED, Failure.STOPPED_BY_USER, Failure.CANCELLED}
+)
+_COMES_NEXT: dict[str, str] = {
+    RunState.BACKOFF: "relaunch",
+    RunState.WAITING: "look again",
+    RunState.DRAINING: "end it by force",
+    RunState.KILLING: "kill",
+}
 _LABEL = 14
 _WIDTH = 80
 
 
 def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
     """The status for a person, 80 columns wide."""
-    status = record.status or {}
-    lines = [_headline(record, status, now_s)]
-    for label, text in _facts(record, status, now_s):
+    lines = [_headline(record, now_s)]
+    for label, text in _facts(record, now_s):
         wrapped = textwrap.wrap(
             strip_controls(text),
             _WIDTH - _LABEL - 2,
@@ -50,23 +65,25 @@ def summary_lines(record: RunRecord, *, now_s: float) -> list[str]:
     return lines
 
 
-def _headline(record: RunRecord, status: dict[str, Any], now_s: float) -> str:
+def _headline(record: RunRecord, now_s: float) -> str:
     """`gpt-docs  running  attempt 3 (2 restarts), up 3h12m`."""
+    status = record.status
     parts = [paint(record.state, STATE_COLOURS.get(record.state))]
     if record.queued is not None:
         parts = [paint("waiting in the queue", "yellow")]
-    if status.get("attempt"):
-        restarts = status.get("restarts") or 0
+    if status.attempt:
+        restarts = status.restarts or 0
         noun = "restart" if restarts == 1 else "restarts"
-        parts.append(f"attempt {status['attempt']} ({restarts} {noun})")
-    started = wall_of(status.get("started_at"))
+        parts.append(f"attempt {status.attempt} ({restarts} {noun})")
+    started = wall_of(status.started_at)
     if started is not None and record.live:
         parts.append(f"up {format_duration(max(0.0, now_s - started))}")
     return f"{paint(strip_controls(record.name), 'bold')}  " + "  ".join(parts)
 
 
-def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[tuple[str, str]]:
+def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
     """Label and text of each fact that is known."""
+    status = record.status
     if record.no_daemon is not None:
         yield "daemon", no_daemon_text(record.no_daemon, now_s)
     if record.launcher_frozen and record.owner is not None:
@@ -75,21 +92,21 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "still runs", f"{running_text(found)}: nobody watches it, and nothing follows it"
     if record.queued is not None:
         yield "SLURM", record.queued.text
-    if status.get("reason"):
-        yield "why", str(status["reason"])
-    if progress := progress_text(status if record.live else {**status, "step_rate": None}):
+    if status.reason:
+        yield "why", status.reason
+    if progress := progress_text(status if record.live else replace(status, step_rate=None)):
         yield "progress", progress
-    if record.live and status.get("phase"):
+    if record.live and status.phase:
         yield "phase", _phase_text(status, record.age_s or 0.0)
-    if checkpoint := checkpoint_text(status.get("checkpoint"), now_s):
+    if checkpoint := checkpoint_text(status.checkpoint):
         yield "checkpoint", checkpoint
     if record.snapshot is not None:
         yield "snapshot", snapshot_text(record, record.snapshot)
-    if record.live and (persister := persister_text(status.get("persister"))):
+    if record.live and (persister := persister_text(status.persister)):
         yield "persister", persister
-    if record.live and (launch := launch_text(status.get("launch"))):
+    if record.live and (launch := launch_text(status.launch)):
         yield "launch", launch
-    if status.get("failure") and status["failure"] not in UNREMARKABLE:
+    if status.failure and status.failure not in UNREMARKABLE:
         yield "last failure", failure_text(status)
     is_acting = record.live and not record.launcher_frozen
     if (soon := next_text(status, now_s)) and is_acting:
@@ -98,15 +115,15 @@ def _facts(record: RunRecord, status: dict[str, Any], now_s: float) -> Iterator[
         yield "stopping", stopping
     if wish := wish_text(record):
         yield "operator", wish
-    if goodput := goodput_text(status.get("goodput")):
+    if goodput := goodput_text(status.goodput):
         yield "goodput", goodput
-    if budget := _budget_text(status.get("budget")):
+    if budget := _budget_text(status.budget):
         yield "budget", budget
     frozen = None if record.owner is None else frozen_text(record.owner.identity.pid)
-    for warning in status.get("warnings") or ():
+    for warning in status.warnings:
         if warning == frozen:
             continue  # it stands above, or is over
-        yield "warning", str(warning)
+        yield "warning", warning
     yield "directory", str(record.paths.run_dir)
     yield "supervisor", _supervisor_text(record)
 
@@ -123,27 +140,26 @@ def _supervisor_text(record: RunRecord) -> str:
     return f"{who}{ago}{late}"
 
 
-def running_text(found: dict[str, Any]) -> str:
+def running_text(found: StillRunning) -> str:
     """`python train.py (pid 42, attempt 3, step 120)`."""
-    facts = [f"pid {found['pid']}"]
-    if found.get("attempt") is not None:
-        facts.append(f"attempt {found['attempt']}")
-    if found.get("step") is not None:
-        facts.append(f"step {found['step']:,}")
-    return f"{found['command']} ({', '.join(facts)})"
+    facts = [f"pid {found.pid}"]
+    if found.attempt is not None:
+        facts.append(f"attempt {found.attempt}")
+    if found.step is not None:
+        facts.append(f"step {found.step:,}")
+    return f"{found.command} ({', '.join(facts)})"
 
 
-def progress_text(status: dict[str, Any]) -> str:
+def progress_text(status: Status) -> str:
     """Step, rate, epoch and loss as far as known."""
     parts = []
-    if isinstance(status.get("step"), int):
-        rate = status.get("step_rate")
-        speed = f" at {rate_text(rate)}" if rate else ""
-        parts.append(f"step {count_text(status['step'])}{speed}")
-    if status.get("epoch") is not None:
-        parts.append(f"epoch {status['epoch']}")
-    if isinstance(status.get("loss"), (int, float)):
-        parts.append(f"loss {status['loss']:.4g}")
+    if status.step is not None:
+        speed = f" at {rate_text(status.step_rate)}" if status.step_rate else ""
+        parts.append(f"step {count_text(status.step)}{speed}")
+    if status.epoch is not None:
+        parts.append(f"epoch {status.epoch}")
+    if status.loss is not None:
+        parts.append(f"loss {status.loss:.4g}")
     return ", ".join(parts)
 
 
@@ -152,111 +168,97 @@ def rate_text(rate: float) -> str:
     return f"{rate:.3g} steps/s" if rate >= 0.5 else f"{1 / rate:.3g} s/step"
 
 
-def _phase_text(status: dict[str, Any], since_s: float) -> str:
+def _phase_text(status: Status, since_s: float) -> str:
     """What the trainer is doing and how lately it was heard, `since_s` after it was written."""
-    age = status.get("heartbeat_age_s")
-    if isinstance(age, (int, float)):
-        return f"{status['phase']}, last heartbeat {age_text(age + since_s)}"
-    log_age = status.get("log_age_s")
-    if isinstance(log_age, (int, float)):
-        return f"{status['phase']}, no heartbeats; last log line {age_text(log_age + since_s)}"
-    return str(status["phase"])
+    if status.heartbeat_age_s is not None:
+        return f"{status.phase}, last heartbeat {age_text(status.heartbeat_age_s + since_s)}"
+    if status.log_age_s is not None:
+        ago = age_text(status.log_age_s + since_s)
+        return f"{status.phase}, no heartbeats; last log line {ago}"
+    return str(status.phase)
 
 
-def checkpoint_text(checkpoint: Any, now_s: float) -> str:
-    """Name, step and age of the newest valid checkpoint."""
-    if not isinstance(checkpoint, dict) or not checkpoint.get("path"):
+def checkpoint_text(checkpoint: CheckpointStatus | None) -> str:
+    """Name, step and kind of the newest valid checkpoint."""
+    if checkpoint is None:
         return ""
-    name = str(checkpoint["path"]).rstrip("/").rpartition("/")[2]
-    parts = [name]
-    if checkpoint.get("step") is not None:
-        kind = f", {checkpoint['kind']}" if checkpoint.get("kind") else ""
-        parts.append(f"(step {count_text(checkpoint['step'])}{kind})")
-    saved = wall_of(checkpoint.get("at") or checkpoint.get("saved_at"))
-    if saved is not None:
-        parts.append(age_text(now_s - saved))
-    return " ".join(parts)
+    name = checkpoint.path.rstrip("/").rpartition("/")[2]
+    if checkpoint.step is None:
+        return name
+    kind = f", {checkpoint.kind}" if checkpoint.kind else ""
+    return f"{name} (step {count_text(checkpoint.step)}{kind})"
 
 
-def failure_text(status: dict[str, Any]) -> str:
+def failure_text(status: Status) -> str:
     """The last failure, and what was done about it."""
-    action = status.get("action")
-    if status["failure"] == "disk_full" and status.get("state") != "held":
-        action = "waiting"  # what was diagnosed is held only where this has a limit
-    return f"{status['failure']} → {action}" if action else str(status["failure"])
+    # A full disk is held only where the wait for room has a limit.
+    is_awaited = status.failure == Failure.DISK_FULL and status.state != RunState.HELD
+    action = "waiting" if is_awaited else status.action
+    return f"{status.failure} → {action}" if action else str(status.failure)
 
 
-def next_text(status: dict[str, Any], now_s: float) -> str:
+def next_text(status: Status, now_s: float) -> str:
     """What the daemon will do by itself, with a countdown."""
-    moment = wall_of(status.get("next_at"))
-    what = {
-        "backoff": "relaunch",
-        "waiting": "look again",
-        "draining": "end it by force",
-        "killing": "kill",
-    }.get(str(status.get("state")))
+    moment = wall_of(status.next_at)
+    what = _COMES_NEXT.get(status.state or "")
     if moment is None or what is None:
         return ""
     return f"{what} in {format_duration(max(0.0, moment - now_s))}"
 
 
-def stopping_text(status: dict[str, Any], now_s: float) -> str:
+def stopping_text(status: Status, now_s: float) -> str:
     """What was asked of the trainer, for how long yet, and what another Ctrl-C does."""
-    stopping = status.get("stopping")
-    if not isinstance(stopping, dict) or status.get("state") not in ("draining", "killing"):
+    stopping, step = status.stopping, status.step
+    if stopping is None or status.state not in (RunState.DRAINING, RunState.KILLING):
         return ""
-    step = status.get("step")
-    if status["state"] == "killing":
-        asked = isinstance(times := status.get("interrupts"), int) and times > 2
-        return "the trainer is being killed" + (" on request" if asked else "")
+    if status.state == RunState.KILLING:
+        return "the trainer is being killed" + (" on request" if status.interrupts > 2 else "")
     # Only what calls attach() says that it saves; of the others nobody knows.
-    if status.get("phase") == "save":
+    if status.phase == "save":
         text = "the trainer is saving" + (f" step {count_text(step)}" if step is not None else "")
     else:
-        at = f" (step {count_text(step)})" if isinstance(step, int) else ""
+        at = f" (step {count_text(step)})" if step is not None else ""
         text = f"the trainer was asked to save and end{at}"
-    since, grace = wall_of(stopping.get("since")), stopping.get("grace_s")
-    if since is not None and isinstance(grace, (int, float)):
-        left = max(0.0, since + float(grace) - now_s)
+    since = wall_of(stopping.since)
+    if since is not None and stopping.grace_s is not None:
+        left = max(0.0, since + stopping.grace_s - now_s)
         text += f"; it has {format_duration(left)} left"
-    match status.get("interrupts"):
-        case 1:
-            text += "; Ctrl-C twice more kills it unsaved"
-        case int(times) if times >= 2:
-            text += "; a third Ctrl-C kills it unsaved"
+    if status.interrupts == 1:
+        text += "; Ctrl-C twice more kills it unsaved"
+    elif status.interrupts >= 2:
+        text += "; a third Ctrl-C kills it unsaved"
     return text
 
 
-def goodput_text(goodput: Any) -> str:
+def goodput_text(spent: GoodputStatus | None) -> str:
     """The share of time that training kept, and where the rest went."""
-    if not isinstance(goodput, dict) or not goodput.get("total_s"):
+    if spent is None or not spent.total_s:
         return ""
     parts = [
-        f"{label} {format_duration(float(goodput[key]))}"
-        for key, label in (
-            ("training_s", "training"),
-            ("launching_s", "launching"),
-            ("saving_s", "saving"),
-            ("replaying_s", "replaying"),
-            ("waiting_s", "waiting"),
-            ("down_s", "down"),
-            ("unknown_s", "not known"),
+        f"{label} {format_duration(float(seconds))}"
+        for seconds, label in (
+            (spent.training_s, "training"),
+            (spent.launching_s, "launching"),
+            (spent.saving_s, "saving"),
+            (spent.replaying_s, "replaying"),
+            (spent.waiting_s, "waiting"),
+            (spent.down_s, "down"),
+            (spent.unknown_s, "not known"),
         )
-        if isinstance(goodput.get(key), (int, float)) and goodput[key] >= 0.05
+        if seconds is not None and seconds >= 0.05
     ]
-    kept = goodput.get("goodput")
     share = "not known: no steps were seen"
-    if isinstance(kept, (int, float)):
-        share = f"{100 * kept:.1f} %"
+    if spent.goodput is not None:
+        share = f"{100 * spent.goodput:.1f} %"
     return f"{share} ({', '.join(parts)})" if parts else share
 
 
-def _budget_text(budget: Any) -> str:
+def _budget_text(budget: BudgetStatus | None) -> str:
     """What of the restart budgets is spent; nothing as long as nothing is."""
-    if not isinstance(budget, dict) or not (budget.get("failures") or budget.get("today")):
+    if budget is None or not (budget.failures or budget.today):
         return ""
-    noun = "failure" if budget.get("max_failures") == 1 else "failures"
+    noun = "failure" if budget.max_failures == 1 else "failures"
     return (
-        f"{budget.get('failures')} of {budget.get('max_failures')} {noun} without progress, "
-        f"{budget.get('today')} of {budget.get('max_per_day')} today"
+        f"{budget.failures} of {budget.max_failures} {noun} without progress, "
+        f"{budget.today} of {budget.max_per_day} today"
     )

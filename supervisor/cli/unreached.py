@@ -26,14 +26,13 @@ def unwatched_lines(record: RunRecord) -> list[str]:
     if record.state == "down":
         return lines + next_steps(record)
     # What ended by its record is not to be started again for a process that it left.
-    return lines + by_hand(record.still_running[0]["pid"])
+    return lines + by_hand(record.still_running[0].pid)
 
 
 def frozen_line(record: RunRecord) -> str:
     """That the launcher is stopped by a signal; empty where it is not, or its pid is not known."""
     if not record.launcher_frozen:
         return ""
-    known = (record.status or {}).get("pids")
-    told = known.get("launcher") if isinstance(known, dict) else None
+    told = record.status.pids.launcher
     pid = record.owner.identity.pid if record.owner is not None else told
-    return f"{record.name}: {frozen_text(pid)}" if isinstance(pid, int) else ""
+    return f"{record.name}: {frozen_text(pid)}" if pid is not None else ""

@@ -75,7 +75,7 @@ def watch(run_dir: Path, console: Console) -> None:
             facts = (record.status, lines[-1:], len(lines), int(time.time()), console.size)
             if facts != drawn:
                 drawn = facts
-                daemon = ((record.status or {}).get("pids") or {}).get("daemon")
+                daemon = record.status.pids.daemon
                 if place not in (None, (console.size, daemon)):
                     # Lines wrapped anew, or the launcher's words about the daemon: the old picture
                     # is no longer where it was drawn. Above goes all that is seen, and below anew.

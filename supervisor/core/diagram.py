@@ -1,8 +1,7 @@
 """Draws docs/states.md from the transition table, so that page and code cannot disagree."""
 
-from supervisor.core.states import TERMINAL
 from supervisor.core.table import TRANSITIONS, Transition
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import TERMINAL, RunState
 
 HEADER = """# States of a run
 

@@ -11,10 +11,6 @@ from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.policy import Policy
 from supervisor.core.vocabulary import Phase, RunState, Tier
 
-TERMINAL = frozenset(
-    {RunState.HELD, RunState.STUCK, RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED}
-)
-
 
 class Wish(StrEnum):
     """What the operator's intent asks for."""

@@ -44,10 +44,11 @@ from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import on_memory_seen, on_rescued
 from supervisor.core.resuming import on_begins_anew, on_goes_on
-from supervisor.core.states import TERMINAL, State
+from supervisor.core.states import State
 from supervisor.core.stopping import on_job_seen
 from supervisor.core.surveys import on_survey_failed, on_surveyed
 from supervisor.core.table import target
+from supervisor.core.vocabulary import TERMINAL
 from supervisor.core.waiting import on_probed
 from supervisor.core.watching import (
     on_observed,

@@ -8,7 +8,7 @@ from enum import IntEnum, StrEnum
 
 from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 
-__all__ = ["Action", "ExitCode", "Failure", "Phase", "RunState", "Tier"]
+__all__ = ["TERMINAL", "Action", "ExitCode", "Failure", "Phase", "RunState", "Tier"]
 
 
 class _Word(StrEnum):
@@ -85,6 +85,12 @@ class RunState(StrEnum):
     COMPLETED = "completed"
     PREEMPTED = "preempted"
     STOPPED = "stopped"
+
+
+TERMINAL = frozenset(
+    {RunState.HELD, RunState.STUCK, RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED}
+)
+"""States in which the supervisor has exited."""
 
 
 class Tier(_Word):

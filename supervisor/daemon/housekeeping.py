@@ -26,11 +26,12 @@ from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.slow_patterns import SlowPatterns
 from supervisor.daemon.snapshots import PersistFailure
-from supervisor.daemon.status import StatusFacts, status_of, write_status
+from supervisor.daemon.status import StatusFacts, status_of
 from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
 from supervisor.daemon.verdicts import entry_of, record_unsettled
+from supervisor.status_file import write_status
 
 STATUS_S = 1.0
 # Lived so long, this daemon did come up, whatever the launcher had to say before.

@@ -2,12 +2,15 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from supervisor.core.events import Event, ParkedSeen
+from supervisor.core.json_form import from_json
 from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import State
+from supervisor.core.status import LaunchStatus, ParkedStatus
 from supervisor.daemon.beginning import parked_of
 from supervisor.daemon.run import Run
 from supervisor.parked.command import Cold, parse
@@ -96,28 +99,22 @@ class Parking:
         """It has ended with the launcher."""
         self._known = {"reason": "the launcher has died"}
 
-    def status(self, state: State) -> dict[str, Any]:
-        """For status.json: how the last launch was, and what there is for the next."""
-        said, pid = self._known.get("said") or {}, self._known.get("pid")
+    def status(self, state: State) -> LaunchStatus:
+        """How the last launch was, and what there is for the next."""
         launched, launch = state.launched, self._run.config.launch
-        stage = self._known.get("stage") or ParkedStage.ABSENT.value
-        is_there = stage != ParkedStage.ABSENT.value
-        return {
-            "mode": launch.mode,
-            "last": None if launched is None else "warm" if launched.is_warm else "cold",
-            "cold_reason": None if launched is None else launched.why_cold,
-            "parked": {
-                "state": stage,
-                "pid": pid,
-                "rss_bytes": _rss_bytes(pid) if is_there else None,
-                "preloaded": said.get("preloaded") if is_there else None,
-                "modules": said.get("modules") if is_there else None,
-                "left_out": said.get("left_out") if is_there else None,
-                "seconds": said.get("seconds") if is_there else None,
-                "standby": launch.standby,
-                "reason": None if is_there else self._known.get("reason"),
-            },
-        }
+        return LaunchStatus(
+            mode=launch.mode,
+            last=None if launched is None else "warm" if launched.is_warm else "cold",
+            cold_reason=None if launched is None else launched.why_cold,
+            parked=replace(self._parked_status(), standby=launch.standby),
+        )
+
+    def _parked_status(self) -> ParkedStatus:
+        pid, stage = self._known.get("pid"), self._known.get("stage") or ParkedStage.ABSENT.value
+        if stage == ParkedStage.ABSENT.value:
+            return ParkedStatus(stage, pid, reason=self._known.get("reason"))
+        said = from_json(ParkedStatus, self._known.get("said")) or ParkedStatus()
+        return replace(said, state=stage, pid=pid, rss_bytes=_rss_bytes(pid), reason=None)
 
 
 def _rss_bytes(pid: int | None) -> int | None:

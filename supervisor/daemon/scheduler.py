@@ -6,13 +6,13 @@ Outside of a job nothing here does anything. It decides nothing: the core does, 
 import os
 import subprocess
 from collections.abc import Callable
-from typing import Any
 
 from supervisor import journal_stream
 from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.states import State
+from supervisor.core.status import SlurmStatus
 from supervisor.core.vocabulary import RunState
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
@@ -182,23 +182,23 @@ class Scheduler:
         config = os.environ.get("SUPERVISOR_CONFIG", "CONFIG")
         return f"supervisor sbatch {config}"
 
-    def status(self, wall: float) -> dict[str, Any] | None:
-        """What `status --json` shows under `slurm`."""
+    def status(self, wall: float) -> SlurmStatus | None:
+        """The job that the run is in, and what is known of its end."""
         own, found = self.own, self._facts
         if own is None:
             return None
         ends_at = None if found is None else found.ends_at
-        return {
-            "job": own.name,
-            "job_id": own.job_id,
-            "array_task": own.array_task,
-            "partition": own.partition,
-            "restart_count": own.restart_count,
-            "ends_at": None if ends_at is None else rfc3339(ends_at),
-            "time_left_s": None if ends_at is None else round(max(ends_at - wall, 0.0), 1),
-            "end": None if found is None or found.end is None else found.end.value,
-            "requeue": None if found is None else found.requeue.value,
-        }
+        return SlurmStatus(
+            job=own.name,
+            job_id=own.job_id,
+            array_task=own.array_task,
+            partition=own.partition,
+            restart_count=own.restart_count,
+            ends_at=None if ends_at is None else rfc3339(ends_at),
+            time_left_s=None if ends_at is None else round(max(ends_at - wall, 0.0), 1),
+            end=None if found is None or found.end is None else found.end.value,
+            requeue=None if found is None else found.requeue.value,
+        )
 
 
 def is_srun(pid: int) -> bool:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from supervisor import journal_stream, notify
-from supervisor.core.states import TERMINAL, State
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.states import State
+from supervisor.core.vocabulary import TERMINAL, Phase, RunState
 from supervisor.daemon.observer import Observation
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
+from supervisor.core.status import PersisterStatus, SnapshotStatus
 from supervisor.daemon.link import LauncherLink
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
@@ -208,27 +209,24 @@ class Snapshots:
                 return True
         return False
 
-    def snapshot_status(self) -> dict[str, Any] | None:
-        """For status.json: the newest snapshot in memory; None without one."""
+    def snapshot_status(self) -> SnapshotStatus | None:
+        """The newest snapshot in memory; None without one."""
         if not self._wholes:
             return None
         newest = self._wholes[0].snapshot
         now = monotonic_s()
         if now - self._sized[0] >= SIZED_EVERY_S:
             self._sized = (now, used_bytes(self._paths.root))
-        return {
-            "step": newest.step,
-            "age_s": round(max(wall_s() - newest.written, 0.0), 2),
-            "bytes": newest.bytes,
-            "slots": len(self._wholes),
-            "tmpfs_bytes": self._sized[1],
-        }
+        return SnapshotStatus(
+            step=newest.step,
+            age_s=round(max(wall_s() - newest.written, 0.0), 2),
+            bytes=newest.bytes,
+            slots=len(self._wholes),
+            tmpfs_bytes=self._sized[1],
+        )
 
-    def persister_status(self) -> dict[str, Any] | None:
-        """For status.json: what the persister does; None before there was one.
-
-        `done` is a fraction from 0 to 1, `pending` the step that waits for the disk.
-        """
+    def persister_status(self) -> PersisterStatus | None:
+        """What the persister does; None before there was one."""
         board = self._board
         if board is None:
             return None
@@ -241,16 +239,15 @@ class Snapshots:
             current is None or current.sequence != waiting.sequence
         )
         last = board.results[-1] if board.results else None
-        return {
-            "state": board.state if board.is_of_living else "absent",
-            "step": None if current is None else current.step,
-            "done": None
-            if current is None
-            else round(current.done_bytes / max(current.bytes, 1), 3),
-            "bytes_per_s": None if rate is None else round(rate),
-            "last_error": None if last is None or last.ok else last.error,
-            "pending": waiting.snapshot.step if waiting is not None and is_waiting else None,
-        }
+        done = None if current is None else round(current.done_bytes / max(current.bytes, 1), 3)
+        return PersisterStatus(
+            state=board.state if board.is_of_living else "absent",
+            step=None if current is None else current.step,
+            done=done,
+            bytes_per_s=None if rate is None else round(rate),
+            last_error=None if last is None or last.ok else last.error,
+            pending=waiting.snapshot.step if waiting is not None and is_waiting else None,
+        )
 
     @property
     def only_in_memory(self) -> Whole | None:

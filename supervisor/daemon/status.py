@@ -1,19 +1,27 @@
-"""`status.json`: what is so now, for people and programs, readable without the daemon."""
+"""The status of a run, from what the daemon knows of it."""
 
-import json
 import socket
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from supervisor.clock import rfc3339
 from supervisor.config.model import RunConfig
 from supervisor.core.accounting import goodput, total_s
 from supervisor.core.budget import DAY_S
 from supervisor.core.states import State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.status import (
+    BudgetStatus,
+    CheckpointStatus,
+    GoodputStatus,
+    LaunchStatus,
+    PersisterStatus,
+    Pids,
+    SlurmStatus,
+    SnapshotStatus,
+    Status,
+    StoppingStatus,
+)
+from supervisor.core.vocabulary import Action, Failure, RunState
 from supervisor.daemon.observer import Observation
-from supervisor.durable import replace_file
 
 
 @dataclass(slots=True)
@@ -29,10 +37,10 @@ class StatusFacts:
     trainer_pid: int | None = None
     restarts: int = 0
     last_save_s: float | None = None
-    snapshot: dict[str, Any] | None = None
-    persister: dict[str, Any] | None = None
-    launch: dict[str, Any] | None = None
-    slurm: dict[str, Any] | None = None
+    snapshot: SnapshotStatus | None = None
+    persister: PersisterStatus | None = None
+    launch: LaunchStatus | None = None
+    slurm: SlurmStatus | None = None
     warnings: tuple[str, ...] = ()
     missing: str | None = None
     """Checkpoints that are not there, as long as that is so."""
@@ -46,8 +54,8 @@ class StatusFacts:
 
 def status_of(
     state: State, facts: StatusFacts, look: Observation | None, *, now: float, wall: float
-) -> dict[str, Any]:
-    """The whole status as JSON values; absent is null, durations are seconds."""
+) -> Status:
+    """The whole status."""
     config = facts.config
     alive = state.alive
     seen = look.observed if look is not None and alive else None
@@ -57,87 +65,80 @@ def status_of(
     newest = state.newest
     activity = state.activity
     account = state.account
-    return {
-        "run": config.name,
-        "run_id": facts.run_id,
-        "name": config.name,
-        "state": state.run.value,
-        "attempt": state.attempt,
-        "restarts": facts.restarts,
-        "pids": {
-            "launcher": facts.launcher_pid,
-            "daemon": facts.daemon_pid,
-            "trainer": facts.trainer_pid if alive else None,
-        },
-        "phase": activity.phase.word if alive and activity.attached else None,
-        "step": activity.step if alive else _last_step(state),
-        "epoch": shown.epoch if shown else None,
-        "loss": finite(shown.loss) if shown else None,
-        "step_rate": shown.step_rate if shown else None,
-        "heartbeat_age_s": _rounded(shown.heartbeat_age_s) if shown else None,
-        "log_age_s": _rounded(seen.log_age_s) if seen else None,
-        "attached": activity.attached if alive else None,
-        "world_size": shown.world_size if shown else None,
-        "checkpoint": None
+    return Status(
+        run=config.name,
+        run_id=facts.run_id,
+        name=config.name,
+        state=state.run,
+        attempt=state.attempt,
+        restarts=facts.restarts,
+        pids=Pids(
+            launcher=facts.launcher_pid,
+            daemon=facts.daemon_pid,
+            trainer=facts.trainer_pid if alive else None,
+        ),
+        phase=activity.phase.word if alive and activity.attached else None,
+        step=activity.step if alive else _last_step(state),
+        epoch=shown.epoch if shown else None,
+        loss=finite(shown.loss) if shown else None,
+        step_rate=shown.step_rate if shown else None,
+        heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
+        log_age_s=_rounded(seen.log_age_s) if seen else None,
+        attached=activity.attached if alive else None,
+        world_size=shown.world_size if shown else None,
+        checkpoint=None
         if newest is None
-        else {"path": newest.path, "step": newest.step, "kind": newest.kind},
-        "snapshot": facts.snapshot,
-        "persister": facts.persister,
-        "launch": facts.launch,
-        "slurm": facts.slurm,
-        "failure": state.failure,
-        "action": state.action,
-        "reason": state.reason or None,
-        "next_at": next_at,
-        "intent": state.wish.value,
-        "stopping": None
+        else CheckpointStatus(newest.path, newest.step, newest.kind),
+        snapshot=facts.snapshot,
+        persister=facts.persister,
+        launch=facts.launch,
+        slurm=facts.slurm,
+        failure=None if state.failure is None else Failure(state.failure),
+        action=None if state.action is None else Action(state.action),
+        reason=state.reason or None,
+        next_at=next_at,
+        intent=state.wish.value,
+        stopping=None
         if state.stop is None
-        else {
-            "by": state.stop.by,
-            "since": rfc3339(wall - max(now - state.stop.since, 0.0)),
-            "grace_s": state.policy.grace_s,
-        },
-        "interrupts": state.stop.interrupts if state.stop else 0,
-        "budget": {
-            "failures": state.budget.failures,
-            "max_failures": state.policy.max_failures,
-            "today": sum(1 for failed in state.budget.recent if now - failed < DAY_S),
-            "max_per_day": state.policy.max_per_day,
-        },
-        "goodput": {
-            "goodput": _rounded(goodput(account), 4),
-            "launching_s": _rounded(account.launching_s),
-            "training_s": _rounded(account.training_s),
-            "saving_s": _rounded(account.saving_s),
-            "replaying_s": _rounded(account.replaying_s),
-            "waiting_s": _rounded(account.waiting_s),
-            "down_s": _rounded(account.down_s),
-            "unknown_s": _rounded(account.unknown_s),
-            "total_s": _rounded(total_s(account)),
-        },
-        "launcher_frozen": facts.frozen is not None,
-        "last_save_s": facts.last_save_s,
-        "grace_s": config.grace,
-        "warnings": [
+        else StoppingStatus(
+            by=state.stop.by,
+            since=rfc3339(wall - max(now - state.stop.since, 0.0)),
+            grace_s=state.policy.grace_s,
+        ),
+        interrupts=state.stop.interrupts if state.stop else 0,
+        budget=BudgetStatus(
+            failures=state.budget.failures,
+            max_failures=state.policy.max_failures,
+            today=sum(1 for failed in state.budget.recent if now - failed < DAY_S),
+            max_per_day=state.policy.max_per_day,
+        ),
+        goodput=GoodputStatus(
+            goodput=_rounded(goodput(account), 4),
+            launching_s=_rounded(account.launching_s),
+            training_s=_rounded(account.training_s),
+            saving_s=_rounded(account.saving_s),
+            replaying_s=_rounded(account.replaying_s),
+            waiting_s=_rounded(account.waiting_s),
+            down_s=_rounded(account.down_s),
+            unknown_s=_rounded(account.unknown_s),
+            total_s=_rounded(total_s(account)),
+        ),
+        launcher_frozen=facts.frozen is not None,
+        last_save_s=facts.last_save_s,
+        grace_s=config.grace,
+        warnings=(
             *facts.warnings,
             *facts.doubts,
             *_absent(facts.missing),
             *_absent(facts.unheard),
             *_absent(facts.frozen),
-        ],
-        "host": socket.gethostname(),
-        "config": facts.config_path,
-        "run_dir": config.run_dir,
-        "started_at": rfc3339(facts.started_wall),
-        "updated_at": rfc3339(wall),
-    }
-
-
-def write_status(path: Path, status: dict[str, Any]) -> None:
-    """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
-    body = json.dumps(status, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    # Of a path that is not UTF-8 this makes `\udcff`, which JSON reads back.
-    replace_file(path, body.encode("utf-8", "backslashreplace") + b"\n", sync=False)
+        ),
+        host=socket.gethostname(),
+        config=facts.config_path,
+        run_dir=config.run_dir,
+        started_at=rfc3339(facts.started_wall),
+        updated_at=rfc3339(wall),
+    )
 
 
 def _absent(sentence: str | None) -> tuple[str, ...]:

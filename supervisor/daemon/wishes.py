@@ -1,14 +1,14 @@
 """What the operator wants, as last heard; that its file cannot be read changes nothing."""
 
 import errno
-import json
 from collections.abc import Callable
 
 from supervisor import journal_stream
 from supervisor.core.states import Wish
+from supervisor.core.status import Status
 from supervisor.intent import DEFAULT, UNREADABLE, Intent, IntentRecord, read_intent
 from supervisor.paths import RunPaths
-from supervisor.small_file import read_small_file
+from supervisor.status_file import read_status
 
 Tell = Callable[[str, int], None]
 
@@ -75,9 +75,5 @@ class Wishes:
 
 def _last_shown(paths: RunPaths) -> Intent:
     """The wish in the last status."""
-    try:
-        shown = json.loads(read_small_file(paths.status))
-    except (OSError, ValueError, RecursionError):
-        return Intent.RUN
-    heard = shown.get("intent") if isinstance(shown, dict) else None
-    return next((intent for intent in Intent if intent == heard), Intent.RUN)
+    shown = read_status(paths.status) or Status()
+    return next((intent for intent in Intent if intent == shown.intent), Intent.RUN)

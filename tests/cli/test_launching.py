@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 
 from supervisor.cli.launching import launch_text
+from supervisor.core.json_form import from_json
+from supervisor.core.status import LaunchStatus
 
 WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]}
 
@@ -47,10 +49,10 @@ def test_how_it_was_and_what_comes(
 ) -> None:
     """The last launch with its reason if it was cold, and what there is for the next."""
     launch = {"last": last, "cold_reason": cold_reason, "parked": parked}
-    assert launch_text(launch) == text
+    assert launch_text(from_json(LaunchStatus, launch)) == text
 
 
 @pytest.mark.parametrize("launch", [None, "warm", {}, {"last": "warm", "parked": "x"}])
 def test_a_status_of_another_version(launch: object) -> None:
     """Whatever stands there, it is shown or passed over."""
-    assert launch_text(launch) in ("", "warm")
+    assert launch_text(from_json(LaunchStatus, launch)) in ("", "warm")

@@ -18,6 +18,8 @@ from supervisor.cli.record import read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.cli.surveying import request_of
 from supervisor.clock import wall_s
+from supervisor.core.json_form import from_json
+from supervisor.core.status import PersisterStatus
 from supervisor.snapshot.space import MemoryRoom
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import Command, FakeRun
@@ -84,7 +86,7 @@ def test_a_dead_run_shows_what_is_there(shared: Path, fake_run: FakeRun) -> None
 )
 def test_the_persister_in_words(fields: dict[str, Any], text: str) -> None:
     """Each of its states, and how the last one failed."""
-    assert text in persister_text({**IDLE, **fields})
+    assert text in persister_text(from_json(PersisterStatus, {**IDLE, **fields}))
 
 
 def test_no_persister_no_line() -> None:

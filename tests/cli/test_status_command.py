@@ -7,13 +7,25 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from supervisor.cli.record import _KEYS, read_record
+from supervisor.cli.summary import summary_lines
 from supervisor.clock import rfc3339
+from supervisor.core.json_form import from_json, to_json
+from supervisor.core.status import NoDaemon, Status
+from supervisor.launcher.absence import FILE as ABSENCE_FILE
+from supervisor.launcher.absence import LOUD_FROM, Absence
+from supervisor.paths import RunPaths
+from tests.core.test_json_form import JSON
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun
@@ -159,3 +171,34 @@ def test_a_stopped_launcher_is_told(command: Command, fake_run: FakeRun) -> None
     assert "is being killed" not in said
     assert " next " not in said
     assert json.loads(command("status", "--json").stdout)["launcher_frozen"] is True
+
+
+def test_every_key_has_its_place() -> None:
+    """A key that `status.json` gains is null in `--json` where there is no status."""
+    late = {"world_size", "launch"}
+    added = {"no_daemon", "still_running"}
+    assert set(_KEYS) | late == {field.name for field in fields(Status)} | added
+
+
+@given(damage=st.dictionaries(st.sampled_from(_KEYS), JSON, max_size=6))
+def test_a_damaged_status_is_shown(damage: dict[str, object]) -> None:
+    """Whatever the file says, the lines and the JSON are made of what fits."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = RunPaths(Path(folder))
+        paths.state_dir.mkdir()
+        paths.status.write_text(json.dumps({"state": "held", "run": "demo", **damage}))
+        record = read_record(paths.run_dir)
+        assert summary_lines(record, now_s=0.0)
+        assert list(record.as_json())[: len(_KEYS)] == list(_KEYS)
+
+
+def test_what_the_launcher_says_of_daemons_is_shown_whole(tmp_path: Path) -> None:
+    """The launcher, which has no dataclasses, writes exactly the fields of the record."""
+    absence = Absence(str(tmp_path))
+    for _ in range(LOUD_FROM):
+        absence.note("was ended by SIGKILL", 0.0, 0.2, "")
+    os.waitpid(absence.pid, 0)
+    said = json.loads((tmp_path / ABSENCE_FILE).read_text())
+    found = from_json(NoDaemon, said)
+    assert found is not None
+    assert to_json(found) == said

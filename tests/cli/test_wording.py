@@ -6,6 +6,8 @@ import pytest
 
 from supervisor.cli.story import sentence
 from supervisor.cli.summary import failure_text
+from supervisor.core.json_form import from_json
+from supervisor.core.status import Status
 
 
 def test_going_back_is_told_with_what_goes() -> None:
@@ -54,4 +56,6 @@ def test_a_failure_is_told_with_what_was_done(
     failure: str, action: str | None, state: str, told: str
 ) -> None:
     """A full disk is diagnosed as one to hold, and waited for."""
-    assert failure_text({"failure": failure, "action": action, "state": state}) == told
+    status = from_json(Status, {"failure": failure, "action": action, "state": state})
+    assert status is not None
+    assert failure_text(status) == told

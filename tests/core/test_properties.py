@@ -29,9 +29,9 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
-from supervisor.core.states import TERMINAL, Checkpoint, State, Wish
+from supervisor.core.states import Checkpoint, State, Wish
 from supervisor.core.step import step
-from supervisor.core.vocabulary import Phase, RunState, Tier
+from supervisor.core.vocabulary import TERMINAL, Phase, RunState, Tier
 
 FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
 ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.config.model import RunConfig
+from supervisor.core.json_form import to_json
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import Phase
@@ -191,7 +192,7 @@ def test_policy_takes_every_deadline() -> None:
 def test_status_has_every_field_of_the_contract() -> None:
     """Programs rely on them; absent is null, never missing."""
     facts = StatusFacts("id", config(), "c.yaml", 0.0)
-    status = status_of(State(policy=Policy()), facts, None, now=0.0, wall=1000.0)
+    status = to_json(status_of(State(policy=Policy()), facts, None, now=0.0, wall=1000.0))
     contract = (
         "run state attempt restarts pids phase step epoch loss heartbeat_age_s checkpoint failure"
         " action updated_at"

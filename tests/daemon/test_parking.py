@@ -69,7 +69,7 @@ def test_one_that_does_not_fit_is_not_started(
         assert event.parked.reason is not None
         assert event.parked.reason.startswith("memory: ")
         shown = scene.parking.status(State(Policy()))
-        assert shown["parked"]["reason"] == event.parked.reason
+        assert shown.parked.reason == event.parked.reason
 
 
 def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,14 +107,15 @@ def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
     assert scene.events == [ParkedSeen(Parked(ParkedStage.WAITING, 5.0), 2.5, 7)]
     state = State(Policy(), launched=Launched(False, "heavy.py has changed"))
     shown = scene.parking.status(state)
-    assert (shown["last"], shown["cold_reason"]) == ("cold", "heavy.py has changed")
-    parked = shown["parked"]
-    assert (parked["state"], parked["preloaded"], parked["seconds"]) == ("waiting", ["torch"], 2.5)
-    assert parked["rss_bytes"] > MIB
+    assert (shown.last, shown.cold_reason) == ("cold", "heavy.py has changed")
+    parked = shown.parked
+    assert (parked.state, parked.preloaded, parked.seconds) == ("waiting", ("torch",), 2.5)
+    assert parked.rss_bytes is not None
+    assert parked.rss_bytes > MIB
     gone = {"is": "parked", "stage": "absent", "reason": "it was killed", "has_died": True}
     scene.parking.on_message(gone, 10.0)
     died = Parked(ParkedStage.ABSENT, 10.0, "it was killed", 10.0 + AGAIN_S)
     assert scene.events[-1] == ParkedSeen(died)
-    assert scene.parking.status(state)["parked"]["pid"] is None
+    assert scene.parking.status(state).parked.pid is None
     scene.parking.lost()
-    assert scene.parking.status(state)["parked"]["reason"] == "the launcher has died"
+    assert scene.parking.status(state).parked.reason == "the launcher has died"

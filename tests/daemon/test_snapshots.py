@@ -201,18 +201,21 @@ def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
     snapshot, persister = tier.seen.snapshot_status(), tier.seen.persister_status()
     assert snapshot is not None
     assert persister is not None
-    assert (snapshot["step"], snapshot["bytes"], snapshot["slots"]) == (20, 4000, 2)
-    assert 0 <= snapshot["age_s"] < 60
-    assert snapshot["tmpfs_bytes"] >= 2 * 8192
-    assert (persister["state"], persister["step"], persister["done"]) == ("persisting", 10, 0.25)
-    assert persister["pending"] == 20
-    assert persister["last_error"] == "Input/output error"
-    assert 0 < persister["bytes_per_s"] <= 250
+    assert (snapshot.step, snapshot.bytes, snapshot.slots) == (20, 4000, 2)
+    assert snapshot.age_s is not None
+    assert 0 <= snapshot.age_s < 60
+    assert snapshot.tmpfs_bytes is not None
+    assert snapshot.tmpfs_bytes >= 2 * 8192
+    assert (persister.state, persister.step, persister.done) == ("persisting", 10, 0.25)
+    assert persister.pending == 20
+    assert persister.last_error == "Input/output error"
+    assert persister.bytes_per_s is not None
+    assert 0 < persister.bytes_per_s <= 250
     write_board(tier.root, Board(os.getpid(), 1))
     tier.seen.look()
     absent = tier.seen.persister_status()
     assert absent is not None
-    assert (absent["state"], absent["step"], absent["done"]) == ("absent", None, None)
+    assert (absent.state, absent.step, absent.done) == ("absent", None, None)
 
 
 def test_only_the_slot_of_that_very_checkpoint_is_voided(tier: Tier) -> None:

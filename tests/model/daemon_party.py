@@ -35,8 +35,8 @@ from supervisor.core.history import History
 from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import TERMINAL, Checkpoint, KillStage, State, Wish
-from supervisor.core.vocabulary import Phase
+from supervisor.core.states import Checkpoint, KillStage, State, Wish
+from supervisor.core.vocabulary import TERMINAL, Phase
 from supervisor.daemon import beginning
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state

@@ -10,7 +10,8 @@ from supervisor.cli.queue import queued
 from supervisor.cli.record import read_record
 from supervisor.cli.sbatch import sbatch_command
 from supervisor.cli.status import status_command
-from supervisor.core.vocabulary import ExitCode
+from supervisor.core.status import SlurmStatus, Status
+from supervisor.core.vocabulary import ExitCode, RunState
 from supervisor.errors import SupervisorError
 from supervisor.intent import Intent, write_intent
 from supervisor.paths import RunPaths
@@ -91,7 +92,7 @@ def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None
 def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
     """For people and in JSON; what cannot be understood, or is over, is not in the queue."""
     paths.state_dir.mkdir(parents=True)
-    assert queued(paths, None) is None
+    assert queued(paths, Status()) is None
     remember(paths.submission, "70", None)
     (commands / "squeue.out").write_text("PENDING|Priority|2027-01-02T03:04:05\n")
     record = read_record(paths.run_dir)
@@ -104,15 +105,16 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
         "job_id": "70", "queue_state": "PENDING", "queue_reason": "Priority",
     }  # fmt: skip
     (commands / "squeue.out").write_text("RUNNING|None|2027-01-02T03:04:05\n")
-    assert queued(paths, None) is None
+    assert queued(paths, Status()) is None
     (commands / "squeue.out").write_text("PENDING|Priority|N/A\n")
-    assert queued(paths, {"state": "completed"}) is None
+    assert queued(paths, Status(state=RunState.COMPLETED)) is None
     paths.submission.write_text("{}")
-    assert queued(paths, None) is None
+    assert queued(paths, Status()) is None
     # Submitted by hand: the job that ran last is the one that waits again.
-    assert queued(paths, {"state": "preempted", "slurm": {"job_id": "69"}}) is not None
+    requeued = Status(state=RunState.PREEMPTED, slurm=SlurmStatus(job_id="69"))
+    assert queued(paths, requeued) is not None
     (commands / "squeue.error").write_text("Unable to contact slurm controller\n")
-    assert queued(paths, {"state": "preempted", "slurm": {"job_id": "69"}}) is None
+    assert queued(paths, requeued) is None
 
 
 def test_json(paths: RunPaths) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from supervisor import journal_stream
 from supervisor.core.policy import Policy
-from supervisor.core.states import TERMINAL, Activity, Checkpoint, State, Stop
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.states import Activity, Checkpoint, State, Stop
+from supervisor.core.vocabulary import TERMINAL, Phase, RunState
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from tests.systemd.conftest import Listener
 

@@ -1,0 +1,252 @@
+"""What `status.json` says: one type from which the file, `status` and the live view are made.
+
+The daemon writes it, all others read it. The tables in docs/run-directory.md are made from here:
+the sentence below a field is its row.
+"""
+
+from dataclasses import dataclass
+
+from supervisor.core.vocabulary import Action, Failure, RunState
+
+
+@dataclass(frozen=True, slots=True)
+class Pids:
+    """The processes of a run."""
+
+    launcher: int | None = None
+    daemon: int | None = None
+    trainer: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointStatus:
+    """A checkpoint."""
+
+    path: str
+    step: int | None = None
+    kind: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotStatus:
+    """What the memory tier holds."""
+
+    step: int | None = None
+    age_s: float | None = None
+    bytes: int | None = None
+    slots: int | None = None
+    """Whole ones."""
+    tmpfs_bytes: int | None = None
+    """Of both slots and the rest."""
+
+
+@dataclass(frozen=True, slots=True)
+class PersisterStatus:
+    """What the persister does."""
+
+    state: str
+    """`idle`, `persisting`, `vetting`, `absent`."""
+    step: int | None = None
+    """Of what is on its way to the disk."""
+    done: float | None = None
+    """How much of that is there, 0 to 1."""
+    bytes_per_s: float | None = None
+    last_error: str | None = None
+    """Null once one went well."""
+    pending: int | None = None
+    """The step that waits."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedStatus:
+    """The spare interpreter."""
+
+    state: str = "absent"
+    """`absent`, `importing`, `waiting`."""
+    pid: int | None = None
+    rss_bytes: int | None = None
+    preloaded: tuple[str, ...] | None = None
+    """Packages."""
+    modules: int | None = None
+    """How many."""
+    left_out: tuple[tuple[str, str], ...] | None = None
+    """Names that it did not import, each with the reason."""
+    seconds: float | None = None
+    """That its imports took."""
+    standby: str | None = None
+    reason: str | None = None
+    """Why there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchStatus:
+    """The launches of a run."""
+
+    mode: str | None = None
+    last: str | None = None
+    """`warm` or `cold`."""
+    cold_reason: str | None = None
+    """Of the last cold one."""
+    parked: ParkedStatus = ParkedStatus()
+    """The spare interpreter."""
+
+
+@dataclass(frozen=True, slots=True)
+class SlurmStatus:
+    """A SLURM job."""
+
+    job: str | None = None
+    """As `scontrol requeue` takes it."""
+    job_id: str | None = None
+    array_task: str | None = None
+    partition: str | None = None
+    restart_count: int | None = None
+    ends_at: str | None = None
+    time_left_s: float | None = None
+    end: str | None = None
+    """Why it ends soon: `preempted`, `time_limit`, `cancelled`, `requeued`."""
+    requeue: str | None = None
+    """What would be done about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoppingStatus:
+    """A stop that was asked for."""
+
+    by: str | None = None
+    since: str | None = None
+    grace_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetStatus:
+    """What restarts have been spent."""
+
+    failures: int | None = None
+    max_failures: int | None = None
+    today: int | None = None
+    max_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoodputStatus:
+    """Where the time went."""
+
+    goodput: float | None = None
+    """From 0 to 1; null where no steps were seen."""
+    launching_s: float | None = None
+    training_s: float | None = None
+    saving_s: float | None = None
+    replaying_s: float | None = None
+    waiting_s: float | None = None
+    down_s: float | None = None
+    unknown_s: float | None = None
+    """No steps seen, or no daemon lived to count; no part of what `goodput` is a share of."""
+    total_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What is so now. Absent is None, durations are seconds, times RFC 3339 in UTC."""
+
+    run: str | None = None
+    """The run's name."""
+    run_id: str | None = None
+    """Which run it is, whatever its name; a copy of a run directory has the same."""
+    name: str | None = None
+    """The same as `run`."""
+    state: RunState | str | None = None
+    """One of [states.md](states.md)."""
+    attempt: int | None = None
+    """Number of the current or last attempt."""
+    restarts: int | None = None
+    """Attempts after the first."""
+    pids: Pids = Pids()
+    """Process ids."""
+    phase: str | None = None
+    """What the running attempt does, only if it attached."""
+    step: int | None = None
+    """Of the running attempt; without one, where the last attempt ended."""
+    epoch: int | None = None
+    """Of the running attempt."""
+    loss: float | None = None
+    """Of the running attempt."""
+    step_rate: float | None = None
+    """Steps a second over the last 30 s."""
+    heartbeat_age_s: float | None = None
+    """Since the last sign of the slowest rank."""
+    log_age_s: float | None = None
+    """Since `train.log` grew."""
+    attached: bool | None = None
+    """Whether it sends heartbeats."""
+    world_size: int | None = None
+    """Of the running attempt, only if it attached."""
+    checkpoint: CheckpointStatus | None = None
+    """The newest valid one known."""
+    snapshot: SnapshotStatus | None = None
+    """The newest in memory; null without one."""
+    persister: PersisterStatus | None = None
+    """What is on its way from memory to the disk; null before there was one."""
+    launch: LaunchStatus | None = None
+    """How the last launch was, and what there is for the next."""
+    slurm: SlurmStatus | None = None
+    """In a job; null elsewhere."""
+    failure: Failure | None = None
+    """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
+    action: Action | None = None
+    """What was done about it."""
+    reason: str | None = None
+    """The sentence that goes with `state`."""
+    next_at: str | None = None
+    """When a pause ends."""
+    intent: str | None = None
+    """`run`, `stop`, `hold`, as the daemon last read it."""
+    stopping: StoppingStatus | None = None
+    """The stop that was asked for; null without one."""
+    interrupts: int = 0
+    """Counts Ctrl-C."""
+    budget: BudgetStatus | None = None
+    """What restarts were spent."""
+    goodput: GoodputStatus | None = None
+    """Where the time went."""
+    launcher_frozen: bool = False
+    """The launcher is stopped by a signal, so that nothing it is told is done."""
+    last_save_s: float | None = None
+    """How long the last save took."""
+    grace_s: float | None = None
+    """How long a stop may take."""
+    warnings: tuple[str, ...] = ()
+    """Sentences: heartbeats are on a disk; the trainer saves where nobody looks; checkpoints are
+    missing, are another run's, or hold no optimizer state."""
+    host: str | None = None
+    """The machine."""
+    config: str | None = None
+    """The configuration's path."""
+    run_dir: str | None = None
+    """The run directory's path."""
+    started_at: str | None = None
+    """Of the supervisor; a new daemon does not change it."""
+    updated_at: str | None = None
+    """When it was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoDaemon:
+    """What the launcher has written (no-daemon.json) of daemons that do not come up."""
+
+    since: str | None = None
+    at: str | None = None
+    failures: int | None = None
+    why: str | None = None
+    next_at: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StillRunning:
+    """What trains on though its supervisor has died without a word."""
+
+    pid: int
+    attempt: int | None = None
+    command: str = ""
+    step: int | None = None
+    heartbeat_age_s: float | None = None
