@@ -249,7 +249,7 @@ def class_names(tree: ast.Module) -> Iterator[str]:
                 pass
 
 
-OURS = ("supervisor", "train", "demo", "benchmarks")
+OURS = ("supervisor", "train", "demo", "benchmarks", "docs")
 SHIPPED = [path for package in OURS for path in sources(package)]
 
 

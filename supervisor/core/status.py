@@ -178,7 +178,7 @@ class Status:
     log_age_s: float | None = None
     """Since `train.log` grew."""
     attached: bool | None = None
-    """Whether it sends heartbeats."""
+    """Whether the running attempt sends heartbeats."""
     world_size: int | None = None
     """Of the running attempt, only if it attached."""
     checkpoint: CheckpointStatus | None = None
@@ -190,11 +190,11 @@ class Status:
     launch: LaunchStatus | None = None
     """How the last launch was, and what there is for the next."""
     slurm: SlurmStatus | None = None
-    """In a job; null elsewhere."""
+    """The job that the run is in; null elsewhere."""
     failure: Failure | None = None
     """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     action: Action | None = None
-    """What was done about it."""
+    """Of the last attempt that ended ([names](restart-policy.md#failure-names-and-actions))."""
     reason: str | None = None
     """The sentence that goes with `state`."""
     next_at: str | None = None
@@ -206,7 +206,7 @@ class Status:
     interrupts: int = 0
     """Counts Ctrl-C."""
     budget: BudgetStatus | None = None
-    """What restarts were spent."""
+    """What is spent of the budgets for restarts."""
     goodput: GoodputStatus | None = None
     """Where the time went."""
     launcher_frozen: bool = False
@@ -232,7 +232,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NoDaemon:
-    """What the launcher has written (no-daemon.json) of daemons that do not come up."""
+    """Daemons that do not come up, as the launcher says of them; null where one lives."""
 
     since: str | None = None
     at: str | None = None
@@ -243,7 +243,7 @@ class NoDaemon:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """What trains on though its supervisor has died without a word."""
+    """What trains on though its supervisor has died without a word, a list."""
 
     pid: int
     attempt: int | None = None
