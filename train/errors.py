@@ -1,5 +1,7 @@
 """What ends a training run with a message instead of a traceback; nothing here prints or exits."""
 
+from supervisor.worker import EXIT_CONFIGURATION
+
 
 class TrainingError(Exception):
     """A run that cannot go on, told in one message; exit code 1 (trying again may help)."""
@@ -10,7 +12,7 @@ class TrainingError(Exception):
 class ConfigurationError(TrainingError):
     """What the user asked for cannot be done; exit code 78, so that nothing relaunches it."""
 
-    code = 78
+    code = EXIT_CONFIGURATION
 
     def __init__(self, message: str, problems: tuple[str, ...] = ()) -> None:
         super().__init__("\n".join([message, *(f"  - {problem}" for problem in problems)]))

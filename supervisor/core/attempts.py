@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from supervisor.core.budget import backoff_s, exhausted, with_failure
-from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
@@ -14,7 +13,7 @@ from supervisor.core.reaction import Reaction
 from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, State, Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import ExitCode, RunState
 
 
 def on_started(state: State, event: Started, now: float) -> Reaction:
@@ -69,7 +68,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     if is_stopping:
         stopped = state.wish is Wish.STOP
         state = replace(state, failure="stopped_by_user" if stopped else "preempted")
-        ends = (Record(record), Exit(TRAINER_PREEMPTED))
+        ends = (Record(record), Exit(ExitCode.PREEMPTED))
         return Reaction("stopped" if stopped else "preempted", state, ends)
     if not event.transient:
         state = replace(state, failure="configuration", action="hold")
@@ -86,7 +85,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
         why = f"{event.message}; {spent}"
         state = replace(state, action="hold", reason=why)
         entry = plain_decision("held", "unknown", "hold", why)
-        spends = (Record(record), Record(entry), Say(f"held: {why}"), Exit(EXIT_HELD))
+        spends = (Record(record), Record(entry), Say(f"held: {why}"), Exit(ExitCode.HELD))
         return Reaction("budget spent", state, spends)
     wait_s = backoff_s(state.policy, budget.failures, state.attempt)
     entry = plain_decision("backoff", "unknown", "backoff", event.message, wait_s)
@@ -142,5 +141,5 @@ def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
     entry = plain_decision("stuck", "stuck", "hold", reason)
     evidence = (event.what, *event.evidence)
     incident = Incident(event.attempt, "stuck", reason, evidence, "the run is held")
-    effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
+    effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
     return Reaction("survives SIGKILL", state, effects)

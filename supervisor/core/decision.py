@@ -5,11 +5,7 @@ from enum import StrEnum
 
 from supervisor.core.ending import Doubt
 from supervisor.core.states import Budget, Checkpoint
-
-EXIT_HELD = 1
-EXIT_CONFIGURATION = 78
-TRAINER_PREEMPTED = 75
-TRAINER_CONFIGURATION = 78
+from supervisor.core.vocabulary import ExitCode
 
 
 class Verdict(StrEnum):
@@ -37,7 +33,7 @@ class Decision:
     checkpoint: Checkpoint | None = None
     later: tuple[str, ...] = ()
     saved: bool | None = None
-    exit_code: int = EXIT_HELD
+    exit_code: ExitCode = ExitCode.HELD
     doubt: Doubt | None = None
     """Why an exit with 0 is not taken for the end of training."""
     place: str | None = None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import ExitCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,7 @@ class Say:
 class Exit:
     """End the supervisor with this code."""
 
-    code: int
+    code: ExitCode
 
 
 Effect = (

@@ -9,7 +9,7 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint, Wish
-from supervisor.core.vocabulary import Phase
+from supervisor.core.vocabulary import ExitCode, Phase
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ class StartFailed:
     attempt: int
     message: str
     transient: bool
-    exit_code: int = 1
+    exit_code: ExitCode = ExitCode.HELD
     """What the supervisor ends with where that is not transient."""
 
 

@@ -13,12 +13,7 @@ from supervisor.core.budget import (
     with_progress,
 )
 from supervisor.core.completion import failure_of, weigh_exit
-from supervisor.core.decision import (
-    TRAINER_CONFIGURATION,
-    TRAINER_PREEMPTED,
-    Decision,
-    Verdict,
-)
+from supervisor.core.decision import Decision, Verdict
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.job import IN_WORDS, JobEnd
@@ -34,7 +29,7 @@ from supervisor.core.outage import (
 from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop, Wish
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.core.wording import counted
 
 
@@ -199,7 +194,7 @@ def _after_failure(
     def hold(why: str, name: str = failure) -> Decision:
         return Decision(Verdict.HOLD, name, "hold", why, budget)
 
-    if code == TRAINER_CONFIGURATION:
+    if code == ExitCode.CONFIGURATION:
         return hold(
             reason or "the trainer says that its configuration is wrong (78)", "configuration"
         )
@@ -224,7 +219,7 @@ def _after_failure(
         return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
     rollback = budget.repeats == ROLLBACK_REPEATS or action == "rollback"
     action = "rollback" if rollback else action
-    if code == TRAINER_PREEMPTED or (progressed and action != "backoff"):
+    if code == ExitCode.PREEMPTED or (progressed and action != "backoff"):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)

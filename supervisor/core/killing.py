@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from supervisor.core.accounting import lost_to_hang
-from supervisor.core.decision import EXIT_HELD
 from supervisor.core.effects import (
     Exit,
     Incident,
@@ -20,7 +19,7 @@ from supervisor.core.reaction import Reaction
 from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import is_memory_ahead
 from supervisor.core.states import Kill, KillStage, State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import ExitCode, RunState
 
 STACKS_S = 20.0
 HANG = "hang"
@@ -103,5 +102,5 @@ def next_stage(state: State, now: float) -> Reaction:
             state = replace(state, failure="stuck", action="hold", reason=reason)
             entry = plain_decision("stuck", "stuck", "hold", reason)
             incident = Incident(state.attempt, "stuck", reason, (), "the run is held")
-            effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(EXIT_HELD))
+            effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
             return Reaction("SIGKILL was not enough", state, effects)

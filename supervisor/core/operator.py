@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from supervisor.core.condemned import condemned
-from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.reaction import Reaction
@@ -11,9 +10,8 @@ from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State, Wish
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import ExitCode, Phase, RunState
 
-EXIT_FINISHED = 0
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
 
@@ -24,12 +22,12 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
         return _take_over(replace(state, alive=True), event, now)
     if event.finished:
         state = replace(state, failure="completed", action="none", reason="it was finished before")
-        return Reaction("finished before", state, (Exit(EXIT_FINISHED),))
+        return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
     if event.wish is Wish.STOP:
         return Reaction("stop wished", *_ended(state, Wish.STOP))
     if event.held is not None:
         state = replace(state, action="hold", reason=event.held)
-        return Reaction("held before", state, (Exit(EXIT_HELD),))
+        return Reaction("held before", state, (Exit(ExitCode.HELD),))
     if event.wish is Wish.HOLD:
         return Reaction("hold wished", *_ended(state, Wish.HOLD))
     if event.pause is not None:
@@ -111,7 +109,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
                 wake_at=None,
             )
             note = Record({"type": "stop_requested", "by": event.by})
-            effects = (note, *_unjudged(state), Exit(TRAINER_PREEMPTED))
+            effects = (note, *_unjudged(state), Exit(ExitCode.PREEMPTED))
             return Reaction("nothing runs", state, effects)
 
 
@@ -225,10 +223,10 @@ def _ended(state: State, wish: Wish) -> tuple[State, tuple[Effect, ...]]:
             action="none",
             reason=reason,
         )
-        return state, (*_unjudged(state), Exit(TRAINER_PREEMPTED))
+        return state, (*_unjudged(state), Exit(ExitCode.PREEMPTED))
     reason = "held by `supervisor hold`; `supervisor resume` lets it go on"
     state = replace(state, surveying=False, wake_at=None, action="hold", reason=reason)
-    return state, (*_unjudged(state), Exit(EXIT_HELD))
+    return state, (*_unjudged(state), Exit(ExitCode.HELD))
 
 
 def _unjudged(state: State) -> tuple[Effect, ...]:
@@ -240,5 +238,5 @@ def unread(state: State, condition: str, reason: str) -> Reaction:
     """End a stop without knowing what was saved."""
     state = replace(state, surveying=False, wake_at=None, action="resume_later", reason=reason)
     line = f"stopped; whether it was saved is not known: {reason}"
-    effects = (Record(ended_unread(state)), Say(line), Exit(TRAINER_PREEMPTED))
+    effects = (Record(ended_unread(state)), Say(line), Exit(ExitCode.PREEMPTED))
     return Reaction(condition, state, effects)

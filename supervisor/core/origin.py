@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.choice import later_than, newest_but_left, one_further_back
-from supervisor.core.decision import EXIT_CONFIGURATION, EXIT_HELD, Decision, Verdict
+from supervisor.core.decision import Decision, Verdict
 from supervisor.core.events import Surveyed
 from supervisor.core.states import Budget, Checkpoint, State
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import ExitCode, Tier
 
 FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
 
@@ -26,7 +26,7 @@ def launch(
     decision = Decision(Verdict.LAUNCH, failure, action, reason, budget)
     candidates = survey.candidates
     if survey.taken is not None:
-        return _hold(decision, "configuration", survey.taken, EXIT_CONFIGURATION)
+        return _hold(decision, "configuration", survey.taken, ExitCode.CONFIGURATION)
     if survey.undecided:
         listed = ", ".join(survey.undecided[:3])
         return _hold(
@@ -34,7 +34,7 @@ def launch(
             "configuration",
             f"checkpoints that this run did not make: {listed};"
             " say `resume: {existing: use}` or `resume: {existing: ignore}`",
-            EXIT_CONFIGURATION,
+            ExitCode.CONFIGURATION,
         )
     lost = _lost(state, survey, decision)
     if lost is not None:
@@ -104,7 +104,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
     return decision
 
 
-def _hold(decision: Decision, failure: str, why: str, code: int = EXIT_HELD) -> Decision:
+def _hold(decision: Decision, failure: str, why: str, code: ExitCode = ExitCode.HELD) -> Decision:
     return replace(
         decision, verdict=Verdict.HOLD, failure=failure, action="hold", reason=why, exit_code=code
     )

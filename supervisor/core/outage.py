@@ -12,11 +12,11 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import ExitCode, Tier
 
 # A wrong backoff of nothing, say, never comes to its maximum.
 UNCHARGED_MOST = 16
-_ITS_OWN_WORD = frozenset({75, 78})
+_ITS_OWN_WORD = frozenset({ExitCode.PREEMPTED, ExitCode.CONFIGURATION})
 DEATHS_KNOWN_MOST = 8
 
 Death = tuple[str, str | None]

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from supervisor.core.decision import TRAINER_PREEMPTED
 from supervisor.core.ending import Ending
 from supervisor.core.states import Checkpoint, Stop
+from supervisor.core.vocabulary import ExitCode
 
 # The kernel stamps files by a clock that ticks every 1 to 10 ms. A signal to a whole job reaches
 # the trainer a little earlier than the daemon.
@@ -88,7 +88,7 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
         return SavedByStop(False, f"{_at(ending)}{words}; what was done since then is lost")
     if lost == 0:
         # At its last step it had nothing to save any more; only its own word says so for certain.
-        says_so = ending.outcome_code == TRAINER_PREEMPTED
+        says_so = ending.outcome_code == ExitCode.PREEMPTED
         return SavedByStop(says_so, f"{words}; no step since then is lost")
     return SavedByStop(False, f"{words}; {_lost(lost)}")
 

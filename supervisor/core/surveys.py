@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from supervisor.core.budget import is_ahead, with_progress
 from supervisor.core.choice import doubt
-from supervisor.core.decision import EXIT_HELD, TRAINER_PREEMPTED, Decision, Verdict
+from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import began_by, decide
 from supervisor.core.killing import HANG
-from supervisor.core.operator import EXIT_FINISHED, unread
+from supervisor.core.operator import unread
 from supervisor.core.parking import patience_s, trust_after, why_cold
 from supervisor.core.patience import beyond
 from supervisor.core.reaction import Reaction
@@ -23,7 +23,7 @@ from supervisor.core.rescue import (
     with_loss,
 )
 from supervisor.core.states import Activity, Budget, Checkpoint, State, Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import ExitCode, RunState
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(
@@ -109,19 +109,19 @@ def _carry_out(
         case Verdict.HOLD:
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
-            if decision.exit_code == EXIT_HELD:
+            if decision.exit_code == ExitCode.HELD:
                 when = "to go on" if state.wish is Wish.HOLD else "once that is mended"
                 line += f"; {when}: `supervisor resume`, then `supervisor run`"
             ends = (Record(record), Say(line), Exit(decision.exit_code))
             return Reaction("hold", state, (*effects, *ends))
         case Verdict.FINISHED:
-            ends = (Record(decision_entry(decision)), Say(decision.reason), Exit(EXIT_FINISHED))
+            ends = (Record(decision_entry(decision)), Say(decision.reason), Exit(ExitCode.FINISHED))
             return Reaction("finished", state, (*effects, *ends))
         case Verdict.PREEMPTED | Verdict.STOPPED:
             ends = (
                 Record(decision_entry(decision)),
                 Say(decision.reason),
-                Exit(TRAINER_PREEMPTED),
+                Exit(ExitCode.PREEMPTED),
             )
             return Reaction(decision.verdict.value, state, (*effects, *ends))
 

@@ -10,7 +10,7 @@ from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.ending import Ending, LastWords
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, ExitCode, Failure
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
@@ -24,7 +24,6 @@ from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
 TAIL_LINES = 2000
-CONFIGURATION = 78
 WORDS_CHARS = 200
 
 
@@ -157,7 +156,7 @@ def ending_of(
     if is_its_own_end and (evidence.code == 0 or found.exception is not None):
         record = read_own_record(checkpoint_directory, facts.started_wall())
     reason = found.reason
-    if evidence.code == CONFIGURATION and evidence.lines:
+    if evidence.code == ExitCode.CONFIGURATION and evidence.lines:
         # What it says of its configuration is what its user has to read.
         reason = f"{reason}: {clean(evidence.lines[-1])[:200]}"
     return Ending(

@@ -17,6 +17,7 @@ from supervisor.config.model import RunConfig
 from supervisor.core.moment import Moment
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
+from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.console import Console
@@ -42,7 +43,6 @@ from supervisor.paths import RunPaths
 from supervisor.watch.progress import ProgressReader
 
 HELLO_S = 30.0
-EXIT_INTERNAL = 70
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
     hello, messages = _hello(link)
     if hello is None:
         sys.stderr.write("supervisor: the daemon was not greeted by its launcher\n")
-        return EXIT_INTERNAL
+        return ExitCode.INTERNAL
     run = _open_run(paths, config, console)
     code = _serve(run, link, hello, messages, options.lock_fd)
     if code >= 0:

@@ -9,7 +9,6 @@ from typing import Any, assert_never
 from supervisor.checkpoint.pins import pinned
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import goodput
-from supervisor.core.decision import EXIT_CONFIGURATION
 from supervisor.core.effects import (
     Effect,
     Exit,
@@ -32,6 +31,7 @@ from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
 from supervisor.core.left_behind import TRIAL_S
 from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
+from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.link import Orders
@@ -153,7 +153,7 @@ class Performer:
         checkpoint = effect.checkpoint
         refused = run.directory_claim.begin()
         if refused is not None:
-            self._emit(StartFailed(effect.attempt, refused, False, EXIT_CONFIGURATION))
+            self._emit(StartFailed(effect.attempt, refused, False, ExitCode.CONFIGURATION))
             return
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved

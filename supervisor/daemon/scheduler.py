@@ -4,6 +4,7 @@ Outside of a job nothing here does anything. It decides nothing: the core does, 
 """
 
 import os
+import signal as signals
 import subprocess
 from collections.abc import Callable
 
@@ -13,7 +14,7 @@ from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.states import State
 from supervisor.core.status import SlurmStatus
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import ExitCode, RunState
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
 from supervisor.slurm.allocation import allocation
@@ -33,7 +34,7 @@ LOOK_S = 300.0
 BEFORE_STOP_S = 2.0
 _STDERR = 2
 # What a trainer ends with that was told to stop, and what a program ends with that was not asked.
-_TOLD_TO_STOP = frozenset({0, 75, 143})
+_TOLD_TO_STOP = frozenset({0, ExitCode.PREEMPTED, 128 + signals.SIGTERM})
 
 
 class Scheduler:
@@ -126,7 +127,7 @@ class Scheduler:
 
         None where it was not: it is judged as any end.
         """
-        if self.own is None or not (code in _TOLD_TO_STOP or signal == 15):
+        if self.own is None or not (code in _TOLD_TO_STOP or signal == signals.SIGTERM):
             return None
         found = self.look()
         if found is None or found.end is None:

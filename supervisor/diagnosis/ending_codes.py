@@ -5,10 +5,8 @@ import os
 import signal as signals
 from typing import NamedTuple
 
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, ExitCode, Failure
 
-EXIT_PREEMPTED = 75
-EXIT_CONFIGURATION = 78
 # A shell reports a child's death by signal N as 128 + N.
 _SHELL_SIGNAL_BASE = 128
 
@@ -55,11 +53,11 @@ def from_code(code: int | None) -> ExitMeaning | None:
     match code:
         case 0:
             return ExitMeaning(Failure.COMPLETED, Action.NONE, "it finished with exit code 0")
-        case 75:
+        case ExitCode.PREEMPTED:
             return ExitMeaning(
                 Failure.PREEMPTED, Action.RESTART, "it saved and stopped (exit code 75)"
             )
-        case 78:
+        case ExitCode.CONFIGURATION:
             reason = "it says that its configuration is wrong (exit code 78)"
             return ExitMeaning(Failure.CONFIGURATION, Action.HOLD, reason)
         case _:

@@ -1,6 +1,6 @@
 """What trainers, Python, launchers and shells print when they fail: rows only, special first."""
 
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, ExitCode, Failure
 from supervisor.diagnosis.patterns import LineWeight, Pattern
 
 TRAINING: tuple[Pattern, ...] = (
@@ -160,8 +160,8 @@ FIRST_DEATHS = {
     -9: (Failure.KILLED, Action.RESTART),
     -11: (Failure.SEGFAULT, Action.RESTART),
     -7: (Failure.SEGFAULT, Action.RESTART),
-    75: (Failure.PREEMPTED, Action.RESTART),
-    78: (Failure.CONFIGURATION, Action.HOLD),
+    ExitCode.PREEMPTED: (Failure.PREEMPTED, Action.RESTART),
+    ExitCode.CONFIGURATION: (Failure.CONFIGURATION, Action.HOLD),
 }
 
 DEATHS: tuple[Pattern, ...] = (

@@ -7,6 +7,7 @@ import select
 import signal
 import time
 
+from supervisor.core.vocabulary import ExitCode
 from supervisor.launcher import cgroup, prctl, relock
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-EXIT_INTERNAL = 70
-EXIT_PREEMPTED = 75
 MOST_FAILED_STARTS = 5
 PAUSE_AFTER_FAULT_S = 0.2
 STOP_NAMES = tuple(REPORTED[number] for number in STOP_SIGNALS)
@@ -161,7 +160,7 @@ class Launcher:
             return
         if self._link.failures_in_a_row >= MOST_FAILED_STARTS:
             say(f"the daemon failed {MOST_FAILED_STARTS} times in a row; giving up")
-            self._end(EXIT_INTERNAL)
+            self._end(ExitCode.INTERNAL)
 
     def _on_signal(self, number: int) -> None:
         self._link.hand_over(REPORTED[signal.Signals(number)])
@@ -261,7 +260,7 @@ class Launcher:
             if self._attempt is not None:
                 self._attempt.stop(signal.SIGTERM)
         if self._has_taken_over and self._attempt is None and self._link.pid == 0:
-            self._end(EXIT_PREEMPTED)
+            self._end(ExitCode.PREEMPTED)
 
     def _end(self, code: int) -> None:
         if self._ending is not None:
