@@ -4,23 +4,15 @@ import errno
 import json
 import uuid
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 from supervisor.clock import rfc3339, wall_s
+from supervisor.core.vocabulary import Intent
 from supervisor.durable import write_durably
 from supervisor.small_file import read_small_file
 
 UNREADABLE = "unreadable"
 """The id of what nobody can understand."""
-
-
-class Intent(StrEnum):
-    """`run`: go on; `stop`: save and end; `hold`: let the attempt run, launch no other."""
-
-    RUN = "run"
-    STOP = "stop"
-    HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True)

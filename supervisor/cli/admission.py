@@ -16,10 +16,10 @@ from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.history import History
-from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.core.vocabulary import ExitCode, Intent, Tier
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import SupervisorError
-from supervisor.intent import UNREADABLE, Intent, IntentRecord, read_intent
+from supervisor.intent import UNREADABLE, IntentRecord, read_intent
 from supervisor.ledger import LedgerLine
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths

@@ -7,7 +7,7 @@ from pathlib import Path
 from supervisor.cli.record import RunRecord
 from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.status import Status
-from supervisor.intent import Intent
+from supervisor.core.vocabulary import Intent
 
 
 def next_steps(record: RunRecord) -> list[str]:

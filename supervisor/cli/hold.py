@@ -7,7 +7,7 @@ from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
-from supervisor.intent import Intent
+from supervisor.core.vocabulary import Intent
 
 
 @click.command("hold", short_help="Let the attempt run, start no further one.")

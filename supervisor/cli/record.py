@@ -9,9 +9,9 @@ from supervisor.cli.moments import age_text, wall_of
 from supervisor.clock import wall_s
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
-from supervisor.core.vocabulary import TERMINAL
+from supervisor.core.vocabulary import TERMINAL, Intent
 from supervisor.daemon.frozen_launcher import is_frozen
-from supervisor.intent import Intent, read_intent
+from supervisor.intent import read_intent
 from supervisor.ledger import LedgerLine, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths

@@ -8,7 +8,7 @@ from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
 from supervisor.core.causes import IGNORED
-from supervisor.intent import Intent
+from supervisor.core.vocabulary import Intent
 
 
 @click.command("resume", short_help="Take back `stop` or `hold`, or go on after a run was held.")

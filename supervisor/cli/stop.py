@@ -12,9 +12,8 @@ from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
-from supervisor.core.vocabulary import TERMINAL
+from supervisor.core.vocabulary import TERMINAL, Intent
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
-from supervisor.intent import Intent
 
 _LOOK_EVERY_S = 0.25
 # The daemon looks at the intent at least twice a second; a frozen or absent one never does.

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from supervisor.cli.advice import shell_word
-from supervisor.core.vocabulary import ExitCode
+from supervisor.core.vocabulary import ExitCode, Intent
 from supervisor.errors import SupervisorError
-from supervisor.intent import Intent, write_intent
+from supervisor.intent import write_intent
 from supervisor.paths import RunPaths
 
 

@@ -12,8 +12,8 @@ from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
 from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import after_stop
-from supervisor.core.states import Activity, State, Wish
-from supervisor.core.vocabulary import ExitCode, RunState
+from supervisor.core.states import Activity, State
+from supervisor.core.vocabulary import ExitCode, Intent, RunState
 
 
 def on_started(state: State, event: Started, now: float) -> Reaction:
@@ -66,7 +66,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     }
     state = replace(state, alive=False, reason=event.message, wake_at=None)
     if is_stopping:
-        stopped = state.wish is Wish.STOP
+        stopped = state.wish is Intent.STOP
         state = replace(state, failure="stopped_by_user" if stopped else "preempted")
         ends = (Record(record), Exit(ExitCode.PREEMPTED))
         return Reaction("stopped" if stopped else "preempted", state, ends)

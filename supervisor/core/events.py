@@ -8,15 +8,15 @@ from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
-from supervisor.core.states import Checkpoint, Wish
-from supervisor.core.vocabulary import ExitCode, Phase
+from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import ExitCode, Intent, Phase
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
     """A daemon began, with what history and the launcher know."""
 
-    wish: Wish
+    wish: Intent
     alive: bool = False
     stop_sent: bool = False
     kill_sent: bool = False
@@ -233,7 +233,7 @@ class StopAsked:
 class WishChanged:
     """The operator's intent changed."""
 
-    wish: Wish
+    wish: Intent
     wall: float | None = None
     """When that was seen, seconds since 1970."""
 

@@ -28,8 +28,8 @@ from supervisor.core.outage import (
 )
 from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
-from supervisor.core.states import Budget, State, Stop, Wish
-from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.core.states import Budget, State, Stop
+from supervisor.core.vocabulary import ExitCode, Intent, Tier
 from supervisor.core.wording import counted
 
 
@@ -41,7 +41,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if ending is None:
         if asked:
             return _stopped(state, "; nothing was running", budget)
-        if state.wish is Wish.HOLD:
+        if state.wish is Intent.HOLD:
             why = "`supervisor hold` was asked for"
             return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
         return launch(state, survey, budget, None, "restart", "", rollback=rollback)
@@ -54,7 +54,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
     if state.stop is not None:
         return launch(state, survey, budget, None, "restart", "the stop was taken back")
-    if ending.failure != "disk_full" and state.wish is not Wish.HOLD:
+    if ending.failure != "disk_full" and state.wish is not Intent.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
             why = "it was launched warm and made no step: once more, cold, and not charged"
@@ -99,12 +99,12 @@ def _ended_by_stop(state: State, ending: Ending) -> bool:
 
 def _was_withdrawn(state: State) -> bool:
     stop = state.stop
-    return stop is not None and _asker(state, stop) == "intent" and state.wish is Wish.RUN
+    return stop is not None and _asker(state, stop) == "intent" and state.wish is Intent.RUN
 
 
 def _asker(state: State, stop: Stop) -> str:
     """Who wants the stop now: the intent, as long as it stands, or the signal that came besides."""
-    return stop.by if state.wish is not Wish.RUN or stop.besides is None else stop.besides
+    return stop.by if state.wish is not Intent.RUN or stop.besides is None else stop.besides
 
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
@@ -140,7 +140,7 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
     failure = "stopped_by_user" if by_user else "preempted"
     if not by_user and end in {JobEnd.TIME_LIMIT, JobEnd.CANCELLED}:
         failure = end.value
-    verdict = Verdict.STOPPED if state.wish is Wish.STOP else Verdict.PREEMPTED
+    verdict = Verdict.STOPPED if state.wish is Intent.STOP else Verdict.PREEMPTED
     action = "none" if by_user or failure == "cancelled" else "resume_later"
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
 
@@ -200,7 +200,7 @@ def _after_failure(
         )
     if failure == "configuration":
         return hold(reason)
-    if state.wish is Wish.HOLD:
+    if state.wish is Intent.HOLD:
         return hold("`supervisor hold` was asked for", failure)
     spent = exhausted(budget, policy)
     if failure == space.FULL:

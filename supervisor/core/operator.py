@@ -8,9 +8,9 @@ from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.reaction import Reaction
 from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
-from supervisor.core.states import Kill, KillStage, State, Wish
+from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
-from supervisor.core.vocabulary import ExitCode, Phase, RunState
+from supervisor.core.vocabulary import ExitCode, Intent, Phase, RunState
 
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
@@ -23,13 +23,13 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
     if event.finished:
         state = replace(state, failure="completed", action="none", reason="it was finished before")
         return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
-    if event.wish is Wish.STOP:
-        return Reaction("stop wished", *_ended(state, Wish.STOP))
+    if event.wish is Intent.STOP:
+        return Reaction("stop wished", *_ended(state, Intent.STOP))
     if event.held is not None:
         state = replace(state, action="hold", reason=event.held)
         return Reaction("held before", state, (Exit(ExitCode.HELD),))
-    if event.wish is Wish.HOLD:
-        return Reaction("hold wished", *_ended(state, Wish.HOLD))
+    if event.wish is Intent.HOLD:
+        return Reaction("hold wished", *_ended(state, Intent.HOLD))
     if event.pause is not None:
         paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
         return Reaction("in backoff" if event.pause == "backoff" else "waiting", paused)
@@ -176,7 +176,7 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     before, state = state.wish, replace(state, wish=event.wish)
     note = Record({"type": "intent", "intent": event.wish.value})
     being_judged = state.ending is not None and state.run is RunState.LAUNCHING
-    if event.wish is Wish.STOP:
+    if event.wish is Intent.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
                 state = with_stop(state, "intent", now, wall=event.wall)
@@ -191,16 +191,16 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
             stopping = judged_late(state, "intent", now, wall=event.wall)
             stopping = replace(stopping, surveying=True)
             return Reaction("stop, rescue first", stopping, (note, SurveyCheckpoints()))
-        changed, effects = _ended(state, Wish.STOP)
+        changed, effects = _ended(state, Intent.STOP)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
-    if event.wish is Wish.HOLD and idle and _has_more_in_memory(state):
+    if event.wish is Intent.HOLD and idle and _has_more_in_memory(state):
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("hold, rescue first", state, (note, SurveyCheckpoints()))
-    if event.wish is Wish.HOLD and idle:
-        changed, effects = _ended(state, Wish.HOLD)
+    if event.wish is Intent.HOLD and idle:
+        changed, effects = _ended(state, Intent.HOLD)
         return Reaction("hold, nothing runs", changed, (note, *effects))
-    if event.wish is Wish.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
+    if event.wish is Intent.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("go on now", state, (note, SurveyCheckpoints()))
     effects = (note,) if before is not event.wish else ()
@@ -212,8 +212,8 @@ def _has_more_in_memory(state: State) -> bool:
     return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
 
 
-def _ended(state: State, wish: Wish) -> tuple[State, tuple[Effect, ...]]:
-    if wish is Wish.STOP:
+def _ended(state: State, wish: Intent) -> tuple[State, tuple[Effect, ...]]:
+    if wish is Intent.STOP:
         reason = "stopped by `supervisor stop`; `supervisor resume` lets it go on"
         state = replace(
             state,

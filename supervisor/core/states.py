@@ -9,15 +9,7 @@ from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.policy import Policy
-from supervisor.core.vocabulary import Phase, RunState, Tier
-
-
-class Wish(StrEnum):
-    """What the operator's intent asks for."""
-
-    RUN = "run"
-    STOP = "stop"
-    HOLD = "hold"
+from supervisor.core.vocabulary import Intent, Phase, RunState, Tier
 
 
 class KillStage(StrEnum):
@@ -184,7 +176,7 @@ class State:
 
     policy: Policy
     run: RunState = RunState.LAUNCHING
-    wish: Wish = Wish.RUN
+    wish: Intent = Intent.RUN
     attempt: int = 0
     alive: bool = False
     """A launch was ordered and the end of its attempt was not reported yet."""

@@ -22,8 +22,8 @@ from supervisor.core.rescue import (
     waits_first,
     with_loss,
 )
-from supervisor.core.states import Activity, Budget, Checkpoint, State, Wish
-from supervisor.core.vocabulary import ExitCode, RunState
+from supervisor.core.states import Activity, Budget, Checkpoint, State
+from supervisor.core.vocabulary import ExitCode, Intent, RunState
 
 SURVEY_RETRY_S = 15.0
 _ORDINARY = frozenset(
@@ -110,7 +110,7 @@ def _carry_out(
             record = decision_entry(decision)
             line = f"held: {decision.reason}"
             if decision.exit_code == ExitCode.HELD:
-                when = "to go on" if state.wish is Wish.HOLD else "once that is mended"
+                when = "to go on" if state.wish is Intent.HOLD else "once that is mended"
                 line += f"; {when}: `supervisor resume`, then `supervisor run`"
             ends = (Record(record), Say(line), Exit(decision.exit_code))
             return Reaction("hold", state, (*effects, *ends))

@@ -93,6 +93,14 @@ TERMINAL = frozenset(
 """States in which the supervisor has exited."""
 
 
+class Intent(StrEnum):
+    """`run`: go on; `stop`: save and end; `hold`: let the attempt run, launch no other."""
+
+    RUN = "run"
+    STOP = "stop"
+    HOLD = "hold"
+
+
 class Tier(_Word):
     """Where a checkpoint is: what is in memory is resumed from, but is no durable progress."""
 

@@ -10,13 +10,14 @@ from supervisor.core.events import Begun, Event, StopAsked, WishChanged
 from supervisor.core.history import History
 from supervisor.core.moment import Moment
 from supervisor.core.parking import AGAIN_S, Parked, ParkedStage
-from supervisor.core.states import Activity, State, Wish
+from supervisor.core.states import Activity, State
+from supervisor.core.vocabulary import Intent
 
 Message = dict[str, Any]
 
 
 def beginning(
-    history: History, wish: Wish, state: State, hello: Message, here: Moment | None = None
+    history: History, wish: Intent, state: State, hello: Message, here: Moment | None = None
 ) -> tuple[Begun, State, list[Message]]:
     """The first event, with what the launcher kept for a daemon that comes after another.
 
@@ -35,7 +36,7 @@ def beginning(
         number = int(running["attempt"])
         state = _with_running(state, number, history, adopted or {})
         begun = Begun(
-            Wish.RUN,
+            Intent.RUN,
             alive=True,
             stop_sent=bool(adopted and adopted.get("stop_sent")),
             kill_sent=bool(adopted and adopted.get("kill_sent")),
@@ -92,7 +93,7 @@ def _stop_wall(history: History, state: State, hello: Message, here: Moment | No
 
 
 def still_asked(
-    history: History, wish: Wish, hello: Message, *, alive: bool, wall: float | None = None
+    history: History, wish: Intent, hello: Message, *, alive: bool, wall: float | None = None
 ) -> list[Event]:
     """What people had asked for and the daemon before can not carry out any more.
 
@@ -107,7 +108,7 @@ def still_asked(
         asked.append(StopAsked(by, interrupt=by == "SIGINT", wall=at))
     if not alive:
         return asked
-    if wish is not Wish.RUN:
+    if wish is not Intent.RUN:
         asked.append(WishChanged(wish, wall))
     return asked
 

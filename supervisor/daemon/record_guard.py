@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from supervisor import journal_stream
-from supervisor.core.states import Wish
+from supervisor.core.vocabulary import Intent
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run
 from supervisor.durable import make_durably, write_durably
-from supervisor.intent import Intent, write_intent
+from supervisor.intent import write_intent
 
 # `rm -rf` takes a while, and would find the directory not empty.
 GONE_FOR_S = 1.0
@@ -54,7 +54,7 @@ class RecordGuard:
         self._has_relocked = False
         self._said: str | None = None
 
-    def look(self, now: float, wish: Wish) -> None:
+    def look(self, now: float, wish: Intent) -> None:
         """Look, and have the launcher take the lock anew where the record is gone."""
         if now < self._look_at:
             return
@@ -94,7 +94,7 @@ class RecordGuard:
         ledger = self._run.journal.ledger
         return is_removed(self._lock_fd, self._run.paths.lock) or ledger.is_removed()
 
-    def _make_place(self, wish: Wish) -> None:
+    def _make_place(self, wish: Intent) -> None:
         """The directory for the record, with the wish that stands. Raises OSError."""
         place = self._run.paths.state_dir
         above = place
@@ -105,8 +105,8 @@ class RecordGuard:
             raise OSError(errno.ENODEV, f"{above} is another file system: is it mounted?")
         make_durably(self._run.paths.run_dir)
         make_durably(place, mode=0o700)
-        if wish is not Wish.RUN and not self._run.paths.intent.exists():
-            write_intent(self._run.paths.intent, Intent(wish.value))
+        if wish is not Intent.RUN and not self._run.paths.intent.exists():
+            write_intent(self._run.paths.intent, wish)
 
     def _restore(self) -> list[str]:
         """All that is known and not there. Raises OSError."""

@@ -4,9 +4,9 @@ import errno
 from collections.abc import Callable
 
 from supervisor import journal_stream
-from supervisor.core.states import Wish
 from supervisor.core.status import Status
-from supervisor.intent import DEFAULT, UNREADABLE, Intent, IntentRecord, read_intent
+from supervisor.core.vocabulary import Intent
+from supervisor.intent import DEFAULT, UNREADABLE, IntentRecord, read_intent
 from supervisor.paths import RunPaths
 from supervisor.status_file import read_status
 
@@ -31,11 +31,11 @@ class Wishes:
         self._heard = record
 
     @property
-    def wish(self) -> Wish:
+    def wish(self) -> Intent:
         """The wish that stands."""
-        return Wish(self._heard.intent.value)
+        return self._heard.intent
 
-    def changed(self) -> Wish | None:
+    def changed(self) -> Intent | None:
         """Look again; the wish, if another one was uttered since."""
         record = self._read()
         if record is None:

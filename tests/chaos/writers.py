@@ -12,7 +12,8 @@ from supervisor import durable
 from supervisor.checkpoint import commit as commit_module
 from supervisor.checkpoint import prune, records, shelf, survey
 from supervisor.checkpoint.commit import CheckpointWriter
-from supervisor.intent import Intent, write_intent
+from supervisor.core.vocabulary import Intent
+from supervisor.intent import write_intent
 from supervisor.ledger import LedgerWriter
 from supervisor.snapshot import persist, slots
 from tests.chaos.contents import RUN, contents

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.intent import Intent
+from supervisor.core.vocabulary import Intent
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun

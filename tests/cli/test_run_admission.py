@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.intent import Intent, write_intent
+from supervisor.core.vocabulary import Intent
+from supervisor.intent import write_intent
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun

@@ -9,9 +9,8 @@ from supervisor.core.events import Begun, Exited, Observed, Tick
 from supervisor.core.looks import RanksGone
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.states import Wish
 from supervisor.core.step import step
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint, died
 
 
@@ -112,7 +111,7 @@ def test_the_next_daemon_goes_on_with_that_end() -> None:
         ]
     )
     assert (past.ranks_gone, past.hung, past.hung_as) == (True, "r", None)
-    begun = Begun(Wish.RUN, alive=True, stop_sent=True, hung=past.hung, hung_as=past.hung_as)
+    begun = Begun(Intent.RUN, alive=True, stop_sent=True, hung=past.hung, hung_as=past.hung_as)
     state, effects = step(World().state, begun, 1000.0)
     assert state.run is RunState.KILLING
     assert state.kill is not None

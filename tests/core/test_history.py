@@ -10,7 +10,8 @@ from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Checkpoint, Wish
+from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning
 from tests.core.world import World, checkpoint, snapshot
 
@@ -81,7 +82,7 @@ def test_rollback_that_was_decided_is_not_forgotten() -> None:
 def test_failed_starts_stay_charged() -> None:
     """What a start without resources cost is not forgotten with the daemon."""
     world = World()
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     world.survey()
     world.feed(StartFailed(1, "fork: no memory", transient=True))
     (entry,) = world.records("start_failed")
@@ -122,7 +123,7 @@ def _next_daemon(
     world.checkpoints = tuple(candidates)
     history = fold(entries)
     state = initial_state(history, Policy(), now=1000.0, wall=5.0)
-    begun, world.state, _ = beginning(history, Wish.RUN, state, {})
+    begun, world.state, _ = beginning(history, Intent.RUN, state, {})
     world.feed(begun)
     effects = world.survey()
     return world, [path for one in effects if isinstance(one, SetAside) for path in one.later]

@@ -11,8 +11,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.sight import Sight, judge
-from supervisor.core.states import Wish
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import Intent, Phase, RunState
 from tests.core.world import World, checkpoint
 
 NAME = "rank 0 (pid 7)"
@@ -367,7 +366,7 @@ def test_rollouts_between_bursts_of_steps() -> None:
 def test_the_next_daemon_looks_again() -> None:
     """One that dies amid looks leaves nothing behind but an attempt that is overdue."""
     world = World()
-    world.feed(Begun(Wish.RUN, alive=True))
+    world.feed(Begun(Intent.RUN, alive=True))
     late = {"attached": True, "beating": True, "phase": Phase.STEP, "beat_age_s": 4000.0}
     effects = world.feed(Observed(0, **late))  # type: ignore[arg-type]
     assert any(isinstance(e, Look) for e in effects)

@@ -28,8 +28,7 @@ from supervisor.core.events import (
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
-from supervisor.core.states import Wish
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import Intent, Phase, RunState
 from tests.core.world import World, checkpoint, died, snapshot
 
 BAD_BATCH = {"exception": "ValueError", "frame": "train.py:9 in step"}
@@ -320,8 +319,8 @@ def test_a_finish_that_is_only_in_memory_is_none() -> None:
     ("event", "then", "final"),
     [
         (StopAsked("SIGTERM"), RunState.DRAINING, RunState.PREEMPTED),
-        (WishChanged(Wish.STOP), RunState.DRAINING, RunState.STOPPED),
-        (WishChanged(Wish.HOLD), RunState.LAUNCHING, RunState.HELD),
+        (WishChanged(Intent.STOP), RunState.DRAINING, RunState.STOPPED),
+        (WishChanged(Intent.HOLD), RunState.LAUNCHING, RunState.HELD),
     ],
 )
 def test_leaving_a_pause_rescues_first(
@@ -385,7 +384,7 @@ def test_a_new_supervisor_goes_on_from_what_a_dead_one_left_in_memory() -> None:
     """The launcher was killed: the next run finds the snapshot of the same run id."""
     world = World(policy=Policy(has_resume_args=True))
     world.checkpoints = (snapshot(137), checkpoint(100))
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     effects = world.survey()
     assert launches(effects)[0].checkpoint == snapshot(137)
     assert has(effects, Rescue)
@@ -396,7 +395,7 @@ def test_snapshots_prove_that_the_trainer_is_told_where_to_resume() -> None:
     world = World()
     world.checkpoints = (snapshot(3),)
     world.state = replace(world.state, attempt=1)
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     assert launches(world.survey())[0].checkpoint == snapshot(3)
 
 
@@ -404,7 +403,7 @@ def test_a_daemon_that_comes_after_asks_again() -> None:
     """Killed between asking and the answer: the end is judged anew, and the rescue asked anew."""
     world = World(policy=Policy(has_resume_args=True))
     world.checkpoints = (snapshot(130), checkpoint(100))
-    world.feed(Begun(Wish.RUN, alive=True))
+    world.feed(Begun(Intent.RUN, alive=True))
     world.feed(Exited(died(0, code=78)))
     effects = world.survey()
     assert has(effects, Rescue)

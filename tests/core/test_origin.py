@@ -9,8 +9,7 @@ from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint, died, snapshot
 
 LOST = "this run's checkpoint checkpoint-60 is missing"
@@ -25,7 +24,7 @@ def begun(policy: Policy | None = None, *, attempt: int = 1, **survey: Any) -> W
     if again:
         past = fold([{"type": "begin_again"}])
         world.state = initial_state(past, world.policy, now=world.now, wall=2.0)
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     world.feed(Surveyed(candidates=world.checkpoints, **survey))
     return world
 

@@ -17,7 +17,7 @@ from supervisor.core.parking import (
 )
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.states import Wish
+from supervisor.core.vocabulary import Intent
 from tests.core.world import World, checkpoint
 
 WAITING = Parked(ParkedStage.WAITING)
@@ -142,7 +142,7 @@ def test_who_is_told_that_there_is_none(mode: LaunchMode, loud: bool, said: bool
 def test_a_cold_launch_is_said_where_warm_was_asked_for() -> None:
     """Not of the first attempt, for which nothing can be parked."""
     one = World(Policy(launch_mode=LaunchMode.WARM), checkpoints=(checkpoint(10),))
-    one.feed(Begun(Wish.RUN))
+    one.feed(Begun(Intent.RUN))
     one.survey()
     assert not [e for e in one.feed(Started(1)) if isinstance(e, Say)]
     relaunch(one)

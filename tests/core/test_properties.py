@@ -29,9 +29,9 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
-from supervisor.core.states import Checkpoint, State, Wish
+from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import TERMINAL, Phase, RunState, Tier
+from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, Tier
 
 FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
 ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]
@@ -120,7 +120,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(MemorySeen, memory=st.none() | memories),
     st.builds(Rescued, is_durable=st.booleans(), error=st.none() | st.just("no space")),
     st.builds(StopAsked, by=st.sampled_from(["SIGTERM", "SIGINT"]), interrupt=st.booleans()),
-    st.builds(WishChanged, wish=st.sampled_from(Wish)),
+    st.builds(WishChanged, wish=st.sampled_from(Intent)),
     st.builds(Probed, clear=st.booleans(), what=st.just("space")),
     st.builds(Suspended, gap_s=st.floats(0, 1e4)),
     st.just(Tick()),
@@ -136,7 +136,7 @@ policies = st.builds(
 )
 begins = st.builds(
     Begun,
-    wish=st.sampled_from(Wish),
+    wish=st.sampled_from(Intent),
     alive=st.booleans(),
     stop_sent=st.booleans(),
     kill_sent=st.booleans(),
@@ -172,7 +172,7 @@ def test_invariants_hold_whatever_comes(
     now = 1000.0
     state = State(policy=policy, at=now, attempt=1 if begun.alive else 0)
     living = {1} if begun.alive else set()
-    wish = begun.wish if not begun.alive else Wish.RUN
+    wish = begun.wish if not begun.alive else Intent.RUN
     state, effects = step(state, begun, now)
     check(state, effects, living, wish)
     for drawn, elapsed in story:
@@ -191,12 +191,12 @@ def test_invariants_hold_whatever_comes(
         check(state, effects, living, wish)
 
 
-def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Wish) -> None:
+def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Intent) -> None:
     """The invariants after one step; `living` is what the world knows to run."""
     for effect in effects:
         if isinstance(effect, Launch):
             assert not living, "two attempts alive"
-            assert wish is Wish.RUN, "launched against the operator's wish"
+            assert wish is Intent.RUN, "launched against the operator's wish"
             assert state.run is RunState.LAUNCHING
             living.add(effect.attempt)
     assert state.alive == bool(living) or state.run in TERMINAL
@@ -222,7 +222,7 @@ def test_a_crash_loop_always_ends(max_failures: int, rounds: int) -> None:
     """Deaths without progress hold after exactly `max_failures`, whatever the waits."""
     now, launches = 0.0, 0
     state = State(policy=Policy(max_failures=max_failures, max_per_day=1000), at=now)
-    state, _ = step(state, Begun(Wish.RUN), now)
+    state, _ = step(state, Begun(Intent.RUN), now)
     for _ in range(rounds):
         if state.run in TERMINAL:
             break

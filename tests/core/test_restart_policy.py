@@ -5,8 +5,8 @@ import pytest
 from supervisor.core.effects import Launch, Say, SetAside
 from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
 from supervisor.core.policy import Policy
-from supervisor.core.states import Checkpoint, Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint
 
 
@@ -201,9 +201,9 @@ def test_a_trainer_that_said_it_finished_may_crash_at_exit() -> None:
 def test_hold_wish_during_a_start_that_failed() -> None:
     """The retry of a start is a launch, too."""
     world = World()
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     world.survey()
-    world.feed(WishChanged(Wish.HOLD))
+    world.feed(WishChanged(Intent.HOLD))
     world.feed(StartFailed(1, "no memory", transient=True))
     world.now += 400
     world.feed(Tick())
@@ -215,7 +215,7 @@ def test_hold_wish_during_a_start_that_failed() -> None:
 def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
     """`supervisor hold` while an attempt runs."""
     world = running()
-    world.feed(WishChanged(Wish.HOLD))
+    world.feed(WishChanged(Intent.HOLD))
     assert world.state.run is RunState.RUNNING
     effects = world.end()
     assert world.state.run is RunState.HELD

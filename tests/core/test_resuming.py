@@ -12,9 +12,8 @@ from supervisor.core.history import History
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Wish
 from supervisor.core.step_counters import Counter, ResumeFinding, StepsSeen, judge, writes_over
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint
 
 PATH = "/run/checkpoint-40"
@@ -151,7 +150,7 @@ def test_the_next_daemon_carries_the_kill_out() -> None:
     history: History = fold([STARTED, noted])
     world = resumed()
     world.state = initial_state(history, world.policy, now=world.now, wall=3.0, alive=True)
-    effects = world.feed(Begun(Wish.RUN, alive=True, not_resumed=history.not_resumed))
+    effects = world.feed(Begun(Intent.RUN, alive=True, not_resumed=history.not_resumed))
     assert effects == [SendKill(1)]
     assert world.state.run is RunState.KILLING
     world.end(signal=9, code=None, failure="killed")

@@ -6,8 +6,8 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Exited, StopAsked, Surveyed, WishChanged
 from supervisor.core.replay import fold
 from supervisor.core.saving import what_was_saved
-from supervisor.core.states import Checkpoint, Stop, Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.states import Checkpoint, Stop
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint, died
 
 STOP_WALL = 5000.3
@@ -135,7 +135,7 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
     """For the next daemon; in a ledger without it the entry's own time has to do."""
     first = World(checkpoints=(checkpoint(10, written=100.5),))
     first.begin()
-    event = WishChanged(Wish.STOP, STOP_WALL) if intent else StopAsked("SIGTERM", wall=STOP_WALL)
+    event = WishChanged(Intent.STOP, STOP_WALL) if intent else StopAsked("SIGTERM", wall=STOP_WALL)
     first.feed(event)
     (entry,) = first.records("stop_requested")
     history = fold([{**entry, "wall": STOP_WALL + 7.0}])
@@ -151,7 +151,7 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
 def test_a_daemon_that_takes_over_judges_by_the_recorded_time() -> None:
     """It sees the routine checkpoint for the first time, and does not take it for saved."""
     world = World()
-    world.feed(Begun(Wish.RUN, alive=True, stop_by="SIGTERM", stop_wall=STOP_WALL))
+    world.feed(Begun(Intent.RUN, alive=True, stop_by="SIGTERM", stop_wall=STOP_WALL))
     assert world.state.run is RunState.DRAINING
     world.feed(Exited(died(0, code=0, step=35)))
     world.feed(Surveyed(candidates=(checkpoint(20, written=STOP_WALL - 9.0),), exists=True))

@@ -16,8 +16,7 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.policy import Policy
-from supervisor.core.states import Wish
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint, died
 
 
@@ -74,7 +73,7 @@ def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: S
     world = World()
     world.state = replace(world.state, attempt=1)
     facts = {"alive": True, "stop_sent": True, **began}
-    assert order in world.feed(Begun(Wish.RUN, **facts))  # type: ignore[arg-type]
+    assert order in world.feed(Begun(Intent.RUN, **facts))  # type: ignore[arg-type]
 
 
 def test_a_launcher_that_dies_during_a_stop_has_it_ordered_again() -> None:
@@ -114,12 +113,12 @@ def test_grace_over_kills() -> None:
 def test_stop_intent_ends_stopped_and_resume_meanwhile_goes_on() -> None:
     """`supervisor stop` ends as stopped; taken back while saving, training goes on."""
     world = running()
-    world.feed(WishChanged(Wish.STOP))
+    world.feed(WishChanged(Intent.STOP))
     world.end(code=75, step=130)
     assert world.state.run is RunState.STOPPED
     again = running()
-    again.feed(WishChanged(Wish.STOP))
-    again.feed(WishChanged(Wish.RUN))
+    again.feed(WishChanged(Intent.STOP))
+    again.feed(WishChanged(Intent.RUN))
     again.end(code=75, step=130)
     assert again.state.run is RunState.LAUNCHING
     assert again.state.attempt == 2
@@ -139,8 +138,8 @@ def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
 ) -> None:
     """Many trainers save and exit with 0 at a SIGTERM: training goes on, and nothing is charged."""
     world = running()
-    world.feed(WishChanged(Wish.STOP))
-    world.feed(WishChanged(Wish.RUN))
+    world.feed(WishChanged(Intent.STOP))
+    world.feed(WishChanged(Intent.RUN))
     world.end(code=0, failure="completed", step=130, **more)
     assert world.state.run is (RunState.COMPLETED if is_done else RunState.LAUNCHING)
     assert world.state.attempt == (1 if is_done else 2)
@@ -150,8 +149,8 @@ def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
 def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() -> None:
     """The configuration says what done means; the stop says nothing against it."""
     world = running(Policy(finish_step=130, has_finish_condition=True))
-    world.feed(WishChanged(Wish.STOP))
-    world.feed(WishChanged(Wish.RUN))
+    world.feed(WishChanged(Intent.STOP))
+    world.feed(WishChanged(Intent.RUN))
     world.end(code=0, failure="completed", step=130)
     assert world.state.run is RunState.COMPLETED
 
@@ -159,7 +158,7 @@ def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() ->
 def test_stop_before_the_start_was_reported() -> None:
     """A stop between the order and the start is sent behind the order."""
     world = World()
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     world.survey()
     effects = world.feed(StopAsked("SIGTERM"))
     assert any(isinstance(e, SendStop) for e in effects)

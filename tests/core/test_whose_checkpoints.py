@@ -9,8 +9,7 @@ from supervisor.core.events import Begun, Exited, StartFailed
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Wish
-from supervisor.core.vocabulary import RunState, Tier
+from supervisor.core.vocabulary import Intent, RunState, Tier
 from tests.core.world import World, checkpoint, died
 
 
@@ -107,7 +106,7 @@ def test_what_was_resumed_from_is_no_doubt_again() -> None:
 def test_a_refused_launch_ends_with_its_code(code: int) -> None:
     """Held, with the reason, and the exit code that the refusal came with."""
     world = World()
-    world.feed(Begun(Wish.RUN))
+    world.feed(Begun(Intent.RUN))
     world.survey()
     effects = world.feed(StartFailed(1, "another run saves there", False, code))
     assert world.state.run is RunState.HELD

@@ -7,9 +7,9 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
 from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
-from supervisor.core.states import Budget, Checkpoint, State, Wish
+from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import Intent, Tier
 
 
 def checkpoint(step_number: int, **more: object) -> Checkpoint:
@@ -59,7 +59,7 @@ class World:
 
     def begin(self) -> list[Effect]:
         """Begin with nothing running, and launch the first attempt."""
-        self.feed(Begun(Wish.RUN))
+        self.feed(Begun(Intent.RUN))
         return self.launched(self.survey())
 
     def launched(self, effects: list[Effect]) -> list[Effect]:

@@ -4,8 +4,9 @@ import os
 import signal
 import sys
 
+from supervisor.core.vocabulary import Intent
 from supervisor.identity import start_ticks
-from supervisor.intent import Intent, write_intent
+from supervisor.intent import write_intent
 from tests.e2e.conftest import HANG, Supervised, uninterrupted
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"

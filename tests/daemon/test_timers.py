@@ -14,9 +14,9 @@ from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import State, Wish
+from supervisor.core.states import State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Intent, RunState
 from supervisor.daemon.beginning import beginning
 from tests.daemon.test_successor import STUBBORN, kill_daemon
 from tests.e2e.conftest import Supervised
@@ -33,7 +33,7 @@ def begun(*entries: dict[str, Any], hello: dict[str, Any] | None = None) -> Stat
     """The state of a daemon that begins now, with this ledger and this word of the launcher."""
     history = fold([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
     state = initial_state(history, Policy(grace_s=120.0), now=NOW, wall=0.0, boot="b")
-    event, state, _ = beginning(history, Wish.RUN, state, hello or {}, Moment(0.0, NOW, "b"))
+    event, state, _ = beginning(history, Intent.RUN, state, hello or {}, Moment(0.0, NOW, "b"))
     assert isinstance(event, Begun)
     return step(state, event, NOW)[0]
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from supervisor import intent as intents
-from supervisor.core.states import Wish
+from supervisor.core.vocabulary import Intent
 from supervisor.daemon import wishes as module
 from supervisor.daemon.wishes import Wishes
-from supervisor.intent import Intent, write_intent
+from supervisor.intent import write_intent
 from supervisor.paths import RunPaths
 
 
@@ -49,18 +49,18 @@ def test_the_last_known_wish_stands(
     said: list[str] = []
     write_intent(paths.intent, wish)
     wishes = Wishes(paths, lambda line, _: said.append(line))
-    assert wishes.wish is Wish(wish.value)
+    assert wishes.wish is wish
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)
         assert [wishes.changed() for _ in range(3)] == [None, None, None]
-        assert wishes.wish is Wish(wish.value)
+        assert wishes.wish is wish
         assert len(said) == 1
         assert f"the last known wish stands ({wish})" in said[0]
         assert wishes.warning == said[0]
     if paths.intent.is_dir():
         paths.intent.rmdir()
     write_intent(paths.intent, Intent.STOP)
-    assert wishes.changed() is Wish.STOP
+    assert wishes.changed() is Intent.STOP
     assert wishes.warning is None
 
 
@@ -73,14 +73,14 @@ def test_a_new_daemon_knows_what_the_one_before_heard(
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)
         wishes = Wishes(paths, lambda line, _: None)
-        assert wishes.wish is Wish.HOLD
+        assert wishes.wish is Intent.HOLD
         assert wishes.warning is not None
     if paths.intent.is_dir():
         paths.intent.rmdir()
     write_intent(paths.intent, Intent.HOLD)
     assert wishes.changed() is None
     write_intent(paths.intent, Intent.HOLD)
-    assert wishes.changed() is Wish.HOLD  # uttered anew
+    assert wishes.changed() is Intent.HOLD  # uttered anew
 
 
 def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
@@ -88,7 +88,7 @@ def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
     said: list[str] = []
     wishes = Wishes(paths, lambda line, _: said.append(line))
     paths.intent.write_text("stop!")
-    assert wishes.changed() is Wish.HOLD
+    assert wishes.changed() is Intent.HOLD
     assert wishes.changed() is None
     assert len(said) == 1
     assert "cannot be understood" in said[0]
@@ -97,5 +97,5 @@ def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
 def test_no_wish_at_all_is_to_run(paths: RunPaths) -> None:
     """Nothing was ever said."""
     wishes = Wishes(paths, lambda line, _: None)
-    assert (wishes.wish, wishes.changed(), wishes.warning) == (Wish.RUN, None, None)
+    assert (wishes.wish, wishes.changed(), wishes.warning) == (Intent.RUN, None, None)
     assert intents.last_intent_id(paths.intent) == ""

@@ -35,8 +35,8 @@ from supervisor.core.history import History
 from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
-from supervisor.core.states import Checkpoint, KillStage, State, Wish
-from supervisor.core.vocabulary import TERMINAL, Phase
+from supervisor.core.states import Checkpoint, KillStage, State
+from supervisor.core.vocabulary import TERMINAL, Intent, Phase
 from supervisor.daemon import beginning
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state
@@ -143,7 +143,7 @@ def _begin(world: World, daemon: Daemon) -> World:
         number, (code, signum) = last_exit
         hello["last_exit"] = {"is": "exited", "attempt": number, "code": code, "signal": signum}
     state = initial_state(history, POLICY, now=0.0, wall=0.0, alive=adopted is not None)
-    wish = Wish(files.intent)
+    wish = Intent(files.intent)
     begun, state, late = beginning.beginning(history, wish, state, hello)
     if is_first:
         files = record(files, {"type": "supervisor_started"})
@@ -265,7 +265,7 @@ def _look(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
         if ended is not None:
             yield "daemon: finds the attempt gone", learnt(ended, has_reported=True), False
     if daemon.intent_id != files.intent_id:
-        changed = learnt(WishChanged(Wish(files.intent)), intent_id=files.intent_id)
+        changed = learnt(WishChanged(Intent(files.intent)), intent_id=files.intent_id)
         yield "daemon: reads the intent", changed, False
     if daemon.is_surveying:
         yield "daemon: has surveyed", learnt(_survey(files), is_surveying=False), False

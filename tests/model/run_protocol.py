@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from supervisor.cli.admission import AdmissionVerdict, judge
 from supervisor.core.history import History
-from supervisor.intent import Intent
+from supervisor.core.vocabulary import Intent
 from tests.model import daemon_party, launcher_party, trainer_party
 from tests.model.daemon_party import HISTORIES, history_of
 from tests.model.world import Budget, Files, Launcher, World

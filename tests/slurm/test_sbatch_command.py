@@ -11,9 +11,9 @@ from supervisor.cli.record import read_record
 from supervisor.cli.sbatch import sbatch_command
 from supervisor.cli.status import status_command
 from supervisor.core.status import SlurmStatus, Status
-from supervisor.core.vocabulary import ExitCode, RunState
+from supervisor.core.vocabulary import ExitCode, Intent, RunState
 from supervisor.errors import SupervisorError
-from supervisor.intent import Intent, write_intent
+from supervisor.intent import write_intent
 from supervisor.paths import RunPaths
 from supervisor.slurm.submission import recall, remember
 
