@@ -6,7 +6,7 @@ from typing import Any
 
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import StopSource, Tier
 
 _SILENT = frozenset(
     {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
@@ -138,11 +138,6 @@ def _attempt_unwatched(entry: dict[str, Any]) -> str:
             return f"{on}; it survives SIGKILL."
 
 
-def _who(by: Any) -> str:
-    """Who asked, in the words that were typed."""
-    return "`supervisor stop`" if by == "intent" else str(by)
-
-
 def _whole(text: Any) -> str:
     """A reason as a sentence of its own."""
     words = str(text).strip().rstrip(".")
@@ -259,7 +254,7 @@ _TELLERS = {
     "incident": _incident,
     "looked": _looked,
     "ranks_gone": _ranks_gone,
-    "stop_requested": lambda e: f"A stop was asked for, by {_who(e['by'])}.",
+    "stop_requested": lambda e: f"A stop was asked for, by {StopSource(e['by']).shown}.",
     "suspended": lambda e: f"Everything stood still for {e['gap_s']:.0f} s; the grace is longer.",
     "requeue": _requeue,
     "intent": lambda e: f"The operator's wish is now: {e['intent']}.",

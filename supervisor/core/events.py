@@ -9,7 +9,7 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint
-from supervisor.core.vocabulary import ExitCode, Intent, Phase
+from supervisor.core.vocabulary import ExitCode, Intent, Phase, StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Begun:
     stop_sent_at: float | None = None
     """When the launcher sent it, where it still knows."""
     kill_sent_at: float | None = None
-    stop_by: str | None = None
+    stop_by: StopSource | None = None
     """Who asked the attempt to stop, as recorded by the daemon before."""
     stop_since: float | None = None
     """When that was, moved by what was a suspend: the grace counts from here."""
@@ -221,8 +221,7 @@ class Rescued:
 class StopAsked:
     """Somebody wants the run to save and end, for now (a signal) or until resumed (an intent)."""
 
-    by: str
-    interrupt: bool = False
+    by: StopSource
     wall: float | None = None
     """When that was, seconds since 1970; None where nobody knows when the trainer heard of it."""
     is_anew: bool = False

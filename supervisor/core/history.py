@@ -9,6 +9,7 @@ from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Checkpoint, Learned
 from supervisor.core.step_counters import CountersBySource
+from supervisor.core.vocabulary import StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class History:
     first_step_seen: bool = False
     """The last attempt's first step is on record."""
     last_save_s: float | None = None
-    stop_by: str | None = None
+    stop_by: StopSource | None = None
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
     stop_at: Moment | None = None
     stop_wall: float | None = None
@@ -113,7 +114,7 @@ class History:
     """What the last supervisor was waiting for; None where it was not."""
     stop_late: bool = False
     """That stop came when the attempt had ended by itself."""
-    asked_by: str | None = None
+    asked_by: StopSource | None = None
     """The signal that this supervisor was asked to end by; only the next one may launch again."""
     hung: str | None = None
     """Why the last attempt was being ended by us."""

@@ -29,7 +29,7 @@ from supervisor.core.outage import (
 from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop
-from supervisor.core.vocabulary import ExitCode, Intent, Tier
+from supervisor.core.vocabulary import ExitCode, Intent, StopSource, Tier
 from supervisor.core.wording import counted
 
 
@@ -98,11 +98,11 @@ def _ended_by_stop(state: State, ending: Ending) -> bool:
 
 
 def _was_withdrawn(state: State) -> bool:
-    stop = state.stop
-    return stop is not None and _asker(state, stop) == "intent" and state.wish is Intent.RUN
+    stop, goes_on = state.stop, state.wish is Intent.RUN
+    return stop is not None and goes_on and _asker(state, stop) is StopSource.INTENT
 
 
-def _asker(state: State, stop: Stop) -> str:
+def _asker(state: State, stop: Stop) -> StopSource:
     """Who wants the stop now: the intent, as long as it stands, or the signal that came besides."""
     return stop.by if state.wish is not Intent.RUN or stop.besides is None else stop.besides
 
@@ -112,7 +112,7 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
     durable = tuple(c for c in survey.candidates if c.tier != Tier.MEMORY)
     saved = what_was_saved(state.stop, durable, ending, survey.clock_ahead_s)
     decision = _stopped(state, saved.words, budget, saved=saved.is_saved)
-    if state.job is None or _asker(state, state.stop) in {"intent", "SIGINT"}:
+    if state.job is None or _asker(state, state.stop).is_user:
         return decision
     idle = budget.idle_stops.counted((budget.progress_step, budget.progress_written))
     budget = replace(budget, idle_stops=idle)
@@ -131,11 +131,10 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
     stop = state.stop
     assert stop is not None
     asker = _asker(state, stop)
-    by = "`supervisor stop`" if asker == "intent" else asker
+    by, by_user = asker.shown, asker.is_user
     end = None if state.job is None else state.job.end
-    by_user = asker in {"intent", "SIGINT"}
     if end is not None and not by_user:
-        by = f"{asker} ({IN_WORDS[end]})"
+        by = f"{by} ({IN_WORDS[end]})"
     outcome = f"stopped by {by}{what}"
     failure = "stopped_by_user" if by_user else "preempted"
     if not by_user and end in {JobEnd.TIME_LIMIT, JobEnd.CANCELLED}:

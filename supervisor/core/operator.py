@@ -10,7 +10,7 @@ from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
-from supervisor.core.vocabulary import ExitCode, Intent, Phase, RunState
+from supervisor.core.vocabulary import ExitCode, Intent, Phase, RunState, StopSource
 
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
@@ -65,7 +65,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("attempt being killed", state, (order,))
     if event.stop_sent or event.stop_by is not None:
         if state.stop is None:
-            state = with_stop(state, "an earlier request", sent_at, wall=event.stop_wall)
+            state = with_stop(state, StopSource.EARLIER, sent_at, wall=event.stop_wall)
         state = until_stopped(state)
         assert state.stop is not None
         # A repeat changes nothing, and the first one may have died with its daemon.
@@ -85,21 +85,22 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
                 state, notes = _besides(state, event)
                 return Reaction("noted", state, (*notes, *_repeated(state)))
             orders = _repeated(state)
-            state = with_stop(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            interrupt = event.by is StopSource.SIGINT
+            state = with_stop(state, event.by, now, interrupt=interrupt, wall=event.wall)
             return Reaction("noted", state, (_noted(state), *orders))
         case _ if state.alive:
-            begun = begin_stop(state, event.by, now, event.interrupt, event.wall)
+            begun = begin_stop(state, event.by, now, event.wall)
             return Reaction("attempt alive", *begun)
         case RunState.LAUNCHING if state.ending is not None:
-            state = judged_late(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            state = judged_late(state, event.by, now, wall=event.wall)
             return Reaction("being judged", state, (_noted(state),))
         case _ if _has_more_in_memory(state):
-            state = judged_late(state, event.by, now, interrupt=event.interrupt, wall=event.wall)
+            state = judged_late(state, event.by, now, wall=event.wall)
             changed = replace(state, surveying=True)
             return Reaction("rescue first", changed, (_noted(state), SurveyCheckpoints()))
         case _:
-            reason = f"stopped by {event.by}; nothing was running"
-            by_user = event.interrupt
+            reason = f"stopped by {event.by.shown}; nothing was running"
+            by_user = event.by.is_user
             state = replace(
                 state,
                 surveying=False,
@@ -145,7 +146,7 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
     assert state.stop is not None
     if event.is_anew and state.alive and not state.stop.is_unsaveable:
         notes = (*notes, SendStop(state.attempt, max(state.stop.until - now, 0.0)))
-    if not event.interrupt:
+    if event.by is not StopSource.SIGINT:
         return Reaction("again", state, notes)
     count = state.stop.interrupts + 1
     left = max(state.stop.until - now, 0.0)
@@ -179,16 +180,16 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     if event.wish is Intent.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
-                state = with_stop(state, "intent", now, wall=event.wall)
+                state = with_stop(state, StopSource.INTENT, now, wall=event.wall)
             return Reaction("noted", state, (note,))
         if state.alive:
-            changed, effects = begin_stop(state, "intent", now, False, event.wall)
+            changed, effects = begin_stop(state, StopSource.INTENT, now, event.wall)
             return Reaction("stop, attempt alive", changed, (note, *effects))
         if being_judged:
-            stopping = judged_late(state, "intent", now, wall=event.wall)
+            stopping = judged_late(state, StopSource.INTENT, now, wall=event.wall)
             return Reaction("stop, being judged", stopping, (note,))
         if _has_more_in_memory(state):
-            stopping = judged_late(state, "intent", now, wall=event.wall)
+            stopping = judged_late(state, StopSource.INTENT, now, wall=event.wall)
             stopping = replace(stopping, surveying=True)
             return Reaction("stop, rescue first", stopping, (note, SurveyCheckpoints()))
         changed, effects = _ended(state, Intent.STOP)

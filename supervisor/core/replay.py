@@ -13,7 +13,7 @@ from supervisor.core.patience import beyond
 from supervisor.core.replayed_end import charged, with_end
 from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
-from supervisor.core.vocabulary import Phase, Tier
+from supervisor.core.vocabulary import Phase, StopSource, Tier
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -70,8 +70,8 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 begun_at=_begun_at(entry), ranks_gone=False,
             )  # fmt: skip
         case "stop_requested":
-            by = str(entry["by"])
-            asked_by = past.asked_by if by == "intent" else by
+            by = StopSource(entry["by"])
+            asked_by = past.asked_by if by is StopSource.INTENT else by
             if past.stop_by is None:  # another one who asks gives no more time
                 past = replace(past, stop_at=moment_of(entry, past.boot), stop_excused_s=0.0)
                 past = replace(past, stop_wall=float(entry.get("asked_wall") or wall))

@@ -9,7 +9,7 @@ from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.policy import Policy
-from supervisor.core.vocabulary import Intent, Phase, RunState, Tier
+from supervisor.core.vocabulary import Intent, Phase, RunState, StopSource, Tier
 
 
 class KillStage(StrEnum):
@@ -73,7 +73,7 @@ class Budget:
 class Stop:
     """A stop that was asked for; whatever the trainer does now, it is not a failure."""
 
-    by: str
+    by: StopSource
     since: float
     interrupts: int = 0
     progress_before: int | None = None
@@ -88,7 +88,7 @@ class Stop:
     """When the scheduler kills everything, whatever the grace."""
     is_unsaveable: bool = False
     """A save would not fit what is left: it is not begun, the attempt ends without one."""
-    besides: str | None = None
+    besides: StopSource | None = None
     """A signal that asks for the same as the intent: who takes back the one leaves the other."""
     wall: float | None = None
     """When that was, seconds since 1970: files tell by it what is newer; None: not known."""

@@ -7,21 +7,20 @@ from supervisor.core.events import JobSeen
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import SLACK_S, after_stop, is_memory_ahead, until_stopped
 from supervisor.core.states import State, Stop
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import RunState, StopSource
 
 
 def begin_stop(
-    state: State, by: str, now: float, interrupt: bool, wall: float | None
+    state: State, by: StopSource, now: float, wall: float | None
 ) -> tuple[State, tuple[Effect, ...]]:
     """Ask the attempt to save and end; one whose save would not fit any more is ended."""
-    state = until_stopped(with_stop(state, by, now, interrupt=interrupt, wall=wall))
+    state = until_stopped(with_stop(state, by, now, interrupt=by is StopSource.SIGINT, wall=wall))
     assert state.stop is not None
-    who = "`supervisor stop`" if by == "intent" else by
     left_s = max(state.stop.until - now, 0.0)
     save_s = None if state.job is None else state.job.save_s
     if state.stop.limit is not None and save_s is not None and save_s > left_s:
-        return _begin_end(state, by, who, left_s, save_s)
-    line = f"{who}: the trainer is asked to save and end (up to {left_s:.0f} s)"
+        return _begin_end(state, left_s, save_s)
+    line = f"{by.shown}: the trainer is asked to save and end (up to {left_s:.0f} s)"
     effects = (
         SendStop(state.attempt, left_s),
         Record(stop_requested(state.stop)),
@@ -30,9 +29,7 @@ def begin_stop(
     return state, effects
 
 
-def _begin_end(
-    state: State, by: str, who: str, left_s: float, save_s: float
-) -> tuple[State, tuple[Effect, ...]]:
+def _begin_end(state: State, left_s: float, save_s: float) -> tuple[State, tuple[Effect, ...]]:
     """A save that no longer fits what the scheduler leaves is not begun: memory has to do."""
     stop = state.stop
     assert stop is not None
@@ -42,7 +39,8 @@ def _begin_end(
     state = replace(state, stop=stop, wake_at=stop.until)
     what = "the snapshot in memory goes to the disk" if is_rescued else "it is ended as it is"
     line = (
-        f"{who}: a save takes {save_s:.0f} s and {left_s:.0f} s are left: it is not begun, {what}"
+        f"{stop.by.shown}: a save takes {save_s:.0f} s and {left_s:.0f} s are left:"
+        f" it is not begun, {what}"
     )
     way: Effect = Rescue("no save fits any more") if is_rescued else SendKill(state.attempt)
     return state, (way, Record(stop_requested(stop)), Say(line))
@@ -72,7 +70,7 @@ def stop_requested(stop: Stop) -> dict[str, object]:
 
 def with_stop(
     state: State,
-    by: str,
+    by: StopSource,
     now: float,
     *,
     interrupt: bool = False,
@@ -90,10 +88,9 @@ def with_stop(
     return replace(state, stop=stop)
 
 
-def judged_late(
-    state: State, by: str, now: float, *, interrupt: bool = False, wall: float | None = None
-) -> State:
+def judged_late(state: State, by: StopSource, now: float, *, wall: float | None = None) -> State:
     """The same for a stop that finds an attempt ended, and its end not yet judged."""
+    interrupt = by is StopSource.SIGINT
     state = with_stop(state, by, now, interrupt=interrupt, late=True, wall=wall)
     assert state.stop is not None
     return replace(state, wake_at=after_stop(state.stop, state.policy, now))

@@ -101,6 +101,29 @@ class Intent(StrEnum):
     HOLD = "hold"
 
 
+class StopSource(_Word):
+    """Who asked for a stop (`by` on record). Signals that are not named here are words as well."""
+
+    INTENT = "intent"
+    SIGINT = "SIGINT"
+    SIGTERM = "SIGTERM"
+    SIGUSR1 = "SIGUSR1"
+    SLURM = "SLURM"
+    LAUNCHER_DEATH = "the launcher's death"
+    EARLIER = "an earlier request"
+    """A daemon before this one had the attempt stopped, and nobody recorded for whom."""
+
+    @property
+    def is_user(self) -> bool:
+        """Whether a person asked, and nothing goes on by itself."""
+        return self in (StopSource.INTENT, StopSource.SIGINT)
+
+    @property
+    def shown(self) -> str:
+        """In the words that were typed, for people."""
+        return "`supervisor stop`" if self is StopSource.INTENT else self.value
+
+
 class Tier(_Word):
     """Where a checkpoint is: what is in memory is resumed from, but is no durable progress."""
 

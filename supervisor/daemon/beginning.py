@@ -11,7 +11,7 @@ from supervisor.core.history import History
 from supervisor.core.moment import Moment
 from supervisor.core.parking import AGAIN_S, Parked, ParkedStage
 from supervisor.core.states import Activity, State
-from supervisor.core.vocabulary import Intent
+from supervisor.core.vocabulary import Intent, StopSource
 
 Message = dict[str, Any]
 
@@ -105,7 +105,7 @@ def still_asked(
         by = history.stop_by if history.stop_late else None
     if by is not None:
         at = history.stop_wall if alive else None
-        asked.append(StopAsked(by, interrupt=by == "SIGINT", wall=at))
+        asked.append(StopAsked(by, wall=at))
     if not alive:
         return asked
     if wish is not Intent.RUN:
@@ -113,7 +113,7 @@ def still_asked(
     return asked
 
 
-def _asked_by(history: History, hello: Message) -> str | None:
+def _asked_by(history: History, hello: Message) -> StopSource | None:
     """The signal that this launcher was asked to end by; one of a launcher before is over."""
     return history.asked_by if hello.get("daemon_restarts") else None
 

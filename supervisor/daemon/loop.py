@@ -18,7 +18,7 @@ from supervisor.core.events import (
 )
 from supervisor.core.states import State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import RunState, StopSource
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.farewell import leave_memory
 from supervisor.daemon.frozen_launcher import FrozenLauncher
@@ -261,10 +261,8 @@ class Daemon:
         self.performer.orders.send({"do": "noted"})
         if self.state.stop is None and name in ("INT", *self.run.config.signals):
             self.scheduler.look()
-        if name == "INT":
-            self._queue.append(StopAsked("SIGINT", interrupt=True, wall=wall))
-        elif name in self.run.config.signals:
-            self._queue.append(StopAsked(f"SIG{name}", wall=wall))
+        if name in ("INT", *self.run.config.signals):
+            self._queue.append(StopAsked(StopSource(f"SIG{name}"), wall=wall))
 
     def _on_launcher_lost(self) -> None:
         """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
@@ -277,7 +275,7 @@ class Daemon:
         self.performer.parking.lost()
         # It does not end with the launcher: nobody may launch while the trainer still saves.
         take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
-        self._queue.append(StopAsked("the launcher's death", wall=wall_s(), is_anew=True))
+        self._queue.append(StopAsked(StopSource.LAUNCHER_DEATH, wall=wall_s(), is_anew=True))
 
     def _settle(self) -> None:
         while self._queue:

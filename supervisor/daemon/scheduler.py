@@ -14,7 +14,7 @@ from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.states import State
 from supervisor.core.status import SlurmStatus
-from supervisor.core.vocabulary import ExitCode, RunState
+from supervisor.core.vocabulary import ExitCode, RunState, StopSource
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
 from supervisor.slurm.allocation import allocation
@@ -122,7 +122,7 @@ class Scheduler:
         if save_s is not None:
             self.save_s = save_s
 
-    def told_to_stop(self, code: int | None, signal: int | None) -> str | None:
+    def told_to_stop(self, code: int | None, signal: int | None) -> StopSource | None:
         """By whom an attempt that ended by itself was asked to: SLURM signals srun's tasks itself.
 
         None where it was not: it is judged as any end.
@@ -134,8 +134,9 @@ class Scheduler:
             return None
         # Near its time limit a job may well finish: only the word for "stopped" counts there.
         if found.end is JobEnd.TIME_LIMIT and code == 0 and found.killed_at is not None:
-            return "SLURM" if found.killed_at - wall_s() < (self._kill_wait_s or 30.0) else None
-        return "SLURM"
+            is_due = found.killed_at - wall_s() < (self._kill_wait_s or 30.0)
+            return StopSource.SLURM if is_due else None
+        return StopSource.SLURM
 
     # -- srun
 
@@ -164,7 +165,7 @@ class Scheduler:
         if self.own is None or state.run is not RunState.PREEMPTED:
             return
         by = None if state.stop is None else state.stop.by
-        if state.failure == "stopped_by_user" or by == "the launcher's death":
+        if state.failure == "stopped_by_user" or by is StopSource.LAUNCHER_DEATH:
             return
         said = last_words.read(_STDERR, self.own.job_id, self._since_wall)
         verdict = requeue.plan(self.own, said, wall_s())

@@ -8,7 +8,7 @@ from typing import Any
 
 from supervisor import journal_stream, notify
 from supervisor.core.states import State
-from supervisor.core.vocabulary import TERMINAL, Phase, RunState
+from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
 from supervisor.daemon.observer import Observation
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
@@ -53,7 +53,7 @@ class ServiceManager:
             self._status = text
             news.append(f"STATUS={text}")
         # Not at `supervisor stop`: `supervisor resume` may still take that back.
-        by_signal = state.stop is not None and state.stop.by != "intent"
+        by_signal = state.stop is not None and state.stop.by is not StopSource.INTENT
         if by_signal and not self._is_stopping:
             self._is_stopping = True
             news.append("STOPPING=1")

@@ -10,7 +10,7 @@ from supervisor.core.events import StopAsked, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint
 
 WORDS = "its last words are an unhandled traceback: RuntimeError: bad batch"
@@ -208,7 +208,7 @@ def test_an_attempt_that_never_began_is_not_finished_the_second_time() -> None:
 def test_after_a_stop_a_doubted_exit_is_no_failure() -> None:
     """Whatever it said last: the stop decides, and nothing is charged."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.end(code=0, step=25, last_words=TRACE, **DIED)
     assert world.state.run is RunState.PREEMPTED
     assert world.records("attempt_ended")[0]["charged"] is False

@@ -19,7 +19,7 @@ from supervisor.core.entries.decision import StopRequestedEntry
 from supervisor.core.entries.entry import UnknownEntry
 from supervisor.core.entries.reading import KINDS, read_entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry, CheckpointVerdictEntry
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, Failure, StopSource
 
 # One line of each kind and shape that the versions up to this one have written.
 LINES = Path(__file__).with_name("ledger_lines.jsonl").read_text().splitlines()
@@ -127,7 +127,10 @@ def test_null_is_told_from_absent_where_it_matters() -> None:
 
 def test_what_is_left_out_does_not_stand_on_record() -> None:
     """Keys that say nothing are not written, in an entry that is new."""
-    assert StopRequestedEntry(by="intent").to_json() == {"type": "stop_requested", "by": "intent"}
+    assert StopRequestedEntry(by=StopSource.INTENT).to_json() == {
+        "type": "stop_requested",
+        "by": "intent",
+    }
     late = StopRequestedEntry(by="SIGTERM", asked_wall=1.5, late=True)
     assert list(late.to_json()) == ["type", "by", "asked_wall", "late"]
     pruned = CheckpointRemovedEntry(path="/c", why="pruned")

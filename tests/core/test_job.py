@@ -11,7 +11,7 @@ from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, died
 
 JOB = Job("17")
@@ -28,7 +28,7 @@ def running(job: Job = JOB, **more: object) -> World:
 def test_the_job_shortens_the_grace() -> None:
     """What SLURM leaves counts, if it is less than the grace."""
     world = running(replace(JOB, until=1030.0))
-    world.feed(StopAsked("SIGUSR1"))
+    world.feed(StopAsked(StopSource.SIGUSR1))
     assert world.state.stop is not None
     assert world.state.stop.until == 1030.0
     assert "up to 30 s" in str(world.effects[-1])
@@ -37,7 +37,7 @@ def test_the_job_shortens_the_grace() -> None:
 def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
     """EndTime is read again after the notice; a later end gives nothing back."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     effects = world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED, until=1020.0)))
     assert world.state.wake_at == 1020.0
     assert effects == [SendStop(1, 20.0)], "the main process's turn comes earlier"
@@ -50,7 +50,7 @@ def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
 def test_a_save_that_does_not_fit_is_not_begun() -> None:
     """Without a snapshot in memory the attempt is ended as it is."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
-    effects = world.feed(StopAsked("SIGTERM"))
+    effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert SendKill(1) in effects
     assert not any(isinstance(effect, SendStop) for effect in world.effects)
     assert "a save takes 60 s and 20 s are left: it is not begun" in str(effects)
@@ -61,7 +61,7 @@ def test_memory_stands_in_for_a_save_that_does_not_fit() -> None:
     """The snapshot goes to the disk first, and then the attempt is ended."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
     world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=5.0)))
-    effects = world.feed(StopAsked("SIGTERM"))
+    effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert [type(effect) for effect in effects if isinstance(effect, Rescue | SendKill)] == [Rescue]
     assert world.feed(Rescued(is_durable=True)) == [SendKill(1)]
     world.checkpoints = (checkpoint(140), checkpoint(100))
@@ -74,13 +74,13 @@ def test_a_snapshot_too_large_for_what_is_left_is_not_waited_for() -> None:
     """What takes longer than what is left would be cut off."""
     world = running(replace(JOB, until=1020.0, save_s=60.0))
     world.feed(MemorySeen(MemorySnapshot(3, 140, persist_s=30.0)))
-    assert SendKill(1) in world.feed(StopAsked("SIGTERM"))
+    assert SendKill(1) in world.feed(StopAsked(StopSource.SIGTERM))
 
 
 def test_outside_of_a_job_no_save_is_too_long() -> None:
     """Nobody knows of an end: the grace is the user's word."""
     world = running(replace(JOB, save_s=600.0))
-    assert SendStop(1, world.policy.grace_s) in world.feed(StopAsked("SIGTERM"))
+    assert SendStop(1, world.policy.grace_s) in world.feed(StopAsked(StopSource.SIGTERM))
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_outside_of_a_job_no_save_is_too_long() -> None:
 def test_the_reason_is_named(end: JobEnd | None, failure: str, action: str) -> None:
     """What the scheduler did is the failure's name; none is an incident or charged."""
     world = running(replace(JOB, end=end))
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (checkpoint(130), *world.checkpoints)
     world.end(code=75, step=130)
     assert world.state.run is RunState.PREEMPTED
@@ -108,7 +108,7 @@ def test_the_reason_is_named(end: JobEnd | None, failure: str, action: str) -> N
 def test_a_user_who_stops_it_is_the_reason() -> None:
     """Also while the job's end is near."""
     world = running(replace(JOB, end=JobEnd.TIME_LIMIT, until=1030.0))
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     world.end(code=75, step=100)
     assert world.state.failure == "stopped_by_user"
 
@@ -121,7 +121,7 @@ def one_job(past: list[dict[str, object]], progress: bool) -> World:
         world.checkpoints = (checkpoint(100 + world.state.attempt * 10 + 10), checkpoint(100))
     world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED)))
     world.begin()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.feed(Exited(died(world.state.attempt, code=75, step=105)))
     world.survey()
     past.append({"type": "attempt_started", "attempt": world.state.attempt, "wall": 1.0})

@@ -19,7 +19,7 @@ from supervisor.core.left_behind import (
 )
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.replay import fold
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, died
 
 NAMES = ("python (42)",)
@@ -136,7 +136,7 @@ def test_a_stop_meanwhile_is_a_stop(trains: bool) -> None:
     world = left()
     if trains:
         seen(world, "rank 0 beats")
-    effects = world.feed(StopAsked("SIGTERM"))
+    effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert any(isinstance(effect, SendStop) for effect in effects)
     assert world.state.run is RunState.DRAINING
     assert seen(world, after_s=3600.0) == []
@@ -148,7 +148,7 @@ def test_a_main_process_that_ends_at_a_stop_leaves_nothing_to_judge() -> None:
     """The stop has the rest of it: the launcher tells the ranks."""
     world = World(checkpoints=(checkpoint(10),))
     world.begin()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert world.feed(MainEnded(1, world.now, NAMES)) == []
     assert world.state.left is None
 

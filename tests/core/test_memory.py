@@ -28,7 +28,7 @@ from supervisor.core.events import (
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.rescue import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
-from supervisor.core.vocabulary import Intent, Phase, RunState
+from supervisor.core.vocabulary import Intent, Phase, RunState, StopSource
 from tests.core.world import World, checkpoint, died, snapshot
 
 BAD_BATCH = {"exception": "ValueError", "frame": "train.py:9 in step"}
@@ -114,7 +114,7 @@ def test_what_rotted_on_the_disk_makes_way_for_what_is_in_memory() -> None:
     """Of the same step: the persister would find it there, and take the snapshot for durable."""
     world = running()
     world.checkpoints = (snapshot(137), checkpoint(100))
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.feed(Exited(died(world.state.attempt, code=75, failure="preempted", step=137)))
     rotten = ((checkpoint(137).path, "model.pt does not match its hash"),)
     effects = world.survey(rotten)
@@ -169,7 +169,7 @@ def test_a_stop_rescues_as_late_as_is_safe() -> None:
     """Not at the signal, but when what is left of the grace is what persisting takes."""
     world = running(grace_s=60.0)
     see(world, 120)
-    effects = world.feed(StopAsked("SIGTERM"))
+    effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert not has(effects, Rescue)
     due = world.now + 60 - MARGIN * 10 - SLACK_S
     assert world.state.wake_at == due
@@ -195,7 +195,7 @@ def test_a_stop_with_too_little_grace_rescues_at_once() -> None:
     """Three seconds are less than persisting takes: what can be saved is begun now."""
     world = running(grace_s=3.0)
     see(world, 120)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert has(world.feed(Tick()), Rescue)
     assert world.state.wake_at == world.now + 3.0
 
@@ -204,7 +204,7 @@ def test_a_save_that_became_durable_spares_the_rescue() -> None:
     """A survey saw it on the disk before the daemon's look did."""
     world = running(grace_s=60.0)
     see(world, 120)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (checkpoint(120), checkpoint(100))
     world.survey()
     world.now += 50
@@ -216,7 +216,7 @@ def test_suspend_moves_the_whole_grace() -> None:
     """The rescue and the kill both move by what nobody saw."""
     world = running(grace_s=60.0)
     see(world, 120)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     due = world.state.wake_at
     assert due is not None
     world.now += 100
@@ -230,7 +230,7 @@ def test_killed_at_the_end_of_the_grace_waits_for_the_rescue() -> None:
     """What was saved is stated, by the step that came onto the disk."""
     world = running(grace_s=60.0)
     see(world, 130)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.now += 61
     world.feed(Tick())
     world.feed(Tick())
@@ -253,7 +253,7 @@ def test_a_persister_that_does_not_answer_is_not_waited_for_after_a_stop() -> No
     """Dead or absent: once the time is up the loss is stated, and the run preempted."""
     world = running(grace_s=60.0)
     see(world, 130)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (snapshot(130), checkpoint(100))
     world.end(code=1, step=137)
     world.now += AFTER_STOP_S + 1
@@ -268,12 +268,12 @@ def test_third_interrupt_ends_the_wait_for_the_persister() -> None:
     """Whoever insists does not wait."""
     world = running()
     see(world, 130)
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     world.checkpoints = (snapshot(130), checkpoint(100))
     world.end(code=1, step=137)
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     assert world.exit_codes() == []
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     assert world.exit_codes() == [75]
 
 
@@ -318,7 +318,7 @@ def test_a_finish_that_is_only_in_memory_is_none() -> None:
 @pytest.mark.parametrize(
     ("event", "then", "final"),
     [
-        (StopAsked("SIGTERM"), RunState.DRAINING, RunState.PREEMPTED),
+        (StopAsked(StopSource.SIGTERM), RunState.DRAINING, RunState.PREEMPTED),
         (WishChanged(Intent.STOP), RunState.DRAINING, RunState.STOPPED),
         (WishChanged(Intent.HOLD), RunState.LAUNCHING, RunState.HELD),
     ],
@@ -350,7 +350,7 @@ def test_pause_with_everything_on_the_disk_is_left_at_once() -> None:
     world.end(step=138)
     world.end(step=138)
     see(world, 137, is_durable=True)
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.PREEMPTED
 
 

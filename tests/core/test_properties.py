@@ -31,7 +31,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, Tier
+from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, StopSource, Tier
 
 FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
 ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]
@@ -119,7 +119,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(StacksTaken, attempt=small),
     st.builds(MemorySeen, memory=st.none() | memories),
     st.builds(Rescued, is_durable=st.booleans(), error=st.none() | st.just("no space")),
-    st.builds(StopAsked, by=st.sampled_from(["SIGTERM", "SIGINT"]), interrupt=st.booleans()),
+    st.builds(StopAsked, by=st.sampled_from([StopSource.SIGTERM, StopSource.SIGINT])),
     st.builds(WishChanged, wish=st.sampled_from(Intent)),
     st.builds(Probed, clear=st.booleans(), what=st.just("space")),
     st.builds(Suspended, gap_s=st.floats(0, 1e4)),

@@ -6,7 +6,7 @@ from supervisor.core.effects import Launch, Say, SetAside
 from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint
-from supervisor.core.vocabulary import Intent, RunState
+from supervisor.core.vocabulary import Intent, RunState, StopSource
 from tests.core.world import World, checkpoint
 
 
@@ -248,7 +248,7 @@ def test_a_stop_with_a_checkpoint_that_tells_no_step(rewritten: bool, said: str)
     """No step is invented: only whether the file was written since."""
     world = World(checkpoints=(unnumbered(100.0),))
     world.begin()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     if rewritten:
         world.checkpoints = (unnumbered(200.0),)
     world.end(code=75, step=420)

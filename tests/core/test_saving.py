@@ -7,7 +7,7 @@ from supervisor.core.events import Begun, Exited, StopAsked, Surveyed, WishChang
 from supervisor.core.replay import fold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Checkpoint, Stop
-from supervisor.core.vocabulary import Intent, RunState
+from supervisor.core.vocabulary import Intent, RunState, StopSource
 from tests.core.world import World, checkpoint, died
 
 STOP_WALL = 5000.3
@@ -26,7 +26,7 @@ def told(
 ) -> tuple[bool, str]:
     """What is said of one checkpoint after a stop at STOP_WALL."""
     facts: dict[str, object] = {"step": reached, "code": 0, **ending}
-    stop = Stop("SIGTERM", 100.0, progress_before=seen_before, late=late, wall=STOP_WALL)
+    stop = Stop(StopSource.SIGTERM, 100.0, progress_before=seen_before, late=late, wall=STOP_WALL)
     one = Checkpoint("/run/ckpt.pt", step, written=written)
     saved = what_was_saved(stop, (one,), died(1, **facts), ahead_s)
     return saved.is_saved, saved.words
@@ -115,7 +115,7 @@ def test_a_name_without_a_step_is_told_by_its_time() -> None:
 
 def test_what_came_after_is_told_though_a_routine_one_has_a_step() -> None:
     """An emergency save under a name of its own beside numbered ones."""
-    stop = Stop("SIGTERM", 100.0, wall=STOP_WALL)
+    stop = Stop(StopSource.SIGTERM, 100.0, wall=STOP_WALL)
     numbered = Checkpoint("/run/checkpoint-20", 20, written=STOP_WALL - 9.0)
     emergency = Checkpoint("/run/last.ckpt", None, written=STOP_WALL + 1.5)
     ending = Ending(1, 0, None, step=35)
@@ -135,7 +135,11 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
     """For the next daemon; in a ledger without it the entry's own time has to do."""
     first = World(checkpoints=(checkpoint(10, written=100.5),))
     first.begin()
-    event = WishChanged(Intent.STOP, STOP_WALL) if intent else StopAsked("SIGTERM", wall=STOP_WALL)
+    event = (
+        WishChanged(Intent.STOP, STOP_WALL)
+        if intent
+        else StopAsked(StopSource.SIGTERM, wall=STOP_WALL)
+    )
     first.feed(event)
     (entry,) = first.records("stop_requested")
     history = fold([{**entry, "wall": STOP_WALL + 7.0}])
@@ -151,7 +155,7 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
 def test_a_daemon_that_takes_over_judges_by_the_recorded_time() -> None:
     """It sees the routine checkpoint for the first time, and does not take it for saved."""
     world = World()
-    world.feed(Begun(Intent.RUN, alive=True, stop_by="SIGTERM", stop_wall=STOP_WALL))
+    world.feed(Begun(Intent.RUN, alive=True, stop_by=StopSource.SIGTERM, stop_wall=STOP_WALL))
     assert world.state.run is RunState.DRAINING
     world.feed(Exited(died(0, code=0, step=35)))
     world.feed(Surveyed(candidates=(checkpoint(20, written=STOP_WALL - 9.0),), exists=True))

@@ -16,7 +16,7 @@ from supervisor.core.events import (
     WishChanged,
 )
 from supervisor.core.policy import Policy
-from supervisor.core.vocabulary import Intent, RunState
+from supervisor.core.vocabulary import Intent, RunState, StopSource
 from tests.core.world import World, checkpoint, died
 
 
@@ -31,7 +31,7 @@ def running(policy: Policy | None = None) -> World:
 def test_after_a_stop_checkpoints_decide_not_the_code(code: int) -> None:
     """Whatever the code: a newer checkpoint means saved, and nothing is charged."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.DRAINING
     world.checkpoints = (checkpoint(130), *world.checkpoints)
     world.end(code=code, step=130)
@@ -44,7 +44,7 @@ def test_after_a_stop_checkpoints_decide_not_the_code(code: int) -> None:
 def test_unsaved_stop_states_the_loss() -> None:
     """No newer checkpoint: preempted all the same, and the loss is said."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.end(code=0, step=137)
     assert world.state.run is RunState.PREEMPTED
     assert "step 100, from before the stop; 37 steps since then are lost" in world.state.reason
@@ -55,7 +55,7 @@ def test_repeated_sigterm_changes_nothing() -> None:
     """The stop is sent once, whatever comes."""
     world = running()
     for _ in range(5):
-        world.feed(StopAsked("SIGTERM"))
+        world.feed(StopAsked(StopSource.SIGTERM))
     assert sum(isinstance(e, SendStop) for e in world.effects) == 1
     assert not any(isinstance(e, SendKill) for e in world.effects)
 
@@ -63,7 +63,7 @@ def test_repeated_sigterm_changes_nothing() -> None:
 @pytest.mark.parametrize(
     ("began", "order"),
     [
-        ({"stop_by": "SIGTERM", "stop_since": 990.0}, SendStop(1, 110.0)),
+        ({"stop_by": StopSource.SIGTERM, "stop_since": 990.0}, SendStop(1, 110.0)),
         ({"stop_sent": True, "stop_sent_at": 900.0}, SendStop(1, 20.0)),
         ({"hung": "no step for 99 s", "stop_sent_at": 995.0}, SendStop(1, 10.0, is_hang=True)),
     ],
@@ -79,20 +79,20 @@ def test_the_next_daemon_orders_the_same_stop(began: dict[str, object], order: S
 def test_a_launcher_that_dies_during_a_stop_has_it_ordered_again() -> None:
     """The shells that it had stopped, and ranks that attach late, are its successor's affair."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.now += 30
-    again = world.feed(StopAsked("the launcher's death", is_anew=True))
+    again = world.feed(StopAsked(StopSource.LAUNCHER_DEATH, is_anew=True))
     assert SendStop(1, world.policy.grace_s - 30) in again
-    assert not any(isinstance(e, SendStop) for e in world.feed(StopAsked("SIGUSR1")))
+    assert not any(isinstance(e, SendStop) for e in world.feed(StopAsked(StopSource.SIGUSR1)))
 
 
 def test_third_interrupt_kills_the_second_explains() -> None:
     """Ctrl-C three times."""
     world = running()
-    world.feed(StopAsked("SIGINT", interrupt=True))
-    said = [e.line for e in world.feed(StopAsked("SIGINT", interrupt=True)) if isinstance(e, Say)]
+    world.feed(StopAsked(StopSource.SIGINT))
+    said = [e.line for e in world.feed(StopAsked(StopSource.SIGINT)) if isinstance(e, Say)]
     assert "third Ctrl-C" in said[0]
-    effects = world.feed(StopAsked("SIGINT", interrupt=True))
+    effects = world.feed(StopAsked(StopSource.SIGINT))
     assert any(isinstance(e, SendKill) for e in effects)
     assert world.state.run is RunState.KILLING
     world.end(code=None, signal=9, step=150)
@@ -103,7 +103,7 @@ def test_third_interrupt_kills_the_second_explains() -> None:
 def test_grace_over_kills() -> None:
     """SIGKILL only when the grace is over."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.now += world.policy.grace_s - 1
     assert world.feed(Tick()) == []
     world.now += 2
@@ -160,7 +160,7 @@ def test_stop_before_the_start_was_reported() -> None:
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()
-    effects = world.feed(StopAsked("SIGTERM"))
+    effects = world.feed(StopAsked(StopSource.SIGTERM))
     assert any(isinstance(e, SendStop) for e in effects)
     world.feed(Started(1))
     assert world.state.run is RunState.DRAINING
@@ -170,7 +170,7 @@ def test_a_finish_before_the_stop_stays_a_finish() -> None:
     """The stop came while the end was being judged: finished is finished."""
     world = running()
     world.feed(Exited(died(1, code=0, failure="completed")))
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.DRAINING
     world.survey()
     assert world.state.run is RunState.COMPLETED
@@ -181,7 +181,7 @@ def test_stop_while_waiting_ends_at_once() -> None:
     world = running()
     world.end()
     assert world.state.run is RunState.BACKOFF
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.PREEMPTED
     assert world.exit_codes() == [75]
 
@@ -191,10 +191,10 @@ def test_stop_does_not_wait_for_a_file_system_that_does_not_answer(late: bool) -
     """The trainer has ended, the survey never does: preempted once the grace is over."""
     world = running()
     if not late:
-        world.feed(StopAsked("SIGTERM"))
+        world.feed(StopAsked(StopSource.SIGTERM))
     world.feed(Exited(died(1, code=75, step=130)))
     if late:
-        world.feed(StopAsked("SIGTERM"))
+        world.feed(StopAsked(StopSource.SIGTERM))
     assert world.state.run is RunState.DRAINING
     world.now += world.policy.grace_s - 1
     world.feed(Tick())
@@ -209,11 +209,11 @@ def test_stop_does_not_wait_for_a_file_system_that_does_not_answer(late: bool) -
 def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
     """With nothing left to kill, it ends at once."""
     world = running()
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     world.feed(Exited(died(1, code=75, step=130)))
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     assert world.exit_codes() == []
-    world.feed(StopAsked("SIGINT", interrupt=True))
+    world.feed(StopAsked(StopSource.SIGINT))
     assert world.state.run is RunState.PREEMPTED
     assert world.exit_codes() == [75]
 
@@ -221,7 +221,7 @@ def test_third_interrupt_ends_the_wait_for_the_checkpoints() -> None:
 def test_saved_before_the_stop_is_not_saved_at_the_stop() -> None:
     """A checkpoint that was only found afterwards is said with what was lost since."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.checkpoints = (checkpoint(120), *world.checkpoints)
     world.end(code=75, step=137)
     assert "saved at step 120; 17 steps since then are lost" in world.state.reason
@@ -230,7 +230,7 @@ def test_saved_before_the_stop_is_not_saved_at_the_stop() -> None:
 def test_news_that_failed_does_not_answer_for_the_decision() -> None:
     """A survey for news that failed as the attempt ended says nothing of what was saved."""
     world = running()
-    world.feed(StopAsked("SIGTERM"))
+    world.feed(StopAsked(StopSource.SIGTERM))
     world.feed(Exited(died(1, code=75, step=130)))
     world.feed(SurveyFailed("killed", deciding=False))
     assert world.state.run is RunState.DRAINING

@@ -36,7 +36,7 @@ from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State
-from supervisor.core.vocabulary import TERMINAL, Intent, Phase
+from supervisor.core.vocabulary import TERMINAL, Intent, Phase, StopSource
 from supervisor.daemon import beginning
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state
@@ -185,7 +185,7 @@ def _hear(world: World, daemon: Daemon, message: Message) -> tuple[World, Daemon
         case ("exited", number, (code, signum)) if number == daemon.tracked:
             event = Exited(Ending(number, code, signum, step=world.files.checkpoint))
         case ("signal",):
-            event = StopAsked("SIGTERM")
+            event = StopAsked(StopSource.SIGTERM)
         case _:
             return world, daemon
     return world, daemon._replace(queue=(*daemon.queue, event))
@@ -258,7 +258,7 @@ def _look(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
         heard, after = _hear(world, daemon._replace(inbox=tuple(rest)), message)
         yield f"daemon: hears {message}", heard._replace(daemon=settle(after)), False
     elif world.launcher is None and not daemon.is_orphan:
-        orphan = learnt(StopAsked("the launcher's death", is_anew=True), is_orphan=True)
+        orphan = learnt(StopAsked(StopSource.LAUNCHER_DEATH, is_anew=True), is_orphan=True)
         yield "daemon: finds its launcher dead", orphan, False
     elif daemon.is_orphan and not daemon.has_reported and not world.trainers:
         ended = Exited(Ending(daemon.tracked, None, None)) if daemon.tracked else None

@@ -7,7 +7,7 @@ import pytest
 from supervisor import journal_stream
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Checkpoint, State, Stop
-from supervisor.core.vocabulary import TERMINAL, Phase, RunState
+from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from tests.systemd.conftest import Listener
 
@@ -47,8 +47,10 @@ def test_first_word_is_ready_and_signs_follow(listener: Listener) -> None:
     assert orders == [{"do": "alive"}, {"do": "alive"}]
 
 
-@pytest.mark.parametrize(("by", "is_final"), [("SIGTERM", True), ("intent", False)])
-def test_stop_asks_for_time(listener: Listener, by: str, is_final: bool) -> None:
+@pytest.mark.parametrize(
+    ("by", "is_final"), [(StopSource.SIGTERM, True), (StopSource.INTENT, False)]
+)
+def test_stop_asks_for_time(listener: Listener, by: StopSource, is_final: bool) -> None:
     """As long as it lasts; STOPPING only where nobody can take the stop back."""
     manager = ServiceManager(lambda order: None, "/r")
     draining = replace(RUNNING, run=RunState.DRAINING, stop=Stop(by, 100.0))

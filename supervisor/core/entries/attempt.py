@@ -7,7 +7,7 @@ from typing import Self
 from supervisor.core.ending import Doubt
 from supervisor.core.entries.entry import Entry
 from supervisor.core.json_object import JsonObject
-from supervisor.core.vocabulary import Action, Failure, Tier
+from supervisor.core.vocabulary import Action, Failure, StopSource, Tier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +99,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     ended_training: bool | None = None
     """A failure after a first step and before the last."""
     attached: bool | None = None
-    stop_requested: str | None = None
+    stop_requested: StopSource | None = None
     saved: bool | None = None
     failures: int | None = None
     repeats: int | None = None

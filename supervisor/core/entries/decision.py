@@ -5,7 +5,7 @@ from typing import Any
 
 from supervisor.core.entries.entry import Entry
 from supervisor.core.json_object import left_out
-from supervisor.core.vocabulary import Action, Failure, RunState
+from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,7 @@ class DecisionEntry(Entry, kind="decision"):
 class StopRequestedEntry(Entry, kind="stop_requested"):
     """A stop was asked for, `by` a signal's name or by `intent`."""
 
-    by: str
+    by: StopSource
     asked_wall: float | None = left_out(None)
     """When, seconds since 1970: the entry is written later."""
     late: bool = left_out(False)
