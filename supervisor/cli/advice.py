@@ -8,6 +8,7 @@ from supervisor.cli.record import RunRecord
 from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import Intent
+from supervisor.core.wording import is_operators_hold
 
 
 def next_steps(record: RunRecord) -> list[str]:
@@ -34,7 +35,7 @@ def next_steps(record: RunRecord) -> list[str]:
         case "down":
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]
-        case "held" if "`supervisor hold`" in (status.reason or ""):
+        case "held" if is_operators_hold(status.reason):
             return [go_on, resume, again]
         case "held" if status.failure in (MISSING, UNSEEN):
             text = "To go on, once the checkpoints are back or the lines are written:"

@@ -30,7 +30,7 @@ from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop
 from supervisor.core.vocabulary import ExitCode, Intent, StopSource, Tier
-from supervisor.core.wording import counted
+from supervisor.core.wording import HOLD_ASKED, counted
 
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
@@ -42,8 +42,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         if asked:
             return _stopped(state, "; nothing was running", budget)
         if state.wish is Intent.HOLD:
-            why = "`supervisor hold` was asked for"
-            return Decision(Verdict.HOLD, state.failure, "hold", why, budget)
+            return Decision(Verdict.HOLD, state.failure, "hold", HOLD_ASKED, budget)
         return launch(state, survey, budget, None, "restart", "", rollback=rollback)
     if asked and not _is_finished_all_the_same(state, survey, ending):
         return _after_stop(state, survey, ending, budget)
@@ -200,7 +199,7 @@ def _after_failure(
     if failure == "configuration":
         return hold(reason)
     if state.wish is Intent.HOLD:
-        return hold("`supervisor hold` was asked for", failure)
+        return hold(HOLD_ASKED, failure)
     spent = exhausted(budget, policy)
     if failure == space.FULL:
         full = space.why_held(budget, policy, ending.full_place)

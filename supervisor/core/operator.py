@@ -11,6 +11,7 @@ from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
 from supervisor.core.vocabulary import ExitCode, Intent, Phase, RunState, StopSource
+from supervisor.core.wording import HELD_IDLE
 
 KILL_ANSWER_S = 90.0
 TERM_S = 15.0
@@ -225,8 +226,7 @@ def _ended(state: State, wish: Intent) -> tuple[State, tuple[Effect, ...]]:
             reason=reason,
         )
         return state, (*_unjudged(state), Exit(ExitCode.PREEMPTED))
-    reason = "held by `supervisor hold`; `supervisor resume` lets it go on"
-    state = replace(state, surveying=False, wake_at=None, action="hold", reason=reason)
+    state = replace(state, surveying=False, wake_at=None, action="hold", reason=HELD_IDLE)
     return state, (*_unjudged(state), Exit(ExitCode.HELD))
 
 

@@ -76,11 +76,12 @@ def signal_of(code: int | None, signal: int | None) -> int | None:
 
 def from_signal(signal: int) -> ExitMeaning:
     """What death by a signal says where nothing else explains it."""
+    failure = None
     try:
-        name = signals.Signals(signal).name
+        known = signals.Signals(signal)
+        name, failure = known.name, _BY_SIGNAL.get(known)
     except ValueError:
         name = f"signal {signal}"
-    failure = _BY_SIGNAL.get(signals.Signals(signal)) if name.startswith("SIG") else None
     if failure is Failure.KILLED:
         reason = "it was killed (SIGKILL), and there is no evidence of why"
     else:

@@ -7,6 +7,7 @@ from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChan
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent, RunState, StopSource
+from supervisor.core.wording import is_operators_hold
 from tests.core.world import World, checkpoint
 
 
@@ -224,6 +225,45 @@ def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
     assert "mended" not in line
     assert "Launch" in world.kinds()
     assert world.kinds().count("Launch") == 1
+
+
+def held_by_the_operator(how: str) -> World:
+    """A run that is held with `supervisor hold`, at each moment at which that may be so."""
+    world = World()
+    match how:
+        case "begin":
+            world.feed(Begun(Intent.HOLD))
+        case "backoff":
+            world = running()
+            world.end()
+            world.feed(WishChanged(Intent.HOLD))
+        case "attempt ended":
+            world = running()
+            world.feed(WishChanged(Intent.HOLD))
+            world.end()
+        case "before the launch":
+            world.feed(Begun(Intent.RUN))
+            world.feed(WishChanged(Intent.HOLD))
+            world.survey()
+    return world
+
+
+@pytest.mark.parametrize("how", ["begin", "backoff", "attempt ended", "before the launch"])
+def test_an_operators_hold_is_known_by_its_reason(how: str) -> None:
+    """`status` then says how to go on, and that nothing has to be looked at."""
+    world = held_by_the_operator(how)
+    assert world.state.run is RunState.HELD
+    assert is_operators_hold(world.state.reason)
+
+
+def test_another_hold_is_none_of_the_operators() -> None:
+    """A wrong configuration is held for, also where the operator wants the run held."""
+    world = running()
+    world.feed(WishChanged(Intent.HOLD))
+    world.end(code=78)
+    assert world.state.run is RunState.HELD
+    assert not is_operators_hold(world.state.reason)
+    assert not is_operators_hold(None)
 
 
 def unnumbered(written: float) -> Checkpoint:
