@@ -14,9 +14,8 @@ from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_for
 from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
-from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.history import History
-from supervisor.core.vocabulary import ExitCode, Intent, Tier
+from supervisor.core.vocabulary import ExitCode, Failure, Intent, RunState, Tier
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import SupervisorError
 from supervisor.intent import UNREADABLE, IntentRecord, read_intent
@@ -65,7 +64,10 @@ def admit(
         why = f"{paths.intent}: cannot be read: {error.strerror}"
         return Admission(AdmissionVerdict.HELD, f"{why}; nobody knows what the operator wants")
     lifts = history.held is not None and _lifts(intent, history, entries)
-    is_answered = from_nothing and history.held_for in (MISSING, UNSEEN)
+    is_answered = from_nothing and history.held_for in (
+        Failure.CHECKPOINTS_MISSING,
+        Failure.CHECKPOINTS_UNSEEN,
+    )
     match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
         case AdmissionVerdict.FINISHED:
             return Admission(AdmissionVerdict.FINISHED, _finished_reason(entries))
@@ -179,7 +181,7 @@ def _lifts(intent: IntentRecord, history: History, entries: list[LedgerLine]) ->
     holds = [
         entry
         for entry in entries
-        if entry.get("type") == "decision" and entry.get("state") in ("held", "stuck")
+        if entry.get("type") == "decision" and entry.get("state") in (RunState.HELD, RunState.STUCK)
     ]
     if not holds:
         return True
@@ -193,7 +195,7 @@ def _lifts(intent: IntentRecord, history: History, entries: list[LedgerLine]) ->
 def _finished_reason(entries: list[LedgerLine]) -> str:
     """How and when the run was finished."""
     for entry in reversed(entries):
-        if entry.get("type") == "decision" and entry.get("state") == "completed":
+        if entry.get("type") == "decision" and entry.get("state") == RunState.COMPLETED:
             wall = wall_of(entry.get("at"))
             when = f" {age_text(wall_s() - wall)}" if wall is not None else ""
             return f"finished{when}"

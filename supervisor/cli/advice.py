@@ -5,9 +5,8 @@ import shlex
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord
-from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.status import Status
-from supervisor.core.vocabulary import Intent
+from supervisor.core.vocabulary import Failure, Intent, RunState
 from supervisor.core.wording import is_operators_hold
 
 
@@ -35,25 +34,35 @@ def next_steps(record: RunRecord) -> list[str]:
         case "down":
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]
-        case "held" if is_operators_hold(status.reason):
+        case RunState.HELD if is_operators_hold(status.reason):
             return [go_on, resume, again]
-        case "held" if status.failure in (MISSING, UNSEEN):
+        case RunState.HELD if status.failure in (
+            Failure.CHECKPOINTS_MISSING,
+            Failure.CHECKPOINTS_UNSEEN,
+        ):
             text = "To go on, once the checkpoints are back or the lines are written:"
             return [text, resume, again, "To begin again all the same:", f"{again} --from-nothing"]
-        case "held":
+        case RunState.HELD:
             return ["A human has to look:", events, "Then:", resume, again]
-        case "stuck":
+        case RunState.STUCK:
             text = "A process survives SIGKILL (it hangs in a driver or a file system)."
             return [text, "End it or reboot, then:", resume, again]
-        case "stopped" | "preempted":
+        case RunState.STOPPED | RunState.PREEMPTED:
             return [go_on, *start]
-        case "completed":
+        case RunState.COMPLETED:
             return ["Finished. To train on:", f"{again} --again"]
-        case "waiting" if status.failure == MISSING:
+        case RunState.WAITING if status.failure == Failure.CHECKPOINTS_MISSING:
             text = "To begin again all the same, instead of waiting:"
             stop = f"  supervisor stop {run_dir}"
             return [text, stop, resume, f"{again} --from-nothing"]
-        case "running" | "launching" | "backoff" | "waiting" | "draining" | "killing":
+        case (
+            RunState.RUNNING
+            | RunState.LAUNCHING
+            | RunState.BACKOFF
+            | RunState.WAITING
+            | RunState.DRAINING
+            | RunState.KILLING
+        ):
             return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
         case _:
             return [events]
@@ -66,7 +75,11 @@ def by_hand(pid: int) -> list[str]:
 
 def wish_text(record: RunRecord) -> str:
     """What the operator asked for and what that means now; nothing where it is obvious."""
-    if record.wish is Intent.RUN or record.state in ("completed", "draining", "killing"):
+    if record.wish is Intent.RUN or record.state in (
+        RunState.COMPLETED,
+        RunState.DRAINING,
+        RunState.KILLING,
+    ):
         return ""
     if not record.live:
         return f"{record.wish}: nothing starts until `supervisor resume`"

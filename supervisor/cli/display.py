@@ -10,10 +10,10 @@ from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.summary import (
     STATE_COLOURS,
-    UNREMARKABLE,
     checkpoint_text,
     failure_text,
     goodput_text,
+    is_remarkable,
     next_text,
     progress_text,
     stopping_text,
@@ -74,7 +74,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
     if record.live and record.state not in TERMINAL:
         add("phase", _phase_text(status))
     add("goodput", goodput_text(status.goodput))
-    if status.failure and status.failure not in UNREMARKABLE:
+    if is_remarkable(status):
         add("last failure", failure_text(status))
     add("why", status.reason or "")
     if record.launcher_frozen and record.owner is not None:

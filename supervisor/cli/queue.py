@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from supervisor.core.status import Status
+from supervisor.core.vocabulary import RunState
 from supervisor.paths import RunPaths
 from supervisor.slurm.controller import WAITING, ask
 from supervisor.slurm.submission import recall
 
 # `status` is to be quick, and a busy controller lets one wait.
 ANSWER_S = 2.0
-_OVER = frozenset({"completed", "held", "stuck"})
+_OVER = frozenset({RunState.COMPLETED, RunState.HELD, RunState.STUCK})
 # squeue's words for a job's %r (squeue(1), JOB REASON CODES), for people.
 _REASONS = {
     "Priority": "others go first",

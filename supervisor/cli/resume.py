@@ -7,8 +7,7 @@ from supervisor.cli.record import read_history, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.wish import say_wish
-from supervisor.core.causes import IGNORED
-from supervisor.core.vocabulary import Intent
+from supervisor.core.vocabulary import Failure, Intent
 
 
 @click.command("resume", short_help="Take back `stop` or `hold`, or go on after a run was held.")
@@ -28,7 +27,7 @@ def resume_command(target: str | None, as_json: bool) -> None:
         return
     config = shown_config(record.status)
     history = read_history(record.paths)[0]
-    if history.held is not None and history.held_for == IGNORED:
+    if history.held is not None and history.held_for == Failure.RESUME_IGNORED:
         echo(
             f"{record.name}: taken at your word, it does resume from its checkpoints: that its"
             " steps begin anew is not concluded again in this run"

@@ -12,7 +12,7 @@ from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
 from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
-from supervisor.core.vocabulary import TERMINAL, Intent
+from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
 
 _LOOK_EVERY_S = 0.25
@@ -41,14 +41,14 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
             echo(f"{record.name}: asked to save and end; see `supervisor status`")
         elif unwatched := unwatched_lines(record):
             echo("\n".join(unwatched))
-        elif record.state == "completed":
+        elif record.state == RunState.COMPLETED:
             echo(f"{record.name}: already finished; nothing runs")
         else:
             echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
     if as_json:
         click.echo(json_text(record.as_json()))
     # A script must not take a run for ended that only a human can end.
-    if record.state == "stuck" or (record.launcher_frozen and not no_wait):
+    if record.state == RunState.STUCK or (record.launcher_frozen and not no_wait):
         raise SystemExit(1)
 
 
@@ -74,7 +74,13 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
                 message = "the stop stands, and goes on once the launcher does; not waiting for it"
                 echo(f"warning: {message}", err=True)
                 return record
-            unheard = state not in ("frozen", "draining", "killing", "stopped", "completed")
+            unheard = state not in (
+                "frozen",
+                RunState.DRAINING,
+                RunState.KILLING,
+                RunState.STOPPED,
+                RunState.COMPLETED,
+            )
             if unheard and not warned and now - asked > _UNHEARD_AFTER_S:
                 warned = True
                 message = "the daemon has not answered yet; the wish stands and will be heard"

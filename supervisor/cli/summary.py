@@ -18,27 +18,23 @@ from supervisor.core.status import (
     Status,
     StillRunning,
 )
-from supervisor.core.vocabulary import Failure, RunState
+from supervisor.core.vocabulary import Failure, Nature, RunState
 from supervisor.daemon.frozen_launcher import frozen_text
 
-STATE_COLOURS = {
-    "running": "green",
-    "completed": "green",
-    "launching": "cyan",
-    "draining": "yellow",
-    "killing": "yellow",
-    "backoff": "yellow",
-    "waiting": "yellow",
-    "preempted": "yellow",
-    "stopped": "yellow",
-    "held": "red",
-    "stuck": "red",
+STATE_COLOURS: dict[str, str] = {
+    RunState.RUNNING: "green",
+    RunState.COMPLETED: "green",
+    RunState.LAUNCHING: "cyan",
+    RunState.DRAINING: "yellow",
+    RunState.KILLING: "yellow",
+    RunState.BACKOFF: "yellow",
+    RunState.WAITING: "yellow",
+    RunState.PREEMPTED: "yellow",
+    RunState.STOPPED: "yellow",
+    RunState.HELD: "red",
+    RunState.STUCK: "red",
     "down": "red",
 }
-# Endings that are no failures: `why` says all there is to say.
-UNREMARKABLE = frozenset(
-    {Failure.COMPLETED, Failure.PREEMPTED, Failure.STOPPED_BY_USER, Failure.CANCELLED}
-)
 _COMES_NEXT: dict[str, str] = {
     RunState.BACKOFF: "relaunch",
     RunState.WAITING: "look again",
@@ -106,7 +102,7 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "persister", persister
     if record.live and (launch := launch_text(status.launch)):
         yield "launch", launch
-    if status.failure and status.failure not in UNREMARKABLE:
+    if is_remarkable(status):
         yield "last failure", failure_text(status)
     is_acting = record.live and not record.launcher_frozen
     if (soon := next_text(status, now_s)) and is_acting:
@@ -187,6 +183,15 @@ def checkpoint_text(checkpoint: CheckpointStatus | None) -> str:
         return name
     kind = f", {checkpoint.kind}" if checkpoint.kind else ""
     return f"{name} (step {count_text(checkpoint.step)}{kind})"
+
+
+def is_remarkable(status: Status) -> bool:
+    """Whether the last end was a failure; of other ends `why` says all there is to say."""
+    if not status.failure:
+        return False
+    # A job that comes to its time limit may be wanted longer.
+    is_limit = status.failure is Failure.TIME_LIMIT
+    return is_limit or status.failure.nature is not Nature.ORDINARY
 
 
 def failure_text(status: Status) -> str:

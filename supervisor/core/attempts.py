@@ -6,14 +6,13 @@ from supervisor.core.budget import backoff_s, exhausted, with_failure
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
-from supervisor.core.killing import HANG
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
 from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import after_stop
 from supervisor.core.states import Activity, State
-from supervisor.core.vocabulary import ExitCode, Intent, RunState
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Intent, RunState
 
 
 def on_started(state: State, event: Started, now: float) -> Reaction:
@@ -58,7 +57,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     is_stopping = state.stop is not None and state.run in {RunState.DRAINING, RunState.KILLING}
     if state.run is not RunState.LAUNCHING and not is_stopping:
         return Reaction("noted", state)
-    ending = Ending(state.attempt, None, None, failure="configuration", reason=event.message)
+    ending = Ending(state.attempt, None, None, failure=Failure.CONFIGURATION, reason=event.message)
     record: dict[str, object] = {
         "type": "start_failed",
         "attempt": event.attempt,
@@ -67,28 +66,28 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     state = replace(state, alive=False, reason=event.message, wake_at=None)
     if is_stopping:
         stopped = state.wish is Intent.STOP
-        state = replace(state, failure="stopped_by_user" if stopped else "preempted")
+        state = replace(state, failure=Failure.STOPPED_BY_USER if stopped else Failure.PREEMPTED)
         ends = (Record(record), Exit(ExitCode.PREEMPTED))
         return Reaction("stopped" if stopped else "preempted", state, ends)
     if not event.transient:
-        state = replace(state, failure="configuration", action="hold")
-        entry = plain_decision("held", "configuration", "hold", event.message)
+        state = replace(state, failure=Failure.CONFIGURATION, action=Action.HOLD)
+        entry = plain_decision(RunState.HELD, Failure.CONFIGURATION, Action.HOLD, event.message)
         line = f"held: {event.message}; once that is mended: `supervisor resume`, then"
         line += " `supervisor run`"
         held = (Record(record), Record(entry), Say(line), Exit(event.exit_code))
         return Reaction("cannot start", state, held)
-    budget = with_failure(state.budget, replace(ending, failure="unknown"), now)
-    state = replace(state, budget=budget, failure="unknown", action="backoff")
+    budget = with_failure(state.budget, replace(ending, failure=Failure.UNKNOWN), now)
+    state = replace(state, budget=budget, failure=Failure.UNKNOWN, action=Action.BACKOFF)
     record |= {"failures": budget.failures, "repeats": 0, "signature": None, "charged": True}
     spent = exhausted(budget, state.policy)
     if spent is not None:
         why = f"{event.message}; {spent}"
-        state = replace(state, action="hold", reason=why)
-        entry = plain_decision("held", "unknown", "hold", why)
+        state = replace(state, action=Action.HOLD, reason=why)
+        entry = plain_decision(RunState.HELD, Failure.UNKNOWN, Action.HOLD, why)
         spends = (Record(record), Record(entry), Say(f"held: {why}"), Exit(ExitCode.HELD))
         return Reaction("budget spent", state, spends)
     wait_s = backoff_s(state.policy, budget.failures, state.attempt)
-    entry = plain_decision("backoff", "unknown", "backoff", event.message, wait_s)
+    entry = plain_decision(RunState.BACKOFF, Failure.UNKNOWN, Action.BACKOFF, event.message, wait_s)
     line = f"{event.message}; next attempt in {wait_s:.1f} s"
     state = replace(state, wake_at=now + wait_s)
     return Reaction("no resources", state, (Record(record), Record(entry), Say(line)))
@@ -106,7 +105,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
             exception=None,
             ended_by_us=True,
         )
-    elif state.kill is not None and state.stop is None and ending.failure == "unknown":
+    elif state.kill is not None and state.stop is None and ending.failure is Failure.UNKNOWN:
         ending = replace(ending, reason=state.kill.reason)  # nobody knows more than why we ended it
     reached = max((s for s in (state.reached_step, ending.step) if s is not None), default=None)
     state = replace(
@@ -124,7 +123,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
         end_unseen=False,
         ever_attached=state.ever_attached or ending.attached,
     )
-    if ending.failure == HANG:
+    if ending.failure is Failure.HANG:
         step = state.begun_at if ending.step is None else ending.step
         state = replace(state, hung_at=with_hang(state.hung_at, step))
     condition = "ended"
@@ -137,9 +136,9 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
 def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
     """A process survives SIGKILL (uninterruptible sleep): end, and never launch over it."""
     reason = f"a process survives SIGKILL: {event.what}; nothing is launched over it"
-    state = replace(state, failure="stuck", action="hold", reason=reason, wake_at=None)
-    entry = plain_decision("stuck", "stuck", "hold", reason)
+    state = replace(state, failure=Failure.STUCK, action=Action.HOLD, reason=reason, wake_at=None)
+    entry = plain_decision(RunState.STUCK, Failure.STUCK, Action.HOLD, reason)
     evidence = (event.what, *event.evidence)
-    incident = Incident(event.attempt, "stuck", reason, evidence, "the run is held")
+    incident = Incident(event.attempt, Failure.STUCK, reason, evidence, "the run is held")
     effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
     return Reaction("survives SIGKILL", state, effects)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Tier
+from supervisor.core.vocabulary import Action, Failure, Tier
 
 TRACEBACK, RECORD, UNSEEN = "traceback", "record", "unseen"
 VANISHED = "vanished"
@@ -42,7 +42,7 @@ def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
 
 def failure_of(
     state: State, survey: Surveyed, ending: Ending, doubt: Doubt | None
-) -> tuple[str, str, str]:
+) -> tuple[Failure, Action, str]:
     """Failure, action and reason of an exit with 0 that is no finish.
 
     `doubt`: why not; None where `finish` in the configuration is not met.
@@ -51,12 +51,13 @@ def failure_of(
     is_traceback = last_words is not None and last_words.is_certain and doubt is None
     if is_traceback or (doubt is not None and doubt.kind == TRACEBACK):
         failure, action = ending.failure, ending.action
-        if action in {"hold", "exclude"} and _has_trained(state, survey, ending):
+        if action.needs_human and _has_trained(state, survey, ending):
             # What it printed may be a sample: a relaunch that finds nothing to do shows that.
-            failure, action = "exception" if failure == "configuration" else failure, "restart"
+            failure = Failure.EXCEPTION if failure is Failure.CONFIGURATION else failure
+            action = Action.RESTART
         return failure, action, f"{ending.reason}; it exited with 0 all the same"
     why = "`finish` is not met" if doubt is None else doubt.words
-    return "unknown", "restart", f"it exited with 0, but {why}"
+    return Failure.UNKNOWN, Action.RESTART, f"it exited with 0, but {why}"
 
 
 def _against(ending: Ending, survey: Surveyed) -> Doubt | None:

@@ -2,11 +2,12 @@
 
 from dataclasses import replace
 
-from supervisor.core.causes import IGNORED
 from supervisor.core.states import Kill, KillStage, State
+from supervisor.core.vocabulary import Action, Failure
 
 
 def condemned(state: State, why: str, wake_at: float) -> State:
     """SIGKILL is ordered, or was by a daemon before; the run is held once all of it is gone."""
-    kill = Kill(KillStage.KILL, IGNORED, why, action="hold")
-    return replace(state, kill=kill, failure=IGNORED, action="hold", reason=why, wake_at=wake_at)
+    failure, action = Failure.RESUME_IGNORED, Action.HOLD
+    kill = Kill(KillStage.KILL, failure, why, action)
+    return replace(state, kill=kill, failure=failure, action=action, reason=why, wake_at=wake_at)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from supervisor.core.ending import Doubt
 from supervisor.core.states import Budget, Checkpoint
-from supervisor.core.vocabulary import ExitCode
+from supervisor.core.vocabulary import Action, ExitCode, Failure
 
 
 class Verdict(StrEnum):
@@ -25,8 +25,8 @@ class Decision:
     """A verdict with what it was decided from."""
 
     verdict: Verdict
-    failure: str | None
-    action: str
+    failure: Failure | None
+    action: Action
     reason: str
     budget: Budget
     wait_s: float | None = None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from supervisor.core.states import Checkpoint
-from supervisor.core.vocabulary import ExitCode
+from supervisor.core.vocabulary import ExitCode, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ class TakeStacks:
     """Dump the stacks into a new incident's folder; answer `StacksTaken`."""
 
     attempt: int
-    failure: str
+    failure: Failure
     what: str
     done: str
 
@@ -96,7 +96,7 @@ class Rescue:
 class Probe:
     """Look whether what the run waits for is there again; answer `Probed`."""
 
-    what: str
+    what: Failure
     place: str | None = None
     """The directory concerned; None: that of the checkpoints."""
 
@@ -113,7 +113,7 @@ class Incident:
     """Keep the evidence of a failure in a folder, and say it."""
 
     attempt: int
-    failure: str
+    failure: Failure
     what: str
     evidence: tuple[str, ...]
     done: str

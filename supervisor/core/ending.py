@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.json_object import JsonObject
+from supervisor.core.vocabulary import Action, Failure, Nature
 
 # A program's own mistakes, for which nothing outside has to recover.
 PROGRAM_ERRORS = frozenset(
@@ -21,12 +22,12 @@ PROGRAM_ERRORS = frozenset(
         "ZeroDivisionError",
     }
 )
-_CUT_OFF = frozenset({"killed", "hang", "host_out_of_memory", "segfault", "aborted"})
 
 
-def cut_off(signal: int | None, code: int | None, failure: str | None) -> bool:
+def cut_off(signal: int | None, code: int | None, failure: Failure | None) -> bool:
     """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
-    return signal is not None or (code or 0) > 128 or failure in _CUT_OFF
+    said = failure is not None and failure.nature is Nature.CUT_OFF
+    return signal is not None or (code or 0) > 128 or said
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ class Ending:
     code: int | None
     signal: int | None
     outcome_code: int | None = None
-    failure: str = "unknown"
-    action: str = "restart"
+    failure: Failure = Failure.UNKNOWN
+    action: Action = Action.RESTART
     reason: str = ""
     exception: str | None = None
     frame: str | None = None
@@ -122,6 +123,6 @@ class Ending:
         if self.exception is not None:
             return (self.exception, self.frame, self.step)
         # A hang is none: the next one that stands there is given more time, it may be at work.
-        if self.failure in {"segfault", "aborted"} and self.step is not None:
+        if self.failure in {Failure.SEGFAULT, Failure.ABORTED} and self.step is not None:
             return (self.failure, self.frame, self.step)
         return None

@@ -9,7 +9,7 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint
-from supervisor.core.vocabulary import ExitCode, Intent, Phase, StopSource
+from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Begun:
     """When that was, seconds since 1970."""
     hung: str | None = None
     """Why the daemon before was ending the attempt."""
-    hung_as: str | None = "hang"
+    hung_as: Failure | None = Failure.HANG
     """The failure that this end is; None where its own words or its log say that."""
     not_resumed: str | None = None
     """Why the daemon before was killing it: it trains from nothing over the run's checkpoints."""

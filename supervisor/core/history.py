@@ -9,7 +9,7 @@ from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Checkpoint, Learned
 from supervisor.core.step_counters import CountersBySource
-from supervisor.core.vocabulary import StopSource
+from supervisor.core.vocabulary import Action, Failure, StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,8 +19,8 @@ class Pause:
     state: str
     since: Moment
     wait_s: float
-    failure: str | None
-    action: str | None
+    failure: Failure | None
+    action: Action | None
     reason: str
     place: str | None = None
 
@@ -74,8 +74,8 @@ class History:
     """Where the trainer was seen to save outside of where it is looked for."""
     reopened: bool = False
     held: str | None = None
-    held_for: str | None = None
-    """The failure's name that goes with it."""
+    held_for: Failure | None = None
+    """The failure that goes with it."""
     finished: bool = False
     last_intent_id: str | None = None
     learned: Learned = field(default_factory=Learned)
@@ -95,8 +95,8 @@ class History:
     """The last attempt's end is not on record."""
     end_told: bool = False
     """It is on record that the last attempt ended while nobody watched."""
-    failure: str | None = None
-    action: str | None = None
+    failure: Failure | None = None
+    action: Action | None = None
     reason: str = ""
     supervisor_wall: float | None = None
     """When the last supervisor began."""
@@ -118,7 +118,7 @@ class History:
     """The signal that this supervisor was asked to end by; only the next one may launch again."""
     hung: str | None = None
     """Why the last attempt was being ended by us."""
-    hung_as: str | None = "hang"
+    hung_as: Failure | None = Failure.HANG
     """The failure that this end is; None where its own words or its log say that."""
     hung_at: HungAt | None = None
     begun_at: int | None = None

@@ -26,10 +26,10 @@ from supervisor.core.outage import (
     weigh,
     with_outage,
 )
-from supervisor.core.parking import COLD_AGAIN, has_begun, tries_cold
+from supervisor.core.parking import has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop
-from supervisor.core.vocabulary import ExitCode, Intent, StopSource, Tier
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Intent, StopSource, Tier
 from supervisor.core.wording import HOLD_ASKED, counted
 
 
@@ -42,23 +42,23 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         if asked:
             return _stopped(state, "; nothing was running", budget)
         if state.wish is Intent.HOLD:
-            return Decision(Verdict.HOLD, state.failure, "hold", HOLD_ASKED, budget)
-        return launch(state, survey, budget, None, "restart", "", rollback=rollback)
+            return Decision(Verdict.HOLD, state.failure, Action.HOLD, HOLD_ASKED, budget)
+        return launch(state, survey, budget, None, Action.RESTART, "", rollback=rollback)
     if asked and not _is_finished_all_the_same(state, survey, ending):
         return _after_stop(state, survey, ending, budget)
     if _is_finished(state, survey, ending) and not _ended_by_stop(state, ending):
         reason = f"attempt {ending.attempt} finished{_at(ending.step)}"
         if not state.policy.has_finish_condition:
             reason += weigh_exit(state, survey, ending).told
-        return Decision(Verdict.FINISHED, "completed", "none", reason, budget)
+        return Decision(Verdict.FINISHED, Failure.COMPLETED, Action.NONE, reason, budget)
     if state.stop is not None:
-        return launch(state, survey, budget, None, "restart", "the stop was taken back")
-    if ending.failure != "disk_full" and state.wish is not Intent.HOLD:
+        return launch(state, survey, budget, None, Action.RESTART, "the stop was taken back")
+    if ending.failure is not Failure.DISK_FULL and state.wish is not Intent.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
             why = "it was launched warm and made no step: once more, cold, and not charged"
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
-            return launch(state, survey, budget, name, COLD_AGAIN, why, rollback=rollback)
+            return launch(state, survey, budget, name, Action.RESTART_COLD, why, rollback=rollback)
     decision = _after_failure(state, survey, ending, budget, now)
     ended = ended_training(state, survey, ending, budget)
     return replace(decision, doubt=_doubt(state, survey, ending), ended_training=ended)
@@ -123,7 +123,7 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
         f"{decision.reason}; {counted(idle.count, 'job')} in a row ended without a newer validated"
         f" checkpoint (restart.max_failures: {state.policy.max_failures})"
     )
-    return replace(decision, verdict=Verdict.HOLD, action="hold", reason=reason)
+    return replace(decision, verdict=Verdict.HOLD, action=Action.HOLD, reason=reason)
 
 
 def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = None) -> Decision:
@@ -135,11 +135,13 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
     if end is not None and not by_user:
         by = f"{by} ({IN_WORDS[end]})"
     outcome = f"stopped by {by}{what}"
-    failure = "stopped_by_user" if by_user else "preempted"
-    if not by_user and end in {JobEnd.TIME_LIMIT, JobEnd.CANCELLED}:
-        failure = end.value
+    failure = Failure.STOPPED_BY_USER if by_user else Failure.PREEMPTED
+    if not by_user and end is JobEnd.TIME_LIMIT:
+        failure = Failure.TIME_LIMIT
+    elif not by_user and end is JobEnd.CANCELLED:
+        failure = Failure.CANCELLED
     verdict = Verdict.STOPPED if state.wish is Intent.STOP else Verdict.PREEMPTED
-    action = "none" if by_user or failure == "cancelled" else "resume_later"
+    action = Action.NONE if by_user or failure is Failure.CANCELLED else Action.RESUME_LATER
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
 
 
@@ -174,13 +176,13 @@ def _after_failure(
     ending = weigh(state, survey, ending, before)
     outage = outage_of(state, survey, ending, before)
     failure, action, reason = ending.failure, ending.action, ending.reason
-    action = action if outage is None else "backoff"
+    action = action if outage is None else Action.BACKOFF
     is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
     if is_unseen and ending.step is not None and is_ahead(state):
         # Only the log tells how far a trainer comes whose checkpoints are not seen.
         before = with_headway(before)
     progressed = before.progressed or made_headway(state, survey)
-    if failure == space.FULL:
+    if failure is Failure.DISK_FULL:
         budget = space.with_full_disk(before, now)
     elif outage is not None:
         budget = with_outage(before, outage, policy, now)
@@ -189,35 +191,35 @@ def _after_failure(
     if ended_training(state, survey, ending, before):
         budget = remembered(budget, ending)
 
-    def hold(why: str, name: str = failure) -> Decision:
-        return Decision(Verdict.HOLD, name, "hold", why, budget)
+    def hold(why: str, name: Failure = failure) -> Decision:
+        return Decision(Verdict.HOLD, name, Action.HOLD, why, budget)
 
     if code == ExitCode.CONFIGURATION:
         return hold(
-            reason or "the trainer says that its configuration is wrong (78)", "configuration"
+            reason or "the trainer says that its configuration is wrong (78)",
+            Failure.CONFIGURATION,
         )
-    if failure == "configuration":
+    if failure is Failure.CONFIGURATION:
         return hold(reason)
     if state.wish is Intent.HOLD:
         return hold(HOLD_ASKED, failure)
     spent = exhausted(budget, policy)
-    if failure == space.FULL:
+    if failure is Failure.DISK_FULL:
         full = space.why_held(budget, policy, ending.full_place)
         if full is not None:
             return hold(f"{reason}; {full}")
-        wait = space.wait_s(budget)
-        place = ending.full_place
-        return Decision(Verdict.WAIT, failure, "hold", reason, budget, wait_s=wait, place=place)
-    if action in {"hold", "exclude"}:
+        decision = Decision(Verdict.WAIT, failure, Action.WAIT, reason, budget)
+        return replace(decision, wait_s=space.wait_s(budget), place=ending.full_place)
+    if action.needs_human:
         return hold(reason)
     if spent is not None:
         return hold(f"{reason}; {spent}" if reason else spent)
     if outage is not None:
         wait = backoff_s(policy, budget.outages, ending.attempt)
         return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
-    rollback = budget.repeats == ROLLBACK_REPEATS or action == "rollback"
-    action = "rollback" if rollback else action
-    if code == ExitCode.PREEMPTED or (progressed and action != "backoff"):
+    rollback = budget.repeats == ROLLBACK_REPEATS or action is Action.ROLLBACK
+    action = Action.ROLLBACK if rollback else action
+    if code == ExitCode.PREEMPTED or (progressed and action is not Action.BACKOFF):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)

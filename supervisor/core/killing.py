@@ -19,10 +19,9 @@ from supervisor.core.reaction import Reaction
 from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import is_memory_ahead
 from supervisor.core.states import Kill, KillStage, State
-from supervisor.core.vocabulary import ExitCode, RunState
+from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
 
 STACKS_S = 20.0
-HANG = "hang"
 
 
 def end_hung(state: State, why: str, lost_s: float, now: float) -> Reaction:
@@ -30,29 +29,30 @@ def end_hung(state: State, why: str, lost_s: float, now: float) -> Reaction:
     state = replace(
         state,
         account=lost_to_hang(state.account, lost_s),
-        kill=Kill(KillStage.STACKS, HANG, why),
-        failure=HANG,
-        action="restart",
+        kill=Kill(KillStage.STACKS, Failure.HANG, why),
+        failure=Failure.HANG,
+        action=Action.RESTART,
         reason=why,
         wake_at=now + STACKS_S,
     )
     stacks = TakeStacks(
         state.attempt,
-        HANG,
+        Failure.HANG,
         why,
         "stacks taken; then SIGTERM, and SIGKILL if that is not enough within 15 s",
     )
     line = f"hang: {why}; taking stacks, then ending the attempt"
     # Before the kill, and not only after it: an attempt in a broken disk's D state never ends.
     rescue = (Rescue("the attempt hangs"),) if is_memory_ahead(state) else ()
-    return Reaction("hung", state, (_on_record(state, why, HANG), *rescue, stacks, Say(line)))
+    record = _on_record(state, why, Failure.HANG)
+    return Reaction("hung", state, (record, *rescue, stacks, Say(line)))
 
 
 def end_lingering(state: State, why: str, now: float) -> Reaction:
     """End what is there still of an attempt that has said how it ends: what it said stands."""
     kill = Kill(KillStage.STACKS, None, why)
     state = replace(state, kill=kill, reason=why, wake_at=now + STACKS_S)
-    stacks = TakeStacks(state.attempt, HANG, why, "stacks taken, then ended")
+    stacks = TakeStacks(state.attempt, Failure.HANG, why, "stacks taken, then ended")
     line = Say(f"{why}: ending what is left of it")
     return Reaction("lingering", state, (_on_record(state, why, None), stacks, line))
 
@@ -66,7 +66,7 @@ def end_deserted(state: State, why: str, now: float) -> Reaction:
     return Reaction("ranks gone", state, (*notes, stop))
 
 
-def _on_record(state: State, why: str, failure: str | None) -> Record:
+def _on_record(state: State, why: str, failure: Failure | None) -> Record:
     """The next daemon must not take the SIGTERM for a stop that somebody asked for."""
     entry = {"type": "hung", "attempt": state.attempt, "reason": why, "failure": failure}
     return Record(entry)
@@ -99,8 +99,8 @@ def next_stage(state: State, now: float) -> Reaction:
             return Reaction("SIGTERM was not enough", state, (SendKill(state.attempt),))
         case KillStage.KILL:
             reason = "the attempt was not seen to end after SIGKILL; nothing is launched over it"
-            state = replace(state, failure="stuck", action="hold", reason=reason)
-            entry = plain_decision("stuck", "stuck", "hold", reason)
-            incident = Incident(state.attempt, "stuck", reason, (), "the run is held")
+            state = replace(state, failure=Failure.STUCK, action=Action.HOLD, reason=reason)
+            entry = plain_decision(RunState.STUCK, Failure.STUCK, Action.HOLD, reason)
+            incident = Incident(state.attempt, Failure.STUCK, reason, (), "the run is held")
             effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
             return Reaction("SIGKILL was not enough", state, effects)

@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from supervisor.core.effects import Look, Record, Say, TakeStacks
 from supervisor.core.events import Looked, Observed
-from supervisor.core.killing import HANG, end_hung, end_lingering
+from supervisor.core.killing import end_hung, end_lingering
 from supervisor.core.looks import Health, Judgement, Looks
 from supervisor.core.patience import doublings, longest_s
 from supervisor.core.reaction import Reaction
 from supervisor.core.sight import Sight, Sighting, judge
 from supervisor.core.states import State
-from supervisor.core.vocabulary import Phase, RunState
+from supervisor.core.vocabulary import Failure, Phase, RunState
 
 SPAN_S = 10.0
 # A short deadline that somebody configured asks for a quick answer; less time than this between
@@ -127,7 +127,7 @@ def report_silence(state: State, why: str, condition: str) -> Reaction:
     if state.activity.silence_reported:
         return Reaction(condition, state)
     state = replace(state, activity=replace(state.activity, silence_reported=True))
-    stacks = TakeStacks(state.attempt, HANG, why, "stacks taken; the attempt goes on")
+    stacks = TakeStacks(state.attempt, Failure.HANG, why, "stacks taken; the attempt goes on")
     return Reaction(condition, state, (stacks, Say(f"silent: {why}; stacks taken")))
 
 

@@ -10,7 +10,15 @@ from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.stopping import begin_stop, judged_late, stop_requested, with_stop
-from supervisor.core.vocabulary import ExitCode, Intent, Phase, RunState, StopSource
+from supervisor.core.vocabulary import (
+    Action,
+    ExitCode,
+    Failure,
+    Intent,
+    Phase,
+    RunState,
+    StopSource,
+)
 from supervisor.core.wording import HELD_IDLE
 
 KILL_ANSWER_S = 90.0
@@ -22,12 +30,14 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
     if event.alive:
         return _take_over(replace(state, alive=True), event, now)
     if event.finished:
-        state = replace(state, failure="completed", action="none", reason="it was finished before")
+        state = replace(
+            state, failure=Failure.COMPLETED, action=Action.NONE, reason="it was finished before"
+        )
         return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
     if event.wish is Intent.STOP:
         return Reaction("stop wished", *_ended(state, Intent.STOP))
     if event.held is not None:
-        state = replace(state, action="hold", reason=event.held)
+        state = replace(state, action=Action.HOLD, reason=event.held)
         return Reaction("held before", state, (Exit(ExitCode.HELD),))
     if event.wish is Intent.HOLD:
         return Reaction("hold wished", *_ended(state, Intent.HOLD))
@@ -105,8 +115,8 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
             state = replace(
                 state,
                 surveying=False,
-                failure="stopped_by_user" if by_user else "preempted",
-                action="none" if by_user else "resume_later",
+                failure=Failure.STOPPED_BY_USER if by_user else Failure.PREEMPTED,
+                action=Action.NONE if by_user else Action.RESUME_LATER,
                 reason=reason,
                 wake_at=None,
             )
@@ -221,12 +231,12 @@ def _ended(state: State, wish: Intent) -> tuple[State, tuple[Effect, ...]]:
             state,
             surveying=False,
             wake_at=None,
-            failure="stopped_by_user",
-            action="none",
+            failure=Failure.STOPPED_BY_USER,
+            action=Action.NONE,
             reason=reason,
         )
         return state, (*_unjudged(state), Exit(ExitCode.PREEMPTED))
-    state = replace(state, surveying=False, wake_at=None, action="hold", reason=HELD_IDLE)
+    state = replace(state, surveying=False, wake_at=None, action=Action.HOLD, reason=HELD_IDLE)
     return state, (*_unjudged(state), Exit(ExitCode.HELD))
 
 
@@ -237,7 +247,7 @@ def _unjudged(state: State) -> tuple[Effect, ...]:
 
 def unread(state: State, condition: str, reason: str) -> Reaction:
     """End a stop without knowing what was saved."""
-    state = replace(state, surveying=False, wake_at=None, action="resume_later", reason=reason)
+    state = replace(state, surveying=False, wake_at=None, action=Action.RESUME_LATER, reason=reason)
     line = f"stopped; whether it was saved is not known: {reason}"
     effects = (Record(ended_unread(state)), Say(line), Exit(ExitCode.PREEMPTED))
     return Reaction(condition, state, effects)

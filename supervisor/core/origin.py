@@ -2,12 +2,11 @@
 
 from dataclasses import replace
 
-from supervisor.core.causes import MISSING, UNSEEN
 from supervisor.core.choice import later_than, newest_but_left, one_further_back
 from supervisor.core.decision import Decision, Verdict
 from supervisor.core.events import Surveyed
 from supervisor.core.states import Budget, Checkpoint, State
-from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
 FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
 
@@ -16,8 +15,8 @@ def launch(
     state: State,
     survey: Surveyed,
     budget: Budget,
-    failure: str | None,
-    action: str,
+    failure: Failure | None,
+    action: Action,
     reason: str,
     *,
     rollback: bool = False,
@@ -26,12 +25,12 @@ def launch(
     decision = Decision(Verdict.LAUNCH, failure, action, reason, budget)
     candidates = survey.candidates
     if survey.taken is not None:
-        return _hold(decision, "configuration", survey.taken, ExitCode.CONFIGURATION)
+        return _hold(decision, Failure.CONFIGURATION, survey.taken, ExitCode.CONFIGURATION)
     if survey.undecided:
         listed = ", ".join(survey.undecided[:3])
         return _hold(
             decision,
-            "configuration",
+            Failure.CONFIGURATION,
             f"checkpoints that this run did not make: {listed};"
             " say `resume: {existing: use}` or `resume: {existing: ignore}`",
             ExitCode.CONFIGURATION,
@@ -45,8 +44,8 @@ def launch(
     if chosen.kind == "final" and chosen.own_run and _stands_for_the_end(state):
         return Decision(
             Verdict.FINISHED,
-            "completed",
-            "none",
+            Failure.COMPLETED,
+            Action.NONE,
             f"the final checkpoint is at {chosen.path}",
             budget,
         )
@@ -55,7 +54,7 @@ def launch(
     if _ignores_checkpoints(state, candidates):
         return _hold(
             decision,
-            "configuration",
+            Failure.CONFIGURATION,
             "the trainer is not told to resume, and would start from nothing over its checkpoints:"
             ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
             " `resume: {by: trainer}` if it finds them itself",
@@ -72,11 +71,17 @@ def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None
         # Also where memory could be resumed from: the next save would land under the mount point.
         why = f"{survey.missing}; nothing is mounted on {survey.unmounted} ({FROM_NOTHING})"
         return replace(
-            decision, verdict=Verdict.WAIT, failure=MISSING, action="hold", reason=why, wait_s=0.0
+            decision,
+            verdict=Verdict.WAIT,
+            failure=Failure.CHECKPOINTS_MISSING,
+            action=Action.WAIT,
+            reason=why,
+            wait_s=0.0,
         )
     if survey.candidates:
         return None
-    return _hold(decision, MISSING, f"{survey.missing}; put them back, or {FROM_NOTHING}")
+    why = f"{survey.missing}; put them back, or {FROM_NOTHING}"
+    return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
 
 
 def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decision:
@@ -89,7 +94,7 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
     if survey.exists and not policy.start_fresh_if_none_valid:
         return _hold(
             decision,
-            "checkpoint_corrupt",
+            Failure.CHECKPOINT_CORRUPT,
             "checkpoints exist but none is valid; restore one, or set"
             " `resume: {if_none_valid: fresh}` to start again from nothing",
         )
@@ -97,17 +102,18 @@ def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decisio
     if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
         return _hold(
             decision,
-            UNSEEN,
+            Failure.CHECKPOINTS_UNSEEN,
             f"{survey.unseen}; or `resume: {{by: trainer}}` if it finds them itself;"
             f" {FROM_NOTHING}",
         )
     return decision
 
 
-def _hold(decision: Decision, failure: str, why: str, code: ExitCode = ExitCode.HELD) -> Decision:
-    return replace(
-        decision, verdict=Verdict.HOLD, failure=failure, action="hold", reason=why, exit_code=code
-    )
+def _hold(
+    decision: Decision, failure: Failure, why: str, code: ExitCode = ExitCode.HELD
+) -> Decision:
+    held = replace(decision, verdict=Verdict.HOLD, failure=failure, action=Action.HOLD)
+    return replace(held, reason=why, exit_code=code)
 
 
 def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:

@@ -12,7 +12,7 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
-from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
 # A wrong backoff of nothing, say, never comes to its maximum.
 UNCHARGED_MOST = 16
@@ -28,12 +28,12 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
     if ending.effective_code in _ITS_OWN_WORD:
         return ending
     is_late = ending.first_step_seen or _has_own(survey, budget)
-    if ending.failure == "configuration" and is_late:
+    if ending.failure is Failure.CONFIGURATION and is_late:
         # It has trained with this configuration: one bad record raises the same exceptions.
         said = ending.reason.removeprefix("configuration")
         reason = ending.reason if said == ending.reason else f"exception{said}"
-        ending = replace(ending, failure="exception", action="restart", reason=reason)
-    if ending.failure == "checkpoint_corrupt" and ending.action == "rollback":
+        ending = replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=reason)
+    if ending.failure is Failure.CHECKPOINT_CORRUPT and ending.action is Action.ROLLBACK:
         ending = _weigh_corruption(state, survey, ending, budget)
     return ending
 
@@ -43,10 +43,10 @@ def _weigh_corruption(state: State, survey: Surveyed, ending: Ending, budget: Bu
     used = state.checkpoint
     if used is not None and used.proof == "hashes":
         why = f"{ending.reason}; but the hashes of {_name(used)} were proven before the launch"
-        return replace(ending, failure="exception", action="restart", reason=why)
+        return replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=why)
     if ending.loads_checkpoint is not True and made_steps(state, survey, ending, budget):
         # What it was resumed from had long been read.
-        return replace(ending, failure="exception", action="restart")
+        return replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART)
     return ending
 
 
@@ -64,13 +64,13 @@ def outage_of(state: State, survey: Surveyed, ending: Ending, budget: Budget) ->
 
     `budget`: after the survey.
     """
-    if ending.action == "backoff":
+    if ending.action is Action.BACKOFF:
         return Outage.OUTSIDE
-    if ending.action in {"hold", "exclude"} or ending.effective_code in _ITS_OWN_WORD:
+    if ending.action.needs_human or ending.effective_code in _ITS_OWN_WORD:
         return None
     if is_after_the_end(state, ending):
         return Outage.OUTSIDE
-    if ending.action == "rollback" or ending.exception is None:
+    if ending.action is Action.ROLLBACK or ending.exception is None:
         return None
     if made_steps(state, survey, ending, budget) or _fails_to_load(state, ending):
         return None

@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
+from supervisor.core.vocabulary import Action
+
 # Long enough for what killed it (the kernel, short of memory) to be over.
 AGAIN_S = 600.0
 # A trainer whose steps nobody sees is taken to have begun after this long.
@@ -54,7 +56,6 @@ class WarmTrust(StrEnum):
     """The cold one failed alike: warm launches go on, and their failures count."""
 
 
-COLD_AGAIN = "restart_cold"
 _WHY_COLD = {
     WarmTrust.DOUBTED: "the warm attempt before it failed before its first step",
     WarmTrust.BLAMED: "a warm attempt failed before its first step, and the cold one did not",
@@ -100,10 +101,10 @@ def tries_cold(trust: WarmTrust, launched: Launched | None, *, began: bool) -> b
 
 
 def trust_after(
-    trust: WarmTrust, action: str | None, *, began: bool, was_asked: bool = False
+    trust: WarmTrust, action: Action | None, *, began: bool, was_asked: bool = False
 ) -> WarmTrust:
     """The trust once an attempt has ended; one that was asked to end shows nothing."""
-    if action == COLD_AGAIN:
+    if action is Action.RESTART_COLD:
         return WarmTrust.DOUBTED
     if trust is not WarmTrust.DOUBTED or (was_asked and not began):
         return trust

@@ -3,12 +3,22 @@
 from supervisor.core.decision import Decision, Verdict
 from supervisor.core.ending import Ending
 from supervisor.core.states import State
+from supervisor.core.vocabulary import Action, Failure, RunState
+
+_STATES = {
+    Verdict.BACKOFF: RunState.BACKOFF,
+    Verdict.WAIT: RunState.WAITING,
+    Verdict.HOLD: RunState.HELD,
+    Verdict.FINISHED: RunState.COMPLETED,
+    Verdict.PREEMPTED: RunState.PREEMPTED,
+    Verdict.STOPPED: RunState.STOPPED,
+}
 
 
 def plain_decision(
-    state: str,
-    failure: str | None,
-    action: str,
+    state: RunState,
+    failure: Failure | None,
+    action: Action,
     reason: str,
     wait_s: float | None = None,
     place: str | None = None,
@@ -18,7 +28,7 @@ def plain_decision(
         "type": "decision",
         "state": state,
         "failure": failure,
-        "action": action,
+        "action": action.told,
         "reason": reason,
         "wait_s": wait_s,
         "place": place,
@@ -35,7 +45,7 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> dict[str,
         "signal": ending.signal,
         "outcome": ending.outcome_code,
         "failure": decision.failure,
-        "action": decision.action,
+        "action": decision.action.told,
         "reason": ending.reason,
         "exception": ending.exception,
         "frame": ending.frame,
@@ -66,8 +76,8 @@ def ended_unread(state: State) -> dict[str, object]:
         "attempt": state.attempt,
         "code": ending.code if ending else None,
         "signal": ending.signal if ending else None,
-        "failure": "filesystem",
-        "action": "resume_later",
+        "failure": Failure.FILESYSTEM,
+        "action": Action.RESUME_LATER,
         "reason": state.reason,
         "step": ending.step if ending else None,
         "stop_requested": state.stop.by if state.stop else None,
@@ -78,9 +88,5 @@ def ended_unread(state: State) -> dict[str, object]:
 
 def decision_entry(decision: Decision, wait_s: float | None = None) -> dict[str, object]:
     """What was decided after a survey."""
-    state = {Verdict.HOLD: "held", Verdict.WAIT: "waiting", Verdict.FINISHED: "completed"}.get(
-        decision.verdict, decision.verdict.value
-    )
-    return plain_decision(
-        state, decision.failure, decision.action, decision.reason, wait_s, decision.place
-    )
+    state, failure, action = _STATES[decision.verdict], decision.failure, decision.action
+    return plain_decision(state, failure, action, decision.reason, wait_s, decision.place)

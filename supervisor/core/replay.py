@@ -4,7 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from supervisor.core.causes import IGNORED
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
 from supervisor.core.moment import moment_of
@@ -13,7 +12,7 @@ from supervisor.core.patience import beyond
 from supervisor.core.replayed_end import charged, with_end
 from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
-from supervisor.core.vocabulary import Phase, StopSource, Tier
+from supervisor.core.vocabulary import Action, Failure, Phase, StopSource, Tier
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -86,7 +85,11 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
             return replace(past, left_training=int(entry["attempt"]))
         case "hung":
             # Without its failure it was written by a daemon that ended nothing but hangs.
-            return replace(past, hung=str(entry["reason"]), hung_as=entry.get("failure", "hang"))
+            return replace(
+                past,
+                hung=str(entry["reason"]),
+                hung_as=Failure.read(entry.get("failure", Failure.HANG)),
+            )
         case "ranks_gone":
             return replace(past, ranks_gone=True)
         case "not_resumed":
@@ -154,7 +157,7 @@ def fold_entry(past: History, entry: Mapping[str, Any]) -> History:
                 idle_stops=IdleStops(0, past.idle_stops.progress), hung_at=None,
                 resume_doubt=None,
                 resume_is_trusted=past.resume_is_trusted
-                or (past.held is not None and past.held_for == IGNORED),
+                or (past.held is not None and past.held_for == Failure.RESUME_IGNORED),
                 outages=0, full_deaths=0, died_in_training=(),
                 last_intent_id=entry.get("intent_id"), warm=WarmTrust.TRUSTED,
             )  # fmt: skip
@@ -202,7 +205,7 @@ def _further(step: int | None, checkpoint: Any) -> int | None:
 
 
 def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
-    rollback = past.rollback or entry.get("action") == "rollback"
+    rollback = past.rollback or entry.get("action") == Action.ROLLBACK
     past = replace(past, rollback=rollback, pause=None)
     match entry.get("state"):
         case "backoff" | "waiting":
@@ -210,14 +213,16 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
                 str(entry["state"]),
                 moment_of(entry, past.boot),
                 float(entry.get("wait_s") or 0.0),
-                entry.get("failure"),
-                entry.get("action"),
+                Failure.read(entry.get("failure")),
+                Action.read(entry.get("action"), entry["state"]),
                 str(entry.get("reason") or ""),
                 entry.get("place"),
             )
             return replace(past, pause=pause)
         case "held" | "stuck":
-            return replace(past, held=str(entry.get("reason")), held_for=entry.get("failure"))
+            return replace(
+                past, held=str(entry.get("reason")), held_for=Failure.read(entry.get("failure"))
+            )
         case "completed":
             return replace(past, finished=True, reopened=False)
         case _:

@@ -12,19 +12,21 @@ from supervisor.core.moment import moment_of
 from supervisor.core.outage import with_death
 from supervisor.core.parking import WarmTrust, has_begun, trust_after
 from supervisor.core.patience import beyond, with_hang
+from supervisor.core.vocabulary import Action, Failure
 
 
 def with_end(past: History, entry: Mapping[str, Any]) -> History:
     """The history with an `attempt_ended`."""
     reached = [s for s in (past.reached_step, entry.get("step")) if s is not None]
+    failure = Failure.read(entry.get("failure"))
     past = replace(
         past,
         ended_wall=float(entry.get("wall", 0.0)) or None,
-        ended_killed=cut_off(entry.get("signal"), entry.get("code"), entry.get("failure")),
+        ended_killed=cut_off(entry.get("signal"), entry.get("code"), failure),
         ended_step=entry.get("step"),
         doubt=None if entry.get("doubt") is None else Doubt.from_json(entry["doubt"]),
         attempt=max(past.attempt, int(entry.get("attempt") or 0)),
-        rollback=past.rollback or entry.get("action") == "rollback",
+        rollback=past.rollback or entry.get("action") == Action.ROLLBACK,
         last_attempt_open=False,
         stop_by=None,
         stop_late=False,
@@ -33,8 +35,8 @@ def with_end(past: History, entry: Mapping[str, Any]) -> History:
         not_resumed=None,
         ever_attached=past.ever_attached or bool(entry.get("attached")),
         reached_step=max(reached, default=None),
-        failure=entry.get("failure"),
-        action=entry.get("action"),
+        failure=failure,
+        action=Action.read(entry.get("action")),
         reason=str(entry.get("reason") or ""),
         last_save_s=entry.get("last_save_s") or past.last_save_s,
         idle_stops=_idle_stops(past, entry),
@@ -53,7 +55,7 @@ def _with_death(past: History, entry: Mapping[str, Any]) -> History:
 
 
 def _hung_at(past: History, entry: Mapping[str, Any]) -> HungAt | None:
-    if entry.get("failure") != "hang":
+    if entry.get("failure") != Failure.HANG:
         return past.hung_at
     step = entry.get("step")
     hung = with_hang(past.hung_at, past.begun_at if step is None else step)
@@ -69,7 +71,7 @@ def _warm(past: History, entry: Mapping[str, Any]) -> WarmTrust:
         ran_s=0.0 if past.attempt_wall is None else wall - past.attempt_wall,
     )
     asked = entry.get("stop_requested") is not None
-    return trust_after(past.warm, entry.get("action"), began=began, was_asked=asked)
+    return trust_after(past.warm, Action.read(entry.get("action")), began=began, was_asked=asked)
 
 
 def _idle_stops(past: History, entry: Mapping[str, Any]) -> IdleStops:

@@ -9,7 +9,7 @@ from supervisor.core.memory import RescueWait
 from supervisor.core.policy import Policy
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import Checkpoint, State, Stop
-from supervisor.core.vocabulary import RunState, Tier
+from supervisor.core.vocabulary import Action, Failure, RunState, Tier
 
 # The disk may be busier than when it was measured, and the checkpoint has to be renamed, too.
 MARGIN = 1.5
@@ -160,6 +160,5 @@ def with_loss(state: State, decision: Decision, ahead: Checkpoint | None) -> Dec
     )
     if decision.verdict is not Verdict.FINISHED:
         return replace(decision, reason=reason)
-    return replace(
-        decision, verdict=Verdict.HOLD, failure="filesystem", action="hold", reason=reason
-    )
+    held = replace(decision, verdict=Verdict.HOLD, failure=Failure.FILESYSTEM)
+    return replace(held, action=Action.HOLD, reason=reason)

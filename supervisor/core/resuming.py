@@ -2,14 +2,13 @@
 
 from dataclasses import replace
 
-from supervisor.core.causes import IGNORED
 from supervisor.core.condemned import condemned
 from supervisor.core.effects import Effect, Incident, Record, Say, SendKill
 from supervisor.core.events import BeginsAnew, GoesOn
 from supervisor.core.operator import KILL_ANSWER_S
 from supervisor.core.reaction import Reaction
 from supervisor.core.states import State
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Failure, RunState
 
 
 def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
@@ -44,7 +43,7 @@ def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
         Record(note),
         SendKill(event.attempt),
         Say(f"not resumed: {why}; ending it before it saves over the run's checkpoints"),
-        Incident(event.attempt, IGNORED, why, evidence, done),
+        Incident(event.attempt, Failure.RESUME_IGNORED, why, evidence, done),
     )
     return Reaction("ends it", condemned(state, why, now + KILL_ANSWER_S), effects)
 

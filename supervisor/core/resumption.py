@@ -6,8 +6,9 @@ from supervisor.core.history import History
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, State
+from supervisor.core.vocabulary import RunState
 
-_IDLE_AFTER = frozenset({"stopped", "held", "stuck", "completed"})
+_IDLE_AFTER = frozenset({RunState.STOPPED, RunState.HELD, RunState.STUCK, RunState.COMPLETED})
 
 
 def initial_state(

@@ -6,7 +6,6 @@ from supervisor.core.budget import DAY_S
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget
 
-FULL = "disk_full"
 FIRST_WAIT_S = 10.0
 LONGEST_WAIT_S = 600.0
 AGAIN_MOST = 5

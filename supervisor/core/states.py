@@ -9,7 +9,7 @@ from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
 from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.policy import Policy
-from supervisor.core.vocabulary import Intent, Phase, RunState, StopSource, Tier
+from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 
 class KillStage(StrEnum):
@@ -99,9 +99,9 @@ class Kill:
     """An end that we bring about ourselves."""
 
     stage: KillStage
-    failure: str | None
+    failure: Failure | None
     reason: str
-    action: str = "restart"
+    action: Action = Action.RESTART
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +238,6 @@ class State:
     wake_at: float | None = None
     """When `Tick` has something to do."""
     at: float = 0.0
-    failure: str | None = None
-    action: str | None = None
+    failure: Failure | None = None
+    action: Action | None = None
     reason: str = ""

@@ -9,7 +9,6 @@ from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Resc
 from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.judgement import began_by, decide
-from supervisor.core.killing import HANG
 from supervisor.core.operator import unread
 from supervisor.core.parking import patience_s, trust_after, why_cold
 from supervisor.core.patience import beyond
@@ -23,12 +22,9 @@ from supervisor.core.rescue import (
     with_loss,
 )
 from supervisor.core.states import Activity, Budget, Checkpoint, State
-from supervisor.core.vocabulary import ExitCode, Intent, RunState
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Intent, Nature, RunState
 
 SURVEY_RETRY_S = 15.0
-_ORDINARY = frozenset(
-    {None, "completed", "preempted", "time_limit", "cancelled", "stopped_by_user"}
-)
 
 
 def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
@@ -50,7 +46,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
     # What an attempt saved before it hung is no progress beyond that.
-    is_further = progressed != state.budget and (ending is None or ending.failure != HANG)
+    has_hung = ending is not None and ending.failure is Failure.HANG
+    is_further = progressed != state.budget and not has_hung
     if ending is not None:
         effects.append(Record(attempt_ended(state, ending, decision)))
         if _is_incident(ending, decision):
@@ -67,7 +64,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         failure=decision.failure or state.failure,
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
-        rollback=decision.action == "rollback" and decision.verdict is not Verdict.LAUNCH,
+        rollback=decision.action is Action.ROLLBACK and decision.verdict is not Verdict.LAUNCH,
         ending=None,
         doubt=state.doubt if ending is None else decision.doubt,
         rescue=None,
@@ -188,18 +185,20 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
     """The checkpoint directory cannot be read: look again later, launch nothing over it."""
     if not (event.deciding and state.surveying):
         return Reaction("news", state)
-    state = replace(state, surveying=False, rescue=None, reason=event.reason, failure="filesystem")
+    failure, reason = Failure.FILESYSTEM, event.reason
+    state = replace(state, surveying=False, rescue=None, reason=reason, failure=failure)
     if state.run is RunState.DRAINING:
-        return unread(state, "unreadable", event.reason)
-    state = replace(state, action="backoff", wake_at=now + SURVEY_RETRY_S)
-    entry = plain_decision("waiting", "filesystem", "backoff", event.reason, SURVEY_RETRY_S)
-    return Reaction("unreadable", state, (Record(entry), Say(f"waiting: {event.reason}")))
+        return unread(state, "unreadable", reason)
+    state = replace(state, action=Action.BACKOFF, wake_at=now + SURVEY_RETRY_S)
+    entry = plain_decision(RunState.WAITING, failure, Action.BACKOFF, reason, SURVEY_RETRY_S)
+    return Reaction("unreadable", state, (Record(entry), Say(f"waiting: {reason}")))
 
 
 def _is_incident(ending: Ending, decision: Decision) -> bool:
     if ending.ended_by_us:
         return False  # It became one, with stacks, when it was found to hang.
-    return decision.failure not in _ORDINARY
+    failure = decision.failure
+    return failure is not None and failure.nature is not Nature.ORDINARY
 
 
 def _incident(ending: Ending, decision: Decision) -> Incident:
@@ -209,5 +208,5 @@ def _incident(ending: Ending, decision: Decision) -> Incident:
         Verdict.WAIT: "waiting until the cause clears",
         Verdict.HOLD: "held: a human has to look",
     }.get(decision.verdict, "none")
-    what = ending.reason or decision.reason
-    return Incident(ending.attempt, decision.failure or "unknown", what, ending.evidence, done)
+    what, failure = ending.reason or decision.reason, decision.failure or Failure.UNKNOWN
+    return Incident(ending.attempt, failure, what, ending.evidence, done)

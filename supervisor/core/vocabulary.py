@@ -4,7 +4,7 @@ Every part imports them from here, the launcher and `supervisor.checkpoint` too:
 and what the worker defines may be imported.
 """
 
-from enum import IntEnum, StrEnum
+from enum import Enum, IntEnum, StrEnum, auto
 
 from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 
@@ -19,6 +19,18 @@ class _Word(StrEnum):
         word = str.__new__(cls, value)
         word._name_ = word._value_ = str(word)
         return word
+
+
+class Nature(Enum):
+    """What kind of end a failure is, as far as anything is decided by it."""
+
+    ORDINARY = auto()
+    """It was done, or was asked to end."""
+    CUT_OFF = auto()
+    """Its process did not end by itself: what it was writing, it may have written in part."""
+    DEVICES = auto()
+    """Told by a GPU or by what connects several: every rank may tell it, whichever began it."""
+    OTHER = auto()
 
 
 class Failure(_Word):
@@ -56,19 +68,110 @@ class Failure(_Word):
     KILLED = "killed"
     HANG = "hang"
     STUCK = "stuck"
+    CHECKPOINTS_MISSING = "checkpoints_missing"
+    """Valid ones are on record and not on the disk."""
+    CHECKPOINTS_UNSEEN = "checkpoints_unseen"
+    """The trainer saves where nobody looks."""
+    RESUME_IGNORED = "resume_ignored"
+    """Told to go on from a checkpoint, the trainer began from nothing."""
     UNKNOWN = "unknown"
+
+    @classmethod
+    def read(cls, said: object) -> "Failure | None":
+        """As a record says it; None where it says nothing."""
+        return None if said is None else cls(str(said))
+
+    @property
+    def known(self) -> "Failure":
+        """The member to decide by: UNKNOWN stands for a word of another version."""
+        return self if self in Failure.__members__.values() else Failure.UNKNOWN
+
+    @property
+    def nature(self) -> Nature:
+        """What kind of end it is. Without `case _`, so that mypy misses a new name here."""
+        match self.known:
+            case (
+                Failure.COMPLETED
+                | Failure.PREEMPTED
+                | Failure.TIME_LIMIT
+                | Failure.CANCELLED
+                | Failure.STOPPED_BY_USER
+            ):
+                return Nature.ORDINARY
+            case (
+                Failure.KILLED
+                | Failure.HANG
+                | Failure.HOST_OUT_OF_MEMORY
+                | Failure.SEGFAULT
+                | Failure.ABORTED
+            ):
+                return Nature.CUT_OFF
+            case (
+                Failure.CUDA_DEVICE_ASSERT
+                | Failure.CUDA_FAULT
+                | Failure.CUDA_OUT_OF_MEMORY
+                | Failure.GPU_ECC
+                | Failure.GPU_LOST
+                | Failure.GPU_NEEDS_RESET
+                | Failure.GPU_UNAVAILABLE
+                | Failure.NCCL_NETWORK
+                | Failure.NCCL_TIMEOUT
+                | Failure.NVLINK
+                | Failure.RENDEZVOUS
+            ):
+                return Nature.DEVICES
+            case (
+                Failure.SHARED_MEMORY_EXHAUSTED
+                | Failure.DATALOADER_WORKER_DIED
+                | Failure.TOO_MANY_OPEN_FILES
+                | Failure.NON_FINITE_LOSS
+                | Failure.LOSS_SPIKE
+                | Failure.DISK_FULL
+                | Failure.FILESYSTEM
+                | Failure.CHECKPOINT_CORRUPT
+                | Failure.CHECKPOINTS_MISSING
+                | Failure.CHECKPOINTS_UNSEEN
+                | Failure.RESUME_IGNORED
+                | Failure.CONFIGURATION
+                | Failure.EXCEPTION
+                | Failure.STUCK
+                | Failure.UNKNOWN
+            ):
+                return Nature.OTHER
 
 
 class Action(_Word):
     """What is to be done about it (`action` in `--json` output)."""
 
     RESTART = "restart"
+    RESTART_COLD = "restart_cold"
+    """At once and uncharged, where a warm launch made no step."""
     BACKOFF = "backoff"
     ROLLBACK = "rollback"
     HOLD = "hold"
+    WAIT = "wait"
+    """The run waits for what clears by itself; records say `hold`, beside the state `waiting`."""
     EXCLUDE = "exclude"
     RESUME_LATER = "resume_later"
     NONE = "none"
+
+    @property
+    def needs_human(self) -> bool:
+        """Whether launching again is of no use before somebody has acted."""
+        return self in {Action.HOLD, Action.EXCLUDE}
+
+    @property
+    def told(self) -> "Action":
+        """As the ledger and `status.json` say it."""
+        return Action.HOLD if self is Action.WAIT else self
+
+    @classmethod
+    def read(cls, said: object, state: object = None) -> "Action | None":
+        """The inverse of `told`, by the state that is told with it; None where nothing is said."""
+        if said is None:
+            return None
+        waits = said == cls.HOLD and state == RunState.WAITING
+        return cls.WAIT if waits else cls(str(said))
 
 
 class RunState(StrEnum):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.clock import rfc3339, wall_s
+from supervisor.core.vocabulary import Failure
 from supervisor.durable import replace_file
 
 LOG_TAIL_BYTES = 64 * 1024
@@ -40,7 +41,7 @@ class IncidentFolders:
         folder: Path,
         *,
         attempt: int,
-        failure: str,
+        failure: Failure,
         what: str,
         evidence: Sequence[str],
         done: str,

@@ -4,6 +4,7 @@ import json
 import sys
 from pathlib import Path
 
+from supervisor.core.vocabulary import Failure
 from supervisor.daemon.probes import probe
 
 
@@ -12,7 +13,7 @@ def main(argument: str) -> None:
     asked = json.loads(argument)
     place = asked["place"]
     found = probe(
-        str(asked["cause"]),
+        Failure(asked["cause"]),
         directory=Path(asked["directory"]),
         checkpoint_bytes=int(asked["checkpoint_bytes"]),
         files=int(asked["files"]),

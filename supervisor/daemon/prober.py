@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from supervisor.clock import monotonic_s
-from supervisor.core import causes
 from supervisor.core.effects import Probe
 from supervisor.core.events import Event, Probed
+from supervisor.core.vocabulary import Failure
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
 
@@ -29,7 +29,8 @@ class Prober:
         """Look whether what the run waits for is there; the answer, where that needs no disk."""
         surveyor = run.surveyor
         directory, size = surveyor.directory, surveyor.largest_bytes
-        if order.what == causes.MISSING:  # whether something is mounted is asked of the kernel
+        if order.what is Failure.CHECKPOINTS_MISSING:
+            # Whether something is mounted is asked of the kernel.
             mount = surveyor.unmounted
             return probe(order.what, directory=directory, checkpoint_bytes=size, mount=mount)
         question = {

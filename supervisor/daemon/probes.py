@@ -3,8 +3,8 @@
 import os
 from pathlib import Path
 
-from supervisor.core import causes, space
 from supervisor.core.events import Probed
+from supervisor.core.vocabulary import Failure
 from supervisor.daemon.room import look_for_room
 from supervisor.filesystem import mount_points
 
@@ -15,7 +15,7 @@ _MISSING_PARTS_MOST = 2
 
 
 def probe(
-    cause: str,
+    cause: Failure,
     *,
     directory: Path,
     checkpoint_bytes: int,
@@ -31,12 +31,13 @@ def probe(
     room, if not in `directory`. `name` tells this run's probes from others.
     """
     match cause:
-        case causes.MISSING if mount is not None:
+        case Failure.CHECKPOINTS_MISSING if mount is not None:
             is_there = Path(mount) in (mount_points() or ())
             return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
-        case causes.MISSING:  # another daemon began the wait: the survey knows the mount
+        case Failure.CHECKPOINTS_MISSING:
+            # Another daemon began the wait: the survey knows the mount.
             return Probed(clear=True, what="the checkpoints are looked at again")
-        case space.FULL:
+        case Failure.DISK_FULL:
             concerned = _concerned(place, directory)
             try:
                 return _room(concerned, directory, checkpoint_bytes, files, name)

@@ -14,7 +14,7 @@ from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.states import State
 from supervisor.core.status import SlurmStatus
-from supervisor.core.vocabulary import ExitCode, RunState, StopSource
+from supervisor.core.vocabulary import ExitCode, Failure, RunState, StopSource
 from supervisor.daemon.run import Run
 from supervisor.slurm import last_words, requeue
 from supervisor.slurm.allocation import allocation
@@ -165,7 +165,7 @@ class Scheduler:
         if self.own is None or state.run is not RunState.PREEMPTED:
             return
         by = None if state.stop is None else state.stop.by
-        if state.failure == "stopped_by_user" or by is StopSource.LAUNCHER_DEATH:
+        if state.failure is Failure.STOPPED_BY_USER or by is StopSource.LAUNCHER_DEATH:
             return
         said = last_words.read(_STDERR, self.own.job_id, self._since_wall)
         verdict = requeue.plan(self.own, said, wall_s())

@@ -20,7 +20,7 @@ from supervisor.core.status import (
     Status,
     StoppingStatus,
 )
-from supervisor.core.vocabulary import Action, Failure, RunState
+from supervisor.core.vocabulary import RunState
 from supervisor.daemon.observer import Observation
 
 
@@ -93,8 +93,8 @@ def status_of(
         persister=facts.persister,
         launch=facts.launch,
         slurm=facts.slurm,
-        failure=None if state.failure is None else Failure(state.failure),
-        action=None if state.action is None else Action(state.action),
+        failure=state.failure,
+        action=None if state.action is None else state.action.told,
         reason=state.reason or None,
         next_at=next_at,
         intent=state.wish.value,

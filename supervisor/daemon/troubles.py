@@ -6,6 +6,7 @@ from supervisor import journal_stream
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.effects import Incident
 from supervisor.core.states import State
+from supervisor.core.vocabulary import Failure
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
@@ -42,10 +43,11 @@ class Troubles:
         if not self._is_known(result.step):
             self._record(state.attempt, line, failed_at=result.at)
         if failure.is_first:
+            is_full = any(word in error for word in _FULL)
             self._performer.keep_incident(
                 Incident(
                     state.attempt,
-                    "disk_full" if any(word in error for word in _FULL) else "filesystem",
+                    Failure.DISK_FULL if is_full else Failure.FILESYSTEM,
                     f"the snapshot of step {result.step} could not be put onto the disk: {error}",
                     (line,),
                     "training goes on; the next save tries again from scratch",
@@ -82,5 +84,5 @@ class Troubles:
         self._keep(attempt.number, what, "made again; snapshots in memory begin anew")
 
     def _keep(self, attempt: int, what: str, done: str) -> None:
-        self._performer.keep_incident(Incident(attempt, "unknown", what, (), done))
+        self._performer.keep_incident(Incident(attempt, Failure.UNKNOWN, what, (), done))
         self._run.console.say(f"{what}: {done}", journal_stream.WARNING)

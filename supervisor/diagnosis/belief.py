@@ -6,7 +6,7 @@ It must not know exit codes or signals.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from supervisor.core.vocabulary import Action, Failure
+from supervisor.core.vocabulary import Action, Nature
 from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Explanation, find_candidates
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.patterns import LineWeight
@@ -21,24 +21,6 @@ _SEVERAL_PROCESSES = (
     "[rank",
     "processgroup",
     "nccl",
-)
-
-
-# What a device that is lost or broken may make of an exception.
-_OF_DEVICES = frozenset(
-    {
-        Failure.CUDA_DEVICE_ASSERT,
-        Failure.CUDA_FAULT,
-        Failure.CUDA_OUT_OF_MEMORY,
-        Failure.GPU_ECC,
-        Failure.GPU_LOST,
-        Failure.GPU_NEEDS_RESET,
-        Failure.GPU_UNAVAILABLE,
-        Failure.NCCL_NETWORK,
-        Failure.NCCL_TIMEOUT,
-        Failure.NVLINK,
-        Failure.RENDEZVOUS,
-    }
 )
 
 
@@ -122,7 +104,8 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
             for found in candidates
             if found.is_traceback
             and found.standing <= LineWeight.CAUSE
-            and found.failure not in _OF_DEVICES
+            # What a device that is lost or broken may make of an exception.
+            and found.failure.nature is not Nature.DEVICES
         ),
         default=-1,
     )

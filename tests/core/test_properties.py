@@ -31,10 +31,17 @@ from supervisor.core.policy import Policy
 from supervisor.core.rescue import is_waiting
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, StopSource, Tier
+from supervisor.core.vocabulary import (
+    TERMINAL,
+    Action,
+    Failure,
+    Intent,
+    Phase,
+    RunState,
+    StopSource,
+    Tier,
+)
 
-FAILURES = ["exception", "killed", "disk_full", "configuration", "completed", "hang", "gpu_ecc"]
-ACTIONS = ["restart", "backoff", "rollback", "hold", "exclude", "none"]
 small = st.integers(0, 6)
 maybe_step = st.none() | st.integers(0, 9).map(lambda n: n * 100)
 checkpoints = st.builds(
@@ -80,8 +87,8 @@ endings = st.builds(
     code=st.sampled_from([None, 0, 1, 75, 78]),
     signal=st.sampled_from([None, None, 9, 11]),
     outcome_code=st.sampled_from([None, None, 0, 75, 78]),
-    failure=st.sampled_from(FAILURES),
-    action=st.sampled_from(ACTIONS),
+    failure=st.sampled_from(Failure),
+    action=st.sampled_from(Action),
     exception=st.sampled_from([None, "ValueError"]),
     step=maybe_step,
     first_step_seen=st.booleans(),

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.core.causes import IGNORED
 from supervisor.core.effects import Exit, Incident, Say, SendKill, SendStop
 from supervisor.core.events import BeginsAnew, Begun, GoesOn, Observed
 from supervisor.core.history import History
@@ -13,14 +12,20 @@ from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.step_counters import Counter, ResumeFinding, StepsSeen, judge, writes_over
-from supervisor.core.vocabulary import Intent, RunState
+from supervisor.core.vocabulary import Failure, Intent, RunState
 from tests.core.world import World, checkpoint
 
 PATH = "/run/checkpoint-40"
 COUNTER = Counter(fresh=1, pace_s=0.2, interval=10, saves={PATH: 40, "/run/checkpoint-10": 10})
 STARTED = {"type": "attempt_started", "attempt": 1, "wall": 1.0,
            "checkpoint": {"path": PATH, "step": 40, "tier": "disk"}}  # fmt: skip
-HELD = {"type": "decision", "state": "held", "reason": "r", "failure": IGNORED, "wall": 2.0}
+HELD = {
+    "type": "decision",
+    "state": "held",
+    "reason": "r",
+    "failure": "resume_ignored",
+    "wall": 2.0,
+}
 RESUMED = {"type": "resumed", "intent_id": "i", "wall": 3.0}
 
 
@@ -101,7 +106,7 @@ def test_it_is_killed_at_once_and_the_run_is_held(is_beat: bool, over: bool) -> 
     assert anew(world) == []
     world.end(signal=9, code=None, failure="killed")
     assert world.state.run is RunState.HELD
-    assert world.state.failure == IGNORED
+    assert world.state.failure is Failure.RESUME_IGNORED
     assert world.exit_codes() == [1]
 
 

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from supervisor.core.vocabulary import Action, Failure, StopSource, Tier
+from supervisor.core.vocabulary import Action, Failure, Nature, RunState, StopSource, Tier
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -47,3 +47,24 @@ def test_who_asked_for_a_stop(on_record: str, shown: str, is_user: bool) -> None
     by = StopSource(on_record)
     assert (by.shown, by.is_user) == (shown, is_user)
     assert json.dumps(by) == json.dumps(on_record)
+
+
+@pytest.mark.parametrize("failure", [*Failure, Failure("of_another_version")])
+def test_every_failure_has_a_nature(failure: Failure) -> None:
+    """One of another version decides what an unknown death does."""
+    assert failure.nature in Nature
+    assert failure.known in set(Failure)
+
+
+@pytest.mark.parametrize("action", Action)
+def test_an_action_is_read_as_it_was_told(action: Action) -> None:
+    """Waiting is told as `hold`, and the state beside it tells the two apart."""
+    state = RunState.WAITING if action is Action.WAIT else RunState.HELD
+    assert Action.read(str(action.told), str(state)) is action
+    assert (action.told is action) == (action is not Action.WAIT)
+
+
+def test_what_is_not_said_is_not_read() -> None:
+    """A record without the word has none."""
+    assert Failure.read(None) is Action.read(None, "waiting") is None
+    assert Failure.read("hang") is Failure.HANG

@@ -9,7 +9,7 @@ from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.step import step
-from supervisor.core.vocabulary import Intent, Tier
+from supervisor.core.vocabulary import Action, Failure, Intent, Tier
 
 
 def checkpoint(step_number: int, **more: object) -> Checkpoint:
@@ -25,8 +25,10 @@ def snapshot(step_number: int, **more: object) -> Checkpoint:
 
 def died(attempt: int, **more: object) -> Ending:
     """An ordinary death."""
-    facts: dict[str, object] = {"code": 1, "signal": None, "failure": "exception", "attached": True}
-    return Ending(attempt=attempt, **{**facts, **more})  # type: ignore[arg-type]
+    facts: dict[str, object] = {"code": 1, "signal": None, "attached": True}
+    failure, action = more.pop("failure", "exception"), more.pop("action", "restart")
+    words: dict[str, object] = {"failure": Failure(failure), "action": Action(action)}
+    return Ending(attempt=attempt, **{**facts, **more, **words})  # type: ignore[arg-type]
 
 
 @dataclass

@@ -12,7 +12,7 @@ from supervisor.config.model import RunConfig
 from supervisor.core.json_form import to_json
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint, State
-from supervisor.core.vocabulary import Phase
+from supervisor.core.vocabulary import Failure, Phase
 from supervisor.daemon import runtime as runtime_module
 from supervisor.daemon.console import Console
 from supervisor.daemon.incidents import IncidentFolders
@@ -139,7 +139,7 @@ def test_incident_folders_are_numbered_and_tell_all(tmp_path: Path) -> None:
         number, folder = folders.open()
         numbers.append(number)
         folders.write(
-            folder, attempt=3, failure="hang", what="w", evidence=["e"], done="stacks taken",
+            folder, attempt=3, failure=Failure.HANG, what="w", evidence=["e"], done="stacks taken",
             log=lambda bytes_max: b"the last line\n"[-bytes_max:],
         )  # fmt: skip
     assert numbers == [1, 2]

@@ -7,7 +7,7 @@ import pytest
 from supervisor import journal_stream
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Checkpoint, State, Stop
-from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
+from supervisor.core.vocabulary import TERMINAL, Failure, Phase, RunState, StopSource
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from tests.systemd.conftest import Listener
 
@@ -90,5 +90,5 @@ def test_priorities() -> None:
         RunState.RUNNING: journal_stream.INFO,
     }
     assert {run: priority_of(replace(RUNNING, run=run)) for run in expected} == expected
-    relaunching = replace(RUNNING, run=RunState.LAUNCHING, failure="killed")
+    relaunching = replace(RUNNING, run=RunState.LAUNCHING, failure=Failure.KILLED)
     assert priority_of(relaunching) == journal_stream.WARNING
