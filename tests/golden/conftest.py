@@ -1,0 +1,61 @@
+"""The runs of tests/e2e; nothing is launched warm where the scenario does not say so."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.conftest import Supervised
+
+OVERHEARD = Path(__file__).with_name("overheard.py")
+
+
+class Cold(Supervised):
+    """A run without a spare interpreter, whose notes and messages come when they please."""
+
+    def configure(self, *, hold: int | None = None, **more: Any) -> None:
+        """Write the configuration."""
+        super().configure(hold=hold, **{"launch": {"mode": "cold"}, **more})
+
+
+class Overheard(Cold):
+    """A run of which everything is kept that launcher and daemon say to each other."""
+
+    @property
+    def heard(self) -> Path:
+        """A message a line, behind "> " (to the daemon) or "< "."""
+        return self.folder / "heard.txt"
+
+    def start(self, *options: str) -> "subprocess.Popen[str]":
+        """Start `supervisor run` in the background."""
+        words = ["run", str(self.config), *options]
+        with self.output.open("a") as out:
+            self.process = subprocess.Popen(
+                [sys.executable, str(OVERHEARD), str(self.heard), *words],
+                cwd=self.folder,
+                env={**os.environ, **self.environ},
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        return self.process
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Supervised]:
+    """A run in a fresh directory."""
+    supervised = Cold(tmp_path)
+    yield supervised
+    supervised.close()
+
+
+@pytest.fixture
+def overheard(tmp_path: Path) -> Iterator[Overheard]:
+    """A run in a fresh directory, whose messages are kept."""
+    supervised = Overheard(tmp_path)
+    yield supervised
+    supervised.close()

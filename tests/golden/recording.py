@@ -1,0 +1,48 @@
+"""A run's ledger and status.json, held against what was kept of that scenario.
+
+Of `NOTES` time decides when, how often and with which numbers they are written. They are no part
+of a scenario: their names and types, of all scenarios together, are in records/notes.jsonl. Of a
+checkpoint the last verdict stands at the end, without what depends on when it was looked at.
+"""
+
+import json
+from typing import Any
+
+from supervisor.ledger import read_ledger
+from tests.e2e.conftest import Supervised
+from tests.golden.keeping import hold_against, hold_within
+from tests.golden.normal import Normal
+
+NOTES = frozenset({
+    "time", "parked", "save_seen", "first_step", "suspended", "progress", "checkpoint_place",
+    "checkpoint_seen", "steps_began", "resume_seen", "checkpoint",
+})  # fmt: skip
+
+
+def hold_ledger(run: Supervised, name: str) -> None:
+    """Compare the ledger of a scenario that has ended."""
+    normal = Normal(run.folder)
+    entries = read_ledger(run.paths.ledger)
+    whole = [normal.line(entry) + "\n" for entry in entries if entry["type"] not in NOTES]
+    verdicts = {entry["path"]: entry for entry in entries if entry["type"] == "checkpoint"}
+    for path in sorted(verdicts):
+        last = {key: one for key, one in verdicts[path].items() if key not in ("progress", "kept")}
+        whole.append(normal.line(last) + "\n")
+    hold_against(f"records/{name}/ledger.jsonl", "".join(whole))
+    notes = [normal.shape(entry) for entry in entries if entry["type"] in NOTES]
+    hold_within("records/notes.jsonl", map(json.dumps, notes))
+
+
+def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, Any]:
+    """Compare status.json as it is at a moment, a key a line; returns it."""
+    status, normal = run.status, Normal(run.folder)
+    lines = [normal.line({key: one})[1:-1] for key, one in status.items()]
+    hold_against(f"records/{name}/status-{moment}.json", "{" + ",\n".join(lines) + "}\n")
+    return status
+
+
+def hold_record(run: Supervised, name: str) -> None:
+    """Compare both, as they are at the end, and what was printed until then."""
+    hold_ledger(run, name)
+    hold_status(run, name)
+    hold_against(f"records/{name}/output.txt", Normal(run.folder).text(run.text))

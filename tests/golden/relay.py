@@ -1,0 +1,60 @@
+"""Between launcher and daemon: it carries the bytes, and keeps them.
+
+`python relay.py FILE {socket_fd} COMMAND…` becomes the command, as the launcher's own child; what
+carries the bytes is its child. Each line goes to FILE behind "> " (to the daemon) or "< ".
+"""
+
+import contextlib
+import os
+import select
+import socket
+import sys
+
+
+def carry(launcher: socket.socket, daemon: socket.socket, kept: int) -> None:
+    """Carry lines until one of both has gone."""
+    other = {launcher: (daemon, b"> "), daemon: (launcher, b"< ")}
+    partial = {launcher: b"", daemon: b""}
+    while other:
+        for source in select.select(list(other), [], [])[0]:
+            target, mark = other[source]
+            try:
+                data = source.recv(1 << 16)
+            except ConnectionError:
+                data = b""
+            if not data:
+                del other[source]
+                try:
+                    target.shutdown(socket.SHUT_WR)
+                except OSError:
+                    return
+                continue
+            *lines, partial[source] = (partial[source] + data).split(b"\n")
+            os.write(kept, b"".join(mark + line + b"\n" for line in lines))
+            try:
+                target.sendall(data)
+            except OSError:
+                return
+
+
+def main() -> None:
+    """Begin to carry, and become the daemon."""
+    file, fd, *command = sys.argv[1:]
+    launcher = socket.socket(fileno=int(fd))
+    ours, theirs = socket.socketpair()
+    if os.fork() == 0:
+        theirs.close()
+        # The lock ends with launcher and daemon: nothing else may hold it.
+        for other in map(int, os.listdir("/proc/self/fd")):
+            if other > 2 and other not in (launcher.fileno(), ours.fileno()):
+                with contextlib.suppress(OSError):  # the listing's own
+                    os.close(other)
+        carry(launcher, ours, os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        os._exit(0)
+    os.dup2(theirs.fileno(), int(fd))
+    os.set_inheritable(int(fd), True)
+    ours.close()
+    os.execv(command[0], command)
+
+
+main()

@@ -1,0 +1,122 @@
+"""What each command prints, and exits with: as a transcript, a file a command.
+
+Made-up files and a fixed clock (frozen.py), so that nothing but places has to be taken out. What a
+machine decides is not here: `check` on a whole configuration, the unit that `systemd` writes after
+such a check (systemd/ has it, as a test there holds), and what `clean` finds in /dev/shm.
+"""
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+
+from supervisor.cli.group import supervisor
+from tests.cli.conftest import make_environment
+from tests.golden.keeping import hold_against
+from tests.golden.made_up import MadeUpRun
+from tests.golden.normal import Normal
+
+FROZEN = Path(__file__).with_name("frozen.py")
+TRANSCRIPTS: dict[str, list[str]] = {
+    "run": ["run", "run no.yaml", "run wrong.yaml", "run -q config.yaml", "run --no config.yaml"],
+    "status": ["status", "status --json", "status runs/demo", "status config.yaml", "status no"],
+    "stop": ["stop --no-wait", "stop --json", "status", "stop no"],
+    "hold": ["hold", "hold --json", "status", "hold no"],
+    "resume": ["resume", "resume --json", "status --json", "resume no"],
+    "reload": ["reload", "reload --json", "reload no"],
+    "logs": ["logs", "logs --attempt 2", "logs -n 1", "logs --attempt 9", "logs no"],
+    "events": ["events", "events --json", "events -f", "events no"],
+    "checkpoints": [
+        "checkpoints", "checkpoints --json", "checkpoints list", "checkpoints pin checkpoint-20",
+        "checkpoints unpin checkpoint-20", "checkpoints unpin checkpoint-20 --json",
+        "checkpoints pin no", "checkpoints export checkpoint-20 copy",
+        "checkpoints export checkpoint-20 copy", "checkpoints export checkpoint-30 other",
+        "checkpoints export checkpoint-10 third --json",
+    ],
+    "validate": [
+        "validate runs/demo/checkpoint-20", "validate runs/demo/checkpoint-20 --json",
+        "validate runs/demo/checkpoint-30", "validate runs/demo/checkpoint-30 --json",
+        "validate no",
+    ],
+    "diagnose": [
+        "diagnose died.log", "diagnose died.log --json", "diagnose died.log --signal 9",
+        "diagnose died.log --code 78", "diagnose no",
+    ],
+    "clean": ["clean no-such-run"],
+    "check": ["check wrong.yaml", "check wrong.yaml --json", "check no.yaml"],
+    "init": [
+        "init new.yaml -- python train.py --lr 3e-4", "init new.yaml -- python train.py",
+        "init new.yaml --force --json -- python train.py", "init no/new.yaml -- true",
+    ],
+    "systemd": ["systemd print wrong.yaml", "systemd", "systemd print no.yaml"],
+    "sbatch": [
+        "sbatch --print config.yaml", "sbatch --print --chain 3 config.yaml -- -p gpu",
+        "sbatch config.yaml", "sbatch --print wrong.yaml",
+    ],
+    "schema": ["schema"],
+}  # fmt: skip
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory whose path is as long each time: sentences are wrapped with it in them."""
+    folder = Path(tempfile.mkdtemp(prefix="golden-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+def told(folder: Path, commands: list[list[str]]) -> str:
+    """A transcript of the commands."""
+    environment = {**make_environment(folder), "PATH": "/usr/bin:/bin"}
+    (folder / ".out").mkdir(exist_ok=True)
+    done = subprocess.run(
+        [sys.executable, str(FROZEN), ".out"],
+        cwd=folder, env=environment, input=json.dumps(commands), capture_output=True, text=True,
+        timeout=120, check=True,
+    )  # fmt: skip
+    lines, normal = [], Normal(folder)
+    for call in json.loads(done.stdout):
+        lines.append(f"$ supervisor {' '.join(call['argv'])}\n")
+        for name in ("stdout", "stderr"):
+            if text := normal.places(call[name]):
+                lines.append(f"-- {name}\n{text}" + ("" if text.endswith("\n") else "\\\n"))
+        lines.append(f"-- exit {call['code']}\n\n")
+    return "".join(lines)
+
+
+def names(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    """The words of a command and of all below it."""
+    yield above
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            below = command.get_command(context, name)
+            assert below is not None
+            yield from names(below, (*above, name))
+
+
+def test_help(place: Path) -> None:
+    """Of every command there is."""
+    calls = [[*words, "--help"] for words in names(supervisor)]
+    assert len(calls) > len(TRANSCRIPTS)
+    calls += [["--version"], [], ["no-such"], ["stats"], ["--no-such"]]
+    hold_against("commands/help.txt", told(place, calls))
+
+
+def test_each_command_has_a_transcript() -> None:
+    """A new one without a golden file is seen."""
+    assert {words[0] for words in names(supervisor) if words} == set(TRANSCRIPTS)
+
+
+@pytest.mark.parametrize("name", list(TRANSCRIPTS))
+def test_output(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """On a run that is held, with two good checkpoints and a damaged one."""
+    MadeUpRun(place, monkeypatch)
+    calls = [line.split() for line in TRANSCRIPTS[name]]
+    hold_against(f"commands/{name}.txt", told(place, calls))

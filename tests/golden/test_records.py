@@ -1,0 +1,74 @@
+"""What each kind of run leaves on record: every entry, every field, in its place."""
+
+import os
+import signal
+
+import pytest
+
+from tests.e2e.conftest import Supervised
+from tests.golden.recording import hold_ledger, hold_record, hold_status
+
+
+def test_finished(run: Supervised) -> None:
+    """One attempt to the end, then a `run` that touches nothing, then one more by --again."""
+    run.configure(hold=25)
+    run.start()
+    run.wait_step(25)
+    # It is looked for at its own pace.
+    run.wait(lambda: (run.status["checkpoint"] or {}).get("step") == 20)
+    hold_status(run, "finished", "running")
+    run.let_go()
+    assert run.finish() == 0
+    assert run.run() == 0
+    hold_record(run, "finished")
+
+
+def test_again(run: Supervised) -> None:
+    """A finished run is reopened."""
+    run.configure(env={"STEPS": "10"})
+    assert run.run() == 0
+    run.configure(hold=20, env={"STEPS": "20"})
+    run.start("--again")
+    run.wait_step(20)
+    run.let_go()
+    assert run.finish() == 0
+    hold_record(run, "again")
+
+
+def test_killed_and_relaunched(run: Supervised) -> None:
+    """SIGKILL: relaunched from the newest checkpoint."""
+    run.configure(hold=15)
+    run.start()
+    os.kill(run.wait_step(15), signal.SIGKILL)
+    run.wait_step(15, 2)
+    hold_status(run, "killed", "relaunched")
+    run.let_go()
+    assert run.finish() == 0
+    hold_record(run, "killed")
+
+
+def test_crash_in_backoff(run: Supervised) -> None:
+    """An exception waits for its pause; a stop ends the wait."""
+    run.configure(restart={"backoff": "300s"}, env={"FAULTS": '{"*": [3, "exit9"]}'})
+    process = run.start()
+    run.wait(lambda: run.status.get("state") == "backoff")
+    hold_status(run, "backoff", "waiting")
+    process.send_signal(signal.SIGTERM)
+    assert run.finish() == 75
+    hold_record(run, "backoff")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGUSR1"])
+def test_stopped_by_a_signal(run: Supervised, name: str) -> None:
+    """Saved, 75, and the next run goes on there."""
+    run.configure(hold=25)
+    process = run.start()
+    run.wait_step(25)
+    process.send_signal(getattr(signal, name))
+    assert run.finish() == 75
+    hold_record(run, name.lower())
+    if name == "SIGTERM":
+        run.start()
+        run.let_go()
+        assert run.finish() == 0
+        hold_ledger(run, "sigterm-and-on")
