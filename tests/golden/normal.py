@@ -39,7 +39,7 @@ _TEXTS = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<clock>"),
     (re.compile(r"\bpid \d+"), "pid <pid>"),
-    (re.compile(r"\b[\d.]+s ago\b"), "<s> ago"),
+    (re.compile(r"\b(just now|[\d.]+s ago)\b"), "<age>"),
     (re.compile(r"\bin [\d.]+ s\b"), "in <s> s"),
     (re.compile(r"\bbeat:[0-9a-f]{8}\b"), "beat:<hash>"),
     (re.compile(r"train-supervisor-\d+/[0-9a-f]{16}"), "train-supervisor-<uid>/<run_id>"),
