@@ -39,6 +39,9 @@ ValueError: a bad batch
 """
 SECOND_LOG = "attempt 2 begins at step 11\nstep 20 loss 1.5\n"
 RUN_ID = "0123456789abcdef"
+PARKED = {"state": "absent", "pid": None, "rss_bytes": None, "preloaded": None, "modules": None,
+          "left_out": None, "seconds": None, "standby": None,
+          "reason": "the launcher ends"}  # fmt: skip
 
 
 def moment(ago_s: float) -> dict[str, Any]:
@@ -90,7 +93,7 @@ class MadeUpRun:
             "step": 20, "epoch": 1, "loss": 1.5, "step_rate": 2.0, "heartbeat_age_s": None,
             "log_age_s": None, "attached": None, "world_size": 1, "checkpoint": newest,
             "snapshot": None, "persister": None,
-            "launch": {"mode": "auto", "last": "warm", "cold_reason": None, "parked": None},
+            "launch": {"mode": "auto", "last": "warm", "cold_reason": None, "parked": PARKED},
             "slurm": None, "failure": "exception", "action": "hold",
             "reason": "ValueError: a bad batch, 3 times at the same step", "next_at": None,
             "intent": "run", "stopping": None, "interrupts": 0,
