@@ -7,12 +7,13 @@ hand.
 import ast
 import inspect
 from collections.abc import Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import Field, fields, is_dataclass
 from itertools import pairwise
 from pathlib import Path
-from types import UnionType
-from typing import Any
+from typing import Any, get_args
 
+from supervisor.core.entries.reading import KINDS
+from supervisor.core.json_object import KEY, JsonObject
 from supervisor.core.status import NoDaemon, Status, StillRunning
 
 PAGE = Path(__file__).with_name("run-directory.md")
@@ -22,27 +23,23 @@ _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
 
 def written(page: str) -> str:
     """The page with its tables as the code has them now. Raises ValueError without their marks."""
-    return _between(page, "status", ["| field | |", "|---|---|", *status_rows()])
+    page = _between(page, "status", ["| key | | its keys |", "|---|---|---|", *status_rows()])
+    return _between(page, "ledger", ["| type | | keys |", "|---|---|---|", *ledger_rows()])
 
 
 def status_rows() -> Iterator[str]:
     """A row for each key of `status.json`, and for what `--json` adds."""
-    yield from _rows("", Status)
+    said = sentences(Status)
+    for field in _fields(Status):
+        yield from _row(_key(field), said.get(field.name), _record_in(field.type))
     for name, kind in _ADDED.items():
-        text = f"only in `supervisor status --json`: {_phrase(kind.__doc__)}"
-        yield f"| `{name}` | {text}: {_members(kind)} |"
+        yield from _row(name, f"{_about(kind)} Only in `supervisor status --json`", kind)
 
 
-def _rows(prefix: str, kind: type) -> Iterator[str]:
-    said = sentences(kind)
-    for field in fields(kind):
-        name, inner = prefix + field.name, _record_in(field.type)
-        if inner is None and prefix:
-            continue  # it is named in the row of its record
-        parts = [_phrase(said.get(field.name)), "" if inner is None else _members(inner)]
-        yield f"| `{name}` | {': '.join(part for part in parts if part)} |"
-        if inner is not None:
-            yield from _rows(f"{name}.", inner)
+def ledger_rows() -> Iterator[str]:
+    """A row for each kind of entry, and for each record in one."""
+    for name, kind in KINDS.items():
+        yield from _row(name, _about(kind), kind)
 
 
 def sentences(kind: type) -> dict[str, str]:
@@ -57,20 +54,42 @@ def sentences(kind: type) -> dict[str, str]:
     return found
 
 
-def _members(kind: type) -> str:
-    """The fields of a record, each with what is said of it: `state` (one of three), `pid`."""
-    said = sentences(kind)
-    parts = []
-    for field in fields(kind):
-        is_told = field.name in said and _record_in(field.type) is None
-        parts.append(f"`{field.name}`" + (f" ({_phrase(said[field.name])})" if is_told else ""))
-    return ", ".join(parts)
+def _row(name: str, text: str | None, kind: type | None) -> Iterator[str]:
+    """What is said of a name, with the fields of its record; then a row for each record in it."""
+    told = [] if kind is None else _fields(kind)
+    said = {} if kind is None else sentences(kind)
+    inner = {field.name: found for field in told if (found := _record_in(field.type))}
+    members = [
+        f"`{_key(field)}`"
+        + (f" ({_phrase(said[field.name])})" if field.name in said.keys() - inner.keys() else "")
+        for field in told
+    ]
+    yield f"| `{name}` | {_phrase(text)} | {', '.join(members)} |"
+    for field in told:
+        if field.name in inner:
+            yield from _row(f"{name}.{_key(field)}", said.get(field.name), inner[field.name])
+
+
+def _fields(kind: type) -> "list[Field[Any]]":
+    """Those that stand on record."""
+    base = {field.name for field in fields(JsonObject)} if issubclass(kind, JsonObject) else set()
+    return [field for field in fields(kind) if field.name not in base]
+
+
+def _key(field: "Field[Any]") -> str:
+    return str(field.metadata.get(KEY, field.name))
 
 
 def _record_in(annotation: Any) -> type | None:
-    """The dataclass that a field holds, if it holds one."""
-    kinds = annotation.__args__ if isinstance(annotation, UnionType) else (annotation,)
-    return next((kind for kind in kinds if isinstance(kind, type) and is_dataclass(kind)), None)
+    """The dataclass that a field holds, if it holds one or several."""
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return annotation
+    return next(filter(None, map(_record_in, get_args(annotation))), None)
+
+
+def _about(kind: type) -> str:
+    """The first paragraph of a class's docstring, in one line."""
+    return " ".join(inspect.cleandoc(kind.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _phrase(sentence: str | None) -> str:

@@ -239,7 +239,7 @@ def _wish(paths: RunPaths, status: Status) -> Intent:
     try:
         return read_intent(paths.intent).intent
     except OSError:
-        return next((intent for intent in Intent if intent == status.intent), Intent.RUN)
+        return status.intent
 
 
 def read_history(paths: RunPaths) -> "tuple[History, list[LedgerLine]]":

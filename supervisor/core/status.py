@@ -6,7 +6,7 @@ the sentence below a field is its row.
 
 from dataclasses import dataclass
 
-from supervisor.core.vocabulary import Action, Failure, RunState
+from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class SlurmStatus:
 class StoppingStatus:
     """A stop that was asked for."""
 
-    by: str | None = None
+    by: StopSource | None = None
     since: str | None = None
     grace_s: float | None = None
 
@@ -199,7 +199,7 @@ class Status:
     """The sentence that goes with `state`."""
     next_at: str | None = None
     """When a pause ends."""
-    intent: str | None = None
+    intent: Intent = Intent.RUN
     """`run`, `stop`, `hold`, as the daemon last read it."""
     stopping: StoppingStatus | None = None
     """The stop that was asked for; null without one."""

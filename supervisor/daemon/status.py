@@ -97,7 +97,7 @@ def status_of(
         action=None if state.action is None else state.action.told,
         reason=state.reason or None,
         next_at=next_at,
-        intent=state.wish.value,
+        intent=state.wish,
         stopping=None
         if state.stop is None
         else StoppingStatus(

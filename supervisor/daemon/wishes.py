@@ -75,5 +75,4 @@ class Wishes:
 
 def _last_shown(paths: RunPaths) -> Intent:
     """The wish in the last status."""
-    shown = read_status(paths.status) or Status()
-    return next((intent for intent in Intent if intent == shown.intent), Intent.RUN)
+    return (read_status(paths.status) or Status()).intent

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from docs.tables import PAGE, sentences, status_rows, written
+from docs.tables import PAGE, ledger_rows, sentences, status_rows, written
+from supervisor.core.entries.reading import KINDS
 from supervisor.core.status import Status
 
 
@@ -31,10 +32,20 @@ def test_what_is_said_of_a_field_stands_below_it() -> None:
     assert sentences(Told) == {"one": "Of one line.", "two": "Of two lines."}
 
 
-def test_every_key_is_told() -> None:
-    """A key of `status.json` of which the page says nothing helps nobody."""
-    assert [row for row in status_rows() if row.endswith("|  |")] == []
-    assert set(sentences(Status)) == set(Status.__dataclass_fields__)
+def test_every_key_and_kind_is_told() -> None:
+    """A key of `status.json` or a kind of entry of which the page says nothing helps nobody."""
+    rows = [*status_rows(), *ledger_rows()]
+    assert [row for row in rows if not row.split("|")[2].strip()] == []
+    told = {row.split("`")[1] for row in rows}
+    assert {*Status.__dataclass_fields__, *KINDS, "launch.parked", "save_seen.sources"} <= told
+
+
+def test_a_key_is_named_as_on_record() -> None:
+    """A field whose key is no name in Python, and what all entries have in common."""
+    (row,) = (row for row in ledger_rows() if row.startswith("| `pointer_set` |"))
+    assert "`from`" in row
+    assert "`was`" not in row
+    assert "`extra`" not in row
 
 
 def test_a_page_without_marks_is_refused() -> None:

@@ -17,26 +17,34 @@ class Source(JsonObject):
     path: str
     step: int | None = None
     tier: Tier = Tier.DISK
+    """`disk` or `memory`."""
     proof: str | None = None
+    """How it was proven good; null: not on record."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptStartedEntry(Entry, kind="attempt_started"):
-    """The main process runs. `launch`: `warm` or `cold`; `moments` are monotonic seconds."""
+    """The main process runs."""
 
     attempt: int
     pid: int | None = None
     start_ticks: int | None = None
     command: tuple[str, ...] = ()
     checkpoint: Source | None = None
+    """What it was resumed from; null: nothing."""
     resumes_by: str | None = None
-    """`trainer` where the trainer finds its checkpoint itself."""
+    """`supervisor` or `trainer`."""
     log_offset: int | None = None
+    """Where its lines begin in train.log."""
     log_inode: int | None = None
+    """Which file that was, since rotation may rename it."""
     launch: str | None = None
+    """`warm` or `cold`."""
     why_cold: str | None = None
     moments: Mapping[str, float | None] = field(default_factory=dict)
+    """Those [of the launch](warm-launch.md#what-is-on-the-way-to-the-first-step)."""
     cgroup: str | None = None
+    """Its own, where there is one."""
 
     @property
     def is_warm(self) -> bool:
@@ -46,7 +54,7 @@ class AttemptStartedEntry(Entry, kind="attempt_started"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFailedEntry(Entry, kind="start_failed"):
-    """Nothing was started; with `charged` it counts as a failure."""
+    """Nothing was started; where it was charged to the budgets, what that cost as well."""
 
     attempt: int
     reason: str | None = None
@@ -58,13 +66,14 @@ class StartFailedEntry(Entry, kind="start_failed"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstStepEntry(Entry, kind="first_step"):
-    """The first beat. `done_at`: monotonic seconds."""
+    """The first step was done."""
 
     attempt: int | None = None
     step: int | None = None
     startup_s: float | None = None
     launch: str | None = None
     done_at: float | None = None
+    """Seconds of CLOCK_MONOTONIC."""
 
     @property
     def is_warm(self) -> bool:
@@ -77,7 +86,9 @@ class ParkedEntry(Entry, kind="parked"):
     """The next attempt's interpreter has imported what it needs."""
 
     seconds: float | None = None
+    """That its imports took."""
     rss_bytes: int | None = None
+    """Of the interpreter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     code: int | None = None
     signal: int | None = None
     outcome: int | None = None
-    """What the trainer said of its end."""
+    """What the trainer says of its end."""
     failure: Failure | None = None
     action: Action | None = None
     reason: str | None = None
@@ -97,20 +108,29 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     step: int | None = None
     first_step: bool | None = None
     ended_training: bool | None = None
-    """A failure after a first step and before the last."""
+    """A failure after a first step and before the last; null for no failure."""
     attached: bool | None = None
     stop_requested: StopSource | None = None
+    """By whom."""
     saved: bool | None = None
+    """Null: not known."""
     failures: int | None = None
+    """Since durable progress."""
     repeats: int | None = None
     outages: int | None = None
+    """Since durable progress."""
     full_deaths: int | None = None
+    """Since durable progress."""
     signature: tuple[str, str | None, int | None] | None = None
     charged: bool = False
+    """To the budgets."""
     idle_stops: int | None = None
+    """Ends of a job in a row without durable progress."""
     idle_progress: tuple[int | None, float | None] | None = None
+    """The durable progress at the last of them."""
     evidence: tuple[str, ...] = ()
     doubt: Doubt | None = None
+    """Why an exit with 0 is not the end."""
     duration_s: float | None = None
     last_save_s: float | None = None
     loss: float | None = None
@@ -131,20 +151,24 @@ class LeftProcess(JsonObject):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUnwatchedEntry(Entry, kind="attempt_unwatched"):
-    """Launcher and daemon died. `how`: the attempt is `gone`, `ended`, `killed`, or `survives`."""
+    """Launcher and daemon died both, and the next daemon found the attempt gone or ended it."""
 
     attempt: int | None = None
     step: int | None = None
+    """By its heartbeat."""
     found: tuple[LeftProcess, ...] = ()
+    """Its processes that lived."""
     how: str | None = None
+    """`gone`, `ended`, `killed`, `survives`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftTrainingEntry(Entry, kind="left_training"):
-    """The main process exited with 0, and something that it left trains on. `sign`: its proof."""
+    """The main process exited with 0, and something that it left trains on."""
 
     attempt: int
     sign: str | None = None
+    """What showed it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,12 +181,12 @@ class HungEntry(Entry, kind="hung"):
     attempt: int | None = None
     reason: str
     failure: Failure | None = Failure.HANG
-    """None where its own words or its log say how it ended."""
+    """`hang`; null where its own word stands (it lingers), or its ranks' death is judged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookedEntry(Entry, kind="looked"):
-    """Past its deadline something moved, or nobody could tell."""
+    """Past its deadline something moved, or nobody could tell; once an attempt."""
 
     attempt: int
     is_work: bool = False
@@ -182,17 +206,18 @@ class RanksGoneEntry(Entry, kind="ranks_gone"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsBeganEntry(Entry, kind="steps_began"):
-    """Where the steps of an attempt from nothing began, by one source of steps."""
+    """Where the steps of an attempt from nothing began."""
 
     attempt: int | None = None
     source: str
+    """Where they were read."""
     step: int | None = None
     epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsWentBackEntry(Entry, kind="steps_went_back"):
-    """A source's steps cannot be compared over attempts."""
+    """The steps of a source cannot be compared over attempts."""
 
     attempt: int | None = None
     source: str
@@ -204,6 +229,7 @@ class NotResumedEntry(Entry, kind="not_resumed"):
 
     attempt: int | None = None
     reason: str
+    """Why it is known to [begin anew](restart-policy.md#a-resume-that-did-not-happen)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,6 +238,7 @@ class ResumeDoubtedEntry(Entry, kind="resume_doubted"):
 
     attempt: int | None = None
     reason: str
+    """Why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,11 +18,11 @@ class DecisionEntry(Entry, kind="decision"):
     reason: str | None = None
     wait_s: float | None = None
     place: str | None = None
-    """Where room on a disk is waited for; None: in the checkpoint directory."""
+    """Where room on a disk is waited for; null: in the checkpoint directory."""
     checkpoint: Any = None
     goodput: float | None = None
     intent_id: str | None = None
-    """The operator's intent at that time: a later `resume` has another."""
+    """Of `intent.json` at the time: a `resume` has another."""
 
     @property
     def holds(self) -> bool:
@@ -32,20 +32,22 @@ class DecisionEntry(Entry, kind="decision"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequestedEntry(Entry, kind="stop_requested"):
-    """A stop was asked for, `by` a signal's name or by `intent`."""
+    """A stop was asked for."""
 
     by: StopSource
+    """A signal's name, or `intent`."""
     asked_wall: float | None = left_out(None)
-    """When, seconds since 1970: the entry is written later."""
+    """When, seconds since 1970: files written later were saved after it."""
     late: bool = left_out(False)
-    """The attempt had ended by itself."""
+    """True where the attempt had ended by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuspendedEntry(Entry, kind="suspended"):
-    """Everything stood still in the middle of a stop; its grace is longer by so much."""
+    """Everything stood still in the middle of a stop."""
 
     gap_s: float | None = None
+    """Its grace is longer by so much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,20 +55,22 @@ class IntentEntry(Entry, kind="intent"):
     """The operator's intent is heard."""
 
     intent: str | None = None
+    """`run`, `stop`, `hold`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumedEntry(Entry, kind="resumed"):
-    """`supervisor resume` lets a held run go on."""
+    """By `supervisor resume`: a held run may go on."""
 
     intent_id: str | None = None
+    """Of `intent.json`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReopenedEntry(Entry, kind="reopened"):
-    """`run --again`: a finished run trains on."""
+    """By `run --again`: a finished run trains on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginAgainEntry(Entry, kind="begin_again"):
-    """`run --from-nothing`: what is missing is given up, and steps count anew."""
+    """By `run --from-nothing`: what is missing is given up, and steps count anew."""

@@ -17,9 +17,10 @@ class RunCreatedEntry(Entry, kind="run_created"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorStartedEntry(Entry, kind="supervisor_started"):
-    """A launcher took the run, by its first daemon. `pid`: the launcher's."""
+    """A launcher took the run, by its first daemon."""
 
     pid: int | None = None
+    """The launcher's."""
     host: str | None = None
     boot_id: str | None = None
     config_path: str | None = None
@@ -29,10 +30,11 @@ class SupervisorStartedEntry(Entry, kind="supervisor_started"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DaemonStartedEntry(Entry, kind="daemon_started"):
-    """A daemon began. `adopted_attempt`: what it found running."""
+    """A daemon began."""
 
     pid: int | None = None
     adopted_attempt: int | None = None
+    """Null, or the attempt that it found running."""
     boot_id: str | None = None
 
 
@@ -43,16 +45,17 @@ class ReloadedEntry(Entry, kind="reloaded"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorEndedEntry(Entry, kind="supervisor_ended"):
-    """Launcher and daemon end. `state`: where the run is then (`RunState`)."""
+    """Launcher and daemon end."""
 
     state: str | None = None
+    """Where the run is then."""
     code: int | None = None
     reason: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TimeEntry(Entry, kind="time"):
-    """Where the run's time went so far, in seconds (`Account`)."""
+    """The seconds of `goodput`: at each start of an attempt, every five minutes and at the end."""
 
     launching_s: float = 0.0
     training_s: float = 0.0
@@ -65,9 +68,10 @@ class TimeEntry(Entry, kind="time"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IncidentEntry(Entry, kind="incident"):
-    """Evidence was kept. `id`: 0 where its folder could not be made."""
+    """Evidence was kept."""
 
     id: int | None = None
+    """0 where its folder could not be made."""
     attempt: int | None = None
     failure: Failure | None = None
     what: str | None = None
@@ -81,20 +85,24 @@ class RecordRemadeEntry(Entry, kind="record_remade"):
     """Files of the record were removed while the run went on, and made anew."""
 
     lost: tuple[str, ...]
+    """Which files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TookOverEntry(Entry, kind="took_over"):
-    """The checkpoint directory was another run's; None where that run's mark was damaged."""
+    """By `run --take-over`: the checkpoint directory was another run's."""
 
     directory: str
     run_id: str | None = None
+    """Of the other run; null where its mark was damaged."""
     run_dir: str | None = None
+    """Of the other run; null where its mark was damaged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequeueEntry(Entry, kind="requeue"):
-    """SLURM is asked to start the job again, or why it is not (`slurm.facts.Requeue`)."""
+    """SLURM is asked to start the job again, or why it is not; written before it is ordered."""
 
     job: str
     verdict: str
+    """`ask` (ordered), `already`, `cancelled`, `forbidden`, `no_batch`, `unknown`."""

@@ -9,7 +9,7 @@ from supervisor.core.json_object import KEY, JsonObject, left_out
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointVerdictEntry(Entry, kind="checkpoint"):
-    """What a checkpoint is worth. `kept`: the verdict holds as long as the fingerprint does."""
+    """What a checkpoint is worth."""
 
     path: str
     step: int | None = None
@@ -23,21 +23,22 @@ class CheckpointVerdictEntry(Entry, kind="checkpoint"):
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_run: bool = True
     names_best: str | None = None
+    """Whom its own record calls the best."""
     progress: bool = False
     kept: bool = left_out(True)
+    """False where the verdict is not to be remembered."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointRemovedEntry(Entry, kind="checkpoint_removed"):
-    """`why`: `pruned`, `invalid`, `superseded`, or `gone` where the trainer removed it.
-
-    `to` is None where it was deleted, or was a snapshot in memory.
-    """
+    """A checkpoint is no longer there."""
 
     path: str
     why: str | None = None
+    """`pruned`, `invalid`, `superseded`; `gone` where the trainer removed it."""
     reason: str | None = left_out(None)
     to: str | None = None
+    """Where it was moved; null too where a snapshot in memory was given up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,31 +59,33 @@ class CheckpointPlaceEntry(Entry, kind="checkpoint_place"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointerSetEntry(Entry, kind="pointer_set"):
-    """A trainer's pointer that named what was set aside; set aside itself where `to` is None."""
+    """A trainer's pointer that named a checkpoint which was set aside."""
 
     path: str
     was: str | None = field(metadata={KEY: "from"})
     to: str | None = None
+    """Null: it was set aside, to `place`."""
     place: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoingBackEntry(Entry, kind="going_back"):
-    """The run goes back to `step`; `later`: the paths that are set aside next."""
+    """The run goes back."""
 
     step: int | None = None
+    """That the run goes back to."""
     later: tuple[str, ...] = ()
+    """The paths that are set aside next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressEntry(Entry, kind="progress"):
-    """Durable progress: the highest validated step, or when the newest without a step was written.
-
-    `written` is in seconds since 1970.
-    """
+    """Durable progress; budgets refill."""
 
     step: int | None = None
+    """The highest validated. May be null."""
     written: float | None = None
+    """When the newest that tells no step was written, seconds since 1970. May be null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +93,7 @@ class SourceAtSave(JsonObject):
     """What a source of steps showed as a checkpoint was written."""
 
     at: int
+    """What it showed when the checkpoint was written."""
     interval: int = 0
     """The steps since the save before."""
     pace_s: float | None = left_out(None)
@@ -104,15 +108,17 @@ class SaveSeenEntry(Entry, kind="save_seen"):
     path: str
     step: int | None = None
     sources: Mapping[str, SourceAtSave] = field(default_factory=dict)
+    """Each source, by name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SaveFailedEntry(Entry, kind="save_failed"):
-    """A save failed while training went on. `failed_at`: seconds since 1970."""
+    """A save failed while training went on."""
 
     attempt: int | None = None
     line: str | None = None
     failed_at: float | None = None
+    """Seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
