@@ -12,6 +12,7 @@ from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
+from supervisor.core.vocabulary import RunState
 from supervisor.filesystem import is_network, mount_points
 from supervisor.ledger import LedgerLine, decode_entry
 from supervisor.lock import is_held
@@ -216,7 +217,7 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
         match entry.get("type"):
             case "run_created":
                 run_id = entry.get("run_id")
-            case "decision" if entry.get("state") == "completed":
+            case "decision" if entry.get("state") == RunState.COMPLETED:
                 finished = True
             case "reopened" | "attempt_started":
                 finished = False

@@ -9,7 +9,7 @@ from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.parking import Parked
 from supervisor.core.states import Checkpoint
-from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, StopSource
+from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunState, StopSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Begun:
     held: str | None = None
     """Why the run is held on record, and not resumed since."""
     finished: bool = False
-    pause: str | None = None
+    pause: RunState | None = None
     """`backoff` or `waiting`, where the daemon before was in it."""
     wake_at: float | None = None
     """When that pause ends."""

@@ -9,14 +9,14 @@ from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Checkpoint, Learned
 from supervisor.core.step_counters import CountersBySource
-from supervisor.core.vocabulary import Action, Failure, StopSource
+from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
 
 @dataclass(frozen=True, slots=True)
 class Pause:
     """A backoff, or a wait for what clears by itself, as it was decided."""
 
-    state: str
+    state: RunState
     since: Moment
     wait_s: float
     failure: Failure | None

@@ -43,7 +43,7 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
         return Reaction("hold wished", *_ended(state, Intent.HOLD))
     if event.pause is not None:
         paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
-        return Reaction("in backoff" if event.pause == "backoff" else "waiting", paused)
+        return Reaction("in backoff" if event.pause is RunState.BACKOFF else "waiting", paused)
     return Reaction("nothing runs", replace(state, surveying=True), (SurveyCheckpoints(),))
 
 

@@ -30,8 +30,8 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
     is_late = ending.first_step_seen or _has_own(survey, budget)
     if ending.failure is Failure.CONFIGURATION and is_late:
         # It has trained with this configuration: one bad record raises the same exceptions.
-        said = ending.reason.removeprefix("configuration")
-        reason = ending.reason if said == ending.reason else f"exception{said}"
+        said = ending.reason.removeprefix(Failure.CONFIGURATION)
+        reason = ending.reason if said == ending.reason else f"{Failure.EXCEPTION}{said}"
         ending = replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=reason)
     if ending.failure is Failure.CHECKPOINT_CORRUPT and ending.action is Action.ROLLBACK:
         ending = _weigh_corruption(state, survey, ending, budget)

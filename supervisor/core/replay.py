@@ -12,7 +12,7 @@ from supervisor.core.patience import beyond
 from supervisor.core.replayed_end import charged, with_end
 from supervisor.core.states import Account, Checkpoint
 from supervisor.core.step_counters import fold_counters
-from supervisor.core.vocabulary import Action, Failure, Phase, StopSource, Tier
+from supervisor.core.vocabulary import Action, Failure, Phase, RunState, StopSource, Tier
 
 
 def fold(entries: Iterable[Mapping[str, Any]]) -> History:
@@ -210,7 +210,7 @@ def _with_decision(past: History, entry: Mapping[str, Any]) -> History:
     match entry.get("state"):
         case "backoff" | "waiting":
             pause = Pause(
-                str(entry["state"]),
+                RunState(entry["state"]),
                 moment_of(entry, past.boot),
                 float(entry.get("wait_s") or 0.0),
                 Failure.read(entry.get("failure")),

@@ -8,7 +8,18 @@ from enum import Enum, IntEnum, StrEnum, auto
 
 from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 
-__all__ = ["TERMINAL", "Action", "ExitCode", "Failure", "Phase", "RunState", "Tier"]
+__all__ = [
+    "TERMINAL",
+    "Action",
+    "ExitCode",
+    "Failure",
+    "Intent",
+    "Nature",
+    "Phase",
+    "RunState",
+    "StopSource",
+    "Tier",
+]
 
 
 class _Word(StrEnum):
@@ -88,7 +99,7 @@ class Failure(_Word):
 
     @property
     def nature(self) -> Nature:
-        """What kind of end it is. Without `case _`, so that mypy misses a new name here."""
+        """What kind of end it is; without `case _`, so that mypy asks it of a new name."""
         match self.known:
             case (
                 Failure.COMPLETED

@@ -6,7 +6,7 @@ from supervisor.core.effects import Probe
 from supervisor.core.events import Probed, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.vocabulary import RunState
+from supervisor.core.vocabulary import Action, RunState
 from tests.core.world import World, checkpoint
 
 FULL = {"failure": "disk_full", "action": "hold", "exception": "OSError", "frame": "t.py:save"}
@@ -116,6 +116,17 @@ def test_the_place_that_the_write_named_is_looked_at(place: str | None) -> None:
     past = fold([{"wall": 1.0, **decision}])
     assert past.pause is not None
     assert (past.pause.place, past.pause.wait_s) == (place, 10.0)
+
+
+def test_a_wait_is_told_as_hold() -> None:
+    """Readers of the record know no other word; the next daemon reads the wait out of it."""
+    world = waiting()
+    assert world.state.action is Action.WAIT
+    told = [*world.records("attempt_ended"), *world.records("decision")]
+    assert [str(entry["action"]) for entry in told] == ["hold", "hold"]
+    past = fold([{"wall": 1.0, **entry} for entry in told])
+    assert past.pause is not None
+    assert past.pause.action is Action.WAIT
 
 
 def test_a_look_that_never_answers_is_begun_again() -> None:
