@@ -11,7 +11,8 @@ from math import nan
 from time import monotonic_ns
 from typing import Protocol
 
-from supervisor.page import (
+from supervisor.page import Outcome, Page
+from supervisor.page_layout import (
     BEAT,
     BEAT_AT,
     CHECKPOINT_BYTES_MAX,
@@ -31,8 +32,6 @@ from supervisor.page import (
     STOP_READ,
     STOP_SEEN,
     VERSION,
-    Outcome,
-    Page,
 )
 from supervisor.page_place import PagePlace
 from supervisor.worker_contract import Phase

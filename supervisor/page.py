@@ -1,44 +1,33 @@
-"""What a heartbeat page is: its bytes and the record that one read of it gives.
+"""What a heartbeat page says: the record that one read of it gives.
 
 Stdlib only and light; it must not open, write or read anything: heartbeat.py does.
 """
 
 import os
-import struct
 from binascii import crc32
 from math import isnan
 from typing import NamedTuple
 
+from supervisor.page_layout import (
+    BEAT,
+    BEAT_AT,
+    CHECKPOINT_BYTES_MAX,
+    END,
+    ENDED_IN_ORDER,
+    HEADER,
+    IS_SECOND,
+    MAGIC,
+    OUTCOME,
+    OUTCOME_AT,
+    OUTCOME_SIGNED,
+    PAGE_BYTES,
+    STACKS_ARMED,
+    STATE,
+    STATE_AT,
+    STOP_SEEN,
+    VERSION,
+)
 from supervisor.worker_contract import Phase
-
-PAGE_BYTES = 4096
-MAGIC = b"TSHB"
-VERSION = 1
-CHECKPOINT_BYTES_MAX = 1024
-
-# Little-endian. What other programs read by offset: magic 0, version 4, pid 8, rank 12,
-# world size 16, local rank 20, start ticks 24.
-HEADER = struct.Struct("<4sIIIII Q QI")  # …, created (monotonic ns) 32, attempt 40
-STOP_SEEN, STACKS_ARMED = 44, 45
-# The launcher writes the first; the second says that this worker's should_stop reads it. Workers of
-# earlier versions never set it. Both stay outside VERSION: another one would hide every worker that
-# users' environments have installed.
-STOP_ASKED, STOP_READ = 46, 47
-IS_SECOND = 48
-# How a process ends, of which nobody else may hear: a shell hides an exit code. Workers of earlier
-# versions leave it at 0; one that is killed, or ends of an exception, at END_IS_TOLD.
-END = 49
-END_IS_TOLD, ENDED_IN_ORDER = 1, 2
-# Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
-# whose two words agree then holds one write. The beat is one cache line; each of its stores is
-# one aligned word, so even a page whose writer was stopped midway has no half-written number.
-BEAT = struct.Struct("<QqqqdQ")  # end 64, ns 72, step 80, epoch 88, loss 96, begin 104
-BEAT_AT = 64
-STATE = struct.Struct("<QqqqqqqqQ")  # end 128, phase, since, first step, 4 durations, begin 192
-STATE_AT = 128
-OUTCOME = struct.Struct("<IiqII")  # set 256, code, step, crc of code, step and path, length
-OUTCOME_AT = 256
-OUTCOME_SIGNED = struct.Struct("<iqI")
 
 
 class Outcome(NamedTuple):

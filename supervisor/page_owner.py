@@ -14,6 +14,7 @@ from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 from supervisor.identity import has_ended, read_stat
+from supervisor.page_layout import OWNER_PREFIX
 from supervisor.page_reading import read_page
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class PageOwner:
     def __init__(self, path: str, start_ticks: int) -> None:
         folder, name = os.path.split(path)
         self._path = path
-        self._lock_path = os.path.join(folder, f"owner-{name.rpartition('-')[2]}")
+        self._lock_path = os.path.join(folder, OWNER_PREFIX + name.rpartition("-")[2])
         self._self = os.getpid(), start_ticks
         # A lock on NFS can wait for a server that has gone: there the page alone tells.
         self._has_locks = path.startswith(_SHARED_MEMORY) or not _is_remote(folder)

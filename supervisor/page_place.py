@@ -10,7 +10,7 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
-from supervisor.page import IS_SECOND, MAGIC, PAGE_BYTES, STOP_ASKED
+from supervisor.page_layout import IS_SECOND, MAGIC, PAGE_BYTES, STOP_ASKED
 from supervisor.page_owner import PageOwner
 from supervisor.page_reading import read_page
 

@@ -6,7 +6,8 @@ A reader never raises on what it finds, nor maps what it reads (a truncated page
 import os
 from pathlib import Path
 
-from supervisor.page import PAGE_BYTES, Page, parse
+from supervisor.page import Page, parse
+from supervisor.page_layout import PAGE_BYTES, RANK_PREFIX
 
 _READS = 32
 
@@ -47,8 +48,8 @@ def read_pages(directory: str | os.PathLike[str]) -> list[Page]:
     """All pages of a heartbeat directory by local rank; what is not a page is passed over."""
     folder = Path(directory)
     try:
-        names = [path.name for path in folder.iterdir() if path.name.startswith("rank-")]
+        names = [path.name for path in folder.iterdir() if path.name.startswith(RANK_PREFIX)]
     except OSError:
         return []
-    pages = (read_page(folder / name) for name in names if name[5:].isdigit())
+    pages = (read_page(folder / name) for name in names if name[len(RANK_PREFIX) :].isdigit())
     return sorted((page for page in pages if page is not None), key=lambda page: page.local_rank)

@@ -16,6 +16,7 @@ from supervisor.agreement import StopAgreement
 from supervisor.heartbeat import Beat, PageWriter
 from supervisor.identity import own_start_ticks
 from supervisor.orderly_end import at_orderly_end
+from supervisor.page_layout import RANK_PREFIX
 from supervisor.placement import Placement
 from supervisor.preemption import (
     STOP_SIGNALS,
@@ -87,7 +88,7 @@ class Worker:
         local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
         try:
             page = PageWriter(
-                directory / f"rank-{local_rank}",
+                directory / f"{RANK_PREFIX}{local_rank}",
                 start_ticks=own_start_ticks() or 0,
                 rank=number_of("RANK", "SLURM_PROCID") or 0,
                 world_size=number_of("WORLD_SIZE", "SLURM_STEP_NUM_TASKS") or 1,

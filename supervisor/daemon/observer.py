@@ -11,6 +11,7 @@ from supervisor.daemon.known_total import KnownTotal
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.page import Page
+from supervisor.page_layout import RANK_PREFIX
 from supervisor.page_reading import read_open_page
 from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import LogStep, ProgressReader
@@ -37,7 +38,7 @@ class PageSet:
             found = [path.name for path in self._directory.iterdir()]
         except OSError:
             found = []
-        for name in (n for n in found if n[:5] == "rank-" and n[5:].isdigit()):
+        for name in (n for n in found if n[:5] == RANK_PREFIX and n[5:].isdigit()):
             self._refresh(name)
         pages = [page for fd, _ in self._open.values() if (page := read_open_page(fd)) is not None]
         return sorted(pages, key=lambda page: page.local_rank)

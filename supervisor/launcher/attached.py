@@ -8,11 +8,21 @@ from __future__ import annotations
 
 import os
 import stat
-import struct
 from collections import namedtuple
 
 from supervisor import identity
 from supervisor.launcher import procfs
+from supervisor.page_layout import (
+    HEADER,
+    MAGIC,
+    OUTCOME_AT,
+    OWNER_PREFIX,
+    PAGE_BYTES,
+    RANK_PREFIX,
+    STOP_ASKED,
+    STOP_READ,
+    VERSION,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,14 +47,6 @@ else:
         "Attached", "path pid start_ticks created_ns has_outcome reads_stop is_asked"
     )
 
-# supervisor/page.py: magic, version, pid, rank, world size, local rank, start ticks, created.
-_HEAD = struct.Struct("<4sIIIIIQQ")
-_VERSION = 1
-_STOP_ASKED, _STOP_READ, _OUTCOME_AT, _PAGE_BYTES = 46, 47, 256, 4096
-_PREFIX = "rank-"
-# supervisor/page_owner.py: the file beside a page that whoever is attached keeps open.
-_BESIDE = "owner-"
-
 
 def attached(heartbeat_dir: str | None) -> list[Attached]:
     """Return what the pages say now; what is no page is passed over. Never raises.
@@ -57,7 +59,7 @@ def attached(heartbeat_dir: str | None) -> list[Attached]:
         names = sorted(os.listdir(heartbeat_dir))
     except OSError:
         return []
-    paths = (os.path.join(heartbeat_dir, name) for name in names if name.startswith(_PREFIX))
+    paths = (os.path.join(heartbeat_dir, name) for name in names if name.startswith(RANK_PREFIX))
     return [page for path in paths if (page := _read(path)) is not None]
 
 
@@ -74,12 +76,12 @@ def ask_to_stop(page: Attached) -> None:
         return  # gone since: the next look finds the page that is there then
     try:
         found = os.fstat(fd)
-        head = os.pread(fd, _HEAD.size, 0)
-        if not stat.S_ISREG(found.st_mode) or found.st_size < _PAGE_BYTES:
+        head = os.pread(fd, HEADER.size, 0)
+        if not stat.S_ISREG(found.st_mode) or found.st_size < PAGE_BYTES:
             return
-        magic, version, pid, _, _, _, start_ticks, _ = _HEAD.unpack(head)
-        if (magic, version, pid, start_ticks) == (b"TSHB", _VERSION, page.pid, page.start_ticks):
-            os.pwrite(fd, b"\1", _STOP_ASKED)
+        magic, version, pid, _, _, _, start_ticks, _, _ = HEADER.unpack(head)
+        if (magic, version, pid, start_ticks) == (MAGIC, VERSION, page.pid, page.start_ticks):
+            os.pwrite(fd, b"\1", STOP_ASKED)
     except OSError:
         return  # a tmpfs that fails: the signal remains
     finally:
@@ -102,7 +104,7 @@ def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
     return None
 
 
-def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = _BESIDE) -> bool:
+def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = OWNER_PREFIX) -> bool:
     """Tell whether a process is attached though no page names it: another one has its rank's.
 
     So it is of helpers, and of ranks that were given no LOCAL_RANK. Known by the file beside the
@@ -133,20 +135,20 @@ def _read(path: str) -> Attached | None:
     except OSError:
         return None
     try:
-        raw = os.pread(fd, _OUTCOME_AT + 1, 0)
+        raw = os.pread(fd, OUTCOME_AT + 1, 0)
     except OSError:
         return None
     finally:
         os.close(fd)
-    if len(raw) <= _OUTCOME_AT or not raw.startswith(b"TSHB"):
+    if len(raw) <= OUTCOME_AT or not raw.startswith(MAGIC):
         return None
-    _, _, pid, _, _, _, start_ticks, created_ns = _HEAD.unpack_from(raw)
+    _, _, pid, _, _, _, start_ticks, created_ns, _ = HEADER.unpack_from(raw)
     return Attached(
         path,
         pid,
         start_ticks,
         created_ns,
-        raw[_OUTCOME_AT] != 0,
-        raw[_STOP_READ] != 0,
-        raw[_STOP_ASKED] != 0,
+        raw[OUTCOME_AT] != 0,
+        raw[STOP_READ] != 0,
+        raw[STOP_ASKED] != 0,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.heartbeat import PageWriter, Phase
-from supervisor.page import BEAT_AT, PAGE_BYTES, STATE_AT
+from supervisor.page_layout import BEAT_AT, PAGE_BYTES, STATE_AT
 from supervisor.page_reading import read_page, read_pages
 from tests.vanishing import vanish
 

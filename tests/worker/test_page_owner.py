@@ -18,7 +18,8 @@ from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
 from supervisor.heartbeat import PageWriter, Phase
 from supervisor.identity import start_ticks
-from supervisor.page import HEADER, STATE, STATE_AT, STOP_ASKED, Page
+from supervisor.page import Page
+from supervisor.page_layout import HEADER, STATE, STATE_AT, STOP_ASKED
 from supervisor.page_reading import read_page
 from tests.vanishing import vanish
 

@@ -13,7 +13,7 @@ import pytest
 from supervisor.heartbeat import PageWriter
 from supervisor.identity import own_start_ticks, start_ticks
 from supervisor.launcher.attached import Attached, ask_to_stop, attached
-from supervisor.page import PAGE_BYTES
+from supervisor.page_layout import PAGE_BYTES
 from supervisor.page_reading import read_page
 from tests.vanishing import vanish
 from tests.worker.conftest import Trainers
