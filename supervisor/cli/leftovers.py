@@ -15,8 +15,8 @@ from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.survey import is_resumable, survey
 from supervisor.cli.record import read_history, read_record
-from supervisor.cli.registry import registered_directories
-from supervisor.cli.runtime_place import REGISTRY, runtime_parent
+from supervisor.cli.registry import REGISTRY, registered_directories
+from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_of
 from supervisor.cli.target import is_run, runs_below
 from supervisor.clock import rfc3339, wall_s

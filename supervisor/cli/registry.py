@@ -1,24 +1,27 @@
 """Which runs of this user are live: one link a run, believed only if the run's lock is held.
 
-It is a convenience for `supervisor status` without a target; nothing may depend on it.
+It is a convenience for `supervisor status` without a target; nothing may depend on it. /dev/shm is
+for everyone, so a stranger may have made the name: such a register is neither used nor believed.
 """
 
 import hashlib
 import os
-import stat
 from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord, read_record
+from supervisor.snapshot.private import is_believable, shared_name
+
+REGISTRY = "runs"
 
 
 def registry_directories() -> tuple[Path, ...]:
     """Where links may be: the user's runtime directory, else a private one on tmpfs."""
     places = []
     if runtime := os.environ.get("XDG_RUNTIME_DIR"):
-        places.append(Path(runtime) / "train-supervisor" / "runs")
+        places.append(Path(runtime) / "train-supervisor" / REGISTRY)
     # A shell of `su` or cron has no XDG_RUNTIME_DIR: both places are always read.
-    places.append(Path(f"/dev/shm/train-supervisor-{os.getuid()}/runs"))
+    places.append(Path("/dev/shm") / shared_name() / REGISTRY)
     return tuple(places)
 
 
@@ -29,7 +32,7 @@ def register(run_dir: Path) -> None:
         try:
             directory.parent.mkdir(mode=0o700, exist_ok=True)
             directory.mkdir(mode=0o700, exist_ok=True)
-            if not _is_private(directory):
+            if not is_believable(directory.parent, directory):
                 continue
             stage = directory / f".{name}.{os.getpid()}"
             stage.symlink_to(run_dir)
@@ -48,7 +51,7 @@ def registered_directories() -> list[Path]:
     """The run directories on the register, dead ones too; it changes nothing."""
     found: dict[Path, None] = {}
     for directory in registry_directories():
-        if _is_private(directory):
+        if is_believable(directory.parent, directory):
             for link in sorted(directory.iterdir()):
                 if link.is_symlink() and not link.name.startswith("."):
                     found[link.readlink()] = None
@@ -59,7 +62,7 @@ def _registered() -> Iterable[RunRecord]:
     """Each registered run once, dead ones taken off the register."""
     seen: set[Path] = set()
     for directory in registry_directories():
-        if not _is_private(directory):
+        if not is_believable(directory.parent, directory):
             continue
         for link in sorted(directory.iterdir()):
             try:
@@ -73,15 +76,3 @@ def _registered() -> Iterable[RunRecord]:
             if not record.live:
                 link.unlink(missing_ok=True)
             yield record
-
-
-def _is_private(directory: Path) -> bool:
-    """Ours and closed to others: /dev/shm is for everyone, so a stranger may have made the name."""
-    try:
-        facts = [path.lstat() for path in (directory.parent, directory)]
-    except OSError:
-        return False
-    return all(
-        stat.S_ISDIR(fact.st_mode) and fact.st_uid == os.getuid() and not fact.st_mode & 0o022
-        for fact in facts
-    )

@@ -3,25 +3,21 @@
 /dev/shm is everybody's, so only directories that are ours and closed to others are believed.
 """
 
-import os
-import stat
 from pathlib import Path
 
 from supervisor.clock import wall_s
 from supervisor.core.status import SnapshotStatus
 from supervisor.daemon.runtime import SHARED_MEMORY
 from supervisor.paths import RunPaths
-from supervisor.snapshot.private import shared_name
+from supervisor.snapshot.private import is_believable, shared_name
 from supervisor.snapshot.slots import Whole, read_whole
 from supervisor.snapshot.space import used_bytes
-
-REGISTRY = "runs"
 
 
 def runtime_parent() -> Path | None:
     """`/dev/shm/train-supervisor-<uid>`, where it is there and private."""
     path = SHARED_MEMORY / shared_name()
-    return path if _is_private(path) else None
+    return path if is_believable(path) else None
 
 
 def snapshot_root(paths: RunPaths, run_id: str | None) -> Path | None:
@@ -32,7 +28,7 @@ def snapshot_root(paths: RunPaths, run_id: str | None) -> Path | None:
     places = [] if parent is None else [parent / run_id]
     for place in (*places, paths.state_dir / "runtime"):
         root = place / "snapshots"
-        if _is_private(place) and root.is_dir():
+        if is_believable(place) and root.is_dir():
             return root
     return None
 
@@ -50,12 +46,3 @@ def snapshot_facts(root: Path | None) -> SnapshotStatus | None:
         slots=len(wholes),
         tmpfs_bytes=used_bytes(root),
     )
-
-
-def _is_private(path: Path) -> bool:
-    try:
-        facts = path.lstat()
-    except OSError:
-        return False
-    is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
-    return is_ours and not facts.st_mode & 0o022

@@ -15,11 +15,36 @@ def shared_name() -> str:
     return f"train-supervisor-{os.getuid()}"
 
 
+# What others must not have of a directory. stat(2) shows the rights of ACL entries too: they end at
+# the mask, which stands where the group's rights stand (acl(5)).
+_ENTRY = 0o077
+_WRITING = 0o022
+
+
 def is_ours_alone(folder: Path) -> bool:
-    """Whether it is a directory that only this user can enter. Raises OSError."""
+    """Whether only this user can enter it: asked before anything secret (weights) is put there.
+
+    Raises OSError.
+    """
+    return _is_closed(folder, _ENTRY)
+
+
+def is_believable(*folders: Path) -> bool:
+    """Whether only this user can have laid what is in each of these directories.
+
+    Asked before what is there already is read or removed: that others may look is no lie.
+    """
+    try:
+        return all(_is_closed(folder, _WRITING) for folder in folders)
+    except OSError:
+        return False
+
+
+def _is_closed(folder: Path, rights: int) -> bool:
+    """Whether it is a directory of this user's, no link to one, on which no other has any."""
     facts = folder.lstat()
-    is_ours = facts.st_uid == os.getuid() and not facts.st_mode & 0o077
-    return is_ours and stat.S_ISDIR(facts.st_mode)
+    is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
+    return is_ours and not facts.st_mode & rights
 
 
 def make_private(folder: Path) -> None:

@@ -1,11 +1,21 @@
 """Directories that only their user may enter, the ones above them too."""
 
+import errno
+import os
+import struct
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from supervisor.daemon.runtime import RuntimeDirectory
-from supervisor.snapshot.private import make_below, make_private, shared_name
+from supervisor.snapshot.private import (
+    is_believable,
+    is_ours_alone,
+    make_below,
+    make_private,
+    shared_name,
+)
 
 
 def modes(*folders: Path) -> list[int]:
@@ -76,3 +86,93 @@ def test_a_place_that_somebody_else_laid_is_refused(tmp_path: Path, mode: int | 
         place.chmod(int(mode))
     with pytest.raises(PermissionError, match="not this user's alone"):
         make_private(place / "run" / "snapshots")
+
+
+def linked(place: Path) -> None:
+    """A link to a directory that is private."""
+    place.with_name("other").mkdir(mode=0o700)
+    place.symlink_to(place.with_name("other"))
+
+
+def with_access_list(rights: int) -> Callable[[Path], None]:
+    """A directory, 0700, on which an ACL gives these rights to one other user (acl(5))."""
+
+    def make(place: Path) -> None:
+        place.mkdir(mode=0o700)
+        anybody, stranger = 0xFFFFFFFF, os.getuid() + 1
+        owner, user, group, mask, other = 1, 2, 4, 16, 32
+        entries = (
+            (owner, 7, anybody), (user, rights, stranger), (group, 0, anybody),
+            (mask, 7, anybody), (other, 0, anybody),
+        )  # fmt: skip
+        packed = b"".join(struct.pack("<HHI", *entry) for entry in entries)
+        try:
+            os.setxattr(place, "system.posix_acl_access", struct.pack("<I", 2) + packed)
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            pytest.skip("a file system without ACLs")
+
+    return make
+
+
+def with_mode(mode: int) -> Callable[[Path], None]:
+    """A directory of that mode."""
+
+    def make(place: Path) -> None:
+        place.mkdir()
+        place.chmod(mode)
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("make", "is_alone", "is_believed"),
+    [
+        pytest.param(with_mode(0o700), True, True, id="private"),
+        pytest.param(with_mode(0o500), True, True, id="read-only"),
+        pytest.param(with_mode(0o711), False, True, id="may be passed through"),
+        pytest.param(with_mode(0o755), False, True, id="may be read"),
+        pytest.param(with_mode(0o770), False, False, id="of a group"),
+        pytest.param(with_mode(0o702), False, False, id="written by everybody"),
+        # A sticky directory lets anybody lay what is not there yet.
+        pytest.param(with_mode(0o1777), False, False, id="sticky"),
+        pytest.param(with_access_list(7), False, False, id="ACL"),
+        pytest.param(linked, False, False, id="link"),
+        pytest.param(Path.touch, False, False, id="file"),
+    ],
+)
+def test_whose_a_directory_is(
+    tmp_path: Path, make: Callable[[Path], None], is_alone: bool, is_believed: bool
+) -> None:
+    """Secrets want that nobody else may look, belief only that nobody else may write."""
+    place = tmp_path / "place"
+    make(place)
+    assert is_ours_alone(place) is is_alone
+    assert is_believable(tmp_path, place) is is_believed
+
+
+def test_another_users_directory_is_neither(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However private it is, its owner can read and write there."""
+    stranger = os.getuid() + 1
+    monkeypatch.setattr(os, "getuid", lambda: stranger)
+    assert not is_ours_alone(tmp_path)
+    assert not is_believable(tmp_path)
+
+
+def test_what_is_not_there_is_not_believed(tmp_path: Path) -> None:
+    """Who would put something there hears why it cannot be asked."""
+    assert not is_believable(tmp_path, tmp_path / "gone")
+    with pytest.raises(FileNotFoundError):
+        is_ours_alone(tmp_path / "gone")
+
+
+def test_each_of_several_has_to_be_closed(tmp_path: Path) -> None:
+    """An open parent lets anybody put another directory in the place of a closed one."""
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "closed").mkdir(mode=0o700)
+    (tmp_path / "open").chmod(0o777)
+    assert is_believable(tmp_path / "open" / "closed")
+    assert not is_believable(tmp_path / "open", tmp_path / "open" / "closed")
