@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.train.conftest import Workplace, assert_same_training, workplace
+from tests.train.conftest import Workplace, assert_same_training
+from tests.train.conftest import cold_workplace as workplace
 
 __all__ = ["assert_same_training", "workplace"]  # fixtures
 

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.train.forge import Forge, Fork
+
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHT_FILES = ("model.pt", "optimizer.pt", "scheduler.pt", "ema_model.pt")
 
@@ -62,17 +64,9 @@ Log.say = say_and_hold
 class RunningTrainer:
     """A trainer whose lines can be waited for."""
 
-    def __init__(self, command: list[str], cwd: Path, env: dict[str, str]) -> None:
-        self._gate = Path(env.get("GATE", cwd / "gate"))
-        self.process = subprocess.Popen(
-            command,
-            cwd=cwd,
-            env=env,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            start_new_session=True,
-        )
+    def __init__(self, process: "subprocess.Popen[str] | Fork", gate: Path) -> None:
+        self.process = process
+        self._gate = gate
         self.lines: list[str] = []
         self._queue: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -122,11 +116,29 @@ class RunningTrainer:
             self.process.stdout.close()
 
 
-class Workplace:
-    """A directory with a corpus, where the trainer runs with the tiny config and changes to it."""
+def start_cold(command: list[str], cwd: Path, env: dict[str, str]) -> "subprocess.Popen[str]":
+    """Start a command in a session of its own."""
+    return subprocess.Popen(
+        command,
+        cwd=cwd,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
 
-    def __init__(self, path: Path) -> None:
+
+class Workplace:
+    """A directory with a corpus, where the trainer runs with the tiny config and changes to it.
+
+    Without a forge its trainers are started as users start them, each with an interpreter that is
+    new: what others are compared with is.
+    """
+
+    def __init__(self, path: Path, forge: Forge | None = None) -> None:
         self.path = path
+        self._forge = forge
         self.path.mkdir(parents=True, exist_ok=True)
         (path / "corpus.txt").write_text(CORPUS)
         self._started: list[RunningTrainer] = []
@@ -166,9 +178,13 @@ class Workplace:
     ) -> RunningTrainer:
         """Start the trainer and return at once; `hold`: it stands after a line with that text."""
         self.configure(changes)
-        command = [*(prefix or []), *self.command(*arguments)]
-        more = {**self.holding(hold), **(env or {})} if hold else env
-        trainer = RunningTrainer(command, self.path, self.environment(more))
+        command = self.command(*arguments)
+        more = self.environment({**self.holding(hold), **(env or {})} if hold else env)
+        if self._forge is not None and prefix is None:
+            process = self._forge.start(command[3:], self.path, more)
+        else:
+            process = start_cold([*(prefix or []), *command], self.path, more)
+        trainer = RunningTrainer(process, self.path / "gate")
         self._started.append(trainer)
         return trainer
 
@@ -195,10 +211,26 @@ class Workplace:
             trainer.close()
 
 
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Forge]:
+    """What trainers are forked from."""
+    forge = Forge(Workplace(tmp_path_factory.mktemp("forge")).environment())
+    yield forge
+    forge.close()
+
+
 @pytest.fixture
-def workplace(tmp_path: Path) -> Iterator[Workplace]:
-    """A fresh directory to train in."""
-    place = Workplace(tmp_path / "work")
+def workplace(tmp_path: Path, forge: Forge) -> Iterator[Workplace]:
+    """A fresh directory to train in, with trainers that are forked."""
+    place = Workplace(tmp_path / "work", forge)
+    yield place
+    place.close()
+
+
+@pytest.fixture
+def cold_workplace(tmp_path: Path) -> Iterator[Workplace]:
+    """A fresh directory to train in, with trainers that import torch themselves."""
+    place = Workplace(tmp_path / "cold")
     yield place
     place.close()
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from supervisor.page_reading import read_page
-from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint
+from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint, start_cold
 
 Same = Callable[[Path, Path], None]
 
@@ -133,11 +133,9 @@ def test_a_stop_while_compiling(workplace: Workplace) -> None:
     )
     training = {"compile": True, "compile_backend": "dawdling"}
     workplace.configure({"data": data, "training": training})
-    trainer = RunningTrainer(
-        [workplace.command()[0], str(launcher), "--config", "config.yaml"],
-        workplace.path,
-        workplace.environment(),
-    )
+    command = [workplace.command()[0], str(launcher), "--config", "config.yaml"]
+    process = start_cold(command, workplace.path, workplace.environment())
+    trainer = RunningTrainer(process, workplace.path / "gate")
     try:
         assert trainer.wait_for("compiling"), trainer.output
         trainer.process.send_signal(signal.SIGTERM)
@@ -155,8 +153,9 @@ def handles_stops(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def test_a_stop_before_the_first_step(reference: Workplace, workplace: Workplace) -> None:
+def test_a_stop_before_the_first_step(reference: Workplace, cold_workplace: Workplace) -> None:
     """A signal while torch is imported is not a death; the checkpoint of before still counts."""
+    workplace = cold_workplace
     heartbeats = workplace.path / "heartbeats"
     heartbeats.mkdir()
     checkpoint = reference.outputs / "checkpoint-20"
