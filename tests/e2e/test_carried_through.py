@@ -26,7 +26,7 @@ def test_all_of_them_and_a_preemption(run: Supervised) -> None:
     """Six deaths in one run, a SIGTERM to the supervisor among them."""
     faults = (
         '{"1": [12, "kill"], "2": [18, "raise"],'
-        ' "4": [33, "hang"], "5": [35, "stop"], "6": [37, "exit9"]}'
+        ' "4": [33, "stall"], "5": [35, "stop"], "6": [37, "exit9"]}'
     )
     run.configure(hold=25, env={"FAULTS": faults}, watch=HANG)
     run.start()
@@ -41,7 +41,7 @@ def test_all_of_them_and_a_preemption(run: Supervised) -> None:
 
 def test_hang_leaves_stacks(run: Supervised) -> None:
     """The incident of a hang shows where every thread stood."""
-    run.configure(env={"FAULTS": '{"1": [15, "hang"]}'}, watch=HANG)
+    run.configure(env={"FAULTS": '{"1": [15, "stall"]}'}, watch=HANG)
     assert run.run() == 0
     (incident,) = [e for e in run.entries("incident") if e["failure"] == "hang"]
     folder = run.paths.incidents / f"{incident['id']:04d}"

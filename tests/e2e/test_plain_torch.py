@@ -15,8 +15,8 @@ SCRIPT = Path(__file__).with_name("plain_torch.py")
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_the_same_weights_after_every_kind_of_death(run: Supervised, tmp_path: Path) -> None:
-    """SIGKILL, SIGSTOP, an exception, a hang, and a SIGTERM to the supervisor."""
+def test_the_same_weights_after_all_that_happens(run: Supervised, tmp_path: Path) -> None:
+    """SIGKILL, a hang, and a SIGTERM to the supervisor; more deaths: test_carried_through.py."""
     torch = pytest.importorskip("torch")
     alone = tmp_path / "alone"
     alone.mkdir()
@@ -30,15 +30,14 @@ def test_the_same_weights_after_every_kind_of_death(run: Supervised, tmp_path: P
         env={"FAULTS": "1", "OMP_NUM_THREADS": "1"},
     )
     process = run.start()
-    run.wait(lambda: run.status.get("attempt") == 5 and (run.status.get("step") or 0) > 60, 250)
+    run.wait(lambda: run.status.get("attempt") == 3 and (run.status.get("step") or 0) > 40, 250)
     process.send_signal(signal.SIGTERM)
     assert run.finish(200) == 75
     assert run.entries("attempt_ended")[-1]["saved"] is True
     run.start()
     assert run.finish(200) == 0
     failures = [e["failure"] for e in run.entries("attempt_ended")]
-    assert failures[0] == "killed"
-    assert failures[1] == failures[3] == "hang"
+    assert failures[:2] == ["killed", "hang"]
     expected = torch.load(alone / "final.pt", weights_only=True)
     reached = torch.load(run.folder / "final.pt", weights_only=True)
     assert expected.keys() == reached.keys()

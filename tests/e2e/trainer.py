@@ -1,7 +1,8 @@
 """A trainer without torch: one float is the model. It attaches, saves whole checkpoints, resumes.
 
-FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang, deaf (hang, SIGTERM only
-printed), raise, nan, diverge, exit<N>, full.
+FAULTS is JSON, `{"<attempt>": [step, kind]}`; kinds: kill, stop, hang (SIGTERM is noted, and never
+looked at), stall (a hang that a stop ends), deaf (hang, SIGTERM only printed), raise, nan,
+diverge, exit<N>, full.
 
 HOLD is a step at which it stands, beating, until the file GATE is there, or a stop is asked for
 (with DEAF the file alone counts): what a test does to a living run is done in time.
@@ -49,6 +50,10 @@ def fail(kind: str) -> None:
             os.kill(os.getpid(), signal.SIGSTOP)
         case "hang":
             time.sleep(3600)
+        case "stall":
+            while not run.should_stop:
+                time.sleep(1)
+            sys.exit(1)
         case "deaf":
             signal.signal(signal.SIGTERM, lambda *_: print("SIGTERM ignored", flush=True))
             while True:

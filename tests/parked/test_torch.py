@@ -28,8 +28,9 @@ def main():
     model = torch.nn.Linear(4, 1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.1)
     seen, running = [], [t.name for t in threading.enumerate()]
-    for method in ("fork", "spawn", "forkserver"):
-        loader = DataLoader(Numbers(), 8, shuffle=True, num_workers=2,
+    # each spawned worker imports torch: one a method shows that it is served
+    for method, workers in (("fork", 2), ("spawn", 1), ("forkserver", 1)):
+        loader = DataLoader(Numbers(), 8, shuffle=True, num_workers=workers,
                             multiprocessing_context=method)
         for batch in loader:
             optimizer.zero_grad()
