@@ -6,8 +6,8 @@ OUTPUT ?= demo-output
 TORCH ?= torch==2.13.0
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
-# Many tests wait for processes, so three at a time suit two cores.
-JOBS ?= 3
+# Many tests wait for processes, so four at a time keep two cores at work.
+JOBS ?= 4
 CHAOS ?= full
 MINUTES ?= 2
 SEED ?= 1

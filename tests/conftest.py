@@ -13,7 +13,7 @@ settings.load_profile("busy")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what this machine cannot run."""
+    """Skip, with the reason, what this machine cannot run; begin with what takes longest."""
     is_root = os.geteuid() == 0
     has_gpu = os.path.exists("/dev/nvidiactl")
     for item in items:
@@ -21,3 +21,5 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root"))
         if "gpu" in item.keywords and not has_gpu:
             item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
+    # What mostly waits runs beside what computes, and never alone at the end.
+    items.sort(key=lambda item: "slow" not in item.keywords)

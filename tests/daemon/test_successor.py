@@ -4,6 +4,8 @@ import os
 import signal
 import sys
 
+import pytest
+
 from supervisor.core.vocabulary import Intent
 from supervisor.identity import start_ticks
 from supervisor.intent import write_intent
@@ -78,6 +80,7 @@ def test_hold_wish_is_not_forgotten_with_the_daemon(run: Supervised) -> None:
     assert len(run.entries("attempt_started")) == 1
 
 
+@pytest.mark.slow
 def test_hang_being_ended_is_no_stop_for_the_next_daemon(run: Supervised) -> None:
     """The daemon dies between SIGTERM and SIGKILL to a hung trainer: the run goes on."""
     run.configure(env={"FAULTS": '{"1": [15, "deaf"]}'}, watch=HANG)

@@ -5,6 +5,8 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import Supervised
 
 SCRIPT = """
@@ -77,6 +79,7 @@ def test_silence_is_reported_with_stacks_and_not_restarted(run: Supervised) -> N
     assert len(run.entries("attempt_started")) == 2  # the kill at 12 alone
 
 
+@pytest.mark.slow
 def test_silence_restarts_when_asked_to(run: Supervised) -> None:
     """`on_silence: restart`, with counters that stood still."""
     hang = "[ $counter = 5 ] && sleep 3600"

@@ -7,7 +7,10 @@ import pytest
 from tests.e2e.conftest import HANG, Supervised, uninterrupted
 
 
-@pytest.mark.parametrize("kind", ["kill", "stop", "hang", "raise", "exit3", "exit75"])
+@pytest.mark.parametrize(
+    "kind",
+    ["kill", "stop", pytest.param("hang", marks=pytest.mark.slow), "raise", "exit3", "exit75"],
+)
 def test_one_death(run: Supervised, kind: str) -> None:
     """After one death in the middle the run ends with the weights of an uninterrupted one."""
     run.configure(env={"FAULTS": f'{{"1": [25, "{kind}"]}}'}, watch=HANG)

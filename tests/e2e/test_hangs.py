@@ -3,6 +3,8 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import HANG, Supervised
 
 TRAINER = """
@@ -34,6 +36,7 @@ def script(run: Supervised, then: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
     """Nine seconds with a limit of two: told, and left alone."""
     path = script(run, f"subprocess.run([sys.executable, '-c', {CHILD!r}])")
@@ -45,6 +48,7 @@ def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
     assert "it is at work" in run.text
 
 
+@pytest.mark.slow
 def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> None:
     """No look can tell it from a hang: the next attempt, at the same step, has twice the time."""
     path = script(run, "time.sleep(14)")
@@ -57,6 +61,7 @@ def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> N
     assert "it is given 20 s" in run.text
 
 
+@pytest.mark.slow
 def test_a_shell_that_waits_for_nobody_is_ended(run: Supervised) -> None:
     """Its rank died: told within ten seconds, ended a minute later, and judged by its log."""
     path = script(run, "run.finish() if run.attempt > 1 else [][1]")

@@ -41,6 +41,7 @@ def _configure(run: Supervised, *words: str) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--beats",)], ids=["log", "beats"])
 def test_it_is_ended_before_its_next_save_and_held(run: Supervised, words: tuple[str, ...]) -> None:
     """Exit 1, both numbers; no checkpoint was written by it; `resume` takes its word."""

@@ -380,6 +380,7 @@ def test_a_killed_persister_comes_back_and_finishes(run: Remembering) -> None:
     assert len(run.entries("attempt_started")) == 1
 
 
+@pytest.mark.slow
 def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
     """The hung trainer's newest snapshot is on the disk, and the next attempt begins there."""
     faults = json.dumps({"1": [9, "hang"]})

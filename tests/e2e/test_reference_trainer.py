@@ -100,6 +100,7 @@ def equal(one: Path, other: Path) -> bool:
     return (one / "metrics.jsonl").read_text() == (other / "metrics.jsonl").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -> None:
     """SIGKILL twice: each attempt goes on from memory; equal bits in the end; nothing is left."""
@@ -121,6 +122,7 @@ def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -
     assert equal(run.run_dir, alone.outputs)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_stop_is_durable_before_the_trainer_leaves(run: Training) -> None:
     """75 after a checkpoint of the very last step; the next run goes on from it, and ends."""

@@ -11,6 +11,7 @@ from tests.e2e.conftest import Supervised
 from tests.refusals import refusing, without_functions
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["no functions", "ENOSYS", "EPERM"])
 def test_a_run_goes_on_and_stops(run: Supervised, tmp_path: Path, how: str) -> None:
     """attach() works, the next attempt is warm, hangs are ended, stops saved; check says how."""
