@@ -1,6 +1,5 @@
 """The table of subcommands, each imported only when it is called."""
 
-import difflib
 import importlib
 
 import click
@@ -50,6 +49,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command to call, or a usage error with the nearest name."""
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib  # only a mistyped name pays for it
+
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             meant = f" Did you mean {close[0]!r}?" if close else ""
             ctx.fail(f"No such command {args[0]!r}.{meant}")

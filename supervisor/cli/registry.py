@@ -4,7 +4,6 @@ It is a convenience for `supervisor status` without a target; nothing may depend
 for everyone, so a stranger may have made the name: such a register is neither used nor believed.
 """
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -27,6 +26,8 @@ def registry_directories() -> tuple[Path, ...]:
 
 def register(run_dir: Path) -> None:
     """Leave a link to a run that is about to live. Where that is not possible nothing is lost."""
+    import hashlib  # `status` need not pay for it
+
     name = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
     for directory in registry_directories():
         try:

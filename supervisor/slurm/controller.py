@@ -6,8 +6,11 @@ down, is an everyday thing on a cluster.
 
 import os
 import re
-import subprocess
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import subprocess
 
 ANSWER_S = 10.0
 # `Command=/a path/with spaces`: a value ends where the next ` Key=` begins.
@@ -21,6 +24,8 @@ def ask(words: Sequence[str], *, timeout_s: float = ANSWER_S) -> str | None:
 
 
 def _answer(words: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str] | None":
+    import subprocess  # `status` of a run outside of SLURM need not pay for it
+
     try:
         return subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",
