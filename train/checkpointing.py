@@ -1,14 +1,13 @@
 """Keeping what `resume.py` reads, in memory and on the disk; it decides nothing about when."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from supervisor.checkpoint import shelf
-from supervisor.checkpoint.format import Kind
+from supervisor.checkpoint.format import MANIFEST, Kind
+from supervisor.checkpoint.prune import remove_path
 from supervisor.worker import Worker
 from train import checkpoint, randomness
 from train.checkpoint import AlreadyWrittenError, Checkpointer, Saved, Taken
@@ -144,20 +143,13 @@ class Checkpoints:
         """Keep the newest; a supervisor prunes by itself and sees pins that are not seen here."""
         if self.run.is_supervised:
             return
-        ours = [
-            path for path in list_checkpoints(self.directory) if (path / "manifest.json").exists()
-        ]
+        ours = [path for path in list_checkpoints(self.directory) if (path / MANIFEST).exists()]
         pins = self.directory / ".supervisor" / "pins"
         for path in ours[self.config.keep :]:
             if path == self.last or (pins / path.name).exists():
                 continue
-            trash = self.directory / ".set-aside" / f".deleting-{path.name}"
             try:
-                # renamed first: half of a checkpoint must never stand under its name
-                trash.parent.mkdir(exist_ok=True)
-                path.rename(trash)
-                shutil.rmtree(trash)
-                shelf.remove_if_empty(trash.parent)
+                remove_path(path)
             except OSError as error:
                 self.log.warn(f"{path} could not be removed: {error}")
 

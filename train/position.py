@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from supervisor.checkpoint.format import FORMAT, TRAINING_STATE
 from train.data import TrainingData
 from train.errors import TrainingError
 from train.log import counted
 from train.state import Position
 
-STATE_FILE = "training_state.json"
-FORMAT = 1
 _EPOCH_NAME = re.compile(r"checkpoint-epoch-(\d{1,18})", re.ASCII)
 _STEP_NAME = re.compile(r"checkpoint-(\d{1,18})", re.ASCII)
 
@@ -62,7 +61,7 @@ def find_position(directory: Path, data: TrainingData) -> FoundPosition:
     Without the file the directory's name decides (`checkpoint-epoch-N`, `checkpoint-N`), and where
     that says nothing training starts at epoch 0. Raises TrainingError if the file is damaged.
     """
-    path = directory / STATE_FILE
+    path = directory / TRAINING_STATE
     try:
         content = path.read_bytes()
     except FileNotFoundError:
@@ -104,9 +103,8 @@ def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -
     """Only step and epoch are known: the batch follows from how many steps an epoch has."""
     if epoch is None:
         position = _at_step(step, data)
-        return FoundPosition(
-            position, False, (f"{STATE_FILE} names no current_epoch: taken as {position.epoch}",)
-        )
+        warning = f"{TRAINING_STATE} names no current_epoch: taken as {position.epoch}"
+        return FoundPosition(position, False, (warning,))
     finished = _EPOCH_NAME.fullmatch(name)
     if finished is not None and int(finished[1]) == epoch + 1:
         return FoundPosition(Position(step, epoch + 1, 0), False, ())
@@ -122,7 +120,7 @@ def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -
 
 
 def _from_name(directory: Path, data: TrainingData) -> FoundPosition:
-    missing = f"{directory / STATE_FILE} does not exist"
+    missing = f"{directory / TRAINING_STATE} does not exist"
     if match := _EPOCH_NAME.fullmatch(directory.name):
         epoch = int(match[1])
         position = Position(epoch * data.steps_per_epoch, epoch, 0)

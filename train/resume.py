@@ -11,13 +11,13 @@ from typing import Any
 
 import torch
 
-from supervisor.checkpoint.format import MANIFEST
-from supervisor.checkpoint.validate import validate
+from supervisor.checkpoint.format import MANIFEST, TRAINING_STATE
+from supervisor.checkpoint.validate import is_resumable, validate
 from train import randomness
 from train.data import TrainingData
 from train.errors import ConfigurationError, TrainingError
 from train.log import Log
-from train.position import STATE_FILE, FoundPosition, find_position
+from train.position import FoundPosition, find_position
 from train.state import TrainingState
 from train.weights import apply_weights, fit_optimizer, fit_weights
 
@@ -49,7 +49,7 @@ def steps_of(path: Path) -> int:
 
 def _steps_of(path: Path, match: re.Match[str]) -> int:
     try:
-        step = json.loads((path / STATE_FILE).read_bytes())["global_step"]
+        step = json.loads((path / TRAINING_STATE).read_bytes())["global_step"]
         return int(step)
     except (OSError, ValueError, TypeError, KeyError):
         # `validate` is what judges it; here it only gets a place in the order
@@ -65,10 +65,9 @@ def newest_valid(directory: Path, log: Log) -> Path | None:
     candidates = list_checkpoints(directory)
     for path in candidates:
         verdict = validate(path)
-        if verdict.valid and verdict.finite is not False:
+        if is_resumable(verdict):
             return path
-        reason = verdict.reason or "its weights are not finite"
-        log.warn(f"passing over {path}: {reason}")
+        log.warn(f"passing over {path}: {verdict.reason}")
     if candidates:
         raise TrainingError(
             f"none of the {len(candidates)} checkpoints in {directory} is valid; --fresh sets them"
@@ -113,7 +112,7 @@ def _verify(path: Path, log: Log) -> None:
 
     Somebody chose this checkpoint by hand: what nothing contradicts is taken, with a warning.
     """
-    if not (path / MANIFEST).exists() or not (path / STATE_FILE).exists():
+    if not (path / MANIFEST).exists() or not (path / TRAINING_STATE).exists():
         log.warn(f"{path} is not proven: it was not written whole by this trainer")
         return
     verdict = validate(path)

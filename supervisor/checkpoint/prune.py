@@ -9,7 +9,7 @@ from supervisor.checkpoint import shelf
 from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.staging import discard
-from supervisor.checkpoint.survey import is_resumable
+from supervisor.checkpoint.validate import is_resumable
 from supervisor.core.vocabulary import Tier
 from supervisor.durable import rename_durably
 
@@ -58,10 +58,19 @@ def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
     Raises OSError; a checkpoint that was hidden by then goes with `finish_removals`.
     """
     path = entry.path
-    is_aside = entry.tier == Tier.SET_ASIDE
-    if is_aside and any(shelf.is_no_folder(one) for one in (path.parent, path.parent.parent)):
-        return  # what stands beyond a link is not ours
-    roots = (path.parent.parent,) if is_aside else shelf.roots_of(path.parent, run_root)
+    if entry.tier != Tier.SET_ASIDE:
+        remove_path(path, shelf.roots_of(path.parent, run_root))
+    elif not any(shelf.is_no_folder(one) for one in (path.parent, path.parent.parent)):
+        # what stands beyond a link is not ours
+        remove_path(path, (path.parent.parent,), is_aside=True)
+
+
+def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = False) -> None:
+    """The same by its path, out of sight in the first of the roots that takes it.
+
+    Without roots, inside its own directory: a writer of checkpoints has one there that is its own.
+    `is_aside`: it stands on a shelf. Raises OSError.
+    """
     try:
         target = _hide(path, roots)
     except FileNotFoundError:

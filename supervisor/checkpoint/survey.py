@@ -24,7 +24,7 @@ from supervisor.checkpoint.records import (
 from supervisor.checkpoint.save_search import look_in_time
 from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.twins import find_twin
-from supervisor.checkpoint.validate import Validation, prove
+from supervisor.checkpoint.validate import Validation, is_resumable, prove
 from supervisor.core.vocabulary import Tier
 from supervisor.filesystem import mount_point
 
@@ -102,11 +102,6 @@ def _on_disk(request: SurveyRequest, looked: OnRead | None) -> list[CheckpointEn
         entries.append(entry)
         is_enough = is_enough or (entry.candidate and is_resumable(entry))
     return entries
-
-
-def is_resumable(entry: CheckpointEntry) -> bool:
-    """Whether a run may go on from it: proven, and no weight is NaN or infinite."""
-    return entry.valid is True and entry.finite is not False
 
 
 def _judge(

@@ -17,7 +17,7 @@ from supervisor.checkpoint.format import Manifest, ManifestError, resembles_mani
 from supervisor.checkpoint.named_step import find_other_step
 from supervisor.checkpoint.names import MANIFEST
 from supervisor.checkpoint.position import is_marked, read_position
-from supervisor.checkpoint.records import NOT_FINITE, Proof
+from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, Proof
 from supervisor.checkpoint.stock import YOUNG_S, Stock, open_root, take_stock
 from supervisor.checkpoint.structure import DamagedError
 
@@ -54,6 +54,11 @@ class ManifestClaim(NamedTuple):
     ours: bool
     manifest: Manifest | None = None
     problem: str | None = None
+
+
+def is_resumable(found: Validation | CheckpointEntry) -> bool:
+    """Whether training may go on from it: proven, and no weight is NaN or infinite."""
+    return found.valid is True and found.finite is not False
 
 
 def validate(path: Path, *, expect_manifest: bool = False) -> Validation:

@@ -13,7 +13,8 @@ from typing import Any, Literal
 
 from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.staging import discard
-from supervisor.checkpoint.survey import is_resumable, survey
+from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.validate import is_resumable
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.registry import REGISTRY, registered_directories
 from supervisor.cli.runtime_place import runtime_parent

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-STATE_FILE = "training_state.json"
+from supervisor.checkpoint.format import TRAINING_STATE
 
 
 def load(path: Path | str) -> dict[str, Any]:
@@ -22,8 +22,8 @@ def load(path: Path | str) -> dict[str, Any]:
         _check_plain(file)
         name = file.relative_to(folder).as_posix()
         content[name] = torch.load(file, map_location="cpu", weights_only=True, mmap=False)
-    _check_plain(folder / STATE_FILE)
-    content[STATE_FILE] = json.loads((folder / STATE_FILE).read_bytes())
+    _check_plain(folder / TRAINING_STATE)
+    content[TRAINING_STATE] = json.loads((folder / TRAINING_STATE).read_bytes())
     return content
 
 

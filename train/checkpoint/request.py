@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from supervisor.checkpoint.format import FORMAT, MANIFEST, Kind, is_safe_name
+from supervisor.checkpoint.format import FORMAT, MANIFEST, TRAINING_STATE, Kind, is_safe_name
 from supervisor.snapshot.seal import Snapshot
 from supervisor.worker import Worker
-from train.checkpoint.reading import STATE_FILE
 
 
 class ConfigurationError(ValueError):
@@ -48,12 +47,12 @@ def make_request(
         raise ValueError(f"{name!r} cannot be the name of a checkpoint")
     small = dict(files or {})
     for file in small:
-        if not is_safe_name(file) or file in (MANIFEST, STATE_FILE) or file.endswith(".pt"):
+        if not is_safe_name(file) or file in (MANIFEST, TRAINING_STATE) or file.endswith(".pt"):
             raise ValueError(f"{file!r} cannot be the name of a file beside the states")
     told = {"format": FORMAT, "global_step": step, "current_epoch": epoch, **(state or {})}
     if (told["format"], told["global_step"], told["current_epoch"]) != (FORMAT, step, epoch):
-        raise ValueError(f"{STATE_FILE} would contradict step {step}, epoch {epoch}")
-    small[STATE_FILE] = json.dumps(told, indent=2).encode() + b"\n"
+        raise ValueError(f"{TRAINING_STATE} would contradict step {step}, epoch {epoch}")
+    small[TRAINING_STATE] = json.dumps(told, indent=2).encode() + b"\n"
     files_before = tuple(os.path.abspath(file) for file in before)  # noqa: PTH100 - as they are
     return SaveRequest(step, epoch, Kind(kind), name, small, files_before, is_wanted)
 
