@@ -11,6 +11,7 @@ import xxhash
 
 from supervisor.checkpoint.names import STAGING_PREFIX
 from supervisor.clock import wall_s
+from supervisor.identity import has_ended, read_stat
 
 # A writer that cannot be looked up (another machine on a shared file system, another boot,
 # another container) is taken for dead when nothing was written for this long.
@@ -37,13 +38,9 @@ def _place() -> str:
 
 
 def _start_ticks(pid: int) -> int | None:
-    """When a living process started (field 22 of proc(5)'s stat); None if it lives no more."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_bytes()
-    except OSError:
-        return None
-    fields = text[text.rindex(b")") + 2 :].split()
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+    """When a living process started; None if it lives no more. Raises OSError on a shortage."""
+    found = read_stat(pid)
+    return None if found is None or has_ended(found[1]) else int(found[1][19])
 
 
 def staging_name(name: str) -> str:
