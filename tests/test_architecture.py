@@ -222,8 +222,6 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
 # A name that stands twice all the same, with the reason.
 NAMED_TWICE = {
     "ConfigurationError": "train.checkpoint is used alone too, and its users catch it by this name",
-    "Message": "one thing, a dict, until each message between launcher and daemon has a type",
-    "Send": "one thing, for as long as messages are dicts",
 }
 
 

@@ -1,17 +1,17 @@
 """The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
-from typing import Any
 
 from supervisor.clock import monotonic_s
 from supervisor.core import effects
 from supervisor.core.ending import Ending
 from supervisor.core.events import Looked
 from supervisor.daemon.deserted import Desertion
-from supervisor.daemon.endings import AttemptFacts, ending_of
+from supervisor.daemon.endings import AttemptFacts, SeenEnd, ending_of
+from supervisor.daemon.link import Send
 from supervisor.daemon.looks import Looking
 from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.own_python import runs_python
@@ -19,6 +19,7 @@ from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.identity import ProcessIdentity, identify
+from supervisor.launcher.messages import SignalOrder, StartedReport
 from supervisor.page import Page
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.stacks import StackDump
@@ -78,18 +79,17 @@ class RunningAttempt:
         """Where its pages are."""
         return self._heartbeat_dir
 
-    def started(self, report: Mapping[str, Any]) -> None:
+    def started(self, report: StartedReport) -> None:
         """The launcher has started it."""
-        self.pid = int(report["pid"])
+        self.pid = report.pid
         self.printed.begin(self.pid)
-        self.cgroup = report.get("cgroup")
-        self.is_warm = report.get("launch") == "warm"
-        self.why_cold = report.get("why")
-        started = report.get("monotonic") or report.get("started_monotonic")
-        self.moments |= {"asked": report.get("asked"), "started": started}
+        self.cgroup = report.cgroup
+        self.is_warm = report.launch == "warm"
+        self.why_cold = report.why
+        self.moments |= {"asked": report.asked, "started": report.monotonic}
         found = identify(self.pid)
         if found is not None:
-            self.main = found._replace(start_ticks=int(report["start_ticks"]))
+            self.main = found._replace(start_ticks=report.start_ticks)
 
     def ranks_gone(self, pages: Sequence[Page]) -> list[Page]:
         """Those that were seen to live, and ended without saying how."""
@@ -137,13 +137,16 @@ class RunningAttempt:
         assert self._sample is not None
         return stood_still(self._sample, self._counters.sample())
 
-    def begin_looks(self, order: effects.Look, send: Callable[[Mapping[str, Any]], None]) -> None:
+    def begin_looks(self, order: effects.Look, send: Send) -> None:
         """Begin to look at all that it does; `send` takes orders to the launcher."""
         if self.main is None or self.look is None:
             return
         if self._looking is not None:
             self._looking.close()
-        signal = {"do": "signal", "attempt": self.number, "signal": SIGUSR2}
+
+        def signal(pids: Sequence[int]) -> None:
+            send(SignalOrder(attempt=self.number, signal=SIGUSR2, pids=tuple(pids)))
+
         observed = self.look.observed
         age_s = observed.beat_age_s if observed.attached else observed.log_age_s
         self._looking = Looking(
@@ -155,7 +158,7 @@ class RunningAttempt:
             presence=self._observer.presence,
             heartbeat_dir=self._heartbeat_dir,
             last_sign_at=order.asked_at - age_s,
-            signal=lambda pids: send({**signal, "pids": pids}),
+            signal=signal,
         )
 
     @property
@@ -203,21 +206,21 @@ class RunningAttempt:
         self._stacks = None
         return True
 
-    def ended(self, report: dict[str, Any], now: float) -> Ending:
-        """The ending, from the launcher's report and a last look."""
+    def ended(self, end: SeenEnd, now: float) -> Ending:
+        """The ending, from what was seen of it and a last look."""
         finish = self._run.config.finish.file
-        self.exited_at = report.get("monotonic")
+        self.exited_at = end.monotonic
         try:
             look = self.observe(now)
             return ending_of(
-                report,
+                end,
                 self._facts,
                 look.pages,
                 step=look.observed.step,
                 finish_file=Path(finish) if finish else None,
                 checkpoint_directory=self._run.surveyor.directory,
                 main_pid=self.pid,
-                is_python=not report.get("is_end_unseen")
+                is_python=not end.is_unseen
                 and (
                     runs_python(self._run.config.command)
                     or any(page.pid == self.pid for page in look.pages)
@@ -228,8 +231,8 @@ class RunningAttempt:
             self._run.journal.log.exception("ending_not_diagnosed", attempt=self.number)
             return Ending(
                 self.number,
-                report.get("code"),
-                report.get("signal"),
+                end.code,
+                end.signal,
                 reason=f"it could not be diagnosed: {type(error).__name__}",
                 finish_met=Path(finish).exists() if finish else None,
             )

@@ -4,7 +4,6 @@ The model check (tests/model) begins its daemons with these very functions.
 """
 
 from dataclasses import replace
-from typing import Any
 
 from supervisor.core.events import Begun, Event, StopAsked, WishChanged
 from supervisor.core.history import History
@@ -12,36 +11,41 @@ from supervisor.core.moment import Moment
 from supervisor.core.parking import AGAIN_S, Parked, ParkedStage
 from supervisor.core.states import Activity, State
 from supervisor.core.vocabulary import Intent, StopSource
-
-Message = dict[str, Any]
+from supervisor.launcher.messages import (
+    ExitedReport,
+    Hello,
+    ParkedReport,
+    Report,
+    SignalReport,
+)
 
 
 def beginning(
-    history: History, wish: Intent, state: State, hello: Message, here: Moment | None = None
-) -> tuple[Begun, State, list[Message]]:
+    history: History, wish: Intent, state: State, hello: Hello, here: Moment | None = None
+) -> tuple[Begun, State, list[Report]]:
     """The first event, with what the launcher kept for a daemon that comes after another.
 
     `here` is now, by all clocks: timers that the daemon before had set go on; without it, anew.
     """
-    signal_at = hello.get("stop_signal_at") or None
-    signals: list[Message] = [
-        {"is": "signal", "signal": name, "monotonic": signal_at}
-        for name in hello.get("signals") or []
+    signal_at = hello.stop_signal_at or None
+    signals: list[Report] = [
+        SignalReport(signal=name, monotonic=signal_at) for name in hello.signals
     ]
-    state = replace(state, parked=_parked(hello, state.at))
-    adopted, ended = hello.get("attempt"), hello.get("last_exit")
+    state = replace(state, parked=_parked(hello.parked, state.at))
+    adopted, ended = hello.attempt, hello.last_exit
     unjudged = ended is not None and _is_unjudged(history, ended)
     running = adopted if adopted is not None else ended if unjudged else None
     if running is not None:
-        number = int(running["attempt"])
-        state = _with_running(state, number, history, adopted or {})
+        number = running.attempt
+        began = (None if adopted is None else adopted.started_monotonic) or state.at
+        state = _with_running(state, number, history, began)
         begun = Begun(
             Intent.RUN,
             alive=True,
-            stop_sent=bool(adopted and adopted.get("stop_sent")),
-            kill_sent=bool(adopted and adopted.get("kill_sent")),
-            stop_sent_at=(adopted or {}).get("stop_sent_at"),
-            kill_sent_at=(adopted or {}).get("kill_sent_at"),
+            stop_sent=adopted is not None and adopted.stop_sent,
+            kill_sent=adopted is not None and adopted.kill_sent,
+            stop_sent_at=None if adopted is None else adopted.stop_sent_at,
+            kill_sent_at=None if adopted is None else adopted.kill_sent_at,
             stop_by=None if history.stop_late else history.stop_by or _asked_by(history, hello),
             stop_since=_stop_since(history, state, here),
             stop_wall=_stop_wall(history, state, hello, here),
@@ -54,10 +58,10 @@ def beginning(
             late.insert(0, ended)
         if adopted is not None and number > history.attempt:
             # The daemon before died between the order and the record of it.
-            late.insert(0, {**adopted, "is": "started"})
-        ending = (adopted or {}).get("ending") or {}
-        if ending.get("awaits_word"):
-            late.append({**ending, "is": "main_exited"})
+            late.insert(0, adopted.as_started())
+        ending = None if adopted is None else adopted.ending
+        if ending is not None and ending.awaits_word:
+            late.append(ending)
         return begun, state, late
     begun = Begun(wish, held=history.held, finished=history.finished)
     pause = history.pause
@@ -80,20 +84,20 @@ def _stop_since(history: History, state: State, here: Moment | None) -> float | 
     return state.at - history.stop_at.age_s(here) + history.stop_excused_s
 
 
-def _stop_wall(history: History, state: State, hello: Message, here: Moment | None) -> float | None:
+def _stop_wall(history: History, state: State, hello: Hello, here: Moment | None) -> float | None:
     """When the stop was asked for, by the clock that files tell: by record, else by launcher."""
     if history.stop_by is not None:
         return history.stop_wall
-    asked = (hello.get("attempt") or {}).get("stop_sent_at")
+    asked = None if hello.attempt is None else hello.attempt.stop_sent_at
     if asked is None or here is None:
         return None
     # A signal to a whole job reaches the trainer with the launcher, long before its own stop.
-    asked = min(float(asked), float(hello.get("stop_signal_at") or asked))
+    asked = min(asked, hello.stop_signal_at or asked)
     return here.wall - (state.at - asked)
 
 
 def still_asked(
-    history: History, wish: Intent, hello: Message, *, alive: bool, wall: float | None = None
+    history: History, wish: Intent, hello: Hello, *, alive: bool, wall: float | None = None
 ) -> list[Event]:
     """What people had asked for and the daemon before can not carry out any more.
 
@@ -113,33 +117,32 @@ def still_asked(
     return asked
 
 
-def _asked_by(history: History, hello: Message) -> StopSource | None:
+def _asked_by(history: History, hello: Hello) -> StopSource | None:
     """The signal that this launcher was asked to end by; one of a launcher before is over."""
-    return history.asked_by if hello.get("daemon_restarts") else None
+    return history.asked_by if hello.daemon_restarts else None
 
 
-def _is_unjudged(history: History, ended: Message) -> bool:
-    number = int(ended["attempt"])
+def _is_unjudged(history: History, ended: ExitedReport) -> bool:
+    number = ended.attempt
     return number > history.attempt or (number == history.attempt and history.last_attempt_open)
 
 
-def _with_running(state: State, number: int, history: History, adopted: Message) -> State:
+def _with_running(state: State, number: int, history: History, began: float) -> State:
     seen = history.first_step_seen and number == history.attempt
-    began = float(adopted.get("started_monotonic") or state.at)
     activity = Activity(started_at=began, first_step_seen=seen, attached=seen)
     return replace(state, attempt=number, activity=activity)
 
 
-def _parked(hello: Message, now: float) -> Parked | None:
+def _parked(report: ParkedReport, now: float) -> Parked | None:
     """The spare interpreter that the launcher kept; None where none was ordered since a launch."""
-    parked = parked_of(hello.get("parked") or {}, now)
+    parked = parked_of(report, now)
     is_none = parked.stage is ParkedStage.ABSENT and parked.reason is None
     return None if is_none else parked
 
 
-def parked_of(message: Message, now: float) -> Parked:
+def parked_of(report: ParkedReport, now: float) -> Parked:
     """The core's facts from the launcher's words."""
-    stage = ParkedStage(message.get("stage") or ParkedStage.ABSENT)
-    again_at = now + AGAIN_S if message.get("has_died") else None
-    since = float(message.get("since") or now)
-    return Parked(stage, since, message.get("reason"), again_at)
+    again_at = now + AGAIN_S if report.has_died else None
+    known = report.stage in {stage.value for stage in ParkedStage}
+    stage = ParkedStage(report.stage) if known else ParkedStage.ABSENT
+    return Parked(stage, report.since or now, report.reason, again_at)

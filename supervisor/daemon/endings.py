@@ -2,9 +2,8 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
@@ -20,6 +19,7 @@ from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.survival import shows_steps
+from supervisor.launcher.messages import ExitedReport
 from supervisor.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
@@ -56,14 +56,33 @@ class AttemptFacts:
         return now - self.oom_kills
 
 
-def judged_report(report: dict[str, Any], state: State) -> dict[str, Any]:
-    """The launcher's report, without what says nothing: how a main process that we ended ended.
+@dataclass(frozen=True, slots=True)
+class SeenEnd:
+    """How an attempt was seen to end, at `monotonic`; None is not known.
+
+    `is_unseen`: it trained in the main process's place, and nobody saw how it ended.
+    """
+
+    code: int | None
+    signal: int | None
+    monotonic: float
+    oom_kills: int | None = None
+    is_unseen: bool = False
+
+    @classmethod
+    def of(cls, report: ExitedReport) -> "SeenEnd":
+        """As the launcher reports it of the main process."""
+        return cls(report.code, report.signal, report.monotonic, report.oom_kills)
+
+
+def judged_end(end: SeenEnd, state: State) -> SeenEnd:
+    """The end without what says nothing: how a main process that we ended ended.
 
     Its ranks had ended before, or had said how they end. A hang's ending is the core's to judge.
     """
     kill = state.kill
     is_ours = kill is not None and kill.failure is None and state.stop is None
-    return {**report, "code": None, "signal": None} if is_ours else report
+    return replace(end, code=None, signal=None) if is_ours else end
 
 
 def agreed_outcome(pages: Sequence[Page], *, has_failed: bool) -> Outcome | None:
@@ -108,7 +127,7 @@ def vanished_ranks(pages: Sequence[Page], main_pid: int | None) -> str | None:
 
 
 def ending_of(
-    report: dict[str, Any],
+    end: SeenEnd,
     facts: AttemptFacts,
     pages: Sequence[Page],
     *,
@@ -122,25 +141,22 @@ def ending_of(
 
     `is_python`: the main process is the Python that trains, whose exit code is its own word.
     """
-    has_failed = report.get("signal") is not None or bool(report.get("code"))
+    has_failed = end.signal is not None or bool(end.code)
     outcome = agreed_outcome(pages, has_failed=has_failed)
     lines = facts.last_lines()
     first_step = any(page.beats > 0 for page in pages) or step is not None
     # A command that does not attach is seen to train by what it prints, whatever the pattern.
     first_step = first_step or shows_steps([clean(line) for line in lines])
-    code = report.get("code")
-    signal = report.get("signal")
     if outcome is not None and outcome.step is not None:
         step = outcome.step
-    # Of the attempt's own cgroup, where it has one: ours does not count what happens in there.
-    own = report.get("oom_kills")
     evidence = ExitEvidence(
-        code=outcome.code if outcome is not None else code,
-        signal=None if outcome is not None else signal,
+        code=outcome.code if outcome is not None else end.code,
+        signal=None if outcome is not None else end.signal,
         lines=lines,
         first_step_seen=first_step,
         step=step,
-        oom_kill_delta=facts.oom_kill_delta() if own is None else own,
+        # The attempt's own cgroup, where it has one: ours does not count what happens in there.
+        oom_kill_delta=facts.oom_kill_delta() if end.oom_kills is None else end.oom_kills,
         free_bytes=free_bytes(checkpoint_directory),
         kernel_lines=read_kernel_log(facts.started_at),
     )
@@ -161,8 +177,8 @@ def ending_of(
         reason = f"{reason}: {clean(evidence.lines[-1])[:200]}"
     return Ending(
         attempt=facts.attempt,
-        code=code,
-        signal=signal,
+        code=end.code,
+        signal=end.signal,
         outcome_code=outcome.code if outcome is not None else None,
         failure=found.failure,
         action=found.action,
@@ -175,10 +191,10 @@ def ending_of(
         attached=bool(pages),
         finish_met=finish_file.exists() if finish_file is not None else None,
         logged=logged_steps(evidence.lines) if step is None else None,
-        end_unseen=bool(report.get("is_end_unseen")),
+        end_unseen=end.is_unseen,
         last_words=last_words,
         record=record,
-        vanished=None if report.get("is_end_unseen") else vanished_ranks(pages, main_pid),
+        vanished=None if end.is_unseen else vanished_ranks(pages, main_pid),
         loads_checkpoint=found.loads_checkpoint,
         full_place=_full_place(found),
     )

@@ -4,17 +4,18 @@ Signs: a page that beats, steps in train.log, a new checkpoint, memory of a GPU.
 """
 
 import os
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from supervisor.checkpoint.own_record import read_own_record
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.endings import SeenEnd
 from supervisor.daemon.run import Run
 from supervisor.diagnosis.log_line import StepMark, clean, read_step, split_prefix
 from supervisor.launcher import kin
+from supervisor.launcher.messages import ExitedReport, MainExitedReport
 from supervisor.launcher.procfs import Process
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.gpu_use import GpuUse
@@ -37,11 +38,11 @@ _SERVICES = frozenset(
 class LeftBehind:
     """The processes that one main process left, from its end until the attempt's end."""
 
-    def __init__(self, run: Run, attempt: RunningAttempt, message: Mapping[str, Any]) -> None:
+    def __init__(self, run: Run, attempt: RunningAttempt, report: MainExitedReport) -> None:
         self.number = attempt.number
         self._run = run
         self._attempt = attempt
-        self._at = float(message["monotonic"])
+        self._at = report.monotonic
         self._due = 0.0
         self._sign_at = monotonic_s()
         self._sample: CounterSample | None = None
@@ -200,29 +201,24 @@ class LeftBehind:
         return frozenset(self._trainers if pid is None else {pid, *self._trainers})
 
 
-def as_its_end(
-    report: Mapping[str, Any], trainers: frozenset[int], *, trained: bool
-) -> dict[str, Any]:
-    """The report of an attempt's end with what trained in the main process's place.
+def as_its_end(report: ExitedReport, trainers: frozenset[int], *, trained: bool) -> SeenEnd:
+    """An attempt's end with what trained in the main process's place.
 
     The launcher sees how those end that have no other parent. `trained`: something of them was
     seen to train, the `trainers` as far as this daemon knows them. Else they are those that might
     have, and only a single one that failed counts: a training that died as it began.
     """
-    ended = [dict(one) for one in report.get("left_ended") or ()]
-    failed = [one for one in ended if one["code"] != 0]
+    end, ended = SeenEnd.of(report), report.left_ended
+    failed = [one for one in ended if one.code != 0]
     if not trained:
-        is_one = len(ended) == 1 and bool(failed) and failed[0]["pid"] in trainers
-        return {**report, **_status(failed[0])} if is_one else dict(report)
+        is_one = len(ended) == 1 and bool(failed) and failed[0].pid in trainers
+        return replace(end, code=failed[0].code, signal=failed[0].signal) if is_one else end
     # A daemon that has just taken over has looked at none of them.
-    followed = [one for one in ended if one["pid"] in trainers] or ended
+    followed = [one for one in ended if one.pid in trainers] or list(ended)
     if not followed:
-        return {**report, "is_end_unseen": True}
-    return {**report, **_status(next((one for one in followed if one in failed), followed[0]))}
-
-
-def _status(ended: Mapping[str, Any]) -> dict[str, Any]:
-    return {"code": ended["code"], "signal": ended["signal"]}
+        return replace(end, is_unseen=True)
+    one = next((one for one in followed if one in failed), followed[0])
+    return replace(end, code=one.code, signal=one.signal)
 
 
 def _is_service(process: Process) -> bool:

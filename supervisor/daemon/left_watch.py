@@ -6,11 +6,11 @@ from supervisor.clock import monotonic_s
 from supervisor.core.events import Event
 from supervisor.core.states import State
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.endings import judged_report
+from supervisor.daemon.endings import SeenEnd, judged_end
 from supervisor.daemon.left_behind import LeftBehind, as_its_end
-from supervisor.daemon.link import Message
 from supervisor.daemon.run import Run
 from supervisor.daemon.status import StatusFacts
+from supervisor.launcher.messages import ExitedReport, MainExitedReport
 
 
 class LeftWatch:
@@ -22,11 +22,11 @@ class LeftWatch:
         self._emit = emit
         self._left: tuple[RunningAttempt, LeftBehind] | None = None
 
-    def on_main_exited(self, attempt: RunningAttempt, message: Message) -> None:
+    def on_main_exited(self, attempt: RunningAttempt, report: MainExitedReport) -> None:
         """The main process has ended; an older launcher asks nothing, and has ended the rest."""
-        if message.get("awaits_word"):
+        if report.awaits_word:
             attempt.observe(monotonic_s())
-            left = LeftBehind(self._run, attempt, message)
+            left = LeftBehind(self._run, attempt, report)
             self._left = attempt, left
             self._emit(left.begun())
 
@@ -41,16 +41,16 @@ class LeftWatch:
             self._emit(seen)
             self._facts.trainer_pid = attempt.pid
 
-    def end_of(self, report: Message, state: State) -> Message:
-        """The report of an attempt's end as it is judged: by what trained in the main's place."""
-        return judged_report(self._as_its_end(report, state), state)
+    def end_of(self, report: ExitedReport, state: State) -> SeenEnd:
+        """An attempt's end as it is judged: by what trained in the main process's place."""
+        return judged_end(self._as_its_end(report, state), state)
 
-    def _as_its_end(self, report: Message, state: State) -> Message:
+    def _as_its_end(self, report: ExitedReport, state: State) -> SeenEnd:
         known, self._left = self._left, None
-        if report.get("code") != 0:
-            return report
+        if report.code != 0:
+            return SeenEnd.of(report)
         # It may have ended while no daemon was there.
-        trained = self._run.history.left_training == int(report["attempt"])
+        trained = self._run.history.left_training == report.attempt
         if known is None:
             return as_its_end(report, frozenset(), trained=trained)
         left, on_trial = known[1], state.left is not None

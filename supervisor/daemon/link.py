@@ -2,21 +2,19 @@
 
 import select
 import socket
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
-from supervisor.launcher.protocol import Decoder, encode
+from supervisor.launcher.messages import Order
+from supervisor.launcher.protocol import Decoder, Heard, encode, report_of
 
-Message = dict[str, Any]
-# Missing resources pass (fork(2)), and so do leftovers (EBUSY) and a launch that was called off
-# (ECANCELED); anything else is a wrong command.
-TRANSIENT_ERRNOS = frozenset({11, 12, 16, 23, 24, 28, 125})
+Send = Callable[[Order], None]
 
 
 class Orders(Protocol):
     """Where orders about processes go: the launcher, or its stand-in when it is dead."""
 
-    def send(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         """Send one order."""
 
 
@@ -39,9 +37,9 @@ class LauncherLink:
         """Whether orders wait for the launcher to read."""
         return bool(self._out) and not self.is_lost
 
-    def send(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         """Send an order now or as soon as the launcher reads."""
-        self._out += encode(dict(order))
+        self._out += encode(order.to_json())
         self.flush()
 
     def flush(self) -> None:
@@ -56,20 +54,20 @@ class LauncherLink:
                 return
             del self._out[:sent]
 
-    def receive(self) -> list[Message]:
+    def receive(self) -> list[Heard]:
         """The reports that have come; sets `is_lost` when the launcher is gone."""
-        messages: list[Message] = []
+        reports: list[Heard] = []
         while True:
             try:
                 data = self._socket.recv(65536)
             except BlockingIOError:
-                return messages
+                return reports
             except OSError:
                 data = b""
             if not data:
                 self.is_lost = True
-                return messages
-            messages += self._decoder.feed(data)
+                return reports
+            reports += map(report_of, self._decoder.feed(data))
 
     def wait(self, timeout_s: float) -> None:
         """Until the launcher has said something, for so long at most."""

@@ -13,7 +13,6 @@ from supervisor.core.events import (
     StopAsked,
     Suspended,
     Tick,
-    Unkillable,
     WishChanged,
 )
 from supervisor.core.states import State
@@ -25,7 +24,7 @@ from supervisor.daemon.frozen_launcher import FrozenLauncher
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.launcher_lost import orphan_of, take_lock
 from supervisor.daemon.left_watch import LeftWatch
-from supervisor.daemon.link import LauncherLink, Message
+from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.record_guard import RecordGuard
@@ -36,9 +35,11 @@ from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.start_failures import start_failed
 from supervisor.daemon.status import StatusFacts
-from supervisor.daemon.stuck import describe, kernel_stacks
+from supervisor.daemon.stuck import unkillable
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.daemon.wishes import Wishes
+from supervisor.launcher import messages
+from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.snapshot.slots import Whole
 
 POLL_S = 0.5
@@ -86,14 +87,14 @@ class Daemon:
         self._wishes = wishes
         self._guard = RecordGuard(run, lock_fd, link)
         self._frozen = FrozenLauncher(facts.launcher_pid, run.console.say)
-        self._messages: deque[Message] = deque()
+        self._reports: deque[Heard] = deque()
         self._polled_at = self._observe_at = 0.0
         self._next_poll = monotonic_s()
         self._reload = False
         self._lock_fd = lock_fd
         self._errors = 0
 
-    def run_until_exit(self, first: list[Event], messages: list[Message], then: list[Event]) -> int:
+    def run_until_exit(self, first: list[Event], reports: list[Heard], then: list[Event]) -> int:
         """Go on until the core says exit; returns the run's exit code.
 
         -1: nothing is over, another daemon is to take over (reload).
@@ -105,8 +106,8 @@ class Daemon:
         selector.register(self.run.surveyor, selectors.EVENT_READ, "survey")
         self.scheduler.begin()
         self._queue.extend(first)
-        for message in messages:
-            self._on_message(message)
+        for report in reports:
+            self._on_report(report)
         self._queue.extend(then)
         self._settle()
         while self.performer.exit_code is None and not self._reload:
@@ -166,17 +167,13 @@ class Daemon:
         return None if is_ending and self._frozen.is_frozen else self.state.wake_at
 
     def _gather(self) -> None:
-        if self._orphan is None:
-            self._link.flush()
-            self._messages.extend(self._link.receive())
-            # One by one: what is wrong with one message must not cost those behind it.
-            while self._messages:
-                self._on_message(self._messages.popleft())
-            if self._link.is_lost:
-                self._on_launcher_lost()
-        else:
-            for message in self._orphan.poll():
-                self._on_message(message)
+        self._link.flush()
+        self._reports.extend(self._link.receive() if self._orphan is None else self._orphan.poll())
+        # One by one: what is wrong with one must not cost those behind it.
+        while self._reports:
+            self._on_report(self._reports.popleft())
+        if self._link.is_lost and self._orphan is None:
+            self._on_launcher_lost()
         if signal.SIGHUP in self._signals.read():
             self._reload = True
         self._poll_children()
@@ -218,32 +215,33 @@ class Daemon:
         self.scheduler.poll(now)
         self._house.poll(self.state, now)
 
-    def _on_message(self, message: Message) -> None:
-        number = int(message.get("attempt") or 0)
+    def _on_report(self, report: Heard) -> None:
         attempt = self.performer.attempt
-        match message.get("is"):
-            case "started" if attempt is not None and attempt.number == number:
-                attempt.started(message)
+        number = -1 if attempt is None else attempt.number
+        match report:
+            case messages.StartedReport() if attempt is not None and report.attempt == number:
+                attempt.started(report)
                 self._house.note_started(attempt, self.state)
                 self._queue.append(Started(number, attempt.is_warm, attempt.why_cold))
-            case "parked":
-                self.performer.parking.on_message(message, monotonic_s())
-            case "start_failed":
-                self._queue.append(start_failed(message))
-            case "main_exited" if attempt is not None and attempt.number == number:
-                self._left.on_main_exited(attempt, message)
-            case "exited" if attempt is not None and attempt.number == number:
-                self._on_exited(attempt, message)
-            case "relocked":
-                self._reload = self._guard.remade(message) or self._reload
-            case "unkillable":
-                left = message.get("pids") or []
-                self._queue.append(Unkillable(number, describe(left), kernel_stacks(left)))
-            case "signal":
-                self._on_signal(str(message["signal"]), message.get("monotonic"))
+            case messages.ParkedReport():
+                self.performer.parking.on_report(report, monotonic_s())
+            case messages.StartFailedReport():
+                self._queue.append(start_failed(report))
+            case messages.MainExitedReport() if attempt is not None and report.attempt == number:
+                self._left.on_main_exited(attempt, report)
+            case messages.ExitedReport() if attempt is not None and report.attempt == number:
+                self._on_exited(attempt, report)
+            case messages.RelockedReport():
+                self._reload = self._guard.remade(report) or self._reload
+            case messages.UnkillableReport():
+                self._queue.append(unkillable(report))
+            case messages.SignalReport():
+                self._on_signal(report.signal, report.monotonic)
+            case Unfit():
+                self.run.journal.log.error("report_left_out", what=report.what, why=report.why)
 
-    def _on_exited(self, attempt: RunningAttempt, message: Message) -> None:
-        ending = attempt.ended(self._left.end_of(message, self.state), monotonic_s())
+    def _on_exited(self, attempt: RunningAttempt, report: messages.ExitedReport) -> None:
+        ending = attempt.ended(self._left.end_of(report, self.state), monotonic_s())
         was_killed = ending.was_killed or self.state.kill is not None
         self.performer.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
         self._house.note_last_look(attempt)
@@ -258,7 +256,7 @@ class Daemon:
         wall = wall_s() - max(monotonic_s() - (came_at or monotonic_s()), 0.0)
         self.run.journal.log.info("signal_received", signal=name)
         # The launcher replaces a daemon that does not answer, in case it is frozen.
-        self.performer.orders.send({"do": "noted"})
+        self.performer.orders.send(messages.Noted())
         if self.state.stop is None and name in ("INT", *self.run.config.signals):
             self.scheduler.look()
         if name in ("INT", *self.run.config.signals):

@@ -25,7 +25,7 @@ from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
 from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
-from supervisor.daemon.link import LauncherLink, Message
+from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
@@ -37,6 +37,15 @@ from supervisor.daemon.verdicts import remember
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.daemon.wishes import Wishes
 from supervisor.identity import boot_id
+from supervisor.journal_stream import WARNING
+from supervisor.launcher.messages import (
+    PROTOCOL,
+    CannotStart,
+    ExitOrder,
+    Hello,
+    KnownAttempt,
+)
+from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.ledger import LedgerWriter, iterate_ledger, run_created
 from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
@@ -60,29 +69,47 @@ def main(arguments: Sequence[str]) -> int:
     paths = RunPaths(options.run_dir)
     config = RunConfig.model_validate_json(paths.config.read_bytes())
     console = Console(sys.stdout.fileno(), enabled=options.view == "none")
-    hello, messages = _hello(link)
-    if hello is None:
-        sys.stderr.write("supervisor: the daemon was not greeted by its launcher\n")
+    hello, reports = _hello(link)
+    if not isinstance(hello, Hello):
+        why = "the daemon was not greeted by its launcher"
+        if isinstance(hello, Unfit):
+            why = f"the launcher's {hello.what!r} {hello.why}"
+        link.send(CannotStart(why=why))
+        sys.stderr.write(f"supervisor: {why}\n")
         return ExitCode.INTERNAL
     run = _open_run(paths, config, console)
-    code = _serve(run, link, hello, messages, options.lock_fd)
+    _tell_protocol(run, hello)
+    code = _serve(run, link, hello, reports, options.lock_fd)
     if code >= 0:
-        link.send({"do": "exit", "code": code})
+        link.send(ExitOrder(code=code))
         link.wait_flushed(5.0)
     return 0
 
 
-def _hello(link: LauncherLink) -> tuple[Message | None, list[Message]]:
-    """The launcher's first message, and what came right behind it."""
+def _hello(link: LauncherLink) -> tuple[Heard | None, list[Heard]]:
+    """The launcher's first report, and what came right behind it."""
     deadline = monotonic_s() + HELLO_S
     poller = select.poll()
     poller.register(link.fileno(), select.POLLIN)
     while (left := deadline - monotonic_s()) > 0 and not link.is_lost:
         poller.poll(left * 1000)
-        messages = link.receive()
-        if messages:
-            return messages[0], messages[1:]
+        if reports := link.receive():
+            return reports[0], reports[1:]
     return None, []
+
+
+def _tell_protocol(run: Run, hello: Hello) -> None:
+    """Tell of a launcher of a later version: what it says that is not known here is passed over."""
+    if hello.protocol <= PROTOCOL:
+        return
+    run.journal.log.warning("unknown_protocol", launcher=hello.protocol, known=PROTOCOL)
+    run.console.say(
+        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, and this"
+        f" installation ({supervisor.__version__}) knows {PROTOCOL}: training goes on, and what is"
+        " not known here is passed over; install the launcher's version again, then type"
+        f" `supervisor reload {run.paths.run_dir}`",
+        WARNING,
+    )
 
 
 def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
@@ -130,31 +157,29 @@ def _replay(
         yield {**entry, "wall": wall}
 
 
-def _serve(
-    run: Run, link: LauncherLink, hello: Message, messages: list[Message], lock_fd: int
-) -> int:
+def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], lock_fd: int) -> int:
     now, wall = monotonic_s(), wall_s()
     history = run.history
     policy = policy_of(run.config, run.run_id)
-    alive = hello.get("attempt") is not None
+    alive = hello.attempt is not None
     state = initial_state(history, policy, now=now, wall=wall, boot=boot_id(), alive=alive)
     facts = StatusFacts(
         run_id=run.run_id,
         config=run.config,
         config_path=os.environ.get("SUPERVISOR_CONFIG", str(run.paths.config)),
         started_wall=wall,
-        launcher_pid=hello.get("launcher_pid"),
+        launcher_pid=hello.launcher_pid,
         daemon_pid=os.getpid(),
         restarts=history.restarts,
         warnings=_warnings(run),
     )
-    adopted = hello.get("attempt")
-    is_first = not hello.get("daemon_restarts")
+    adopted = hello.attempt
+    is_first = not hello.daemon_restarts
     if not is_first and history.supervisor_wall is not None:
         facts.started_wall = history.supervisor_wall
     if is_first:
         run.journal.record(_supervisor_started(run, facts))
-    attempt_number = adopted["attempt"] if adopted else None
+    attempt_number = adopted.attempt if adopted else None
     started = {"type": "daemon_started", "pid": os.getpid(), "adopted_attempt": attempt_number}
     run.journal.record({**started, "boot_id": boot_id()})
     wakeups = WakeUps()
@@ -163,7 +188,7 @@ def _serve(
     wakeups.watch(run.surveyor.directory)
     if adopted is None:
         left = end_leftovers(run)
-        if hello.get("last_exit") is None:
+        if hello.last_exit is None:
             if history.last_attempt_open and not history.end_told:
                 tell_end(run, left)
             tidy(run)
@@ -171,25 +196,25 @@ def _serve(
     wish, facts.unheard = wishes.wish, wishes.warning
     begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
     daemon = Daemon(run, state, link, facts, wakeups, wishes=wishes, lock_fd=lock_fd)
-    running = adopted or hello.get("last_exit") if begun.alive else None
-    daemon.performer.parking.take_over(hello.get("parked") or {})
+    running = adopted or hello.last_exit if begun.alive else None
+    daemon.performer.parking.take_over(hello.parked)
     if running is not None:
-        daemon.performer.attempt = _adopt(run, running, adopted)
-        facts.trainer_pid = adopted["pid"] if adopted else None
+        daemon.performer.attempt = _adopt(run, running.attempt, adopted)
+        facts.trainer_pid = adopted.pid if adopted else None
     if adopted:
-        daemon.performer.saves.begin(int(adopted["pid"]), is_resumed=False)
+        daemon.performer.saves.begin(adopted.pid, is_resumed=False)
         began_wall = history.attempt_wall or wall
         # Where it began is not known: its first steps may have gone by.
         daemon.performer.steps.begin(
-            int(adopted["attempt"]),
-            history.resumed_from if adopted["attempt"] == history.attempt else None,
+            adopted.attempt,
+            history.resumed_from if adopted.attempt == history.attempt else None,
             began_wall,
             is_fresh=False,
         )
     try:
         code = daemon.run_until_exit(
             [begun],
-            [*late, *messages],
+            [*late, *reports],
             still_asked(history, wish, hello, alive=begun.alive, wall=wall),
         )
         if code >= 0:
@@ -212,20 +237,19 @@ def _serve(
     return code
 
 
-def _adopt(run: Run, running: dict[str, Any], adopted: dict[str, Any] | None) -> RunningAttempt:
-    number = int(running["attempt"])
+def _adopt(run: Run, number: int, adopted: KnownAttempt | None) -> RunningAttempt:
     heartbeat_dir = run.runtime.heartbeat_dir(number)
     printed = None
     if number == run.history.attempt and run.history.log_offset is not None:
         offset, inode = run.history.log_offset, run.history.log_inode
         printed = PrintedLog(run.paths.train_log, offset=offset, inode=inode)
-    began = float((adopted or {}).get("started_monotonic") or monotonic_s())
+    began = (None if adopted is None else adopted.started_monotonic) or monotonic_s()
     were_gone = number == run.history.attempt and run.history.ranks_gone
     attempt = RunningAttempt(
         run, number, heartbeat_dir, began, printed=printed, were_gone=were_gone
     )
     if adopted is not None:
-        attempt.started(adopted)
+        attempt.started(adopted.as_started())
     return attempt
 
 

@@ -2,16 +2,21 @@
 
 import subprocess
 import sys
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import supervisor.snapshot
 from supervisor.clock import monotonic_s
-from supervisor.daemon.link import Message
 from supervisor.identity import ProcessIdentity
 from supervisor.launcher.cgroup import Group
-from supervisor.launcher.protocol import stop_of
+from supervisor.launcher.messages import (
+    ExitedReport,
+    KillOrder,
+    Order,
+    PersisterOrder,
+    SignalOrder,
+    StopOrder,
+    UnkillableReport,
+)
 from supervisor.launcher.survivors import Survivors
 
 _PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")
@@ -38,17 +43,17 @@ class OrphanedAttempt:
         self._reported = False
         self._persister: subprocess.Popen[bytes] | None = None
 
-    def send(self, order: Mapping[str, Any]) -> None:
+    def send(self, order: Order) -> None:
         """Obey what can be obeyed without being the parent."""
-        match order.get("do"):
-            case "stop":
-                self._survivors.stop(*stop_of(dict(order)))
-            case "kill":
+        match order:
+            case StopOrder():
+                self._survivors.stop(order.signal, order.grace_s, order.is_hang)
+            case KillOrder():
                 self._survivors.kill()
-            case "signal":
-                self._survivors.signal_exactly(order["pids"], int(order["signal"]))
-            case "persister":
-                self._order_persister(order["directory"])
+            case SignalOrder():
+                self._survivors.signal_exactly(order.pids, order.signal)
+            case PersisterOrder():
+                self._order_persister(order.directory)
 
     def _order_persister(self, directory: str | None) -> None:
         """What the trainer saves last must reach the disk: the launcher's persister ends with it.
@@ -67,22 +72,13 @@ class OrphanedAttempt:
             start_new_session=True,
         )
 
-    def poll(self) -> list[Message]:
+    def poll(self) -> list[UnkillableReport | ExitedReport]:
         """What there is to report: the end of the attempt, with a status nobody can know."""
         if self._reported:
             return []
         if self._survivors.advance():
             left = self._survivors.unkillable()
-            return [{"is": "unkillable", "attempt": self._attempt, "pids": left}] if left else []
+            return [UnkillableReport(attempt=self._attempt, pids=left)] if left else []
         self._reported = True
         self._group.remove()
-        return [
-            {
-                "is": "exited",
-                "attempt": self._attempt,
-                "code": None,
-                "signal": None,
-                "monotonic": monotonic_s(),
-                "leftovers": 0,
-            }
-        ]
+        return [ExitedReport(attempt=self._attempt, monotonic=monotonic_s())]

@@ -1,10 +1,9 @@
 """The spare interpreter as the daemon sees it: ordered where it fits, and shown in `status`."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from supervisor.core.events import Event, ParkedSeen
 from supervisor.core.json_form import from_json
@@ -12,7 +11,9 @@ from supervisor.core.parking import Parked, ParkedStage
 from supervisor.core.states import State
 from supervisor.core.status import LaunchStatus, ParkedStatus
 from supervisor.daemon.beginning import parked_of
+from supervisor.daemon.link import Send
 from supervisor.daemon.run import Run
+from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder
 from supervisor.parked.command import Cold, parse
 from supervisor.snapshot.space import memory_left
 
@@ -20,8 +21,6 @@ from supervisor.snapshot.space import memory_left
 GUESSED_BYTES = 512 << 20
 RESERVE_BYTES = 256 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
-
-Send = Callable[[Mapping[str, Any]], None]
 
 
 class Parking:
@@ -31,7 +30,7 @@ class Parking:
         self._run = run
         self._emit = emit
         self._measured_bytes: int | None = None
-        self._known: dict[str, Any] = {}
+        self._known = ParkedReport()
 
     @property
     def record(self) -> Path | None:
@@ -40,32 +39,31 @@ class Parking:
             return None
         return self._run.runtime.root / "imports.json"
 
-    def order(self, send: Send, program: Mapping[str, Any]) -> None:
+    def order(self, send: Send, program: ProgramOrder) -> None:
         """Have one started for the program that a launch would start, if it can be and fits."""
         why, is_loud = self._obstacle(program)
         if why is not None:
-            self._known = {"reason": why}
+            self._known = ParkedReport(reason=why)
             self._emit(ParkedSeen(Parked(ParkedStage.ABSENT, reason=why), is_loud=is_loud))
             return
-        self._known = {"stage": ParkedStage.IMPORTING.value}
+        self._known = ParkedReport(stage=ParkedStage.IMPORTING.value)
         output = self._run.paths.state_dir / "parked.log"
         output.unlink(missing_ok=True)
-        launch = self._run.config.launch
-        record = self.record
+        launch, record = self._run.config.launch, self.record
+        preload = launch.preload
         send(
-            {
-                "do": "park",
-                **program,
-                "record": None if record is None else str(record),
-                "preload": launch.preload,
-                "standby": launch.standby,
-                "output": str(output),
-            }
+            ParkOrder(
+                **program.values(),
+                record=None if record is None else str(record),
+                preload=preload if isinstance(preload, str) else tuple(preload),
+                standby=launch.standby,
+                output=str(output),
+            )
         )
 
-    def _obstacle(self, program: Mapping[str, Any]) -> tuple[str | None, bool]:
+    def _obstacle(self, program: ProgramOrder) -> tuple[str | None, bool]:
         """Why there can be none, and whether anything can be done about it."""
-        command = parse(program["argv"], {**os.environ, **program["env"]}, program["cwd"])
+        command = parse(program.argv, {**os.environ, **program.env}, program.cwd)
         if isinstance(command, Cold):
             return command.reason, False
         left = memory_left()
@@ -78,26 +76,26 @@ class Parking:
         )
         return why, True
 
-    def take_over(self, known: Mapping[str, Any]) -> None:
+    def take_over(self, known: ParkedReport) -> None:
         """Take up what the launcher tells a new daemon of it."""
-        self._known = dict(known)
+        self._known = known
 
-    def on_message(self, message: dict[str, Any], now: float) -> None:
+    def on_report(self, report: ParkedReport, now: float) -> None:
         """Hear from the launcher that it has changed."""
-        self._known = dict(message)
-        said = message.get("said") or {}
-        parked = parked_of(message, now)
+        self._known = report
+        said = report.said or {}
+        parked = parked_of(report, now)
         if parked.stage is not ParkedStage.WAITING:
             self._emit(ParkedSeen(parked))
             return
         self._measured_bytes = said.get("rss_bytes")
         log = self._run.journal.log
-        log.info("parked", pid=message.get("pid"), **{k: v for k, v in said.items() if k != "log"})
+        log.info("parked", pid=report.pid, **{k: v for k, v in said.items() if k != "log"})
         self._emit(ParkedSeen(parked, said.get("seconds"), said.get("rss_bytes")))
 
     def lost(self) -> None:
         """It has ended with the launcher."""
-        self._known = {"reason": "the launcher has died"}
+        self._known = ParkedReport(reason="the launcher has died")
 
     def status(self, state: State) -> LaunchStatus:
         """How the last launch was, and what there is for the next."""
@@ -110,10 +108,10 @@ class Parking:
         )
 
     def _parked_status(self) -> ParkedStatus:
-        pid, stage = self._known.get("pid"), self._known.get("stage") or ParkedStage.ABSENT.value
+        pid, stage = self._known.pid, self._known.stage
         if stage == ParkedStage.ABSENT.value:
-            return ParkedStatus(stage, pid, reason=self._known.get("reason"))
-        said = from_json(ParkedStatus, self._known.get("said")) or ParkedStatus()
+            return ParkedStatus(stage, pid, reason=self._known.reason)
+        said = from_json(ParkedStatus, self._known.said) or ParkedStatus()
         return replace(said, state=stage, pid=pid, rss_bytes=_rss_bytes(pid), reason=None)
 
 

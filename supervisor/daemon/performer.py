@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, assert_never
+from typing import assert_never
 
 from supervisor.checkpoint.pins import pinned
 from supervisor.clock import monotonic_s, wall_s
@@ -49,6 +49,14 @@ from supervisor.daemon.status import finite
 from supervisor.daemon.step_watch import StepWatch
 from supervisor.intent import last_intent_id
 from supervisor.journal_stream import WARNING
+from supervisor.launcher.messages import (
+    KeepOrder,
+    KillOrder,
+    LaunchOrder,
+    ProgramOrder,
+    SignalOrder,
+    StopOrder,
+)
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 
@@ -91,12 +99,12 @@ class Performer:
                 self._send_stop(effect)
             case SendKill():
                 self._tell_tasks("KILL")
-                self.orders.send({"do": "kill", "attempt": effect.attempt})
+                self.orders.send(KillOrder(attempt=effect.attempt))
             case Look():
                 if self.attempt is not None:
                     self.attempt.begin_looks(effect, self.orders.send)
             case KeepLeft(attempt, for_s):
-                self.orders.send({"do": "keep", "attempt": attempt, "for_s": for_s})
+                self.orders.send(KeepOrder(attempt=attempt, for_s=for_s))
             case TakeStacks():
                 self._take_stacks(effect)
             case Rescue():
@@ -125,11 +133,12 @@ class Performer:
         is_srun = main is not None and self.scheduler is not None and self.scheduler.has_srun(main)
         if is_srun and not self._tell_tasks("TERM") and self.attempt is not None:
             look = self.attempt.look
-            pids = [page.pid for page in look.pages if page.outcome is None] if look else []
-            self.orders.send({"do": "signal", "attempt": attempt, "signal": SIGTERM, "pids": pids})
+            pids = tuple(page.pid for page in look.pages if page.outcome is None) if look else ()
+            self.orders.send(SignalOrder(attempt=attempt, signal=SIGTERM, pids=pids))
         number = SIGCONT if is_srun else SIGTERM
-        order = {"do": "stop", "attempt": attempt, "signal": number}
-        self.orders.send({**order, "grace_s": effect.grace_s, "is_hang": effect.is_hang})
+        grace_s, is_hang = effect.grace_s, effect.is_hang
+        order = StopOrder(attempt=attempt, signal=number, grace_s=grace_s, is_hang=is_hang)
+        self.orders.send(order)
 
     def _tell_tasks(self, name: str) -> bool:
         """Signal the tasks of an attempt whose main process is srun."""
@@ -175,19 +184,18 @@ class Performer:
         self.attempt = attempt
         self.times.note_launch(wall_s(), is_fresh=checkpoint is None)
         self.orders.send(
-            {
-                "do": "launch",
-                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder),
-                "log": str(run.paths.train_log),
-                "why_cold": effect.why_cold,
-                "patience_s": effect.patience_s,
-                "word_s": TRIAL_S,
-            }
+            LaunchOrder(
+                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder).values(),
+                log=str(run.paths.train_log),
+                why_cold=effect.why_cold,
+                patience_s=effect.patience_s,
+                word_s=TRIAL_S,
+            )
         )
 
     def _program(
         self, attempt: int, heartbeat_dir: Path, checkpoint: Checkpoint | None, folder: str
-    ) -> dict[str, Any]:
+    ) -> ProgramOrder:
         """What the launcher has to know of the trainer's process."""
         run = self.run
         overlay, unset = environment(
@@ -201,14 +209,14 @@ class Performer:
             checkpoint=checkpoint,
             imports=self.parking.record,
         )
-        return {
-            "attempt": attempt,
-            "run_id": run.run_id,
-            "argv": command_line(run.config, checkpoint),
-            "env": overlay,
-            "unset": unset,
-            "cwd": folder,
-        }
+        return ProgramOrder(
+            attempt=attempt,
+            run_id=run.run_id,
+            argv=tuple(command_line(run.config, checkpoint)),
+            env=overlay,
+            unset=tuple(unset),
+            cwd=folder,
+        )
 
     def _park(self, effect: Park, state: State) -> None:
         """Have a spare interpreter for what a relaunch would start now."""
@@ -233,8 +241,8 @@ class Performer:
         if not self.attempt.is_taking_stacks:
             self._emit(StacksTaken(effect.attempt))
         if armed:
-            order = {"do": "signal", "attempt": effect.attempt, "signal": SIGUSR2, "pids": armed}
-            self.orders.send(order)
+            pids = tuple(armed)
+            self.orders.send(SignalOrder(attempt=effect.attempt, signal=SIGUSR2, pids=pids))
 
     def keep_incident(self, effect: Incident) -> Path | None:
         """Keep the evidence in a folder and record it; None where the disk refuses the folder."""

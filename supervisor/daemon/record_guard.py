@@ -5,9 +5,7 @@ The lock is a file, and so is everything a second supervisor looks at: without t
 
 import errno
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from supervisor import journal_stream
 from supervisor.core.vocabulary import Intent
@@ -15,6 +13,7 @@ from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run
 from supervisor.durable import make_durably, write_durably
 from supervisor.intent import write_intent
+from supervisor.launcher.messages import RelockedReport, RelockOrder
 
 # `rm -rf` takes a while, and would find the directory not empty.
 GONE_FOR_S = 1.0
@@ -73,13 +72,12 @@ class RecordGuard:
             self._say(f"it cannot be made again: {error.strerror or error}")
             return
         self._has_relocked = is_removed(self._lock_fd, paths.lock)
-        self._link.send({"do": "relock", "path": str(paths.lock), "fd": self._lock_fd})
+        self._link.send(RelockOrder(path=str(paths.lock), fd=self._lock_fd))
 
-    def remade(self, message: Mapping[str, Any]) -> bool:
+    def remade(self, report: RelockedReport) -> bool:
         """The launcher's answer; True where the record is whole, for another daemon to open."""
-        error = message.get("error")
-        if error is not None:
-            self._say(f"its lock cannot be taken anew: {error}")
+        if report.error is not None:
+            self._say(f"its lock cannot be taken anew: {report.error}")
             return False
         try:
             lost = self._restore()

@@ -3,13 +3,12 @@
 Nothing here decides; without systemd only the launcher is told.
 """
 
-from collections.abc import Callable, Mapping
-from typing import Any
-
 from supervisor import journal_stream, notify
 from supervisor.core.states import State
 from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
+from supervisor.daemon.link import Send
 from supervisor.daemon.observer import Observation
+from supervisor.launcher.messages import Alive
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
 SIGNS_IN_WATCHDOG = 9
@@ -23,7 +22,7 @@ EXTENSION_S = 90.0
 class ServiceManager:
     """The run as systemd's unit; `send_order` reaches the launcher."""
 
-    def __init__(self, send_order: Callable[[Mapping[str, Any]], None], run_dir: str) -> None:
+    def __init__(self, send_order: Send, run_dir: str) -> None:
         self._send_order = send_order
         self._run_dir = run_dir
         watchdog_s = notify.watchdog_s()
@@ -37,7 +36,7 @@ class ServiceManager:
         """To be called each time that the loop has turned; says what is due."""
         if now >= self._sign_at:
             self._sign_at = now + self._pause_s
-            self._send_order({"do": "alive"})
+            self._send_order(Alive())
             notify.notify("WATCHDOG=1")
         if self._listens and now >= self._status_at:
             self._status_at = now + STATUS_S

@@ -7,13 +7,14 @@ two small reads and a stat.
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.status import PersisterStatus, SnapshotStatus
-from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.link import LauncherLink, Send
+from supervisor.launcher.messages import Noted, PersisterOrder, SignalReport
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_wanted
 from supervisor.snapshot.board import Board, Result, read_board
@@ -39,8 +40,6 @@ LEAVE_S = 30.0
 LEAVE_UNANSWERED_S = 2.0
 _LEAVE_POLL_S = 0.02
 _DURABLE = frozenset({"persisted", "already"})
-
-Send = Callable[[dict[str, Any]], None]
 
 
 class PersistFailure(NamedTuple):
@@ -154,7 +153,7 @@ class Snapshots:
     def order(self) -> None:
         """Have the launcher see to it that a persister lives; where one does nothing happens."""
         self._is_ordered = True
-        self._send({"do": "persister", "directory": str(self._paths.root)})
+        self._send(PersisterOrder(directory=str(self._paths.root)))
 
     def forget_order(self) -> None:
         """Who was told of the persister is gone, or the directory was: tell again with a slot."""
@@ -265,13 +264,13 @@ class Snapshots:
         """Let the persister finish, and wait until it has, for a bounded time."""
         if self._is_ordered or os.path.lexists(self._paths.persister_lock):
             limit_s = LEAVE_S if self._asked is None else LEAVE_UNANSWERED_S
-            self._send({"do": "persister", "directory": None, "patience_s": limit_s})
+            self._send(PersisterOrder(patience_s=limit_s))
             deadline = monotonic_s() + limit_s
             while is_locked(self._paths.persister_lock) and monotonic_s() < deadline:
                 link.wait(_LEAVE_POLL_S)
-                for message in link.receive() if not link.is_lost else ():
-                    if message.get("is") == "signal":
+                for report in link.receive() if not link.is_lost else ():
+                    if isinstance(report, SignalReport):
                         # The launcher would replace a daemon that does not answer.
-                        link.send({"do": "noted"})
-                    if message.get("signal") == "INT":
-                        deadline = 0.0  # whoever insists does not wait
+                        link.send(Noted())
+                        if report.signal == "INT":
+                            deadline = 0.0  # whoever insists does not wait

@@ -1,9 +1,7 @@
 """What the launcher says of a command that it could not start, as the core's event."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from supervisor.core.events import StartFailed
+from supervisor.launcher.messages import StartFailedReport
 
 # Missing resources pass (fork(2)), file servers come back (EIO, EROFS, ENOTCONN, ESTALE) and quotas
 # are raised (EDQUOT); so it is with leftovers (EBUSY) and a launch that was called off (ECANCELED).
@@ -11,7 +9,6 @@ from supervisor.core.events import StartFailed
 _TRANSIENT_ERRNOS = frozenset({5, 11, 12, 16, 23, 24, 28, 30, 107, 116, 122, 125})
 
 
-def start_failed(message: Mapping[str, Any]) -> StartFailed:
-    """The event for a "start_failed" message. Raises KeyError."""
-    transient = message.get("errno") in _TRANSIENT_ERRNOS
-    return StartFailed(int(message.get("attempt") or 0), str(message["message"]), transient)
+def start_failed(report: StartFailedReport) -> StartFailed:
+    """The event for a launch that failed."""
+    return StartFailed(report.attempt or 0, report.message, report.errno in _TRANSIENT_ERRNOS)

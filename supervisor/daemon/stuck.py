@@ -1,25 +1,29 @@
 """What is said of processes that SIGKILL does not end. It only words what the launcher saw."""
 
 from collections.abc import Sequence
-from typing import Any
+
+from supervisor.core.events import Unkillable
+from supervisor.launcher.messages import StuckProcess, UnkillableReport
 
 
-def describe(processes: Sequence[dict[str, Any]]) -> str:
+def unkillable(report: UnkillableReport) -> Unkillable:
+    """The event for processes that survive SIGKILL."""
+    return Unkillable(report.attempt, describe(report.pids), kernel_stacks(report.pids))
+
+
+def describe(processes: Sequence[StuckProcess]) -> str:
     """In one line, for the reason: who, and in which function of the kernel."""
-    parts = [
-        f"pid {p.get('pid')} ({p.get('comm')}, state {p.get('state')}, in {p.get('wchan') or '?'})"
-        for p in processes
-    ]
+    parts = [f"pid {p.pid} ({p.comm}, state {p.state}, in {p.wchan or '?'})" for p in processes]
     return ", ".join(parts) or "a process of the attempt"
 
 
-def kernel_stacks(processes: Sequence[dict[str, Any]]) -> tuple[str, ...]:
+def kernel_stacks(processes: Sequence[StuckProcess]) -> tuple[str, ...]:
     """For the incident: one text a process, with its frames where they could be read."""
     return tuple(
         "\n".join(
             [
-                f"kernel stack of pid {p.get('pid')}, system call {p.get('syscall') or 'unknown'}:",
-                *(f"  {frame}" for frame in p.get("stack") or ["  not readable (root only)"]),
+                f"kernel stack of pid {p.pid}, system call {p.syscall or 'unknown'}:",
+                *(f"  {frame}" for frame in p.stack or ["  not readable (root only)"]),
             ]
         )
         for p in processes

@@ -7,38 +7,38 @@ import os
 import time
 
 from supervisor import identity
-from supervisor.launcher import kin, leftovers
+from supervisor.launcher import kin, leftovers, messages, trainer
 from supervisor.launcher.beginning import Beginning, MainProcess
 from supervisor.launcher.cgroup import Group
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import AttemptPhase, Happening, after, told
-from supervisor.launcher.request import LaunchRequest, Surroundings
 from supervisor.launcher.spawn import StartFailure, read_report
+from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from supervisor.launcher.messages import LaunchOrder, MainExitedReport, Report
 
 
 class Attempt:
     """A launch that was asked for; `is_over` once there is nothing of it."""
 
-    def __init__(self, request: LaunchRequest, around: Surroundings) -> None:
-        self.number = request.number
-        self.run_id = request.run_id
+    def __init__(self, order: LaunchOrder, around: Surroundings) -> None:
+        self.number = order.attempt
+        self.run_id = order.run_id
         self.phase = AttemptPhase.CLEARING
-        self.exited: dict[str, Any] | None = None
+        self.exited: messages.ExitedReport | None = None
         self.report_fd = -1
-        self._request = request
+        self._order = order
         self._around = around
         self._pid = 0
         self._start_ticks = 0
         self._started_monotonic = 0.0
         self._beginning: Beginning | None = None
         self._begun: MainProcess | None = None
-        self._ending: dict[str, Any] | None = None
-        self._left = leftovers.Leftovers(request.word_s)
+        self._ending: MainExitedReport | None = None
+        self._left = leftovers.Leftovers(order.word_s)
         self._peak_rss_bytes = 0
         self._next_at: float | None = time.monotonic()
         self._group = Group.everything_of(around.cgroup, self.run_id)
@@ -53,26 +53,27 @@ class Attempt:
     @property
     def has_process(self) -> bool:
         """Tell whether a main process was started."""
-        return self._pid != 0
+        return self._begun is not None
 
-    def _move(self, happening: Happening, message: dict[str, Any] | None = None) -> None:
+    def _move(self, happening: Happening, report: Report | None = None) -> None:
         """Go on as the table says, and tell the daemon what it says."""
         kind = told(self.phase, happening)
         self.phase = after(self.phase, happening)
-        if kind is not None and message is not None:
-            self._around.send({"is": kind, **message})
+        assert kind == (None if report is None else report.kind)
+        if report is not None:
+            self._around.send(report)
 
     def _survivors_of(self, main: identity.ProcessIdentity | None) -> Survivors:
         return Survivors(
             self.run_id,
             None if main is None else self.number,
-            heartbeat_dir=self._request.heartbeat_dir,
+            heartbeat_dir=trainer.heartbeat_dir(self._order),
             main=main,
             roots=lambda: self._adopted() or [],
             spare=self._spare,
             unkillable_after_s=self._around.unkillable_after_s,
             group=self._group,
-            grace_s=self._request.grace_s,
+            grace_s=trainer.grace_s(self._order),
         )
 
     def _spare(self) -> set[int]:
@@ -84,33 +85,27 @@ class Attempt:
         sessions = self._around.foreign_sessions()
         return kin.adopted(self.run_id, self._start_ticks, self._spare(), sessions)
 
-    def as_json(self) -> dict[str, Any] | None:
+    def known(self) -> messages.KnownAttempt | None:
         """Return what a new daemon has to know, None before there is a process."""
-        if not self.has_process:
+        if self._begun is None:
             return None
-        return {
-            **self._how(),
-            "run_id": self.run_id,
-            "started_monotonic": self._started_monotonic,
-            "stop_sent": self._survivors.stop_signal is not None,
-            "kill_sent": self._survivors.killing_since is not None,
-            "stop_sent_at": self._survivors.stopped_at,
-            "kill_sent_at": self._survivors.killing_since,
-            "main_ended": self.phase is AttemptPhase.ENDING,
-            "ending": self._ending if self.phase is AttemptPhase.ENDING else None,
-        }
-
-    def _how(self) -> dict[str, Any]:
-        assert self._begun is not None
-        return {
-            "attempt": self.number,
-            "pid": self._pid,
-            "start_ticks": self._start_ticks,
-            "launch": "warm" if self._begun.is_warm else "cold",
-            "why": self._begun.why,
-            "asked": self._begun.asked,
-            "cgroup": self._group.folder if self._pid in self._group.pids() else None,
-        }
+        return messages.KnownAttempt(
+            attempt=self.number,
+            pid=self._pid,
+            start_ticks=self._start_ticks,
+            launch="warm" if self._begun.is_warm else "cold",
+            why=self._begun.why,
+            asked=self._begun.asked,
+            cgroup=self._group.folder if self._pid in self._group.pids() else None,
+            run_id=self.run_id,
+            started_monotonic=self._started_monotonic,
+            stop_sent=self._survivors.stop_signal is not None,
+            kill_sent=self._survivors.killing_since is not None,
+            stop_sent_at=self._survivors.stopped_at,
+            kill_sent_at=self._survivors.killing_since,
+            main_ended=self.phase is AttemptPhase.ENDING,
+            ending=self._ending if self.phase is AttemptPhase.ENDING else None,
+        )
 
     def deadline(self) -> float | None:
         """Return the monotonic time at which `advance` has something to do, None for never."""
@@ -129,6 +124,19 @@ class Attempt:
         """Look at once at what the parked interpreter has said, if a start waits for it."""
         if self._beginning is not None and self.phase is AttemptPhase.CLEARING:
             self._next_at = time.monotonic()
+
+    def obey(self, order: messages.AttemptOrder) -> None:
+        """Do what the daemon orders for this attempt."""
+        match order:
+            case messages.StopOrder():
+                self.stop(order.signal, order.grace_s, order.is_hang)
+            case messages.KillOrder():
+                self.kill()
+            case messages.KeepOrder():
+                if self.phase is AttemptPhase.ENDING and self._survivors.is_left_alone:
+                    self._left.keep(order.for_s)
+            case messages.SignalOrder():
+                self._signal_exactly(order.pids, order.signal)
 
     def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
         """Deliver a stop: see `Survivors.stop`."""
@@ -150,13 +158,7 @@ class Attempt:
         """Note that the launcher was asked to stop: the daemon's word on it is on its way."""
         self._left.expect_stop()
 
-    def keep_left(self, for_s: float) -> None:
-        """Let what the main process has left live on for so long, or end it (0): the word on it."""
-        if self.phase is AttemptPhase.ENDING and self._survivors.is_left_alone:
-            self._left.keep(for_s)
-
-    def signal_exactly(self, pids: list[int], signum: int) -> None:
-        """Signal those pids that belong to the attempt; the others are left alone, and said."""
+    def _signal_exactly(self, pids: tuple[int, ...], signum: int) -> None:
         if self.has_process:
             left_out = set(pids) - set(self._survivors.signal_exactly(pids, signum))
             if left_out:
@@ -179,7 +181,7 @@ class Attempt:
         self._around.parked.verify()
         self._watch_the_end()
         if not self.is_over:
-            self._around.send({"is": "main_exited", **self._ending})
+            self._around.send(self._ending)
 
     def on_report(self) -> bool:
         """Read whether exec happened; False if it failed."""
@@ -195,8 +197,8 @@ class Attempt:
         return True
 
     def _say_started(self) -> None:
-        started = {"is": "started", **self._how(), "monotonic": self._started_monotonic}
-        self._around.send(started)
+        if (known := self.known()) is not None:
+            self._around.send(known.as_started())
 
     def advance(self) -> None:
         """Do what is due: end leftovers, launch, kill, tell that something cannot be killed."""
@@ -216,16 +218,14 @@ class Attempt:
             self._launch()
             return
         self._next_at = time.monotonic() + self._survivors.pause_s
-        if stubborn := self._survivors.unkillable():
-            self._around.send({"is": "unkillable", "attempt": self.number, "pids": stubborn})
-            names = ", ".join(f"{entry['comm']} ({entry['pid']})" for entry in stubborn)
+        if stubborn := self._complain():
+            names = ", ".join(f"{process.comm} ({process.pid})" for process in stubborn)
             self._fail(StartFailure(errno.EBUSY, f"still alive, SIGKILL does not end it: {names}"))
 
     def _launch(self) -> None:
         if self._beginning is None:
             self._group = self._group.replaced(self._around.cgroup, self.run_id, self.number)
-            self._request.cgroup = self._group.folder
-            self._beginning = Beginning(self._request, self._around.parked)
+            self._beginning = Beginning(self._order, self._group.folder, self._around.parked)
         outcome = self._beginning.advance()
         if outcome is None:
             self._next_at = self._beginning.deadline()
@@ -247,8 +247,7 @@ class Attempt:
 
     def _fail(self, failure: StartFailure, happening: Happening = Happening.NO_START) -> None:
         self._group.remove()
-        why = {"errno": failure.errno, "message": failure.message}
-        self._move(happening, {"attempt": self.number, **why})
+        self._move(happening, messages.StartFailedReport(attempt=self.number, **failure._asdict()))
 
     def _watch_the_end(self) -> None:
         """See what is left; with the main process gone and nothing left, the attempt is over."""
@@ -281,20 +280,21 @@ class Attempt:
             return not adopted
         return not self._survivors.advance() and not self._adopted()
 
-    def _complain(self) -> None:
-        if stubborn := self._survivors.unkillable():
-            self._around.send({"is": "unkillable", "attempt": self.number, "pids": stubborn})
+    def _complain(self) -> tuple[messages.StuckProcess, ...]:
+        stubborn = self._survivors.unkillable()
+        if stubborn:
+            self._around.send(messages.UnkillableReport(attempt=self.number, pids=stubborn))
+        return stubborn
 
     def _end(self) -> None:
         assert self._ending is not None
         killed = self._survivors.killed - {(self._pid, self._start_ticks)}
-        exited = {
-            **self._ending,
-            "leftovers": len(killed),
-            "left_ended": self._left.ended,
-            "peak_rss_bytes": self._peak_rss_bytes,
-            "oom_kills": self._group.oom_kills(),
-        }
+        self.exited = messages.ExitedReport(
+            **self._ending.values(),
+            leftovers=len(killed),
+            left_ended=tuple(self._left.ended),
+            peak_rss_bytes=self._peak_rss_bytes,
+            oom_kills=self._group.oom_kills(),
+        )
         self._group.remove()
-        self.exited = {"is": "exited", **exited}
-        self._move(Happening.ALL_GONE, exited)
+        self._move(Happening.ALL_GONE, self.exited)

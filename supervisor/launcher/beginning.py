@@ -11,13 +11,14 @@ from collections import namedtuple
 from supervisor import identity
 from supervisor.launcher import cgroup, parked
 from supervisor.launcher.spawn import StartFailure, spawn
+from supervisor.launcher.trainer import program_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
+    from supervisor.launcher.messages import LaunchOrder
     from supervisor.launcher.parked import ParkedLink
-    from supervisor.launcher.request import LaunchRequest
 
     class MainProcess(NamedTuple):
         """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
@@ -42,12 +43,14 @@ UNKILLABLE_AFTER_S = 60.0
 class Beginning:
     """One start, warm if there is a parked interpreter that agrees; nothing here waits."""
 
-    def __init__(self, request: LaunchRequest, link: ParkedLink) -> None:
-        self._request = request
+    def __init__(self, order: LaunchOrder, group: str | None, link: ParkedLink) -> None:
+        """`group`: the directory of the cgroup that it is to run in."""
+        self._order = order
+        self._group = group
         self._link = link
         self._asked = time.monotonic()
-        self._why = request.why_cold
-        self._until = self._asked + request.patience_s
+        self._why = order.why_cold
+        self._until = self._asked + order.patience_s
         self._killed_at: float | None = None
 
     def deadline(self) -> float:
@@ -58,17 +61,17 @@ class Beginning:
         """Do the next thing; None as long as the parked one has not decided."""
         link, now = self._link, time.monotonic()
         if link.stage is parked.IMPORTING and (self._why is not None or now >= self._until):
-            waited = f"it was not ready within {self._request.patience_s:.1f} s"
-            has_waited = self._request.patience_s > 0
+            waited = f"it was not ready within {self._order.patience_s:.1f} s"
+            has_waited = self._order.patience_s > 0
             link.discard(self._why or (waited if has_waited else "it was not ready yet"))
         if link.stage is parked.WAITING:
             if self._why is not None:
                 link.discard(self._why)
             else:
-                if self._request.cgroup is not None:
+                if self._group is not None:
                     # Before it is told: nothing that the program starts can be outside.
-                    cgroup.enter(self._request.cgroup, link.pid)
-                link.go(self._request)
+                    cgroup.enter(self._group, link.pid)
+                link.go(self._order)
                 self._until = now + ANSWER_S
         if link.stage is parked.GOING and now >= self._until:
             link.discard(f"it did not answer within {ANSWER_S:.0f} s")
@@ -102,7 +105,7 @@ class Beginning:
 
     def _cold(self, why: str) -> MainProcess | StartFailure:
         try:
-            spawned = spawn(self._request.program())
+            spawned = spawn(program_of(self._order, self._group))
         except OSError as error:
             return StartFailure(error.errno or 0, f"{error.strerror}: fork")
         try:

@@ -12,17 +12,18 @@ import time
 from collections import deque
 
 from supervisor.journal_stream import ERROR, WARNING
-from supervisor.launcher import procfs
+from supervisor.launcher import messages
 from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
-from supervisor.launcher.protocol import Decoder, encode
+from supervisor.launcher.protocol import Decoder, Unfit, encode, order_of
 from supervisor.launcher.pulse import Pulse
 from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+
+    from supervisor.launcher.messages import Order, Report
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
@@ -31,11 +32,11 @@ SETTLED_AFTER_S = 5.0
 HUNG_UP_GRACE_S = 2.0
 # A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
 UNANSWERED_S = 15.0
-ANSWERS = ("noted", "stop", "kill", "exit")
+ANSWERS = (messages.Noted, messages.StopOrder, messages.KillOrder, messages.ExitOrder)
 QUEUE_BYTES = 64 << 10
 LONGEST_REASON = 300
 # What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
-DROPPABLE = ("signal", "unkillable")
+DROPPABLE = (messages.SignalReport, messages.UnkillableReport)
 
 
 def _how_it_ended(status: int) -> str:
@@ -75,21 +76,18 @@ class DaemonLink:
         # Signals with the time they were handed over, kept until a daemon has surely acted on them.
         self._signals: list[tuple[str, float | None]] = []
 
-    def start(self, hello: dict[str, Any]) -> None:
+    def start(self, hello: messages.Hello) -> None:
         """Start a daemon and greet it. Raises OSError when there can be no process now."""
         self.restart_at = time.monotonic() + self._backoff_s
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         ours.setblocking(False)
-        environ = dict(os.environ)
-        # A run started inside a trainer: its daemon is no part of that one's attempt.
-        environ.pop(procfs.RUN_ID, None)
-        environ.pop(procfs.ATTEMPT, None)
         fds = {"{socket_fd}": str(theirs.fileno()), "{lock_fd}": str(self._lock_fd)}
         argv = [fds.get(word, word) for word in self._argv]
         try:
-            spawned = spawn(
-                Program(argv, environ, kept_fd=theirs.fileno(), shared_fd=self._lock_fd)
+            program = Program(
+                argv, dict(os.environ), kept_fd=theirs.fileno(), shared_fd=self._lock_fd
             )
+            spawned = spawn(program)
         except OSError:
             ours.close()
             raise
@@ -108,9 +106,9 @@ class DaemonLink:
         self._outgoing_bytes = 0
         self._has_spoken = False
         self._started_at = time.monotonic()
-        names = [name for name, _ in self._signals]
+        names = tuple(name for name, _ in self._signals)
         self._signals = [(name, self._started_at) for name in names]
-        self.send({**hello, "signals": names, "daemon_restarts": self.restarts})
+        self.send(hello.changed(signals=names, daemon_restarts=self.restarts))
 
     def pids(self) -> tuple[int, int]:
         """Return the daemon's pid, and that of who writes that there is none; 0 where not there."""
@@ -153,15 +151,15 @@ class DaemonLink:
         self._signals.append((name, None if self.socket is None else now))
         if self.socket is not None and self._unanswered_since is None:
             self._unanswered_since = now
-        self.send({"is": "signal", "signal": name, "monotonic": now})
+        self.send(messages.SignalReport(signal=name, monotonic=now))
 
-    def send(self, message: dict[str, Any]) -> None:
-        """Queue a message and write what goes at once; without a daemon the hello will tell."""
+    def send(self, report: Report) -> None:
+        """Queue a report and write what goes at once; without a daemon the hello will tell."""
         if self.socket is None:
             return
-        if self._outgoing_bytes > QUEUE_BYTES and message["is"] in DROPPABLE:
+        if self._outgoing_bytes > QUEUE_BYTES and isinstance(report, DROPPABLE):
             return
-        line = encode(message)
+        line = encode(report.to_json())
         self._outgoing.append(line)
         self._outgoing_bytes += len(line)
         self.write()
@@ -182,8 +180,8 @@ class DaemonLink:
                 self._outgoing.appendleft(line[sent:])
                 return
 
-    def read(self) -> list[dict[str, Any]]:
-        """Return the commands that have arrived."""
+    def read(self) -> list[Order | Unfit]:
+        """Return the orders that have arrived."""
         if self.socket is None:
             return []
         try:
@@ -196,35 +194,37 @@ class DaemonLink:
             self._hang_up()
             return []
         garbage = self._decoder.garbage
-        commands = self._decoder.feed(data)
+        orders = [order_of(told) for told in self._decoder.feed(data)]
         if self._decoder.garbage > garbage:
             say("the daemon sent something that is no message; it was left out")
-        if commands:
-            self._has_spoken = True
-        # What it sent before it froze may be read only now, and is no answer to a signal.
-        if any(command.get("do") in ANSWERS for command in commands):
-            self._unanswered_since = None
-        for command in commands:
-            if command.get("do") == "failed":
-                self.absence.said = str(command.get("why"))[:LONGEST_REASON]
-        commands = [command for command in commands if command.get("do") != "failed"]
-        if any(command.get("do") == "alive" for command in commands):
-            self._pulse.heard()
-        # A stop that it orders may be on no record yet, and call off what never ran: the next one
-        # would launch again.
-        if any(command.get("do") == "exit" for command in commands):
-            self._signals.clear()
-        return commands
+        for order in orders:
+            self._note(order)
+        return orders
 
-    def read_rest(self) -> list[dict[str, Any]]:
+    def _note(self, order: Order | Unfit) -> None:
+        """Take from an order what it says of the daemon."""
+        self._has_spoken = True
+        if isinstance(order, ANSWERS):
+            # What it sent before it froze may be read only now, and is no answer to a signal.
+            self._unanswered_since = None
+        if isinstance(order, messages.CannotStart):
+            self.absence.said = order.why[:LONGEST_REASON]
+        elif isinstance(order, messages.Alive):
+            self._pulse.heard()
+        elif isinstance(order, messages.ExitOrder):
+            # A stop that it orders may be on no record yet, and call off what never ran: the next
+            # one would launch again.
+            self._signals.clear()
+
+    def read_rest(self) -> list[Order | Unfit]:
         """Return all that a daemon which has ended had still said."""
-        commands: list[dict[str, Any]] = []
+        orders: list[Order | Unfit] = []
         for _ in range(1024):  # a child of it may hold the socket and write for ever
             more = self.read()
-            commands += more
+            orders += more
             if not more and (self.socket is None or not self._readable()):
                 break
-        return commands
+        return orders
 
     def _readable(self) -> bool:
         assert self.socket is not None

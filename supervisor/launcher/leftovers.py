@@ -10,9 +10,7 @@ import os
 import signal
 import time
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any
+from supervisor.launcher.messages import LeftEnd, MainExitedReport
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
 # A signal to a whole job (systemd, scancel --full) may end `bash` before the launcher's own copy
@@ -22,20 +20,26 @@ STOP_IS_COMING_S = 5.0
 _MOST_ENDS = 64
 
 
-def ending_of(attempt: int, status: int, word_s: float = 0.0) -> dict[str, Any]:
+def ending_of(attempt: int, status: int, word_s: float = 0.0) -> MainExitedReport:
     """Return what is told of the end of a main process that was reaped just now.
 
-    `awaits_word`: the daemon is asked what becomes of what is left, for `word_s`.
+    `word_s`: how long the daemon is asked what becomes of what is left.
     """
+    code, number = _outcome(status)
+    return MainExitedReport(
+        attempt=attempt,
+        code=code,
+        awaits_word=word_s > 0 and code == 0,
+        signal=number,
+        core_dumped=os.WCOREDUMP(status),
+        monotonic=time.monotonic(),
+    )
+
+
+def _outcome(status: int) -> tuple[int | None, int | None]:
+    """Return the exit code, or the signal, of a wait status."""
     code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-    return {
-        "attempt": attempt,
-        "code": code,
-        "awaits_word": word_s > 0 and code == 0,
-        "signal": os.WTERMSIG(status) if os.WIFSIGNALED(status) else None,
-        "core_dumped": os.WCOREDUMP(status),
-        "monotonic": time.monotonic(),
-    }
+    return code, os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
 
 
 class Leftovers:
@@ -51,16 +55,15 @@ class Leftovers:
     def __init__(self, word_s: float) -> None:
         self.word_s = word_s
         self.kill_at: float | None = None
-        self.ended: list[dict[str, Any]] = []
+        self.ended: list[LeftEnd] = []
 
     def note_end(self, pid: int, status: int, killing_since: float | None) -> None:
         """Keep how one of them ended, if not by our kill; the daemon knows which trained."""
         if killing_since is not None:
             return
         del self.ended[: -_MOST_ENDS + 1]
-        code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
-        number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-        self.ended.append({"pid": pid, "code": code, "signal": number})
+        code, number = _outcome(status)
+        self.ended.append(LeftEnd(pid=pid, code=code, signal=number))
 
     def keep(self, for_s: float) -> None:
         """Let it live so long from now: the daemon's word, which it renews."""
@@ -87,14 +90,14 @@ class Leftovers:
         """Wait for nothing any more: it is being stopped, or killed."""
         self.kill_at = None
 
-    def may_live(self, ending: dict[str, Any], stop_signal_at: float) -> bool:
+    def may_live(self, ending: MainExitedReport, stop_signal_at: float) -> bool:
         """Tell whether it is left alone for now; False to kill it at once."""
         if self.kill_at is None:
             self.kill_at = kill_at(ending, stop_signal_at, self.word_s)
         return self.kill_at is not None
 
 
-def kill_at(ending: dict[str, Any], stop_signal_at: float, word_s: float = 0.0) -> float | None:
+def kill_at(ending: MainExitedReport, stop_signal_at: float, word_s: float = 0.0) -> float | None:
     """Return when to kill what it has left, monotonic seconds; None for at once.
 
     `stop_signal_at`: when the launcher was last sent a stop. `word_s`: as in `Leftovers`.
@@ -102,9 +105,9 @@ def kill_at(ending: dict[str, Any], stop_signal_at: float, word_s: float = 0.0) 
     now = time.monotonic()
     due = now
     codes = tuple(128 + number for number in STOP_SIGNALS)
-    if ending["signal"] in STOP_SIGNALS or ending["code"] in codes:
+    if ending.signal in STOP_SIGNALS or ending.code in codes:
         due = now + STOP_MAY_COME_S
-    if ending["code"] == 0:
+    if ending.code == 0:
         due = now + word_s
     due = max(due, stop_signal_at + STOP_IS_COMING_S)
     return due if due > now else None

@@ -8,15 +8,15 @@ import signal
 import time
 
 from supervisor.core.vocabulary import ExitCode
-from supervisor.launcher import cgroup, prctl, relock
+from supervisor.launcher import cgroup, messages, prctl, relock
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Shutdown, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PersisterLink
-from supervisor.launcher.protocol import stop_of
-from supervisor.launcher.request import LaunchRequest, ParkRequest, Surroundings
+from supervisor.launcher.protocol import Unfit
+from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
 from supervisor.launcher.wakeup import REPORTED, Wakeup
@@ -24,7 +24,8 @@ from supervisor.launcher.wakeup import REPORTED, Wakeup
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+
+    from supervisor.launcher.messages import Order
 
 MOST_FAILED_STARTS = 5
 PAUSE_AFTER_FAULT_S = 0.2
@@ -49,7 +50,7 @@ class Launcher:
         self._wakeup = Wakeup()
         self._around = Surroundings(self._link.send, unkillable_after_s)
         self._attempt: Attempt | None = None
-        self._last_exit: dict[str, Any] | None = None
+        self._last_exit: messages.ExitedReport | None = None
         self._has_launched = False
         self._has_taken_over = False
         self._ending: Shutdown | None = None
@@ -102,8 +103,8 @@ class Launcher:
         if events & select.POLLOUT:
             link.write()
         if events & ~select.POLLOUT:
-            for command in link.read():
-                self._obey(command)
+            for order in link.read():
+                self._obey(order)
         self._on_time()
 
     def _timeout_ms(self) -> float | None:
@@ -127,8 +128,8 @@ class Launcher:
             if pid == 0:
                 return
             if pid == self._link.pid:
-                for command in self._link.read_rest():
-                    self._obey(command)
+                for order in self._link.read_rest():
+                    self._obey(order)
                 self._on_daemon_gone(status)
             elif pid == self._view_pid:
                 self._view_pid = 0
@@ -169,56 +170,53 @@ class Launcher:
             if self._attempt is not None:
                 self._attempt.expect_stop()
 
-    def _obey(self, command: dict[str, Any]) -> None:
-        what = command.get("do")
+    def _obey(self, order: Order | Unfit) -> None:
         try:
-            if what == "launch":
-                self._launch(command)
-            elif what == "exit":
-                self._end(int(command["code"]))
-            elif what == "persister":
-                self._persister.obey(command, is_ending=self._ending is not None)
-            elif what == "relock":
-                relock.obey(command, self._link.send)
-            elif what == "park":
-                if self._ending is None:
-                    self._around.parked.order(ParkRequest(command))
-            elif what == "unpark":
-                self._around.parked.discard(str(command["why"]))
-            elif self._attempt is None or command.get("attempt") != self._attempt.number:
-                return  # it has ended meanwhile: the daemon has been or is being told
-            elif what == "stop":
-                self._attempt.stop(*stop_of(command))
-            elif what == "kill":
-                self._attempt.kill()
-            elif what == "keep":
-                self._attempt.keep_left(float(command["for_s"]))
-            elif what == "signal":
-                self._attempt.signal_exactly([int(p) for p in command["pids"]], command["signal"])
-            else:
-                say(f"the daemon asked for {what!r}, which is unknown")
-        except Exception as error:  # a bad command must not take the good ones with it
-            say_exception(f"while obeying {what!r}", error)
-            if what == "launch":
-                self._refuse(command, 0, f"{type(error).__name__}: {error}")
+            match order:
+                case messages.LaunchOrder():
+                    self._launch(order)
+                case messages.ExitOrder():
+                    self._end(order.code)
+                case messages.PersisterOrder():
+                    self._persister.obey(order, is_ending=self._ending is not None)
+                case messages.RelockOrder():
+                    self._link.send(relock.obey(order))
+                case messages.ParkOrder():
+                    if self._ending is None:
+                        self._around.parked.order(order)
+                case messages.AttemptOrder():
+                    # Of one that has ended meanwhile the daemon has been or is being told.
+                    if self._attempt is not None and order.attempt == self._attempt.number:
+                        self._attempt.obey(order)
+                case Unfit():
+                    say(f"the daemon asked for {order.what!r}, which {order.why}")
+                    if order.what == messages.LaunchOrder.kind:
+                        self._refuse(order.attempt, 0, order.why)
+                case messages.Noted() | messages.Alive() | messages.CannotStart():
+                    return  # the link has taken note of it
+        except Exception as error:  # a bad order must not take the good ones with it
+            say_exception(f"while obeying {type(order).__name__}", error)
+            if isinstance(order, messages.LaunchOrder):
+                self._refuse(order.attempt, 0, f"{type(error).__name__}: {error}")
 
-    def _launch(self, command: dict[str, Any]) -> None:
+    def _launch(self, order: messages.LaunchOrder) -> None:
         if self._attempt is not None and not self._attempt.is_over:
-            self._refuse(command, 16, f"still alive: attempt {self._attempt.number}")
+            self._refuse(order.attempt, 16, f"still alive: attempt {self._attempt.number}")
             return
         if self._ending is not None:
-            self._refuse(command, 125, "the launcher is ending")
+            self._refuse(order.attempt, 125, "the launcher is ending")
             return
-        request = LaunchRequest(command)
+        if not order.argv:
+            self._refuse(order.attempt, 0, "an empty argument list")
+            return
         self._last_exit = None
         self._around.stop_signal_at = float("-inf")
-        attempt = Attempt(request, self._around)
+        attempt = Attempt(order, self._around)
         attempt.advance()
         self._attempt = attempt
 
-    def _refuse(self, command: dict[str, Any], number: int, message: str) -> None:
-        why = {"errno": number, "message": message}
-        self._link.send({"is": "start_failed", "attempt": command.get("attempt"), **why})
+    def _refuse(self, attempt: int | None, number: int, message: str) -> None:
+        self._link.send(messages.StartFailedReport(attempt=attempt, errno=number, message=message))
 
     def _on_time(self) -> None:
         attempt = self._attempt
@@ -238,14 +236,14 @@ class Launcher:
         restart_at = self._link.restart_at
         if self._link.pid == 0 and restart_at is not None and time.monotonic() >= restart_at:
             self._link.start(
-                {
-                    "is": "hello",
-                    "launcher_pid": os.getpid(),
-                    "attempt": None if self._attempt is None else self._attempt.as_json(),
-                    "last_exit": self._last_exit,
-                    "parked": self._around.parked.as_json(),
-                    "stop_signal_at": max(self._around.stop_signal_at, 0.0),
-                }
+                messages.Hello(
+                    protocol=messages.PROTOCOL,
+                    launcher_pid=os.getpid(),
+                    attempt=None if self._attempt is None else self._attempt.known(),
+                    last_exit=self._last_exit,
+                    parked=self._around.parked.report(),
+                    stop_signal_at=max(self._around.stop_signal_at, 0.0),
+                )
             )
             self._around.daemon_sessions = [*self._around.daemon_sessions[-15:], self._link.pid]
         own = (*self._link.pids(), self._view_pid, self._persister.pid)

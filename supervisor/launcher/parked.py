@@ -12,8 +12,10 @@ import time
 
 from supervisor import identity
 from supervisor.launcher import procfs
+from supervisor.launcher.messages import ParkedReport
 from supervisor.launcher.protocol import Decoder
 from supervisor.launcher.spawn import Program, spawn
+from supervisor.launcher.trainer import environ_of
 from supervisor.parked import start
 from supervisor.parked.command import Cold, parse
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from supervisor.launcher.request import LaunchRequest, ParkRequest
+    from supervisor.launcher.messages import LaunchOrder, ParkOrder, Report
 
 ABSENT = "absent"
 IMPORTING = "importing"
@@ -40,7 +42,7 @@ NONE_YET = "nothing is parked yet"
 class ParkedLink:
     """At most one parked interpreter, and the socket to it."""
 
-    def __init__(self, send: Callable[[dict[str, Any]], None]) -> None:
+    def __init__(self, send: Callable[[Report], None]) -> None:
         """`send` tells the daemon of each change."""
         self.pid = 0
         self.start_ticks = 0
@@ -54,30 +56,30 @@ class ParkedLink:
         self._decoder = Decoder()
         self._out = b""
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what the daemon has to know; `reason` is why there is none."""
+    def report(self) -> ParkedReport:
+        """Return what the daemon has to know."""
         is_there = self.stage in (IMPORTING, WAITING)
-        return {
-            "stage": self.stage if is_there else ABSENT,
-            "pid": self.pid if is_there else None,
-            "since": self._since if is_there else None,
-            "said": self._said,
-            "reason": None if is_there or self.reason == NONE_YET else self.reason,
-            "has_died": self._has_died,
-        }
+        return ParkedReport(
+            stage=self.stage if is_there else ABSENT,
+            pid=self.pid if is_there else None,
+            since=self._since if is_there else None,
+            said=self._said,
+            reason=None if is_there or self.reason == NONE_YET else self.reason,
+            has_died=self._has_died,
+        )
 
-    def order(self, request: ParkRequest) -> None:
+    def order(self, order: ParkOrder) -> None:
         """Start one, unless there is one; what keeps it from starting is no fault of anything."""
         if self.stage is not ABSENT:
             return
         try:
-            self._start(request)
+            self._start(order)
         except OSError as error:
             self._set(ABSENT, f"it cannot be started: {error.strerror}")
 
-    def _start(self, request: ParkRequest) -> None:
-        environ = request.environ()
-        command = parse(request.argv, environ, request.cwd)
+    def _start(self, order: ParkOrder) -> None:
+        environ = environ_of(order)
+        command = parse(order.argv, environ, order.cwd)
         if isinstance(command, Cold):
             self._set(ABSENT, command.reason)
             return
@@ -89,15 +91,15 @@ class ParkedLink:
             command,
             nonce,
             control_fd=theirs.fileno(),
-            record=request.record,
-            preload=request.preload,
-            standby=request.standby,
+            record=order.record,
+            preload=order.preload,
+            standby=order.standby,
         )
         program = Program(
-            start.argv(command, nonce, request.argv[0]),
+            start.argv(command, nonce, order.argv[0]),
             started,
-            cwd=request.cwd,
-            log=request.output,
+            cwd=order.cwd,
+            log=order.output,
             death_signal=signal.SIGKILL,
             kept_fd=theirs.fileno(),
             oom_eligible=True,
@@ -139,14 +141,14 @@ class ParkedLink:
             self._out += start.verify()
             self.write()
 
-    def go(self, request: LaunchRequest) -> None:
+    def go(self, order: LaunchOrder) -> None:
         """Tell a waiting one to be the program."""
         self.stage = GOING
         self._out += start.go(
-            request.argv,
-            request.environ(),
-            cwd=request.cwd,
-            log=request.log,
+            order.argv,
+            environ_of(order),
+            cwd=order.cwd,
+            log=order.log,
             death_signal=signal.SIGTERM,
         )
         self.write()
@@ -230,7 +232,7 @@ class ParkedLink:
 
     def _set(self, stage: str, reason: str) -> None:
         self.stage, self.reason = stage, reason
-        self._send({"is": "parked", **self.as_json()})
+        self._send(self.report())
 
     def _close(self) -> None:
         if self.socket is not None:

@@ -10,14 +10,14 @@ import signal
 import sys
 import time
 
-from supervisor.launcher import procfs
 from supervisor.launcher.console import say
 from supervisor.launcher.spawn import Program, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
+
+    from supervisor.launcher.messages import PersisterOrder
 
 FIRST_BACKOFF_S = 0.1
 LONGEST_BACKOFF_S = 30.0
@@ -30,7 +30,6 @@ LOOK_AGAIN_S = 1.0
 NICE = "5"
 # A signal to the whole job must not end it between its fork and its own first line.
 IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-MARKS = (procfs.RUN_ID, procfs.ATTEMPT, "SUPERVISOR_LAUNCHER")
 
 _PROGRAM = os.path.join(
     os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "snapshot", "__main__.py"
@@ -52,13 +51,12 @@ class PersisterLink:
         self._started_at = 0.0
         self._backoff_s = FIRST_BACKOFF_S
 
-    def obey(self, command: dict[str, Any], *, is_ending: bool) -> None:
+    def obey(self, order: PersisterOrder, *, is_ending: bool) -> None:
         """Do what the daemon asks; once the launcher ends no other persister begins."""
-        directory = command["directory"]
-        if directory is None:
-            self.order(None, float(command.get("patience_s", PATIENCE_S)))
+        if order.directory is None:
+            self.order(None, PATIENCE_S if order.patience_s is None else order.patience_s)
         elif not is_ending:
-            self.order(str(directory))
+            self.order(order.directory)
 
     def order(self, directory: str | None, patience_s: float = PATIENCE_S) -> None:
         """Want a persister for a snapshot directory from now on; None: none, it may finish.
@@ -94,10 +92,9 @@ class PersisterLink:
         self._start(self._directory)
 
     def _start(self, directory: str) -> None:
-        # A run started inside a trainer: its persister is no part of that one's attempt.
-        environ = {name: value for name, value in os.environ.items() if name not in MARKS}
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        program = Program([*self._argv, directory], environ, stdin_fd=reading, ignored=IGNORED)
+        argv = [*self._argv, directory]
+        program = Program(argv, dict(os.environ), stdin_fd=reading, ignored=IGNORED)
         try:
             spawned = spawn(program)
         except OSError:

@@ -6,6 +6,7 @@ import os
 from collections import namedtuple
 
 from supervisor import identity
+from supervisor.launcher.messages import StuckProcess
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -156,20 +157,23 @@ def mark(environ: bytes, name: str) -> str | None:
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
 
 
-def where_it_hangs(pid: int) -> dict[str, object]:
+def stuck(process: Process) -> StuckProcess:
     """Return what the kernel tells of a process that does not end: for those who have to look.
 
     `wchan`: the function it sleeps in; `syscall`: the number and arguments of its system call;
     `stack`: the kernel's frames (root only). Of the first thread in uninterruptible sleep, else
-    of the main one. "" and [] where it may not be read: proc(5).
+    of the main one. "" and none where it may not be read: proc(5).
     """
-    task = _stuck_task(pid)
+    task = _stuck_task(process.pid)
     stack = [line.rpartition("] ")[2] for line in _text(f"{task}/stack", 4096).splitlines()]
-    return {
-        "wchan": _text(f"{task}/wchan", 128),
-        "syscall": _text(f"{task}/syscall", 256),
-        "stack": stack[:MOST_FRAMES],
-    }
+    return StuckProcess(
+        pid=process.pid,
+        comm=process.comm,
+        state=process.state,
+        wchan=_text(f"{task}/wchan", 128),
+        syscall=_text(f"{task}/syscall", 256),
+        stack=tuple(stack[:MOST_FRAMES]),
+    )
 
 
 def _stuck_task(pid: int) -> str:

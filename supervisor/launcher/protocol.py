@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import json
 
+from supervisor.launcher import messages
+from supervisor.launcher.message_fields import Message, UnfitError
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
+
+    from supervisor.launcher.messages import Order
 
 # A launch carries an argument list and an environment: Linux allows 128 KiB a string.
 LONGEST_LINE_BYTES = 8 << 20
@@ -17,14 +22,43 @@ def encode(message: dict[str, Any]) -> bytes:
     return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
-def stop_of(order: dict[str, Any]) -> tuple[int, float | None, bool]:
-    """Return a "stop" order's signal, what it leaves of the grace (None: not said), and its kind.
+class Unfit(Message):
+    """What was sent and is left out: `why` goes on from `what`. `attempt`: where it says one."""
 
-    Daemons of earlier versions say the signal alone. Raises KeyError, TypeError or ValueError.
-    """
-    grace_s = order.get("grace_s")
-    left_s = None if grace_s is None else float(grace_s)
-    return int(order["signal"]), left_s, bool(order.get("is_hang"))
+    what: str
+    attempt: int | None
+    why: str
+
+
+Heard = messages.Report | Unfit
+
+
+def _by_kind(union: Any) -> dict[str, Any]:
+    return {message.kind: message for message in union.__args__}
+
+
+_ORDERS, _REPORTS = _by_kind(messages.Order), _by_kind(messages.Report)
+
+
+def order_of(told: dict[str, Any]) -> Order | Unfit:
+    """Return what the daemon orders; never raises."""
+    return _message_of(told, _ORDERS, messages.KillOrder.key)  # type: ignore[no-any-return]
+
+
+def report_of(told: dict[str, Any]) -> Heard:
+    """Return what the launcher reports; never raises."""
+    return _message_of(told, _REPORTS, messages.Hello.key)  # type: ignore[no-any-return]
+
+
+def _message_of(told: dict[str, Any], known: dict[str, Any], key: str) -> Any:
+    what, attempt = str(told.get(key)), told.get("attempt")
+    why = "is unknown"
+    try:
+        if what in known:
+            return known[what].from_json(told)
+    except UnfitError as error:
+        why = f"does not fit: {error}"
+    return Unfit(what=what, attempt=attempt if type(attempt) is int else None, why=why)
 
 
 class Decoder:

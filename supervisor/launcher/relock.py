@@ -5,10 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from typing import Any
+from supervisor.launcher.messages import RelockedReport, RelockOrder
 
 _MOST_BYTES = 1 << 16
 
@@ -37,13 +34,12 @@ def relock(path: str, lock_fd: int) -> None:
         os.close(fd)
 
 
-def obey(command: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+def obey(order: RelockOrder) -> RelockedReport:
     """Take the lock anew for the daemon, which cannot: it has to be the launcher's as well."""
-    error = None
     try:
-        relock(str(command["path"]), int(command["fd"]))
+        relock(order.path, order.fd)
+    except BlockingIOError:
+        return RelockedReport(error="another process has it")
     except OSError as problem:
-        error = problem.strerror or str(problem)
-        if isinstance(problem, BlockingIOError):
-            error = "another process has it"
-    send({"is": "relocked", "error": error})
+        return RelockedReport(error=problem.strerror or str(problem))
+    return RelockedReport()

@@ -18,7 +18,8 @@ from supervisor.launcher.procfs import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
-    from typing import Any
+
+    from supervisor.launcher.messages import StuckProcess
 
 UNKILLABLE_AFTER_S = 60.0
 FIRST_PAUSE_S = 0.002
@@ -192,21 +193,13 @@ class Survivors:
             and not process.has_ended
         ]
 
-    def unkillable(self) -> list[dict[str, Any]]:
-        """Return what is left when a kill has lasted too long (again after as long), else []."""
+    def unkillable(self) -> tuple[StuckProcess, ...]:
+        """Return what is left when a kill has lasted too long (again after as long), else none."""
         now = time.monotonic()
         if self.killing_since is None or now < self._complain_at:
-            return []
+            return ()
         self._complain_at = now + self._unkillable_after_s
-        return [
-            {
-                "pid": process.pid,
-                "comm": process.comm,
-                "state": process.state,
-                **procfs.where_it_hangs(process.pid),
-            }
-            for process in self.members()
-        ]
+        return tuple(procfs.stuck(process) for process in self.members())
 
     def signal_exactly(self, pids: Collection[int], signum: int) -> list[int]:
         """Signal those of `pids` that belong to the attempt and return them."""

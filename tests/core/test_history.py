@@ -13,6 +13,7 @@ from supervisor.core.resumption import initial_state
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning
+from supervisor.launcher.messages import Hello
 from tests.core.world import World, checkpoint, snapshot
 
 CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
@@ -123,7 +124,7 @@ def _next_daemon(
     world.checkpoints = tuple(candidates)
     history = fold(entries)
     state = initial_state(history, Policy(), now=1000.0, wall=5.0)
-    begun, world.state, _ = beginning(history, Intent.RUN, state, {})
+    begun, world.state, _ = beginning(history, Intent.RUN, state, Hello())
     world.feed(begun)
     effects = world.survey()
     return world, [path for one in effects if isinstance(one, SetAside) for path in one.later]

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 
 from supervisor.daemon.left_behind import _is_service, as_its_end
+from supervisor.launcher.messages import ExitedReport, LeftEnd
 from supervisor.launcher.procfs import read_process
 
 CLEAN, DEAD, KILLED = (
-    {"pid": 1, "code": 0, "signal": None},
-    {"pid": 2, "code": 7, "signal": None},
-    {"pid": 3, "code": None, "signal": 9},
+    LeftEnd(pid=1, code=0),
+    LeftEnd(pid=2, code=7),
+    LeftEnd(pid=3, signal=9),
 )
 
 
@@ -36,22 +37,22 @@ CLEAN, DEAD, KILLED = (
     ],
 )
 def test_how_it_ended(
-    ended: list[dict[str, Any]],
+    ended: list[LeftEnd],
     trainers: set[int],
     trained: bool,
     expected: tuple[int | None, int | None],
 ) -> None:
     """The exit code is that of the trainer, as far as the launcher saw it."""
-    report = {"attempt": 1, "code": 0, "signal": None, "left_ended": ended}
+    report = ExitedReport(attempt=1, code=0, monotonic=1.0, left_ended=tuple(ended))
     found = as_its_end(report, frozenset(trainers), trained=trained)
-    assert (found["code"], found["signal"]) == expected
+    assert (found.code, found.signal) == expected
 
 
-@pytest.mark.parametrize("ended", [[], None])
-def test_an_end_that_nobody_saw_is_said_to_be_so(ended: list[Any] | None) -> None:
+@pytest.mark.parametrize("told", [{"left_ended": []}, {"left_ended": None}, {}])
+def test_an_end_that_nobody_saw_is_said_to_be_so(told: dict[str, Any]) -> None:
     """Its parent was another process (`screen`), or the launcher is an older one."""
-    report = {"attempt": 1, "code": 0, "signal": None, "left_ended": ended}
-    assert as_its_end(report, frozenset(), trained=True)["is_end_unseen"] is True
+    report = ExitedReport.from_json({"attempt": 1, "code": 0, "monotonic": 1.0, **told})
+    assert as_its_end(report, frozenset(), trained=True).is_unseen
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.states import State
 from supervisor.daemon import parking as parking_module
 from supervisor.daemon.parking import RESERVE_BYTES, Parking
+from supervisor.launcher.messages import Order, ParkedReport, ParkOrder, ProgramOrder
 
 MIB = 1 << 20
 
@@ -21,7 +22,7 @@ class Scene:
     """A parking with what it sent and emitted."""
 
     def __init__(self, folder: Path, rss_bytes: int | None = None, **launch: Any) -> None:
-        self.sent: list[dict[str, Any]] = []
+        self.sent: list[Order] = []
         self.events: list[Event] = []
         log = SimpleNamespace(info=lambda *_, **__: None)
         config = RunConfig.model_validate({"command": ["python"], "launch": launch})
@@ -36,8 +37,8 @@ class Scene:
 
     def order(self, *argv: str) -> None:
         """Order one for a command."""
-        program = {"argv": list(argv), "env": {}, "cwd": "/", "unset": []}
-        self.parking.order(lambda order: self.sent.append(dict(order)), program)
+        program = ProgramOrder(attempt=1, run_id="r", argv=argv, env={}, cwd="/")
+        self.parking.order(self.sent.append, program)
 
 
 @pytest.mark.parametrize(
@@ -78,13 +79,15 @@ def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.Monk
     scene = Scene(tmp_path, preload=["torch"], standby="cuda")
     scene.order("python3", "train.py")
     (order,) = scene.sent
-    assert (order["preload"], order["standby"]) == (("torch",), "cuda")
-    assert order["record"] == str(tmp_path / "imports.json")
+    assert isinstance(order, ParkOrder)
+    assert (order.preload, order.standby) == (("torch",), "cuda")
+    assert order.record == str(tmp_path / "imports.json")
     scene = Scene(tmp_path)
     scene.order("python3", "train.py")
     (order,) = scene.sent
-    assert (order["preload"], order["standby"]) == ("auto", None)
-    assert order["record"] == str(tmp_path / "imports.json")
+    assert isinstance(order, ParkOrder)
+    assert (order.preload, order.standby) == ("auto", None)
+    assert order.record == str(tmp_path / "imports.json")
     assert Scene(tmp_path, mode="cold").parking.record is None
 
 
@@ -102,8 +105,8 @@ def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     said = {"seconds": 2.5, "rss_bytes": 7, "preloaded": ["torch"], "modules": 9, "left_out": []}
     pid = int(Path("/proc/self").readlink().name)
-    message = {"is": "parked", "stage": "waiting", "pid": pid, "since": 5.0, "said": said}
-    scene.parking.on_message(message, 9.0)
+    report = ParkedReport(stage="waiting", pid=pid, since=5.0, said=said)
+    scene.parking.on_report(report, 9.0)
     assert scene.events == [ParkedSeen(Parked(ParkedStage.WAITING, 5.0), 2.5, 7)]
     state = State(Policy(), launched=Launched(False, "heavy.py has changed"))
     shown = scene.parking.status(state)
@@ -112,8 +115,8 @@ def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
     assert (parked.state, parked.preloaded, parked.seconds) == ("waiting", ("torch",), 2.5)
     assert parked.rss_bytes is not None
     assert parked.rss_bytes > MIB
-    gone = {"is": "parked", "stage": "absent", "reason": "it was killed", "has_died": True}
-    scene.parking.on_message(gone, 10.0)
+    gone = ParkedReport(stage="absent", reason="it was killed", has_died=True)
+    scene.parking.on_report(gone, 10.0)
     died = Parked(ParkedStage.ABSENT, 10.0, "it was killed", 10.0 + AGAIN_S)
     assert scene.events[-1] == ParkedSeen(died)
     assert scene.parking.status(state).parked.pid is None

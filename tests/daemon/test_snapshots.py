@@ -12,6 +12,7 @@ import pytest
 from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
 from supervisor.daemon.snapshots import Snapshots
+from supervisor.launcher.messages import Order, PersisterOrder
 from supervisor.snapshot import rescue
 from supervisor.snapshot.board import Board, Current, RescueResult, Result, blank_board, write_board
 from supervisor.snapshot.persist import persist
@@ -28,7 +29,7 @@ class Tier:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.paths = SnapshotPaths(root)
-        self.orders: list[dict[str, Any]] = []
+        self.orders: list[Order] = []
         self.events: list[Event] = []
         self.seen = self.watch()
 
@@ -93,7 +94,7 @@ def test_the_persister_is_ordered_once_there_is_a_slot(tier: Tier) -> None:
     tier.write(1)
     for _ in range(3):
         tier.seen.look()
-    assert tier.orders == [{"do": "persister", "directory": str(tier.root)}]
+    assert tier.orders == [PersisterOrder(directory=str(tier.root))]
     assert tier.seen.persister_status() is None
 
 

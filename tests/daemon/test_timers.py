@@ -18,6 +18,7 @@ from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState
 from supervisor.daemon.beginning import beginning
+from supervisor.launcher.messages import Hello, KnownAttempt
 from tests.daemon.test_successor import STUBBORN, kill_daemon
 from tests.e2e.conftest import Supervised
 
@@ -26,14 +27,16 @@ ENTRIES: list[dict[str, Any]] = [
     {"type": "daemon_started", "boot_id": "b", "wall": 0.0},
     {"type": "attempt_started", "attempt": 1, "wall": 0.0, "monotonic": 900.0},
 ]
-RUNNING = {"attempt": 1, "pid": 5, "start_ticks": 7, "started_monotonic": 900.0}
+RUNNING = KnownAttempt(attempt=1, pid=5, start_ticks=7, started_monotonic=900.0)
 
 
-def begun(*entries: dict[str, Any], hello: dict[str, Any] | None = None) -> State:
+def begun(*entries: dict[str, Any], attempt: KnownAttempt | None = None) -> State:
     """The state of a daemon that begins now, with this ledger and this word of the launcher."""
     history = fold([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
     state = initial_state(history, Policy(grace_s=120.0), now=NOW, wall=0.0, boot="b")
-    event, state, _ = beginning(history, Intent.RUN, state, hello or {}, Moment(0.0, NOW, "b"))
+    event, state, _ = beginning(
+        history, Intent.RUN, state, Hello(attempt=attempt), Moment(0.0, NOW, "b")
+    )
     assert isinstance(event, Begun)
     return step(state, event, NOW)[0]
 
@@ -41,25 +44,25 @@ def begun(*entries: dict[str, Any], hello: dict[str, Any] | None = None) -> Stat
 def test_grace_goes_on() -> None:
     """A stop of 50 s ago has 70 s left; what was a suspend does not count."""
     asked = {"type": "stop_requested", "by": "SIGTERM", "monotonic": NOW - 50.0}
-    hello = {"attempt": {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 50.0}}
-    assert begun(asked, hello=hello).wake_at == NOW + 70.0
+    attempt = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 50.0)
+    assert begun(asked, attempt=attempt).wake_at == NOW + 70.0
     suspended = {"type": "suspended", "gap_s": 30.0, "monotonic": NOW - 10.0}
-    assert begun(asked, suspended, hello=hello).wake_at == NOW + 100.0
+    assert begun(asked, suspended, attempt=attempt).wake_at == NOW + 100.0
 
 
 def test_a_stop_that_only_the_launcher_knows_counts_from_when_it_was_sent() -> None:
     """The daemon died between the order and its record."""
-    hello = {"attempt": {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 20.0}}
-    assert begun(hello=hello).wake_at == NOW + 100.0
+    attempt = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 20.0)
+    assert begun(attempt=attempt).wake_at == NOW + 100.0
 
 
 def test_the_end_of_a_hung_attempt_goes_on() -> None:
     """SIGTERM was sent 10 s ago: SIGKILL is due in five; after it, the answer is."""
     hung = {"type": "hung", "attempt": 1, "reason": "r", "monotonic": NOW - 12.0}
-    sent = {**RUNNING, "stop_sent": True, "stop_sent_at": NOW - 10.0}
-    assert begun(hung, hello={"attempt": sent}).wake_at == NOW - 10.0 + TERM_S
-    killed = {**sent, "kill_sent": True, "kill_sent_at": NOW - 30.0}
-    assert begun(hung, hello={"attempt": killed}).wake_at == NOW - 30.0 + KILL_ANSWER_S
+    sent = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 10.0)
+    assert begun(hung, attempt=sent).wake_at == NOW - 10.0 + TERM_S
+    killed = sent.changed(kill_sent=True, kill_sent_at=NOW - 30.0)
+    assert begun(hung, attempt=killed).wake_at == NOW - 30.0 + KILL_ANSWER_S
 
 
 @pytest.mark.parametrize("state", ["backoff", "waiting"])

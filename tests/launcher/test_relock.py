@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.daemon.record_guard import is_removed
+from supervisor.launcher.messages import RelockedReport, RelockOrder
 from supervisor.launcher.relock import obey, relock
 from supervisor.ledger import LedgerWriter, read_ledger
 from supervisor.lock import RunLock, holder, is_held
@@ -60,15 +61,13 @@ def test_anothers_lock_is_not_taken(lock: RunLock, tmp_path: Path) -> None:
         other.write("{}")
         other.flush()
         fcntl.flock(other, fcntl.LOCK_EX)
-        answers: list[dict[str, object]] = []
-        obey({"path": str(path), "fd": lock.fd}, answers.append)
-        assert answers == [{"is": "relocked", "error": "another process has it"}]
+        order = RelockOrder(path=str(path), fd=lock.fd)
+        assert obey(order) == RelockedReport(error="another process has it")
         assert path.read_text() == "{}"
     assert is_removed(lock.fd, path)
     path.unlink()
     path.parent.rmdir()
-    obey({"path": str(path), "fd": lock.fd}, answers.append)
-    assert answers[1]["error"] == os.strerror(errno.ENOENT)
+    assert obey(order) == RelockedReport(error=os.strerror(errno.ENOENT))
 
 
 def test_what_is_not_sure_is_not_removed(lock: RunLock, tmp_path: Path) -> None:

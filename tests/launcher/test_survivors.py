@@ -45,7 +45,7 @@ def test_main_first_then_ranks_then_the_rest(rig: Rig, saver: Path) -> None:
     assert rig.wait_for_file("main.saved") == "1"
     assert rig.wait_for_file("rank.saved") == "1"
     assert not survivors.is_anything_left()
-    assert survivors.unkillable() == []
+    assert survivors.unkillable() == ()
 
 
 def test_kill_ends_all_attempts_of_the_run(rig: Rig) -> None:
@@ -103,11 +103,10 @@ def test_too_long_a_kill_is_told_again_and_again(rig: Rig) -> None:
     orphan(rig, "sleep", "1000")
     survivors = Survivors(rig.run_id, 1, unkillable_after_s=2.0)
     rig.wait_until(survivors.members, "it")
-    assert survivors.unkillable() == []
+    assert survivors.unkillable() == ()
     survivors.kill()  # begun, but not advanced: it lives on, as if SIGKILL did not reach it
-    assert survivors.unkillable() == []
+    assert survivors.unkillable() == ()
     [entry] = rig.wait_until(survivors.unkillable, "its patience to end")
-    assert (entry["comm"], entry["state"]) == ("sleep", "S")
-    assert set(entry) == {"pid", "comm", "state", "wchan", "syscall", "stack"}
-    assert survivors.unkillable() == []
+    assert (entry.comm, entry.state) == ("sleep", "S")
+    assert survivors.unkillable() == ()
     assert len(rig.wait_until(survivors.unkillable, "the next word")) == 1

@@ -38,6 +38,7 @@ from supervisor.core.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State
 from supervisor.core.vocabulary import TERMINAL, Intent, Phase, StopSource
 from supervisor.daemon import beginning
+from supervisor.launcher.messages import ExitedReport, Hello, KnownAttempt, Report, StartedReport
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state
 
@@ -134,46 +135,53 @@ def _begin(world: World, daemon: Daemon) -> World:
     files = world.files
     _, is_first, adopted, last_exit, asked = daemon.hello
     history = history_of(files)
-    hello: dict[str, Any] = {"signals": ["TERM"] if asked else []}
-    hello["daemon_restarts"] = 0 if is_first else 1
+    attempt, exited = None, None
     if adopted is not None:
         number, stop_sent, kill_sent = adopted
-        hello["attempt"] = {"attempt": number, "stop_sent": stop_sent, "kill_sent": kill_sent}
+        attempt = KnownAttempt(
+            attempt=number, pid=7, start_ticks=7, stop_sent=stop_sent, kill_sent=kill_sent
+        )
     if last_exit is not None:
         number, (code, signum) = last_exit
-        hello["last_exit"] = {"is": "exited", "attempt": number, "code": code, "signal": signum}
+        exited = ExitedReport(attempt=number, code=code, signal=signum, monotonic=0.0)
+    hello = Hello(
+        attempt=attempt,
+        last_exit=exited,
+        signals=("TERM",) if asked else (),
+        daemon_restarts=0 if is_first else 1,
+    )
     state = initial_state(history, POLICY, now=0.0, wall=0.0, alive=adopted is not None)
     wish = Intent(files.intent)
     begun, state, late = beginning.beginning(history, wish, state, hello)
     if is_first:
         files = record(files, {"type": "supervisor_started"})
     world = world._replace(files=files)
-    running = hello.get("attempt") or hello.get("last_exit") if begun.alive else None
+    running = attempt or exited if begun.alive else None
     daemon = daemon._replace(
         state=STATES.number(plain_state(state)),
         queue=(begun,),
-        tracked=0 if running is None else running["attempt"],
+        tracked=0 if running is None else running.attempt,
         intent_id=files.intent_id,
     )
-    for message in late:
-        world, daemon = _hear(world, daemon, _as_tuple(message))
+    for report in late:
+        world, daemon = _hear(world, daemon, _as_tuple(report))
     asked_for = beginning.still_asked(history, wish, hello, alive=begun.alive)
     daemon = daemon._replace(queue=(*daemon.queue, *asked_for))
     return world._replace(daemon=settle(daemon))
 
 
-def _as_tuple(message: dict[str, Any]) -> Message:
-    match message["is"]:
-        case "exited":
-            return ("exited", message["attempt"], (message["code"], message["signal"]))
-        case "started":
-            return ("started", message["attempt"])
+def _as_tuple(report: Report) -> Message:
+    match report:
+        case ExitedReport():
+            return ("exited", report.attempt, (report.code, report.signal))
+        case StartedReport():
+            return ("started", report.attempt)
         case _:
             return ("signal",)
 
 
 def _hear(world: World, daemon: Daemon, message: Message) -> tuple[World, Daemon]:
-    """As `Daemon._on_message` does: the event, and a start on record."""
+    """As `Daemon._on_report` does: the event, and a start on record."""
     event: Event | None = None
     match message:
         case ("started", number) if number == daemon.tracked:

@@ -9,6 +9,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Checkpoint, State, Stop
 from supervisor.core.vocabulary import TERMINAL, Failure, Phase, RunState, StopSource
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
+from supervisor.launcher.messages import Alive
 from tests.systemd.conftest import Listener
 
 RUNNING = State(
@@ -44,7 +45,7 @@ def test_first_word_is_ready_and_signs_follow(listener: Listener) -> None:
     assert listener.heard() == []
     manager.turned(RUNNING, None, 101.1)
     assert listener.heard() == ["WATCHDOG=1"]
-    assert orders == [{"do": "alive"}, {"do": "alive"}]
+    assert orders == [Alive(), Alive()]
 
 
 @pytest.mark.parametrize(

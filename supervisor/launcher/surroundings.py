@@ -1,0 +1,46 @@
+"""What around an attempt is the launcher's. It starts nothing."""
+
+from __future__ import annotations
+
+from supervisor.launcher.parked import ParkedLink
+from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from supervisor.launcher.messages import Report
+
+
+class Surroundings:
+    """The launcher as an attempt sees it: its other children, its clock, the way to the daemon.
+
+    `stop_signal_at` is the monotonic time of the last stop signal that the launcher received.
+    """
+
+    __slots__ = (
+        "cgroup",
+        "daemon_sessions",
+        "own_pids",
+        "parked",
+        "send",
+        "stop_signal_at",
+        "unkillable_after_s",
+    )
+
+    def __init__(
+        self,
+        send: Callable[[Report], None],
+        unkillable_after_s: float = UNKILLABLE_AFTER_S,
+    ) -> None:
+        self.send = send
+        self.parked = ParkedLink(send)
+        self.unkillable_after_s = unkillable_after_s
+        self.cgroup: str | None = None
+        self.own_pids: set[int] = set()
+        self.daemon_sessions: list[int] = []
+        self.stop_signal_at = float("-inf")
+
+    def foreign_sessions(self) -> list[int]:
+        """Return the sessions whose processes belong to no attempt: of daemons, of the parked."""
+        return [*self.daemon_sessions, self.parked.pid]

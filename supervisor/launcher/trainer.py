@@ -1,0 +1,61 @@
+"""An attempt's process as the daemon orders it: its environment, its grace. It starts nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from supervisor import identity, notify
+from supervisor.launcher import procfs
+from supervisor.launcher.delivery import UNTOLD_GRACE_S
+from supervisor.launcher.spawn import Program
+from supervisor.parked import start
+from supervisor.parked.command import PythonCommand, parse
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from supervisor.launcher.messages import LaunchOrder, ProgramOrder
+
+
+def environ_of(order: ProgramOrder) -> dict[str, str]:
+    """Return the environment with the marks by which all of an attempt are known."""
+    environ = dict(os.environ)
+    for name in (*order.unset, *notify.PRIVATE):
+        environ.pop(name, None)
+    environ.update(order.env)
+    environ[procfs.RUN_ID] = order.run_id
+    environ[procfs.ATTEMPT] = str(order.attempt)
+    # The namespace tells a worker whether our pid means to it what it means to us.
+    namespace = os.stat("/proc/self/ns/pid").st_ino
+    who = f"{os.getpid()}:{identity.start_ticks(os.getpid())}:{namespace}"
+    environ["SUPERVISOR_LAUNCHER"] = who
+    return environ
+
+
+def heartbeat_dir(order: LaunchOrder) -> str | None:
+    """Return the directory of the attempt's heartbeat pages."""
+    return order.env.get("SUPERVISOR_HEARTBEAT")
+
+
+def grace_s(order: LaunchOrder) -> float:
+    """Return what a stop leaves the attempt to save and end, seconds."""
+    try:
+        return max(float(order.env.get("SUPERVISOR_GRACE_S", "")), 0.0)
+    except ValueError:
+        return UNTOLD_GRACE_S
+
+
+def program_of(order: LaunchOrder, cgroup: str | None) -> Program:
+    """Return the program as a new process runs it, in this directory's cgroup."""
+    environ = environ_of(order)
+    if isinstance(parse(order.argv, environ, order.cwd), PythonCommand):
+        environ = start.observed(environ)
+    return Program(
+        order.argv,
+        environ,
+        cwd=order.cwd,
+        log=order.log,
+        death_signal=signal.SIGTERM,
+        oom_eligible=True,
+        cgroup=cgroup,
+    )
