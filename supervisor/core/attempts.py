@@ -3,9 +3,10 @@
 from dataclasses import replace
 
 from supervisor.core.budget import backoff_s, exhausted, with_failure
-from supervisor.core.effects import Effect, Exit, Incident, Record, Say, SurveyCheckpoints
+from supervisor.core.effects import Effect, Exit, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
+from supervisor.core.holding import MENDED, hold, hold_stuck
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
 from supervisor.core.patience import with_hang
 from supervisor.core.reaction import Reaction
@@ -70,22 +71,16 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
         ends = (Record(record), Exit(ExitCode.PREEMPTED))
         return Reaction("stopped" if stopped else "preempted", state, ends)
     if not event.transient:
-        state = replace(state, failure=Failure.CONFIGURATION, action=Action.HOLD)
-        entry = plain_decision(RunState.HELD, Failure.CONFIGURATION, Action.HOLD, event.message)
-        line = f"held: {event.message}; once that is mended: `supervisor resume`, then"
-        line += " `supervisor run`"
-        held = (Record(record), Record(entry), Say(line), Exit(event.exit_code))
-        return Reaction("cannot start", state, held)
+        why, failure = event.message, Failure.CONFIGURATION
+        code, notes = event.exit_code, (Record(record),)
+        return hold(state, "cannot start", why, failure, code=code, once=MENDED, notes=notes)
     budget = with_failure(state.budget, replace(ending, failure=Failure.UNKNOWN), now)
     state = replace(state, budget=budget, failure=Failure.UNKNOWN, action=Action.BACKOFF)
     record |= {"failures": budget.failures, "repeats": 0, "signature": None, "charged": True}
     spent = exhausted(budget, state.policy)
     if spent is not None:
         why = f"{event.message}; {spent}"
-        state = replace(state, action=Action.HOLD, reason=why)
-        entry = plain_decision(RunState.HELD, Failure.UNKNOWN, Action.HOLD, why)
-        spends = (Record(record), Record(entry), Say(f"held: {why}"), Exit(ExitCode.HELD))
-        return Reaction("budget spent", state, spends)
+        return hold(state, "budget spent", why, Failure.UNKNOWN, notes=(Record(record),))
     wait_s = backoff_s(state.policy, budget.failures, state.attempt)
     entry = plain_decision(RunState.BACKOFF, Failure.UNKNOWN, Action.BACKOFF, event.message, wait_s)
     line = f"{event.message}; next attempt in {wait_s:.1f} s"
@@ -136,9 +131,5 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
 def on_unkillable(state: State, event: Unkillable, now: float) -> Reaction:
     """A process survives SIGKILL (uninterruptible sleep): end, and never launch over it."""
     reason = f"a process survives SIGKILL: {event.what}; nothing is launched over it"
-    state = replace(state, failure=Failure.STUCK, action=Action.HOLD, reason=reason, wake_at=None)
-    entry = plain_decision(RunState.STUCK, Failure.STUCK, Action.HOLD, reason)
     evidence = (event.what, *event.evidence)
-    incident = Incident(event.attempt, Failure.STUCK, reason, evidence, "the run is held")
-    effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
-    return Reaction("survives SIGKILL", state, effects)
+    return hold_stuck(state, "survives SIGKILL", reason, evidence)

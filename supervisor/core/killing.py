@@ -4,8 +4,6 @@ from dataclasses import replace
 
 from supervisor.core.accounting import lost_to_hang
 from supervisor.core.effects import (
-    Exit,
-    Incident,
     Record,
     Rescue,
     Say,
@@ -14,12 +12,12 @@ from supervisor.core.effects import (
     TakeStacks,
 )
 from supervisor.core.events import StacksTaken
+from supervisor.core.holding import hold_stuck
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.reaction import Reaction
-from supervisor.core.recording import plain_decision
 from supervisor.core.rescue import is_memory_ahead
 from supervisor.core.states import Kill, KillStage, State
-from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
+from supervisor.core.vocabulary import Action, Failure, RunState
 
 STACKS_S = 20.0
 
@@ -99,8 +97,4 @@ def next_stage(state: State, now: float) -> Reaction:
             return Reaction("SIGTERM was not enough", state, (SendKill(state.attempt),))
         case KillStage.KILL:
             reason = "the attempt was not seen to end after SIGKILL; nothing is launched over it"
-            state = replace(state, failure=Failure.STUCK, action=Action.HOLD, reason=reason)
-            entry = plain_decision(RunState.STUCK, Failure.STUCK, Action.HOLD, reason)
-            incident = Incident(state.attempt, Failure.STUCK, reason, (), "the run is held")
-            effects = (Record(entry), incident, Say(f"stuck: {reason}"), Exit(ExitCode.HELD))
-            return Reaction("SIGKILL was not enough", state, effects)
+            return hold_stuck(state, "SIGKILL was not enough", reason)

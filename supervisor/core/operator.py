@@ -5,6 +5,7 @@ from dataclasses import replace
 from supervisor.core.condemned import condemned
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.events import Begun, StopAsked, WishChanged
+from supervisor.core.holding import hold
 from supervisor.core.reaction import Reaction
 from supervisor.core.recording import ended_unread
 from supervisor.core.rescue import is_memory_ahead, is_waiting, until_stopped
@@ -35,12 +36,11 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
         )
         return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
     if event.wish is Intent.STOP:
-        return Reaction("stop wished", *_ended(state, Intent.STOP))
+        return Reaction("stop wished", *_stopped(state))
     if event.held is not None:
-        state = replace(state, action=Action.HOLD, reason=event.held)
-        return Reaction("held before", state, (Exit(ExitCode.HELD),))
+        return hold(state, "held before", event.held, is_known=True)
     if event.wish is Intent.HOLD:
-        return Reaction("hold wished", *_ended(state, Intent.HOLD))
+        return _hold_idle(state, "hold wished")
     if event.pause is not None:
         paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
         return Reaction("in backoff" if event.pause is RunState.BACKOFF else "waiting", paused)
@@ -203,15 +203,14 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
             stopping = judged_late(state, StopSource.INTENT, now, wall=event.wall)
             stopping = replace(stopping, surveying=True)
             return Reaction("stop, rescue first", stopping, (note, SurveyCheckpoints()))
-        changed, effects = _ended(state, Intent.STOP)
+        changed, effects = _stopped(state)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
     if event.wish is Intent.HOLD and idle and _has_more_in_memory(state):
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("hold, rescue first", state, (note, SurveyCheckpoints()))
     if event.wish is Intent.HOLD and idle:
-        changed, effects = _ended(state, Intent.HOLD)
-        return Reaction("hold, nothing runs", changed, (note, *effects))
+        return _hold_idle(state, "hold, nothing runs", note)
     if event.wish is Intent.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("go on now", state, (note, SurveyCheckpoints()))
@@ -224,20 +223,23 @@ def _has_more_in_memory(state: State) -> bool:
     return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
 
 
-def _ended(state: State, wish: Intent) -> tuple[State, tuple[Effect, ...]]:
-    if wish is Intent.STOP:
-        reason = "stopped by `supervisor stop`; `supervisor resume` lets it go on"
-        state = replace(
-            state,
-            surveying=False,
-            wake_at=None,
-            failure=Failure.STOPPED_BY_USER,
-            action=Action.NONE,
-            reason=reason,
-        )
-        return state, (*_unjudged(state), Exit(ExitCode.PREEMPTED))
-    state = replace(state, surveying=False, wake_at=None, action=Action.HOLD, reason=HELD_IDLE)
-    return state, (*_unjudged(state), Exit(ExitCode.HELD))
+def _stopped(state: State) -> tuple[State, tuple[Effect, ...]]:
+    reason = "stopped by `supervisor stop`; `supervisor resume` lets it go on"
+    state = replace(
+        state,
+        surveying=False,
+        wake_at=None,
+        failure=Failure.STOPPED_BY_USER,
+        action=Action.NONE,
+        reason=reason,
+    )
+    return state, (*_unjudged(state), Exit(ExitCode.PREEMPTED))
+
+
+def _hold_idle(state: State, condition: str, *notes: Effect) -> Reaction:
+    state = replace(state, reason=HELD_IDLE)
+    notes = (*notes, *_unjudged(state))
+    return hold(state, condition, HELD_IDLE, notes=notes, is_known=True)
 
 
 def _unjudged(state: State) -> tuple[Effect, ...]:

@@ -8,6 +8,7 @@ from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed, SurveyFailed
+from supervisor.core.holding import MENDED, hold
 from supervisor.core.judgement import began_by, decide
 from supervisor.core.operator import unread
 from supervisor.core.parking import patience_s, trust_after, why_cold
@@ -104,13 +105,11 @@ def _carry_out(
             rescue = _rescue(survey, decision) if not state.rollback else ()
             return Reaction("backoff", state, (*effects, Record(record), Say(line), *rescue))
         case Verdict.HOLD:
-            record = decision_entry(decision)
-            line = f"held: {decision.reason}"
-            if decision.exit_code == ExitCode.HELD:
-                when = "to go on" if state.wish is Intent.HOLD else "once that is mended"
-                line += f"; {when}: `supervisor resume`, then `supervisor run`"
-            ends = (Record(record), Say(line), Exit(decision.exit_code))
-            return Reaction("hold", state, (*effects, *ends))
+            why, failure, code = decision.reason, decision.failure, decision.exit_code
+            once = None
+            if code == ExitCode.HELD:
+                once = "to go on" if state.wish is Intent.HOLD else MENDED
+            return hold(state, "hold", why, failure, code=code, once=once, notes=effects)
         case Verdict.FINISHED:
             ends = (Record(decision_entry(decision)), Say(decision.reason), Exit(ExitCode.FINISHED))
             return Reaction("finished", state, (*effects, *ends))
