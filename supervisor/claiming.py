@@ -6,7 +6,7 @@ from typing import Literal
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
-from supervisor.ledger import LedgerLine
+from supervisor.core.entries.run import TookOverEntry
 from supervisor.ownership import Claimant, Judged, Ownership, Standing, look
 
 # Two runs that begin at once change the mark under each other's eyes, a few times at most.
@@ -62,18 +62,17 @@ def claim(
     return Claim(found, tuple(taken), None, "others mark it again and again")
 
 
-def took_over(made: Claim) -> list[tuple[LedgerLine, str]]:
+def took_over(made: Claim) -> list[tuple[TookOverEntry, str]]:
     """What a claim took from other runs: for the ledger, and for people."""
     where = made.ownership.directory
-    told: list[tuple[LedgerLine, str]] = []
+    told: list[tuple[TookOverEntry, str]] = []
     for one in made.taken:
         mark = one.file.mark
-        entry = {
-            "type": "took_over",
-            "directory": str(where),
-            "run_id": None if mark is None else mark.run_id,
-            "run_dir": None if mark is None else mark.run_dir,
-        }
+        entry = TookOverEntry(
+            directory=str(where),
+            run_id=None if mark is None else mark.run_id,
+            run_dir=None if mark is None else mark.run_dir,
+        )
         who = "a mark that nobody can read" if mark is None else mark.describe()
         told.append((entry, f"{where} is taken over from {who}: {one.why}"))
     return told

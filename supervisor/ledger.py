@@ -7,17 +7,13 @@ import errno
 import json
 import math
 import os
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import supervisor
 from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.durable import fsync_directory
-
-LedgerLine = dict[str, Any]
 
 RESERVE_BYTES = 1 << 20
 _MARK = b',"sum":"'
@@ -47,7 +43,7 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def decode_entry(line: bytes) -> LedgerLine | None:
+def decode_entry(line: bytes) -> dict[str, Any] | None:
     """The entry of a line without its checksum, or None where the line is not whole."""
     head, mark, tail = line.rstrip(b"\n").rpartition(_MARK)
     if not mark or tail != b'%08x"}' % zlib.crc32(head):
@@ -59,7 +55,7 @@ def decode_entry(line: bytes) -> LedgerLine | None:
     return entry if isinstance(entry, dict) else None
 
 
-def iterate_ledger(path: Path) -> Iterator[LedgerLine]:
+def iterate_ledger(path: Path) -> Iterator[dict[str, Any]]:
     """The same one by one: a ledger of weeks is never in memory as a whole. Raises OSError."""
     try:
         file = path.open("rb")
@@ -72,14 +68,14 @@ def iterate_ledger(path: Path) -> Iterator[LedgerLine]:
                 yield entry
 
 
-def read_ledger(path: Path) -> list[LedgerLine]:
+def read_ledger(path: Path) -> list[dict[str, Any]]:
     """All whole entries in order; torn or rotten lines are passed over. Raises OSError."""
     return read_ledger_report(path)[0]
 
 
-def read_ledger_report(path: Path) -> tuple[list[LedgerLine], int]:
+def read_ledger_report(path: Path) -> tuple[list[dict[str, Any]], int]:
     """All whole entries, and how many lines were not. A file that is not there has none."""
-    entries: list[LedgerLine] = []
+    entries: list[dict[str, Any]] = []
     bad = 0
     try:
         with path.open("rb") as file:
@@ -94,12 +90,6 @@ def read_ledger_report(path: Path) -> tuple[list[LedgerLine], int]:
     except FileNotFoundError:
         return [], 0
     return entries, bad
-
-
-def run_created(name: str) -> LedgerLine:
-    """The first entry of a new run, with an id that no other has."""
-    created = {"type": "run_created", "run_id": uuid.uuid4().hex[:16], "name": name}
-    return {**created, "version": supervisor.__version__}
 
 
 class LedgerWriter:

@@ -12,9 +12,14 @@ from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
+from supervisor.core.entries.attempt import AttemptStartedEntry
+from supervisor.core.entries.decision import DecisionEntry, ReopenedEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.reading import read_entry
+from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.vocabulary import RunState
 from supervisor.filesystem import is_network, mount_points
-from supervisor.ledger import LedgerLine, decode_entry
+from supervisor.ledger import decode_entry
 from supervisor.lock import is_held
 from supervisor.paths import RunPaths
 
@@ -213,22 +218,21 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
         raise ValueError("it is no file")
     run_id, finished = None, False
     for entry in _entries(ledger):
-        # Not the whole history: an entry of another version, or of nobody's, must not fail here.
-        match entry.get("type"):
-            case "run_created":
-                run_id = entry.get("run_id")
-            case "decision" if entry.get("state") == RunState.COMPLETED:
+        match entry:
+            case RunCreatedEntry():
+                run_id = entry.run_id
+            case DecisionEntry(state=RunState.COMPLETED):
                 finished = True
-            case "reopened" | "attempt_started":
+            case ReopenedEntry() | AttemptStartedEntry():
                 finished = False
-    return (run_id if isinstance(run_id, str) else None), finished
+    return run_id, finished
 
 
-def _entries(ledger: Path) -> Iterator[LedgerLine]:
+def _entries(ledger: Path) -> Iterator[Entry]:
     """Its entries, each line bounded: the mark that led here may be anybody's. Raises OSError."""
     fd = os.open(ledger, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         while line := file.readline(_MOST_LINE):
-            entry = decode_entry(line)
-            if entry is not None:
-                yield entry
+            record = decode_entry(line)
+            if record is not None:
+                yield read_entry(record)

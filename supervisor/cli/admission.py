@@ -14,12 +14,13 @@ from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_for
 from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
+from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode, Failure, Intent, RunState, Tier
 from supervisor.daemon.runtime import PLACE
 from supervisor.errors import SupervisorError
 from supervisor.intent import UNREADABLE, IntentRecord, read_intent
-from supervisor.ledger import LedgerLine
 from supervisor.lock import holder, is_held
 from supervisor.paths import RunPaths
 
@@ -51,7 +52,7 @@ def admit(
 
     `from_nothing`: `--from-nothing` was said, which answers what such a run is held for.
     """
-    history, entries = read_history(paths)
+    history, ledger = read_history(paths)
     if history.name is not None and history.name != config.name:
         raise SupervisorError(
             f"{paths.run_dir}: belongs to the run {history.name!r}, not to {config.name!r}",
@@ -63,14 +64,14 @@ def admit(
     except OSError as error:
         why = f"{paths.intent}: cannot be read: {error.strerror}"
         return Admission(AdmissionVerdict.HELD, f"{why}; nobody knows what the operator wants")
-    lifts = history.held is not None and _lifts(intent, history, entries)
+    lifts = history.held is not None and _lifts(intent, history, ledger)
     is_answered = from_nothing and history.held_for in (
         Failure.CHECKPOINTS_MISSING,
         Failure.CHECKPOINTS_UNSEEN,
     )
     match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
         case AdmissionVerdict.FINISHED:
-            return Admission(AdmissionVerdict.FINISHED, _finished_reason(entries))
+            return Admission(AdmissionVerdict.FINISHED, _finished_reason(ledger))
         case AdmissionVerdict.STOPPED:
             return Admission(
                 AdmissionVerdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}"
@@ -174,32 +175,35 @@ def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[st
     return [candidate.name for candidate in found]
 
 
-def _lifts(intent: IntentRecord, history: History, entries: list[LedgerLine]) -> bool:
+def _lifts(intent: IntentRecord, history: History, ledger: list[Stamped]) -> bool:
     """Whether `supervisor resume` was said after the run was held, and not counted before."""
     if not intent.id or intent.id == history.last_intent_id:
         return False
-    holds = [
-        entry
-        for entry in entries
-        if entry.get("type") == "decision" and entry.get("state") in (RunState.HELD, RunState.STUCK)
-    ]
-    if not holds:
+    last = _last_decision(ledger, RunState.HELD, RunState.STUCK)
+    if last is None:
         return True
-    if "intent_id" in holds[-1]:
+    held_at, held = last
+    if held.has("intent_id"):
         # Said since then, whatever the clocks say: they may have been set back.
-        return bool(intent.id != holds[-1]["intent_id"])
-    held_at, said_at = wall_of(holds[-1].get("at")), wall_of(intent.at)
-    return said_at is not None and said_at > (held_at or 0.0)
+        return intent.id != held.intent_id
+    said_at = wall_of(intent.at)
+    return said_at is not None and said_at > held_at
 
 
-def _finished_reason(entries: list[LedgerLine]) -> str:
+def _finished_reason(ledger: list[Stamped]) -> str:
     """How and when the run was finished."""
-    for entry in reversed(entries):
-        if entry.get("type") == "decision" and entry.get("state") == RunState.COMPLETED:
-            wall = wall_of(entry.get("at"))
-            when = f" {age_text(wall_s() - wall)}" if wall is not None else ""
-            return f"finished{when}"
-    return "finished"
+    last = _last_decision(ledger, RunState.COMPLETED)
+    when = f" {age_text(wall_s() - last[0])}" if last is not None and last[0] else ""
+    return f"finished{when}"
+
+
+def _last_decision(ledger: list[Stamped], *states: RunState) -> tuple[float, DecisionEntry] | None:
+    """The last decision that led to one of these states, and its wall time."""
+    for noted in reversed(ledger):
+        match noted.entry:
+            case DecisionEntry() as decided if decided.state in states:
+                return noted.wall, decided
+    return None
 
 
 def _since(intent: IntentRecord) -> str:

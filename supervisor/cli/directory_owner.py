@@ -8,10 +8,11 @@ from supervisor.claiming import claim, took_over
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.terminal import echo
 from supervisor.config.model import RunConfig
+from supervisor.core.entries.entry import Entry
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger import LedgerLine, run_created
+from supervisor.ledger_entries import run_created
 from supervisor.ownership import Claimant, Standing, look, refusal
 from supervisor.paths import RunPaths
 
@@ -34,7 +35,7 @@ def refuse_others_directory(
 
 def take_over_unseen(
     config: RunConfig, paths: RunPaths, history: History, *, quiet: bool
-) -> list[LedgerLine]:
+) -> list[Entry]:
     """Put this run's mark in the place of one whose run cannot be seen from here.
 
     Only the holder of the run's lock may call it. Returns what has to be recorded: a run that never
@@ -43,8 +44,11 @@ def take_over_unseen(
     directory = _directory(config, paths)
     if look(directory, _claimant(config, paths, history.run_id)).standing is not Standing.UNSEEN:
         return []
-    entries = [] if history.run_id is not None else [run_created(config.name)]
-    run_id = history.run_id or str(entries[0]["run_id"])
+    entries: list[Entry] = []
+    run_id = history.run_id
+    if run_id is None:
+        created = run_created(config.name)
+        entries, run_id = [created], created.run_id
     claimant = _claimant(config, paths, run_id)
     made = claim(directory, claimant, has_checkpoint=False, by_force=True)
     refused = refusal(look(directory, claimant), claimant)

@@ -14,7 +14,8 @@ from supervisor.cli.story import details, sentence
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import json_text, strip_controls
 from supervisor.clock import wall_s
-from supervisor.ledger import LedgerLine, decode_entry, read_ledger_report
+from supervisor.core.entries.reading import read_entry
+from supervisor.ledger import decode_entry, read_ledger_report
 from supervisor.paths import RunPaths
 
 _WIDTH = 80
@@ -48,15 +49,16 @@ def events_command(target: str | None, follow: bool, as_json: bool) -> None:
         click.echo(f"warning: {bad} damaged {noun} in the ledger were passed over", err=True)
 
 
-def _tell(entry: LedgerLine, *, as_json: bool) -> None:
+def _tell(record: dict[str, Any], *, as_json: bool) -> None:
     """Print one entry."""
     if as_json:
-        click.echo(json_text(entry, indent=None))
+        click.echo(json_text(record, indent=None))
         return
+    entry = read_entry(record)
     text = sentence(entry)
     if text is None:
         return
-    stamp = local_time(entry.get("at"), now_s=wall_s())
+    stamp = local_time(record.get("at"), now_s=wall_s())
     click.echo(_wrapped(stamp, strip_controls(text)))
     for line in details(entry):
         click.echo(_wrapped(" " * len(stamp), "| " + strip_controls(line)))

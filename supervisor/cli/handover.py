@@ -18,12 +18,14 @@ from supervisor.cli.admission import Admission
 from supervisor.cli.registry import register
 from supervisor.config.load import LoadedConfig
 from supervisor.config.model import RunConfig
+from supervisor.core.entries.decision import BeginAgainEntry, ReopenedEntry, ResumedEntry
+from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.durable import make_durably, write_durably
 from supervisor.errors import SupervisorError
 from supervisor.identity import read_stat
 from supervisor.launcher import prctl
-from supervisor.ledger import LedgerLine, LedgerWriter
+from supervisor.ledger import LedgerWriter
 from supervisor.lock import RunLock
 from supervisor.paths import RunPaths
 
@@ -63,7 +65,7 @@ def take_lock(start: Start) -> RunLock:
         raise _refusal(error, str(start.paths.lock), hint) from None
 
 
-def record(start: Start, admission: Admission, taken: Sequence[LedgerLine] = ()) -> None:
+def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
     """Write the configuration for the daemon, and what lets a held or finished run go on.
 
     `taken`: what was taken over from another run. Only the holder of the lock may call it: the
@@ -75,17 +77,17 @@ def record(start: Start, admission: Admission, taken: Sequence[LedgerLine] = ())
     except OSError as error:
         hint = "make the run directory writable for you"
         raise _refusal(error, str(paths.config), hint) from None
-    entries: list[LedgerLine] = [*taken]
+    entries = [*taken]
     if admission.resumed_by is not None:
-        entries.append({"type": "resumed", "intent_id": admission.resumed_by})
+        entries.append(ResumedEntry(intent_id=admission.resumed_by))
     if start.from_nothing:
-        entries.append({"type": "begin_again"})
+        entries.append(BeginAgainEntry())
     if admission.reopens:
-        entries.append({"type": "reopened"})
+        entries.append(ReopenedEntry())
     if entries:
         writer = LedgerWriter(paths.ledger, paths.reserve)
         try:
-            if not writer.append(entries):
+            if not writer.append([entry.to_json() for entry in entries]):
                 raise SupervisorError(
                     f"{paths.ledger}: no space left to record the start",
                     hint="free some space and run again",

@@ -4,9 +4,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger import read_ledger
+from supervisor.ledger_entries import iterate_entries
 from supervisor.paths import RunPaths
 from supervisor.watch.log_files import find_log
 
@@ -124,12 +125,10 @@ def _start_of_last(part: LogPart, lines: int) -> tuple[int, int]:
 
 def _attempts(paths: RunPaths) -> list[_Printed]:
     found: dict[int, _Printed] = {}
-    for entry in read_ledger(paths.ledger):
-        number, offset = entry.get("attempt"), entry.get("log_offset")
-        if entry.get("type") == "attempt_started" and isinstance(number, int):
-            inode = entry.get("log_inode")
-            if isinstance(offset, int):
-                found[number] = _Printed(number, offset, inode if isinstance(inode, int) else None)
+    for noted in iterate_entries(paths.ledger):
+        match noted.entry:
+            case AttemptStartedEntry(attempt=number, log_offset=int(offset), log_inode=inode):
+                found[number] = _Printed(number, offset, inode)
     return sorted(found.values(), key=lambda one: one.attempt)
 
 

@@ -12,7 +12,6 @@ from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, Still
 from supervisor.core.vocabulary import TERMINAL, Intent
 from supervisor.daemon.frozen_launcher import is_frozen
 from supervisor.intent import read_intent
-from supervisor.ledger import LedgerLine, read_ledger
 from supervisor.lock import Holder, holder, is_held
 from supervisor.paths import RunPaths
 from supervisor.small_file import read_small_file
@@ -20,6 +19,7 @@ from supervisor.status_file import read_status
 
 if TYPE_CHECKING:
     from supervisor.cli.queue import Queued
+    from supervisor.core.entries.entry import Stamped
     from supervisor.core.history import History
 
 # The daemon writes twice a second; on network file systems other machines see it later.
@@ -242,10 +242,10 @@ def _wish(paths: RunPaths, status: Status) -> Intent:
         return status.intent
 
 
-def read_history(paths: RunPaths) -> "tuple[History, list[LedgerLine]]":
+def read_history(paths: RunPaths) -> "tuple[History, list[Stamped]]":
     """What the ledger tells, folded, and its entries. Raises OSError."""
     from supervisor.core.replay import fold  # `status` need not pay for it
+    from supervisor.ledger_entries import iterate_entries
 
-    entries = read_ledger(paths.ledger)
-    walls = [wall_of(entry.get("at")) or 0.0 for entry in entries]
-    return fold({**e, "wall": wall} for e, wall in zip(entries, walls, strict=True)), entries
+    ledger = list(iterate_entries(paths.ledger))
+    return fold(ledger), ledger

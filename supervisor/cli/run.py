@@ -37,9 +37,9 @@ from supervisor.cli.single_line import refuse_other_bytes
 from supervisor.cli.target import is_run
 from supervisor.cli.terminal import echo
 from supervisor.config.load import load_config
+from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger import LedgerLine
 from supervisor.lock import RunLock, is_held
 from supervisor.paths import RunPaths
 from supervisor.status_file import read_status
@@ -134,13 +134,13 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
     become_launcher(start, lock)
 
 
-def _settle_owner(start: Start, *, quiet: bool) -> list[LedgerLine]:
+def _settle_owner(start: Start, *, quiet: bool) -> list[Entry]:
     """See that the checkpoint directory is no other run's; what was taken over, to be recorded.
 
     Raises SupervisorError.
     """
     history = read_history(start.paths)[0]
-    taken: list[LedgerLine] = []
+    taken: list[Entry] = []
     if start.take_over:
         taken = take_over_unseen(start.config, start.paths, history, quiet=quiet)
     if not taken:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from supervisor.clock import monotonic_s
+from supervisor.core.entries.reading import read_entry
+from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.status import StillRunning
 from supervisor.launcher import kin, procfs
 from supervisor.launcher.procfs import Process
@@ -74,9 +76,10 @@ def _command(process: Process) -> str:
 def _run_id(paths: RunPaths) -> str | None:
     """The run's id by its ledger, whose first entries have it."""
     try:
-        for entry in iterate_ledger(paths.ledger):
-            if entry.get("type") == "run_created":
-                return str(entry.get("run_id"))
+        for record in iterate_ledger(paths.ledger):
+            match read_entry(record):
+                case RunCreatedEntry(run_id=str(run_id)):
+                    return run_id
     except OSError:
         return None
     return None

@@ -2,132 +2,132 @@
 
 import json
 import signal
-from typing import Any
+from typing import Any, TypeVar
 
 from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
-from supervisor.core.vocabulary import StopSource, Tier
+from supervisor.core.entries import attempt, decision, run, saves
+from supervisor.core.entries.entry import Entry, UnknownEntry
+from supervisor.core.vocabulary import Failure, Tier
 
+T = TypeVar("T")
 _SILENT = frozenset(
     {"time", "progress", "saved", "hung", "parked", "checkpoint_seen", "checkpoint_place"}
     | {"save_seen", "steps_began", "steps_went_back"}
 )
-_CLOCKS = frozenset({"type", "at", "wall", "monotonic"})
 
 
-def sentence(entry: dict[str, Any]) -> str | None:
+class _UnsaidError(Exception):
+    """What a sentence is about is not on record."""
+
+
+def sentence(entry: Entry) -> str | None:
     """What an entry says, as a person would; None for mere accounting."""
-    kind = str(entry.get("type"))
+    kind = str(entry.record.get("type")) if isinstance(entry, UnknownEntry) else entry.kind
     if kind in _SILENT:
         return None
-    tell = _TELLERS.get(kind)
-    if tell is not None:
-        try:
-            return tell(entry)
-        except (KeyError, TypeError, ValueError):
-            # Written by another version: better as it stands than not at all.
-            pass
-    rest = {k: v for k, v in entry.items() if k not in _CLOCKS}
+    try:
+        told = _told(entry)
+    except (_UnsaidError, ValueError):
+        told = None  # written by another version: better as it stands than not at all
+    if told is not None:
+        return told
+    rest = {k: v for k, v in entry.to_json().items() if k not in {"type", "wall"}}
     return f"{kind}: {json.dumps(rest, ensure_ascii=False)}" if rest else kind
 
 
-def details(entry: dict[str, Any]) -> list[str]:
+def details(entry: Entry) -> list[str]:
     """The evidence below a sentence."""
-    if entry.get("type") not in ("attempt_ended", "incident"):
-        return []
-    return [str(line) for line in (entry.get("evidence") or ())[:3]]
+    match entry:
+        case attempt.AttemptEndedEntry() | run.IncidentEntry():
+            return list(entry.evidence[:3])
+        case _:
+            return []
+
+
+def _said(value: T | None) -> T:
+    if value is None:
+        raise _UnsaidError
+    return value
 
 
 def _base(path: Any) -> str:
     return str(path).rstrip("/").rpartition("/")[2]
 
 
-def _run_created(entry: dict[str, Any]) -> str:
-    return f"The run {entry['name']!r} was created (id {entry['run_id']})."
+def _supervisor_started(entry: run.SupervisorStartedEntry) -> str:
+    where = f" on {entry.host}" if entry.host else ""
+    config = f", with {entry.config_path}" if entry.config_path else ""
+    return f"A supervisor took the run{where} (pid {_said(entry.pid)}){config}."
 
 
-def _supervisor_started(entry: dict[str, Any]) -> str:
-    where = f" on {entry['host']}" if entry.get("host") else ""
-    config = f", with {entry['config_path']}" if entry.get("config_path") else ""
-    return f"A supervisor took the run{where} (pid {entry['pid']}){config}."
-
-
-def _daemon_started(entry: dict[str, Any]) -> str:
-    adopted = entry.get("adopted_attempt")
+def _daemon_started(entry: run.DaemonStartedEntry) -> str:
+    adopted = entry.adopted_attempt
     if adopted:
-        return f"A new daemon (pid {entry['pid']}) took over attempt {adopted}, still running."
-    return f"The daemon began (pid {entry['pid']})."
+        return f"A new daemon (pid {_said(entry.pid)}) took over attempt {adopted}, still running."
+    return f"The daemon began (pid {_said(entry.pid)})."
 
 
-def _attempt_started(entry: dict[str, Any]) -> str:
-    how = "started warm" if entry.get("launch") == "warm" else "started"
-    checkpoint = entry.get("checkpoint")
-    if isinstance(checkpoint, str):
-        checkpoint = {"path": checkpoint}
-    if not checkpoint and entry.get("resumes_by") == "trainer":
-        who = f"Attempt {entry['attempt']} {how} (pid {entry['pid']})"
+def _attempt_started(entry: attempt.AttemptStartedEntry) -> str:
+    how = "started warm" if entry.is_warm else "started"
+    checkpoint = entry.checkpoint
+    if not checkpoint and entry.resumes_by == "trainer":
+        who = f"Attempt {entry.attempt} {how} (pid {_said(entry.pid)})"
         return f"{who}; it finds its checkpoint itself."
     if not checkpoint:
-        return f"Attempt {entry['attempt']} {how} from the beginning (pid {entry['pid']})."
-    step = checkpoint.get("step")
+        return f"Attempt {entry.attempt} {how} from the beginning (pid {_said(entry.pid)})."
+    step = checkpoint.step
     at = f" (step {count_text(step)})" if step is not None else ""
-    name = _base(checkpoint["path"])
-    kept = ", the snapshot in memory" if checkpoint.get("tier") == Tier.MEMORY else ""
-    return f"Attempt {entry['attempt']} {how} from {name}{at}{kept} (pid {entry['pid']})."
+    name = _base(checkpoint.path)
+    kept = ", the snapshot in memory" if checkpoint.tier == Tier.MEMORY else ""
+    return f"Attempt {entry.attempt} {how} from {name}{at}{kept} (pid {_said(entry.pid)})."
 
 
-def _first_step(entry: dict[str, Any]) -> str:
-    step = (
-        f"step {count_text(entry['step'])}" if entry.get("step") is not None else "its first step"
-    )
-    took = entry.get("startup_s")
-    after = f" after {format_duration(float(took))}" if took is not None else ""
-    return f"Attempt {entry['attempt']} reached {step}{after}."
+def _first_step(entry: attempt.FirstStepEntry) -> str:
+    step = f"step {count_text(entry.step)}" if entry.step is not None else "its first step"
+    took = entry.startup_s
+    after = f" after {format_duration(took)}" if took is not None else ""
+    return f"Attempt {_said(entry.attempt)} reached {step}{after}."
 
 
-def _left_training(entry: dict[str, Any]) -> str:
-    what = f"The main process of attempt {entry['attempt']} exited with 0"
-    return f"{what}, and what it left behind trains on ({entry['sign']})."
-
-
-def _ending(entry: dict[str, Any]) -> str:
+def _ending(entry: attempt.AttemptEndedEntry) -> str:
     """`by SIGKILL`, `with exit code 1`."""
-    number = entry.get("signal")
+    number = entry.signal
     if number:
         try:
             return f"by {signal.Signals(int(number)).name}"
         except ValueError:
             return f"by signal {number}"
-    code = entry.get("outcome") if entry.get("outcome") is not None else entry.get("code")
+    code = entry.outcome if entry.outcome is not None else entry.code
     return f"with exit code {code}" if code is not None else "unseen"
 
 
-def _attempt_ended(entry: dict[str, Any]) -> str:
-    parts = [f"Attempt {entry['attempt']} ended {_ending(entry)}"]
-    if entry.get("step") is not None:
-        parts.append(f" at step {count_text(entry['step'])}")
-    if entry.get("duration_s") is not None:
-        parts.append(f", after {format_duration(float(entry['duration_s']))}")
-    if entry.get("stop_requested"):
-        saved = "saved" if entry.get("saved") else "nothing new saved"
+def _attempt_ended(entry: attempt.AttemptEndedEntry) -> str:
+    parts = [f"Attempt {_said(entry.attempt)} ended {_ending(entry)}"]
+    if entry.step is not None:
+        parts.append(f" at step {count_text(entry.step)}")
+    if entry.duration_s is not None:
+        parts.append(f", after {format_duration(entry.duration_s)}")
+    if entry.stop_requested:
+        saved = "saved" if entry.saved else "nothing new saved"
         parts.append(f", as asked ({saved})")
-    elif entry.get("failure") and entry["failure"] != "completed":
-        parts.append(f": {entry['failure']}")
-        where = f" in {entry['frame']}" if entry.get("frame") else ""
-        if entry.get("exception"):
-            parts.append(f", {entry['exception']}{where}")
+    elif entry.failure and entry.failure != Failure.COMPLETED:
+        parts.append(f": {entry.failure}")
+        where = f" in {entry.frame}" if entry.frame else ""
+        if entry.exception:
+            parts.append(f", {entry.exception}{where}")
     text = "".join(parts).rstrip(".") + "."
     # "Killed, and nobody knows why" would be false: a stop ends so once its grace is over.
-    is_known = entry.get("stop_requested") and entry.get("signal") == signal.SIGKILL
-    return f"{text} {_whole(entry['reason'])}" if entry.get("reason") and not is_known else text
+    is_known = entry.stop_requested and entry.signal == signal.SIGKILL
+    return f"{text} {_whole(entry.reason)}" if entry.reason and not is_known else text
 
 
-def _attempt_unwatched(entry: dict[str, Any]) -> str:
-    who = f"Attempt {entry['attempt']}"
-    at = f" (step {count_text(entry['step'])})" if entry.get("step") is not None else ""
-    found = ", ".join(f"{one['comm']}, pid {one['pid']}" for one in entry.get("found") or ())
+def _attempt_unwatched(entry: attempt.AttemptUnwatchedEntry) -> str:
+    who = f"Attempt {_said(entry.attempt)}"
+    at = f" (step {count_text(entry.step)})" if entry.step is not None else ""
+    found = ", ".join(f"{one.comm}, pid {one.pid}" for one in entry.found)
     on = f"{who} went on without a supervisor ({found}){at}"
-    match entry["how"]:
+    match entry.how:
         case "gone":
             return f"{who} ended{at} while no supervisor watched: how, nobody knows."
         case "ended":
@@ -144,129 +144,152 @@ def _whole(text: Any) -> str:
     return f"{words[:1].upper()}{words[1:]}." if words else ""
 
 
-def _checkpoint(entry: dict[str, Any]) -> str:
-    name = _base(entry["path"])
-    step = f"step {count_text(entry.get('step'))}, " if entry.get("step") is not None else ""
-    kind = f"{entry['kind']}, " if entry.get("kind") else ""
-    facts = f"({step}{kind}{size_text(entry.get('bytes'))})"
-    match entry.get("valid"):
+def _checkpoint(entry: saves.CheckpointVerdictEntry) -> str:
+    name = _base(entry.path)
+    step = f"step {count_text(entry.step)}, " if entry.step is not None else ""
+    kind = f"{entry.save_kind}, " if entry.save_kind else ""
+    facts = f"({step}{kind}{size_text(entry.bytes)})"
+    match entry.valid:
         case True:
-            progress = "; durable progress" if entry.get("progress") else ""
-            return f"{name} {facts} is valid, proven by {entry.get('proof')}{progress}."
+            progress = "; durable progress" if entry.progress else ""
+            return f"{name} {facts} is valid, proven by {entry.proof}{progress}."
         case False:
-            return f"{name} {facts} is NOT valid: {entry.get('reason')}."
+            return f"{name} {facts} is NOT valid: {entry.reason}."
         case _:
             return f"{name} {facts} was found."
 
 
-def _checkpoint_removed(entry: dict[str, Any]) -> str:
-    to = f", moved to {entry['to']}" if entry.get("to") else ""
-    verb = "was set aside" if entry.get("to") else "was removed"
-    reason = f" ({entry['reason']})" if entry.get("reason") else ""
-    return f"{_base(entry['path'])} {verb}: {entry.get('why')}{reason}{to}."
+def _checkpoint_removed(entry: saves.CheckpointRemovedEntry) -> str:
+    to = f", moved to {entry.to}" if entry.to else ""
+    verb = "was set aside" if entry.to else "was removed"
+    reason = f" ({entry.reason})" if entry.reason else ""
+    return f"{_base(entry.path)} {verb}: {entry.why}{reason}{to}."
 
 
-def _pointer_set(entry: dict[str, Any]) -> str:
-    pointer, was = _base(entry["path"]), entry["from"]
-    if entry.get("to") is None:
-        to = f", moved to {entry['place']}" if entry.get("place") else ""
+def _pointer_set(entry: saves.PointerSetEntry) -> str:
+    pointer, was = _base(entry.path), entry.was
+    if entry.to is None:
+        to = f", moved to {entry.place}" if entry.place else ""
         return f"The trainer's pointer {pointer} was set aside with {_base(was)}, its target{to}."
-    return f"The trainer's pointer {pointer} names {entry['to']} now: {was} was set aside."
+    return f"The trainer's pointer {pointer} names {entry.to} now: {was} was set aside."
 
 
-def _going_back(entry: dict[str, Any]) -> str:
-    names = ", ".join(_base(path) for path in entry.get("later") or ())
-    return f"The run goes back to step {entry.get('step')}; set aside: {names}."
-
-
-def _decision(entry: dict[str, Any]) -> str:
-    reason = f": {entry['reason']}" if entry.get("reason") else ""
-    wait = entry.get("wait_s")
+def _decision(entry: decision.DecisionEntry) -> str:
+    reason = f": {entry.reason}" if entry.reason else ""
+    wait = entry.wait_s
     what = {
         "backoff": "Decided to wait"
-        + (f" {format_duration(float(wait))} before the next attempt" if wait else ""),
+        + (f" {format_duration(wait)} before the next attempt" if wait else ""),
         "waiting": "Decided to wait until the cause clears",
         "held": "HELD, a human has to look",
         "stuck": "STUCK, a process survives SIGKILL",
         "completed": "The run is finished",
         "preempted": "The run ends for now",
         "stopped": "The run is stopped",
-    }.get(str(entry.get("state")), "Decided to launch the next attempt")
+    }.get(str(entry.state), "Decided to launch the next attempt")
     return f"{what}{reason}."
 
 
-def _incident(entry: dict[str, Any]) -> str:
-    done = f" Done: {entry['done']}." if entry.get("done") else ""
-    folder = f" ({entry['folder']})" if entry.get("folder") else ""
+def _incident(entry: run.IncidentEntry) -> str:
+    done = f" Done: {entry.done}." if entry.done else ""
+    folder = f" ({entry.folder})" if entry.folder else ""
     # Without a number where its folder could not be made.
-    number = f" {entry['id']}" if entry.get("id") else ""
-    return f"Incident{number}: {_whole(entry.get('what') or entry.get('failure'))}{done}{folder}"
+    number = f" {entry.id}" if entry.id else ""
+    return f"Incident{number}: {_whole(entry.what or entry.failure)}{done}{folder}"
 
 
-def _looked(entry: dict[str, Any]) -> str:
-    verdict = "It is at work" if entry.get("is_work") else "That is no proof of a hang"
-    return f"Attempt {entry['attempt']}: {entry['why']}; {entry['seen']}. {verdict}."
+def _ranks_gone(entry: attempt.RanksGoneEntry) -> str:
+    how = "said so and ended" if entry.ended_well else "ended without a word"
+    return (
+        f"Attempt {_said(entry.attempt)}: {_said(entry.ranks)} {how}; {_said(entry.main)} goes on."
+    )
 
 
-def _ranks_gone(entry: dict[str, Any]) -> str:
-    how = "said so and ended" if entry.get("ended_well") else "ended without a word"
-    return f"Attempt {entry['attempt']}: {entry['ranks']} {how}; {entry['main']} goes on."
-
-
-def _requeue(entry: dict[str, Any]) -> str:
+def _requeue(entry: run.RequeueEntry) -> str:
     what = {
         "ask": "is put into SLURM's queue again",
         "already": "is in SLURM's queue again already",
         "cancelled": "was cancelled, and is not requeued",
         "forbidden": "may not be requeued",
         "no_batch": "is no batch job, and cannot be requeued",
-    }.get(str(entry["verdict"]), "is not requeued: SLURM did not say how it is, or refused")
-    return f"Job {entry['job']} {what}."
+    }.get(str(entry.verdict), "is not requeued: SLURM did not say how it is, or refused")
+    return f"Job {entry.job} {what}."
 
 
-def _supervisor_ended(entry: dict[str, Any]) -> str:
-    why = f": {entry['reason']}" if entry.get("reason") else ""
-    return f"The supervisor ended, {entry.get('state')} (exit {entry.get('code')}){why}."
-
-
-def _took_over(entry: dict[str, Any]) -> str:
-    run_dir = entry.get("run_dir")
-    who = "a mark that nobody can read" if run_dir is None else f"the run in {run_dir}"
-    return f"Took {entry['directory']} over from {who}."
-
-
-_TELLERS = {
-    "run_created": _run_created,
-    "supervisor_started": _supervisor_started,
-    "daemon_started": _daemon_started,
-    "reloaded": lambda _: "The daemon was replaced on request.",
-    "attempt_started": _attempt_started,
-    "start_failed": lambda e: f"Attempt {e['attempt']} could not start: {e.get('reason')}.",
-    "left_training": _left_training,
-    "first_step": _first_step,
-    "attempt_ended": _attempt_ended,
-    "attempt_unwatched": _attempt_unwatched,
-    "checkpoint": _checkpoint,
-    "checkpoint_removed": _checkpoint_removed,
-    "pointer_set": _pointer_set,
-    "going_back": _going_back,
-    "decision": _decision,
-    "incident": _incident,
-    "looked": _looked,
-    "ranks_gone": _ranks_gone,
-    "stop_requested": lambda e: f"A stop was asked for, by {StopSource(e['by']).shown}.",
-    "suspended": lambda e: f"Everything stood still for {e['gap_s']:.0f} s; the grace is longer.",
-    "requeue": _requeue,
-    "intent": lambda e: f"The operator's wish is now: {e['intent']}.",
-    "begin_again": lambda _: "The operator lets the run begin again, its checkpoints missing.",
-    "saves_elsewhere": lambda e: f"Not seen as checkpoints: {e['advice']}.",
-    "not_resumed": lambda e: f"Killed before its next save: {e['reason']}.",
-    "resume_doubted": lambda e: f"In doubt: {e['reason']}.",
-    "resume_seen": lambda e: f"Attempt {e['attempt']} resumed, as its steps show.",
-    "resumed": lambda _: "Resumed by the operator; failure budgets start again.",
-    "took_over": _took_over,
-    "reopened": lambda _: "The finished run was reopened, to train on.",
-    "record_remade": lambda e: f"Its record was removed, and made anew: {', '.join(e['lost'])}.",
-    "save_failed": lambda e: f"A save failed while training went on: {e.get('line')}",
-    "supervisor_ended": _supervisor_ended,
-}
+def _told(entry: Entry) -> str | None:
+    """The sentence; None for a kind that is not known here."""
+    match entry:
+        case run.RunCreatedEntry():
+            return f"The run {_said(entry.name)!r} was created (id {_said(entry.run_id)})."
+        case run.SupervisorStartedEntry():
+            return _supervisor_started(entry)
+        case run.DaemonStartedEntry():
+            return _daemon_started(entry)
+        case run.ReloadedEntry():
+            return "The daemon was replaced on request."
+        case attempt.AttemptStartedEntry():
+            return _attempt_started(entry)
+        case attempt.StartFailedEntry():
+            return f"Attempt {entry.attempt} could not start: {entry.reason}."
+        case attempt.LeftTrainingEntry():
+            what = f"The main process of attempt {entry.attempt} exited with 0"
+            return f"{what}, and what it left behind trains on ({_said(entry.sign)})."
+        case attempt.FirstStepEntry():
+            return _first_step(entry)
+        case attempt.AttemptEndedEntry():
+            return _attempt_ended(entry)
+        case attempt.AttemptUnwatchedEntry():
+            return _attempt_unwatched(entry)
+        case saves.CheckpointVerdictEntry():
+            return _checkpoint(entry)
+        case saves.CheckpointRemovedEntry():
+            return _checkpoint_removed(entry)
+        case saves.PointerSetEntry():
+            return _pointer_set(entry)
+        case saves.GoingBackEntry():
+            names = ", ".join(_base(path) for path in entry.later)
+            return f"The run goes back to step {entry.step}; set aside: {names}."
+        case decision.DecisionEntry():
+            return _decision(entry)
+        case run.IncidentEntry():
+            return _incident(entry)
+        case attempt.LookedEntry():
+            verdict = "It is at work" if entry.is_work else "That is no proof of a hang"
+            return f"Attempt {entry.attempt}: {entry.why}; {entry.seen}. {verdict}."
+        case attempt.RanksGoneEntry():
+            return _ranks_gone(entry)
+        case decision.StopRequestedEntry():
+            return f"A stop was asked for, by {entry.by.shown}."
+        case decision.SuspendedEntry():
+            return f"Everything stood still for {_said(entry.gap_s):.0f} s; the grace is longer."
+        case run.RequeueEntry():
+            return _requeue(entry)
+        case decision.IntentEntry():
+            return f"The operator's wish is now: {_said(entry.intent)}."
+        case decision.BeginAgainEntry():
+            return "The operator lets the run begin again, its checkpoints missing."
+        case saves.SavesElsewhereEntry():
+            return f"Not seen as checkpoints: {_said(entry.advice)}."
+        case attempt.NotResumedEntry():
+            return f"Killed before its next save: {entry.reason}."
+        case attempt.ResumeDoubtedEntry():
+            return f"In doubt: {entry.reason}."
+        case attempt.ResumeSeenEntry():
+            return f"Attempt {_said(entry.attempt)} resumed, as its steps show."
+        case decision.ResumedEntry():
+            return "Resumed by the operator; failure budgets start again."
+        case run.TookOverEntry():
+            run_dir = entry.run_dir
+            who = "a mark that nobody can read" if run_dir is None else f"the run in {run_dir}"
+            return f"Took {entry.directory} over from {who}."
+        case decision.ReopenedEntry():
+            return "The finished run was reopened, to train on."
+        case run.RecordRemadeEntry():
+            return f"Its record was removed, and made anew: {', '.join(entry.lost)}."
+        case saves.SaveFailedEntry():
+            return f"A save failed while training went on: {entry.line}"
+        case run.SupervisorEndedEntry():
+            why = f": {entry.reason}" if entry.reason else ""
+            return f"The supervisor ended, {entry.state} (exit {entry.code}){why}."
+        case _:
+            return None

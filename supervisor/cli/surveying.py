@@ -48,12 +48,12 @@ def _request(
     quiet: bool,
     thorough: bool,
 ) -> SurveyRequest:
-    history, entries = read_history(paths)
-    recorded = recorded_of(entries)
+    history, ledger = read_history(paths)
+    recorded = recorded_of(ledger)
     return SurveyRequest(
         directory=directory,
         run_id=history.run_id,
-        memory=memory_of(entries),
+        memory=memory_of(ledger),
         existing=existing,
         quiet=quiet,
         pins=pinned(paths.pins),

@@ -5,6 +5,7 @@ from dataclasses import replace
 from supervisor.core.budget import backoff_s, exhausted, with_failure
 from supervisor.core.effects import Effect, Exit, Record, Say, SurveyCheckpoints
 from supervisor.core.ending import Ending
+from supervisor.core.entries.attempt import ParkedEntry, StartFailedEntry
 from supervisor.core.events import Exited, ParkedSeen, Started, StartFailed, Unkillable
 from supervisor.core.holding import MENDED, hold, hold_stuck
 from supervisor.core.parking import Launched, LaunchMode, ParkedStage
@@ -44,7 +45,7 @@ def on_parked_seen(state: State, event: ParkedSeen) -> Reaction:
     state = replace(state, parked=parked)
     if parked.stage is ParkedStage.WAITING and event.took_s is not None:
         state = replace(state, times=replace(state.times, park_s=event.took_s))
-        entry = {"type": "parked", "seconds": event.took_s, "rss_bytes": event.rss_bytes}
+        entry = ParkedEntry(seconds=event.took_s, rss_bytes=event.rss_bytes)
         return Reaction("noted", state, (Record(entry),))
     is_refusal = parked.stage is ParkedStage.ABSENT and state.run is RunState.RUNNING
     is_told = event.is_loud or state.policy.launch_mode is LaunchMode.WARM
@@ -59,11 +60,9 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     if state.run is not RunState.LAUNCHING and not is_stopping:
         return Reaction("noted", state)
     ending = Ending(state.attempt, None, None, failure=Failure.CONFIGURATION, reason=event.message)
-    record: dict[str, object] = {
-        "type": "start_failed",
-        "attempt": event.attempt,
-        "reason": event.message,
-    }
+    record = StartFailedEntry(
+        attempt=event.attempt, reason=event.message, keys=("attempt", "reason")
+    )
     state = replace(state, alive=False, reason=event.message, wake_at=None)
     if is_stopping:
         stopped = state.wish is Intent.STOP
@@ -76,7 +75,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
         return hold(state, "cannot start", why, failure, code=code, once=MENDED, notes=notes)
     budget = with_failure(state.budget, replace(ending, failure=Failure.UNKNOWN), now)
     state = replace(state, budget=budget, failure=Failure.UNKNOWN, action=Action.BACKOFF)
-    record |= {"failures": budget.failures, "repeats": 0, "signature": None, "charged": True}
+    record = replace(record, failures=budget.failures, charged=True, keys=None)
     spent = exhausted(budget, state.policy)
     if spent is not None:
         why = f"{event.message}; {spent}"

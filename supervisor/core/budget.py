@@ -40,15 +40,16 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
 
 def with_headway(budget: Budget) -> Budget:
     """The budget refilled: steps alone show that the run gets further."""
-    return replace(
-        budget,
-        failures=0,
-        signature=None,
-        repeats=0,
-        outages=0,
-        full_deaths=0,
-        progressed=True,
-    )
+    return replace(_refilled(budget), progressed=True)
+
+
+def cleared(budget: Budget) -> Budget:
+    """The budget refilled by people, who may have changed anything: no death of before counts."""
+    return replace(_refilled(budget), died_in_training=())
+
+
+def _refilled(budget: Budget) -> Budget:
+    return replace(budget, failures=0, signature=None, repeats=0, outages=0, full_deaths=0)
 
 
 def is_ahead(state: State) -> bool:

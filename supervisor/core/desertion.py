@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Record, Say
+from supervisor.core.entries.attempt import RanksGoneEntry
 from supervisor.core.killing import end_deserted
 from supervisor.core.looks import RanksGone
 from supervisor.core.reaction import Reaction
@@ -35,11 +36,10 @@ def on_ranks_gone(state: State, gone: RanksGone, now: float) -> Reaction:
             f"{gone.ranks} ended without a word; {gone.main} goes on. It is ended once it has"
             f" done nothing for {QUIET_S:.0f} s"
         )
-    entry = {
-        "type": "ranks_gone",
-        "attempt": state.attempt,
-        "ranks": gone.ranks,
-        "main": gone.main,
-        "ended_well": gone.has_ended_well,
-    }
+    entry = RanksGoneEntry(
+        attempt=state.attempt,
+        ranks=gone.ranks,
+        main=gone.main,
+        ended_well=gone.has_ended_well,
+    )
     return Reaction("overdue", state, (Record(entry), Say(line)))

@@ -1,8 +1,8 @@
 """What the daemon is told to do, in this order."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
+from supervisor.core.entries.entry import Entry
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import ExitCode, Failure
 
@@ -105,7 +105,7 @@ class Probe:
 class Record:
     """Append to the ledger."""
 
-    entry: Mapping[str, object] = field(default_factory=dict)
+    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)

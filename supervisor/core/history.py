@@ -3,11 +3,10 @@
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
-from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
 from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
-from supervisor.core.states import Account, Checkpoint, Learned
+from supervisor.core.states import Account, Budget, Checkpoint, Learned
 from supervisor.core.step_counters import CountersBySource
 from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
@@ -33,17 +32,10 @@ class History:
     name: str | None = None
     attempt: int = 0
     first_attempt_wall: float | None = None
-    failures: int = 0
+    budget: Budget = field(default_factory=Budget)
+    """Without `recent`, which counts in seconds of this boot: `failed_at` outlives it."""
     failed_at: tuple[Moment, ...] = ()
-    signature: tuple[str, str | None, int | None] | None = None
-    repeats: int = 0
-    progress_step: int | None = None
-    progress_written: float | None = None
-    progressed: bool = False
-    idle_stops: IdleStops = field(default_factory=IdleStops)
-    outages: int = 0
-    full_deaths: int = 0
-    died_in_training: tuple[tuple[str, str | None], ...] = ()
+    """When what was charged to the budget was seen."""
     progress_before: tuple[int | None, float | None] = (None, None)
     """Durable progress (step, time) as the last attempt began."""
     source: Checkpoint | None = None

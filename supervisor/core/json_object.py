@@ -4,7 +4,7 @@ What another version wrote stays as it is: its keys, their order, and words that
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import Enum
 from functools import cache, partial
 from types import MappingProxyType, NoneType, UnionType
@@ -16,6 +16,8 @@ Ways = Mapping[type, Reader | None]
 """How a value is read, by its type in JSON; None: it is taken as it is."""
 
 KEY, LEFT_OUT = "key", "left_out"
+# NaN is not below it, nor infinity, nor a whole number that no float can hold.
+_LARGEST = 1e300
 _ABSENT: Any = object()
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 _EVERYTHING: Ways = dict.fromkeys((str, int, float, bool, list, dict, NoneType))
@@ -46,6 +48,11 @@ class JsonObject:
     def has(self, key: str) -> bool:
         """Whether the key stands on record."""
         return self.keys is None or key in self.keys
+
+    def without(self, *keys: str) -> Self:
+        """The same, these keys not on record."""
+        left = tuple(key for key in self.keys or _plan(type(self)).keys if key not in keys)
+        return replace(self, keys=left)
 
     def to_json(self) -> dict[str, Any]:
         """As it stands on record."""
@@ -144,8 +151,8 @@ def _ways(kind: Any) -> Ways:
             return {dict: partial(_values, _ways(of[1]))}
     if kind is Any:
         return _EVERYTHING
-    if kind is float:
-        return {float: None, int: None}
+    if kind is float or kind is int:
+        return {float: _number, int: _number} if kind is float else {int: _number}
     if issubclass(kind, Enum):
         return {str: partial(_word, kind)}
     return {dict: kind.from_json} if issubclass(kind, JsonObject) else {kind: None}
@@ -196,6 +203,12 @@ def _word(kind: type[Enum], value: str) -> Enum:
         return kind(value)  # the vocabulary keeps a word of another version
     except ValueError:
         raise MisfitError(value) from None
+
+
+def _number(value: float) -> float:
+    if not -_LARGEST < value < _LARGEST:
+        raise MisfitError(value)
+    return value
 
 
 def _misfit(value: Any) -> Any:

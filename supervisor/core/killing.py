@@ -11,6 +11,7 @@ from supervisor.core.effects import (
     SendStop,
     TakeStacks,
 )
+from supervisor.core.entries.attempt import HungEntry
 from supervisor.core.events import StacksTaken
 from supervisor.core.holding import hold_stuck
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
@@ -66,8 +67,7 @@ def end_deserted(state: State, why: str, now: float) -> Reaction:
 
 def _on_record(state: State, why: str, failure: Failure | None) -> Record:
     """The next daemon must not take the SIGTERM for a stop that somebody asked for."""
-    entry = {"type": "hung", "attempt": state.attempt, "reason": why, "failure": failure}
-    return Record(entry)
+    return Record(HungEntry(attempt=state.attempt, reason=why, failure=failure))
 
 
 def on_stacks_taken(state: State, event: StacksTaken, now: float) -> Reaction:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from supervisor.core.deadlines import STEP_MULTIPLE, UNKNOWN_STEP_S
 from supervisor.core.effects import KeepLeft, Record, Say
+from supervisor.core.entries.attempt import LeftTrainingEntry
 from supervisor.core.killing import end_hung
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.patience import LONGEST_MULTIPLE
@@ -82,7 +83,7 @@ def _trains(state: State, left: Left, event: LeftSeen, now: float) -> Reaction:
         f"the main process has exited with 0, and {_list(event.names)} trains on ({event.sign}):"
         " that is the attempt now"
     )
-    note = Record({"type": "left_training", "attempt": state.attempt, "sign": event.sign})
+    note = Record(LeftTrainingEntry(attempt=state.attempt, sign=event.sign))
     state = replace(state, left=replace(seen, kept_at=now))
     return Reaction("trains", state, (KeepLeft(state.attempt, KEPT_S), note, Say(line)))
 

@@ -7,6 +7,7 @@ work, told once and looked at again; a hang only ten deadlines later.
 from dataclasses import replace
 
 from supervisor.core.effects import Look, Record, Say, TakeStacks
+from supervisor.core.entries.attempt import LookedEntry
 from supervisor.core.events import Looked, Observed
 from supervisor.core.killing import end_hung, end_lingering
 from supervisor.core.looks import Health, Judgement, Looks
@@ -104,13 +105,7 @@ def _tell(state: State, judged: Judgement, seen: Sighting, longest: float) -> Re
     )
     if is_work and judged.health is Health.OVERDUE and state.activity.phase is Phase.STEP:
         line += '; `with run.phase("eval")` around it gives it a deadline of its own'
-    entry = {
-        "type": "looked",
-        "attempt": state.attempt,
-        "is_work": is_work,
-        "why": judged.why,
-        "seen": seen.what,
-    }
+    entry = LookedEntry(attempt=state.attempt, is_work=is_work, why=judged.why, seen=seen.what)
     return Reaction("at work", state, (Record(entry), Say(line)))
 
 

@@ -1,8 +1,6 @@
 """A point in time as the ledger has it: by the clock that never jumps, and by the wall clock."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +23,3 @@ class Moment:
             if passed >= 0:
                 return passed
         return max(now.wall - self.wall, 0.0)
-
-
-def moment_of(entry: Mapping[str, Any], boot: str | None) -> Moment:
-    """When a ledger entry was written, by a daemon of this boot."""
-    monotonic = entry.get("monotonic")
-    known = float(monotonic) if isinstance(monotonic, (int, float)) else None
-    return Moment(float(entry.get("wall", 0.0)), known, boot)

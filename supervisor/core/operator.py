@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.condemned import condemned
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
+from supervisor.core.entries.decision import IntentEntry, StopRequestedEntry
 from supervisor.core.events import Begun, StopAsked, WishChanged
 from supervisor.core.holding import hold
 from supervisor.core.reaction import Reaction
@@ -120,7 +121,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
                 reason=reason,
                 wake_at=None,
             )
-            note = Record({"type": "stop_requested", "by": event.by})
+            note = Record(StopRequestedEntry(by=event.by))
             effects = (note, *_unjudged(state), Exit(ExitCode.PREEMPTED))
             return Reaction("nothing runs", state, effects)
 
@@ -136,9 +137,7 @@ def _besides(state: State, event: StopAsked) -> tuple[State, tuple[Effect, ...]]
     assert stop is not None
     if event.by in (stop.by, stop.besides):
         return state, ()
-    entry: dict[str, object] = {"type": "stop_requested", "by": event.by}
-    if stop.late:
-        entry["late"] = True
+    entry = StopRequestedEntry(by=event.by, late=stop.late)
     return replace(state, stop=replace(stop, besides=event.by)), (Record(entry),)
 
 
@@ -186,7 +185,7 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
 def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
     """The intent file says something else; it beats all automation."""
     before, state = state.wish, replace(state, wish=event.wish)
-    note = Record({"type": "intent", "intent": event.wish.value})
+    note = Record(IntentEntry(intent=event.wish))
     being_judged = state.ending is not None and state.run is RunState.LAUNCHING
     if event.wish is Intent.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:

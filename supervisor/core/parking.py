@@ -1,9 +1,7 @@
 """The spare interpreter as decisions see it: when to have one, and whether to wait for it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 from supervisor.core.vocabulary import Action
 
@@ -81,13 +79,6 @@ class Launched:
 
     is_warm: bool
     why_cold: str | None = None
-
-
-def launched_from(entry: Mapping[str, Any], before: Launched | None) -> Launched:
-    """How an attempt on record was started (an `attempt_started` entry)."""
-    is_warm = entry.get("launch") == "warm"
-    known = None if before is None else before.why_cold
-    return Launched(is_warm, known if is_warm else entry.get("why_cold"))
 
 
 def has_begun(*, first_step_seen: bool, attached: bool, step: int | None, ran_s: float) -> bool:

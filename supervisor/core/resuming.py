@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.condemned import condemned
 from supervisor.core.effects import Effect, Incident, Record, Say, SendKill
+from supervisor.core.entries.attempt import NotResumedEntry, ResumeDoubtedEntry, ResumeSeenEntry
 from supervisor.core.events import BeginsAnew, GoesOn
 from supervisor.core.operator import KILL_ANSWER_S
 from supervisor.core.reaction import Reaction
@@ -32,15 +33,14 @@ def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
         if state.resume_doubt is not None:
             return Reaction("noted", state)
         doubt = f"{what}: does it resume? No checkpoint is pruned as long as that is open"
-        note = {"type": "resume_doubted", "attempt": event.attempt, "reason": doubt}
+        note = ResumeDoubtedEntry(attempt=event.attempt, reason=doubt)
         state = replace(state, resume_doubt=doubt)
         return Reaction("doubted", state, (Record(note), Say(doubt, is_doubt=True)))
     why = f"{what}: it does not resume (is the argument read, or attach().resume_from?)"
-    note = {"type": "not_resumed", "attempt": event.attempt, "reason": why}
     done = "killed before its next save, without a SIGTERM that it would save at; the run is held"
     evidence = (f"shown at the save: step {event.expected}", f"shown now: step {event.last}")
     effects: tuple[Effect, ...] = (
-        Record(note),
+        Record(NotResumedEntry(attempt=event.attempt, reason=why)),
         SendKill(event.attempt),
         Say(f"not resumed: {why}; ending it before it saves over the run's checkpoints"),
         Incident(event.attempt, Failure.RESUME_IGNORED, why, evidence, done),
@@ -52,5 +52,5 @@ def on_goes_on(state: State, event: GoesOn) -> Reaction:
     """Its steps go on from the checkpoint's: an earlier doubt is over."""
     if state.resume_doubt is None or event.attempt != state.attempt:
         return Reaction("noted", state)
-    note = {"type": "resume_seen", "attempt": event.attempt}
-    return Reaction("noted", replace(state, resume_doubt=None), (Record(note),))
+    note = Record(ResumeSeenEntry(attempt=event.attempt))
+    return Reaction("noted", replace(state, resume_doubt=None), (note,))

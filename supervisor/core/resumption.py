@@ -5,7 +5,7 @@ from dataclasses import replace
 from supervisor.core.history import History
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
-from supervisor.core.states import Budget, State
+from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 
 _IDLE_AFTER = frozenset({RunState.STOPPED, RunState.HELD, RunState.STUCK, RunState.COMPLETED})
@@ -37,19 +37,7 @@ def initial_state(
     return State(
         policy=policy,
         attempt=past.attempt,
-        budget=Budget(
-            failures=past.failures,
-            recent=recent,
-            signature=past.signature,
-            repeats=past.repeats,
-            progress_step=past.progress_step,
-            progress_written=past.progress_written,
-            progressed=past.progressed,
-            idle_stops=past.idle_stops,
-            outages=past.outages,
-            full_deaths=past.full_deaths,
-            died_in_training=past.died_in_training,
-        ),
+        budget=replace(past.budget, recent=recent),
         learned=past.learned,
         times=past.times,
         launched=past.launched,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from supervisor.core.ending import Doubt, Ending
+from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
@@ -37,9 +38,9 @@ class Checkpoint:
     proof: str | None = None
     """How it was proven good: by `hashes`, its `structure`, its `files`; None: not on record."""
 
-    def as_source(self) -> dict[str, object]:
+    def as_source(self) -> Source:
         """As the ledger tells what an attempt was resumed from."""
-        return {"path": self.path, "step": self.step, "tier": self.tier, "proof": self.proof}
+        return Source(path=self.path, step=self.step, tier=self.tier, proof=self.proof)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,11 @@ A source is a trainer's beats, or lines of one shape that one pattern matched, u
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+
+from supervisor.core.entries.attempt import StepsBeganEntry, StepsWentBackEntry
+from supervisor.core.entries.decision import BeginAgainEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 
 SAVES_KEPT = 2000
 # Batches that are skipped take less: such a loop counts through what it does not train on.
@@ -53,36 +57,32 @@ class ResumeFinding(StrEnum):
 CountersBySource = Mapping[str, Counter]
 
 
-def fold_counters(known: CountersBySource, entry: Mapping[str, Any]) -> CountersBySource:
+def fold_counters(known: CountersBySource, entry: Entry) -> CountersBySource:
     """What is known, with one more ledger entry."""
-    match entry.get("type"):
-        case "steps_began":
-            key = str(entry["source"])
+    match entry:
+        case StepsBeganEntry(source=key):
             before = known.get(key, Counter())
-            began = replace(before, fresh=entry.get("step"), fresh_epoch=entry.get("epoch"))
-            return {**known, key: began}
-        case "steps_went_back":
-            key = str(entry["source"])
+            return {**known, key: replace(before, fresh=entry.step, fresh_epoch=entry.epoch)}
+        case StepsWentBackEntry(source=key):
             return {**known, key: replace(known.get(key, Counter()), went_back=True)}
-        case "save_seen":
-            path, sources = str(entry["path"]), entry.get("sources") or {}
+        case SaveSeenEntry(path=path, sources=sources):
             return {**known, **{k: _saved(known.get(k), path, v) for k, v in sources.items()}}
-        case "begin_again":
+        case BeginAgainEntry():
             return {}
         case _:
             return known
 
 
-def _saved(before: Counter | None, path: str, seen: Mapping[str, Any]) -> Counter:
+def _saved(before: Counter | None, path: str, seen: SourceAtSave) -> Counter:
     before = before or Counter()
-    saves = {**before.saves, path: int(seen["at"])}
+    saves = {**before.saves, path: seen.at}
     if len(saves) > SAVES_KEPT:
         del saves[next(iter(saves))]
-    paces = [pace for pace in (before.pace_s, seen.get("pace_s")) if pace is not None]
+    paces = [pace for pace in (before.pace_s, seen.pace_s) if pace is not None]
     return replace(
         before,
         saves=saves,
-        interval=max(before.interval, int(seen.get("interval") or 0)),
+        interval=max(before.interval, seen.interval),
         pace_s=min(paces, default=None),
     )
 

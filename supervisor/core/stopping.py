@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Record, Rescue, Say, SendKill, SendStop
+from supervisor.core.entries.decision import StopRequestedEntry
 from supervisor.core.events import JobSeen
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import SLACK_S, after_stop, is_memory_ahead, until_stopped
@@ -60,12 +61,10 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
     return Reaction("noted", state, orders)
 
 
-def stop_requested(stop: Stop) -> dict[str, object]:
+def stop_requested(stop: Stop) -> StopRequestedEntry:
     """The ledger's entry of a stop; `asked_wall` is earlier than the entry, which is synced."""
-    entry: dict[str, object] = {"type": "stop_requested", "by": stop.by}
-    if stop.wall is not None:
-        entry["asked_wall"] = round(stop.wall, 3)
-    return {**entry, "late": True} if stop.late else entry
+    asked_wall = None if stop.wall is None else round(stop.wall, 3)
+    return StopRequestedEntry(by=stop.by, asked_wall=asked_wall, late=stop.late)
 
 
 def with_stop(

@@ -7,6 +7,7 @@ from supervisor.core.choice import doubt
 from supervisor.core.decision import Decision, Verdict
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
 from supervisor.core.ending import Ending
+from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.holding import MENDED, hold
 from supervisor.core.judgement import began_by, decide
@@ -81,7 +82,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:
     if after == before:
         return ()
-    entry = {"type": "progress", "step": after.progress_step, "written": after.progress_written}
+    entry = ProgressEntry(step=after.progress_step, written=after.progress_written)
     return (Record(entry),)
 
 
@@ -143,7 +144,7 @@ def _launch(
         step = chosen.step if chosen else None
         if decision.later:
             # First: it takes several moves, and whoever is killed among them went back already.
-            effects.append(Record({"type": "going_back", "step": step, "later": decision.later}))
+            effects.append(Record(GoingBackEntry(step=step, later=decision.later)))
         effects.append(SetAside(survey.invalid, decision.later, step))
     state = replace(
         state,

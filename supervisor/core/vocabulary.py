@@ -87,11 +87,6 @@ class Failure(_Word):
     """Told to go on from a checkpoint, the trainer began from nothing."""
     UNKNOWN = "unknown"
 
-    @classmethod
-    def read(cls, said: object) -> "Failure | None":
-        """As a record says it; None where it says nothing."""
-        return None if said is None else cls(str(said))
-
     @property
     def known(self) -> "Failure":
         """The member to decide by: UNKNOWN stands for a word of another version."""

@@ -13,6 +13,8 @@ from supervisor.core.effects import (
     SendKill,
     SurveyCheckpoints,
 )
+from supervisor.core.entries.attempt import FirstStepEntry
+from supervisor.core.entries.decision import SuspendedEntry
 from supervisor.core.events import Observed, Suspended, Tick
 from supervisor.core.killing import next_stage
 from supervisor.core.left_behind import excused
@@ -121,14 +123,13 @@ def _note_first_step(
     is_warm = state.launched is not None and state.launched.is_warm
     times = state.times.with_start(startup_s, warm=is_warm)
     state = replace(state, times=times, warm=trust_at_first_step(state.warm))
-    entry = {
-        "type": "first_step",
-        "attempt": state.attempt,
-        "step": state.activity.step,
-        "startup_s": round(startup_s, 3),
-        "launch": "warm" if is_warm else "cold",
-        "done_at": event.first_step_at,
-    }
+    entry = FirstStepEntry(
+        attempt=state.attempt,
+        step=state.activity.step,
+        startup_s=round(startup_s, 3),
+        launch="warm" if is_warm else "cold",
+        done_at=event.first_step_at,
+    )
     return state, (Record(entry),)
 
 
@@ -140,7 +141,7 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     if stop is not None:
         stop = replace(stop, until=stop.until + event.gap_s)
         # The grace goes on under the next daemon, too.
-        notes = (Record({"type": "suspended", "gap_s": round(event.gap_s, 3)}),)
+        notes = (Record(SuspendedEntry(gap_s=round(event.gap_s, 3))),)
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
         # The trainer was suspended with us and had nothing of the time that passed.
         wake_at += event.gap_s

@@ -1,7 +1,10 @@
 """Where the run's time went, put on record."""
 
+from dataclasses import fields
+
 from supervisor.clock import monotonic_s
 from supervisor.core.accounting import spend
+from supervisor.core.entries.run import TimeEntry
 from supervisor.core.states import State
 from supervisor.daemon.journal import Journal
 
@@ -9,15 +12,5 @@ from supervisor.daemon.journal import Journal
 def record_account(journal: Journal, state: State) -> None:
     """Record the account up to now."""
     account = spend(state, monotonic_s()).account
-    journal.record(
-        {
-            "type": "time",
-            "launching_s": round(account.launching_s, 3),
-            "training_s": round(account.training_s, 3),
-            "saving_s": round(account.saving_s, 3),
-            "replaying_s": round(account.replaying_s, 3),
-            "waiting_s": round(account.waiting_s, 3),
-            "down_s": round(account.down_s, 3),
-            "unknown_s": round(account.unknown_s, 3),
-        }
-    )
+    spent = {one.name: round(getattr(account, one.name), 3) for one in fields(account)}
+    journal.record(TimeEntry(**spent))

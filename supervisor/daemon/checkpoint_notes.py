@@ -3,14 +3,14 @@
 A verdict takes until a checkpoint has been left alone for a while; its disk may be gone before.
 """
 
-from typing import Any
-
-from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Survey
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import CheckpointPlaceEntry, CheckpointSeenEntry
 from supervisor.core.vocabulary import Tier
+from supervisor.daemon.recorded import Recorded
 
 
-def notes_of(survey: Survey, recorded: Recorded) -> list[dict[str, Any]]:
+def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:
     """The entries that a survey adds to what is recorded; none where it says nothing new."""
     there = [
         entry
@@ -21,11 +21,10 @@ def notes_of(survey: Survey, recorded: Recorded) -> list[dict[str, Any]]:
     ]
     if not there:
         return []
-    notes: list[dict[str, Any]] = []
+    notes: list[Entry] = []
     if survey.mount is not None and survey.mount != recorded.mount:
         place = str(there[0].path.parent)
-        notes.append({"type": "checkpoint_place", "directory": place, "mount": survey.mount})
+        notes.append(CheckpointPlaceEntry(directory=place, mount=survey.mount))
     if not recorded.known() and there[0].valid is None:
-        seen = {"path": str(there[0].path), "step": there[0].step}
-        notes.append({"type": "checkpoint_seen", **seen})
+        notes.append(CheckpointSeenEntry(path=str(there[0].path), step=there[0].step))
     return notes

@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
 from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.entries.attempt import AttemptStartedEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.events import Event, Surveyed, SurveyFailed
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState, Tier
@@ -45,6 +47,8 @@ UNSETTLED_S = 2.5
 # A trainer that removes the old one before the new one is there needs this long at most.
 MISSING_AGAIN_S = 30.0
 _REMOVAL_S = 5.0
+# In this order, as ever.
+_GONE = ("why", "to", "path")
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
@@ -70,7 +74,7 @@ class Housekeeping:
         self._listing: tuple[tuple[str, int], ...] | None = None
         self._survey_at = 0.0
         self._again_at: float | None = None
-        self._progress = run.history.progress_step
+        self._progress = run.history.budget.progress_step
         self._unpruned: Survey | None = None
         self._last: Survey | None = None
         self._missing_since: float | None = None
@@ -82,21 +86,20 @@ class Housekeeping:
         self._facts.trainer_pid = pid
         self._facts.restarts += 1 if attempt.number > 1 else 0
         run.journal.record(
-            {
-                "type": "attempt_started",
-                "attempt": attempt.number,
-                "pid": pid,
-                "start_ticks": attempt.main.start_ticks if attempt.main else None,
-                "command": list(run.config.command),
-                "checkpoint": None if checkpoint is None else checkpoint.as_source(),
-                "resumes_by": run.config.resume.by,
-                "log_offset": attempt.printed.offset,
-                "log_inode": attempt.printed.inode,
-                "launch": "warm" if attempt.is_warm else "cold",
-                "why_cold": attempt.why_cold,
-                "moments": attempt.moments,
-                "cgroup": attempt.cgroup,
-            }
+            AttemptStartedEntry(
+                attempt=attempt.number,
+                pid=pid,
+                start_ticks=attempt.main.start_ticks if attempt.main else None,
+                command=tuple(run.config.command),
+                checkpoint=None if checkpoint is None else checkpoint.as_source(),
+                resumes_by=run.config.resume.by,
+                log_offset=attempt.printed.offset,
+                log_inode=attempt.printed.inode,
+                launch="warm" if attempt.is_warm else "cold",
+                why_cold=attempt.why_cold,
+                moments=attempt.moments,
+                cgroup=attempt.cgroup,
+            )
         )
         # Nobody knows what a trainer finds that looks for its checkpoints itself.
         is_its_own = checkpoint is None and run.config.resume.by == "trainer"
@@ -184,7 +187,7 @@ class Housekeeping:
         self._last = answer.survey
         self._performer.saves.note_survey(answer.survey, state.attempt)
         self._performer.steps.note_survey(answer.survey)
-        entries: list[dict[str, Any]] = []
+        entries: list[Entry] = []
         for found in answer.news:
             ahead = found.step is not None and (
                 self._progress is None or found.step > self._progress
@@ -193,8 +196,9 @@ class Housekeeping:
             if progress:
                 self._progress = found.step
             entries.append(entry_of(found, progress=progress))
-        removed = {"type": "checkpoint_removed", "why": "gone", "to": None}
-        entries += [{**removed, "path": path} for path in answer.gone]
+        entries += [
+            CheckpointRemovedEntry(path=path, why="gone", keys=_GONE) for path in answer.gone
+        ]
         entries += notes_of(answer.survey, self._run.surveyor.recorded)
         if entries:
             self._run.journal.record(*entries)

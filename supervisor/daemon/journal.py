@@ -1,11 +1,11 @@
 """What the daemon writes down: the ledger for the run, supervisor.log for whoever debugs us."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+from supervisor.core.entries.entry import Entry
 from supervisor.daemon.light_structlog import structlog
 from supervisor.ledger import LedgerWriter
 
@@ -18,7 +18,7 @@ class Journal:
     def __init__(self, ledger: LedgerWriter, log_path: Path) -> None:
         self.ledger = ledger
         self._is_together = False
-        self.listeners: list[Callable[[Mapping[str, Any]], None]] = []
+        self.listeners: list[Callable[[Entry], None]] = []
         """Called with each entry once it was handed to the ledger."""
         self._file = _LogFile(log_path)
         self.log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
@@ -32,9 +32,10 @@ class Journal:
             wrapper_class=structlog.make_filtering_bound_logger(20),
         )
 
-    def record(self, *entries: Mapping[str, Any]) -> bool:
+    def record(self, *entries: Entry) -> bool:
         """Append to the ledger; False while the disk has no room (the entries are kept)."""
-        is_durable = self._noted(self.ledger.append(entries, sync=not self._is_together))
+        lines = [entry.to_json() for entry in entries]
+        is_durable = self._noted(self.ledger.append(lines, sync=not self._is_together))
         for entry in entries:
             for listener in self.listeners:
                 listener(entry)

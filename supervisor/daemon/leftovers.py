@@ -2,12 +2,13 @@
 
 import shutil
 import time
-from typing import Any
+from dataclasses import replace
 
 from supervisor import journal_stream
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
 from supervisor.clock import monotonic_s
+from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
 from supervisor.daemon.room import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
@@ -18,7 +19,7 @@ KILL_S = 10.0
 MOST_FOUND = 8
 
 
-def end_leftovers(run: Run) -> dict[str, Any] | None:
+def end_leftovers(run: Run) -> AttemptUnwatchedEntry | None:
     """Stop what still lives of this run, wait up to `grace`, and kill what stays.
 
     Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now;
@@ -30,9 +31,9 @@ def end_leftovers(run: Run) -> dict[str, Any] | None:
     if run.history.attempt == 0 or not survivors.is_anything_left():
         return None
     members = survivors.members()
-    found = [{"pid": process.pid, "comm": process.comm} for process in members[:MOST_FOUND]]
+    found = tuple(LeftProcess(pid=one.pid, comm=one.comm) for one in members[:MOST_FOUND])
     step = _last_step(run)
-    names = ", ".join(f"{one['comm']} (pid {one['pid']})" for one in found)
+    names = ", ".join(f"{one.comm} (pid {one.pid})" for one in found)
     at = "" if step is None else f", at step {step}"
     run.console.say(
         f"{names} of an earlier launcher still runs{at}: asked to save and end (up to"
@@ -47,19 +48,21 @@ def end_leftovers(run: Run) -> dict[str, Any] | None:
             survivors.kill()
             deadline += KILL_S
         elif monotonic_s() >= deadline:
-            return {"found": found, "how": "survives"}  # A broken disk's D state: a launch says it.
+            return AttemptUnwatchedEntry(
+                found=found, how="survives"
+            )  # A broken disk's D state: a launch says it.
         time.sleep(survivors.pause_s)
-    return {"found": found, "how": "ended" if survivors.killing_since is None else "killed"}
+    how = "ended" if survivors.killing_since is None else "killed"
+    return AttemptUnwatchedEntry(found=found, how=how)
 
 
-def tell_end(run: Run, left: dict[str, Any] | None) -> None:
+def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
     """Record the end of an attempt whose launcher and daemon both died: nobody else can.
 
     `left`: what `end_leftovers` found of it.
     """
-    ended = left or {"found": [], "how": "gone"}
-    entry = {"type": "attempt_unwatched", "attempt": run.history.attempt, "step": _last_step(run)}
-    run.journal.record({**entry, **ended})
+    told = left or AttemptUnwatchedEntry(how="gone")
+    run.journal.record(replace(told, attempt=run.history.attempt, step=_last_step(run)))
 
 
 def _last_step(run: Run) -> int | None:

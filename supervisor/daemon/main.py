@@ -7,13 +7,18 @@ import socket
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import supervisor
-from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Remembered
-from supervisor.clock import monotonic_s, parse_rfc3339, wall_s
+from supervisor.clock import monotonic_s, wall_s
 from supervisor.config.model import RunConfig
+from supervisor.core.entries.entry import Stamped
+from supervisor.core.entries.run import (
+    DaemonStartedEntry,
+    ReloadedEntry,
+    SupervisorEndedEntry,
+    SupervisorStartedEntry,
+)
 from supervisor.core.moment import Moment
 from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
@@ -28,6 +33,7 @@ from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.printed_log import PrintedLog
+from supervisor.daemon.recorded import Recorded
 from supervisor.daemon.run import Run
 from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import policy_of
@@ -46,7 +52,8 @@ from supervisor.launcher.messages import (
     KnownAttempt,
 )
 from supervisor.launcher.protocol import Heard, Unfit
-from supervisor.ledger import LedgerWriter, iterate_ledger, run_created
+from supervisor.ledger import LedgerWriter
+from supervisor.ledger_entries import iterate_entries, run_created
 from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
 from supervisor.watch.progress import ProgressReader
@@ -122,7 +129,7 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
     run_id = history.run_id
     if run_id is None:
         created = run_created(config.name)
-        run_id = str(created["run_id"])
+        run_id = str(created.run_id)
         journal.record(created)
     runtime = RuntimeDirectory(run_id, paths.state_dir)
     runtime.claim(paths.state_dir)
@@ -149,12 +156,11 @@ def _open_run(paths: RunPaths, config: RunConfig, console: Console) -> Run:
 
 def _replay(
     paths: RunPaths, memory: dict[str, Remembered], recorded: Recorded
-) -> Iterator[dict[str, Any]]:
-    for entry in iterate_ledger(paths.ledger):
-        wall = parse_rfc3339(entry["at"])
-        remember(memory, entry)
-        recorded.note(entry, wall)
-        yield {**entry, "wall": wall}
+) -> Iterator[Stamped]:
+    for noted in iterate_entries(paths.ledger):
+        remember(memory, noted.entry)
+        recorded.note(noted.entry, noted.wall)
+        yield noted
 
 
 def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], lock_fd: int) -> int:
@@ -180,8 +186,9 @@ def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], loc
     if is_first:
         run.journal.record(_supervisor_started(run, facts))
     attempt_number = adopted.attempt if adopted else None
-    started = {"type": "daemon_started", "pid": os.getpid(), "adopted_attempt": attempt_number}
-    run.journal.record({**started, "boot_id": boot_id()})
+    run.journal.record(
+        DaemonStartedEntry(pid=os.getpid(), adopted_attempt=attempt_number, boot_id=boot_id())
+    )
     wakeups = WakeUps()
     # Not .supervisor/: each status.json renamed into it cost watchdog's threads 0.4 ms, a third of
     # all that the daemon spends; an intent is found by the poll within half a second.
@@ -219,19 +226,14 @@ def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], loc
         )
         if code >= 0:
             run.journal.record(
-                {
-                    "type": "supervisor_ended",
-                    "state": daemon.state.run.value,
-                    "code": code,
-                    "reason": daemon.state.reason,
-                }
+                SupervisorEndedEntry(state=daemon.state.run, code=code, reason=daemon.state.reason)
             )
             run.surveyor.cancel()
             daemon.performer.prober.cancel()
             daemon.scheduler.leave(daemon.state)
             run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:
-            run.journal.record({"type": "reloaded"})
+            run.journal.record(ReloadedEntry())
     finally:
         wakeups.close()
     return code
@@ -253,16 +255,15 @@ def _adopt(run: Run, number: int, adopted: KnownAttempt | None) -> RunningAttemp
     return attempt
 
 
-def _supervisor_started(run: Run, facts: StatusFacts) -> dict[str, Any]:
-    return {
-        "type": "supervisor_started",
-        "pid": facts.launcher_pid,
-        "host": socket.gethostname(),
-        "boot_id": boot_id(),
-        "config_path": facts.config_path,
-        "command": list(run.config.command),
-        "version": supervisor.__version__,
-    }
+def _supervisor_started(run: Run, facts: StatusFacts) -> SupervisorStartedEntry:
+    return SupervisorStartedEntry(
+        pid=facts.launcher_pid,
+        host=socket.gethostname(),
+        boot_id=boot_id(),
+        config_path=facts.config_path,
+        command=tuple(run.config.command),
+        version=supervisor.__version__,
+    )
 
 
 def _warnings(run: Run) -> tuple[str, ...]:

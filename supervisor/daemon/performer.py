@@ -1,7 +1,8 @@
 """Does what the core says. Every effect stands here; whatever fails here becomes an event."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import assert_never
@@ -27,6 +28,10 @@ from supervisor.core.effects import (
     SurveyCheckpoints,
     TakeStacks,
 )
+from supervisor.core.entries.attempt import AttemptEndedEntry
+from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.run import IncidentEntry
 from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
 from supervisor.core.left_behind import TRIAL_S
 from supervisor.core.parking import Parked, ParkedStage
@@ -262,16 +267,15 @@ class Performer:
             run.journal.log.error("incident_not_kept", error=str(error), what=effect.what)
             number, folder = 0, None
         run.journal.record(
-            {
-                "type": "incident",
-                "id": number,
-                "attempt": effect.attempt,
-                "failure": effect.failure,
-                "what": effect.what,
-                "evidence": list(effect.evidence),
-                "done": effect.done,
-                "folder": str(folder) if folder else None,
-            }
+            IncidentEntry(
+                id=number,
+                attempt=effect.attempt,
+                failure=effect.failure,
+                what=effect.what,
+                evidence=effect.evidence,
+                done=effect.done,
+                folder=str(folder) if folder else None,
+            )
         )
         return folder
 
@@ -283,18 +287,14 @@ class Performer:
             return self._printed_before.tail(bytes_max, until=self.attempt.printed)
         return self.attempt.printed.tail(bytes_max)
 
-    def _enriched(self, entry: Mapping[str, object], state: State) -> dict[str, object]:
-        match entry.get("type"):
-            case "attempt_ended" if self.attempt is not None:
-                facts: dict[str, object] = {
-                    "duration_s": round(monotonic_s() - self.attempt.started_at, 3),
-                    "last_save_s": self.attempt.last_save_s,
-                    "loss": finite(self.attempt.last_loss),
-                }
-                return {**entry, **facts}
-            case "decision":
+    def _enriched(self, entry: Entry, state: State) -> Entry:
+        match entry:
+            case AttemptEndedEntry() if (ended := self.attempt) is not None:
+                ran_s = round(monotonic_s() - ended.started_at, 3)
+                return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
+            case DecisionEntry():
                 # The intent that a later `resume` has to differ from: clocks may be set back.
                 intent_id = last_intent_id(self.run.paths.intent)
-                return {**entry, "goodput": goodput(state.account), "intent_id": intent_id}
+                return replace(entry, goodput=goodput(state.account), intent_id=intent_id)
             case _:
-                return dict(entry)
+                return entry

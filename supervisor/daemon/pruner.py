@@ -9,6 +9,7 @@ from pathlib import Path
 import supervisor.checkpoint
 from supervisor.checkpoint.prune import plan
 from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.run import Run
 
@@ -56,10 +57,7 @@ class Pruner:
         for entry in doomed:
             self._run.surveyor.forget(str(entry.path))
         self._run.journal.record(
-            *(
-                {"type": "checkpoint_removed", "path": str(e.path), "why": "pruned", "to": None}
-                for e in doomed
-            )
+            *(CheckpointRemovedEntry(path=str(one.path), why="pruned") for one in doomed)
         )
 
     def finish(self, timeout_s: float) -> None:

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 from supervisor import journal_stream
+from supervisor.core.entries.run import RecordRemadeEntry
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run
@@ -84,7 +85,7 @@ class RecordGuard:
         except OSError as problem:
             self._say(f"it cannot be made again: {problem.strerror or problem}")
             return False
-        self._run.journal.record({"type": "record_remade", "lost": lost})
+        self._run.journal.record(RecordRemadeEntry(lost=tuple(lost)))
         self._say(f"made anew: {', '.join(lost)}; training goes on")
         return True
 

@@ -12,6 +12,7 @@ from supervisor.checkpoint.elsewhere import DirectorySaves
 from supervisor.checkpoint.records import Survey
 from supervisor.checkpoint.save_search import Memo, SaveSearch
 from supervisor.clock import monotonic_s, wall_s
+from supervisor.core.entries.saves import SavesElsewhereEntry
 from supervisor.core.events import Observed
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.run import Run
@@ -114,14 +115,13 @@ class SaveWatch:
         if not is_news:
             return
         self._run.journal.record(
-            {
-                "type": "saves_elsewhere",
-                "attempt": attempt,
-                "directory": str(best.directory),
-                "names": list(best.names),
-                "step": best.step,
-                "advice": said,
-            }
+            SavesElsewhereEntry(
+                attempt=attempt,
+                directory=str(best.directory),
+                names=tuple(best.names),
+                step=best.step,
+                advice=said,
+            )
         )
         self._run.console.say(self.warning or said, journal_stream.WARNING)
 

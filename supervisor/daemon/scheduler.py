@@ -7,9 +7,11 @@ import os
 import signal as signals
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 
 from supervisor import journal_stream
 from supervisor.clock import monotonic_s, rfc3339, wall_s
+from supervisor.core.entries.run import RequeueEntry
 from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.states import State
@@ -169,12 +171,12 @@ class Scheduler:
             return
         said = last_words.read(_STDERR, self.own.job_id, self._since_wall)
         verdict = requeue.plan(self.own, said, wall_s())
-        entry = {"type": "requeue", "job": self.own.name, "verdict": verdict.value}
+        entry = RequeueEntry(job=self.own.name, verdict=verdict.value)
         # Before it is ordered: SLURM ends whoever orders it.
         self._run.journal.record(entry)
         outcome = requeue.carry_out(self.own, verdict, self._by_hand(), requeue.scontrol)
         if outcome.verdict is not verdict:
-            self._run.journal.record({**entry, "verdict": outcome.verdict.value})
+            self._run.journal.record(replace(entry, verdict=outcome.verdict.value))
         priority = journal_stream.NOTICE if outcome.is_requeued else journal_stream.WARNING
         if outcome.verdict is Requeue.CANCELLED:
             priority = journal_stream.NOTICE

@@ -9,6 +9,7 @@ from supervisor import journal_stream
 from supervisor.checkpoint.pointers import Correction, correct, find_pointers
 from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside, roots_of
 from supervisor.core.effects import SetAside
+from supervisor.core.entries.saves import CheckpointRemovedEntry, PointerSetEntry
 from supervisor.core.states import Checkpoint
 from supervisor.daemon.run import Run
 from supervisor.daemon.snapshots import Snapshots
@@ -36,8 +37,8 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
             run.journal.log.error("set_aside_failed", path=path, error=str(error))
             continue
         run.surveyor.forget(path)
-        entry = {"type": "checkpoint_removed", "path": path, "why": shelf, "reason": why}
-        run.journal.record({**entry, "to": None if place is None else str(place)})
+        to = None if place is None else str(place)
+        run.journal.record(CheckpointRemovedEntry(path=path, why=shelf, reason=why, to=to))
         where = "" if place is None else f"; it is in {place.parent}"
         run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}{where}")
 
@@ -79,7 +80,7 @@ def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
 
 def _tell(correction: Correction, run: Run) -> None:
     path, was, to, place = correction
-    entry = {"type": "pointer_set", "path": str(path), "from": was, "to": to}
-    run.journal.record({**entry, "place": None if place is None else str(place)})
+    moved = None if place is None else str(place)
+    run.journal.record(PointerSetEntry(path=str(path), was=was, to=to, place=moved))
     now = f"it names {to} now" if place is None else f"so is {path.name}; it is in {place.parent}"
     run.console.say(f"{path.name} named {was}, which is set aside: {now}")

@@ -5,11 +5,13 @@ It keeps what it has seen in the ledger: when a run began, where its counters st
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.core.entries.attempt import StepsBeganEntry, StepsWentBackEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 from supervisor.core.events import BeginsAnew, Event, GoesOn
 from supervisor.core.step_counters import (
     Counter,
@@ -99,30 +101,27 @@ class StepWatch:
             sources = dict(self._at_save(entry.mtime))
             if any(self._is_news(path, key, said) for key, said in sources.items()):
                 self._record(
-                    {
-                        "type": "save_seen",
-                        "attempt": self._attempt,
-                        "path": path,
-                        "step": entry.step,
-                        "sources": sources,
-                    }
+                    SaveSeenEntry(
+                        attempt=self._attempt, path=path, step=entry.step, sources=sources
+                    )
                 )
 
-    def _is_news(self, path: str, key: str, said: Mapping[str, Any]) -> bool:
+    def _is_news(self, path: str, key: str, said: SourceAtSave) -> bool:
         # A checkpoint that is still being written changes its time at each look.
-        return self._known.get(key, Counter()).saves.get(path) != int(said["at"])
+        return self._known.get(key, Counter()).saves.get(path) != said.at
 
-    def _at_save(self, written: float) -> Iterator[tuple[str, dict[str, Any]]]:
+    def _at_save(self, written: float) -> Iterator[tuple[str, SourceAtSave]]:
         for key, source in self._sources.items():
             step = source.at(written)
             if step is None:
                 continue
             before, began = source.saved or source.samples[0]
-            said: dict[str, Any] = {"at": step, "interval": max(step - began, 0)}
+            said = SourceAtSave(at=step, interval=max(step - began, 0))
             # The first look at a save that is still being written may have come steps before.
             is_whole = 2 * (step - began) >= self._known.get(key, Counter()).interval
             if step > began and written > before and is_whole:
-                said["pace_s"] = round((written - before) / (step - began), 6)
+                pace_s = round((written - before) / (step - began), 6)
+                said = replace(said, pace_s=pace_s)
                 source.saved = (written, step)
             yield key, said
 
@@ -138,15 +137,17 @@ class StepWatch:
         if step < seen.last and not seen.went_back:
             seen = replace(seen, went_back=True)
             if not self._known.get(key, Counter()).went_back:
-                self._record({"type": "steps_went_back", "attempt": self._attempt, "source": key})
+                self._record(StepsWentBackEntry(attempt=self._attempt, source=key))
         began = self._is_fresh and step > seen.first and seen.last == seen.first
         source.seen = replace(seen, last=step, last_at=now)
         if source.samples and source.samples[-1][0] == wall:
             source.samples.pop()
         source.samples.append((wall, step))
         if began and not seen.went_back:
-            entry = {"type": "steps_began", "attempt": self._attempt, "source": key}
-            self._record({**entry, "step": seen.first, "epoch": seen.epoch})
+            step_of, epoch_of = seen.first, seen.epoch
+            self._record(
+                StepsBeganEntry(attempt=self._attempt, source=key, step=step_of, epoch=epoch_of)
+            )
 
     def _judge(self, path: str) -> None:
         # Beats know better than what is printed: a bar may count each attempt's own steps.
@@ -179,7 +180,7 @@ class StepWatch:
             )
         )
 
-    def _record(self, entry: dict[str, Any]) -> None:
+    def _record(self, entry: Entry) -> None:
         self._known = fold_counters(self._known, entry)
         self._run.journal.record(entry)
 

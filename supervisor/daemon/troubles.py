@@ -5,6 +5,7 @@ import re
 from supervisor import journal_stream
 from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.effects import Incident
+from supervisor.core.entries.saves import SaveFailedEntry
 from supervisor.core.states import State
 from supervisor.core.vocabulary import Failure
 from supervisor.daemon.attempt import RunningAttempt
@@ -64,8 +65,7 @@ class Troubles:
 
     def _record(self, attempt: int, line: str, failed_at: float | None = None) -> None:
         at = wall_s() if failed_at is None else failed_at
-        entry = {"type": "save_failed", "attempt": attempt, "line": line, "failed_at": at}
-        self._run.journal.record(entry)
+        self._run.journal.record(SaveFailedEntry(attempt=attempt, line=line, failed_at=at))
         said = f"a save failed, training goes on: {line[:200]}"
         self._run.console.say(said, journal_stream.WARNING)
 

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from supervisor.checkpoint import missing
-from supervisor.checkpoint.recorded import Recorded
 from supervisor.checkpoint.records import Known, Missing, Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.core.entries.reading import read_entry
+from supervisor.daemon.recorded import Recorded
 from tests.checkpoint.conftest import MakeOurs
 
 
@@ -213,7 +214,7 @@ def test_what_the_ledger_knows(entries: list[dict[str, Any]], known: list[str]) 
     """Valid ones since the last start from nothing, less what somebody had a reason to remove."""
     recorded = Recorded()
     for wall, entry in enumerate(entries):
-        recorded.note(entry, float(wall))
+        recorded.note(read_entry(entry), float(wall))
     assert [one.path for one in recorded.known()] == known
 
 

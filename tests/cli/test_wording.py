@@ -6,6 +6,7 @@ import pytest
 
 from supervisor.cli.story import sentence
 from supervisor.cli.summary import failure_text
+from supervisor.core.entries.reading import read_entry
 from supervisor.core.json_form import from_json
 from supervisor.core.status import Status
 
@@ -13,7 +14,7 @@ from supervisor.core.status import Status
 def test_going_back_is_told_with_what_goes() -> None:
     """Which step, and which checkpoints are out of the way for it."""
     entry = {"type": "going_back", "step": 500, "later": ["/c/checkpoint-600", "/m/checkpoint-600"]}
-    assert sentence(entry) == (
+    assert sentence(read_entry(entry)) == (
         "The run goes back to step 500; set aside: checkpoint-600, checkpoint-600."
     )
 
@@ -21,7 +22,7 @@ def test_going_back_is_told_with_what_goes() -> None:
 def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
     """Where it is now, and why."""
     entry = {"type": "checkpoint_removed", "path": "/c/a.pt", "why": "invalid", "to": "/s/a.pt"}
-    assert sentence({**entry, "reason": "it is cut short"}) == (
+    assert sentence(read_entry({**entry, "reason": "it is cut short"})) == (
         "a.pt was set aside: invalid (it is cut short), moved to /s/a.pt."
     )
 
@@ -29,8 +30,11 @@ def test_a_bad_checkpoint_is_told_with_its_reason() -> None:
 def test_a_pointer_is_told_with_where_it_leads() -> None:
     """Or where it is, if nothing was chosen for it."""
     entry = {"type": "pointer_set", "path": "/c/latest", "from": "step40", "to": "step30"}
-    assert sentence(entry) == "The trainer's pointer latest names step30 now: step40 was set aside."
-    assert sentence({**entry, "to": None, "place": "/s/latest"}) == (
+    assert (
+        sentence(read_entry(entry))
+        == "The trainer's pointer latest names step30 now: step40 was set aside."
+    )
+    assert sentence(read_entry({**entry, "to": None, "place": "/s/latest"})) == (
         "The trainer's pointer latest was set aside with step40, its target, moved to /s/latest."
     )
 
@@ -40,7 +44,10 @@ def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
     """Nobody finds that checkpoint on the disk."""
     source = {"path": "/x/checkpoint-7", "step": 7, "tier": tier}
     entry = {"type": "attempt_started", "attempt": 2, "pid": 9, "checkpoint": source}
-    assert sentence(entry) == f"Attempt 2 started from checkpoint-7 (step 7){told} (pid 9)."
+    assert (
+        sentence(read_entry(entry))
+        == f"Attempt 2 started from checkpoint-7 (step 7){told} (pid 9)."
+    )
 
 
 @pytest.mark.parametrize(

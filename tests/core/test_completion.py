@@ -8,10 +8,9 @@ from supervisor.core.completion import RECORD, TRACEBACK
 from supervisor.core.ending import Doubt, LastWords, OwnRecord
 from supervisor.core.events import StopAsked, Tick
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.vocabulary import RunState, StopSource
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 WORDS = "its last words are an unhandled traceback: RuntimeError: bad batch"
 TRACE = LastWords(WORDS, is_certain=True)
@@ -175,11 +174,11 @@ def test_the_same_holds_over_daemons_and_supervisors() -> None:
     saved(first, 40)
     exited(first, step=40, last_words=TRACE, **DIED)
     (entry,) = first.records("attempt_ended")
-    history = fold([{**entry, "wall": 1.0}])
+    history = history_of([{**entry, "wall": 1.0}])
     assert history.doubt == Doubt(TRACEBACK, WORDS, 40)
     assert initial_state(history, Policy(), now=0.0, wall=2.0).doubt == history.doubt
     old = {key: value for key, value in entry.items() if key != "doubt"}
-    assert fold([{**old, "wall": 1.0}]).doubt is None
+    assert history_of([{**old, "wall": 1.0}]).doubt is None
 
 
 def test_a_relaunch_that_dies_before_it_is_as_far_again_is_not_finished() -> None:
@@ -254,7 +253,7 @@ def test_a_start_that_fails_twice_is_no_end() -> None:
     assert first.state.run is RunState.BACKOFF
     (entry,) = first.records("attempt_ended")
     again = running()
-    again.state = replace(again.state, doubt=fold([{**entry, "wall": 1.0}]).doubt)
+    again.state = replace(again.state, doubt=history_of([{**entry, "wall": 1.0}]).doubt)
     assert again.state.doubt is not None
     exited(again, step=None, last_words=TRACE, **wrong)
     assert again.state.run is RunState.BACKOFF

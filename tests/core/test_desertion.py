@@ -8,10 +8,9 @@ from supervisor.core.effects import Effect, Say, SendKill, SendStop
 from supervisor.core.events import Begun, Exited, Observed, Tick
 from supervisor.core.looks import RanksGone
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState
-from tests.core.world import World, checkpoint, died
+from tests.core.world import World, checkpoint, died, history_of
 
 
 def deserted(
@@ -103,7 +102,7 @@ def test_a_death_that_nobody_explains_says_what_was_seen() -> None:
 
 def test_the_next_daemon_goes_on_with_that_end() -> None:
     """Its SIGTERM is no stop that somebody asked for, and the failure is not a hang."""
-    past = fold(
+    past = history_of(
         [
             {"type": "attempt_started", "attempt": 1},
             {"type": "ranks_gone", "attempt": 1},
@@ -121,4 +120,4 @@ def test_the_next_daemon_goes_on_with_that_end() -> None:
 
 def test_an_old_record_of_a_hang_still_is_one() -> None:
     """Daemons before wrote no failure beside it."""
-    assert fold([{"type": "hung", "attempt": 1, "reason": "r"}]).hung_as == "hang"
+    assert history_of([{"type": "hung", "attempt": 1, "reason": "r"}]).hung_as == "hang"

@@ -8,13 +8,12 @@ from supervisor.core.effects import SetAside
 from supervisor.core.events import Begun, StartFailed
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning
 from supervisor.launcher.messages import Hello
-from tests.core.world import World, checkpoint, snapshot
+from tests.core.world import World, checkpoint, history_of, snapshot
 
 CREATED = {"type": "run_created", "run_id": "r1", "name": "n", "wall": 100.0}
 
@@ -32,7 +31,7 @@ def failed(number: int, wall: float, **more: object) -> dict[str, object]:
 
 def test_budget_survives() -> None:
     """Failures, their ages and their signature are there again."""
-    history = fold(
+    history = history_of(
         [CREATED, started(1, 110.0), failed(1, 120.0), started(2, 130.0), failed(2, 140)]
     )
     state = initial_state(history, Policy(), now=1000.0, wall=150.0)
@@ -45,17 +44,17 @@ def test_budget_survives() -> None:
 def test_progress_refills_and_resume_forgives() -> None:
     """A validated step clears failures; so does `supervisor resume`."""
     entries = [CREATED, started(1, 110.0), failed(1, 120.0)]
-    progressed = fold([*entries, {"type": "progress", "step": 500, "wall": 130.0}])
-    assert (progressed.failures, progressed.progress_step) == (0, 500)
+    progressed = history_of([*entries, {"type": "progress", "step": 500, "wall": 130.0}])
+    assert (progressed.budget.failures, progressed.budget.progress_step) == (0, 500)
     held = [*entries, {"type": "decision", "state": "held", "reason": "why", "wall": 121.0}]
-    assert fold(held).held == "why"
-    resumed = fold([*held, {"type": "resumed", "intent_id": "i", "wall": 140.0}])
-    assert (resumed.held, resumed.failures, resumed.failed_at) == (None, 0, ())
+    assert history_of(held).held == "why"
+    resumed = history_of([*held, {"type": "resumed", "intent_id": "i", "wall": 140.0}])
+    assert (resumed.held, resumed.budget.failures, resumed.failed_at) == (None, 0, ())
 
 
 def test_a_clock_that_jumped_back_never_makes_failures_older() -> None:
     """With wall time before the failures they count as of now."""
-    history = fold([CREATED, started(1, 110.0), failed(1, 5000.0)])
+    history = history_of([CREATED, started(1, 110.0), failed(1, 5000.0)])
     state = initial_state(history, Policy(), now=10.0, wall=200.0)
     assert state.budget.recent == (10.0,)
 
@@ -64,11 +63,11 @@ def test_time_nobody_counted_is_not_known_unless_its_end_is() -> None:
     """Between supervisors a run is down, unless the operator stopped it, or nobody saw the end."""
     spent = {"type": "time", "training_s": 50.0, "wall": 200.0}
     ended = {"type": "supervisor_ended", "wall": 210.0}
-    killed = initial_state(fold([CREATED, spent]), Policy(), now=0.0, wall=230.0)
+    killed = initial_state(history_of([CREATED, spent]), Policy(), now=0.0, wall=230.0)
     assert (killed.account.training_s, killed.account.unknown_s) == (50.0, 30.0)
-    stopped = fold([CREATED, spent, {**ended, "state": "stopped"}])
+    stopped = history_of([CREATED, spent, {**ended, "state": "stopped"}])
     assert initial_state(stopped, Policy(), now=0.0, wall=999.0).account.down_s == 0.0
-    preempted = fold([CREATED, spent, {**ended, "state": "preempted"}])
+    preempted = history_of([CREATED, spent, {**ended, "state": "preempted"}])
     assert initial_state(preempted, Policy(), now=0.0, wall=310.0).account.down_s == 100.0
 
 
@@ -76,8 +75,8 @@ def test_rollback_that_was_decided_is_not_forgotten() -> None:
     """A daemon that dies in the backoff before a rollback leaves the rollback to the next."""
     entries = [CREATED, started(1, 1.0), {"type": "decision", "state": "backoff",
                                           "action": "rollback", "wall": 2.0}]  # fmt: skip
-    assert fold(entries).rollback
-    assert not fold([*entries, started(2, 3.0)]).rollback
+    assert history_of(entries).rollback
+    assert not history_of([*entries, started(2, 3.0)]).rollback
 
 
 def test_failed_starts_stay_charged() -> None:
@@ -87,18 +86,18 @@ def test_failed_starts_stay_charged() -> None:
     world.survey()
     world.feed(StartFailed(1, "fork: no memory", transient=True))
     (entry,) = world.records("start_failed")
-    history = fold([CREATED, {**entry, "wall": 100.0}])
-    assert (history.failures, history.failed_at) == (1, (Moment(100.0),))
+    history = history_of([CREATED, {**entry, "wall": 100.0}])
+    assert (history.budget.failures, history.failed_at) == (1, (Moment(100.0),))
 
 
 def test_rollback_is_done_once_and_not_lost_before_its_launch() -> None:
     """A daemon that dies around the setting aside neither forgets it nor goes back twice."""
     entries = [CREATED, started(1, 1.0), failed(1, 2.0, action="rollback")]
-    assert fold(entries).rollback
+    assert history_of(entries).rollback
     going = {"type": "going_back", "step": 500, "later": ["/c/9"], "wall": 3.0}
-    history = fold([*entries, going])
+    history = history_of([*entries, going])
     assert (history.rollback, history.back_to) == (False, 500)
-    history = fold([*entries, going, started(2, 4.0)])
+    history = history_of([*entries, going, started(2, 4.0)])
     assert (history.rollback, history.back_to) == (False, None)
 
 
@@ -109,7 +108,7 @@ def test_going_back_survives_a_daemon_killed_among_its_moves(moved: int) -> None
     candidates = [snapshot(600), checkpoint(600), checkpoint(500), checkpoint(400)]
     world, aside = _next_daemon(entries, candidates)
     (going,) = world.records("going_back")
-    assert (going["step"], going["later"]) == (500, tuple(aside))
+    assert (going["step"], going["later"]) == (500, aside)
     assert len(aside) == 2
     world, aside = _next_daemon([*entries, {**going, "wall": 3.0}], candidates[moved:])
     assert world.state.checkpoint is not None
@@ -122,7 +121,7 @@ def _next_daemon(
 ) -> tuple[World, list[str]]:
     world = World()
     world.checkpoints = tuple(candidates)
-    history = fold(entries)
+    history = history_of(entries)
     state = initial_state(history, Policy(), now=1000.0, wall=5.0)
     begun, world.state, _ = beginning(history, Intent.RUN, state, Hello())
     world.feed(begun)
@@ -132,23 +131,23 @@ def _next_daemon(
 
 def test_an_end_is_judged_once_though_its_start_is_not_on_record() -> None:
     """The daemon that ordered the attempt died before it could record the start."""
-    history = fold([CREATED, started(1, 1.0), failed(1, 2.0), failed(2, 4.0)])
+    history = history_of([CREATED, started(1, 1.0), failed(1, 2.0), failed(2, 4.0)])
     assert (history.attempt, history.last_attempt_open) == (2, False)
 
 
 def test_clock_set_back_does_not_disown_what_is_made_after() -> None:
     """Checkpoints without a manifest are told by time: the earliest that was seen since counts."""
     entries = [CREATED, started(1, 9000.0), failed(1, 1800.0), failed(1, 2500.0)]
-    assert fold(entries).first_attempt_wall == 1800.0
-    assert fold([{**CREATED, "wall": 50.0}, started(1, 9000.0)]).first_attempt_wall == 9000.0
+    assert history_of(entries).first_attempt_wall == 1800.0
+    assert history_of([{**CREATED, "wall": 50.0}, started(1, 9000.0)]).first_attempt_wall == 9000.0
 
 
 def test_an_unwatched_end_is_told_once_for_an_attempt() -> None:
     """It changes nothing else: that nobody saw the end stays so until the next attempt."""
     told = {"type": "attempt_unwatched", "attempt": 1, "how": "gone", "wall": 130.0}
-    before = fold([CREATED, started(1, 110.0)])
-    after = fold([CREATED, started(1, 110.0), told])
+    before = history_of([CREATED, started(1, 110.0)])
+    after = history_of([CREATED, started(1, 110.0), told])
     assert (before.end_told, after.end_told) == (False, True)
     assert after.last_attempt_open
     assert initial_state(after, Policy(), now=1.0, wall=140.0).end_unseen
-    assert not fold([CREATED, started(1, 110.0), told, started(2, 150.0)]).end_told
+    assert not history_of([CREATED, started(1, 110.0), told, started(2, 150.0)]).end_told

@@ -9,10 +9,9 @@ from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsk
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.vocabulary import RunState, StopSource
-from tests.core.world import World, checkpoint, died
+from tests.core.world import World, checkpoint, died, history_of
 
 JOB = Job("17")
 
@@ -116,7 +115,7 @@ def test_a_user_who_stops_it_is_the_reason() -> None:
 def one_job(past: list[dict[str, object]], progress: bool) -> World:
     """One more start of the job, which is preempted; `past` is the ledger, and grows."""
     world = World(checkpoints=(checkpoint(100),), policy=Policy(max_failures=3))
-    world.state = initial_state(fold(past), world.policy, now=1000.0, wall=2000.0)
+    world.state = initial_state(history_of(past), world.policy, now=1000.0, wall=2000.0)
     if progress:
         world.checkpoints = (checkpoint(100 + world.state.attempt * 10 + 10), checkpoint(100))
     world.feed(JobSeen(replace(JOB, end=JobEnd.PREEMPTED)))

@@ -18,9 +18,8 @@ from supervisor.core.left_behind import (
     TRIAL_S,
 )
 from supervisor.core.left_events import LeftSeen, MainEnded
-from supervisor.core.replay import fold
 from supervisor.core.vocabulary import RunState, StopSource
-from tests.core.world import World, checkpoint, died
+from tests.core.world import World, checkpoint, died, history_of
 
 NAMES = ("python (42)",)
 
@@ -56,7 +55,7 @@ def test_a_first_sign_makes_it_the_attempt() -> None:
     assert world.state.run is RunState.RUNNING
     assert "python (42) trains on (rank 0 beats)" in said(world)
     (entry,) = world.records("left_training")
-    assert fold([{**entry, "wall": 1.0}]).left_training == 1
+    assert history_of([{**entry, "wall": 1.0}]).left_training == 1
     assert seen(world, "rank 0 beats") == []
     assert seen(world, "rank 0 beats", after_s=RENEWED_S) == [KeepLeft(1, KEPT_S)]
 

@@ -8,11 +8,10 @@ from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
 from supervisor.core.events import Begun, Looked, Observed, StacksTaken, Suspended, Tick
 from supervisor.core.looks import HungAt, RankSeen
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.sight import Sight, judge
 from supervisor.core.vocabulary import Intent, Phase, RunState
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 NAME = "rank 0 (pid 7)"
 STILL = RankSeen(NAME)
@@ -336,16 +335,16 @@ def test_the_next_daemon_knows_where_it_hung() -> None:
         {"type": "attempt_ended", "attempt": 1, "failure": "hang", "step": 200},
         {"type": "attempt_started", "attempt": 2, "checkpoint": {"path": "c", "step": 200}},
     ]
-    past = fold(entries)
+    past = history_of(entries)
     assert (past.hung_at, past.begun_at) == (HungAt(200), 200)
     state = initial_state(past, Policy(), now=0.0, wall=0.0)
     assert (state.hung_at, state.begun_at) == (HungAt(200), 200)
     again = {"type": "attempt_ended", "attempt": 2, "failure": "hang", "step": None}
-    assert fold([*entries, again]).hung_at == HungAt(200, 2)
-    assert fold([*entries, {"type": "progress", "step": 200}]).hung_at == HungAt(200)
-    assert fold([*entries, {"type": "progress", "step": 210}]).hung_at is None
-    assert fold([{"type": "progress", "step": 210}, *entries]).hung_at is None
-    assert fold([*entries, {"type": "resumed", "intent_id": "i"}]).hung_at is None
+    assert history_of([*entries, again]).hung_at == HungAt(200, 2)
+    assert history_of([*entries, {"type": "progress", "step": 200}]).hung_at == HungAt(200)
+    assert history_of([*entries, {"type": "progress", "step": 210}]).hung_at is None
+    assert history_of([{"type": "progress", "step": 210}, *entries]).hung_at is None
+    assert history_of([*entries, {"type": "resumed", "intent_id": "i"}]).hung_at is None
 
 
 def test_rollouts_between_bursts_of_steps() -> None:
@@ -381,8 +380,8 @@ def test_a_hang_at_a_step_that_nobody_knows_is_over_with_the_next_progress() -> 
         {"type": "attempt_started", "attempt": 1, "checkpoint": None, "resumes_by": "trainer"},
         {**ended, "charged": True},
     ]
-    assert fold(entries).hung_at == HungAt(None)
-    assert fold([*entries, {"type": "progress", "step": 10}]).hung_at is None
+    assert history_of(entries).hung_at == HungAt(None)
+    assert history_of([*entries, {"type": "progress", "step": 10}]).hung_at is None
     world = World(policy=Policy(trainer_finds_checkpoints=True))
     world.begin()
     world.checkpoints = (checkpoint(10),)

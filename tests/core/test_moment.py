@@ -4,8 +4,8 @@ import pytest
 
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
+from tests.core.world import history_of
 
 HOUR_S = 3600.0
 BOOT = {"type": "daemon_started", "boot_id": "b", "wall": 0.0}
@@ -34,7 +34,7 @@ def test_a_jump_forward_refills_no_daily_budget() -> None:
     """Failures of ten minutes ago count, though the wall clock says that it was two days ago."""
     failed = {"type": "attempt_ended", "charged": True, "failures": 1, "wall": 0.0}
     entries = [BOOT, *({**failed, "monotonic": 100.0 + n} for n in range(3))]
-    state = initial_state(fold(entries), Policy(), now=700.0, wall=48 * HOUR_S, boot="b")
+    state = initial_state(history_of(entries), Policy(), now=700.0, wall=48 * HOUR_S, boot="b")
     assert state.budget.recent == (100.0, 101.0, 102.0)
 
 
@@ -42,6 +42,6 @@ def test_a_jump_books_no_time() -> None:
     """Goodput: two days that never were are neither training nor down."""
     spent = {"type": "time", "training_s": 50.0, "wall": 0.0, "monotonic": 100.0}
     state = initial_state(
-        fold([BOOT, spent]), Policy(), now=130.0, wall=48 * HOUR_S, boot="b", alive=True
+        history_of([BOOT, spent]), Policy(), now=130.0, wall=48 * HOUR_S, boot="b", alive=True
     )
     assert (state.account.training_s, state.account.unknown_s) == (50.0, 30.0)

@@ -7,10 +7,9 @@ import pytest
 from supervisor.core.effects import Launch, Rescue, Say, SetAside
 from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.vocabulary import Intent, RunState
-from tests.core.world import World, checkpoint, died, snapshot
+from tests.core.world import World, checkpoint, died, history_of, snapshot
 
 LOST = "this run's checkpoint checkpoint-60 is missing"
 
@@ -18,11 +17,11 @@ LOST = "this run's checkpoint checkpoint-60 is missing"
 def begun(policy: Policy | None = None, *, attempt: int = 1, **survey: Any) -> World:
     """A supervisor that begins over a run with a past, and what it made of the checkpoints."""
     world = World(policy=policy or Policy(), checkpoints=survey.pop("candidates", ()))
-    past = fold([{"type": "attempt_started", "attempt": attempt, "wall": 1.0}])
+    past = history_of([{"type": "attempt_started", "attempt": attempt, "wall": 1.0}])
     again = survey.pop("begin_again", False)
     world.state = initial_state(past, world.policy, now=world.now, wall=2.0)
     if again:
-        past = fold([{"type": "begin_again"}])
+        past = history_of([{"type": "begin_again"}])
         world.state = initial_state(past, world.policy, now=world.now, wall=2.0)
     world.feed(Begun(Intent.RUN))
     world.feed(Surveyed(candidates=world.checkpoints, **survey))
@@ -102,15 +101,15 @@ def test_from_nothing_is_for_one_launch() -> None:
 
 def test_beginning_again_counts_steps_anew() -> None:
     """Else nothing would be progress until the lost steps were made again."""
-    past = fold([
+    past = history_of([
         {"type": "attempt_started", "attempt": 1, "wall": 1.0},
         {"type": "progress", "step": 60, "written": None},
         {"type": "attempt_ended", "attempt": 1, "step": 65, "wall": 5.0, "charged": True},
         {"type": "decision", "state": "held", "reason": "r", "failure": "checkpoints_missing"},
     ])  # fmt: skip
-    assert (past.progress_step, past.reached_step, past.held) == (60, 65, "r")
-    again = fold([{"type": "begin_again"}])
-    assert (again.progress_step, again.reached_step, again.held) == (None, None, None)
+    assert (past.budget.progress_step, past.reached_step, past.held) == (60, 65, "r")
+    again = history_of([{"type": "begin_again"}])
+    assert (again.budget.progress_step, again.reached_step, again.held) == (None, None, None)
 
 
 def test_a_first_save_torn_by_the_kill_begins_again() -> None:

@@ -5,10 +5,9 @@ import pytest
 from supervisor.core.effects import SetAside
 from supervisor.core.events import Tick
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.vocabulary import RunState
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 NETWORK = {"exception": "ConnectionError", "frame": "hub.py:get", "action": "backoff"}
 UNKNOWN = {"exception": "RuntimeError", "frame": "setup.py:prepare"}
@@ -289,20 +288,20 @@ def test_another_daemon_goes_on_counting() -> None:
         entries += [{"wall": 1.0, **entry} for entry in world.records(kind)]
     started = {"path": "/run/checkpoint-40", "step": 40, "tier": "disk", "proof": "hashes"}
     entries.append({"wall": 1.0, "type": "attempt_started", "attempt": 4, "checkpoint": started})
-    state = initial_state(fold(entries), Policy(), now=5.0, wall=2.0)
+    state = initial_state(history_of(entries), Policy(), now=5.0, wall=2.0)
     assert state.budget.outages == world.state.budget.outages == 2
     assert state.budget.died_in_training == (("RuntimeError", "setup.py:prepare"),)
     assert state.progress_before == (40, None)
     assert state.checkpoint is not None
     assert (state.checkpoint.step, state.checkpoint.proof) == (40, "hashes")
-    cleared = fold([*entries, {"type": "resumed", "wall": 3.0, "intent_id": "x"}])
-    assert (cleared.outages, cleared.died_in_training) == (0, ())
+    cleared = history_of([*entries, {"type": "resumed", "wall": 3.0, "intent_id": "x"}])
+    assert (cleared.budget.outages, cleared.budget.died_in_training) == (0, ())
 
 
 def test_an_old_ledger_replays() -> None:
     """What an earlier version wrote has none of it."""
     old = {"type": "attempt_ended", "attempt": 1, "charged": True, "failures": 2, "repeats": 1,
            "exception": "ValueError", "frame": "f", "first_step": True, "wall": 1.0}  # fmt: skip
-    past = fold([old])
-    assert (past.outages, past.full_deaths, past.failures) == (0, 0, 2)
-    assert past.died_in_training == (("ValueError", "f"),)
+    past = history_of([old])
+    assert (past.budget.outages, past.budget.full_deaths, past.budget.failures) == (0, 0, 2)
+    assert past.budget.died_in_training == (("ValueError", "f"),)

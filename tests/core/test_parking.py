@@ -16,9 +16,8 @@ from supervisor.core.parking import (
     patience_s,
 )
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.vocabulary import Intent
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 WAITING = Parked(ParkedStage.WAITING)
 REFUSED = Parked(ParkedStage.ABSENT, reason="bash is not Python")
@@ -191,17 +190,17 @@ def test_a_launch_carries_its_patience() -> None:
     assert (launch.why_cold, launch.patience_s) == (None, 2.75)
     entries = [{**entry, "wall": 1.0} for kind in ("first_step", "parked")
                for entry in one.records(kind)]  # fmt: skip
-    assert fold(entries).times == one.state.times
+    assert history_of(entries).times == one.state.times
 
 
 def test_history_knows_how_the_last_attempt_was_started() -> None:
     """A daemon that comes after another shows the same."""
     cold = {"type": "attempt_started", "attempt": 1, "launch": "cold", "why_cold": "a reason"}
     warm = {"type": "attempt_started", "attempt": 2, "launch": "warm", "why_cold": None}
-    assert fold([cold]).launched == Launched(False, "a reason")
-    assert fold([cold, warm]).launched == Launched(True, "a reason")
+    assert history_of([cold]).launched == Launched(False, "a reason")
+    assert history_of([cold, warm]).launched == Launched(True, "a reason")
     old = {"type": "attempt_started", "attempt": 3}
-    assert fold([cold, warm, old]).launched == Launched(False, None)
+    assert history_of([cold, warm, old]).launched == Launched(False, None)
 
 
 def warm_world() -> World:
@@ -220,10 +219,10 @@ def folded(one: World) -> WarmTrust:
     entries: list[dict[str, object]] = []
     for effect in one.effects:
         if isinstance(effect, Record):
-            entries.append({**effect.entry, "wall": 1.0})
+            entries.append({**effect.entry.to_json(), "wall": 1.0})
         elif isinstance(effect, Launch):
             entries.append({"type": "attempt_started", "attempt": effect.attempt, "wall": 1.0})
-    return fold(entries).warm
+    return history_of(entries).warm
 
 
 @pytest.mark.parametrize("how", [{}, {"code": 78}, {"failure": "configuration"}, {"code": 75}])
@@ -251,7 +250,7 @@ def test_after_a_cold_one_that_makes_its_steps_no_launch_is_warm() -> None:
     assert folded(one) is one.state.warm is WarmTrust.BLAMED
     why = "a warm attempt failed before its first step, and the cold one did not"
     assert launch_of(relaunch(one)).why_cold == why
-    assert fold([{"type": "attempt_ended", "action": "restart_cold"}, {"type": "first_step"},
+    assert history_of([{"type": "attempt_ended", "action": "restart_cold"}, {"type": "first_step"},
                  {"type": "resumed"}]).warm is WarmTrust.TRUSTED  # fmt: skip
 
 

@@ -9,11 +9,10 @@ from supervisor.core.effects import Exit, Incident, Say, SendKill, SendStop
 from supervisor.core.events import BeginsAnew, Begun, GoesOn, Observed
 from supervisor.core.history import History
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.step_counters import Counter, ResumeFinding, StepsSeen, judge, writes_over
 from supervisor.core.vocabulary import Failure, Intent, RunState
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 PATH = "/run/checkpoint-40"
 COUNTER = Counter(fresh=1, pace_s=0.2, interval=10, saves={PATH: 40, "/run/checkpoint-10": 10})
@@ -140,19 +139,19 @@ def test_a_trainer_that_was_told_nothing_is_not_blamed() -> None:
 
 def test_a_resume_is_taken_at_its_word() -> None:
     """`supervisor resume` after such a hold: not concluded again, by any later daemon."""
-    past = fold([STARTED, HELD, RESUMED])
+    past = history_of([STARTED, HELD, RESUMED])
     assert past.resumed_from == PATH
     assert past.resume_is_trusted
     world = resumed()
     world.state = replace(world.state, resume_is_trusted=True)
     assert anew(world) == []
-    assert not fold([STARTED, {**HELD, "failure": "exception"}, RESUMED]).resume_is_trusted
+    assert not history_of([STARTED, {**HELD, "failure": "exception"}, RESUMED]).resume_is_trusted
 
 
 def test_the_next_daemon_carries_the_kill_out() -> None:
     """It was decided and recorded; whether the order went out is not known."""
     noted = {"type": "not_resumed", "attempt": 1, "reason": "why", "wall": 2.0}
-    history: History = fold([STARTED, noted])
+    history: History = history_of([STARTED, noted])
     world = resumed()
     world.state = initial_state(history, world.policy, now=world.now, wall=3.0, alive=True)
     effects = world.feed(Begun(Intent.RUN, alive=True, not_resumed=history.not_resumed))
@@ -166,6 +165,6 @@ def test_the_next_daemon_carries_the_kill_out() -> None:
 def test_a_doubt_outlives_the_daemon() -> None:
     """Until the steps go on, or the operator lets the run go on."""
     doubted = {"type": "resume_doubted", "attempt": 1, "reason": "why", "wall": 1.0}
-    assert initial_state(fold([doubted]), Policy(), now=0.0, wall=2.0).resume_doubt == "why"
+    assert initial_state(history_of([doubted]), Policy(), now=0.0, wall=2.0).resume_doubt == "why"
     for over in ("resume_seen", "resumed", "begin_again"):
-        assert fold([doubted, {"type": over, "wall": 2.0}]).resume_doubt is None
+        assert history_of([doubted, {"type": over, "wall": 2.0}]).resume_doubt is None

@@ -4,11 +4,10 @@ import pytest
 
 from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Exited, StopAsked, Surveyed, WishChanged
-from supervisor.core.replay import fold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Checkpoint, Stop
 from supervisor.core.vocabulary import Intent, RunState, StopSource
-from tests.core.world import World, checkpoint, died
+from tests.core.world import World, checkpoint, died, history_of
 
 STOP_WALL = 5000.3
 ROUTINE = "; newest checkpoint: step 20, from 9 s before the stop; 15 steps since then are lost"
@@ -142,10 +141,10 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
     )
     first.feed(event)
     (entry,) = first.records("stop_requested")
-    history = fold([{**entry, "wall": STOP_WALL + 7.0}])
+    history = history_of([{**entry, "wall": STOP_WALL + 7.0}])
     assert history.stop_wall == pytest.approx(STOP_WALL, abs=0.001)
     old = {key: value for key, value in entry.items() if key != "asked_wall"}
-    assert fold([{**old, "wall": 5007.0}]).stop_wall == 5007.0
+    assert history_of([{**old, "wall": 5007.0}]).stop_wall == 5007.0
     first.checkpoints = (checkpoint(20, written=STOP_WALL - 9.0),)
     first.end(code=143, step=35)
     assert "from 9 s before the stop; 15 steps since then are lost" in first.state.reason

@@ -5,9 +5,8 @@ import pytest
 from supervisor.core.effects import Probe
 from supervisor.core.events import Probed, Tick
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.vocabulary import Action, RunState
-from tests.core.world import World, checkpoint
+from tests.core.world import World, checkpoint, history_of
 
 FULL = {"failure": "disk_full", "action": "hold", "exception": "OSError", "frame": "t.py:save"}
 NOT_YET = Probed(clear=False, what="0.0 MB free")
@@ -113,7 +112,7 @@ def test_the_place_that_the_write_named_is_looked_at(place: str | None) -> None:
     (look,) = [effect for effect in world.effects if isinstance(effect, Probe)]
     assert (look.what, look.place) == ("disk_full", place)
     (decision,) = world.records("decision")
-    past = fold([{"wall": 1.0, **decision}])
+    past = history_of([{"wall": 1.0, **decision}])
     assert past.pause is not None
     assert (past.pause.place, past.pause.wait_s) == (place, 10.0)
 
@@ -124,7 +123,7 @@ def test_a_wait_is_told_as_hold() -> None:
     assert world.state.action is Action.WAIT
     told = [*world.records("attempt_ended"), *world.records("decision")]
     assert [str(entry["action"]) for entry in told] == ["hold", "hold"]
-    past = fold([{"wall": 1.0, **entry} for entry in told])
+    past = history_of([{"wall": 1.0, **entry} for entry in told])
     assert past.pause is not None
     assert past.pause.action is Action.WAIT
 

@@ -66,5 +66,4 @@ def test_an_action_is_read_as_it_was_told(action: Action) -> None:
 
 def test_what_is_not_said_is_not_read() -> None:
     """A record without the word has none."""
-    assert Failure.read(None) is Action.read(None, "waiting") is None
-    assert Failure.read("hang") is Failure.HANG
+    assert Action.read(None, "waiting") is None

@@ -7,10 +7,9 @@ import pytest
 from supervisor.core.effects import Effect, Exit, Say
 from supervisor.core.events import Begun, Exited, StartFailed
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.vocabulary import Intent, RunState, Tier
-from tests.core.world import World, checkpoint, died
+from tests.core.world import World, checkpoint, died, history_of
 
 
 def doubts(effects: Sequence[Effect]) -> list[str]:
@@ -72,7 +71,7 @@ def test_no_doubt_where_no_step_was_seen() -> None:
 )
 def test_an_end_that_nobody_saw(last: dict[str, object], is_told: bool) -> None:
     """After a power cut nobody knows how far the last attempt had come: no doubt from that."""
-    history = fold(
+    history = history_of(
         [
             {"type": "attempt_started", "attempt": 1},
             {"type": "attempt_ended", "attempt": 1, "step": 370},
@@ -89,7 +88,7 @@ def test_an_end_that_nobody_saw(last: dict[str, object], is_told: bool) -> None:
 def test_what_was_resumed_from_is_no_doubt_again() -> None:
     """A daemon that comes later knows from the ledger how far earlier attempts began."""
     started = {"type": "attempt_started", "attempt": 2, "checkpoint": {"path": "x", "step": 500}}
-    history = fold(
+    history = history_of(
         [
             {"type": "attempt_ended", "attempt": 1, "step": 370},
             started,

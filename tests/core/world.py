@@ -1,12 +1,18 @@
 """A scripted world for the core: it answers effects as launcher, disk and trainer would."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from supervisor.core.effects import Effect, Exit, Launch, Record, SendKill
 from supervisor.core.ending import Ending
+from supervisor.core.entries.entry import Stamped
+from supervisor.core.entries.reading import read_entry
 from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
+from supervisor.core.history import History
 from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
+from supervisor.core.replay import fold
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Action, Failure, Intent, Tier
@@ -29,6 +35,17 @@ def died(attempt: int, **more: object) -> Ending:
     failure, action = more.pop("failure", "exception"), more.pop("action", "restart")
     words: dict[str, object] = {"failure": Failure(failure), "action": Action(action)}
     return Ending(attempt=attempt, **{**facts, **more, **words})  # type: ignore[arg-type]
+
+
+def noted(record: Mapping[str, Any]) -> Stamped:
+    """A record of the ledger as a daemon reads it; `wall` is its time."""
+    said = {key: value for key, value in record.items() if key != "wall"}
+    return Stamped(read_entry(said), float(record.get("wall", 0.0)), record.get("monotonic"))
+
+
+def history_of(ledger: Iterable[Mapping[str, Any]]) -> History:
+    """What these records tell."""
+    return fold(map(noted, ledger))
 
 
 @dataclass
@@ -89,14 +106,13 @@ class World:
         return [type(effect).__name__ for effect in self.effects]
 
     def records(self, kind: str) -> list[dict[str, object]]:
-        """The recorded entries of one type."""
-        return [
-            dict(e.entry) for e in self.effects if isinstance(e, Record) and e.entry["type"] == kind
-        ]
+        """The recorded entries of one type, as they stand in the ledger."""
+        entries = [e.entry for e in self.effects if isinstance(e, Record)]
+        return [entry.to_json() for entry in entries if entry.kind == kind]
 
     def exit_codes(self) -> list[int]:
         """All exits that were ordered."""
         return [effect.code for effect in self.effects if isinstance(effect, Exit)]
 
 
-__all__ = ["SendKill", "World", "checkpoint", "died", "snapshot"]
+__all__ = ["SendKill", "World", "checkpoint", "died", "history_of", "noted", "snapshot"]

@@ -13,10 +13,11 @@ from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import mark_of
 from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.journal import Journal
-from supervisor.ledger import LedgerWriter, read_ledger, run_created
+from supervisor.ledger import LedgerWriter, read_ledger
 from supervisor.ownership import Claimant
 from supervisor.paths import RunPaths
 
@@ -57,7 +58,7 @@ def claiming(tmp_path: Path) -> Iterator[Claiming]:
     paths = RunPaths(tmp_path / "runs" / "b")
     paths.state_dir.mkdir(parents=True)
     journal = Journal(LedgerWriter(paths.ledger, paths.reserve), paths.log)
-    journal.record({**run_created("b"), "run_id": "me"})
+    journal.record(RunCreatedEntry(run_id="me", name="b"))
     terminal = tmp_path / "terminal"
     fd = os.open(terminal, os.O_WRONLY | os.O_CREAT)
     directory = tmp_path / "disk" / "out"
@@ -74,7 +75,7 @@ def other_run(folder: Path) -> Path:
     paths = RunPaths(folder)
     paths.state_dir.mkdir(parents=True)
     writer = LedgerWriter(paths.ledger, paths.reserve)
-    writer.append([{**run_created("a"), "run_id": "other"}])
+    writer.append([RunCreatedEntry(run_id="other", name="a").to_json()])
     writer.close()
     return folder
 

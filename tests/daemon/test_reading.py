@@ -2,9 +2,7 @@
 
 import json
 import select
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,6 +14,7 @@ from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.verdicts import entry_of, memory_of
 from tests.checkpoint.conftest import as_json, make_old, write_files
 from tests.checkpoint.test_series import calls
+from tests.core.world import noted
 from tests.daemon.test_surveyor import surveyor
 
 
@@ -61,10 +60,10 @@ def test_the_ledger_keeps_whom_a_record_calls_the_best(tmp_path: Path) -> None:
     """As JSON and back; a ledger of an earlier version does not know."""
     found = hf_entry(tmp_path)
     assert found.names_best == "checkpoint-10"
-    entry: Mapping[str, Any] = json.loads(json.dumps(entry_of(found, progress=False)))
-    assert memory_of([entry])[str(found.path)].names_best == "checkpoint-10"
+    entry = json.loads(json.dumps(entry_of(found, progress=False).to_json()))
+    assert memory_of([noted(entry)])[str(found.path)].names_best == "checkpoint-10"
     old = {key: value for key, value in entry.items() if key != "names_best"}
-    assert memory_of([old])[str(found.path)].names_best is None
+    assert memory_of([noted(old)])[str(found.path)].names_best is None
 
 
 def test_an_answer_of_many_is_linear(tmp_path: Path) -> None:

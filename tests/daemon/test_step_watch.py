@@ -10,6 +10,8 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.core.entries.decision import BeginAgainEntry
+from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.events import BeginsAnew, Event, GoesOn, Observed
 from supervisor.core.history import History
 from supervisor.core.replay import fold_entry
@@ -42,7 +44,7 @@ class Bench:
 
     pattern: str | None = None
     now: float = 1000.0
-    ledger: list[dict[str, Any]] = field(default_factory=list)
+    ledger: list[Entry] = field(default_factory=list)
     on_disk: dict[str, float] = field(default_factory=dict)
     attempt: int = 0
     command: tuple[str, ...] = ("python", "t.py")
@@ -51,7 +53,7 @@ class Bench:
         """A daemon as it begins, with what the ledger says."""
         history = History()
         for entry in self.ledger:
-            history = fold_entry(history, entry)
+            history = fold_entry(history, Stamped(entry))
         run = SimpleNamespace(
             history=history,
             config=SimpleNamespace(
@@ -276,7 +278,7 @@ def test_a_run_that_begins_again_has_nothing_to_be_compared_with() -> None:
     """`run --from-nothing`: what was seen before is over."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
-    bench.ledger.append({"type": "begin_again"})
+    bench.ledger.append(BeginAgainEntry())
     anew = counting(0, line="step {step}")
     assert bench.run(anew, "/out/checkpoint-40", until=8) is None
 
@@ -285,6 +287,6 @@ def test_the_record_stays_small() -> None:
     """One entry a save and source, not one a look."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"))
-    kinds = [entry["type"] for entry in bench.ledger]
+    kinds = [entry.kind for entry in bench.ledger]
     assert kinds.count("steps_began") == 1
     assert kinds.count("save_seen") == 20

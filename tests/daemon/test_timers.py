@@ -12,13 +12,13 @@ from supervisor.core.events import Begun
 from supervisor.core.moment import Moment
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
-from supervisor.core.replay import fold
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState
 from supervisor.daemon.beginning import beginning
 from supervisor.launcher.messages import Hello, KnownAttempt
+from tests.core.world import history_of
 from tests.daemon.test_successor import STUBBORN, kill_daemon
 from tests.e2e.conftest import Supervised
 
@@ -32,7 +32,7 @@ RUNNING = KnownAttempt(attempt=1, pid=5, start_ticks=7, started_monotonic=900.0)
 
 def begun(*entries: dict[str, Any], attempt: KnownAttempt | None = None) -> State:
     """The state of a daemon that begins now, with this ledger and this word of the launcher."""
-    history = fold([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
+    history = history_of([*ENTRIES, *({"wall": 0.0, **entry} for entry in entries)])
     state = initial_state(history, Policy(grace_s=120.0), now=NOW, wall=0.0, boot="b")
     event, state, _ = beginning(
         history, Intent.RUN, state, Hello(attempt=attempt), Moment(0.0, NOW, "b")

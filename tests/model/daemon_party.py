@@ -1,7 +1,7 @@
 """The daemon in the model: its decisions are the real core's, its beginning the real one's."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import cache
 from typing import Any
 
@@ -18,6 +18,10 @@ from supervisor.core.effects import (
     SurveyCheckpoints,
 )
 from supervisor.core.ending import Ending
+from supervisor.core.entries.attempt import AttemptEndedEntry, AttemptStartedEntry
+from supervisor.core.entries.decision import DecisionEntry, StopRequestedEntry
+from supervisor.core.entries.entry import Entry, Stamped
+from supervisor.core.entries.run import SupervisorEndedEntry, SupervisorStartedEntry
 from supervisor.core.events import (
     Event,
     Exited,
@@ -36,7 +40,7 @@ from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State
-from supervisor.core.vocabulary import TERMINAL, Intent, Phase, StopSource
+from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, StopSource
 from supervisor.daemon import beginning
 from supervisor.launcher.messages import ExitedReport, Hello, KnownAttempt, Report, StartedReport
 from tests.model.trainer_party import living, stop_trainers
@@ -48,18 +52,13 @@ STATES, HISTORIES, EFFECTS = Interned(), Interned(), Interned()
 VISIBLE = (SurveyCheckpoints, Launch, SendStop, SendKill, Record, Exit)
 
 
-class _Entry(tuple):  # type: ignore[type-arg]
-    """A ledger entry as a hashable value."""
-
-    __slots__ = ()
-
-
 def freeze(effect: Effect) -> Any:
     """An effect that can be interned."""
     if isinstance(effect, Record):
-        kept = {k: v for k, v in effect.entry.items() if k not in ("evidence", "wait_s")}
-        kept["reason"] = "why"
-        return _Entry(sorted((k, tuple(v) if isinstance(v, list) else v) for k, v in kept.items()))
+        plain: dict[str, Any] = {"reason": "why", "evidence": (), "wait_s": None}
+        known = {one.name for one in fields(effect.entry)}
+        told = {key: value for key, value in plain.items() if key in known}
+        return Record(replace(effect.entry, **told))
     return effect
 
 
@@ -87,9 +86,9 @@ def forget() -> None:
     _step.cache_clear()
 
 
-def record(files: Files, entry: dict[str, Any]) -> Files:
+def record(files: Files, entry: Entry) -> Files:
     """The files with one more ledger entry, folded by the real fold."""
-    after = ledger.fold_entry(HISTORIES.values[files.history], entry)
+    after = ledger.fold_entry(HISTORIES.values[files.history], Stamped(entry))
     return files._replace(history=HISTORIES.number(plain_history(after)))
 
 
@@ -154,7 +153,7 @@ def _begin(world: World, daemon: Daemon) -> World:
     wish = Intent(files.intent)
     begun, state, late = beginning.beginning(history, wish, state, hello)
     if is_first:
-        files = record(files, {"type": "supervisor_started"})
+        files = record(files, SupervisorStartedEntry())
     world = world._replace(files=files)
     running = attempt or exited if begun.alive else None
     daemon = daemon._replace(
@@ -185,7 +184,7 @@ def _hear(world: World, daemon: Daemon, message: Message) -> tuple[World, Daemon
     event: Event | None = None
     match message:
         case ("started", number) if number == daemon.tracked:
-            files = record(world.files, {"type": "attempt_started", "attempt": number})
+            files = record(world.files, AttemptStartedEntry(attempt=number))
             world = world._replace(files=files)
             event = Started(number)
         case ("start_failed", number):
@@ -221,25 +220,24 @@ def _perform(world: World, daemon: Daemon) -> tuple[str, World, bool]:
             world = _order(world, ("kill", attempt))
         case Exit(code):
             daemon = daemon._replace(code=code)
-        case _Entry():
-            entry = dict(effect)
-            name = f"records {entry['type']}"
+        case Record(entry):
+            name = f"records {entry.kind}"
             world = _note(world, entry)
     return f"daemon: {name}", world._replace(daemon=settle(daemon)), False
 
 
-def _note(world: World, entry: dict[str, Any]) -> World:
+def _note(world: World, entry: Entry) -> World:
     files = record(world.files, entry)
     world = world._replace(files=files)
-    if entry["type"] == "decision" and entry["state"] in ("held", "stuck"):
-        return world._replace(files=files._replace(held_id=files.intent_id))
-    if entry["type"] == "attempt_ended":
-        number = entry["attempt"]
-        if any(number == one for one, _ in world.recorded):
-            return world._replace(broken=f"the end of attempt {number} is on record twice")
-        status = (entry["code"], entry["signal"])
-        return world._replace(recorded=(*world.recorded, (number, status)))
-    return world
+    match entry:
+        case DecisionEntry(state=RunState.HELD | RunState.STUCK):
+            return world._replace(files=files._replace(held_id=files.intent_id))
+        case AttemptEndedEntry(attempt=int(number), code=code, signal=signal):
+            if any(number == one for one, _ in world.recorded):
+                return world._replace(broken=f"the end of attempt {number} is on record twice")
+            return world._replace(recorded=(*world.recorded, (number, (code, signal))))
+        case _:
+            return world
 
 
 def _order(world: World, order: Message) -> World:
@@ -302,7 +300,7 @@ def _survey(files: Files) -> Surveyed:
 def _end(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
     match daemon.ending:
         case 0:
-            entry = {"type": "supervisor_ended", "state": STATES.values[daemon.state].run.value}
+            entry = SupervisorEndedEntry(state=STATES.values[daemon.state].run)
             files = record(world.files, entry)
             after = world._replace(files=files, daemon=daemon._replace(ending=1))
             yield "daemon: records its end", after, False
@@ -331,7 +329,8 @@ def has_acted(daemon: Daemon) -> bool:
         return False
     pending = [EFFECTS.values[number] for number in daemon.effects]
     return not any(
-        isinstance(one, SendStop) or (isinstance(one, _Entry) and ("type", "stop_requested") in one)
+        isinstance(one, SendStop)
+        or (isinstance(one, Record) and isinstance(one.entry, StopRequestedEntry))
         for one in pending
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from supervisor.cli.admission import AdmissionVerdict, judge
+from supervisor.core.entries.decision import ResumedEntry
 from supervisor.core.history import History
 from supervisor.core.vocabulary import Intent
 from tests.model import daemon_party, launcher_party, trainer_party
@@ -65,7 +66,7 @@ def _run(world: World) -> World | None:
     if verdict is not AdmissionVerdict.START:
         return None
     if lifts:
-        entry = {"type": "resumed", "intent_id": str(files.intent_id)}
+        entry = ResumedEntry(intent_id=str(files.intent_id))
         files = daemon_party.record(files, entry)
     return world._replace(files=files, launcher=Launcher())
 

@@ -12,6 +12,8 @@ import pytest
 from supervisor.core import operator, replay
 from supervisor.core import step as core
 from supervisor.core.effects import Effect, Launch
+from supervisor.core.entries.attempt import AttemptStartedEntry
+from supervisor.core.entries.entry import Stamped
 from supervisor.core.events import Event
 from supervisor.core.history import History
 from supervisor.core.states import State
@@ -130,9 +132,9 @@ def forget_who_asked(patch: pytest.MonkeyPatch) -> None:
     """The record of an attempt's start wipes out a stop that came before it."""
     original = replay.fold_entry
 
-    def forgetful(past: History, entry: dict[str, object]) -> History:
-        after = original(past, entry)
-        return daemon_party.without_asker(after) if entry["type"] == "attempt_started" else after
+    def forgetful(past: History, noted: Stamped) -> History:
+        after, starts = original(past, noted), isinstance(noted.entry, AttemptStartedEntry)
+        return daemon_party.without_asker(after) if starts else after
 
     patch.setattr(replay, "fold_entry", forgetful)
 

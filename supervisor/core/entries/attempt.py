@@ -91,6 +91,10 @@ class ParkedEntry(Entry, kind="parked"):
     """Of the interpreter."""
 
 
+COURSE = ("duration_s", "last_save_s", "loss")
+"""What a daemon that did not see the attempt cannot say of its end."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptEndedEntry(Entry, kind="attempt_ended"):
     """How an attempt ended, what was made of it, and what it cost."""
@@ -137,7 +141,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
 
     def with_course(self, duration_s: float, last_save_s: float | None, loss: float | None) -> Self:
         """The same with what the daemon that saw the attempt knows of its course."""
-        keys = (*(self.keys or ()), "duration_s", "last_save_s", "loss")
+        keys = None if self.keys is None else (*self.keys, *COURSE)
         return replace(self, duration_s=duration_s, last_save_s=last_save_s, loss=loss, keys=keys)
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from supervisor.core.entries.entry import Entry
 from supervisor.core.json_object import left_out
-from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
+from supervisor.core.vocabulary import Action, Failure, Intent, RunState, StopSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ class SuspendedEntry(Entry, kind="suspended"):
 class IntentEntry(Entry, kind="intent"):
     """The operator's intent is heard."""
 
-    intent: str | None = None
+    intent: Intent | str | None = None
     """`run`, `stop`, `hold`."""
 
 

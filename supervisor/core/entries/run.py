@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from supervisor.core.entries.entry import Entry
-from supervisor.core.vocabulary import Failure
+from supervisor.core.vocabulary import Failure, RunState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +47,7 @@ class ReloadedEntry(Entry, kind="reloaded"):
 class SupervisorEndedEntry(Entry, kind="supervisor_ended"):
     """Launcher and daemon end."""
 
-    state: str | None = None
+    state: RunState | str | None = None
     """Where the run is then."""
     code: int | None = None
     reason: str | None = None

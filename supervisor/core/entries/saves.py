@@ -19,7 +19,7 @@ class CheckpointVerdictEntry(Entry, kind="checkpoint"):
     valid: bool | None = None
     proof: str | None = None
     reason: str | None = None
-    fingerprint: str
+    fingerprint: str | None = None
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_run: bool = True
     names_best: str | None = None

@@ -1,0 +1,35 @@
+"""The ledger's lines as entries with their times, and the entry that a new run begins with."""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import supervisor
+from supervisor.clock import parse_rfc3339
+from supervisor.core.entries.entry import Stamped
+from supervisor.core.entries.reading import read_entry
+from supervisor.core.entries.run import RunCreatedEntry
+from supervisor.ledger import iterate_ledger
+
+
+def stamped(record: dict[str, Any]) -> Stamped:
+    """One record of the ledger; a time that nobody can read is 0."""
+    at, monotonic = record.get("at"), record.get("monotonic")
+    try:
+        wall = parse_rfc3339(at) if isinstance(at, str) else 0.0
+    except (ValueError, OverflowError):
+        wall = 0.0
+    known = float(monotonic) if isinstance(monotonic, (int, float)) else None
+    return Stamped(read_entry(record), wall, known)
+
+
+def iterate_entries(path: Path) -> Iterator[Stamped]:
+    """All whole entries in order, one by one: a ledger of weeks is long. Raises OSError."""
+    return map(stamped, iterate_ledger(path))
+
+
+def run_created(name: str) -> RunCreatedEntry:
+    """The first entry of a new run, with an id that no other has."""
+    run_id = uuid.uuid4().hex[:16]
+    return RunCreatedEntry(run_id=run_id, name=name, version=supervisor.__version__)
