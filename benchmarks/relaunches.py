@@ -16,8 +16,9 @@ from pathlib import Path
 from benchmarks.peers import ROOT, Peer
 from benchmarks.soaked_run import SCRIPT, Stamp, read_stamps
 from benchmarks.subjects import BenchmarkError, Running
+from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.status import LaunchStatus, Status
-from supervisor.ledger import read_ledger
+from supervisor.ledger_entries import iterate_entries
 from supervisor.paths import RunPaths
 from supervisor.status_file import read_status
 
@@ -124,9 +125,13 @@ def measure(subject: Subject, workload: Workload, folder: Path, deaths: int) -> 
 
 def _choosing(paths: RunPaths) -> list[float]:
     """From each exit that the daemon heard of to its choice of a checkpoint, in ms."""
-    starts = [one for one in read_ledger(paths.ledger) if one["type"] == "attempt_started"]
-    moments = [one["moments"] for one in starts[1:]]  # nothing had exited before the first
-    return [(one["chosen"] - one["exited"]) * 1e3 for one in moments]
+    found = []
+    for noted in iterate_entries(paths.ledger):
+        match noted.entry:
+            # Nothing had exited before the first.
+            case AttemptStartedEntry(moments={"chosen": float(chosen), "exited": float(exited)}):
+                found.append((chosen - exited) * 1e3)
+    return found
 
 
 def _start(subject: Subject, workload: Workload, folder: Path, deaths: int) -> Running:

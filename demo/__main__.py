@@ -13,6 +13,7 @@ from pathlib import Path
 from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpoint, step_of
 from demo.victim import Victim
 from supervisor.checkpoint.names import MANIFEST
+from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.heartbeat import Phase
 
 FINISH_TIMEOUT_S = 300.0
@@ -105,13 +106,10 @@ def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
 
 def came_back(run: SupervisedRun, attempt: int) -> str:
     """How attempt `attempt` went on, from the ledger."""
-    start = run.of_attempt("attempt_started", attempt)
-    first = run.of_attempt("first_step", attempt)
-    assert start is not None
+    source, first = run.started(attempt).checkpoint, run.first_step(attempt)
     assert first is not None
-    source = start["checkpoint"]
-    where = Path(source["path"]).name if source else "the beginning"
-    return f"attempt {attempt} went on from {where}, first step after {first['startup_s']:.1f} s"
+    where = Path(source.path).name if source else "the beginning"
+    return f"attempt {attempt} went on from {where}, first step after {first.startup_s:.1f} s"
 
 
 def hit_three_times(run: SupervisedRun, story: Story) -> None:
@@ -137,9 +135,9 @@ def hit_three_times(run: SupervisedRun, story: Story) -> None:
 
 def check_story(run: SupervisedRun) -> list[tuple[str, bool]]:
     """What must hold of the run directory besides the weights."""
-    attempts = run.entries("attempt_started")
+    attempts = run.entries(AttemptStartedEntry)
     directory = run.paths.run_dir
-    resumed = [entry for entry in attempts[1:] if entry["checkpoint"]]
+    resumed = [entry for entry in attempts[1:] if entry.checkpoint]
     return [
         ("four attempts, three of them resumed", (len(attempts), len(resumed)) == (4, 3)),
         ("the damaged checkpoint was set aside", any((run.paths.set_aside / "invalid").glob("*"))),

@@ -6,13 +6,16 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import yaml
 
 from demo.victim import Victim
 from supervisor.checkpoint.format import MANIFEST, Manifest
-from supervisor.ledger import read_ledger
+from supervisor.core.entries.attempt import AttemptStartedEntry, FirstStepEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import CheckpointVerdictEntry
+from supervisor.ledger_entries import iterate_entries
 from supervisor.paths import RunPaths
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +25,7 @@ POLL_S = 0.02
 THREADS = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 
 Found = TypeVar("Found")
+E = TypeVar("E", bound=Entry)
 
 
 class DemoError(Exception):
@@ -101,36 +105,38 @@ class SupervisedRun(Run):
         argv = [sys.executable, "-m", "supervisor", "run", str(config)]
         super().__init__("the supervised run", argv, directory / "supervised.out")
 
-    def entries(self, kind: str) -> list[dict[str, Any]]:
-        """The ledger's entries of one type, oldest first."""
-        if not self.paths.ledger.exists():
-            return []
-        return [entry for entry in read_ledger(self.paths.ledger) if entry["type"] == kind]
+    def entries(self, kind: type[E]) -> list[E]:
+        """The ledger's entries of one kind, oldest first."""
+        entries = (noted.entry for noted in iterate_entries(self.paths.ledger))
+        return [entry for entry in entries if isinstance(entry, kind)]
 
     def attempt(self, number: int, timeout_s: float = 60.0) -> Victim:
         """Attempt `number`, once it has finished its first step."""
         self.until(
             f"the first step of attempt {number}",
-            lambda: self.of_attempt("first_step", number),
+            lambda: self.first_step(number),
             timeout_s,
         )
-        started = self.of_attempt("attempt_started", number)
-        assert started is not None
-        return Victim.of_attempt(int(started["pid"]), number)
+        pid = self.started(number).pid
+        assert pid is not None
+        return Victim.of_attempt(pid, number)
 
-    def of_attempt(self, kind: str, number: int) -> dict[str, Any] | None:
-        """The first entry of one type that is of this attempt."""
-        return next((e for e in self.entries(kind) if e["attempt"] == number), None)
+    def started(self, number: int) -> AttemptStartedEntry:
+        """The start of this attempt, which is on record."""
+        return next(one for one in self.entries(AttemptStartedEntry) if one.attempt == number)
+
+    def first_step(self, number: int) -> FirstStepEntry | None:
+        """The first step of this attempt, once it is on record."""
+        return next((one for one in self.entries(FirstStepEntry) if one.attempt == number), None)
 
     def progress(self, number: int) -> int:
         """Wait until attempt `number` has saved what it did, validated; the step of that."""
-        started = self.of_attempt("attempt_started", number)
-        assert started is not None
-        before = started["checkpoint"]["step"] if started["checkpoint"] else 0
+        source = self.started(number).checkpoint
+        before = (source.step if source is not None else None) or 0
 
         def newer() -> int | None:
-            found = [int(entry["step"]) for entry in self.entries("checkpoint") if entry["valid"]]
-            return max((step for step in found if step > before), default=None)
+            found = [one.step for one in self.entries(CheckpointVerdictEntry) if one.valid]
+            return max((step for step in found if step is not None and step > before), default=None)
 
         return self.until(f"a validated checkpoint of attempt {number}", newer)
 

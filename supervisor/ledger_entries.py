@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +13,17 @@ from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.ledger import iterate_ledger
 
+# No machine is up so long.
+_MOST_S = 1e12
+
 
 def stamped(record: dict[str, Any]) -> Stamped:
-    """One record of the ledger; a time that nobody can read is 0."""
-    at, monotonic = record.get("at"), record.get("monotonic")
-    try:
-        wall = parse_rfc3339(at) if isinstance(at, str) else 0.0
-    except (ValueError, OverflowError):
-        wall = 0.0
-    known = float(monotonic) if isinstance(monotonic, (int, float)) else None
-    return Stamped(read_entry(record), wall, known)
+    """One record of the ledger; a wall time that nobody can read is 0."""
+    wall, monotonic = 0.0, record.get("monotonic")
+    with suppress(TypeError, ValueError, OverflowError, KeyError):
+        wall = parse_rfc3339(record["at"])
+    is_known = isinstance(monotonic, float | int) and abs(monotonic) < _MOST_S
+    return Stamped(read_entry(record), wall, monotonic if is_known else None)
 
 
 def iterate_entries(path: Path) -> Iterator[Stamped]:

@@ -25,7 +25,8 @@ from supervisor.core.vocabulary import Action, Failure, StopSource
 LINES = Path(__file__).with_name("ledger_lines.jsonl").read_text().splitlines()
 RECORDS: list[dict[str, Any]] = [json.loads(line) for line in LINES]
 FOREIGN: list[Any] = [
-    None, True, False, 0, -1, 7, 10**30, 1.5, -0.0, "", "word", "é\ud800", [], [1], ["a", "b"],
+    None, True, False, 0, -1, 7, 10**400, 1.5, -0.0, float("inf"), float("nan"), "", "word",
+    "é\ud800", [], [1], ["a", "b"],
     [None, None, None], {}, {"a": 1}, {"path": 3}, {"path": "x", "tier": "tape"}, [{"pid": 1}],
 ]  # fmt: skip
 
