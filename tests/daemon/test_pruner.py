@@ -13,6 +13,8 @@ import pytest
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.records import Survey, SurveyRequest
 from supervisor.checkpoint.survey import survey
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.policy import Policy
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
@@ -38,9 +40,10 @@ class Scene:
         )
         self.pruner = Pruner(self.run)
 
-    def record(self, *entries: dict[str, Any]) -> None:
+    def record(self, *entries: Entry) -> None:
         """As the ledger does."""
-        self.recorded += [Path(entry["path"]).name for entry in entries if "path" in entry]
+        removed = [entry for entry in entries if isinstance(entry, CheckpointRemovedEntry)]
+        self.recorded += [Path(entry.path).name for entry in removed]
 
     def save(self, *steps: int) -> Survey:
         """Checkpoints of this run; all that there are then."""
