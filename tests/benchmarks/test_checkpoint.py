@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import disk, saving
+from benchmarks import controls, disk, saving
 from benchmarks.checkpoint import bytes_of, main, report, stall, stall_of_a_step, values_of
 from benchmarks.report import OURS
 from benchmarks.savers import CONTROLS, SAVERS
@@ -241,15 +241,17 @@ def test_the_control_saves_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["memory alone", "dd alone"])
-def test_controls_leave_nothing(name: str, tmp_path: Path) -> None:
+def test_controls_leave_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither writes a checkpoint while it is measured, and both clean up behind them."""
-    before = set(Path("/dev/shm").iterdir())
-    measured = saving.measure(name, SMALL_BYTES, 3, tmp_path, "cpu")
+    memory, disk_folder = tmp_path / "memory", tmp_path / "disk"
+    memory.mkdir()
+    disk_folder.mkdir()
+    monkeypatch.setattr(controls, "_SHARED_MEMORY", memory)
+    measured = saving.measure(name, SMALL_BYTES, 3, disk_folder, "cpu")
     assert len(measured.stalls) == 3
     assert not measured.durable
-    left = set(Path("/dev/shm").iterdir()) - before
-    assert not [path for path in left if path.name.startswith("tmp")]
-    assert not list(tmp_path.glob(".dd"))
+    assert not list(memory.iterdir())
+    assert not list(disk_folder.glob(".dd"))
 
 
 def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
