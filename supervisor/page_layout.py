@@ -24,8 +24,9 @@ STOP_SEEN, STACKS_ARMED = 44, 45
 # users' environments have installed.
 STOP_ASKED, STOP_READ = 46, 47
 IS_SECOND = 48
-# How a process ends, of which nobody else may hear: a shell hides an exit code. Workers of earlier
-# versions leave it at 0; one that is killed, or ends of an exception, at END_IS_TOLD.
+# How the process ended. The page says it because a shell in between hides an exit code. Workers of
+# earlier versions leave it at 0. A worker that is killed, or ends by an exception, leaves it at
+# END_IS_TOLD.
 END = 49
 END_IS_TOLD, ENDED_IN_ORDER = 1, 2
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy

@@ -4,7 +4,7 @@ import os
 import shlex
 from pathlib import Path
 
-from supervisor.cli.record import RunRecord
+from supervisor.cli.record import RunRecord, Unwatched
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import Failure, Intent, RunState
 from supervisor.core.wording import is_operators_hold
@@ -18,20 +18,20 @@ def next_steps(record: RunRecord) -> list[str]:
     resume = f"  supervisor resume {run_dir}"
     events = f"  supervisor events {run_dir}"
     # Under a wish `run` starts nothing, so it has to be taken back first.
-    start = [again] if record.wish is Intent.RUN else [resume, again]
+    start = [again] if record.intent is Intent.RUN else [resume, again]
     go_on = "To go on where it stopped:" if status.checkpoint else "To start it again:"
     match record.state:
-        case _ if record.queued is not None and record.wish is Intent.RUN:
+        case _ if record.queued is not None and record.intent is Intent.RUN:
             text = "It goes on by itself when its turn comes. To take it out of the queue:"
             return [text, f"  scancel {record.queued.job_id}"]
-        case "never started":
+        case Unwatched.NEVER_STARTED:
             return ["It was never started:", *start]
-        case "down" if record.still_running:
+        case Unwatched.DOWN if record.still_running:
             pid = record.still_running[0].pid
             text = "No supervisor has this run: it was killed, and what it had started goes on."
             save = "To have that save and end, and go on from there under a supervisor:"
             return [text, save, *start, *by_hand(pid)]
-        case "down":
+        case Unwatched.DOWN:
             text = "No supervisor has this run: it was killed, or its machine went down."
             return [text, f"Nothing trains now. {go_on}", *start]
         case RunState.HELD if is_operators_hold(status.reason):
@@ -73,17 +73,17 @@ def by_hand(pid: int) -> list[str]:
     return ["To end it by hand, it may save at this signal:", f"  kill -TERM {pid}"]
 
 
-def wish_text(record: RunRecord) -> str:
+def intent_text(record: RunRecord) -> str:
     """What the operator asked for and what that means now; nothing where it is obvious."""
-    if record.wish is Intent.RUN or record.state in (
+    if record.intent is Intent.RUN or record.state in (
         RunState.COMPLETED,
         RunState.DRAINING,
         RunState.KILLING,
     ):
         return ""
     if not record.live:
-        return f"{record.wish}: nothing starts until `supervisor resume`"
-    if record.wish is Intent.STOP:
+        return f"{record.intent}: nothing starts until `supervisor resume`"
+    if record.intent is Intent.STOP:
         return "stop: not yet heard by the daemon"
     return "hold: when this attempt ends no other is launched until `supervisor resume`"
 

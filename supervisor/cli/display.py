@@ -5,7 +5,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from supervisor.cli.advice import next_steps, wish_text
+from supervisor.cli.advice import intent_text, next_steps
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import RunRecord, no_daemon_text
 from supervisor.cli.summary import (
@@ -82,7 +82,7 @@ def _rows(record: RunRecord, now_s: float) -> list[tuple[str, Text]]:
     else:
         add("next", next_text(status, now_s), "yellow")
         add("stopping", stopping_text(status, now_s), "yellow")
-    add("operator", wish_text(record) if record.live else "", "yellow")
+    add("operator", intent_text(record) if record.live else "", "yellow")
     for warning in status.warnings[-2:]:
         add("warning", warning, "yellow")
     if record.no_daemon is not None:

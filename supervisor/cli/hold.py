@@ -3,10 +3,10 @@
 import click
 
 from supervisor.cli.record import read_record
+from supervisor.cli.say_intent import say_intent
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
-from supervisor.cli.wish import say_wish
 from supervisor.core.vocabulary import Intent
 
 
@@ -16,7 +16,7 @@ from supervisor.core.vocabulary import Intent
 def hold_command(target: str | None, as_json: bool) -> None:
     """Let the attempt run to its end, and launch no other until `supervisor resume`."""
     run_dir = find_run(target)
-    say_wish(run_dir, Intent.HOLD)
+    say_intent(run_dir, Intent.HOLD)
     record = read_record(run_dir)
     if as_json:
         click.echo(json_text(record.as_json()))

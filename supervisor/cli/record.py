@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from supervisor.cli.moments import age_text, wall_of
 from supervisor.clock import wall_s
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
-from supervisor.core.vocabulary import TERMINAL, Intent
+from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import is_frozen
 from supervisor.intent import read_intent
 from supervisor.lock import Holder, holder, is_held
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from supervisor.cli.queue import Queued
     from supervisor.core.entries.entry import Stamped
     from supervisor.core.history import History
+
+
+class Unwatched(StrEnum):
+    """Where a run is that no supervisor has, and that did not end by its record."""
+
+    DOWN = "down"
+    NEVER_STARTED = "never started"
+
 
 # The daemon writes twice a second; on network file systems other machines see it later.
 FRESH_S = 30.0
@@ -81,7 +90,7 @@ class RunRecord:
     owner: Holder | None
     age_s: float | None
     """Since the status was written; None where there is none."""
-    wish: Intent = Intent.RUN
+    intent: Intent = Intent.RUN
     """What the operator wants now, also where no daemon has heard it."""
     snapshot: SnapshotStatus | None = None
     """The newest snapshot in memory; as it is now where no daemon says so."""
@@ -106,10 +115,10 @@ class RunRecord:
         """The state on record; `down` where it was left behind by a supervisor that is gone."""
         recorded = self.status.state
         if self.live:
-            return recorded or "launching"
+            return recorded or RunState.LAUNCHING
         if recorded is None:
-            return "down" if self.has_ledger else "never started"
-        return recorded if recorded in TERMINAL else "down"
+            return Unwatched.DOWN if self.has_ledger else Unwatched.NEVER_STARTED
+        return recorded if recorded in TERMINAL else Unwatched.DOWN
 
     @property
     def stale(self) -> bool:
@@ -125,10 +134,10 @@ class RunRecord:
         body["run_dir"] = body["run_dir"] or str(self.paths.run_dir)
         body["name"] = self.name
         body["run"] = body["run"] or self.name
-        if self.state == "down":
+        if self.state == Unwatched.DOWN:
             body["last_state"] = self.status.state
-        body["state"] = None if self.state == "never started" else self.state
-        body["intent"] = str(self.wish)
+        body["state"] = None if self.state == Unwatched.NEVER_STARTED else self.state
+        body["intent"] = str(self.intent)
         body["live"] = self.live
         body["no_daemon"] = None if self.no_daemon is None else to_json(self.no_daemon)
         body["still_running"] = [to_json(found) for found in self.still_running]
@@ -153,7 +162,7 @@ def read_record(run_dir: Path) -> RunRecord:
     if not live and owner is not None and not owner.is_here() and known is not None:
         # Another machine's process cannot be looked at, so its last words decide.
         live = status.state not in TERMINAL and age_s is not None and age_s < FRESH_S
-    wish = _wish(paths, status)
+    intent = _intent(paths, status)
     snapshot = _snapshot(paths, known, live=live)
     is_known = known is not None or _has_ledger(paths)
     return RunRecord(
@@ -163,7 +172,7 @@ def read_record(run_dir: Path) -> RunRecord:
         live,
         owner,
         age_s,
-        wish=wish,
+        intent=intent,
         snapshot=snapshot,
         no_daemon=_no_daemon(paths) if live else None,
         has_ledger=is_known,
@@ -234,7 +243,7 @@ def _snapshot(paths: RunPaths, status: Status | None, *, live: bool) -> Snapshot
     return status.snapshot
 
 
-def _wish(paths: RunPaths, status: Status) -> Intent:
+def _intent(paths: RunPaths, status: Status) -> Intent:
     """What the operator wants; what the daemon last heard where the file is closed to us."""
     try:
         return read_intent(paths.intent).intent

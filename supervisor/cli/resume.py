@@ -4,9 +4,9 @@ import click
 
 from supervisor.cli.advice import shown_config
 from supervisor.cli.record import read_history, read_record
+from supervisor.cli.say_intent import say_intent
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
-from supervisor.cli.wish import say_wish
 from supervisor.core.vocabulary import Failure, Intent
 
 
@@ -20,7 +20,7 @@ def resume_command(target: str | None, as_json: bool) -> None:
     it.
     """
     run_dir = find_run(target)
-    say_wish(run_dir, Intent.RUN)
+    say_intent(run_dir, Intent.RUN)
     record = read_record(run_dir)
     if as_json:
         click.echo(json_text(record.as_json()))

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from supervisor.cli.record import FRESH_S, RunRecord, read_record
+from supervisor.cli.say_intent import say_intent
 from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
-from supervisor.cli.wish import say_wish
 from supervisor.clock import wall_s
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
@@ -30,7 +30,7 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
     It works from any machine that sees the run directory, and also while nothing runs.
     """
     run_dir = find_run(target)
-    say_wish(run_dir, Intent.STOP)
+    say_intent(run_dir, Intent.STOP)
     record = read_record(run_dir)
     if record.live and not no_wait:
         record = _follow(run_dir, quiet=as_json)

@@ -8,7 +8,7 @@ from supervisor.cli.moments import count_text, size_text
 from supervisor.config.durations import format_duration
 from supervisor.core.entries import attempt, decision, run, saves
 from supervisor.core.entries.entry import Entry, UnknownEntry
-from supervisor.core.vocabulary import Failure, Tier
+from supervisor.core.vocabulary import Failure, RunState, Tier
 
 T = TypeVar("T")
 _SILENT = frozenset(
@@ -177,17 +177,18 @@ def _pointer_set(entry: saves.PointerSetEntry) -> str:
 def _decision(entry: decision.DecisionEntry) -> str:
     reason = f": {entry.reason}" if entry.reason else ""
     wait = entry.wait_s
-    what = {
-        "backoff": "Decided to wait"
+    what: dict[str, str] = {
+        RunState.BACKOFF: "Decided to wait"
         + (f" {format_duration(wait)} before the next attempt" if wait else ""),
-        "waiting": "Decided to wait until the cause clears",
-        "held": "HELD, a human has to look",
-        "stuck": "STUCK, a process survives SIGKILL",
-        "completed": "The run is finished",
-        "preempted": "The run ends for now",
-        "stopped": "The run is stopped",
-    }.get(str(entry.state), "Decided to launch the next attempt")
-    return f"{what}{reason}."
+        RunState.WAITING: "Decided to wait until the cause clears",
+        RunState.HELD: "HELD, a human has to look",
+        RunState.STUCK: "STUCK, a process survives SIGKILL",
+        RunState.COMPLETED: "The run is finished",
+        RunState.PREEMPTED: "The run ends for now",
+        RunState.STOPPED: "The run is stopped",
+    }
+    said = what.get(str(entry.state), "Decided to launch the next attempt")
+    return f"{said}{reason}."
 
 
 def _incident(entry: run.IncidentEntry) -> str:

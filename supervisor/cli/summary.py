@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 
-from supervisor.cli.advice import next_steps, wish_text
+from supervisor.cli.advice import intent_text, next_steps
 from supervisor.cli.launching import launch_text
 from supervisor.cli.memory_tier import persister_text, snapshot_text
 from supervisor.cli.moments import age_text, count_text, wall_of
-from supervisor.cli.record import RunRecord, no_daemon_text
+from supervisor.cli.record import RunRecord, Unwatched, no_daemon_text
 from supervisor.cli.terminal import paint, strip_controls
 from supervisor.config.durations import format_duration
 from supervisor.core.status import (
@@ -33,7 +33,7 @@ STATE_COLOURS: dict[str, str] = {
     RunState.STOPPED: "yellow",
     RunState.HELD: "red",
     RunState.STUCK: "red",
-    "down": "red",
+    Unwatched.DOWN: "red",
 }
 _COMES_NEXT: dict[str, str] = {
     RunState.BACKOFF: "relaunch",
@@ -109,8 +109,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "next", soon
     if is_acting and (stopping := stopping_text(status, now_s)):
         yield "stopping", stopping
-    if wish := wish_text(record):
-        yield "operator", wish
+    if intent := intent_text(record):
+        yield "operator", intent
     if goodput := goodput_text(status.goodput):
         yield "goodput", goodput
     if budget := _budget_text(status.budget):

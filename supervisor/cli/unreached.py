@@ -3,7 +3,7 @@
 import textwrap
 
 from supervisor.cli.advice import by_hand, next_steps
-from supervisor.cli.record import RunRecord
+from supervisor.cli.record import RunRecord, Unwatched
 from supervisor.cli.summary import running_text
 from supervisor.cli.terminal import strip_controls
 from supervisor.daemon.frozen_launcher import frozen_text
@@ -23,7 +23,7 @@ def unwatched_lines(record: RunRecord) -> list[str]:
         "No supervisor is there to stop it, and none starts until `supervisor resume`.",
         "",
     ]
-    if record.state == "down":
+    if record.state == Unwatched.DOWN:
         return lines + next_steps(record)
     # What ended by its record is not to be started again for a process that it left.
     return lines + by_hand(record.still_running[0].pid)

@@ -65,7 +65,7 @@ def on_start_failed(state: State, event: StartFailed, now: float) -> Reaction:
     )
     state = replace(state, alive=False, reason=event.message, wake_at=None)
     if is_stopping:
-        stopped = state.wish is Intent.STOP
+        stopped = state.intent is Intent.STOP
         state = replace(state, failure=Failure.STOPPED_BY_USER if stopped else Failure.PREEMPTED)
         ends = (Record(record), Exit(ExitCode.PREEMPTED))
         return Reaction("stopped" if stopped else "preempted", state, ends)

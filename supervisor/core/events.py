@@ -16,7 +16,7 @@ from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunStat
 class Begun:
     """A daemon began, with what history and the launcher know."""
 
-    wish: Intent
+    intent: Intent
     alive: bool = False
     stop_sent: bool = False
     kill_sent: bool = False
@@ -229,10 +229,10 @@ class StopAsked:
 
 
 @dataclass(frozen=True, slots=True)
-class WishChanged:
+class IntentChanged:
     """The operator's intent changed."""
 
-    wish: Intent
+    intent: Intent
     wall: float | None = None
     """When that was seen, seconds since 1970."""
 
@@ -283,7 +283,7 @@ Event = (
     | ParkedSeen
     | Rescued
     | StopAsked
-    | WishChanged
+    | IntentChanged
     | Probed
     | JobSeen
     | Suspended

@@ -29,7 +29,7 @@ def hold(
     """Launch nothing more until a human has looked; `run` is held, or stuck.
 
     `once`: when the run can go on, said with what to type then. `notes` go before the rest.
-    `is_known`: it is on record, or the operator's own wish: neither recorded nor said again.
+    `is_known`: it is on record, or the operator's own intent: neither recorded nor said again.
     """
     state = replace(
         state,

@@ -1,13 +1,10 @@
 """Dataclasses as JSON objects and back: what does not fit is as if absent, and nothing raises."""
 
-from dataclasses import MISSING, fields, is_dataclass
-from enum import StrEnum
-from types import GenericAlias, UnionType
+from dataclasses import MISSING, fields
+from functools import cache, partial
 from typing import Any, ClassVar, Protocol, TypeVar
 
-# NaN is not below it, nor infinity, nor a whole number that no float can hold.
-_LARGEST = 1e300
-_MISFIT = object()
+from supervisor.core.json_values import SCALARS, FieldTypes, MisfitError, Reader, Ways, plain, read
 
 
 class AnyDataclass(Protocol):
@@ -21,7 +18,13 @@ R = TypeVar("R", bound=AnyDataclass)
 
 def to_json(record: AnyDataclass) -> dict[str, Any]:
     """The fields in their order; a tuple is a list, a member of an enumeration its text."""
-    return {field.name: _plain(getattr(record, field.name)) for field in fields(record)}
+    body = {}
+    for name in _names(type(record)):
+        value = getattr(record, name)
+        # Of most fields nothing else is asked: a status is written every second.
+        is_plain = value is None or type(value) in SCALARS
+        body[name] = value if is_plain else plain(value, to_json)
+    return body
 
 
 def from_json(kind: type[R], data: object) -> R | None:
@@ -30,55 +33,46 @@ def from_json(kind: type[R], data: object) -> R | None:
     A field that is missing or of another type has its default; without a default there is no
     record. Keys that the record does not know are passed over.
     """
-    if not isinstance(data, dict):
+    try:
+        return _record(kind, data) if isinstance(data, dict) else None
+    except MisfitError:
         return None
+
+
+def _record(kind: type[R], data: dict[str, Any]) -> R:
     found = {}
-    for field in fields(kind):
-        value = _fitting(field.type, data[field.name]) if field.name in data else _MISFIT
-        if value is not _MISFIT:
-            found[field.name] = value
-        elif field.default is MISSING and field.default_factory is MISSING:
-            return None
+    for name, ways, is_required in _plan(kind):
+        try:
+            if name in data:
+                found[name] = read(ways, data[name])
+                continue
+        except MisfitError:
+            pass
+        if is_required:
+            raise MisfitError(name)
     return kind(**found)
 
 
-def _plain(value: Any) -> Any:
-    if is_dataclass(value) and not isinstance(value, type):
-        return to_json(value)
-    if isinstance(value, tuple):
-        return [_plain(item) for item in value]
-    return value.value if isinstance(value, StrEnum) else value
+@cache
+def _names(kind: type[AnyDataclass]) -> tuple[str, ...]:
+    return tuple(field.name for field in fields(kind))
 
 
-def _fitting(wanted: Any, value: Any) -> Any:
-    """A value of JSON as the type of a field wants it, or `_MISFIT`."""
-    if isinstance(wanted, UnionType):
-        tried = (_fitting(one, value) for one in wanted.__args__)
-        return next((one for one in tried if one is not _MISFIT), _MISFIT)
-    if isinstance(wanted, GenericAlias):
-        return _fitting_tuple(wanted.__args__, value)
-    if isinstance(wanted, type) and is_dataclass(wanted):
-        record = from_json(wanted, value)
-        return _MISFIT if record is None else record
-    if issubclass(wanted, StrEnum):
-        try:
-            return wanted(value) if isinstance(value, str) else _MISFIT
-        except ValueError:
-            return _MISFIT
-    if wanted is float or wanted is int:
-        kinds = (int, float) if wanted is float else int
-        is_number = isinstance(value, kinds) and not isinstance(value, bool)
-        return value if is_number and -_LARGEST < value < _LARGEST else _MISFIT
-    return value if isinstance(value, wanted) else _MISFIT
+@cache
+def _plan(kind: type[AnyDataclass]) -> tuple[tuple[str, Ways, bool], ...]:
+    """Of each field: its name, how it is read, and whether it has no default."""
+    return tuple(
+        (
+            field.name,
+            _TYPES.ways(field.type),
+            field.default is MISSING and field.default_factory is MISSING,
+        )
+        for field in fields(kind)
+    )
 
 
-def _fitting_tuple(wanted: tuple[Any, ...], value: Any) -> Any:
-    """A list as a tuple: of any length without its misfits, or of exactly these types."""
-    if not isinstance(value, list):
-        return _MISFIT
-    if wanted[-1] is ...:
-        return tuple(one for item in value if (one := _fitting(wanted[0], item)) is not _MISFIT)
-    if len(value) != len(wanted):
-        return _MISFIT
-    items = tuple(_fitting(one, item) for one, item in zip(wanted, value, strict=True))
-    return _MISFIT if any(item is _MISFIT for item in items) else items
+def _reader(kind: type[AnyDataclass]) -> Reader:
+    return partial(_record, kind)
+
+
+_TYPES = FieldTypes(_reader, drop_misfits=True)

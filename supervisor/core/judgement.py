@@ -41,7 +41,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
     if ending is None:
         if asked:
             return _stopped(state, "; nothing was running", budget)
-        if state.wish is Intent.HOLD:
+        if state.intent is Intent.HOLD:
             return Decision(Verdict.HOLD, state.failure, Action.HOLD, HOLD_ASKED, budget)
         return launch(state, survey, budget, None, Action.RESTART, "", rollback=rollback)
     if asked and not _is_finished_all_the_same(state, survey, ending):
@@ -53,7 +53,7 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return Decision(Verdict.FINISHED, Failure.COMPLETED, Action.NONE, reason, budget)
     if state.stop is not None:
         return launch(state, survey, budget, None, Action.RESTART, "the stop was taken back")
-    if ending.failure is not Failure.DISK_FULL and state.wish is not Intent.HOLD:
+    if ending.failure is not Failure.DISK_FULL and state.intent is not Intent.HOLD:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
             why = "it was launched warm and made no step: once more, cold, and not charged"
@@ -97,13 +97,13 @@ def _ended_by_stop(state: State, ending: Ending) -> bool:
 
 
 def _was_withdrawn(state: State) -> bool:
-    stop, goes_on = state.stop, state.wish is Intent.RUN
+    stop, goes_on = state.stop, state.intent is Intent.RUN
     return stop is not None and goes_on and _asker(state, stop) is StopSource.INTENT
 
 
 def _asker(state: State, stop: Stop) -> StopSource:
     """Who wants the stop now: the intent, as long as it stands, or the signal that came besides."""
-    return stop.by if state.wish is not Intent.RUN or stop.besides is None else stop.besides
+    return stop.by if state.intent is not Intent.RUN or stop.besides is None else stop.besides
 
 
 def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Decision:
@@ -140,7 +140,7 @@ def _stopped(state: State, what: str, budget: Budget, *, saved: bool | None = No
         failure = Failure.TIME_LIMIT
     elif not by_user and end is JobEnd.CANCELLED:
         failure = Failure.CANCELLED
-    verdict = Verdict.STOPPED if state.wish is Intent.STOP else Verdict.PREEMPTED
+    verdict = Verdict.STOPPED if state.intent is Intent.STOP else Verdict.PREEMPTED
     action = Action.NONE if by_user or failure is Failure.CANCELLED else Action.RESUME_LATER
     return Decision(verdict, failure, action, outcome, budget, saved=saved)
 
@@ -201,7 +201,7 @@ def _after_failure(
         )
     if failure is Failure.CONFIGURATION:
         return hold(reason)
-    if state.wish is Intent.HOLD:
+    if state.intent is Intent.HOLD:
         return hold(HOLD_ASKED, failure)
     spent = exhausted(budget, policy)
     if failure is Failure.DISK_FULL:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from supervisor.core.condemned import condemned
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.entries.decision import IntentEntry, StopRequestedEntry
-from supervisor.core.events import Begun, StopAsked, WishChanged
+from supervisor.core.events import Begun, IntentChanged, StopAsked
 from supervisor.core.holding import hold
 from supervisor.core.reaction import Reaction
 from supervisor.core.recording import ended_unread
@@ -36,12 +36,12 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
             state, failure=Failure.COMPLETED, action=Action.NONE, reason="it was finished before"
         )
         return Reaction("finished before", state, (Exit(ExitCode.FINISHED),))
-    if event.wish is Intent.STOP:
-        return Reaction("stop wished", *_stopped(state))
+    if event.intent is Intent.STOP:
+        return Reaction("stop intended", *_stopped(state))
     if event.held is not None:
         return hold(state, "held before", event.held, is_known=True)
-    if event.wish is Intent.HOLD:
-        return _hold_idle(state, "hold wished")
+    if event.intent is Intent.HOLD:
+        return _hold_idle(state, "hold intended")
     if event.pause is not None:
         paused = replace(state, wake_at=now if event.wake_at is None else event.wake_at)
         return Reaction("in backoff" if event.pause is RunState.BACKOFF else "waiting", paused)
@@ -182,12 +182,12 @@ def _again(state: State, event: StopAsked, now: float) -> Reaction:
     return Reaction("third interrupt", state, (*notes, Say(line), SendKill(state.attempt)))
 
 
-def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
+def on_intent_changed(state: State, event: IntentChanged, now: float) -> Reaction:
     """The intent file says something else; it beats all automation."""
-    before, state = state.wish, replace(state, wish=event.wish)
-    note = Record(IntentEntry(intent=event.wish))
+    before, state = state.intent, replace(state, intent=event.intent)
+    note = Record(IntentEntry(intent=event.intent))
     being_judged = state.ending is not None and state.run is RunState.LAUNCHING
-    if event.wish is Intent.STOP:
+    if event.intent is Intent.STOP:
         if state.run in {RunState.DRAINING, RunState.KILLING}:
             if state.stop is None:
                 state = with_stop(state, StopSource.INTENT, now, wall=event.wall)
@@ -205,15 +205,15 @@ def on_wish_changed(state: State, event: WishChanged, now: float) -> Reaction:
         changed, effects = _stopped(state)
         return Reaction("stop, nothing runs", changed, (note, *effects))
     idle = not (state.alive or being_judged) and state.run is not RunState.DRAINING
-    if event.wish is Intent.HOLD and idle and _has_more_in_memory(state):
+    if event.intent is Intent.HOLD and idle and _has_more_in_memory(state):
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("hold, rescue first", state, (note, SurveyCheckpoints()))
-    if event.wish is Intent.HOLD and idle:
+    if event.intent is Intent.HOLD and idle:
         return _hold_idle(state, "hold, nothing runs", note)
-    if event.wish is Intent.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
+    if event.intent is Intent.RUN and state.run in {RunState.BACKOFF, RunState.WAITING}:
         state = replace(state, surveying=True, wake_at=None)
         return Reaction("go on now", state, (note, SurveyCheckpoints()))
-    effects = (note,) if before is not event.wish else ()
+    effects = (note,) if before is not event.intent else ()
     return Reaction("noted", state, effects)
 
 

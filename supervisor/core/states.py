@@ -177,7 +177,7 @@ class State:
 
     policy: Policy
     run: RunState = RunState.LAUNCHING
-    wish: Intent = Intent.RUN
+    intent: Intent = Intent.RUN
     attempt: int = 0
     alive: bool = False
     """A launch was ordered and the end of its attempt was not reported yet."""

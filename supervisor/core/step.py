@@ -18,6 +18,7 @@ from supervisor.core.events import (
     Event,
     Exited,
     GoesOn,
+    IntentChanged,
     JobSeen,
     Looked,
     MemorySeen,
@@ -34,13 +35,12 @@ from supervisor.core.events import (
     Suspended,
     Tick,
     Unkillable,
-    WishChanged,
 )
 from supervisor.core.killing import on_stacks_taken
 from supervisor.core.left_behind import on_left_seen, on_main_ended
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looking import on_looked
-from supervisor.core.operator import on_begun, on_stop_asked, on_wish_changed
+from supervisor.core.operator import on_begun, on_intent_changed, on_stop_asked
 from supervisor.core.reaction import Reaction
 from supervisor.core.rescue import on_memory_seen, on_rescued
 from supervisor.core.resuming import on_begins_anew, on_goes_on
@@ -123,8 +123,8 @@ def _react(state: State, event: Event, now: float) -> Reaction:
             return on_rescued(state, event, now)
         case StopAsked():
             return on_stop_asked(state, event, now)
-        case WishChanged():
-            return on_wish_changed(state, event, now)
+        case IntentChanged():
+            return on_intent_changed(state, event, now)
         case Probed():
             return on_probed(state, event, now)
         case JobSeen():

@@ -109,7 +109,7 @@ def _carry_out(
             why, failure, code = decision.reason, decision.failure, decision.exit_code
             once = None
             if code == ExitCode.HELD:
-                once = "to go on" if state.wish is Intent.HOLD else MENDED
+                once = "to go on" if state.intent is Intent.HOLD else MENDED
             return hold(state, "hold", why, failure, code=code, once=once, notes=effects)
         case Verdict.FINISHED:
             ends = (Record(decision_entry(decision)), Say(decision.reason), Exit(ExitCode.FINISHED))

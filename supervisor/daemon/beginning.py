@@ -5,7 +5,7 @@ The model check (tests/model) begins its daemons with these very functions.
 
 from dataclasses import replace
 
-from supervisor.core.events import Begun, Event, StopAsked, WishChanged
+from supervisor.core.events import Begun, Event, IntentChanged, StopAsked
 from supervisor.core.history import History
 from supervisor.core.moment import Moment
 from supervisor.core.parking import AGAIN_S, Parked, ParkedStage
@@ -21,7 +21,7 @@ from supervisor.launcher.messages import (
 
 
 def beginning(
-    history: History, wish: Intent, state: State, hello: Hello, here: Moment | None = None
+    history: History, intent: Intent, state: State, hello: Hello, here: Moment | None = None
 ) -> tuple[Begun, State, list[Report]]:
     """The first event, with what the launcher kept for a daemon that comes after another.
 
@@ -63,7 +63,7 @@ def beginning(
         if ending is not None and ending.awaits_word:
             late.append(ending)
         return begun, state, late
-    begun = Begun(wish, held=history.held, finished=history.finished)
+    begun = Begun(intent, held=history.held, finished=history.finished)
     pause = history.pause
     if pause is not None:
         left_s = pause.wait_s if here is None else pause.wait_s - pause.since.age_s(here)
@@ -97,7 +97,7 @@ def _stop_wall(history: History, state: State, hello: Hello, here: Moment | None
 
 
 def still_asked(
-    history: History, wish: Intent, hello: Hello, *, alive: bool, wall: float | None = None
+    history: History, intent: Intent, hello: Hello, *, alive: bool, wall: float | None = None
 ) -> list[Event]:
     """What people had asked for and the daemon before can not carry out any more.
 
@@ -112,8 +112,8 @@ def still_asked(
         asked.append(StopAsked(by, wall=at))
     if not alive:
         return asked
-    if wish is not Intent.RUN:
-        asked.append(WishChanged(wish, wall))
+    if intent is not Intent.RUN:
+        asked.append(IntentChanged(intent, wall))
     return asked
 
 

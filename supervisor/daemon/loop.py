@@ -8,12 +8,12 @@ from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import (
     Event,
     Exited,
+    IntentChanged,
     StacksTaken,
     Started,
     StopAsked,
     Suspended,
     Tick,
-    WishChanged,
 )
 from supervisor.core.states import State
 from supervisor.core.step import step
@@ -25,6 +25,7 @@ from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.launcher_lost import orphan_of, take_lock
 from supervisor.daemon.left_watch import LeftWatch
 from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.operator_intent import OperatorIntent
 from supervisor.daemon.orphan import OrphanedAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.record_guard import RecordGuard
@@ -37,7 +38,6 @@ from supervisor.daemon.start_failures import start_failed
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.stuck import unkillable
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.daemon.wishes import Wishes
 from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.snapshot.slots import Whole
@@ -60,7 +60,7 @@ class Daemon:
         facts: StatusFacts,
         wakeups: WakeUps,
         *,
-        wishes: Wishes,
+        intent: OperatorIntent,
         lock_fd: int = -1,
     ) -> None:
         self.run = run
@@ -84,7 +84,7 @@ class Daemon:
         self._house = Housekeeping(run, self.performer, facts, self.scheduler)
         self._left = LeftWatch(run, facts, self._queue.append)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
-        self._wishes = wishes
+        self._intent = intent
         self._guard = RecordGuard(run, lock_fd, link)
         self._frozen = FrozenLauncher(facts.launcher_pid, run.console.say)
         self._reports: deque[Heard] = deque()
@@ -196,12 +196,12 @@ class Daemon:
             self._queue.append(looked)
 
     def _poll(self, now: float) -> None:
-        self._guard.look(now, self.state.wish)
+        self._guard.look(now, self.state.intent)
         if (stood_s := self._frozen.look(now)) is not None:
             self._queue.append(Suspended(stood_s))
-        if (wish := self._wishes.changed()) is not None:
-            self._queue.append(WishChanged(wish, wall_s()))
-        self._facts.frozen, self._facts.unheard = self._frozen.warning, self._wishes.warning
+        if (intent := self._intent.changed()) is not None:
+            self._queue.append(IntentChanged(intent, wall_s()))
+        self._facts.frozen, self._facts.unheard = self._frozen.warning, self._intent.warning
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
         self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)

@@ -32,6 +32,7 @@ from supervisor.daemon.journal import Journal
 from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.loop import Daemon
+from supervisor.daemon.operator_intent import OperatorIntent
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.recorded import Recorded
 from supervisor.daemon.run import Run
@@ -41,7 +42,6 @@ from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.surveyor import Surveyor
 from supervisor.daemon.verdicts import remember
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.daemon.wishes import Wishes
 from supervisor.identity import boot_id
 from supervisor.journal_stream import WARNING
 from supervisor.launcher.messages import (
@@ -199,10 +199,10 @@ def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], loc
             if history.last_attempt_open and not history.end_told:
                 tell_end(run, left)
             tidy(run)
-    wishes = Wishes(run.paths, run.console.say)
-    wish, facts.unheard = wishes.wish, wishes.warning
-    begun, state, late = beginning(history, wish, state, hello, Moment(wall, now, boot_id()))
-    daemon = Daemon(run, state, link, facts, wakeups, wishes=wishes, lock_fd=lock_fd)
+    operator = OperatorIntent(run.paths, run.console.say)
+    intent, facts.unheard = operator.intent, operator.warning
+    begun, state, late = beginning(history, intent, state, hello, Moment(wall, now, boot_id()))
+    daemon = Daemon(run, state, link, facts, wakeups, intent=operator, lock_fd=lock_fd)
     running = adopted or hello.last_exit if begun.alive else None
     daemon.performer.parking.take_over(hello.parked)
     if running is not None:
@@ -222,7 +222,7 @@ def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], loc
         code = daemon.run_until_exit(
             [begun],
             [*late, *reports],
-            still_asked(history, wish, hello, alive=begun.alive, wall=wall),
+            still_asked(history, intent, hello, alive=begun.alive, wall=wall),
         )
         if code >= 0:
             run.journal.record(

@@ -54,7 +54,7 @@ class RecordGuard:
         self._has_relocked = False
         self._said: str | None = None
 
-    def look(self, now: float, wish: Intent) -> None:
+    def look(self, now: float, intent: Intent) -> None:
         """Look, and have the launcher take the lock anew where the record is gone."""
         if now < self._look_at:
             return
@@ -68,7 +68,7 @@ class RecordGuard:
             return
         self._again_at = now + AGAIN_S
         try:
-            self._make_place(wish)
+            self._make_place(intent)
         except OSError as error:
             self._say(f"it cannot be made again: {error.strerror or error}")
             return
@@ -93,8 +93,8 @@ class RecordGuard:
         ledger = self._run.journal.ledger
         return is_removed(self._lock_fd, self._run.paths.lock) or ledger.is_removed()
 
-    def _make_place(self, wish: Intent) -> None:
-        """The directory for the record, with the wish that stands. Raises OSError."""
+    def _make_place(self, intent: Intent) -> None:
+        """The directory for the record, with the intent that stands. Raises OSError."""
         place = self._run.paths.state_dir
         above = place
         while not above.is_dir():
@@ -104,8 +104,8 @@ class RecordGuard:
             raise OSError(errno.ENODEV, f"{above} is another file system: is it mounted?")
         make_durably(self._run.paths.run_dir)
         make_durably(place, mode=0o700)
-        if wish is not Intent.RUN and not self._run.paths.intent.exists():
-            write_intent(self._run.paths.intent, wish)
+        if intent is not Intent.RUN and not self._run.paths.intent.exists():
+            write_intent(self._run.paths.intent, intent)
 
     def _restore(self) -> list[str]:
         """All that is known and not there. Raises OSError."""

@@ -273,4 +273,4 @@ class Snapshots:
                         # The launcher would replace a daemon that does not answer.
                         link.send(Noted())
                         if report.signal == "INT":
-                            deadline = 0.0  # whoever insists does not wait
+                            deadline = 0.0  # Ctrl-C ends the wait

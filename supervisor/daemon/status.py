@@ -47,7 +47,7 @@ class StatusFacts:
     frozen: str | None = None
     """That the launcher is stopped by a signal, as long as it is."""
     unheard: str | None = None
-    """Why the operator's wish cannot be read, as long as that is so."""
+    """Why the operator's intent cannot be read, as long as that is so."""
     doubts: tuple[str, ...] = ()
     """Warnings that may pass: whose the checkpoints are."""
 
@@ -97,7 +97,7 @@ def status_of(
         action=None if state.action is None else state.action.told,
         reason=state.reason or None,
         next_at=next_at,
-        intent=state.wish,
+        intent=state.intent,
         stopping=None
         if state.stop is None
         else StoppingStatus(

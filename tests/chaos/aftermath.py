@@ -96,11 +96,11 @@ def judge_ledger(root: Path, marks: Sequence[str]) -> str | None:
 
 def judge_intent(root: Path, marks: Sequence[str]) -> str | None:
     """The last wish that was acknowledged, or the one after it."""
-    wishes = ["run", "stop", "hold", "stop"]
+    intents = ["run", "stop", "hold", "stop"]
     found = read_intent(root / "intent.json")
     if found.id == "unreadable":
         return "the intent is unreadable"
-    allowed = wishes[len(marks) : len(marks) + 2]
+    allowed = intents[len(marks) : len(marks) + 2]
     return None if found.intent.value in allowed else f"{found.intent} is none of {allowed}"
 
 

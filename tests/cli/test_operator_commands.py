@@ -58,17 +58,17 @@ def test_stop_follows_until_the_run_has_ended(
     assert "demo  stopped" in rest
 
 
-@pytest.mark.parametrize("wish", ["stop", "hold"])
+@pytest.mark.parametrize("intent", ["stop", "hold"])
 def test_a_wish_that_no_daemon_heard_is_shown(
-    command: Command, fake_run: FakeRun, wish: str
+    command: Command, fake_run: FakeRun, intent: str
 ) -> None:
     """`run` would start nothing, so `status` says so, and what takes it back."""
     fake_run.write_status("preempted", intent="run")
-    command(wish)
+    command(intent)
     text = command("status").stdout
-    assert f"{wish}: nothing starts until" in text
+    assert f"{intent}: nothing starts until" in text
     assert text.index("supervisor resume") < text.index("supervisor run /etc/config.yaml")
-    assert json.loads(command("status", "--json").stdout)["intent"] == wish
+    assert json.loads(command("status", "--json").stdout)["intent"] == intent
     assert json.loads(command("resume", "--json").stdout)["intent"] == "run"
     assert "supervisor resume" not in command("status").stdout
 

@@ -7,12 +7,12 @@ import pytest
 from supervisor.core.effects import Exit, Say
 from supervisor.core.events import (
     Begun,
+    IntentChanged,
     Observed,
     StacksTaken,
     StartFailed,
     Tick,
     Unkillable,
-    WishChanged,
 )
 from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
@@ -95,7 +95,7 @@ def test_a_hold_is_told_and_on_record(
         (Begun(Intent.RUN, held="the disk is broken"), "the disk is broken"),
         (Begun(Intent.HOLD), HELD_IDLE),
     ],
-    ids=["held before", "hold wished"],
+    ids=["held before", "hold intended"],
 )
 def test_what_is_known_is_not_told_again(begun: Begun, reason: str) -> None:
     """A daemon that finds the run held ends without a word: `status` has the reason."""
@@ -111,7 +111,7 @@ def test_an_operators_hold_is_on_record_as_an_intent() -> None:
     world.begin()
     world.end()
     assert world.state.run is RunState.BACKOFF
-    effects = world.feed(WishChanged(Intent.HOLD))
+    effects = world.feed(IntentChanged(Intent.HOLD))
     assert [type(e).__name__ for e in effects] == ["Record", "Exit"]
     assert world.records("intent")[-1]["intent"] == "hold"
     assert world.state.reason == HELD_IDLE
@@ -121,7 +121,7 @@ def test_a_hold_that_was_asked_for_says_how_to_go_on() -> None:
     """An attempt that ends under `supervisor hold` is judged first, and nothing is to be mended."""
     world = World()
     world.begin()
-    world.feed(WishChanged(Intent.HOLD))
+    world.feed(IntentChanged(Intent.HOLD))
     world.end()
     said = [e.line for e in world.effects if isinstance(e, Say)][-1]
     assert said == f"held: `supervisor hold` was asked for; to go on: {GO_ON}"

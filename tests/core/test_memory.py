@@ -16,6 +16,7 @@ from supervisor.core.effects import (
 from supervisor.core.events import (
     Begun,
     Exited,
+    IntentChanged,
     MemorySeen,
     Observed,
     Rescued,
@@ -23,7 +24,6 @@ from supervisor.core.events import (
     SurveyFailed,
     Suspended,
     Tick,
-    WishChanged,
 )
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
@@ -319,12 +319,12 @@ def test_a_finish_that_is_only_in_memory_is_none() -> None:
     ("event", "then", "final"),
     [
         (StopAsked(StopSource.SIGTERM), RunState.DRAINING, RunState.PREEMPTED),
-        (WishChanged(Intent.STOP), RunState.DRAINING, RunState.STOPPED),
-        (WishChanged(Intent.HOLD), RunState.LAUNCHING, RunState.HELD),
+        (IntentChanged(Intent.STOP), RunState.DRAINING, RunState.STOPPED),
+        (IntentChanged(Intent.HOLD), RunState.LAUNCHING, RunState.HELD),
     ],
 )
 def test_leaving_a_pause_rescues_first(
-    event: StopAsked | WishChanged, then: RunState, final: RunState
+    event: StopAsked | IntentChanged, then: RunState, final: RunState
 ) -> None:
     """Stopped or held between two attempts: the background rescue is waited for."""
     world = running()

@@ -9,6 +9,7 @@ from supervisor.core.events import (
     Begun,
     Event,
     Exited,
+    IntentChanged,
     Looked,
     MemorySeen,
     Observed,
@@ -23,7 +24,6 @@ from supervisor.core.events import (
     Suspended,
     Tick,
     Unkillable,
-    WishChanged,
 )
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
@@ -127,7 +127,7 @@ events: st.SearchStrategy[Event] = st.one_of(
     st.builds(MemorySeen, memory=st.none() | memories),
     st.builds(Rescued, is_durable=st.booleans(), error=st.none() | st.just("no space")),
     st.builds(StopAsked, by=st.sampled_from([StopSource.SIGTERM, StopSource.SIGINT])),
-    st.builds(WishChanged, wish=st.sampled_from(Intent)),
+    st.builds(IntentChanged, intent=st.sampled_from(Intent)),
     st.builds(Probed, clear=st.booleans(), what=st.just("space")),
     st.builds(Suspended, gap_s=st.floats(0, 1e4)),
     st.just(Tick()),
@@ -143,7 +143,7 @@ policies = st.builds(
 )
 begins = st.builds(
     Begun,
-    wish=st.sampled_from(Intent),
+    intent=st.sampled_from(Intent),
     alive=st.booleans(),
     stop_sent=st.booleans(),
     kill_sent=st.booleans(),
@@ -179,15 +179,15 @@ def test_invariants_hold_whatever_comes(
     now = 1000.0
     state = State(policy=policy, at=now, attempt=1 if begun.alive else 0)
     living = {1} if begun.alive else set()
-    wish = begun.wish if not begun.alive else Intent.RUN
+    intent = begun.intent if not begun.alive else Intent.RUN
     state, effects = step(state, begun, now)
-    check(state, effects, living, wish)
+    check(state, effects, living, intent)
     for drawn, elapsed in story:
         now += elapsed
         event = relevant(drawn, state)
         was_over = state.run in TERMINAL
-        if isinstance(event, WishChanged):
-            wish = event.wish
+        if isinstance(event, IntentChanged):
+            intent = event.intent
         if isinstance(event, Exited):
             living.discard(event.ending.attempt)
         stopping = state.stop is not None
@@ -195,15 +195,15 @@ def test_invariants_hold_whatever_comes(
             living.discard(event.attempt)
         state, effects = step(state, event, now)
         assert not (was_over and effects), "a final state did something"
-        check(state, effects, living, wish)
+        check(state, effects, living, intent)
 
 
-def check(state: State, effects: tuple[Effect, ...], living: set[int], wish: Intent) -> None:
+def check(state: State, effects: tuple[Effect, ...], living: set[int], intent: Intent) -> None:
     """The invariants after one step; `living` is what the world knows to run."""
     for effect in effects:
         if isinstance(effect, Launch):
             assert not living, "two attempts alive"
-            assert wish is Intent.RUN, "launched against the operator's wish"
+            assert intent is Intent.RUN, "launched against the operator's wish"
             assert state.run is RunState.LAUNCHING
             living.add(effect.attempt)
     assert state.alive == bool(living) or state.run in TERMINAL

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core.effects import Launch, Say, SetAside
-from supervisor.core.events import Begun, StartFailed, StopAsked, Tick, WishChanged
+from supervisor.core.events import Begun, IntentChanged, StartFailed, StopAsked, Tick
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent, RunState, StopSource
@@ -204,7 +204,7 @@ def test_hold_wish_during_a_start_that_failed() -> None:
     world = World()
     world.feed(Begun(Intent.RUN))
     world.survey()
-    world.feed(WishChanged(Intent.HOLD))
+    world.feed(IntentChanged(Intent.HOLD))
     world.feed(StartFailed(1, "no memory", transient=True))
     world.now += 400
     world.feed(Tick())
@@ -216,7 +216,7 @@ def test_hold_wish_during_a_start_that_failed() -> None:
 def test_hold_wish_lets_the_attempt_run_and_prevents_the_next() -> None:
     """`supervisor hold` while an attempt runs."""
     world = running()
-    world.feed(WishChanged(Intent.HOLD))
+    world.feed(IntentChanged(Intent.HOLD))
     assert world.state.run is RunState.RUNNING
     effects = world.end()
     assert world.state.run is RunState.HELD
@@ -236,14 +236,14 @@ def held_by_the_operator(how: str) -> World:
         case "backoff":
             world = running()
             world.end()
-            world.feed(WishChanged(Intent.HOLD))
+            world.feed(IntentChanged(Intent.HOLD))
         case "attempt ended":
             world = running()
-            world.feed(WishChanged(Intent.HOLD))
+            world.feed(IntentChanged(Intent.HOLD))
             world.end()
         case "before the launch":
             world.feed(Begun(Intent.RUN))
-            world.feed(WishChanged(Intent.HOLD))
+            world.feed(IntentChanged(Intent.HOLD))
             world.survey()
     return world
 
@@ -259,7 +259,7 @@ def test_an_operators_hold_is_known_by_its_reason(how: str) -> None:
 def test_another_hold_is_none_of_the_operators() -> None:
     """A wrong configuration is held for, also where the operator wants the run held."""
     world = running()
-    world.feed(WishChanged(Intent.HOLD))
+    world.feed(IntentChanged(Intent.HOLD))
     world.end(code=78)
     assert world.state.run is RunState.HELD
     assert not is_operators_hold(world.state.reason)

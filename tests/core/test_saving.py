@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.core.ending import Ending
-from supervisor.core.events import Begun, Exited, StopAsked, Surveyed, WishChanged
+from supervisor.core.events import Begun, Exited, IntentChanged, StopAsked, Surveyed
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Checkpoint, Stop
 from supervisor.core.vocabulary import Intent, RunState, StopSource
@@ -135,7 +135,7 @@ def test_the_time_of_a_stop_is_on_record(intent: bool) -> None:
     first = World(checkpoints=(checkpoint(10, written=100.5),))
     first.begin()
     event = (
-        WishChanged(Intent.STOP, STOP_WALL)
+        IntentChanged(Intent.STOP, STOP_WALL)
         if intent
         else StopAsked(StopSource.SIGTERM, wall=STOP_WALL)
     )

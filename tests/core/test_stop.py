@@ -9,11 +9,11 @@ from supervisor.core.ending import OwnRecord
 from supervisor.core.events import (
     Begun,
     Exited,
+    IntentChanged,
     Started,
     StopAsked,
     SurveyFailed,
     Tick,
-    WishChanged,
 )
 from supervisor.core.policy import Policy
 from supervisor.core.vocabulary import Intent, RunState, StopSource
@@ -113,12 +113,12 @@ def test_grace_over_kills() -> None:
 def test_stop_intent_ends_stopped_and_resume_meanwhile_goes_on() -> None:
     """`supervisor stop` ends as stopped; taken back while saving, training goes on."""
     world = running()
-    world.feed(WishChanged(Intent.STOP))
+    world.feed(IntentChanged(Intent.STOP))
     world.end(code=75, step=130)
     assert world.state.run is RunState.STOPPED
     again = running()
-    again.feed(WishChanged(Intent.STOP))
-    again.feed(WishChanged(Intent.RUN))
+    again.feed(IntentChanged(Intent.STOP))
+    again.feed(IntentChanged(Intent.RUN))
     again.end(code=75, step=130)
     assert again.state.run is RunState.LAUNCHING
     assert again.state.attempt == 2
@@ -138,8 +138,8 @@ def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
 ) -> None:
     """Many trainers save and exit with 0 at a SIGTERM: training goes on, and nothing is charged."""
     world = running()
-    world.feed(WishChanged(Intent.STOP))
-    world.feed(WishChanged(Intent.RUN))
+    world.feed(IntentChanged(Intent.STOP))
+    world.feed(IntentChanged(Intent.RUN))
     world.end(code=0, failure="completed", step=130, **more)
     assert world.state.run is (RunState.COMPLETED if is_done else RunState.LAUNCHING)
     assert world.state.attempt == (1 if is_done else 2)
@@ -149,8 +149,8 @@ def test_an_exit_with_0_after_a_stop_that_was_taken_back_is_no_finish(
 def test_a_finish_condition_that_is_met_outlasts_a_stop_that_was_taken_back() -> None:
     """The configuration says what done means; the stop says nothing against it."""
     world = running(Policy(finish_step=130, has_finish_condition=True))
-    world.feed(WishChanged(Intent.STOP))
-    world.feed(WishChanged(Intent.RUN))
+    world.feed(IntentChanged(Intent.STOP))
+    world.feed(IntentChanged(Intent.RUN))
     world.end(code=0, failure="completed", step=130)
     assert world.state.run is RunState.COMPLETED
 

@@ -25,6 +25,7 @@ from supervisor.core.entries.run import SupervisorEndedEntry, SupervisorStartedE
 from supervisor.core.events import (
     Event,
     Exited,
+    IntentChanged,
     Looked,
     Observed,
     StacksTaken,
@@ -33,7 +34,6 @@ from supervisor.core.events import (
     StopAsked,
     Surveyed,
     Tick,
-    WishChanged,
 )
 from supervisor.core.history import History
 from supervisor.core.looks import RankSeen
@@ -150,8 +150,8 @@ def _begin(world: World, daemon: Daemon) -> World:
         daemon_restarts=0 if is_first else 1,
     )
     state = initial_state(history, POLICY, now=0.0, wall=0.0, alive=adopted is not None)
-    wish = Intent(files.intent)
-    begun, state, late = beginning.beginning(history, wish, state, hello)
+    intent = Intent(files.intent)
+    begun, state, late = beginning.beginning(history, intent, state, hello)
     if is_first:
         files = record(files, SupervisorStartedEntry())
     world = world._replace(files=files)
@@ -164,7 +164,7 @@ def _begin(world: World, daemon: Daemon) -> World:
     )
     for report in late:
         world, daemon = _hear(world, daemon, _as_tuple(report))
-    asked_for = beginning.still_asked(history, wish, hello, alive=begun.alive)
+    asked_for = beginning.still_asked(history, intent, hello, alive=begun.alive)
     daemon = daemon._replace(queue=(*daemon.queue, *asked_for))
     return world._replace(daemon=settle(daemon))
 
@@ -271,7 +271,7 @@ def _look(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
         if ended is not None:
             yield "daemon: finds the attempt gone", learnt(ended, has_reported=True), False
     if daemon.intent_id != files.intent_id:
-        changed = learnt(WishChanged(Intent(files.intent)), intent_id=files.intent_id)
+        changed = learnt(IntentChanged(Intent(files.intent)), intent_id=files.intent_id)
         yield "daemon: reads the intent", changed, False
     if daemon.is_surveying:
         yield "daemon: has surveyed", learnt(_survey(files), is_surveying=False), False
@@ -311,7 +311,7 @@ def _end(world: World, daemon: Daemon) -> Iterator[tuple[str, World, bool]]:
             yield "daemon: ends", world._replace(daemon=None), False
 
 
-def knows_its_wish(world: World) -> bool:
+def knows_the_intent(world: World) -> bool:
     """Whether an intent that was read is what the daemon goes by, or will hear of next."""
     daemon, files = world.daemon, world.files
     if daemon is None or daemon.state is None or daemon.code is not None or daemon.is_orphan:
@@ -319,7 +319,7 @@ def knows_its_wish(world: World) -> bool:
     state = STATES.values[daemon.state]
     if state.run in TERMINAL or daemon.intent_id != files.intent_id or daemon.effects:
         return True
-    return bool(state.wish.value == files.intent)
+    return bool(state.intent.value == files.intent)
 
 
 def has_acted(daemon: Daemon) -> bool:

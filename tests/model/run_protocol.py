@@ -29,12 +29,12 @@ def _outside(world: World) -> Iterator[tuple[str, World, bool]]:
     launcher, daemon = world.launcher, world.daemon
     if launcher is None and daemon is None and (started := _run(world)) is not None:
         yield "somebody: supervisor run", started, False
-    for wish in dict.fromkeys(budget.wishes):
-        left = list(budget.wishes)
-        left.remove(wish)
-        said = files._replace(intent=wish, intent_id=files.intent_id + 1)
-        spent = budget._replace(wishes=tuple(left))
-        yield f"operator: {wish}", world._replace(files=said, budget=spent), True
+    for intent in dict.fromkeys(budget.intents):
+        left = list(budget.intents)
+        left.remove(intent)
+        said = files._replace(intent=intent, intent_id=files.intent_id + 1)
+        spent = budget._replace(intents=tuple(left))
+        yield f"operator: {intent}", world._replace(files=said, budget=spent), True
     if launcher is not None and budget.signals:
         spent = budget._replace(signals=budget.signals - 1)
         asked = launcher_party.asked_to_stop(world)._replace(budget=spent)
@@ -84,7 +84,7 @@ def broken(world: World) -> str | None:
         return world.broken
     if len(trainer_party.living(world)) > 1:
         return "two trainers"
-    if not daemon_party.knows_its_wish(world):
+    if not daemon_party.knows_the_intent(world):
         return "an intent was read and is lost"
     if is_over(world):
         missing = [one for one in world.seen if one not in world.recorded]

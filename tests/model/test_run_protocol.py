@@ -70,8 +70,8 @@ def look(budget: Budget) -> Exploration:
 
 def shown(budget: Budget) -> str:
     """The budget as a test's name."""
-    launcher, daemon, trainer, signals, wishes = budget
-    return f"{launcher}L{daemon}D{trainer}T{signals}S-{'-'.join(wishes) or 'no wish'}"
+    launcher, daemon, trainer, signals, intents = budget
+    return f"{launcher}L{daemon}D{trainer}T{signals}S-{'-'.join(intents) or 'no wish'}"
 
 
 @pytest.mark.timeout(600 if os.environ.get("MODEL") == "full" else 180)

@@ -110,7 +110,7 @@ class Budget(NamedTuple):
     daemon_deaths: int
     trainer_faults: int
     signals: int
-    wishes: tuple[str, ...]
+    intents: tuple[str, ...]
 
 
 class World(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 from supervisor.core.entries import attempt, decision, run, saves
 from supervisor.core.entries.entry import Entry, UnknownEntry
-from supervisor.core.json_object import MisfitError
+from supervisor.core.json_values import MisfitError
 
 KINDS: Mapping[str, type[Entry]] = {
     one.kind: one

@@ -13,7 +13,7 @@ from supervisor.status_file import read_status
 Tell = Callable[[str, int], None]
 
 
-class Wishes:
+class OperatorIntent:
     """The intent file, read at each poll. `warning`: why it does not tell, while that is so."""
 
     def __init__(self, paths: RunPaths, say: Tell) -> None:
@@ -31,12 +31,12 @@ class Wishes:
         self._heard = record
 
     @property
-    def wish(self) -> Intent:
-        """The wish that stands."""
+    def intent(self) -> Intent:
+        """The intent that stands."""
         return self._heard.intent
 
     def changed(self) -> Intent | None:
-        """Look again; the wish, if another one was uttered since."""
+        """Look again; the intent, if another one was uttered since."""
         record = self._read()
         if record is None:
             self._warn(f"the last known wish stands ({self._heard.intent})")
@@ -51,7 +51,7 @@ class Wishes:
         # Nobody uttered it: it only could not be read before.
         is_news = not (self._is_assumed and record.intent is self._heard.intent)
         self._heard, self._is_assumed = record, False
-        return self.wish if is_news else None
+        return self.intent if is_news else None
 
     def _read(self) -> IntentRecord | None:
         try:
@@ -74,5 +74,5 @@ class Wishes:
 
 
 def _last_shown(paths: RunPaths) -> Intent:
-    """The wish in the last status."""
+    """The intent in the last status."""
     return (read_status(paths.status) or Status()).intent

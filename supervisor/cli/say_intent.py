@@ -9,7 +9,7 @@ from supervisor.intent import write_intent
 from supervisor.paths import RunPaths
 
 
-def say_wish(run_dir: Path, intent: Intent) -> None:
+def say_intent(run_dir: Path, intent: Intent) -> None:
     """Write the intent durably. Raises SupervisorError where it cannot be written."""
     path = RunPaths(run_dir).intent
     try:

@@ -8,8 +8,8 @@ import pytest
 
 from supervisor import intent as intents
 from supervisor.core.vocabulary import Intent
-from supervisor.daemon import wishes as module
-from supervisor.daemon.wishes import Wishes
+from supervisor.daemon import operator_intent as module
+from supervisor.daemon.operator_intent import OperatorIntent
 from supervisor.intent import write_intent
 from supervisor.paths import RunPaths
 
@@ -41,27 +41,27 @@ KINDS = ["directory", "fifo", "EIO", "EACCES"]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("wish", [Intent.RUN, Intent.HOLD, Intent.STOP])
+@pytest.mark.parametrize("intent", [Intent.RUN, Intent.HOLD, Intent.STOP])
 def test_the_last_known_wish_stands(
-    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str, wish: Intent
+    paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str, intent: Intent
 ) -> None:
     """It is told once, shown as long as it is so, and what comes after it is heard."""
     said: list[str] = []
-    write_intent(paths.intent, wish)
-    wishes = Wishes(paths, lambda line, _: said.append(line))
-    assert wishes.wish is wish
+    write_intent(paths.intent, intent)
+    operator = OperatorIntent(paths, lambda line, _: said.append(line))
+    assert operator.intent is intent
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)
-        assert [wishes.changed() for _ in range(3)] == [None, None, None]
-        assert wishes.wish is wish
+        assert [operator.changed() for _ in range(3)] == [None, None, None]
+        assert operator.intent is intent
         assert len(said) == 1
-        assert f"the last known wish stands ({wish})" in said[0]
-        assert wishes.warning == said[0]
+        assert f"the last known wish stands ({intent})" in said[0]
+        assert operator.warning == said[0]
     if paths.intent.is_dir():
         paths.intent.rmdir()
     write_intent(paths.intent, Intent.STOP)
-    assert wishes.changed() is Intent.STOP
-    assert wishes.warning is None
+    assert operator.changed() is Intent.STOP
+    assert operator.warning is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -72,30 +72,30 @@ def test_a_new_daemon_knows_what_the_one_before_heard(
     paths.status.write_text(json.dumps({"intent": "hold"}))
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)
-        wishes = Wishes(paths, lambda line, _: None)
-        assert wishes.wish is Intent.HOLD
-        assert wishes.warning is not None
+        operator = OperatorIntent(paths, lambda line, _: None)
+        assert operator.intent is Intent.HOLD
+        assert operator.warning is not None
     if paths.intent.is_dir():
         paths.intent.rmdir()
     write_intent(paths.intent, Intent.HOLD)
-    assert wishes.changed() is None
+    assert operator.changed() is None
     write_intent(paths.intent, Intent.HOLD)
-    assert wishes.changed() is Intent.HOLD  # uttered anew
+    assert operator.changed() is Intent.HOLD  # uttered anew
 
 
 def test_what_cannot_be_understood_is_a_hold_and_told(paths: RunPaths) -> None:
     """Its author wanted something: the attempt goes on, and no other begins."""
     said: list[str] = []
-    wishes = Wishes(paths, lambda line, _: said.append(line))
+    operator = OperatorIntent(paths, lambda line, _: said.append(line))
     paths.intent.write_text("stop!")
-    assert wishes.changed() is Intent.HOLD
-    assert wishes.changed() is None
+    assert operator.changed() is Intent.HOLD
+    assert operator.changed() is None
     assert len(said) == 1
     assert "cannot be understood" in said[0]
 
 
 def test_no_wish_at_all_is_to_run(paths: RunPaths) -> None:
     """Nothing was ever said."""
-    wishes = Wishes(paths, lambda line, _: None)
-    assert (wishes.wish, wishes.changed(), wishes.warning) == (Intent.RUN, None, None)
+    operator = OperatorIntent(paths, lambda line, _: None)
+    assert (operator.intent, operator.changed(), operator.warning) == (Intent.RUN, None, None)
     assert intents.last_intent_id(paths.intent) == ""
