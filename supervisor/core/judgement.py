@@ -29,7 +29,15 @@ from supervisor.core.outage import (
 from supervisor.core.parking import has_begun, tries_cold
 from supervisor.core.saving import what_was_saved
 from supervisor.core.states import Budget, State, Stop
-from supervisor.core.vocabulary import Action, ExitCode, Failure, Intent, StopSource, Tier
+from supervisor.core.vocabulary import (
+    Action,
+    ExitCode,
+    Failure,
+    Intent,
+    Relaunch,
+    StopSource,
+    Tier,
+)
 from supervisor.core.wording import HOLD_ASKED, counted
 
 
@@ -219,7 +227,7 @@ def _after_failure(
         return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
     rollback = budget.repeats == ROLLBACK_REPEATS or action is Action.ROLLBACK
     action = Action.ROLLBACK if rollback else action
-    if code == ExitCode.PREEMPTED or (progressed and action is not Action.BACKOFF):
+    if code == ExitCode.PREEMPTED or (progressed and action.relaunch is not Relaunch.AFTER_A_PAUSE):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)

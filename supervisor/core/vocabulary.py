@@ -16,6 +16,7 @@ __all__ = [
     "Intent",
     "Nature",
     "Phase",
+    "Relaunch",
     "RunState",
     "StopSource",
     "Tier",
@@ -146,6 +147,17 @@ class Failure(_Word):
                 return Nature.OTHER
 
 
+class Relaunch(Enum):
+    """What an action says about the next launch."""
+
+    AT_ONCE = auto()
+    AFTER_A_PAUSE = auto()
+    BY_A_HUMAN = auto()
+    """Launching again is of no use before somebody has acted."""
+    LATER = auto()
+    """By whom or what ended the run: nothing here launches."""
+
+
 class Action(_Word):
     """What is to be done about it (`action` in `--json` output)."""
 
@@ -162,9 +174,27 @@ class Action(_Word):
     NONE = "none"
 
     @property
+    def known(self) -> "Action":
+        """The member to decide by: RESTART stands for a word of another version."""
+        return self if self in Action.__members__.values() else Action.RESTART
+
+    @property
+    def relaunch(self) -> Relaunch:
+        """When the next launch comes; without `case _`, so that mypy asks it of a new name."""
+        match self.known:
+            case Action.RESTART | Action.RESTART_COLD | Action.ROLLBACK:
+                return Relaunch.AT_ONCE
+            case Action.BACKOFF | Action.WAIT:
+                return Relaunch.AFTER_A_PAUSE
+            case Action.HOLD | Action.EXCLUDE:
+                return Relaunch.BY_A_HUMAN
+            case Action.RESUME_LATER | Action.NONE:
+                return Relaunch.LATER
+
+    @property
     def needs_human(self) -> bool:
         """Whether launching again is of no use before somebody has acted."""
-        return self in {Action.HOLD, Action.EXCLUDE}
+        return self.relaunch is Relaunch.BY_A_HUMAN
 
     @property
     def told(self) -> "Action":

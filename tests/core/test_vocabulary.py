@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from supervisor.core.vocabulary import Action, Failure, Nature, RunState, StopSource, Tier
+from supervisor.core.vocabulary import Action, Failure, Nature, Relaunch, RunState, StopSource, Tier
 
 pytestmark = pytest.mark.timeout(20)
 
@@ -54,6 +54,14 @@ def test_every_failure_has_a_nature(failure: Failure) -> None:
     """One of another version decides what an unknown death does."""
     assert failure.nature in Nature
     assert failure.known in set(Failure)
+
+
+@pytest.mark.parametrize("action", [*Action, Action("of_another_version")])
+def test_every_action_says_when_the_next_launch_comes(action: Action) -> None:
+    """One of another version launches again, as an ordinary death does."""
+    assert action.relaunch in Relaunch
+    assert action.known in set(Action)
+    assert action.needs_human == (action in {Action.HOLD, Action.EXCLUDE})
 
 
 @pytest.mark.parametrize("action", Action)
