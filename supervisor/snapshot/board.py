@@ -100,21 +100,25 @@ def read_board(root: Path) -> Board | None:
     try:
         values: dict[str, Any] = json.loads(raw)
         current, rescue = values["current"], values["rescue"]
-        values["current"] = None if current is None else Current(**_sound(current))
-        values["rescue"] = None if rescue is None else RescueResult(**_sound(rescue))
-        values["results"] = tuple(Result(**_sound(result)) for result in values["results"])
-        return Board(**_sound(values))
+        values["current"] = None if current is None else Current(**_known(Current, current))
+        values["rescue"] = None if rescue is None else RescueResult(**_known(RescueResult, rescue))
+        values["results"] = tuple(Result(**_known(Result, one)) for one in values["results"])
+        return Board(**_known(Board, values))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _sound(values: dict[str, Any]) -> dict[str, Any]:
-    """The same, if its numbers and texts are such. Raises TypeError."""
-    for name, value in values.items():
+def _known(kind: type[NamedTuple], values: dict[str, Any]) -> dict[str, Any]:
+    """What a board's part has of it, if its numbers and texts are such. Raises TypeError.
+
+    The rest is passed over: after an upgrade the persister is of another version than the daemon.
+    """
+    found = {name: values[name] for name in kind._fields if name in values}
+    for name, value in found.items():
         is_missing = value is None and name in _MAY_BE_NONE
         if not is_missing and not isinstance(value, _KINDS.get(name, object)):
             raise TypeError(name)
-    return values
+    return found
 
 
 def write_board(root: Path, board: Board) -> None:

@@ -249,7 +249,9 @@ def _parse_record(record: bytes) -> Snapshot | None:
     """None for what no writer puts there: nobody after this has to expect it."""
     try:
         values: dict[str, Any] = json.loads(record)
-        snapshot = Snapshot(**{**values, "before": tuple(values["before"])})
+        # A trainer of another version may say more of it: it is whole all the same.
+        known = {name: values[name] for name in Snapshot._fields}
+        snapshot = Snapshot(**{**known, "before": tuple(known["before"])})
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     counts = (snapshot.step, snapshot.epoch, snapshot.world_size, snapshot.bytes)

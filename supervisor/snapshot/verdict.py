@@ -66,9 +66,10 @@ def read_verdict(whole: Whole) -> SlotVerdict | None:
         return None
     try:
         values = json.loads(raw)
-        if values.pop("sequence") != whole.sequence:
+        if values["sequence"] != whole.sequence:
             return None
-        verdict = SlotVerdict(**values)
+        # A persister of another version may say more of it.
+        verdict = SlotVerdict(*(values[name] for name in SlotVerdict._fields))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     is_sound = (verdict.finite is None or isinstance(verdict.finite, bool)) and all(

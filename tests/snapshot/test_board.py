@@ -1,8 +1,10 @@
 """The board, the seal and requests: what is written is read, what is damaged reads as nothing."""
 
+import json
 import os
 import subprocess
 import sys
+from collections import namedtuple
 from pathlib import Path
 
 import pytest
@@ -167,6 +169,26 @@ def test_a_seal_with_any_bit_wrong_is_not_whole(root: Path) -> None:
         path.write_bytes(good[:size] if size < SEAL_BYTES else good + b"x")
         is_whole = read_seal(path).state is SlotState.WHOLE
         assert is_whole == (size > SEAL_BYTES)
+
+
+def test_what_a_later_version_says_more_is_passed_over(root: Path) -> None:
+    """A persister or a trainer of after an upgrade: neither its board nor its snapshot is lost."""
+    board = blank_board()._replace(
+        current=Current(3, 510, "n", 10, 4, 1.5),
+        rescue=RescueResult(7, "persisted", 510, "/out/n", None),
+        results=results(2),
+    )
+    told = board.to_json()
+    for part in (told, told["current"], told["rescue"], *told["results"]):
+        part["flavour"] = [1]
+    SnapshotPaths(root).board.write_text(json.dumps(told))
+    assert read_board(root) == board
+    later = namedtuple("later", [*Snapshot._fields, "flavour"])
+    seal = SealWriter(root / "seal")
+    seal.begin()
+    seal.close_over(3, later(*SNAPSHOT, "sweet"))  # type: ignore[arg-type]
+    seal.close()
+    assert read_seal(root / "seal") == (SlotState.WHOLE, 3, SNAPSHOT)
 
 
 def test_whole_slots_come_newest_first(root: Path) -> None:

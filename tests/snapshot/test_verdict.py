@@ -1,5 +1,6 @@
 """Vetting a slot: structure and weights, whatever is in it, and never of what it holds no more."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,10 @@ def test_a_good_snapshot(fill: Fill, states: dict[str, State]) -> None:
     assert vet(whole) == SlotVerdict(True, None, None)
     assert read_verdict(whole) == SlotVerdict(True, None, None)
     assert read_verdict(whole._replace(sequence=11)) is None
+    # A persister of a later version says more.
+    told = {**json.loads(whole.slot.verdict.read_text()), "flavour": [1]}
+    whole.slot.verdict.write_text(json.dumps(told))
+    assert read_verdict(whole) == SlotVerdict(True, None, None)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
