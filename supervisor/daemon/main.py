@@ -11,6 +11,7 @@ from pathlib import Path
 import supervisor
 from supervisor.checkpoint.records import Remembered
 from supervisor.clock import monotonic_s, wall_s
+from supervisor.config.kept import read_kept
 from supervisor.config.model import RunConfig
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.run import (
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str]) -> int:
         os.set_inheritable(options.lock_fd, False)
     link = LauncherLink(options.socket_fd)
     paths = RunPaths(options.run_dir)
-    config = RunConfig.model_validate_json(paths.config.read_bytes())
+    config, unknown = read_kept(paths.config.read_bytes())
     console = Console(sys.stdout.fileno(), enabled=options.view == "none")
     hello, reports = _hello(link)
     if not isinstance(hello, Hello):
@@ -86,7 +87,8 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.INTERNAL
     run = _open_run(paths, config, console)
     _tell_protocol(run, hello)
-    code = _serve(run, link, hello, reports, options.lock_fd)
+    warnings = _warnings(run, unknown)
+    code = _serve(run, link, hello, reports, warnings, options.lock_fd)
     if code >= 0:
         link.send(ExitOrder(code=code))
         link.wait_flushed(5.0)
@@ -163,7 +165,14 @@ def _replay(
         yield noted
 
 
-def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], lock_fd: int) -> int:
+def _serve(
+    run: Run,
+    link: LauncherLink,
+    hello: Hello,
+    reports: list[Heard],
+    warnings: tuple[str, ...],
+    lock_fd: int,
+) -> int:
     now, wall = monotonic_s(), wall_s()
     history = run.history
     policy = policy_of(run.config, run.run_id)
@@ -177,7 +186,7 @@ def _serve(run: Run, link: LauncherLink, hello: Hello, reports: list[Heard], loc
         launcher_pid=hello.launcher_pid,
         daemon_pid=os.getpid(),
         restarts=history.restarts,
-        warnings=_warnings(run),
+        warnings=warnings,
     )
     adopted = hello.attempt
     is_first = not hello.daemon_restarts
@@ -266,7 +275,18 @@ def _supervisor_started(run: Run, facts: StatusFacts) -> SupervisorStartedEntry:
     )
 
 
-def _warnings(run: Run) -> tuple[str, ...]:
-    if run.runtime.is_in_memory:
-        return ()
-    return (f"heartbeats are on disk ({run.runtime.root}): no private directory in /dev/shm",)
+def _warnings(run: Run, unknown: tuple[str, ...]) -> tuple[str, ...]:
+    found = []
+    if not run.runtime.is_in_memory:
+        found.append(
+            f"heartbeats are on disk ({run.runtime.root}): no private directory in /dev/shm"
+        )
+    if unknown:
+        keys = ", ".join(unknown)
+        run.journal.log.warning("unknown_configuration", keys=unknown)
+        found.append(
+            f"this version ({supervisor.__version__}) passes over what it does not know of the"
+            f" configuration: {keys}"
+        )
+        run.console.say(found[-1], WARNING)
+    return tuple(found)
