@@ -130,7 +130,9 @@ class ImportObserver:
                 code.co_filename.endswith("/importlib/__init__.py")
             ):
                 kind = self._origins.kind_of(code.co_filename)
-                if kind == OWN or frame.f_globals.get("__name__") == "__main__":
+                name = str(frame.f_globals.get("__name__"))
+                # What ours imports is as if the program did: that is installed, or it is not.
+                if kind == OWN or name == "__main__" or name.partition(".")[0] == _OURS:
                     return is_late and beneath != "__getattr__"
                 is_late = is_late or kind == INSTALLED
                 beneath = code.co_name

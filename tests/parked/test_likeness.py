@@ -11,6 +11,8 @@ from test_parking import record_of, script
 from test_parking import site as site  # a fixture
 
 from supervisor.parked import observations
+from supervisor.parked.likeness import Likeness
+from supervisor.parked.refusal import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,3 +101,15 @@ def test_a_changed_program_is_refused(
     assert refused == {"refused": f"{tmp_path / 'train.py'} has changed"}
     record.with_name("record.observed").unlink()
     assert park(argv, record=record).hear() == {"refused": "its imports were not followed"}
+
+
+def test_a_program_that_imports_only_ours_was_followed(tmp_path: Path) -> None:
+    """Where this package is installed as others are, and the program needs no other."""
+    record = str(tmp_path / "record")
+    unseen = {"packages": [], "besides": [], "environment": {}, "late_environment": {}}
+    observations.Notes(record, "1").write({"changes": [], "spoiled": None, **unseen})
+    ours = {"supervisor.worker": "/x-packages/supervisor/worker.py"}
+    Likeness(record).check_modules(ours, ours)
+    both = {**ours, "heavy": "/x-packages/heavy.py"}
+    with pytest.raises(Refused, match="could not be followed"):
+        Likeness(record).check_modules(both, both)

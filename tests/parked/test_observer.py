@@ -31,11 +31,15 @@ class Place:
     def __init__(self, folder: Path) -> None:
         self.folder, self.record = folder, folder / "record"
         version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-        site = folder / ".local" / "lib" / version / "site-packages"
+        self.site = folder / ".local" / "lib" / version / "site-packages"
         for name, text in PACKAGES.items():
-            (site / name).mkdir(parents=True)
-            (site / name / "__init__.py").write_text(text)
-        (site / "zz_lazy" / "part.py").write_text("")
+            self.install(name, text)
+        (self.site / "zz_lazy" / "part.py").write_text("")
+
+    def install(self, name: str, text: str) -> None:
+        """Install a package."""
+        (self.site / name).mkdir(parents=True)
+        (self.site / name / "__init__.py").write_text(text)
 
     def run(self, text: str, *words: str, **environ: str) -> dict[str, Any]:
         """What is seen of a program that is launched cold, as the launcher does it."""
@@ -243,6 +247,16 @@ def test_a_first_beat_ends_it(place: Place) -> None:
     assert "Observer" not in place.said
     own = imports.json.loads(place.record.read_text())["own"]
     assert [entry[0] for entry in own] == [str(place.folder / "train.py")]
+
+
+def test_what_ours_imports_is_as_if_the_program_did(place: Place) -> None:
+    """Where this package is installed as others are: what comes before is seen all the same."""
+    place.install("supervisor", "import zz_plain")
+    found = place.run("import os, supervisor\nos.umask(0o077)\nimport zz_other")
+    assert found["packages"] == ["zz_plain", "zz_other"]
+    assert found["changes"] == [["changes its umask", "zz_other"]]
+    found = place.run("import os\nos.umask(0o077)\nimport supervisor")
+    assert found["changes"] == [["changes its umask", "zz_plain"]]
 
 
 def test_a_program_that_takes_it_out_is_told(place: Place) -> None:
