@@ -89,8 +89,9 @@ class Parking:
             self._emit(ParkedSeen(parked))
             return
         self._measured_bytes = said.get("rss_bytes")
-        log = self._run.journal.log
-        log.info("parked", pid=report.pid, **{k: v for k, v in said.items() if k != "log"})
+        # Of a later version it may have any names, also those that stand here.
+        news = {k: v for k, v in said.items() if k not in ("event", "log", "pid")}
+        self._run.journal.log.info("parked", pid=report.pid, **news)
         self._emit(ParkedSeen(parked, said.get("seconds"), said.get("rss_bytes")))
 
     def lost(self) -> None:

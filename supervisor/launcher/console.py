@@ -35,8 +35,6 @@ def say(text: str, priority: int = journal_stream.WARNING) -> None:
 def say_exception(where: str, error: BaseException) -> None:
     """Say an exception and the places it went through; never raises.
 
-    A fault that comes again and again is said the 1st, 2nd, 4th, 8th … time: it must not fill the
-    console's file.
     By hand: importing traceback costs 0.5 MB, and fails just when descriptors or memory are short.
     """
     places = []
@@ -46,7 +44,14 @@ def say_exception(where: str, error: BaseException) -> None:
         places.append(f"{os.path.basename(code.co_filename)}:{trace.tb_lineno} in {code.co_name}")
         trace = trace.tb_next
     what = f"{type(error).__name__}: {error}"
-    text = f"internal error {where}; going on: {what} ({' > '.join(places[-8:])})"
+    say_seldom(f"internal error {where}; going on: {what} ({' > '.join(places[-8:])})")
+
+
+def say_seldom(text: str) -> None:
+    """Say what may come again and again the 1st, 2nd, 4th, 8th … time: consoles are kept in files.
+
+    Never raises.
+    """
     times = _faults.get(text, 0) + 1
     if len(_faults) >= _MOST_FAULTS:
         _faults.clear()

@@ -10,7 +10,7 @@ import time
 from supervisor.core.vocabulary import ExitCode
 from supervisor.launcher import cgroup, messages, prctl, relock
 from supervisor.launcher.attempt import Attempt
-from supervisor.launcher.console import say, say_exception
+from supervisor.launcher.console import say, say_exception, say_seldom
 from supervisor.launcher.daemon_link import DaemonLink
 from supervisor.launcher.ending import Asked, Shutdown, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
@@ -189,7 +189,7 @@ class Launcher:
                     if self._attempt is not None and order.attempt == self._attempt.number:
                         self._attempt.obey(order)
                 case Unfit():
-                    say(f"the daemon asked for {order.what!r}, which {order.why}")
+                    say_seldom(f"the daemon asked for {order.what!r}, which {order.why}")
                     if order.what == messages.LaunchOrder.kind:
                         self._refuse(order.attempt, 0, order.why)
                 case messages.Noted() | messages.Alive() | messages.CannotStart():

@@ -105,6 +105,8 @@ def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     said = {"seconds": 2.5, "rss_bytes": 7, "preloaded": ["torch"], "modules": 9, "left_out": []}
     pid = int(Path("/proc/self").readlink().name)
+    # One of a later version may say more, under any name.
+    said |= {"event": "x", "pid": "x", "log": "x", "": []}
     report = ParkedReport(stage="waiting", pid=pid, since=5.0, said=said)
     scene.parking.on_report(report, 9.0)
     assert scene.events == [ParkedSeen(Parked(ParkedStage.WAITING, 5.0), 2.5, 7)]
