@@ -175,6 +175,8 @@ class PageOwner:
 def _is_remote(folder: str) -> bool:
     from pathlib import Path
 
-    from supervisor import filesystem  # few need it: pages are in memory
-
+    try:
+        from supervisor import filesystem  # few need it: pages are in memory
+    except ImportError:
+        return True  # an upgrade is just removing it: as with a remote one, the page alone tells
     return filesystem.is_remote(Path(folder))

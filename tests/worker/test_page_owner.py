@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import supervisor
 from supervisor import filesystem
 from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
@@ -283,13 +284,23 @@ def test_an_emptied_directory_is_filled_by_the_owner(trainers: Trainers) -> None
     assert (page_of(trainers).pid, page_of(trainers).step) == (trainer.process.pid, 31)
 
 
-def test_nothing_is_locked_on_a_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock can wait for a server that is gone, and a trainer must not: the page alone tells."""
+@pytest.mark.parametrize("knows", ["remote", "nothing"])
+def test_nothing_is_locked_on_a_network(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knows: str
+) -> None:
+    """A lock can wait for a server that is gone, and a trainer must not: the page alone tells.
+
+    So where an upgrade has just removed what knows it.
+    """
 
     def lockf(*_: object) -> None:
         raise AssertionError("it waits for ever")
 
-    monkeypatch.setattr(filesystem, "is_remote", lambda _: True)
+    if knows == "remote":
+        monkeypatch.setattr(filesystem, "is_remote", lambda _: True)
+    else:
+        monkeypatch.delattr(supervisor, "filesystem")
+        monkeypatch.setitem(sys.modules, "supervisor.filesystem", None)
     monkeypatch.setattr(fcntl, "lockf", lockf)
     PageWriter(tmp_path / "rank-0", start_ticks=start_ticks(os.getpid()) or 0).beat(step=1)
     other = PageWriter(tmp_path / "rank-0", start_ticks=1)
