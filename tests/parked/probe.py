@@ -7,6 +7,7 @@ at_first = {"modules": list(sys.modules), "frame": sys._getframe().f_back is Non
 
 import atexit  # noqa: E402
 import builtins  # noqa: E402
+import copyreg  # noqa: E402
 import ctypes  # noqa: E402
 import faulthandler  # noqa: E402
 import fcntl  # noqa: E402
@@ -135,6 +136,11 @@ def of_python():
             for f in warnings.filters
         ],
         "gc": [gc.isenabled(), gc.get_threshold(), gc.get_freeze_count(), gc.get_debug()],
+        "gc_lists": [len(gc.callbacks), len(gc.garbage)],
+        "pickled_by": sorted(kind.__name__ for kind in copyreg.dispatch_table),
+        "async_hooks": list(sys.get_asyncgen_hooks()),
+        "dlopen_flags": sys.getdlopenflags(),
+        "stack_bytes_of_threads": threading.stack_size(),
         "faulthandler": faulthandler.is_enabled(),
         "tracemalloc": tracemalloc.is_tracing(),
         "threads": [[t.name, t.daemon] for t in threading.enumerate()],
@@ -177,6 +183,7 @@ def of_process():
         "signals": {s.name: str(signal.getsignal(s)).partition(" at ")[0] for s in signal.Signals},
         "mask": [int(s) for s in signal.pthread_sigmask(signal.SIG_BLOCK, [])],
         "timers": [signal.getitimer(n) for n in (0, 1, 2)],
+        "wakeup_fd": signal.set_wakeup_fd(-1),
         "session": [os.getsid(0) == os.getpid(), os.getpgid(0) == os.getpid()],
         "death_signal": death_signal.value,
         "scheduling": sorted(
@@ -233,8 +240,8 @@ def of_multiprocessing():
     return found
 
 
-def tell():
-    facts = {
+def everything():
+    return {
         "python": of_python(),
         "process": of_process(),
         "main": of_main(),
@@ -242,8 +249,11 @@ def tell():
         "multiprocessing": of_multiprocessing(),
         "modules": at_first["modules"],
     }
+
+
+def tell():
     with open(os.environ["SUPERVISOR_PROBE_OUT"], "w") as file:
-        json.dump(facts, file)
+        json.dump(everything(), file)
     print("told", flush=True)
 
 
