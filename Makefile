@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Kept, whatever the machine says: each process that a test starts would compile all of it again.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup test test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch soak
+.PHONY: help setup test before test-again test-root test-gpu test-systemd chaos check format model demo docs bench bench-checkpoint dist clean bench-relaunch soak
 
 help: ## say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
@@ -39,6 +39,9 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/.torch
 
 test: setup ## all tests that need neither root nor a GPU
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m 'not root and not gpu and not rig' $(PYTEST_ARGS)
+
+before: ## the version from which tests/upgrade starts runs (REV=a tag or a commit)
+	git archive '$(REV)' supervisor | xz -9e > tests/upgrade/supervisor-before.tar.xz
 
 test-again: setup ## what failed in the last run of tests, one by one
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(PYTEST_ARGS)

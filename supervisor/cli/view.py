@@ -21,6 +21,10 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.live import Live
 
+# Of a run that has ended records are read with these. By then an upgrade may have replaced them.
+import supervisor.cli.queue
+import supervisor.cli.runtime_place
+import supervisor.cli.still_running  # noqa: F401
 from supervisor.cli.display import render
 from supervisor.cli.record import read_record
 from supervisor.cli.terminal import strip_controls

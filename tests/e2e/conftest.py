@@ -37,6 +37,7 @@ class Supervised:
         self.output = folder / "output.txt"
         self.gate = folder / "gate"
         self.prefix: list[str] = []
+        self.python = sys.executable
         self.environ: dict[str, str] = {}
         self.configure()
 
@@ -60,7 +61,7 @@ class Supervised:
 
     def start(self, *options: str) -> "subprocess.Popen[str]":
         """Start `supervisor run` in the background."""
-        command = [sys.executable, "-m", "supervisor", "run", str(self.config), *options]
+        command = [self.python, "-m", "supervisor", "run", str(self.config), *options]
         with self.output.open("a") as out:
             self.process = subprocess.Popen(
                 [*self.prefix, *command],
@@ -93,7 +94,7 @@ class Supervised:
 
     def raw(self, *words: str) -> "subprocess.CompletedProcess[str]":
         """A `supervisor` command with exactly these words."""
-        command = [sys.executable, "-m", "supervisor", *words]
+        command = [self.python, "-m", "supervisor", *words]
         return subprocess.run(
             [*self.prefix, *command],
             cwd=self.folder,

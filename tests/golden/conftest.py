@@ -12,6 +12,7 @@ import pytest
 from tests.e2e.conftest import Supervised
 
 OVERHEARD = Path(__file__).with_name("overheard.py")
+RELAY = Path(__file__).with_name("relay.py")
 
 
 class Cold(Supervised):
@@ -26,6 +27,11 @@ class Overheard(Cold):
     """A run of which everything is kept that launcher and daemon say to each other."""
 
     @property
+    def relay(self) -> list[str]:
+        """What stands between them, and its argument."""
+        return [str(RELAY), str(self.heard)]
+
+    @property
     def heard(self) -> Path:
         """A message a line, behind "> " (to the daemon) or "< "."""
         return self.folder / "heard.txt"
@@ -35,7 +41,7 @@ class Overheard(Cold):
         words = ["run", str(self.config), *options]
         with self.output.open("a") as out:
             self.process = subprocess.Popen(
-                [sys.executable, str(OVERHEARD), str(self.heard), *words],
+                [sys.executable, str(OVERHEARD), *self.relay, *words],
                 cwd=self.folder,
                 env={**os.environ, **self.environ},
                 stdout=out,

@@ -1,7 +1,8 @@
-"""`supervisor run` whose launcher is told to start its daemons behind relay.py.
+"""`supervisor run` whose launcher is told to start its daemons behind relay.py, or one like it.
 
-`python overheard.py FILE WORD…` is `supervisor WORD…`: what the command line makes of the launcher
-is left as it is, but for `--daemon-argv-json`, which names the daemon that it would start anyway.
+`python overheard.py RELAY ARGUMENT WORD…` is `supervisor WORD…`: what the command line makes of the
+launcher is left as it is, but for `--daemon-argv-json`, which names the daemon that it would start
+anyway.
 """
 
 import json
@@ -11,8 +12,7 @@ from pathlib import Path
 
 from supervisor.cli import main
 
-PLACE = Path(__file__).resolve().parent
-FILE = sys.argv.pop(1)
+RELAY = [sys.argv.pop(1), sys.argv.pop(1)]
 really = os.execve
 
 
@@ -23,7 +23,7 @@ def execve(program: str, words: list[str], environment: dict[str, str]) -> None:
     daemon = [sys.executable, "-P", str(Path(launcher).parents[1] / "daemon" / "__main__.py")]
     daemon += ["--run-dir", options["--run-dir"], "--socket-fd", "{socket_fd}"]
     daemon += ["--lock-fd", "{lock_fd}", "--view", options["--view"]]
-    relay = [sys.executable, "-P", str(PLACE / "relay.py"), FILE, "{socket_fd}", *daemon]
+    relay = [sys.executable, "-P", *RELAY, "{socket_fd}", *daemon]
     really(program, [*words, "--daemon-argv-json", json.dumps(relay)], environment)
 
 

@@ -9,10 +9,15 @@ import os
 import select
 import socket
 import sys
+from collections.abc import Callable
+
+Said = Callable[[bytes], list[bytes]]
 
 
-def carry(launcher: socket.socket, daemon: socket.socket, kept: int) -> None:
-    """Carry lines until one of both has gone."""
+def carry(
+    launcher: socket.socket, daemon: socket.socket, kept: int, said: Said | None = None
+) -> None:
+    """Carry the bytes until one of both has gone; `said` gives other lines for a whole one."""
     other = {launcher: (daemon, b"> "), daemon: (launcher, b"< ")}
     partial = {launcher: b"", daemon: b""}
     while other:
@@ -31,13 +36,15 @@ def carry(launcher: socket.socket, daemon: socket.socket, kept: int) -> None:
                 continue
             *lines, partial[source] = (partial[source] + data).split(b"\n")
             os.write(kept, b"".join(mark + line + b"\n" for line in lines))
+            if said is not None:
+                data = b"".join(one + b"\n" for line in lines for one in said(line))
             try:
                 target.sendall(data)
             except OSError:
                 return
 
 
-def main() -> None:
+def main(said: Said | None = None) -> None:
     """Begin to carry, and become the daemon."""
     file, fd, *command = sys.argv[1:]
     launcher = socket.socket(fileno=int(fd))
@@ -49,7 +56,8 @@ def main() -> None:
             if other > 2 and other not in (launcher.fileno(), ours.fileno()):
                 with contextlib.suppress(OSError):  # the listing's own
                     os.close(other)
-        carry(launcher, ours, os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
+        kept = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        carry(launcher, ours, kept, said)
         os._exit(0)
     os.dup2(theirs.fileno(), int(fd))
     os.set_inheritable(int(fd), True)
@@ -57,4 +65,5 @@ def main() -> None:
     os.execv(command[0], command)
 
 
-main()
+if __name__ == "__main__":
+    main()

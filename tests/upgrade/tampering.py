@@ -1,0 +1,63 @@
+"""Between launcher and daemon: it makes of each the word of another version.
+
+`python tampering.py VERSION {socket_fd} COMMAND…`, as golden/relay.py. `later`: each message has
+more in it, the hello a higher number, and between them come messages of kinds that nobody knows.
+`earlier`: the hello has no number, and what is null or empty is not said at all.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "golden"))
+
+import relay
+
+NEWS = {"wherefore": {"because": [1, None, "x"]}, "event": 3.5, "": []}
+
+
+class Later:
+    """What another version, years later, says."""
+
+    def said(self, line: bytes) -> list[bytes]:
+        """The lines that stand for one."""
+        told = self.with_news(json.loads(line))
+        if "protocol" in told:
+            told["protocol"] = 99
+        key = "do" if "do" in told else "is"
+        lines = [told, {key: "dance", "attempt": 1, **NEWS}, {key: 7}]
+        return [json.dumps(one).encode() for one in lines]
+
+    def with_news(self, told: Any) -> Any:
+        """A message, or a part of one, with keys that nobody knows."""
+        if isinstance(told, list):
+            return [self.with_news(one) for one in told]
+        if not isinstance(told, dict):
+            return told
+        inner = {key: self.with_news(one) if key != "env" else one for key, one in told.items()}
+        return {**inner, **NEWS}
+
+
+class Earlier:
+    """What another version, years ago, said."""
+
+    def said(self, line: bytes) -> list[bytes]:
+        """The lines that stand for one."""
+        told = {
+            key: one
+            for key, one in json.loads(line).items()
+            if key != "protocol" and one is not None and one is not False and one not in ([], "")
+        }
+        return [json.dumps(told).encode()]
+
+
+def main() -> None:
+    """Begin to carry, and become the daemon."""
+    version, *words = sys.argv[1:]
+    sys.argv[1:] = [os.devnull, *words]
+    relay.main(Later().said if version == "later" else Earlier().said)
+
+
+main()
