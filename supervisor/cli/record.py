@@ -31,7 +31,7 @@ class Unwatched(StrEnum):
     NEVER_STARTED = "never started"
 
 
-# The daemon writes twice a second; on network file systems other machines see it later.
+# The daemon writes once a second; on network file systems other machines see it later.
 FRESH_S = 30.0
 _LATE_S = 10.0
 # Every key of the contract, so that what is absent is null.

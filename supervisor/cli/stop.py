@@ -16,7 +16,7 @@ from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
 
 _LOOK_EVERY_S = 0.25
-# The daemon looks at the intent at least twice a second; a frozen or absent one never does.
+# The daemon looks at the intent at least once a second; a frozen or absent one never does.
 _UNHEARD_AFTER_S = 15.0
 
 

@@ -228,7 +228,7 @@ class Housekeeping:
             self._facts.missing = survey.missing.sentence
 
     def poll(self, state: State, now: float) -> None:
-        """Twice a second: look for checkpoints, keep status, account and reserve."""
+        """At each poll: look for checkpoints, keep status, account and reserve."""
         self._performer.times.note_clock(wall_s())
         self._run.directory_claim.poll()
         self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)

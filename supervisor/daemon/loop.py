@@ -27,6 +27,7 @@ from supervisor.daemon.left_watch import LeftWatch
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.operator_intent import OperatorIntent
 from supervisor.daemon.orphan import OrphanedAttempt
+from supervisor.daemon.pace import pause_s
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.record_guard import RecordGuard
 from supervisor.daemon.run import Run
@@ -42,7 +43,6 @@ from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.snapshot.slots import Whole
 
-POLL_S = 0.5
 LEAST_POLL_S = 0.1
 SUSPENDED_S = 5.0
 STACKS_POLL_S = 0.05
@@ -181,7 +181,7 @@ class Daemon:
         if (wake_at := self._wake_at()) is not None and now >= wake_at:
             self._queue.append(Tick())
         if now >= self._next_poll:
-            self._polled_at, self._next_poll = now, now + POLL_S
+            self._polled_at, self._next_poll = now, now + pause_s(self.state, now)
             self._poll(now)
 
     def _poll_children(self) -> None:
@@ -208,7 +208,7 @@ class Daemon:
         attempt = self.performer.attempt
         # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
         if attempt is not None and self.state.alive and now >= self._observe_at:
-            self._observe_at = now + POLL_S
+            self._observe_at = now + pause_s(self.state, now)
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
             self._left.look(self.state, now)

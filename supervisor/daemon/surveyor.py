@@ -125,7 +125,7 @@ class Surveyor:
             mount=self.recorded.mount,
             search=question.search,
             pattern=self._pattern,
-            # Only for a decision: one that changes twice a second is no news.
+            # Only for a decision: one that changes at each look is no news.
             snapshots=self._snapshots if question.deciding else None,
             set_aside=self._set_aside,
             reads_clock=question.reads_clock,
