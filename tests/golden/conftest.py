@@ -1,8 +1,15 @@
-"""The runs of tests/e2e; nothing is launched warm where the scenario does not say so."""
+"""The runs of tests/e2e; nothing is launched warm where the scenario does not say so.
 
+How a scenario is made to come out the same each time, on a busy machine too: a trainer that is hurt
+from outside stands still first (HOLD), and what is looked for at its own pace is waited for.
+"""
+
+import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +25,19 @@ RELAY = Path(__file__).with_name("relay.py")
 class Cold(Supervised):
     """A run without a spare interpreter, whose notes and messages come when they please."""
 
-    def configure(self, *, hold: int | None = None, **more: Any) -> None:
-        """Write the configuration."""
-        super().configure(hold=hold, **{"launch": {"mode": "cold"}, **more})
+    def configure(
+        self, *, hold: int | None = None, faults: dict[str, Any] | None = None, **more: Any
+    ) -> None:
+        """Write the configuration. `faults`: the trainer's FAULTS."""
+        env = dict(more.pop("env", {}))
+        if faults is not None:
+            env["FAULTS"] = json.dumps(faults)
+        super().configure(hold=hold, env=env, **{"launch": {"mode": "cold"}, **more})
+
+    def script(self, text: str, **more: Any) -> None:
+        """Configure a run of this Python program."""
+        (self.folder / "t.py").write_text(text)
+        self.configure(command=[sys.executable, "t.py"], **more)
 
 
 class Overheard(Cold):
@@ -65,3 +82,11 @@ def overheard(tmp_path: Path) -> Iterator[Overheard]:
     supervised = Overheard(tmp_path)
     yield supervised
     supervised.close()
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory whose path is as long each time: sentences are wrapped with it in them."""
+    folder = Path(tempfile.mkdtemp(prefix="golden-", dir="/tmp"))
+    yield folder
+    shutil.rmtree(folder)

@@ -1,5 +1,6 @@
 """`supervisor` at a fixed moment: argv lists come in as JSON, what each printed goes out.
 
+`python frozen.py FOLDER NOW`: a folder for what is printed, and seconds since 1970.
 Each command runs in a child of its own; the imports are paid for once.
 """
 
@@ -44,7 +45,9 @@ if __name__ == "__main__":
 
     for name in COMMANDS:
         supervisor.get_command(click.Context(supervisor), name)
-    time.time = lambda: NOW
-    time.time_ns = lambda: int(NOW * 1e9)
-    told = [call(argv, Path(sys.argv[1])) for argv in json.load(sys.stdin)]
+    now = float(sys.argv[2])
+    time.time = lambda: now
+    time.time_ns = lambda: int(now * 1e9)
+    place = Path(sys.argv[1])
+    told = [call(argv, place) for argv in json.load(sys.stdin)]
     json.dump(told, sys.stdout)

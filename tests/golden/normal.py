@@ -37,12 +37,21 @@ _VARYING = {
 _MAYBE = {"step_rate", "last_save_s", "log_age_s", "heartbeat_age_s", "goodput"}
 _TEXTS = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),
+    (re.compile(r"\b\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\b"), "<time>"),
     (re.compile(r"\b\d\d:\d\d:\d\d\b"), "<clock>"),
     (re.compile(r"\bpid \d+"), "pid <pid>"),
+    (re.compile(r"\bpython[\d.]* \(\d+\)"), "python (<pid>)"),
     (re.compile(r"\b(just now|[\d.]+s ago)\b"), "<age>"),
     (re.compile(r"\bin [\d.]+ s\b"), "in <s> s"),
-    (re.compile(r"\bbeat:[0-9a-f]{8}\b"), "beat:<hash>"),
+    (re.compile(r"\b(no sign of life|not grown) for \d+ s\b"), r"\1 for <s> s"),
+    (re.compile(r"\bfrom (less than a second|\d+ s) before the stop"), "from <s> before the stop"),
+    (re.compile(r"\bCPU \([\d.]+ cores\)"), "CPU (<n> cores)"),
+    (re.compile(r"\b(beat|log):[0-9a-f]{8}\b"), r"\1:<hash>"),
     (re.compile(r"train-supervisor-\d+/[0-9a-f]{16}"), "train-supervisor-<uid>/<run_id>"),
+    # The two take turns, but for a slot that is being read.
+    (re.compile(r"/slot-\d/"), "/slot-<n>/"),
+    # Of a trainer that stands here, among the other tests.
+    (re.compile(r"(<root>/tests/\S+\", line )\d+"), r"\1<n>"),
 ]
 
 

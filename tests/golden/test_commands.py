@@ -5,11 +5,6 @@ machine decides is not here: `check` on a whole configuration, the unit that `sy
 such a check (systemd/ has it, as a test there holds), and what `clean` finds in /dev/shm.
 """
 
-import json
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,12 +12,10 @@ import click
 import pytest
 
 from supervisor.cli.group import supervisor
-from tests.cli.conftest import make_environment
 from tests.golden.keeping import hold_against
 from tests.golden.made_up import MadeUpRun
-from tests.golden.normal import Normal
+from tests.golden.transcript import told
 
-FROZEN = Path(__file__).with_name("frozen.py")
 TRANSCRIPTS: dict[str, list[str]] = {
     "run": ["run", "run no.yaml", "run wrong.yaml", "run -q config.yaml", "run --no config.yaml"],
     "status": ["status", "status --json", "status runs/demo", "status config.yaml", "status no"],
@@ -61,33 +54,6 @@ TRANSCRIPTS: dict[str, list[str]] = {
     ],
     "schema": ["schema"],
 }  # fmt: skip
-
-
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A directory whose path is as long each time: sentences are wrapped with it in them."""
-    folder = Path(tempfile.mkdtemp(prefix="golden-", dir="/tmp"))
-    yield folder
-    shutil.rmtree(folder)
-
-
-def told(folder: Path, commands: list[list[str]]) -> str:
-    """A transcript of the commands."""
-    environment = {**make_environment(folder), "PATH": "/usr/bin:/bin"}
-    (folder / ".out").mkdir(exist_ok=True)
-    done = subprocess.run(
-        [sys.executable, str(FROZEN), ".out"],
-        cwd=folder, env=environment, input=json.dumps(commands), capture_output=True, text=True,
-        timeout=120, check=True,
-    )  # fmt: skip
-    lines, normal = [], Normal(folder)
-    for call in json.loads(done.stdout):
-        lines.append(f"$ supervisor {' '.join(call['argv'])}\n")
-        for name in ("stdout", "stderr"):
-            if text := normal.places(call[name]):
-                lines.append(f"-- {name}\n{text}" + ("" if text.endswith("\n") else "\\\n"))
-        lines.append(f"-- exit {call['code']}\n\n")
-    return "".join(lines)
 
 
 def names(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

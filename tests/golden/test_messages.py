@@ -1,31 +1,20 @@
 """What launcher and daemon say to each other: every message, every field, as real ones said it.
 
 Each message stands once in the file of its scenario, sorted: which come between two others is for
-the core's tests to say.
+the core's tests to say. What such a run leaves on record is held as well.
 """
 
-import json
 import os
 import signal
 import sys
+from pathlib import Path
+
+import pytest
 
 from tests.e2e.conftest import HANG, TRAINER
+from tests.e2e.test_no_daemon import BROKEN, Installed
 from tests.golden.conftest import Overheard
-from tests.golden.keeping import hold_against
-from tests.golden.normal import Normal
-
-# Said as long as a daemon lives; the first time right after its start.
-ALIVE = '< {"do":"alive"}'
-
-
-def hold_messages(run: Overheard, name: str) -> None:
-    """Compare all that was said."""
-    normal = Normal(run.folder)
-    said = {
-        line[:2] + normal.line(json.loads(line[2:])) for line in run.heard.read_text().splitlines()
-    }
-    lines = said - {ALIVE}
-    hold_against(f"messages/{name}.txt", "".join(f"{line}\n" for line in sorted(lines)))
+from tests.golden.recording import hold_messages, hold_record, hold_status
 
 
 def test_a_death_of_each_and_a_stop(overheard: Overheard) -> None:
@@ -40,8 +29,8 @@ def test_a_death_of_each_and_a_stop(overheard: Overheard) -> None:
     run.wait(lambda: run.status["pids"]["daemon"] != daemon)
     process.send_signal(signal.SIGTERM)
     assert run.finish() == 75
-    assert ALIVE in run.heard.read_text().splitlines()
     hold_messages(run, "deaths")
+    hold_record(run, "deaths")
 
 
 def test_one_is_parked(overheard: Overheard) -> None:
@@ -50,47 +39,55 @@ def test_one_is_parked(overheard: Overheard) -> None:
     run.configure(hold=15, launch={"mode": "auto"})
     run.start()
     trainer = run.wait_step(15)
-    run.wait(lambda: run.entries("parked"))
+    run.wait(lambda: run.status["launch"]["parked"]["state"] == "waiting")
+    hold_status(run, "warm", "parked")
     os.kill(trainer, signal.SIGKILL)
     run.wait_step(15, 2)
-    run.wait(lambda: len(run.entries("parked")) == 2)
+    run.wait(lambda: run.status["launch"]["parked"]["state"] == "waiting")
     run.let_go()
     assert run.finish() == 0
-    assert run.entries("attempt_started")[1]["launch"] == "warm"
     hold_messages(run, "parked")
+    hold_record(run, "warm")
 
 
 def test_what_a_script_leaves_training(overheard: Overheard) -> None:
     """Its main process exits with 0: the daemon says for how long the rest may live."""
     run = overheard
-    run.configure(hold=15, command=["bash", "-c", f"{sys.executable} {TRAINER} & exit 0"])
+    script = f"{sys.executable} {TRAINER} & until [ -e go ]; do sleep 0.05; done; exit 0"
+    run.configure(hold=15, command=["bash", "-c", script])
     run.start()
+    run.wait_step(15)
+    (run.folder / "go").touch()
     run.wait(lambda: run.entries("left_training"))
+    run.wait_step(15)
     run.let_go()
     assert run.finish() == 0
     hold_messages(run, "left")
+    hold_record(run, "left")
 
 
 DEAF = """
 import signal, time
 from supervisor.worker import attach
 run = attach()
-for step in range(10000):
+for step in range(1, 8):
     time.sleep(0.05)
     run.beat(step=step)
-    if step == 5:
+    if step == 5 and run.attempt == 1:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         time.sleep(600)
+run.finish(step=7)
 """
 
 
+@pytest.mark.slow
 def test_a_hang(overheard: Overheard) -> None:
-    """Looked at, asked for its stacks, and ended."""
+    """Looked at, asked for its stacks, ended, and relaunched."""
     run = overheard
-    (run.folder / "deaf.py").write_text(DEAF)
-    run.configure(command=[sys.executable, "deaf.py"], watch=HANG, restart={"max_failures": 1})
-    assert run.run() == 1
+    run.script(DEAF, watch=HANG)
+    assert run.run() == 0
     hold_messages(run, "hang")
+    hold_record(run, "hang")
 
 
 def test_a_third_interrupt(overheard: Overheard) -> None:
@@ -105,6 +102,7 @@ def test_a_third_interrupt(overheard: Overheard) -> None:
             run.wait(lambda wanted=count: run.status.get("interrupts") == wanted)
     assert run.finish() == 75
     hold_messages(run, "interrupts")
+    hold_record(run, "interrupts")
 
 
 def test_no_such_program(overheard: Overheard) -> None:
@@ -112,6 +110,7 @@ def test_no_such_program(overheard: Overheard) -> None:
     overheard.configure(command=["no-such-program-anywhere"])
     assert overheard.run() == 1
     hold_messages(overheard, "refused")
+    hold_record(overheard, "refused")
 
 
 def test_a_lock_is_removed(overheard: Overheard) -> None:
@@ -121,8 +120,37 @@ def test_a_lock_is_removed(overheard: Overheard) -> None:
     run.start()
     run.wait_step(15)
     run.paths.lock.unlink()
-    run.wait(lambda: run.entries("record_remade"))
-    run.wait(lambda: len(run.entries("daemon_started")) == 2 and run.status.get("step"))
+    run.wait(lambda: len(run.entries("daemon_started")) == 2)
+    run.wait_step(15)
     run.let_go()
     assert run.finish() == 0
     hold_messages(run, "relock")
+    hold_record(run, "relock")
+
+
+class Broken(Overheard, Installed):
+    """A run under an installation of its own, whose messages are kept."""
+
+
+def test_a_daemon_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half an upgrade, once: it says why, and the one after it goes on."""
+    run = Broken(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(run.package.parent))
+    try:
+        run.configure(hold=15)
+        run.start()
+        run.wait_step(15)
+        source, seen = run.package / BROKEN, run.folder / "seen"
+        once = f"import os\nif not os.path.exists({str(seen)!r}):\n"
+        once += f"    open({str(seen)!r}, 'w').close()\n    raise RuntimeError('half an upgrade')\n"
+        source.write_text(once + source.read_text())
+        before = run.status["pids"]["daemon"]
+        os.kill(before, signal.SIGKILL)
+        run.wait(lambda: run.status["pids"]["daemon"] != before)
+        run.wait_step(15)
+        run.let_go()
+        assert run.finish() == 0
+        hold_messages(run, "broken")
+        hold_record(run, "broken")
+    finally:
+        run.close()
