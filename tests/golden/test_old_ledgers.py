@@ -1,0 +1,60 @@
+"""Ledgers of earlier versions, whole: what today's code makes of each, and tells of it.
+
+They were written by real runs (keep_ledgers.py), names of machines and places exchanged.
+"""
+
+import dataclasses
+import shutil
+from pathlib import Path
+
+import pytest
+
+from supervisor.clock import parse_rfc3339
+from supervisor.core.entries.entry import UnknownEntry
+from supervisor.core.replay import fold
+from supervisor.ledger import read_ledger, read_ledger_report
+from supervisor.ledger_entries import iterate_entries
+from supervisor.paths import RunPaths
+from tests.golden.keeping import FOLDER, hold_against
+from tests.golden.transcript import told
+
+KEPT = sorted(path.name for path in (FOLDER / "ledgers").iterdir())
+COMMANDS = [["events"], ["status"], ["status", "--json"]]
+
+
+def test_there_are_some() -> None:
+    """Of both versions that are kept."""
+    assert {name.partition("-")[0] for name in KEPT} == {"35eee77", "906219b"}
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_every_line_is_understood(name: str) -> None:
+    """Whole, and of a kind that is known; written again it says the same."""
+    path = FOLDER / "ledgers" / name / "ledger.jsonl"
+    records, bad = read_ledger_report(path)
+    assert bad == 0
+    for noted, record in zip(iterate_entries(path), records, strict=True):
+        assert not isinstance(noted.entry, UnknownEntry), record
+        assert list(noted.entry.to_json().items()) == [
+            item for item in record.items() if item[0] not in ("at", "monotonic")
+        ]
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_history(name: str) -> None:
+    """What the next daemon begins with."""
+    history = fold(iterate_entries(FOLDER / "ledgers" / name / "ledger.jsonl"))
+    fields = [field.name for field in dataclasses.fields(history)]
+    text = "".join(f"{field} = {getattr(history, field)!r}\n" for field in fields)
+    hold_against(f"ledgers/{name}/history.txt", text)
+
+
+@pytest.mark.parametrize("name", KEPT)
+def test_commands(name: str, place: Path) -> None:
+    """A minute after its last entry: `events` and `status`."""
+    paths = RunPaths(place / "runs" / "demo")
+    paths.state_dir.mkdir(parents=True, mode=0o700)
+    for file in ("ledger.jsonl", "status.json"):
+        shutil.copy(FOLDER / "ledgers" / name / file, paths.state_dir)
+    last = parse_rfc3339(read_ledger(paths.ledger)[-1]["at"])
+    hold_against(f"ledgers/{name}/commands.txt", told(place, COMMANDS, last + 60))
