@@ -29,28 +29,29 @@ END = {"code": 0, "awaits_word": True, "signal": None, "core_dumped": False, "mo
 EXITED = ExitedReport(attempt=3, code=0, monotonic=5.0, left_ended=(LeftEnd(pid=9, code=1),))
 
 
-@pytest.mark.parametrize(
-    ("message", "line"),
-    [
-        (PersisterOrder(directory="/s"), '{"do":"persister","directory":"/s"}'),
-        (PersisterOrder(patience_s=2.0), '{"do":"persister","directory":null,"patience_s":2.0}'),
-        (
-            StopOrder(attempt=1, signal=15, grace_s=20.0),
-            '{"do":"stop","attempt":1,"signal":15,"grace_s":20.0,"is_hang":false}',
-        ),
-        (
-            EXITED,
-            '{"is":"exited","attempt":3,"code":0,"awaits_word":false,"signal":null,'
-            '"core_dumped":false,"monotonic":5.0,"leftovers":0,'
-            '"left_ended":[{"pid":9,"code":1,"signal":null}],"peak_rss_bytes":0,"oom_kills":null}',
-        ),
-        (
-            UnkillableReport(attempt=1, pids=(StuckProcess(pid=4, comm="cp", state="D"),)),
-            '{"is":"unkillable","attempt":1,"pids":[{"pid":4,"comm":"cp","state":"D","wchan":"",'
-            '"syscall":"","stack":[]}]}',
-        ),
-    ],
-)
+# Messages, and the lines that they are.
+WRITTEN: list[tuple[Any, str]] = [
+    (PersisterOrder(directory="/s"), '{"do":"persister","directory":"/s"}'),
+    (PersisterOrder(patience_s=2.0), '{"do":"persister","directory":null,"patience_s":2.0}'),
+    (
+        StopOrder(attempt=1, signal=15, grace_s=20.0),
+        '{"do":"stop","attempt":1,"signal":15,"grace_s":20.0,"is_hang":false}',
+    ),
+    (
+        EXITED,
+        '{"is":"exited","attempt":3,"code":0,"awaits_word":false,"signal":null,'
+        '"core_dumped":false,"monotonic":5.0,"leftovers":0,'
+        '"left_ended":[{"pid":9,"code":1,"signal":null}],"peak_rss_bytes":0,"oom_kills":null}',
+    ),
+    (
+        UnkillableReport(attempt=1, pids=(StuckProcess(pid=4, comm="cp", state="D"),)),
+        '{"is":"unkillable","attempt":1,"pids":[{"pid":4,"comm":"cp","state":"D","wchan":"",'
+        '"syscall":"","stack":[]}]}',
+    ),
+]
+
+
+@pytest.mark.parametrize(("message", "line"), WRITTEN)
 def test_the_bytes_of_a_message(message: Any, line: str) -> None:
     """Kind first, then the fields in their order: what another version reads."""
     assert encode(message.to_json()) == line.encode() + b"\n"

@@ -1,0 +1,64 @@
+"""Each kind of entry in the ledger, and each message, is in a golden file, or said to be in none.
+
+What no run here makes is in a record that was written by hand.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+from supervisor.core.entries.reading import KINDS
+from supervisor.launcher.messages import Order, Report
+from supervisor.ledger import encode_entry
+from supervisor.paths import RunPaths
+from tests.core.test_entries import RECORDS
+from tests.golden.keeping import FOLDER, hold_against
+from tests.golden.transcript import told
+from tests.launcher.test_messages import WRITTEN
+
+BY_HAND_NOW = 1795910400.0  # 2026-11-29T00:00:00Z, when all of them are past
+
+# Kinds of entry, and why no run here makes them; tests/core/ledger_lines.jsonl has each of them,
+# and commands/events-by-hand.txt what is said of it.
+NO_RUN_MAKES = {
+    "requeue": "needs SLURM (tests/rigs/slurm)",
+    "not_resumed": "steps are compared by their pace, which is not that of a busy machine",
+    "resume_doubted": "the same",
+    "resume_seen": "it comes after a doubt",
+}
+# Messages, and why none is kept of a real run; tests/launcher/test_messages.py has their bytes.
+NO_RUN_SAYS = {
+    "unkillable": "needs a process that SIGKILL does not end (tests/e2e/test_stuck.py, as root)",
+}
+
+
+def lines(*patterns: str) -> Iterator[str]:
+    """The lines of the golden files of these names."""
+    for pattern in patterns:
+        for path in sorted(FOLDER.glob(pattern)):
+            yield from path.read_text().splitlines()
+
+
+def test_each_kind_of_entry() -> None:
+    """Of the runs of today's code; none of another version counts."""
+    made = {json.loads(line)["type"] for line in lines("records/*/ledger.jsonl")}
+    made |= {json.loads(line)["type"] for line in lines("records/notes.jsonl")}
+    assert set(KINDS) - made == set(NO_RUN_MAKES)
+    assert set(NO_RUN_MAKES) <= {record["type"] for record in RECORDS}
+
+
+def test_each_message() -> None:
+    """Those of real launchers and daemons."""
+    said = {next(iter(json.loads(line[2:]).items())) for line in lines("messages/*.txt")}
+    kinds = {(one.key, one.kind) for union in (Order, Report) for one in union.__args__}
+    missing = {kind for _, kind in kinds - said}
+    assert missing == set(NO_RUN_SAYS)
+    assert missing <= {message.kind for message, _ in WRITTEN}
+
+
+def test_events_of_each_kind(place: Path) -> None:
+    """Every kind of entry in every shape, as a person reads it; its times are of its line."""
+    paths = RunPaths(place / "runs" / "demo")
+    paths.state_dir.mkdir(parents=True, mode=0o700)
+    paths.ledger.write_bytes(b"".join(map(encode_entry, RECORDS)))
+    hold_against("commands/events-by-hand.txt", told(place, [["events"]], BY_HAND_NOW))
