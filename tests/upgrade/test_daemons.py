@@ -1,5 +1,6 @@
 """The launcher of the version before with the tree of this one: training does not notice."""
 
+import json
 import os
 import signal
 
@@ -100,7 +101,29 @@ def test_while_nothing_is_installed(run: Living) -> None:
     run.site.install(THIS)
     run.wait_other_daemon(daemon)
     run.let_go()
-    run.check_end()
+    run.check_end(is_quiet=False)
+    assert run.steps_done == STEPS
+
+
+def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
+    """The old launcher has the new tree write that there is no daemon, and `status` reads it."""
+    run.configure(hold=15)
+    run.start()
+    run.wait_step(15)
+    run.upgrade()
+    source = run.site.package / "core" / "judgement.py"
+    whole = source.read_text()
+    source.write_text("raise RuntimeError('half an upgrade')\n" + whole)
+    daemon = run.status["pids"]["daemon"]
+    os.kill(daemon, signal.SIGKILL)
+    run.wait(run.paths.no_daemon.exists)
+    said = json.loads(run.command("status", "--json").stdout)["no_daemon"]
+    assert said["why"] == "exited with 1: RuntimeError: half an upgrade"
+    source.write_text(whole)
+    run.wait_other_daemon(daemon)
+    run.wait(lambda: not run.paths.no_daemon.exists())
+    run.let_go()
+    run.check_end(is_quiet=False)
     assert run.steps_done == STEPS
 
 
