@@ -1,13 +1,10 @@
 """Plain lines for whoever started the run; a reader that stalls must never stall the daemon."""
 
-import os
-import select
 import time
 
 from supervisor import journal_stream
 from supervisor.diagnosis.log_line import clean
-
-_PIPE_BUF = 4096
+from supervisor.line_writer import write_lines
 
 
 class Console:
@@ -23,16 +20,11 @@ class Console:
         """One line with the local time of day in front; in the journal, with its priority."""
         if not self._enabled:
             return
-        text = f"{time.strftime('%H:%M:%S')} {clean(line)}\n"
+        text = f"{time.strftime('%H:%M:%S')} {clean(line)}"
         if self._is_journal:
-            text = journal_stream.mark(clean(line), priority) + "\n"
-        data = text.encode("utf-8", "replace")[:_PIPE_BUF]
-        poller = select.poll()
-        poller.register(self._fd, select.POLLOUT)
+            text = journal_stream.mark(clean(line), priority)
         try:
-            if poller.poll(0):
-                # Up to PIPE_BUF bytes a pipe that polls writable takes whole (pipe(7)).
-                os.write(self._fd, data)
+            if write_lines(self._fd, [text]):
                 return
         except OSError:
             # The terminal or the reader is gone: the run goes on without it.

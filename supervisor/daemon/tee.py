@@ -1,13 +1,10 @@
 """What the trainer prints, shown in the job's log or the journal as well. It blocks nobody."""
 
-import os
-import select
 from collections.abc import Mapping, Sequence
 
 from supervisor.core.wording import counted
 from supervisor.diagnosis.log_line import clean
-
-_PIPE_BUF = 4096
+from supervisor.line_writer import write_lines
 
 
 def is_wanted(tee: bool | None, environ: Mapping[str, str]) -> bool:
@@ -33,31 +30,10 @@ class Tee:
         lost = counted(self._dropped, "line")
         note = f"[supervisor: {lost} of train.log {were} left out here]"
         shown = [note, *map(clean, lines)] if self._dropped else [*map(clean, lines)]
-        batch: list[bytes] = []
-        for line in shown:
-            data = line.encode("utf-8", "replace")[: _PIPE_BUF - 1] + b"\n"
-            if batch and sum(map(len, batch)) + len(data) > _PIPE_BUF:
-                if not self._write(b"".join(batch)):
-                    break
-                shown = shown[len(batch) :]
-                batch = []
-            batch.append(data)
-        else:
-            if self._write(b"".join(batch)):
-                shown = []
+        try:
+            shown = shown[write_lines(self._fd, shown) :]
+        except OSError:
+            self._enabled = False  # the reader is gone; train.log has it all
         # With the note still among them, what it counts is added, and it is not.
         is_untold = bool(self._dropped) and shown[:1] == [note]
         self._dropped = len(shown) + (self._dropped - 1 if is_untold else 0)
-
-    def _write(self, data: bytes) -> bool:
-        poller = select.poll()
-        poller.register(self._fd, select.POLLOUT)
-        try:
-            # Up to PIPE_BUF bytes a pipe that polls writable takes whole (pipe(7)).
-            if not poller.poll(0):
-                return False
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:
-            self._enabled = False  # the reader is gone; train.log has it all
-        return True

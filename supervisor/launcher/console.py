@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import select
 
 from supervisor import journal_stream
+from supervisor.line_writer import write_lines
 
 STDERR = 2
-# A pipe takes this much at once without blocking whenever it polls writable: pipe(7), PIPE_BUF.
-LONGEST_BYTES = 4096
 _MOST_FAULTS = 64
 
 _faults: dict[str, int] = {}
@@ -20,14 +18,8 @@ def say(text: str, priority: int = journal_stream.WARNING) -> None:
     text = f"supervisor: {text}"
     if journal_stream.is_journal(STDERR):
         text = journal_stream.mark(text, priority)
-    line = f"{text}\n".encode("utf-8", "backslashreplace")
-    if len(line) > LONGEST_BYTES:
-        line = line[: LONGEST_BYTES - 5] + b" ...\n"
-    writable = select.poll()
-    writable.register(STDERR, select.POLLOUT)
     try:
-        if any(events & select.POLLOUT for _, events in writable.poll(0)):
-            os.write(STDERR, line)
+        write_lines(STDERR, [text])
     except OSError:
         return  # The terminal is gone (EIO, EPIPE): there is nobody to tell.
 
