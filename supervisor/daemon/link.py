@@ -1,12 +1,14 @@
 """The line to the launcher: orders out, reports in, never blocking. It decides nothing."""
 
+import os
 import select
-import socket
 from collections.abc import Callable
 from typing import Protocol
 
+from supervisor.clock import monotonic_s
+from supervisor.json_lines import JsonLines
 from supervisor.launcher.messages import Order
-from supervisor.launcher.protocol import Decoder, Heard, encode, report_of
+from supervisor.launcher.protocol import Heard, report_of
 
 Send = Callable[[Order], None]
 
@@ -18,56 +20,20 @@ class Orders(Protocol):
         """Send one order."""
 
 
-class LauncherLink:
-    """One end of the inherited socket pair."""
+class LauncherLink(JsonLines):
+    """One end of the inherited socket pair; `is_lost`: the launcher is gone."""
 
     def __init__(self, fd: int) -> None:
-        self._socket = socket.socket(fileno=fd)
-        self._socket.setblocking(False)
-        self._decoder = Decoder()
-        self._out = bytearray()
-        self.is_lost = False
-
-    def fileno(self) -> int:
-        """For the selector."""
-        return self._socket.fileno()
-
-    @property
-    def wants_to_write(self) -> bool:
-        """Whether orders wait for the launcher to read."""
-        return bool(self._out) and not self.is_lost
+        os.set_blocking(fd, False)
+        super().__init__(fd)
 
     def send(self, order: Order) -> None:
         """Send an order now or as soon as the launcher reads."""
-        self._out += encode(order.to_json())
-        self.flush()
-
-    def flush(self) -> None:
-        """Send what waits, as far as it goes without blocking."""
-        while self._out and not self.is_lost:
-            try:
-                sent = self._socket.send(self._out)
-            except BlockingIOError:
-                return
-            except OSError:
-                self.is_lost = True
-                return
-            del self._out[:sent]
+        self.write(order.to_json())
 
     def receive(self) -> list[Heard]:
-        """The reports that have come; sets `is_lost` when the launcher is gone."""
-        reports: list[Heard] = []
-        while True:
-            try:
-                data = self._socket.recv(65536)
-            except BlockingIOError:
-                return reports
-            except OSError:
-                data = b""
-            if not data:
-                self.is_lost = True
-                return reports
-            reports += map(report_of, self._decoder.feed(data))
+        """The reports that have come."""
+        return [report_of(told) for told in self.read()]
 
     def wait(self, timeout_s: float) -> None:
         """Until the launcher has said something, for so long at most."""
@@ -76,10 +42,7 @@ class LauncherLink:
 
     def wait_flushed(self, timeout_s: float) -> None:
         """Send everything, waiting at most so long."""
-        self._socket.settimeout(timeout_s)
-        try:
-            while self._out and not self.is_lost:
-                sent = self._socket.send(self._out)
-                del self._out[:sent]
-        except OSError:
-            self.is_lost = True
+        deadline = monotonic_s() + timeout_s
+        while self.unsent and (left := deadline - monotonic_s()) > 0:
+            select.select([], [self], [], left)
+            self.flush()

@@ -146,7 +146,7 @@ class Daemon:
             until = min(until, now + STACKS_POLL_S)
         if self.performer.snapshots.is_asked:
             until = min(until, now + ANSWER_POLL_S)
-        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.wants_to_write else 0)
+        events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if not self._link.is_lost:
             selector.modify(self._link, events, "link")
         elif "link" in {key.data for key in selector.get_map().values()}:

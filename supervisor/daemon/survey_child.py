@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import supervisor.checkpoint
+from supervisor.json_lines import JsonLines
 from supervisor.snapshot.private import make_private
 
 LEFT_S = 1.0
@@ -28,7 +29,7 @@ class SurveyChild:
         self._lost: list[subprocess.Popen[bytes]] = []
         # One pipe for all of them, so that the loop can watch it.
         self._answers, self._answering = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-        self._said = b""
+        self._heard = JsonLines(self._answers)
         self._generation = 0
 
     def fileno(self) -> int:
@@ -90,12 +91,7 @@ class SurveyChild:
 
     def _hear(self) -> dict[str, Any] | None:
         """What answers the last question; what a killed child had said is passed over."""
-        try:
-            self._said += os.read(self._answers, 1 << 16)
-        except BlockingIOError:
-            return None
-        *lines, self._said = self._said.split(b"\n")
-        answers = [dict(json.loads(line)) for line in lines]
+        answers = self._heard.read()
         return next((said for said in answers if said["id"] == self._generation), None)
 
     def _complaint(self) -> str:

@@ -9,15 +9,15 @@ import os
 import signal
 import socket
 import time
-from collections import deque
 
 from supervisor.journal_stream import ERROR, WARNING
+from supervisor.json_lines import MOST_READS, JsonLines
 from supervisor.launcher import messages
 from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
-from supervisor.launcher.protocol import Decoder, Unfit, encode, order_of
+from supervisor.launcher.protocol import Unfit, order_of
 from supervisor.launcher.pulse import Pulse
-from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn
+from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn_connected
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class DaemonLink:
     ) -> None:
         """`lock_fd`: the run's lock, which each daemon shares: it ends with the last of them."""
         self.pid = 0
-        self.socket: socket.socket | None = None
+        self.lines: JsonLines | None = None
         self.restarts = -1
         self.failures_in_a_row = 0
         self.restart_at: float | None = time.monotonic()
@@ -62,9 +62,6 @@ class DaemonLink:
         self.absence = Absence(state_dir)
         self._argv = list(argv)
         self._lock_fd = lock_fd
-        self._decoder = Decoder()
-        self._outgoing: deque[bytes] = deque()
-        self._outgoing_bytes = 0
         self._started_at = 0.0
         self._report_fd = -1
         self._has_spoken = False
@@ -79,36 +76,25 @@ class DaemonLink:
     def start(self, hello: messages.Hello) -> None:
         """Start a daemon and greet it. Raises OSError when there can be no process now."""
         self.restart_at = time.monotonic() + self._backoff_s
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
-        fds = {"{socket_fd}": str(theirs.fileno()), "{lock_fd}": str(self._lock_fd)}
-        argv = [fds.get(word, word) for word in self._argv]
-        try:
-            program = Program(
-                argv, dict(os.environ), kept_fd=theirs.fileno(), shared_fd=self._lock_fd
-            )
-            spawned = spawn(program)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+        spawned, self.lines = spawn_connected(self._program)
         # Whether exec went well shows in how the process ends; nobody has to wait for it.
         self._report_fd = spawned.report_fd
-        self.pid, self.socket = spawned.pid, ours
+        self.pid = spawned.pid
         self.restart_at = None
         self._kill_at = None
         self._unanswered_since = None
         self._pulse.begin()
         self.restarts += 1
-        self._decoder = Decoder()
-        self._outgoing.clear()
-        self._outgoing_bytes = 0
         self._has_spoken = False
         self._started_at = time.monotonic()
         names = tuple(name for name, _ in self._signals)
         self._signals = [(name, self._started_at) for name in names]
         self.send(hello.changed(signals=names, daemon_restarts=self.restarts))
+
+    def _program(self, fd: int) -> Program:
+        fds = {"{socket_fd}": str(fd), "{lock_fd}": str(self._lock_fd)}
+        argv = [fds.get(word, word) for word in self._argv]
+        return Program(argv, dict(os.environ), kept_fd=fd, shared_fd=self._lock_fd)
 
     def pids(self) -> tuple[int, int]:
         """Return the daemon's pid, and that of who writes that there is none; 0 where not there."""
@@ -117,7 +103,7 @@ class DaemonLink:
     def is_settled(self) -> bool:
         """Tell whether a daemon lives that has said something, or lived long enough to listen."""
         now = time.monotonic()
-        return self.socket is not None and (
+        return self.lines is not None and (
             self._has_spoken or now - self._started_at >= SETTLED_AFTER_S
         )
 
@@ -139,8 +125,9 @@ class DaemonLink:
         return None if since is None else since + UNANSWERED_S
 
     def wants(self) -> tuple[bool, bool]:
-        """Tell whether to read from and to write to the socket: one who never reads is not read."""
-        return self._outgoing_bytes <= QUEUE_BYTES, bool(self._outgoing)
+        """Tell whether to read from and to write to it: one who never reads is not read."""
+        unsent = b"" if self.lines is None else self.lines.unsent
+        return len(unsent) <= QUEUE_BYTES, bool(unsent)
 
     def hand_over(self, name: str) -> None:
         """Tell the daemon of a signal, now or in the next hello."""
@@ -148,57 +135,39 @@ class DaemonLink:
         self._signals = [
             (known, at) for known, at in self._signals if at is None or now - at < UNANSWERED_S + 1
         ][-64:]
-        self._signals.append((name, None if self.socket is None else now))
-        if self.socket is not None and self._unanswered_since is None:
+        self._signals.append((name, None if self.lines is None else now))
+        if self.lines is not None and self._unanswered_since is None:
             self._unanswered_since = now
         self.send(messages.SignalReport(signal=name, monotonic=now))
 
     def send(self, report: Report) -> None:
         """Queue a report and write what goes at once; without a daemon the hello will tell."""
-        if self.socket is None:
+        if self.lines is None or (isinstance(report, DROPPABLE) and not self.wants()[0]):
             return
-        if self._outgoing_bytes > QUEUE_BYTES and isinstance(report, DROPPABLE):
-            return
-        line = encode(report.to_json())
-        self._outgoing.append(line)
-        self._outgoing_bytes += len(line)
-        self.write()
+        self.lines.write(report.to_json())
+        if self.lines.is_lost:
+            self._hang_up()
 
     def write(self) -> None:
         """Write what the socket takes now."""
-        while self._outgoing and self.socket is not None:
-            line = self._outgoing.popleft()
-            try:
-                sent = self.socket.send(line, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                sent = 0
-            except OSError:
-                self._hang_up()  # EPIPE, ECONNRESET
-                return
-            self._outgoing_bytes -= sent
-            if sent < len(line):
-                self._outgoing.appendleft(line[sent:])
-                return
+        if self.lines is not None:
+            self.lines.flush()
+            if self.lines.is_lost:
+                self._hang_up()
 
-    def read(self) -> list[Order | Unfit]:
-        """Return the orders that have arrived."""
-        if self.socket is None:
+    def read(self, *, all_of_it: bool = False) -> list[Order | Unfit]:
+        """Return the orders that have arrived; `all_of_it`: by a daemon that has ended."""
+        lines = self.lines
+        if lines is None:
             return []
-        try:
-            data = self.socket.recv(1 << 16)
-        except BlockingIOError:
-            return []
-        except OSError:
-            data = b""
-        if not data:
-            self._hang_up()
-            return []
-        garbage = self._decoder.garbage
-        orders = [order_of(told) for told in self._decoder.feed(data)]
-        if self._decoder.garbage > garbage:
+        garbage = lines.decoder.garbage
+        orders = [order_of(told) for told in lines.read(MOST_READS if all_of_it else 1)]
+        if lines.decoder.garbage > garbage:
             say("the daemon sent something that is no message; it was left out")
         for order in orders:
             self._note(order)
+        if lines.is_lost:
+            self._hang_up()
         return orders
 
     def _note(self, order: Order | Unfit) -> None:
@@ -216,26 +185,9 @@ class DaemonLink:
             # one would launch again.
             self._signals.clear()
 
-    def read_rest(self) -> list[Order | Unfit]:
-        """Return all that a daemon which has ended had still said."""
-        orders: list[Order | Unfit] = []
-        for _ in range(1024):  # a child of it may hold the socket and write for ever
-            more = self.read()
-            orders += more
-            if not more and (self.socket is None or not self._readable()):
-                break
-        return orders
-
-    def _readable(self) -> bool:
-        assert self.socket is not None
-        try:
-            return bool(self.socket.recv(1, socket.MSG_PEEK))
-        except OSError:
-            return False
-
     def _hang_up(self) -> None:
-        """Close the socket; a daemon that lives on without it is ended a little later."""
-        if self.socket is None:
+        """Close the line; a daemon that lives on without it is ended a little later."""
+        if self.lines is None:
             return
         now = time.monotonic()
         if self.is_settled():
@@ -243,8 +195,8 @@ class DaemonLink:
         self._signals = [
             (name, None) for name, at in self._signals if at is None or now - at < SETTLED_AFTER_S
         ]
-        self.socket.close()
-        self.socket = None
+        self.lines.close()
+        self.lines = None
         if self.pid:
             self._kill_at = now + HUNG_UP_GRACE_S
 
@@ -256,9 +208,10 @@ class DaemonLink:
 
     def say_goodbye(self) -> None:
         """Let the daemon read the end of the conversation."""
-        if self.socket is not None:
+        if self.lines is not None:
             try:
-                self.socket.shutdown(socket.SHUT_WR)
+                with socket.socket(fileno=os.dup(self.lines.fileno())) as ours:
+                    ours.shutdown(socket.SHUT_WR)
             except OSError:
                 self._hang_up()  # ENOTCONN: it has closed its end
 

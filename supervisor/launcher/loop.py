@@ -76,30 +76,30 @@ class Launcher:
         poll = select.poll()
         poll.register(self._wakeup.fd, select.POLLIN)
         link, attempt, parked = self._link, self._attempt, self._around.parked
-        socket_fd = report_fd = parked_fd = -1
-        if link.socket is not None:
-            socket_fd = link.socket.fileno()
+        link_fd = report_fd = parked_fd = -1
+        if link.lines is not None:
+            link_fd = link.lines.fileno()
             wants_read, wants_write = link.wants()
             events = select.POLLIN * wants_read | select.POLLOUT * wants_write
-            poll.register(socket_fd, events)
+            poll.register(link_fd, events)
         if attempt is not None and attempt.report_fd >= 0:
             report_fd = attempt.report_fd
             poll.register(report_fd, select.POLLIN)
-        if parked.socket is not None:
-            parked_fd = parked.socket.fileno()
-            poll.register(parked_fd, select.POLLIN | select.POLLOUT * parked.wants_to_write)
+        if parked.lines is not None:
+            parked_fd = parked.lines.fileno()
+            poll.register(parked_fd, select.POLLIN | select.POLLOUT * bool(parked.lines.unsent))
         ready = dict(poll.poll(self._timeout_ms()))
         for number in self._wakeup.drain():
             self._on_signal(number)
         self._reap()
         if attempt is not None and report_fd in ready and attempt.report_fd == report_fd:
             attempt.on_report()
-        if parked_fd in ready and parked.socket is not None and parked.socket.fileno() == parked_fd:
-            parked.write()
+        if parked_fd in ready and parked.lines is not None and parked.lines.fileno() == parked_fd:
+            parked.lines.flush()
             parked.read()
             if attempt is not None:
                 attempt.hurry()
-        events = ready.get(socket_fd, 0)
+        events = ready.get(link_fd, 0)
         if events & select.POLLOUT:
             link.write()
         if events & ~select.POLLOUT:
@@ -128,7 +128,7 @@ class Launcher:
             if pid == 0:
                 return
             if pid == self._link.pid:
-                for order in self._link.read_rest():
+                for order in self._link.read(all_of_it=True):
                     self._obey(order)
                 self._on_daemon_gone(status)
             elif pid == self._view_pid:

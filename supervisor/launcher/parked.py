@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import time
 
 from supervisor import identity
 from supervisor.launcher import procfs
 from supervisor.launcher.messages import ParkedReport
-from supervisor.launcher.protocol import Decoder
-from supervisor.launcher.spawn import Program, spawn
+from supervisor.launcher.spawn import Program, spawn_connected
 from supervisor.launcher.trainer import environ_of
 from supervisor.parked import start
 from supervisor.parked.command import Cold, parse
@@ -24,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from supervisor.json_lines import JsonLines
     from supervisor.launcher.messages import LaunchOrder, ParkOrder, Report
 
 ABSENT = "absent"
@@ -48,13 +47,11 @@ class ParkedLink:
         self.start_ticks = 0
         self.stage = ABSENT
         self.reason = NONE_YET
-        self.socket: socket.socket | None = None
+        self.lines: JsonLines | None = None
         self._send = send
         self._since = 0.0
         self._is_reaped = self._has_died = False
         self._said: dict[str, Any] = {}
-        self._decoder = Decoder()
-        self._out = b""
 
     def report(self) -> ParkedReport:
         """Return what the daemon has to know."""
@@ -84,39 +81,34 @@ class ParkedLink:
             self._set(ABSENT, command.reason)
             return
         nonce = os.urandom(8).hex()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
-        ours.setblocking(False)
-        started = start.environ(
-            environ,
-            command,
-            nonce,
-            control_fd=theirs.fileno(),
-            record=order.record,
-            preload=order.preload,
-            standby=order.standby,
-        )
-        program = Program(
-            start.argv(command, nonce, order.argv[0]),
-            started,
-            cwd=order.cwd,
-            log=order.output,
-            death_signal=signal.SIGKILL,
-            kept_fd=theirs.fileno(),
-            oom_eligible=True,
-        )
-        try:
-            spawned = spawn(program)
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
+
+        def program_of(fd: int) -> Program:
+            started = start.environ(
+                environ,
+                command,
+                nonce,
+                control_fd=fd,
+                record=order.record,
+                preload=order.preload,
+                standby=order.standby,
+            )
+            return Program(
+                start.argv(command, nonce, order.argv[0]),
+                started,
+                cwd=order.cwd,
+                log=order.output,
+                death_signal=signal.SIGKILL,
+                kept_fd=fd,
+                oom_eligible=True,
+            )
+
+        spawned, self.lines = spawn_connected(program_of)
         # Whether exec went well shows in how the process ends; nobody has to wait for it.
         os.close(spawned.report_fd)
-        self.pid, self.socket, self._is_reaped = spawned.pid, ours, False
-        self._has_died = False
+        self.pid = spawned.pid
+        self._is_reaped = self._has_died = False
         self.start_ticks = identity.start_ticks(spawned.pid) or 0
-        self._decoder, self._out, self._said = Decoder(), b"", {}
+        self._said = {}
         self._since = time.monotonic()
         self._set(IMPORTING, "")
 
@@ -130,56 +122,33 @@ class ParkedLink:
         if due is not None and time.monotonic() >= due:
             self.discard(f"its imports took more than {LONGEST_IMPORT_S:.0f} s")
 
-    @property
-    def wants_to_write(self) -> bool:
-        """Tell whether a message waits for room in the socket."""
-        return bool(self._out)
-
     def verify(self) -> None:
         """Have it look at its files now, since a launch is near."""
-        if self.stage is WAITING:
-            self._out += start.verify()
-            self.write()
+        if self.stage is WAITING and self.lines is not None:
+            self.lines.write(start.verify())
 
     def go(self, order: LaunchOrder) -> None:
         """Tell a waiting one to be the program."""
         self.stage = GOING
-        self._out += start.go(
+        message = start.go(
             order.argv,
             environ_of(order),
             cwd=order.cwd,
             log=order.log,
             death_signal=signal.SIGTERM,
         )
-        self.write()
-
-    def write(self) -> None:
-        """Write what the socket takes now."""
-        while self._out and self.socket is not None:
-            try:
-                sent = self.socket.send(self._out, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._out = b""  # it has ended: what it had said is still to be read
-                return
-            self._out = self._out[sent:]
+        assert self.lines is not None
+        self.lines.write(message)
 
     def read(self) -> None:
         """Take what it has said."""
-        while self.socket is not None:
-            try:
-                data = self.socket.recv(1 << 16)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            if not data:
-                self._close()
-                self.discard("")
-                return
-            for message in self._decoder.feed(data):
-                self._on_message(message)
+        if self.lines is None:
+            return
+        for message in self.lines.read():
+            self._on_message(message)
+        if self.lines.is_lost:
+            self._close()
+            self.discard("")
 
     def _on_message(self, message: dict[str, Any]) -> None:
         if "parked" in message and self.stage is IMPORTING:
@@ -235,6 +204,6 @@ class ParkedLink:
         self._send(self.report())
 
     def _close(self) -> None:
-        if self.socket is not None:
-            self.socket.close()
-            self.socket = None
+        if self.lines is not None:
+            self.lines.close()
+            self.lines = None

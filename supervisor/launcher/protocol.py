@@ -1,8 +1,6 @@
-"""How launcher and daemon talk: one JSON object a line. It must not read or write by itself."""
+"""What launcher and daemon say to each other, from JSON objects to messages; it never raises."""
 
 from __future__ import annotations
-
-import json
 
 from supervisor.launcher import messages
 from supervisor.launcher.message_fields import Message, UnfitError
@@ -12,14 +10,6 @@ if TYPE_CHECKING:
     from typing import Any
 
     from supervisor.launcher.messages import Order
-
-# A launch carries an argument list and an environment: Linux allows 128 KiB a string.
-LONGEST_LINE_BYTES = 8 << 20
-
-
-def encode(message: dict[str, Any]) -> bytes:
-    """Return a message as one line; bytes that were no UTF-8 survive as surrogate escapes."""
-    return json.dumps(message, separators=(",", ":")).encode("ascii") + b"\n"
 
 
 class Unfit(Message):
@@ -59,41 +49,3 @@ def _message_of(told: dict[str, Any], known: dict[str, Any], key: str) -> Any:
     except UnfitError as error:
         why = f"does not fit: {error}"
     return Unfit(what=what, attempt=attempt if type(attempt) is int else None, why=why)
-
-
-class Decoder:
-    """Turn a byte stream back into messages; `garbage` counts the lines that were none."""
-
-    __slots__ = ("_partial", "_skipping", "garbage")
-
-    def __init__(self) -> None:
-        self._partial = bytearray()
-        self._skipping = False
-        self.garbage = 0
-
-    def feed(self, data: bytes) -> list[dict[str, Any]]:
-        """Return the messages that `data` completes; never raises on what the peer sent."""
-        self._partial += data
-        if b"\n" not in data:
-            if len(self._partial) > LONGEST_LINE_BYTES:
-                self._partial.clear()
-                self._skipping = True
-            return []
-        *lines, rest = self._partial.split(b"\n")
-        self._partial = bytearray(rest)
-        messages = []
-        for line in lines:
-            if self._skipping:
-                self._skipping = False
-                self.garbage += 1
-                continue
-            try:
-                message = json.loads(line)
-            except (ValueError, RecursionError):
-                self.garbage += 1
-                continue
-            if isinstance(message, dict):
-                messages.append(message)
-            else:
-                self.garbage += 1
-        return messages

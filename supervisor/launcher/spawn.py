@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections import namedtuple
 
+from supervisor.json_lines import JsonLines
 from supervisor.launcher import cgroup, prctl
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import NamedTuple, NoReturn
 
     class Spawned(NamedTuple):
@@ -176,6 +178,23 @@ def spawn(program: Program) -> Spawned:
         signal.pthread_sigmask(signal.SIG_SETMASK, previous)
         os.close(child_fd)
     return Spawned(pid, report_fd)
+
+
+def spawn_connected(program_of: Callable[[int], Program]) -> tuple[Spawned, JsonLines]:
+    """Spawn a program that inherits one end of a connection; return our end, too.
+
+    `program_of` makes it from the number of its descriptor. Raises OSError.
+    """
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    ours.setblocking(False)
+    try:
+        spawned = spawn(program_of(theirs.fileno()))
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    return spawned, JsonLines(ours.detach())
 
 
 def read_report(report_fd: int) -> StartFailure | bool:

@@ -16,6 +16,7 @@ from supervisor.parked.observations import SUFFIX
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from supervisor.parked.command import PythonCommand
 
@@ -106,9 +107,9 @@ def observed(environ: dict[str, str]) -> dict[str, str]:
     return {**environ, "PYTHONPATH": _with_startup(environ)}
 
 
-def verify() -> bytes:
+def verify() -> dict[str, Any]:
     """Return the message that has it look at its files now, to be quicker at "go"."""
-    return b'{"verify": true}\n'
+    return {"verify": True}
 
 
 def go(
@@ -118,7 +119,7 @@ def go(
     cwd: str | None,
     log: str | None,
     death_signal: int,
-) -> bytes:
+) -> dict[str, Any]:
     """Return the message that makes it the program; the answer is {"going": true} or a refusal.
 
     All are those of a cold launch. `log` None leaves stdout and stderr as they were at its start;
@@ -131,4 +132,4 @@ def go(
         "log": log,
         "death_signal": death_signal,
     }
-    return json.dumps({"go": message}).encode() + b"\n"
+    return {"go": message}

@@ -8,6 +8,7 @@ import os
 import sys
 import time
 
+from supervisor.json_lines import JsonLines
 from supervisor.parked.become import ParkedInterpreter
 from supervisor.parked.output import Output
 from supervisor.parked.places import Places
@@ -22,44 +23,29 @@ if TYPE_CHECKING:
 
 # On a machine whose cores are all wanted, SCHED_IDLE would take minutes.
 LOW_PRIORITY_FOR_S = 60.0
-_CHUNK_BYTES = 1 << 16
 
 
-class Control:
-    """The inherited descriptor: one JSON line a message, both ways. Its end is ours."""
+class Control(JsonLines):
+    """The inherited descriptor to the launcher, which blocks. Its end is ours."""
 
     def __init__(self, fd: int) -> None:
         os.set_inheritable(fd, False)
-        self._fd = fd
-        self._pending = b""
+        super().__init__(fd)
+        self._heard: list[dict[str, Any]] = []
 
     def say(self, message: dict[str, Any]) -> None:
         """Write one message; end if nobody is there to read it."""
-        data = json.dumps(message).encode() + b"\n"
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except BrokenPipeError:
+        self.write(message)
+        if self.is_lost:
             os._exit(0)
 
     def hear(self) -> dict[str, Any]:
         """Wait for the next message; ends this process when there will be none."""
-        while b"\n" not in self._pending:
-            try:
-                part = os.read(self._fd, _CHUNK_BYTES)
-            except ConnectionResetError:
-                part = b""
-            if not part:
+        while not self._heard:
+            if self.is_lost:
                 os._exit(0)
-            self._pending += part
-        line, _, self._pending = self._pending.partition(b"\n")
-        message = json.loads(line)
-        assert isinstance(message, dict)
-        return message
-
-    def close(self) -> None:
-        """Let the other side see that this process is now the program."""
-        os.close(self._fd)
+            self._heard += self.read(1)
+        return self._heard.pop(0)
 
 
 def park(nonce: str, text: str, loaded_before: frozenset[str]) -> None:

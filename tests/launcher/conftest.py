@@ -17,8 +17,8 @@ from typing import Any
 
 import pytest
 
+from supervisor.json_lines import Decoder, encode
 from supervisor.launcher import kin, procfs
-from supervisor.launcher.protocol import Decoder, encode
 
 HERE = Path(__file__).parent
 LAUNCHER = HERE.parents[1] / "supervisor" / "launcher" / "__main__.py"

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from supervisor.json_lines import encode
 from supervisor.launcher.spawn import Program, read_report, spawn
 from supervisor.parked import command, start
 
@@ -83,9 +84,9 @@ class Parked:
             raise Ended(f"status {self.wait()}")
         return json.loads(line)
 
-    def say(self, data: bytes) -> None:
-        """Send a message as it is."""
-        self._socket.sendall(data)
+    def say(self, message: dict[str, Any]) -> None:
+        """Send a message as the launcher does."""
+        self._socket.sendall(encode(message))
 
     def go(self, log: Path | None, **changes: Any) -> dict[str, Any]:
         """Launch, with what differs from its start; the answer."""
