@@ -17,6 +17,7 @@ from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Unfit, order_of
 from supervisor.launcher.pulse import Pulse
+from supervisor.launcher.respawn import Respawn
 from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn_connected
 
 TYPE_CHECKING = False
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from supervisor.launcher.messages import Order, Report
 
-FIRST_BACKOFF_S = 0.1
-LONGEST_BACKOFF_S = 30.0
-GOOD_LIFE_S = 60.0
 SETTLED_AFTER_S = 5.0
 HUNG_UP_GRACE_S = 2.0
 # A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
@@ -57,15 +55,14 @@ class DaemonLink:
         self.lines: JsonLines | None = None
         self.restarts = -1
         self.failures_in_a_row = 0
-        self.restart_at: float | None = time.monotonic()
         self.is_retired = False
         self.absence = Absence(state_dir)
         self._argv = list(argv)
         self._lock_fd = lock_fd
-        self._started_at = 0.0
+        self._respawn = Respawn()
+        self._respawn.at = time.monotonic()
         self._report_fd = -1
         self._has_spoken = False
-        self._backoff_s = FIRST_BACKOFF_S
         self._absent_since = time.monotonic()
         self._kill_at: float | None = None
         self._unanswered_since: float | None = None
@@ -75,26 +72,30 @@ class DaemonLink:
 
     def start(self, hello: messages.Hello) -> None:
         """Start a daemon and greet it. Raises OSError when there can be no process now."""
-        self.restart_at = time.monotonic() + self._backoff_s
+        self._respawn.put_off(time.monotonic())
         spawned, self.lines = spawn_connected(self._program)
         # Whether exec went well shows in how the process ends; nobody has to wait for it.
         self._report_fd = spawned.report_fd
         self.pid = spawned.pid
-        self.restart_at = None
         self._kill_at = None
         self._unanswered_since = None
         self._pulse.begin()
         self.restarts += 1
         self._has_spoken = False
-        self._started_at = time.monotonic()
+        now = time.monotonic()
+        self._respawn.started(now)
         names = tuple(name for name, _ in self._signals)
-        self._signals = [(name, self._started_at) for name in names]
+        self._signals = [(name, now) for name in names]
         self.send(hello.changed(signals=names, daemon_restarts=self.restarts))
 
     def _program(self, fd: int) -> Program:
         fds = {"{socket_fd}": str(fd), "{lock_fd}": str(self._lock_fd)}
         argv = [fds.get(word, word) for word in self._argv]
         return Program(argv, dict(os.environ), kept_fd=fd, shared_fd=self._lock_fd)
+
+    def is_due(self) -> bool:
+        """Tell whether a daemon is to be started now."""
+        return self.pid == 0 and self._respawn.is_due(time.monotonic())
 
     def pids(self) -> tuple[int, int]:
         """Return the daemon's pid, and that of who writes that there is none; 0 where not there."""
@@ -104,7 +105,7 @@ class DaemonLink:
         """Tell whether a daemon lives that has said something, or lived long enough to listen."""
         now = time.monotonic()
         return self.lines is not None and (
-            self._has_spoken or now - self._started_at >= SETTLED_AFTER_S
+            self._has_spoken or now - self._respawn.started_at >= SETTLED_AFTER_S
         )
 
     def takeover_at(self, stop_names: Sequence[str]) -> float | None:
@@ -117,7 +118,7 @@ class DaemonLink:
         """Return the monotonic time of the next restart, or of the end of a hung-up daemon."""
         due = [self._pulse.deadline(), self._kill_at, self._answer_due_at()]
         if self.pid == 0:
-            due = [self._pulse.deadline(), self.restart_at]
+            due = [self._pulse.deadline(), self._respawn.at]
         return min((at for at in due if at is not None), default=None)
 
     def _answer_due_at(self) -> float | None:
@@ -203,7 +204,7 @@ class DaemonLink:
     def retire(self) -> None:
         """Start no other daemon."""
         self.is_retired = True
-        self.restart_at = None
+        self._respawn.at = None
         self._pulse.begin()
 
     def say_goodbye(self) -> None:
@@ -224,15 +225,12 @@ class DaemonLink:
         self.pid = 0
         if self.is_retired:
             return
-        if now - self._started_at >= GOOD_LIFE_S:
-            self._backoff_s = FIRST_BACKOFF_S
         self.failures_in_a_row += 1
-        self.restart_at = now + self._backoff_s
+        pause_s = self._respawn.ended(now)
         why = failure.message if isinstance(failure, StartFailure) else _how_it_ended(status)
-        line = self.absence.note(why, now - self._started_at, self._backoff_s, going_on)
+        line = self.absence.note(why, now - self._respawn.started_at, pause_s, going_on)
         say(line, ERROR if self.absence.is_loud else WARNING)
         self._pulse.lost(line)
-        self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
 
     def on_deadline(self) -> None:
         """End a daemon that closed its socket and stays, or that does not answer a signal."""

@@ -233,8 +233,7 @@ class Launcher:
             return
         self._persister.advance()
         self._around.parked.on_time()
-        restart_at = self._link.restart_at
-        if self._link.pid == 0 and restart_at is not None and time.monotonic() >= restart_at:
+        if self._link.is_due():
             self._link.start(
                 messages.Hello(
                     protocol=messages.PROTOCOL,

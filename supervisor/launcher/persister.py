@@ -11,6 +11,7 @@ import sys
 import time
 
 from supervisor.launcher.console import say
+from supervisor.launcher.respawn import Respawn
 from supervisor.launcher.spawn import Program, spawn
 
 TYPE_CHECKING = False
@@ -19,9 +20,6 @@ if TYPE_CHECKING:
 
     from supervisor.launcher.messages import PersisterOrder
 
-FIRST_BACKOFF_S = 0.1
-LONGEST_BACKOFF_S = 30.0
-GOOD_LIFE_S = 60.0
 # How long it may take to finish what is wanted on the disk, once nobody wants it any more.
 PATIENCE_S = 30.0
 # Where its directory is gone (RemoveIPC) there is nothing to do until somebody makes it again.
@@ -47,9 +45,7 @@ class PersisterLink:
         self.give_up_at = float("inf")
         self._directory: str | None = None
         self._pipe = -1
-        self._start_at: float | None = None
-        self._started_at = 0.0
-        self._backoff_s = FIRST_BACKOFF_S
+        self._respawn = Respawn()
 
     def obey(self, order: PersisterOrder, *, is_ending: bool) -> None:
         """Do what the daemon asks; once the launcher ends no other persister begins."""
@@ -67,28 +63,27 @@ class PersisterLink:
         """
         if directory != self._directory:
             self._let_go()
-            self._backoff_s = FIRST_BACKOFF_S
+            self._respawn = Respawn()
             self.give_up_at = float("inf")
         self._directory = directory
         if directory is None:
-            self._start_at = None
             self.give_up_at = min(self.give_up_at, time.monotonic() + patience_s)
         elif self.pid == 0:
-            self._start_at = time.monotonic()
+            self._respawn.at = time.monotonic()
 
     def deadline(self) -> float | None:
         """Return the monotonic time at which `advance` has something to do, None for never."""
-        return self._start_at if self.pid == 0 else None
+        return self._respawn.at if self.pid == 0 else None
 
     def advance(self) -> None:
         """Start one if that is due. Raises OSError when there can be no process now."""
-        due = self.deadline()
-        if due is None or time.monotonic() < due or self._directory is None:
+        now = time.monotonic()
+        if self.pid or self._directory is None or not self._respawn.is_due(now):
             return
         if not os.path.isdir(self._directory):
-            self._start_at = time.monotonic() + LOOK_AGAIN_S
+            self._respawn.at = now + LOOK_AGAIN_S
             return
-        self._start_at = time.monotonic() + self._backoff_s
+        self._respawn.put_off(now)
         self._start(self._directory)
 
     def _start(self, directory: str) -> None:
@@ -107,24 +102,19 @@ class PersisterLink:
         self._let_go()
         self._pipe = writing
         self.pid = spawned.pid
-        self._start_at = None
-        self._started_at = time.monotonic()
+        self._respawn.started(time.monotonic())
 
     def on_reaped(self, status: int) -> None:
         """Note its end, and when to start the next."""
-        now = time.monotonic()
         self._let_go()
         self.pid = 0
         if self._directory is None:
             return
-        if now - self._started_at >= GOOD_LIFE_S:
-            self._backoff_s = FIRST_BACKOFF_S
-        self._start_at = now + self._backoff_s
+        pause_s = self._respawn.ended(time.monotonic())
         code = os.waitstatus_to_exitcode(status)
         if code != 0:
             how = f"exited with {code}" if code > 0 else f"was ended by signal {-code}"
-            say(f"the persister {how}; starting it again in {self._backoff_s:g} s")
-        self._backoff_s = min(self._backoff_s * 2, LONGEST_BACKOFF_S)
+            say(f"the persister {how}; starting it again in {pause_s:g} s")
 
     def _let_go(self) -> None:
         """Close the pipe: the persister finishes what is wanted and ends."""
