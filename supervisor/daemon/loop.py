@@ -33,7 +33,6 @@ from supervisor.daemon.record_guard import RecordGuard
 from supervisor.daemon.run import Run
 from supervisor.daemon.scheduler import Scheduler
 from supervisor.daemon.service import ServiceManager
-from supervisor.daemon.signals import SignalPipe
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.start_failures import start_failed
 from supervisor.daemon.status import StatusFacts
@@ -41,6 +40,7 @@ from supervisor.daemon.stuck import unkillable
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
+from supervisor.self_pipe import SelfPipe
 from supervisor.snapshot.slots import Whole
 
 LEAST_POLL_S = 0.1
@@ -70,7 +70,8 @@ class Daemon:
         self._queue: deque[Event] = deque()
         self._facts = facts
         self._wakeups = wakeups
-        self._signals = SignalPipe((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
+        self._signals = SelfPipe()
+        self._signals.catch((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
         snapshots = Snapshots(
             run.runtime.snapshot_dir,
             lambda order: self.performer.orders.send(order),
@@ -101,7 +102,7 @@ class Daemon:
         """
         selector = selectors.DefaultSelector()
         selector.register(self._link, selectors.EVENT_READ, "link")
-        selector.register(self._wakeups, selectors.EVENT_READ, "wake")
+        selector.register(self._wakeups.pipe, selectors.EVENT_READ, "wake")
         selector.register(self._signals, selectors.EVENT_READ, "signal")
         selector.register(self.run.surveyor, selectors.EVENT_READ, "survey")
         self.scheduler.begin()
@@ -154,7 +155,7 @@ class Daemon:
         ready = selector.select(max(until - now, 0.0))
         for key, _ in ready:
             if key.data == "wake":
-                self._wakeups.drain()
+                self._wakeups.pipe.drain()
                 self._next_poll = min(self._next_poll, self._polled_at + LEAST_POLL_S)
         # Whatever came meanwhile: with this process frozen, nobody looked in time.
         late = monotonic_s() - until
@@ -174,7 +175,7 @@ class Daemon:
             self._on_report(self._reports.popleft())
         if self._link.is_lost and self._orphan is None:
             self._on_launcher_lost()
-        if signal.SIGHUP in self._signals.read():
+        if signal.SIGHUP in self._signals.drain():
             self._reload = True
         self._poll_children()
         now = monotonic_s()

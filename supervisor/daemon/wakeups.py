@@ -2,7 +2,6 @@
 
 import logging
 import os
-import socket
 from pathlib import Path
 
 from watchdog.events import (
@@ -15,6 +14,8 @@ from watchdog.events import (
 )
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
+
+from supervisor.self_pipe import SelfPipe
 
 # Its complaints about a watch that ended while being read are for nobody (the poll goes on).
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
@@ -30,19 +31,13 @@ _FILTER: list[type[FileSystemEvent]] = [
 
 
 class WakeUps(FileSystemEventHandler):
-    """A socket that becomes readable when a checkpoint may have appeared."""
+    """`pipe` becomes readable when a checkpoint may have appeared."""
 
     def __init__(self) -> None:
-        self._read, self._write = socket.socketpair()
-        self._read.setblocking(False)
-        self._write.setblocking(False)
+        self.pipe = SelfPipe()
         self._observer: BaseObserver = Observer()
         self._watched: set[Path] = set()
         self._started = False
-
-    def fileno(self) -> int:
-        """For the selector."""
-        return self._read.fileno()
 
     def watch(self, directory: Path) -> None:
         """Watch a directory that exists; where inotify is short the poll alone finds changes."""
@@ -63,23 +58,11 @@ class WakeUps(FileSystemEventHandler):
         name = os.path.basename(os.fsdecode(event.dest_path or event.src_path))  # noqa: PTH119
         if name.startswith("."):
             return  # A staging directory: its rename into place is what counts.
-        try:
-            self._write.send(b"!")
-        except BlockingIOError:
-            return  # It is readable already.
-
-    def drain(self) -> None:
-        """Take the wake-ups that have come."""
-        try:
-            while self._read.recv(4096):
-                continue
-        except BlockingIOError:
-            return
+        self.pipe.ring()
 
     def close(self) -> None:
         """End watchdog's threads."""
         if self._started:
             self._observer.stop()
             self._observer.join(timeout=2)
-        self._read.close()
-        self._write.close()
+        self.pipe.close()

@@ -16,10 +16,11 @@ from supervisor.launcher.ending import Asked, Shutdown, Stage
 from supervisor.launcher.leftovers import STOP_SIGNALS
 from supervisor.launcher.persister import PersisterLink
 from supervisor.launcher.protocol import Unfit
+from supervisor.launcher.signals import REPORTED, take_over
 from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
-from supervisor.launcher.wakeup import REPORTED, Wakeup
+from supervisor.self_pipe import SelfPipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class Launcher:
         self._persister = PersisterLink(persister_argv)
         self._view_argv = view_argv
         self._view_pid = 0
-        self._wakeup = Wakeup()
+        self._wakeup = SelfPipe()
         self._around = Surroundings(self._link.send, unkillable_after_s)
         self._attempt: Attempt | None = None
         self._last_exit: messages.ExitedReport | None = None
@@ -57,7 +58,7 @@ class Launcher:
 
     def run(self) -> int:
         """Run until the end and return the exit code; no stray exception ends it."""
-        self._wakeup.install()
+        take_over(self._wakeup)
         prctl.become_subreaper()
         self._around.cgroup = cgroup.settle()
         if self._view_argv is not None:
@@ -74,7 +75,7 @@ class Launcher:
 
     def _turn(self) -> None:
         poll = select.poll()
-        poll.register(self._wakeup.fd, select.POLLIN)
+        poll.register(self._wakeup, select.POLLIN)
         link, attempt, parked = self._link, self._attempt, self._around.parked
         link_fd = report_fd = parked_fd = -1
         if link.lines is not None:
@@ -90,7 +91,8 @@ class Launcher:
             poll.register(parked_fd, select.POLLIN | select.POLLOUT * bool(parked.lines.unsent))
         ready = dict(poll.poll(self._timeout_ms()))
         for number in self._wakeup.drain():
-            self._on_signal(number)
+            if number in REPORTED:
+                self._on_signal(number)
         self._reap()
         if attempt is not None and report_fd in ready and attempt.report_fd == report_fd:
             attempt.on_report()
