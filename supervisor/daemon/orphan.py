@@ -1,10 +1,8 @@
 """The launcher's work when the launcher is dead: let the trainer save and end, launch nothing."""
 
 import subprocess
-import sys
 from pathlib import Path
 
-import supervisor.snapshot
 from supervisor.clock import monotonic_s
 from supervisor.identity import ProcessIdentity
 from supervisor.launcher.cgroup import Group
@@ -18,8 +16,7 @@ from supervisor.launcher.messages import (
     UnkillableReport,
 )
 from supervisor.launcher.survivors import Survivors
-
-_PERSISTER = Path(supervisor.snapshot.__file__).with_name("__main__.py")
+from supervisor.snapshot import persister_process
 
 
 class OrphanedAttempt:
@@ -60,17 +57,11 @@ class OrphanedAttempt:
 
         Its own stands in line behind that one, and ends with the daemon.
         """
-        if self._persister is not None and (directory is None or self._persister.poll() is None):
-            if directory is None and self._persister.stdin is not None:
-                self._persister.stdin.close()
-            return
-        if directory is None:
-            return
-        self._persister = subprocess.Popen(
-            [sys.executable, "-P", str(_PERSISTER), "persist", "--directory", directory],
-            stdin=subprocess.PIPE,
-            start_new_session=True,
-        )
+        if directory is not None:
+            if self._persister is None or self._persister.poll() is not None:
+                self._persister = persister_process.start(directory)
+        elif self._persister is not None and self._persister.stdin is not None:
+            self._persister.stdin.close()
 
     def poll(self) -> list[UnkillableReport | ExitedReport]:
         """What there is to report: the end of the attempt, with a status nobody can know."""

@@ -6,13 +6,12 @@ It outlives the trainer and the daemon; of this process's death it learns by the
 from __future__ import annotations
 
 import os
-import signal
-import sys
 import time
 
 from supervisor.launcher.console import say
 from supervisor.launcher.respawn import Respawn
 from supervisor.launcher.spawn import Program, spawn
+from supervisor.snapshot.persister_process import IGNORED, command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ PATIENCE_S = 30.0
 LOOK_AGAIN_S = 1.0
 # It yields to the trainer's threads, and still gets a quarter of a core that they want all of.
 NICE = "5"
-# A signal to the whole job must not end it between its fork and its own first line.
-IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
-
-_PROGRAM = os.path.join(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "snapshot", "__main__.py"
-)
 
 
 class PersisterLink:
@@ -40,8 +33,7 @@ class PersisterLink:
     def __init__(self, argv: Sequence[str] | None = None) -> None:
         """`argv` stands for the program in tests; the directory is appended to it."""
         self.pid = 0
-        self._argv = list(argv or [sys.executable, "-P", _PROGRAM, "persist", "--nice", NICE])
-        self._argv.append("--directory")
+        self._argv = argv
         self.give_up_at = float("inf")
         self._directory: str | None = None
         self._pipe = -1
@@ -88,7 +80,10 @@ class PersisterLink:
 
     def _start(self, directory: str) -> None:
         reading, writing = os.pipe2(os.O_CLOEXEC)
-        argv = [*self._argv, directory]
+        argv = command(directory, "--nice", NICE)
+        if self._argv is not None:
+            argv = [*self._argv, directory]
+        # From its fork on, not only from its own first line.
         program = Program(argv, dict(os.environ), stdin_fd=reading, ignored=IGNORED)
         try:
             spawned = spawn(program)

@@ -13,15 +13,17 @@ from contextlib import suppress
 from pathlib import Path
 
 if __package__ in (None, ""):
-    # A signal to the whole job must not end what saves the job's work; not even in the 50 ms
-    # that the imports take.
-    for _number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(_number, signal.SIG_IGN)
     # Run by path: the folder of this file must not be where modules are looked for, its parent's
     # parent may have to be.
     _HERE = str(Path(__file__).resolve().parent)
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
+
+    from supervisor.snapshot.persister_process import IGNORED
+
+    # Not even in the 50 ms that the other imports take.
+    for _number in IGNORED:
+        signal.signal(_number, signal.SIG_IGN)
 
 from supervisor.snapshot.doorbell import Doorbell
 from supervisor.snapshot.persister import Persister

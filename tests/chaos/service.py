@@ -2,17 +2,16 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from supervisor.snapshot.board import Board, read_board
+from supervisor.snapshot.persister_process import command
 from supervisor.snapshot.slots import wake
 from tests.chaos.injection import Strike, Tracer
 
-PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
 _WAIT_S = 45.0
 
 
@@ -23,9 +22,8 @@ class Service:
         self._root = root
         self._log = log
         self._tracer: Tracer | None = None
-        words = [sys.executable, "-P", str(PROGRAM), "persist", "--directory", str(root)]
         self._process = subprocess.Popen(
-            [*words, "--nice", "0", *options],
+            command(root, "--nice", "0", *options),
             stdin=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -152,7 +152,7 @@ def states() -> dict[str, State]:
     return {"model.pt": model, "optimizer.pt": {"state": {0: moments}}, "buffers.pt": mask}
 
 
-class PersisterProcess:
+class ServingPersister:
     """A real persister, with a pipe as standard input that ends it when closed."""
 
     def __init__(self, root: Path, *options: str, argv: list[str] | None = None, **popen: Any):
@@ -201,12 +201,12 @@ def wait_until(condition: Callable[[], Any], timeout_s: float = 90.0) -> Any:
 
 
 @pytest.fixture
-def persister(root: Path) -> Iterator[Callable[..., PersisterProcess]]:
+def persister(root: Path) -> Iterator[Callable[..., ServingPersister]]:
     """Start persisters of the snapshot directory; none outlives the test."""
-    started: list[PersisterProcess] = []
+    started: list[ServingPersister] = []
 
-    def start(*options: str, **settings: Any) -> PersisterProcess:
-        started.append(PersisterProcess(root, *options, **settings))
+    def start(*options: str, **settings: Any) -> ServingPersister:
+        started.append(ServingPersister(root, *options, **settings))
         return started[-1]
 
     yield start
@@ -218,7 +218,7 @@ def persister(root: Path) -> Iterator[Callable[..., PersisterProcess]]:
                 stream.close()
 
 
-Start = Callable[..., PersisterProcess]
+Start = Callable[..., ServingPersister]
 
 
 def truncate(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -249,7 +250,7 @@ def test_a_persister_that_cannot_be_started(
     def refuse(*_: object, **__: object) -> None:
         raise OSError(11, "Resource temporarily unavailable")
 
-    monkeypatch.setattr(persisting.subprocess, "Popen", refuse)
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(persisting, "UNATTENDED_S", 0.2)
     keep = make(training.sources, snapshot_steps=0)
     training.step()

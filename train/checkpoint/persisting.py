@@ -3,12 +3,11 @@
 import logging
 import os
 import subprocess
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
-import supervisor.snapshot
+from supervisor.snapshot import persister_process
 from supervisor.snapshot.board import Board, Result, read_board
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.seal import Snapshot
@@ -24,7 +23,6 @@ from supervisor.snapshot.slots import (
 from train.checkpoint.outcome import Saved
 
 _log = logging.getLogger("train.checkpoint")
-_PROGRAM = Path(supervisor.snapshot.__file__).with_name("__main__.py")
 _POLL_S = 0.005
 _LOOK_S = 0.25
 # No persister for so long: the trainer does it itself. A launcher starts one within a second.
@@ -68,14 +66,9 @@ class Persisting:
         self._started_s = time.monotonic()
         self._let_go()
         # a pipe for `close`, and the pid for a death: workers that were forked hold the pipe
-        command = ["persist", "--directory", str(self.root), "--until-pid", str(os.getpid())]
+        until = ("--until-pid", str(os.getpid()))
         try:
-            self._process = subprocess.Popen(
-                [sys.executable, "-P", str(_PROGRAM), *command, "--rescue-at-end"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+            self._process = persister_process.start(self.root, *until, "--rescue-at-end")
         except OSError as error:
             # what is in memory is whole, and who waits for the disk does it without one
             _log.warning("no process can be started that puts snapshots onto the disk: %s", error)

@@ -1,0 +1,103 @@
+"""The start of a persister as its users make it: the daemon without a launcher, and a trainer."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from supervisor.launcher import procfs
+from supervisor.snapshot.board import read_board
+from supervisor.snapshot.persister_process import IGNORED, command
+from supervisor.snapshot.persister_process import start as start_persister
+from supervisor.snapshot.slots import SnapshotPaths, is_locked
+from tests.snapshot.conftest import Fill, wait_until
+
+Begin = Callable[..., subprocess.Popen[bytes]]
+
+
+@pytest.fixture
+def start(root: Path) -> Iterator[Begin]:
+    """Start one; it finishes before the test does."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*options: str) -> subprocess.Popen[bytes]:
+        started.append(start_persister(root, *options))
+        return started[-1]
+
+    yield begin
+    for one in started:
+        one.communicate()
+
+
+def pid_of(root: Path) -> int:
+    """The pid of the persister that serves, once it does."""
+    board = wait_until(lambda: is_locked(SnapshotPaths(root).persister_lock) and read_board(root))
+    return int(board.pid)
+
+
+def test_it_persists_and_ends_when_it_may_finish(
+    fill: Fill,
+    states: dict[str, Any],
+    start: Begin,
+    root: Path,
+    tmp_path: Path,
+) -> None:
+    """What is wanted on the disk is there when it has ended."""
+    process = start("--nice", "0")
+    pid_of(root)
+    assert process.poll() is None
+    fill(10, states)
+    process.communicate()
+    assert process.returncode == 0
+    assert (tmp_path / "out" / "checkpoint-10").is_dir()
+
+
+def test_a_signal_to_the_whole_job_does_not_end_it(
+    fill: Fill,
+    states: dict[str, Any],
+    start: Begin,
+    root: Path,
+    tmp_path: Path,
+) -> None:
+    """Its session is its own, so a terminal's signals never come; those of a job do nothing."""
+    process = start()
+    pid = pid_of(root)
+    found = procfs.read_process(pid)
+    assert found is not None
+    assert found.session == pid
+    for number in IGNORED:
+        os.kill(pid, number)
+    fill(10, states)
+    process.communicate()
+    assert (tmp_path / "out" / "checkpoint-10").is_dir()
+
+
+def test_options_reach_it(start: Begin, root: Path) -> None:
+    """It serves until a process is gone, if told so, although its standard input is open."""
+    served = subprocess.Popen(["sleep", "60"])
+    process = start("--until-pid", str(served.pid), "--nice", "7")
+    assert os.getpriority(os.PRIO_PROCESS, pid_of(root)) >= 7
+    served.kill()
+    served.wait()
+    process.wait()
+
+
+def test_where_no_process_can_be_started(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """EAGAIN is the caller's to tell."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(11, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(OSError, match="temporarily"):
+        start_persister(root)
+
+
+def test_the_command_names_a_program_that_is_there() -> None:
+    """It is run by path: no environment has to have this package."""
+    words = command("/dev/shm/x", "--nice", "5")
+    assert Path(words[2]).is_file()
+    assert words[3:] == ["persist", "--directory", "/dev/shm/x", "--nice", "5"]
