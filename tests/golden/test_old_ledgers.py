@@ -11,6 +11,7 @@ import pytest
 
 from supervisor.clock import parse_rfc3339
 from supervisor.core.entries.entry import UnknownEntry
+from supervisor.core.history import History
 from supervisor.core.replay import fold
 from supervisor.ledger import read_ledger, read_ledger_report
 from supervisor.ledger_entries import iterate_entries
@@ -42,11 +43,17 @@ def test_every_line_is_understood(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_history(name: str) -> None:
-    """What the next daemon begins with."""
-    history = fold(iterate_entries(FOLDER / "ledgers" / name / "ledger.jsonl"))
-    fields = [field.name for field in dataclasses.fields(history)]
-    text = "".join(f"{field} = {getattr(history, field)!r}\n" for field in fields)
-    hold_against(f"ledgers/{name}/history.txt", text)
+    """What a daemon that began after each entry would know: each entry with what it changes."""
+    ledger = list(iterate_entries(FOLDER / "ledgers" / name / "ledger.jsonl"))
+    fields = [field.name for field in dataclasses.fields(History)]
+    lines, before = [], History()
+    for number, noted in enumerate(ledger, start=1):
+        after = fold(ledger[:number])
+        changed = [one for one in fields if getattr(after, one) != getattr(before, one)]
+        lines.append(f"{noted.entry.kind}\n")
+        lines += [f"    {one} = {getattr(after, one)!r}\n" for one in changed]
+        before = after
+    hold_against(f"ledgers/{name}/history.txt", "".join(lines))
 
 
 @pytest.mark.parametrize("name", KEPT)
