@@ -39,6 +39,10 @@ class Cold(Supervised):
         (self.folder / "t.py").write_text(text)
         self.configure(command=[sys.executable, "t.py"], **more)
 
+    def wait_saved(self, step: int) -> None:
+        """Wait until a checkpoint is known: they are looked for at a pace of their own."""
+        self.wait(lambda: (self.status["checkpoint"] or {}).get("step") == step)
+
 
 class Overheard(Cold):
     """A run of which everything is kept that launcher and daemon say to each other."""

@@ -40,6 +40,7 @@ def test_one_is_parked(overheard: Overheard) -> None:
     run.start()
     trainer = run.wait_step(15)
     run.wait(lambda: run.status["launch"]["parked"]["state"] == "waiting")
+    run.wait_saved(10)
     hold_status(run, "warm", "parked")
     os.kill(trainer, signal.SIGKILL)
     run.wait_step(15, 2)

@@ -29,6 +29,7 @@ def test_hold(run: Cold) -> None:
     for word, intent in (("hold", "hold"), ("resume", "run"), ("hold", "hold")):
         assert run.command(word).returncode == 0
         run.wait(lambda wanted=intent: run.status.get("intent") == wanted)
+    run.wait_saved(10)
     hold_status(run, "hold", "running")
     os.kill(trainer, signal.SIGKILL)
     assert run.finish() == 1

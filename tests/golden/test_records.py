@@ -6,16 +6,16 @@ import signal
 import pytest
 
 from tests.e2e.conftest import Supervised
+from tests.golden.conftest import Cold
 from tests.golden.recording import hold_ledger, hold_record, hold_status
 
 
-def test_finished(run: Supervised) -> None:
+def test_finished(run: Cold) -> None:
     """One attempt to the end, then a `run` that touches nothing, then one more by --again."""
     run.configure(hold=25)
     run.start()
     run.wait_step(25)
-    # It is looked for at its own pace.
-    run.wait(lambda: (run.status["checkpoint"] or {}).get("step") == 20)
+    run.wait_saved(20)
     hold_status(run, "finished", "running")
     run.let_go()
     assert run.finish() == 0

@@ -174,8 +174,7 @@ def test_killed_and_gone_on_from_memory(kept: Kept) -> None:
     run.wait_step(25, 2)
     run.wait((run.run_dir / "checkpoint-17" / "manifest.json").exists)
     run.wait(lambda: run.status["persister"]["state"] == "idle")
-    # Each is looked for at its own pace.
-    run.wait(lambda: (run.status["checkpoint"] or {}).get("step") == 17)
+    run.wait_saved(17)
     run.wait(lambda: run.status["snapshot"]["step"] == 25)
     hold_status(run, "memory", "relaunched")
     run.let_go()
