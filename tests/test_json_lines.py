@@ -1,4 +1,4 @@
-"""One JSON object a line, whatever pieces the connection cuts it into, and whoever ends it."""
+"""One JSON object a line: split reads, partial writes, and a connection that either side ends."""
 
 from __future__ import annotations
 

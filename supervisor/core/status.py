@@ -217,7 +217,8 @@ class Status:
     """How long a stop may take."""
     warnings: tuple[str, ...] = ()
     """Sentences: heartbeats are on a disk; the trainer saves where nobody looks; checkpoints are
-    missing, are another run's, or hold no optimizer state."""
+    missing, are another run's, or hold no optimizer state; keys of the configuration are passed
+    over, which another version wrote."""
     host: str | None = None
     """The machine."""
     config: str | None = None

@@ -1,6 +1,7 @@
-"""How a persister is started: by path, on a snapshot directory, whoever starts it.
+"""Starts a persister: the process that writes the snapshots of one directory to the disk.
 
-The launcher imports it too, forks by itself, and has no `subprocess`.
+The launcher, the daemon and the trainer start one by its path. The launcher forks by itself: it
+takes only the words to exec, and imports no `subprocess`.
 """
 
 from __future__ import annotations

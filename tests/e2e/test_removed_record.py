@@ -43,10 +43,10 @@ def test_a_removed_record_is_made_anew(run: Supervised, tmp_path: Path, what: st
         assert f"pid {process.pid}" in refused.stderr
     run.wait(lambda: run.paths.ledger.exists() and run.entries("record_remade"))
     run.wait(lambda: len(run.entries("daemon_started")) == 2 and run.status.get("step"))
+    run.wait(lambda: run.status.get("intent") == "hold")
     assert json.loads(run.paths.lock.read_text()) == json.loads(before)
     assert run.entries("run_created") == [created]
     assert run.status["pids"]["trainer"] == trainer
-    assert run.status["intent"] == "hold"
     assert run.status["run_id"] == created["run_id"]
     refused = run.raw(*command)
     assert (refused.returncode, "since" in refused.stderr) == (69, True)

@@ -2,8 +2,9 @@
 
 Of `NOTES` time decides when, how often and with which numbers they are written. They are no part
 of a scenario: their names and types, of all scenarios together, are in records/notes.jsonl. Of a
-checkpoint the last verdict stands at the end, without what depends on when it was looked at; of a
-snapshot in memory none, since time decides which of them a look meets.
+checkpoint the last verdict stands at the end, without what depends on when it was looked at: that
+a valid one was damaged later is on record only if it was left alone for long enough. Of a snapshot
+in memory none stands there, since time decides which of them a look meets.
 """
 
 import json
@@ -29,7 +30,11 @@ def hold_ledger(run: Supervised, name: str) -> None:
     entries = read_ledger(run.paths.ledger)
     whole = [normal.line(entry) + "\n" for entry in entries if entry["type"] not in NOTES]
     checkpoints = [entry for entry in entries if entry["type"] == "checkpoint"]
-    verdicts = {one["path"]: one for one in checkpoints if not one["path"].startswith(MEMORY)}
+    verdicts = {
+        one["path"]: one
+        for one in sorted(checkpoints, key=lambda one: one["valid"] is True)
+        if not one["path"].startswith(MEMORY)
+    }
     for path in sorted(verdicts):
         last = {key: one for key, one in verdicts[path].items() if key not in ("progress", "kept")}
         whole.append(normal.line(last) + "\n")
@@ -39,8 +44,15 @@ def hold_ledger(run: Supervised, name: str) -> None:
 
 
 def hold_status(run: Supervised, name: str, moment: str = "end") -> dict[str, Any]:
-    """Compare status.json as it is at a moment, a key a line; returns it."""
+    """Compare status.json as it is at a moment, a key a line; returns it.
+
+    At the end time decides whether the last one is written before or after an idle persister has
+    ended: it is compared as absent.
+    """
     status, normal = run.status, Normal(run.folder)
+    persister = status["persister"]
+    if moment == "end" and persister is not None and persister["state"] == "idle":
+        persister["state"] = "absent"
     lines = [normal.line({key: one})[1:-1] for key, one in status.items()]
     hold_against(f"records/{name}/status-{moment}.json", "{" + ",\n".join(lines) + "}\n")
     return status
