@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.faults import Fault, Planned
 from benchmarks.soaked_run import SNAPSHOT_STEPS, SoakedRun, SoakError, Stamp
 from supervisor.checkpoint.names import MANIFEST
-from supervisor.clock import wall_s
 from supervisor.snapshot.board import read_board
+from supervisor.system.clock import wall_s
 
 RECOVERY_TIMEOUT_S = 150.0
 # Until its memory is laid out, in the background, an attempt has nothing but what it began from.

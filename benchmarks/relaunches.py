@@ -18,9 +18,9 @@ from benchmarks.soaked_run import SCRIPT, Stamp, read_stamps
 from benchmarks.subjects import BenchmarkError, Running
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.status import LaunchStatus, Status
-from supervisor.ledger_entries import iterate_entries
-from supervisor.paths import RunPaths
-from supervisor.status_file import read_status
+from supervisor.rundir.ledger_entries import iterate_entries
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
 
 START_TIMEOUT_S = 300.0
 PARK_TIMEOUT_S = 120.0

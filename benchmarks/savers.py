@@ -20,7 +20,7 @@ from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 
 from benchmarks.controls import Control, Dd, Snapshot, sources_of
 from benchmarks.trained import Trained
-from supervisor.durable import fsync_directory
+from supervisor.system.durable import fsync_directory
 from train.checkpoint import Checkpointer, load
 
 LOOK_S = 0.001

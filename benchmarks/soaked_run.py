@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 
 from benchmarks.peers import ROOT
-from supervisor.daemon.runtime import SHARED_MEMORY
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import SHARED_MEMORY
 
 SCRIPT = str(ROOT / "benchmarks" / "training.py")
 # -15: a stop that came before it was more than an interpreter that imports.

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.peers import ROOT, Peer
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 
 WORKLOAD = str(ROOT / "benchmarks" / "workload.py")
 START_TIMEOUT_S = 120.0

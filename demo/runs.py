@@ -15,8 +15,8 @@ from supervisor.checkpoint.format import MANIFEST, Manifest
 from supervisor.core.entries.attempt import AttemptStartedEntry, FirstStepEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointVerdictEntry
-from supervisor.ledger_entries import iterate_entries
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger_entries import iterate_entries
+from supervisor.rundir.paths import RunPaths
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "demo.yaml"

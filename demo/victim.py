@@ -13,7 +13,7 @@ from pathlib import Path
 
 from supervisor.heartbeat import Page
 from supervisor.page_reading import read_pages
-from supervisor.system_call import open_pidfd, signal_pidfd
+from supervisor.system.system_call import open_pidfd, signal_pidfd
 
 FREEZE_TIMEOUT_S = 5.0
 

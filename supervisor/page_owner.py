@@ -13,9 +13,9 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from supervisor.identity import has_ended, read_stat
 from supervisor.page_layout import OWNER_PREFIX
 from supervisor.page_reading import read_page
+from supervisor.system.identity import has_ended, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -176,7 +176,7 @@ def _is_remote(folder: str) -> bool:
     from pathlib import Path
 
     try:
-        from supervisor import filesystem  # few need it: pages are in memory
+        from supervisor.system import mounts  # few need it: pages are in memory
     except ImportError:
         return True  # an upgrade is just removing it: as with a remote one, the page alone tells
-    return filesystem.is_remote(Path(folder))
+    return mounts.is_remote(Path(folder))

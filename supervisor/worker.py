@@ -14,7 +14,6 @@ from typing import NoReturn
 
 from supervisor.agreement import StopAgreement
 from supervisor.heartbeat import Beat, PageWriter
-from supervisor.identity import own_start_ticks
 from supervisor.orderly_end import at_orderly_end
 from supervisor.page_layout import RANK_PREFIX
 from supervisor.placement import Placement
@@ -25,6 +24,7 @@ from supervisor.preemption import (
     end_workers_at_exit,
     ignore_stop_signals,
 )
+from supervisor.system.identity import own_start_ticks
 from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 from supervisor.worker_environment import (
     is_spawn_import,

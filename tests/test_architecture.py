@@ -22,7 +22,7 @@ STANDARD_LIBRARY_ONLY = (
     "supervisor.launcher",
     "supervisor.worker",
     "supervisor.heartbeat",
-    "supervisor.identity",
+    "supervisor.system.identity",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 # What everybody may import of the core; it brings `enum` in, and nothing else.

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
-from supervisor.pattern_shape import hostile_texts, is_surely_quick
+from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
+from supervisor.system.pattern_shape import hostile_texts, is_surely_quick
 
 BACKTRACKING = [
     r"(\w+\s?)*step=(?P<step>\d+)",

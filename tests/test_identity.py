@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from supervisor import identity, system_call
+from supervisor.system import identity, system_call
 
 
 def test_this_process_is_alive() -> None:
@@ -73,7 +73,7 @@ WAYS = ("functions", "system calls", "refused", "only opened")
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How a process is held: see supervisor/system_call.py."""
+    """How a process is held: see supervisor/system/system_call.py."""
 
     def refuse(*_: int) -> int:
         raise OSError(errno.EPERM, "refused")

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.vocabulary import Intent
-from supervisor.intent import read_intent, write_intent
+from supervisor.rundir.intent import read_intent, write_intent
 
 
 def test_nothing_said_is_run(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.json_lines import LONGEST_LINE_BYTES, Decoder, JsonLines, encode
+from supervisor.system.json_lines import LONGEST_LINE_BYTES, Decoder, JsonLines, encode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.ledger import (
+from supervisor.rundir.ledger import (
     RESERVE_BYTES,
     LedgerWriter,
     decode_entry,

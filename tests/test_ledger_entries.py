@@ -16,8 +16,8 @@ from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning
 from supervisor.daemon.verdicts import memory_of, recorded_of
 from supervisor.launcher.messages import Hello
-from supervisor.ledger import LedgerWriter
-from supervisor.ledger_entries import iterate_entries, run_created, stamped
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.ledger_entries import iterate_entries, run_created, stamped
 from tests.core.test_entries import FOREIGN, RECORDS
 
 

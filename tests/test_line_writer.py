@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.line_writer import LONGEST_BYTES, write_lines
+from supervisor.system.line_writer import LONGEST_BYTES, write_lines
 
 
 @pytest.fixture

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import lock as lock_module
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.lock import RunLock, holder, is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir import lock as lock_module
+from supervisor.rundir.lock import RunLock, holder, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.slurm.lock_holder import SlurmJobs
 
 TAKE = """
 import sys, time
 from pathlib import Path
-from supervisor.lock import RunLock
-from supervisor.paths import RunPaths
+from supervisor.rundir.lock import RunLock
+from supervisor.rundir.paths import RunPaths
 RunLock.acquire(RunPaths(Path(sys.argv[1])))
 print("taken", flush=True)
 time.sleep(600)
@@ -94,13 +95,16 @@ def test_slurm_may_say_that_the_holder_is_over(
 ) -> None:
     """A lost node's lock is broken when its job is over, and only then."""
     monkeypatch.setattr(lock_module, "is_network", lambda path: True)
-    monkeypatch.setattr(lock_module, "_slurm_job_is_over", lambda job: over)
+    monkeypatch.setattr(SlurmJobs, "is_over", lambda self, job: over)
     other_machine(paths, slurm_job="17")
     if taken:
-        assert RunLock.acquire(paths).path == paths.lock
+        assert RunLock.acquire(paths, jobs=SlurmJobs()).path == paths.lock
     else:
         with pytest.raises(SupervisorError):
-            RunLock.acquire(paths)
+            RunLock.acquire(paths, jobs=SlurmJobs())
+    other_machine(paths, slurm_job="17")
+    with pytest.raises(SupervisorError):
+        RunLock.acquire(paths)  # nobody to ask
 
 
 def test_garbage_in_the_lock_file_is_overwritten(paths: RunPaths) -> None:
@@ -114,7 +118,7 @@ def test_a_lock_outlives_its_launcher_in_who_shares_it(paths: RunPaths) -> None:
     """A daemon that shares the descriptor has the run until it ends, and nobody else."""
     code = (
         "import os, sys, pathlib\n"
-        "from supervisor.lock import RunLock\nfrom supervisor.paths import RunPaths\n"
+        "from supervisor.rundir.lock import RunLock\nfrom supervisor.rundir.paths import RunPaths\n"
         "lock = RunLock.acquire(RunPaths(pathlib.Path(sys.argv[1])))\n"
         "os.set_inheritable(lock.fd, True)\nprint(os.getpid(), flush=True)\n"
         "os.execv(sys.argv[2], ['sh', '-c', f'sleep 1000 >/dev/null & echo $!; exec true'])\n"

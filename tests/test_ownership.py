@@ -17,12 +17,12 @@ import pytest
 
 from supervisor.checkpoint import moved_mark, owner_mark
 from supervisor.checkpoint.owner_mark import OwnerMark, mark_of
-from supervisor.claiming import Claim, claim
-from supervisor.filesystem import mount_point
-from supervisor.ledger import LedgerWriter
-from supervisor.lock import RunLock
-from supervisor.ownership import Claimant, Standing, look, refusal
-from supervisor.paths import RunPaths
+from supervisor.rundir.claiming import Claim, claim
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.lock import RunLock
+from supervisor.rundir.ownership import Claimant, Standing, look, refusal
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.mounts import mount_point
 
 ROOT = Path(__file__).resolve().parents[1]
 NOBODY = 65534
@@ -557,8 +557,8 @@ def test_what_movers_left_long_ago(
 RACER = """
 import sys
 from pathlib import Path
-from supervisor.claiming import claim
-from supervisor.ownership import Claimant
+from supervisor.rundir.claiming import claim
+from supervisor.rundir.ownership import Claimant
 run_dir = Path(sys.argv[2])
 claimant = Claimant(run_dir.name, run_dir.name, run_dir, False)
 print("ready", flush=True)
@@ -656,8 +656,8 @@ def test_another_users_run(mine: Claimant, shared: Path) -> None:
 MOUNTED = """
 import sys
 from pathlib import Path
-from supervisor.claiming import claim
-from supervisor.ownership import Claimant, look
+from supervisor.rundir.claiming import claim
+from supervisor.rundir.ownership import Claimant, look
 directory, run_dir = Path(sys.argv[1]), Path(sys.argv[2])
 me = Claimant("me", "b", run_dir, False)
 for seen in (False, True):

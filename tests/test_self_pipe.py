@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.self_pipe import SelfPipe
+from supervisor.system.self_pipe import SelfPipe
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_a_ring_after_the_end_writes_nowhere() -> None:
 
 CAUGHT = """\
 import os, select, signal
-from supervisor.self_pipe import SelfPipe
+from supervisor.system.self_pipe import SelfPipe
 
 pipe = SelfPipe()
 pipe.catch((signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD))

@@ -20,8 +20,8 @@ from supervisor.checkpoint.format import (
     is_safe_name,
 )
 from supervisor.checkpoint.staging import clean_staging
-from supervisor.clock import rfc3339, wall_s
-from supervisor.durable import exchange, fsync_directory, make_durably
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.durable import exchange, fsync_directory, make_durably
 
 __all__ = ["CheckpointWriter", "check_training_state", "clean_staging"]
 

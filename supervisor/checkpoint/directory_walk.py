@@ -23,7 +23,7 @@ from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_mar
 from supervisor.checkpoint.save_names import NamePlace
 from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
 from supervisor.checkpoint.search_records import SearchRequest
-from supervisor.filesystem import remote_mount_points
+from supervisor.system.mounts import remote_mount_points
 
 PLACE_LEVELS = 6
 WORKING_DIRECTORY_LEVELS = 5

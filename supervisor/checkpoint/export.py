@@ -8,8 +8,8 @@ from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.stock import Stock, open_root, take_stock
 from supervisor.checkpoint.validate import Validation, validate
 from supervisor.core.vocabulary import ExitCode
-from supervisor.durable import fsync_directory
 from supervisor.errors import SupervisorError
+from supervisor.system.durable import fsync_directory
 
 
 def export(source: Path, destination: Path) -> Validation:

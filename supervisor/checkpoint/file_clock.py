@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 
 from supervisor.checkpoint.staging import staging_name
-from supervisor.clock import wall_s
-from supervisor.filesystem import is_remote
+from supervisor.system.clock import wall_s
+from supervisor.system.mounts import is_remote
 
 # A server that takes longer tells the time too vaguely.
 _SLOW_S = 1.0

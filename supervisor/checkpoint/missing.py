@@ -10,7 +10,7 @@ from pathlib import Path
 
 from supervisor.checkpoint.records import CheckpointEntry, Known, Missing, SurveyRequest
 from supervisor.core.vocabulary import Tier
-from supervisor.filesystem import mount_points
+from supervisor.system.mounts import mount_points
 
 _SHOWN = 3
 

@@ -10,8 +10,8 @@ import stat
 import time
 from pathlib import Path
 
-from supervisor.clock import monotonic_s, wall_s
-from supervisor.durable import NO_LINKS, fsync_directory
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.durable import NO_LINKS, fsync_directory
 
 _NAME = re.compile(r"(.+)\.was-\d+-[0-9a-f]{8}")
 # A mover needs milliseconds. What it moved is put back at any moment all the same: it notices.

@@ -7,7 +7,7 @@ import re
 import time
 from functools import cache, lru_cache
 
-from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
+from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
 
 NAME_CPU_S = 0.05
 # A directory may hold a thousand names that it is slow on: after some, each has a tick.

@@ -16,10 +16,10 @@ from typing import Any
 
 from supervisor.checkpoint import moved_mark
 from supervisor.checkpoint.bounded_json import parse
-from supervisor.clock import rfc3339, wall_s
-from supervisor.durable import create_durably, rename_durably, stage_for, write_new
-from supervisor.filesystem import mount_point, mount_points
-from supervisor.identity import machine_id
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.durable import create_durably, rename_durably, stage_for, write_new
+from supervisor.system.identity import machine_id
+from supervisor.system.mounts import mount_point, mount_points
 
 SUFFIX = ".supervised-by"
 _MOST_BYTES = 64 << 10

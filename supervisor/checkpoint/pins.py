@@ -4,8 +4,8 @@ import os
 from pathlib import Path
 
 from supervisor.core.vocabulary import ExitCode
-from supervisor.durable import fsync_directory
 from supervisor.errors import SupervisorError
+from supervisor.system.durable import fsync_directory
 
 
 def pin(folder: Path, name: str) -> None:

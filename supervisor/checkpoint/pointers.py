@@ -20,7 +20,7 @@ from supervisor.checkpoint.shelf import (
     is_no_folder,
     put_aside,
 )
-from supervisor.durable import replace_file, replace_link
+from supervisor.system.durable import replace_file, replace_link
 
 _MOST_BYTES = 4096  # PATH_MAX
 # What `put_aside` appends to a taken name.

@@ -11,7 +11,7 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.validate import is_resumable
 from supervisor.core.vocabulary import Tier
-from supervisor.durable import rename_durably
+from supervisor.system.durable import rename_durably
 
 _DELETING = ".deleting-"
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.checkpoint.names import SET_ASIDE
-from supervisor.durable import make_durably, rename_durably
+from supervisor.system.durable import make_durably, rename_durably
 
 INVALID = "invalid"
 SUPERSEDED = "superseded"

@@ -10,8 +10,8 @@ from pathlib import Path
 import xxhash
 
 from supervisor.checkpoint.names import STAGING_PREFIX
-from supervisor.clock import wall_s
-from supervisor.identity import has_ended, read_stat
+from supervisor.system.clock import wall_s
+from supervisor.system.identity import has_ended, read_stat
 
 # A writer that cannot be looked up (another machine on a shared file system, another boot,
 # another container) is taken for dead when nothing was written for this long.

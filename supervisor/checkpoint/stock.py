@@ -12,7 +12,7 @@ import xxhash
 
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.names import CheckpointName, parse_marked, parse_name
-from supervisor.clock import wall_s
+from supervisor.system.clock import wall_s
 
 # A file system may stamp two writes within its clock's granularity alike (FAT and some network
 # file systems: 2 s), so a verdict on younger files could outlive a change.

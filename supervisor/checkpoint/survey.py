@@ -26,7 +26,7 @@ from supervisor.checkpoint.torn import find_torn_first
 from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Validation, is_resumable, prove
 from supervisor.core.vocabulary import Tier
-from supervisor.filesystem import mount_point
+from supervisor.system.mounts import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
 QUIET_S = 10.0

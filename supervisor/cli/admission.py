@@ -12,17 +12,17 @@ from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import read_history
 from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_for
-from supervisor.clock import wall_s
 from supervisor.config.model import RunConfig
 from supervisor.core.entries.decision import DecisionEntry
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode, Failure, Intent, RunState, Tier
-from supervisor.daemon.runtime import PLACE
 from supervisor.errors import SupervisorError
-from supervisor.intent import UNREADABLE, IntentRecord, read_intent
-from supervisor.lock import holder, is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.intent import UNREADABLE, IntentRecord, read_intent
+from supervisor.rundir.lock import holder, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import PLACE
+from supervisor.system.clock import wall_s
 
 
 class AdmissionVerdict(StrEnum):

@@ -28,8 +28,8 @@ from supervisor.config.model import RunConfig
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.errors import SupervisorError
-from supervisor.lock import holder, is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.lock import holder, is_held
+from supervisor.rundir.paths import RunPaths
 
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 _INDENT = " " * 20

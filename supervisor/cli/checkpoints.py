@@ -17,7 +17,7 @@ from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.cli.terminal import echo, json_text, strip_controls, table
 from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.errors import SupervisorError
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 
 _SUBCOMMANDS = ("pin", "unpin", "export", "list")
 

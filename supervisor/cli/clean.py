@@ -11,13 +11,13 @@ from supervisor.cli.advice import shown_config, shown_path
 from supervisor.cli.leftovers import Leftover, find_leftovers, remove
 from supervisor.cli.moments import age_text, count_text, size_text
 from supervisor.cli.terminal import echo, json_text, strip_controls
-from supervisor.clock import wall_s
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.slots import Lock
-from supervisor.status_file import read_status
+from supervisor.system.clock import wall_s
 
 
 @click.command("clean", short_help="What dead runs left in memory: save or remove it.")

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
-from supervisor.claiming import claim, took_over
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.terminal import echo
 from supervisor.config.model import RunConfig
@@ -12,9 +11,10 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.history import History
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger_entries import run_created
-from supervisor.ownership import Claimant, Standing, look, refusal
-from supervisor.paths import RunPaths
+from supervisor.rundir.claiming import claim, took_over
+from supervisor.rundir.ledger_entries import run_created
+from supervisor.rundir.ownership import Claimant, Standing, look, refusal
+from supervisor.rundir.paths import RunPaths
 
 
 def refuse_others_directory(

@@ -13,10 +13,10 @@ from supervisor.cli.record import read_record
 from supervisor.cli.story import details, sentence
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import json_text, strip_controls
-from supervisor.clock import wall_s
 from supervisor.core.entries.reading import read_entry
-from supervisor.ledger import decode_entry, read_ledger_report
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import decode_entry, read_ledger_report
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import wall_s
 
 _WIDTH = 80
 _LOOK_EVERY_S = 0.5

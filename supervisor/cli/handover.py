@@ -21,13 +21,14 @@ from supervisor.config.model import RunConfig
 from supervisor.core.entries.decision import BeginAgainEntry, ReopenedEntry, ResumedEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
-from supervisor.durable import make_durably, write_durably
 from supervisor.errors import SupervisorError
-from supervisor.identity import read_stat
-from supervisor.launcher import prctl
-from supervisor.ledger import LedgerWriter
-from supervisor.lock import RunLock
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.lock import RunLock
+from supervisor.rundir.paths import RunPaths
+from supervisor.slurm.lock_holder import SlurmJobs
+from supervisor.system import prctl
+from supervisor.system.durable import make_durably, write_durably
+from supervisor.system.identity import read_stat
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def take_lock(start: Start) -> RunLock:
     Raises SupervisorError: 69 naming the holder, 78 where not writable, 75 where the disk is full.
     """
     try:
-        return RunLock.acquire(start.paths, break_lock=start.break_lock)
+        return RunLock.acquire(start.paths, break_lock=start.break_lock, jobs=SlurmJobs())
     except OSError as error:
         hint = "make the run directory writable for you"
         raise _refusal(error, str(start.paths.lock), hint) from None

@@ -20,13 +20,13 @@ from supervisor.cli.registry import REGISTRY, registered_directories
 from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_of
 from supervisor.cli.target import is_run, runs_below
-from supervisor.clock import rfc3339, wall_s
-from supervisor.launcher import procfs
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
 from supervisor.snapshot.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict, vet
-from supervisor.status_file import read_status
+from supervisor.system import procfs
+from supervisor.system.clock import rfc3339, wall_s
 
 _YOUNG_S = 5.0
 # Whether a snapshot is worth something: nowhere else, on the disk too, of no use, or unknown.

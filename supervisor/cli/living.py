@@ -6,7 +6,7 @@ from pathlib import Path
 
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 
 _PROGRAMS = (b"supervisor/launcher/__main__.py", b"supervisor/daemon/__main__.py")
 _OPTION = b"--run-dir"

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from supervisor.cli.finding import Finding, Level
-from supervisor.filesystem import filesystem_type, mount_options
+from supervisor.system.mounts import filesystem_type, mount_options
 
 _ANSWER_S = 20.0
 # Another process with a description of its own: a lock of this one would not be in its way.

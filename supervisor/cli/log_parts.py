@@ -7,8 +7,8 @@ from pathlib import Path
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.ledger_entries import iterate_entries
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger_entries import iterate_entries
+from supervisor.rundir.paths import RunPaths
 from supervisor.watch.log_files import find_log
 
 _BLOCK_BYTES = 1 << 20

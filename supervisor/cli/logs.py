@@ -14,7 +14,7 @@ from supervisor.cli.record import RunRecord, read_record
 from supervisor.cli.target import find_run, target_argument
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 
 _BLOCK_BYTES = 1 << 16
 _LOOK_EVERY_S = 0.25

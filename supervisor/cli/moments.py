@@ -3,8 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from supervisor.clock import parse_rfc3339
 from supervisor.config.durations import format_duration
+from supervisor.system.clock import parse_rfc3339
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 

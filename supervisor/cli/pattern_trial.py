@@ -4,13 +4,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
 from supervisor.checkpoint.name_pattern import NAME_CPU_S
 from supervisor.cli.finding import Finding, Level
 from supervisor.config.model import RunConfig
 from supervisor.daemon.slow_patterns import ADVICE
-from supervisor.paths import RunPaths
-from supervisor.pattern_shape import hostile_texts
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
+from supervisor.system.pattern_shape import hostile_texts
 from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import LINE_CHARACTERS_MAX, LINE_CPU_S
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import RunState
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 from supervisor.slurm.controller import WAITING, ask
 from supervisor.slurm.submission import recall
 

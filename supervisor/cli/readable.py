@@ -7,8 +7,8 @@ from pathlib import Path
 
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.identity import raise_on_shortage
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.identity import raise_on_shortage
 
 _DENIED = (errno.EACCES, errno.EPERM)
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)

@@ -7,16 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from supervisor.cli.moments import age_text, wall_of
-from supervisor.clock import wall_s
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import is_frozen
-from supervisor.intent import read_intent
-from supervisor.lock import Holder, holder, is_held
-from supervisor.paths import RunPaths
-from supervisor.small_file import read_small_file
-from supervisor.status_file import read_status
+from supervisor.rundir.intent import read_intent
+from supervisor.rundir.lock import Holder, holder, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
+from supervisor.system.clock import wall_s
+from supervisor.system.small_file import read_small_file
 
 if TYPE_CHECKING:
     from supervisor.cli.queue import Queued
@@ -254,7 +254,7 @@ def _intent(paths: RunPaths, status: Status) -> Intent:
 def read_history(paths: RunPaths) -> "tuple[History, list[Stamped]]":
     """What the ledger tells, folded, and its entries. Raises OSError."""
     from supervisor.core.replay import fold  # `status` need not pay for it
-    from supervisor.ledger_entries import iterate_entries
+    from supervisor.rundir.ledger_entries import iterate_entries
 
     ledger = list(iterate_entries(paths.ledger))
     return fold(ledger), ledger

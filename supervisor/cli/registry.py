@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord, read_record
-from supervisor.snapshot.private import is_believable, shared_name
+from supervisor.system.private_directory import is_believable, shared_name
 
 REGISTRY = "runs"
 

@@ -12,7 +12,7 @@ from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.identity import identify, is_alive, read_stat, send_signal
+from supervisor.system.identity import identify, is_alive, read_stat, send_signal
 
 _DEADLINE_S = 30.0
 _LOOK_EVERY_S = 0.1

@@ -8,7 +8,6 @@ from typing import NoReturn
 
 import click
 
-from supervisor import notify
 from supervisor.cli.admission import (
     Admission,
     AdmissionVerdict,
@@ -40,9 +39,10 @@ from supervisor.config.load import load_config
 from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.lock import RunLock, is_held
-from supervisor.paths import RunPaths
-from supervisor.status_file import read_status
+from supervisor.rundir.lock import RunLock, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
+from supervisor.system import sd_notify
 
 
 @click.command("run", short_help="Keep a training run going until it is finished.")
@@ -195,8 +195,8 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
 
 def _tell_systemd(admission: Admission, *assignments: str) -> None:
     """Say under systemd why nothing starts; an end before READY is a failure of the unit."""
-    notify.notify(*assignments, f"STATUS={admission.verdict}: {admission.reason}")
-    notify.wait_until_heard()
+    sd_notify.notify(*assignments, f"STATUS={admission.verdict}: {admission.reason}")
+    sd_notify.wait_until_heard()
 
 
 def _refuse_run_directory(path: Path) -> None:

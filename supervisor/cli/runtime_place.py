@@ -5,13 +5,13 @@
 
 from pathlib import Path
 
-from supervisor.clock import wall_s
 from supervisor.core.status import SnapshotStatus
-from supervisor.daemon.runtime import SHARED_MEMORY
-from supervisor.paths import RunPaths
-from supervisor.snapshot.private import is_believable, shared_name
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import SHARED_MEMORY
 from supervisor.snapshot.slots import Whole, read_whole
 from supervisor.snapshot.space import used_bytes
+from supervisor.system.clock import wall_s
+from supervisor.system.private_directory import is_believable, shared_name
 
 
 def runtime_parent() -> Path | None:

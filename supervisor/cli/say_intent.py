@@ -5,8 +5,8 @@ from pathlib import Path
 from supervisor.cli.advice import shell_word
 from supervisor.core.vocabulary import ExitCode, Intent
 from supervisor.errors import SupervisorError
-from supervisor.intent import write_intent
-from supervisor.paths import RunPaths
+from supervisor.rundir.intent import write_intent
+from supervisor.rundir.paths import RunPaths
 
 
 def say_intent(run_dir: Path, intent: Intent) -> None:

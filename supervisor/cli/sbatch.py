@@ -21,8 +21,8 @@ from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.lock import holder, is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.lock import holder, is_held
+from supervisor.rundir.paths import RunPaths
 from supervisor.slurm.controller import OVER, queue_state
 from supervisor.slurm.submission import Submission, recall, remember
 

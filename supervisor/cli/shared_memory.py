@@ -8,10 +8,10 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.logind import removes_shared_memory
 from supervisor.cli.moments import size_text
-from supervisor.daemon.runtime import SHARED_MEMORY
-from supervisor.filesystem import filesystem_type
+from supervisor.rundir.runtime_directory import SHARED_MEMORY
 from supervisor.snapshot.slots import SLOTS
 from supervisor.snapshot.space import room, used_bytes
+from supervisor.system.mounts import filesystem_type
 
 
 def heartbeats() -> Finding:

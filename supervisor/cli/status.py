@@ -6,7 +6,7 @@ from supervisor.cli.record import read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import json_text
-from supervisor.clock import wall_s
+from supervisor.system.clock import wall_s
 
 
 @click.command("status", short_help="What a run is doing now.")

@@ -3,15 +3,16 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from supervisor.clock import monotonic_s
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.status import StillRunning
-from supervisor.launcher import kin, procfs
-from supervisor.launcher.procfs import Process
-from supervisor.ledger import iterate_ledger
+from supervisor.launcher import kin
 from supervisor.page_reading import read_pages
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import iterate_ledger
+from supervisor.rundir.paths import RunPaths
+from supervisor.system import procfs
+from supervisor.system.clock import monotonic_s
+from supervisor.system.procfs import Process
 
 _HEARTBEAT = "SUPERVISOR_HEARTBEAT"
 _MOST = 8

@@ -11,9 +11,9 @@ from supervisor.cli.summary import stopping_text, summary_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.terminal import echo, json_text
 from supervisor.cli.unreached import frozen_line, unwatched_lines
-from supervisor.clock import wall_s
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState
 from supervisor.daemon.frozen_launcher import SAID_AFTER_S
+from supervisor.system.clock import wall_s
 
 _LOOK_EVERY_S = 0.25
 # The daemon looks at the intent at least once a second; a frozen or absent one never does.

@@ -11,12 +11,12 @@ from supervisor.checkpoint.survey import survey
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_place import snapshot_root
 from supervisor.cli.terminal import echo, strip_controls
-from supervisor.clock import monotonic_s
 from supervisor.config.model import RunConfig
 from supervisor.daemon.verdicts import memory_of, recorded_of
-from supervisor.lock import is_held
-from supervisor.paths import RunPaths
-from supervisor.small_file import read_small_file
+from supervisor.rundir.lock import is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import monotonic_s
+from supervisor.system.small_file import read_small_file
 
 FIRST_WORD_S = 2.0
 NEXT_WORD_S = 10.0

@@ -9,8 +9,8 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 
-from supervisor import system_call
 from supervisor.cli.finding import Finding, Level
+from supervisor.system import system_call
 
 
 def findings() -> Iterator[Finding]:

@@ -13,8 +13,8 @@ from supervisor.cli.unit import Unit, unit_text
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.core.vocabulary import ExitCode
-from supervisor.durable import write_durably
 from supervisor.errors import SupervisorError
+from supervisor.system.durable import write_durably
 
 BOOTED = Path("/run/systemd/system")  # sd_booted(3)
 SYSTEM_UNITS = Path("/etc/systemd/system")

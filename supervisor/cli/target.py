@@ -10,7 +10,7 @@ from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.registry import live_runs
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 
 target_argument = click.argument("target", required=False, metavar="[TARGET]")
 

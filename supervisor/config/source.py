@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from supervisor.config.problems import ConfigError, Problem
-from supervisor.small_file import read_small_file
+from supervisor.system.small_file import read_small_file
 
 LARGEST_BYTES = 1 << 20
 # A run's name becomes a directory.

@@ -2,11 +2,11 @@
 
 from dataclasses import fields
 
-from supervisor.clock import monotonic_s
 from supervisor.core.accounting import spend
 from supervisor.core.entries.run import TimeEntry
 from supervisor.core.states import State
 from supervisor.daemon.journal import Journal
+from supervisor.system.clock import monotonic_s
 
 
 def record_account(journal: Journal, state: State) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from pathlib import Path
 from signal import SIGUSR2
 
-from supervisor.clock import monotonic_s
 from supervisor.core import effects
 from supervisor.core.ending import Ending
 from supervisor.core.events import Looked
@@ -18,9 +17,10 @@ from supervisor.daemon.own_python import runs_python
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
-from supervisor.identity import ProcessIdentity, identify
 from supervisor.launcher.messages import SignalOrder, StartedReport
 from supervisor.page import Page
+from supervisor.system.clock import monotonic_s
+from supervisor.system.identity import ProcessIdentity, identify
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.stacks import StackDump
 

@@ -2,9 +2,9 @@
 
 import time
 
-from supervisor import journal_stream
 from supervisor.diagnosis.log_line import clean
-from supervisor.line_writer import write_lines
+from supervisor.system import journal_stream
+from supervisor.system.line_writer import write_lines
 
 
 class Console:

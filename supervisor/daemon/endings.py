@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from supervisor.checkpoint.own_record import read_own_record
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.ending import Ending, LastWords
 from supervisor.core.states import State
 from supervisor.core.vocabulary import Action, ExitCode, Failure
@@ -21,6 +20,7 @@ from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.survival import shows_steps
 from supervisor.launcher.messages import ExitedReport
 from supervisor.page import Outcome, Page
+from supervisor.system.clock import monotonic_s, wall_s
 
 TAIL_BYTES = 256 * 1024
 TAIL_LINES = 2000

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from supervisor import journal_stream
-from supervisor.identity import read_stat
+from supervisor.system import journal_stream
+from supervisor.system.identity import read_stat
 
 # Not for the blink between SIGSTOP and SIGCONT (Ctrl-Z and fg).
 SAID_AFTER_S = 2.0

@@ -8,10 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from supervisor import journal_stream
 from supervisor.checkpoint.pins import pinned
 from supervisor.checkpoint.records import Survey
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
@@ -33,7 +31,9 @@ from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
 from supervisor.daemon.verdicts import entry_of, record_unsettled
-from supervisor.status_file import write_status
+from supervisor.rundir.status_file import write_status
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s, wall_s
 
 STATUS_S = 1.0
 # Lived so long, this daemon did come up, whatever the launcher had to say before.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from supervisor.core.entries.entry import Entry
 from supervisor.daemon.light_structlog import structlog
-from supervisor.ledger import LedgerWriter
+from supervisor.rundir.ledger import LedgerWriter
 
 LOG_BYTES_MAX = 8 << 20
 

@@ -10,7 +10,8 @@ from supervisor.daemon.record_guard import is_removed
 from supervisor.daemon.run import Run
 from supervisor.errors import SupervisorError
 from supervisor.launcher.relock import relock
-from supervisor.lock import RunLock
+from supervisor.rundir.lock import RunLock
+from supervisor.slurm.lock_holder import SlurmJobs
 
 
 def orphan_of(run_id: str, number: int, attempt: RunningAttempt | None) -> OrphanedAttempt:
@@ -29,11 +30,11 @@ def take_lock(run: Run, lock_fd: int, launcher_pid: int | None) -> RunLock:
     """
     try:
         if lock_fd < 0 or launcher_pid is None:
-            return RunLock.acquire(run.paths)
+            return RunLock.acquire(run.paths, jobs=SlurmJobs())
         if is_removed(lock_fd, run.paths.lock):
             # Removed while the launcher died: nobody else made it anew.
             relock(str(run.paths.lock), lock_fd)
-        return RunLock.take_over(run.paths, lock_fd, launcher_pid)
+        return RunLock.take_over(run.paths, lock_fd, launcher_pid, SlurmJobs())
     except SupervisorError as error:
         run.journal.log.error("lock_not_taken", error=error.message)
         raise SystemExit(error.code) from None

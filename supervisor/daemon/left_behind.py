@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint.own_record import read_own_record
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.endings import SeenEnd
@@ -16,7 +15,8 @@ from supervisor.daemon.run import Run
 from supervisor.diagnosis.log_line import StepMark, clean, read_step, split_prefix
 from supervisor.launcher import kin
 from supervisor.launcher.messages import ExitedReport, MainExitedReport
-from supervisor.launcher.procfs import Process
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.procfs import Process
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.gpu_use import GpuUse
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from supervisor.clock import monotonic_s
 from supervisor.core.events import Event
 from supervisor.core.states import State
 from supervisor.daemon.attempt import RunningAttempt
@@ -11,6 +10,7 @@ from supervisor.daemon.left_behind import LeftBehind, as_its_end
 from supervisor.daemon.run import Run
 from supervisor.daemon.status import StatusFacts
 from supervisor.launcher.messages import ExitedReport, MainExitedReport
+from supervisor.system.clock import monotonic_s
 
 
 class LeftWatch:

@@ -4,15 +4,15 @@ import shutil
 import time
 from dataclasses import replace
 
-from supervisor import journal_stream
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.prune import finish_removals
-from supervisor.clock import monotonic_s
 from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
 from supervisor.daemon.room import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
 from supervisor.page_reading import read_pages
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s
 
 SIGTERM = 15
 KILL_S = 10.0

@@ -5,10 +5,10 @@ import select
 from collections.abc import Callable
 from typing import Protocol
 
-from supervisor.clock import monotonic_s
-from supervisor.json_lines import JsonLines
 from supervisor.launcher.messages import Order
 from supervisor.launcher.protocol import Heard, report_of
+from supervisor.system.clock import monotonic_s
+from supervisor.system.json_lines import JsonLines
 
 Send = Callable[[Order], None]
 

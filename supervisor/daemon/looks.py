@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from supervisor.clock import monotonic_s
 from supervisor.core.events import Looked
 from supervisor.core.looks import RankSeen
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.page import Page
+from supervisor.system.clock import monotonic_s
 from supervisor.watch.gpu_use import BusyGpu, GpuUse
 from supervisor.watch.movement import LAUNCHER, Interval, movement
 from supervisor.watch.process_tree import TreeProcess, TreeSample, sample_tree

@@ -4,7 +4,6 @@ import selectors
 import signal
 from collections import deque
 
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import (
     Event,
     Exited,
@@ -40,8 +39,9 @@ from supervisor.daemon.stuck import unkillable
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
-from supervisor.self_pipe import SelfPipe
 from supervisor.snapshot.slots import Whole
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.self_pipe import SelfPipe
 
 LEAST_POLL_S = 0.1
 SUSPENDED_S = 5.0

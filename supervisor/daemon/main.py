@@ -10,7 +10,6 @@ from pathlib import Path
 
 import supervisor
 from supervisor.checkpoint.records import Remembered
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.config.kept import read_kept
 from supervisor.config.model import RunConfig
 from supervisor.core.entries.entry import Stamped
@@ -28,7 +27,6 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
-from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
 from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.link import LauncherLink
@@ -37,14 +35,11 @@ from supervisor.daemon.operator_intent import OperatorIntent
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.recorded import Recorded
 from supervisor.daemon.run import Run
-from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import policy_of
 from supervisor.daemon.status import StatusFacts
 from supervisor.daemon.surveyor import Surveyor
 from supervisor.daemon.verdicts import remember
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.identity import boot_id
-from supervisor.journal_stream import WARNING
 from supervisor.launcher.messages import (
     PROTOCOL,
     CannotStart,
@@ -53,10 +48,15 @@ from supervisor.launcher.messages import (
     KnownAttempt,
 )
 from supervisor.launcher.protocol import Heard, Unfit
-from supervisor.ledger import LedgerWriter
-from supervisor.ledger_entries import iterate_entries, run_created
-from supervisor.ownership import Claimant
-from supervisor.paths import RunPaths
+from supervisor.rundir.incidents import IncidentFolders
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.ledger_entries import iterate_entries, run_created
+from supervisor.rundir.ownership import Claimant
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import RuntimeDirectory
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.identity import boot_id
+from supervisor.system.journal_stream import WARNING
 from supervisor.watch.progress import ProgressReader
 
 HELLO_S = 30.0

@@ -3,12 +3,12 @@
 import errno
 from collections.abc import Callable
 
-from supervisor import journal_stream
 from supervisor.core.status import Status
 from supervisor.core.vocabulary import Intent
-from supervisor.intent import DEFAULT, UNREADABLE, IntentRecord, read_intent
-from supervisor.paths import RunPaths
-from supervisor.status_file import read_status
+from supervisor.rundir.intent import DEFAULT, UNREADABLE, IntentRecord, read_intent
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
+from supervisor.system import journal_stream
 
 Tell = Callable[[str, int], None]
 

@@ -3,9 +3,6 @@
 import subprocess
 from pathlib import Path
 
-from supervisor.clock import monotonic_s
-from supervisor.identity import ProcessIdentity
-from supervisor.launcher.cgroup import Group
 from supervisor.launcher.messages import (
     ExitedReport,
     KillOrder,
@@ -17,6 +14,9 @@ from supervisor.launcher.messages import (
 )
 from supervisor.launcher.survivors import Survivors
 from supervisor.snapshot import persister_process
+from supervisor.system.cgroup import Group
+from supervisor.system.clock import monotonic_s
+from supervisor.system.identity import ProcessIdentity
 
 
 class OrphanedAttempt:

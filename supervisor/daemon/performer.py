@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import assert_never
 
 from supervisor.checkpoint.pins import pinned
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.accounting import goodput
 from supervisor.core.effects import (
     Effect,
@@ -52,8 +51,6 @@ from supervisor.daemon.settings import command_line, environment
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.daemon.status import finite
 from supervisor.daemon.step_watch import StepWatch
-from supervisor.intent import last_intent_id
-from supervisor.journal_stream import WARNING
 from supervisor.launcher.messages import (
     KeepOrder,
     KillOrder,
@@ -62,6 +59,9 @@ from supervisor.launcher.messages import (
     SignalOrder,
     StopOrder,
 )
+from supervisor.rundir.intent import last_intent_id
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.journal_stream import WARNING
 
 SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from supervisor.clock import monotonic_s
 from supervisor.core.effects import Probe
 from supervisor.core.events import Event, Probed
 from supervisor.core.vocabulary import Failure
 from supervisor.daemon.probes import probe
 from supervisor.daemon.run import Run
+from supervisor.system.clock import monotonic_s
 
 DEADLINE_S = 120.0
 _PROGRAM = "supervisor.daemon.probe_child"

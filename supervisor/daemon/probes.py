@@ -6,7 +6,7 @@ from pathlib import Path
 from supervisor.core.events import Probed
 from supervisor.core.vocabulary import Failure
 from supervisor.daemon.room import look_for_room
-from supervisor.filesystem import mount_points
+from supervisor.system.mounts import mount_points
 
 MARGIN = 1.2
 LEAST_FREE_BYTES = 16 << 20

@@ -7,14 +7,14 @@ import errno
 import os
 from pathlib import Path
 
-from supervisor import journal_stream
 from supervisor.core.entries.run import RecordRemadeEntry
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run
-from supervisor.durable import make_durably, write_durably
-from supervisor.intent import write_intent
 from supervisor.launcher.messages import RelockedReport, RelockOrder
+from supervisor.rundir.intent import write_intent
+from supervisor.system import journal_stream
+from supervisor.system.durable import make_durably, write_durably
 
 # `rm -rf` takes a while, and would find the directory not empty.
 GONE_FOR_S = 1.0

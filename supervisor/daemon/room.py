@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.filesystem import filesystem_type
+from supervisor.system.mounts import filesystem_type
 
 PREFIX = ".supervisor-probe-"
 # Of what is free others want something meanwhile, too.

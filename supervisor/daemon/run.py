@@ -6,11 +6,11 @@ from supervisor.config.model import RunConfig
 from supervisor.core.history import History
 from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
-from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import Journal
-from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.surveyor import Surveyor
-from supervisor.paths import RunPaths
+from supervisor.rundir.incidents import IncidentFolders
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import RuntimeDirectory
 from supervisor.watch.progress import ProgressReader
 
 

@@ -6,16 +6,16 @@ A run whose checkpoints are not seen would begin again from nothing over them.
 import os
 from pathlib import Path
 
-from supervisor import journal_stream
 from supervisor.checkpoint.directory_advice import advice
 from supervisor.checkpoint.elsewhere import DirectorySaves
 from supervisor.checkpoint.records import Survey
 from supervisor.checkpoint.save_search import Memo, SaveSearch
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.entries.saves import SavesElsewhereEntry
 from supervisor.core.events import Observed
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.run import Run
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s, wall_s
 
 # A look reads names for two seconds at most; a training of weeks is looked at every ten minutes.
 FIRST_LOOKS_S = 5.0

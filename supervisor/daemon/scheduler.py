@@ -9,8 +9,6 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 
-from supervisor import journal_stream
-from supervisor.clock import monotonic_s, rfc3339, wall_s
 from supervisor.core.entries.run import RequeueEntry
 from supervisor.core.events import Event, JobSeen
 from supervisor.core.job import Job, JobEnd
@@ -29,6 +27,8 @@ from supervisor.slurm.controller import (
 )
 from supervisor.slurm.facts import JobFacts, Requeue, facts
 from supervisor.slurm.steps import find_step, signal_step
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s, rfc3339, wall_s
 
 # How long a time limit that somebody changed stays unseen; each look costs the controller one.
 LOOK_S = 300.0

@@ -3,12 +3,12 @@
 Nothing here decides; without systemd only the launcher is told.
 """
 
-from supervisor import journal_stream, notify
 from supervisor.core.states import State
 from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
 from supervisor.daemon.link import Send
 from supervisor.daemon.observer import Observation
 from supervisor.launcher.messages import Alive
+from supervisor.system import journal_stream, sd_notify
 
 # The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
 SIGNS_IN_WATCHDOG = 9
@@ -25,9 +25,9 @@ class ServiceManager:
     def __init__(self, send_order: Send, run_dir: str) -> None:
         self._send_order = send_order
         self._run_dir = run_dir
-        watchdog_s = notify.watchdog_s()
+        watchdog_s = sd_notify.watchdog_s()
         self._pause_s = min(LONGEST_PAUSE_S, (watchdog_s or 1e9) / SIGNS_IN_WATCHDOG)
-        self._listens = notify.is_listened_to()
+        self._listens = sd_notify.is_listened_to()
         self._sign_at = self._status_at = 0.0
         self._status = ""
         self._is_ready = self._is_stopping = False
@@ -37,10 +37,10 @@ class ServiceManager:
         if now >= self._sign_at:
             self._sign_at = now + self._pause_s
             self._send_order(Alive())
-            notify.notify("WATCHDOG=1")
+            sd_notify.notify("WATCHDOG=1")
         if self._listens and now >= self._status_at:
             self._status_at = now + STATUS_S
-            notify.notify(*self._news(state, look))
+            sd_notify.notify(*self._news(state, look))
 
     def _news(self, state: State, look: Observation | None) -> list[str]:
         news = []
@@ -70,10 +70,10 @@ class ServiceManager:
         else:
             # A finished run that is started again has nothing to get ready for, and systemd takes
             # an end without that word for a failure.
-            notify.notify("READY=1")
+            sd_notify.notify("READY=1")
         extend = f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1e6:.0f}"
-        notify.notify(f"STATUS={text}", "STOPPING=1", extend)
-        notify.wait_until_heard()
+        sd_notify.notify(f"STATUS={text}", "STOPPING=1", extend)
+        sd_notify.wait_until_heard()
 
 
 def status_text(state: State, look: Observation | None) -> str:

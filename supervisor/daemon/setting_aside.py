@@ -5,7 +5,6 @@ The trainer's own pointers follow: its next attempt must find what was chosen fo
 
 from pathlib import Path
 
-from supervisor import journal_stream
 from supervisor.checkpoint.pointers import Correction, correct, find_pointers
 from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside, roots_of
 from supervisor.core.effects import SetAside
@@ -13,6 +12,7 @@ from supervisor.core.entries.saves import CheckpointRemovedEntry, PointerSetEntr
 from supervisor.core.states import Checkpoint
 from supervisor.daemon.run import Run
 from supervisor.daemon.snapshots import Snapshots
+from supervisor.system import journal_stream
 
 
 def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:

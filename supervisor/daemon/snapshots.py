@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.status import PersisterStatus, SnapshotStatus
@@ -29,6 +28,7 @@ from supervisor.snapshot.slots import (
 )
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict
+from supervisor.system.clock import monotonic_s, wall_s
 
 # Until it has persisted something: slower than any disk that is used for checkpoints.
 UNKNOWN_BYTES_PER_S = 50e6

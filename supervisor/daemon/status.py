@@ -3,7 +3,6 @@
 import socket
 from dataclasses import dataclass
 
-from supervisor.clock import rfc3339
 from supervisor.config.model import RunConfig
 from supervisor.core.accounting import goodput, total_s
 from supervisor.core.budget import DAY_S
@@ -22,6 +21,7 @@ from supervisor.core.status import (
 )
 from supervisor.core.vocabulary import RunState
 from supervisor.daemon.observer import Observation
+from supervisor.system.clock import rfc3339
 
 
 @dataclass(slots=True)

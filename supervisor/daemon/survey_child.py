@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import supervisor.checkpoint
-from supervisor.json_lines import JsonLines
-from supervisor.snapshot.private import make_private
+from supervisor.system.json_lines import JsonLines
+from supervisor.system.private_directory import make_private
 
 LEFT_S = 1.0
 _PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")

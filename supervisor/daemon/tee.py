@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from supervisor.core.wording import counted
 from supervisor.diagnosis.log_line import clean
-from supervisor.line_writer import write_lines
+from supervisor.system.line_writer import write_lines
 
 
 def is_wanted(tee: bool | None, environ: Mapping[str, str]) -> bool:

@@ -2,8 +2,6 @@
 
 import re
 
-from supervisor import journal_stream
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.core.effects import Incident
 from supervisor.core.entries.saves import SaveFailedEntry
 from supervisor.core.states import State
@@ -12,6 +10,8 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.performer import Performer
 from supervisor.daemon.run import Run
 from supervisor.daemon.snapshots import PersistFailure
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s, wall_s
 
 # The trainer prints what the persister has told it, and either may be read first.
 SAME_SAVE_S = 60.0

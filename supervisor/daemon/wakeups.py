@@ -15,7 +15,7 @@ from watchdog.events import (
 from watchdog.observers import Observer
 from watchdog.observers.api import BaseObserver
 
-from supervisor.self_pipe import SelfPipe
+from supervisor.system.self_pipe import SelfPipe
 
 # Its complaints about a watch that ended while being read are for nobody (the poll goes on).
 logging.getLogger("watchdog").addHandler(logging.NullHandler())

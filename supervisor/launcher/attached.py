@@ -10,8 +10,6 @@ import os
 import stat
 from collections import namedtuple
 
-from supervisor import identity
-from supervisor.launcher import procfs
 from supervisor.page_layout import (
     HEADER,
     MAGIC,
@@ -23,13 +21,14 @@ from supervisor.page_layout import (
     STOP_READ,
     VERSION,
 )
+from supervisor.system import identity, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import NamedTuple
 
-    from supervisor.launcher.procfs import Process
+    from supervisor.system.procfs import Process
 
     class Attached(NamedTuple):
         """What one page says; `reads_stop`: its worker's should_stop looks at the asking byte."""

@@ -6,15 +6,15 @@ import errno
 import os
 import time
 
-from supervisor import identity
 from supervisor.launcher import kin, leftovers, messages, trainer
 from supervisor.launcher.beginning import Beginning, MainProcess
-from supervisor.launcher.cgroup import Group
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import AttemptPhase, Happening, after, told
 from supervisor.launcher.spawn import StartFailure, read_report
 from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
+from supervisor.system import identity
+from supervisor.system.cgroup import Group
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

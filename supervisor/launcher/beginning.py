@@ -8,10 +8,10 @@ import signal
 import time
 from collections import namedtuple
 
-from supervisor import identity
-from supervisor.launcher import cgroup, parked
+from supervisor.launcher import parked
 from supervisor.launcher.spawn import StartFailure, spawn
 from supervisor.launcher.trainer import program_of
+from supervisor.system import cgroup, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

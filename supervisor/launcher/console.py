@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from supervisor import journal_stream
-from supervisor.line_writer import write_lines
+from supervisor.system import journal_stream
+from supervisor.system.line_writer import write_lines
 
 STDERR = 2
 _MOST_FAULTS = 64

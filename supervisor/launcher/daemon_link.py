@@ -10,8 +10,6 @@ import signal
 import socket
 import time
 
-from supervisor.journal_stream import ERROR, WARNING
-from supervisor.json_lines import MOST_READS, JsonLines
 from supervisor.launcher import messages
 from supervisor.launcher.absence import Absence
 from supervisor.launcher.console import say
@@ -19,6 +17,8 @@ from supervisor.launcher.protocol import Unfit, order_of
 from supervisor.launcher.pulse import Pulse
 from supervisor.launcher.respawn import Respawn
 from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn_connected
+from supervisor.system.journal_stream import ERROR, WARNING
+from supervisor.system.json_lines import MOST_READS, JsonLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

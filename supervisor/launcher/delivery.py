@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 
-from supervisor.launcher import agents, procfs, shells
+from supervisor.launcher import agents, shells
 from supervisor.launcher.attached import (
     Attached,
     ask_to_stop,
@@ -18,13 +18,14 @@ from supervisor.launcher.attached import (
     keeps_open,
     process_of,
 )
-from supervisor.launcher.procfs import Process
+from supervisor.system import procfs
+from supervisor.system.procfs import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from supervisor.identity import ProcessIdentity
+    from supervisor.system.identity import ProcessIdentity
 
 # What is left for the main process when its ranks have not ended in time: a quarter of the grace.
 LATEST_S = 10.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 
-from supervisor.launcher import procfs
-from supervisor.launcher.procfs import Process
+from supervisor.system import procfs
+from supervisor.system.procfs import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import signal
 import time
 
 from supervisor.core.vocabulary import ExitCode
-from supervisor.launcher import cgroup, messages, prctl, relock
+from supervisor.launcher import messages, relock
 from supervisor.launcher.attempt import Attempt
 from supervisor.launcher.console import say, say_exception, say_seldom
 from supervisor.launcher.daemon_link import DaemonLink
@@ -20,7 +20,8 @@ from supervisor.launcher.signals import REPORTED, take_over
 from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
 from supervisor.launcher.view import start_view
-from supervisor.self_pipe import SelfPipe
+from supervisor.system import cgroup, prctl
+from supervisor.system.self_pipe import SelfPipe
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,21 +9,20 @@ import os
 import signal
 import time
 
-from supervisor import identity
-from supervisor.launcher import procfs
 from supervisor.launcher.messages import ParkedReport
 from supervisor.launcher.spawn import Program, spawn_connected
 from supervisor.launcher.trainer import environ_of
 from supervisor.parked import start
 from supervisor.parked.command import Cold, parse
+from supervisor.system import identity, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from supervisor.json_lines import JsonLines
     from supervisor.launcher.messages import LaunchOrder, ParkOrder, Report
+    from supervisor.system.json_lines import JsonLines
 
 ABSENT = "absent"
 IMPORTING = "importing"

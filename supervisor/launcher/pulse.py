@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 
-from supervisor import notify
+from supervisor.system import sd_notify
 
 LONGEST_SILENCE_S = 60.0
 # A daemon that dies again and again (a broken upgrade), or hangs in the kernel on a dead disk, is
@@ -22,7 +22,7 @@ class Pulse:
     """The signs of life of one daemon after another."""
 
     def __init__(self) -> None:
-        watchdog_s = notify.watchdog_s()
+        watchdog_s = sd_notify.watchdog_s()
         self.limit_s = min(LONGEST_SILENCE_S, (watchdog_s or LONGEST_SILENCE_S * 3) / 3)
         self._every_s = None if watchdog_s is None else watchdog_s / SPOKEN_FOR_EVERY
         self._heard_at: float | None = None
@@ -42,7 +42,7 @@ class Pulse:
         """Note that there is none, or that it is being replaced, and say so instead of it."""
         self._heard_at = None
         self._why = why
-        notify.notify(f"STATUS={why}", "WATCHDOG=1")
+        sd_notify.notify(f"STATUS={why}", "WATCHDOG=1")
         if self._every_s is not None:
             self._speak_at = time.monotonic() + self._every_s
 

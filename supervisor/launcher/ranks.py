@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from supervisor.launcher import procfs
 from supervisor.launcher.attached import attached, process_of
-from supervisor.launcher.procfs import Process
+from supervisor.system import procfs
+from supervisor.system.procfs import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import stat
 
-from supervisor import identity
-from supervisor.launcher import agents, procfs
-from supervisor.launcher.procfs import Process
+from supervisor.launcher import agents
+from supervisor.system import identity, procfs
+from supervisor.system.procfs import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import signal
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from supervisor.self_pipe import SelfPipe
+    from supervisor.system.self_pipe import SelfPipe
 
 # The names under which the daemon is told of them. SIGCHLD only wakes.
 REPORTED = {

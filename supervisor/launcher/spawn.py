@@ -7,8 +7,8 @@ import signal
 import socket
 from collections import namedtuple
 
-from supervisor.json_lines import JsonLines
-from supervisor.launcher import cgroup, prctl
+from supervisor.system import cgroup, prctl
+from supervisor.system.json_lines import JsonLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

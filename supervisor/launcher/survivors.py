@@ -6,14 +6,16 @@ parent of anything. Stdlib only.
 
 from __future__ import annotations
 
+import os
 import signal
 import time
 
-from supervisor.identity import ProcessIdentity, is_alive
-from supervisor.launcher import kin, procfs, ranks
-from supervisor.launcher.cgroup import Group
+from supervisor.launcher import kin, ranks
 from supervisor.launcher.delivery import UNTOLD_GRACE_S, Delivery
-from supervisor.launcher.procfs import Process
+from supervisor.system import procfs
+from supervisor.system.cgroup import Group
+from supervisor.system.identity import ProcessIdentity, is_alive
+from supervisor.system.procfs import Process
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -199,7 +201,7 @@ class Survivors:
         if self.killing_since is None or now < self._complain_at:
             return ()
         self._complain_at = now + self._unkillable_after_s
-        return tuple(procfs.stuck(process) for process in self.members())
+        return tuple(stuck_process(process) for process in self.members())
 
     def signal_exactly(self, pids: Collection[int], signum: int) -> list[int]:
         """Signal those of `pids` that belong to the attempt and return them."""
@@ -232,3 +234,42 @@ class Survivors:
             return
         for rank in self._ranks:
             self._delivery.tell(rank.pid, rank.start_ticks)
+
+
+def stuck_process(process: Process) -> StuckProcess:
+    """Return what the kernel tells of a process that does not end: for those who have to look.
+
+    `wchan`: the function it sleeps in; `syscall`: the number and arguments of its system call;
+    `stack`: the kernel's frames (root only). Of the first thread in uninterruptible sleep, else
+    of the main one. "" and none where it may not be read: proc(5).
+    """
+    task = _stuck_task(process.pid)
+    stack = [line.rpartition("] ")[2] for line in _text(f"{task}/stack", 4096).splitlines()]
+    return StuckProcess(
+        pid=process.pid,
+        comm=process.comm,
+        state=process.state,
+        wchan=_text(f"{task}/wchan", 128),
+        syscall=_text(f"{task}/syscall", 256),
+        stack=tuple(stack[:_MOST_FRAMES]),
+    )
+
+
+def _stuck_task(pid: int) -> str:
+    try:
+        names = os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        names = []
+    for name in names:
+        state = _text(f"/proc/{pid}/task/{name}/stat", 512).rpartition(") ")[2][:1]
+        if state == "D":
+            return f"/proc/{pid}/task/{name}"
+    return f"/proc/{pid}"
+
+
+def _text(path: str, most: int) -> str:
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return file.read(most).strip()
+    except OSError:
+        return ""  # not for us to read, or gone

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
-from supervisor import identity, notify
-from supervisor.launcher import procfs
 from supervisor.launcher.delivery import UNTOLD_GRACE_S
 from supervisor.launcher.spawn import Program
 from supervisor.parked import start
 from supervisor.parked.command import PythonCommand, parse
+from supervisor.system import identity, procfs, sd_notify
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 def environ_of(order: ProgramOrder) -> dict[str, str]:
     """Return the environment with the marks by which all of an attempt are known."""
     environ = dict(os.environ)
-    for name in (*order.unset, *notify.PRIVATE):
+    for name in (*order.unset, *sd_notify.PRIVATE):
         environ.pop(name, None)
     environ.update(order.env)
     environ[procfs.RUN_ID] = order.run_id

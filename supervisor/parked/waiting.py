@@ -8,7 +8,6 @@ import os
 import sys
 import time
 
-from supervisor.json_lines import JsonLines
 from supervisor.parked.become import ParkedInterpreter
 from supervisor.parked.output import Output
 from supervisor.parked.places import Places
@@ -16,6 +15,7 @@ from supervisor.parked.preload import Preload, hold_context, open_devices
 from supervisor.parked.priority import LowPriority
 from supervisor.parked.refusal import Refused
 from supervisor.parked.sources import Shadows, SourceFiles
+from supervisor.system.json_lines import JsonLines
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.clock import rfc3339, wall_s
-from supervisor.durable import write_durably
-from supervisor.small_file import read_small_file
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.durable import write_durably
+from supervisor.system.small_file import read_small_file
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from supervisor.durable import replace_file
-from supervisor.identity import start_ticks
 from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.system.durable import replace_file
+from supervisor.system.identity import start_ticks
 
 MOST_RESULTS = 16
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 from supervisor.checkpoint.shelf import put_back
 from supervisor.checkpoint.stock import Stock
-from supervisor.durable import fsync_directory
 from supervisor.snapshot.checksums import DamagedError
 from supervisor.snapshot.persisted import Persisted, find_persisted, withdraw
 from supervisor.snapshot.seal import Snapshot
@@ -18,6 +17,7 @@ from supervisor.snapshot.slots import Whole
 from supervisor.snapshot.stream import Done, SnapshotStream, sizes_of, take_stock_of
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
 from supervisor.snapshot.weights import read_weights
+from supervisor.system.durable import fsync_directory
 
 _GIVEN_UP = "it was given up while it was persisted"
 

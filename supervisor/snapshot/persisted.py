@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.format import MANIFEST, Manifest, ManifestError
 from supervisor.checkpoint.shelf import SUPERSEDED, put_aside
-from supervisor.clock import rfc3339
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.slots import Whole
+from supervisor.system.clock import rfc3339
 
 _MOST_MANIFEST_BYTES = 64 << 20
 

@@ -7,7 +7,6 @@ import sys
 import time
 from pathlib import Path
 
-from supervisor.clock import monotonic_s, wall_s
 from supervisor.snapshot import agenda, rescue
 from supervisor.snapshot.board import (
     MOST_RESULTS,
@@ -36,6 +35,7 @@ from supervisor.snapshot.slots import (
     settle,
 )
 from supervisor.snapshot.verdict import vet
+from supervisor.system.clock import monotonic_s, wall_s
 
 _PROGRESS_S = 0.5
 _LOCK_CHECK_S = 0.2

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.clock import wall_s
-from supervisor.durable import replace_file
 from supervisor.snapshot.board import read_board, read_small
 from supervisor.snapshot.slots import SnapshotPaths, wake
+from supervisor.system.clock import wall_s
+from supervisor.system.durable import replace_file
 
 
 class RescueRequest(NamedTuple):

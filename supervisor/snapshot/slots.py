@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import NamedTuple
 
 from supervisor.checkpoint.staging import discard
-from supervisor.snapshot.private import make_private
 from supervisor.snapshot.seal import (
     Seal,
     SealWriter,
@@ -23,6 +22,7 @@ from supervisor.snapshot.seal import (
     read_left_behind,
     read_seal,
 )
+from supervisor.system.private_directory import make_private
 
 SLOTS = 2
 WRITING = "writing"

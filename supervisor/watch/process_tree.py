@@ -10,8 +10,8 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple
 
-from supervisor.identity import has_ended, read_stat
-from supervisor.launcher.procfs import all_pids
+from supervisor.system.identity import has_ended, read_stat
+from supervisor.system.procfs import all_pids
 
 # Ranks have a hundred threads; the rest of a thousand tells nothing more.
 _THREADS_MAX = 256

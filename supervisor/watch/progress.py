@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from supervisor.bounded_pattern import BoundedPattern, PatternTimeoutError
+from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
 
 # A pattern that backtracks takes time with the length of a line; steps stand in short ones.
 LINE_CHARACTERS_MAX = 2000

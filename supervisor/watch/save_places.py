@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 from supervisor.watch import save_options
 
 _MOST_PROCESSES = 256

@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from supervisor.identity import start_ticks
 from supervisor.page import Page
+from supervisor.system.identity import start_ticks
 from supervisor.watch.counters import with_descendants
 from supervisor.watch.processes import catches_stack_signal, describe, is_python
 

@@ -9,8 +9,8 @@ from types import MappingProxyType
 from supervisor.checkpoint import prune
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.names import SET_ASIDE
-from supervisor.intent import read_intent
-from supervisor.ledger import read_ledger
+from supervisor.rundir.intent import read_intent
+from supervisor.rundir.ledger import read_ledger
 from tests.chaos.contents import Made, fill_slot, identify
 from tests.chaos.operations import Tree
 from tests.chaos.writers import commit, look, run_root

@@ -8,14 +8,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from supervisor import durable
 from supervisor.checkpoint import commit as commit_module
 from supervisor.checkpoint import prune, records, shelf, survey
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.core.vocabulary import Intent
-from supervisor.intent import write_intent
-from supervisor.ledger import LedgerWriter
+from supervisor.rundir.intent import write_intent
+from supervisor.rundir.ledger import LedgerWriter
 from supervisor.snapshot import persist, slots
+from supervisor.system import durable
 from tests.chaos.contents import RUN, contents
 
 

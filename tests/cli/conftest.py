@@ -12,17 +12,17 @@ from typing import Any
 
 import pytest
 
-from supervisor.clock import rfc3339
-from supervisor.intent import IntentRecord, read_intent
-from supervisor.ledger import LedgerWriter
-from supervisor.paths import RunPaths
+from supervisor.rundir.intent import IntentRecord, read_intent
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import rfc3339
 
 ROOT = Path(__file__).resolve().parents[2]
 HOLDER = """
 import sys
 from pathlib import Path
-from supervisor.lock import RunLock
-from supervisor.paths import RunPaths
+from supervisor.rundir.lock import RunLock
+from supervisor.rundir.paths import RunPaths
 lock = RunLock.acquire(RunPaths(Path(sys.argv[1])))
 print("held", flush=True)
 sys.stdin.read()

@@ -17,10 +17,10 @@ from supervisor.cli.memory_tier import persister_text
 from supervisor.cli.record import read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.cli.surveying import request_of
-from supervisor.clock import wall_s
 from supervisor.core.json_form import from_json
 from supervisor.core.status import PersisterStatus
 from supervisor.snapshot.space import MemoryRoom
+from supervisor.system.clock import wall_s
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import Command, FakeRun
 

@@ -15,7 +15,7 @@ import pytest
 from supervisor.cli.advice import shell_word
 from supervisor.cli.terminal import json_text, strip_controls
 from supervisor.core.wording import counted
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 from tests.cli.conftest import make_environment
 
 if TYPE_CHECKING:

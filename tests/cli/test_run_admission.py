@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from supervisor.core.vocabulary import Intent
-from supervisor.intent import write_intent
+from supervisor.rundir.intent import write_intent
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun

@@ -6,9 +6,9 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from supervisor.ledger import read_ledger
-from supervisor.lock import is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import read_ledger
+from supervisor.rundir.lock import is_held
+from supervisor.rundir.paths import RunPaths
 
 if TYPE_CHECKING:
     from pathlib import Path

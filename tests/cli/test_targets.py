@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.cli import registry, target
 from supervisor.errors import SupervisorError
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Command, FakeRun

@@ -9,8 +9,8 @@ import pytest
 from supervisor.daemon.deserted import Desertion
 from supervisor.daemon.presence import RankPresence
 from supervisor.heartbeat import PageWriter
-from supervisor.identity import identify, start_ticks
 from supervisor.page_reading import read_pages
+from supervisor.system.identity import identify, start_ticks
 
 MAIN = """
 import os, sys

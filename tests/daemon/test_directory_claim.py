@@ -17,9 +17,9 @@ from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
 from supervisor.daemon.journal import Journal
-from supervisor.ledger import LedgerWriter, read_ledger
-from supervisor.ownership import Claimant
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import LedgerWriter, read_ledger
+from supervisor.rundir.ownership import Claimant
+from supervisor.rundir.paths import RunPaths
 
 
 @dataclass

@@ -13,18 +13,18 @@ from supervisor.core.json_form import to_json
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import Failure, Phase
-from supervisor.daemon import runtime as runtime_module
 from supervisor.daemon.console import Console
-from supervisor.daemon.incidents import IncidentFolders
 from supervisor.daemon.journal import LOG_BYTES_MAX, Journal
 from supervisor.daemon.observer import PageSet
 from supervisor.daemon.probes import needed_bytes, probe
-from supervisor.daemon.runtime import RuntimeDirectory
 from supervisor.daemon.settings import command_line, environment, policy_of
 from supervisor.daemon.status import StatusFacts, status_of
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.heartbeat import PageWriter
-from supervisor.ledger import LedgerWriter
+from supervisor.rundir import runtime_directory as runtime_module
+from supervisor.rundir.incidents import IncidentFolders
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.runtime_directory import RuntimeDirectory
 
 
 def test_a_reader_that_stalls_never_stalls_us() -> None:

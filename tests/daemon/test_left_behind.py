@@ -9,7 +9,7 @@ import pytest
 
 from supervisor.daemon.left_behind import _is_service, as_its_end
 from supervisor.launcher.messages import ExitedReport, LeftEnd
-from supervisor.launcher.procfs import read_process
+from supervisor.system.procfs import read_process
 
 CLEAN, DEAD, KILLED = (
     LeftEnd(pid=1, code=0),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.clock import monotonic_s
 from supervisor.core.events import Looked
 from supervisor.core.sight import Sight, judge
 from supervisor.daemon import looks
@@ -21,6 +20,7 @@ from supervisor.daemon.looks import Looking
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.quiet import Quiet
 from supervisor.page_reading import read_pages
+from supervisor.system.clock import monotonic_s
 from supervisor.watch import stack_reading
 from supervisor.watch.gpu_use import BusyGpu
 from supervisor.watch.process_tree import sample_tree

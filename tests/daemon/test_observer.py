@@ -11,8 +11,8 @@ from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.heartbeat import PageWriter
-from supervisor.identity import start_ticks
 from supervisor.page_reading import read_pages
+from supervisor.system.identity import start_ticks
 
 
 class Watched:

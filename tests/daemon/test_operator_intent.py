@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import intent as intents
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon import operator_intent as module
 from supervisor.daemon.operator_intent import OperatorIntent
-from supervisor.intent import write_intent
-from supervisor.paths import RunPaths
+from supervisor.rundir import intent as intents
+from supervisor.rundir.intent import write_intent
+from supervisor.rundir.paths import RunPaths
 
 
 @pytest.fixture

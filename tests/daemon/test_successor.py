@@ -7,8 +7,8 @@ import sys
 import pytest
 
 from supervisor.core.vocabulary import Intent
-from supervisor.identity import start_ticks
-from supervisor.intent import write_intent
+from supervisor.rundir.intent import write_intent
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import HANG, Supervised, uninterrupted
 
 STUBBORN = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True)"

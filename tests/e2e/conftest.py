@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from supervisor.ledger import read_ledger
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import read_ledger
+from supervisor.rundir.paths import RunPaths
 
 TRAINER = Path(__file__).with_name("trainer.py")
 COMMAND = [sys.executable, str(TRAINER)]

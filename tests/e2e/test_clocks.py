@@ -64,7 +64,7 @@ def hours_on_record(run: Supervised) -> set[int]:
 
 
 def _wall(text: str) -> float:
-    from supervisor.clock import parse_rfc3339
+    from supervisor.system.clock import parse_rfc3339
 
     return parse_rfc3339(text)
 

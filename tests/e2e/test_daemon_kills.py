@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 from tests.e2e.conftest import Supervised, uninterrupted
 
 KILLS = int(os.environ.get("DAEMON_KILLS", "4"))

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from supervisor.identity import start_ticks
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised, uninterrupted
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.identity import start_ticks
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised
 from tests.launcher.test_uninterruptible import DeadServer
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.lock import is_held
+from supervisor.rundir.lock import is_held
 from tests.e2e.conftest import Supervised
 
 # Saves at each tenth step as SAVE says; killed at step 45 of each attempt.

@@ -5,8 +5,8 @@ import os
 import signal
 import sys
 
-from supervisor.clock import parse_rfc3339
-from supervisor.identity import start_ticks
+from supervisor.system.clock import parse_rfc3339
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised
 
 # It neither attaches nor hears its shell's SIGTERM.

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.identity import start_ticks
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.identity import start_ticks
-from supervisor.lock import is_held
+from supervisor.rundir.lock import is_held
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import Supervised, uninterrupted
 
 

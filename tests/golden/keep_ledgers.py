@@ -14,8 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from supervisor.identity import boot_id
-from supervisor.ledger import encode_entry, read_ledger
+from supervisor.rundir.ledger import encode_entry, read_ledger
+from supervisor.system.identity import boot_id
 from tests.e2e.conftest import HANG, Supervised
 from tests.e2e.test_checkpoint_damage import damage
 from tests.e2e.test_memory_tier import NEVER, Remembering

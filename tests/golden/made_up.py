@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from supervisor.checkpoint.commit import CheckpointWriter
-from supervisor.clock import rfc3339
-from supervisor.ledger import encode_entry
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import encode_entry
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import rfc3339
 from tests.golden.frozen import NOW
 
 CONFIG = """\

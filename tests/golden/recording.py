@@ -11,7 +11,7 @@ import json
 import re
 from typing import Any
 
-from supervisor.ledger import read_ledger
+from supervisor.rundir.ledger import read_ledger
 from tests.e2e.conftest import Supervised
 from tests.golden.conftest import Overheard
 from tests.golden.keeping import hold_against, hold_within

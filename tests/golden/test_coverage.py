@@ -9,8 +9,8 @@ from pathlib import Path
 
 from supervisor.core.entries.reading import KINDS
 from supervisor.launcher.messages import Order, Report
-from supervisor.ledger import encode_entry
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import encode_entry
+from supervisor.rundir.paths import RunPaths
 from tests.core.test_entries import RECORDS
 from tests.golden.keeping import FOLDER, hold_against
 from tests.golden.transcript import told

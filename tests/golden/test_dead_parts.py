@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.identity import start_ticks
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import TRAINER
 from tests.golden.conftest import Cold
 from tests.golden.recording import hold_record, hold_status

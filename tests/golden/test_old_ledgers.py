@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.clock import parse_rfc3339
 from supervisor.core.entries.entry import UnknownEntry
 from supervisor.core.history import History
 from supervisor.core.replay import fold
-from supervisor.ledger import read_ledger, read_ledger_report
-from supervisor.ledger_entries import iterate_entries
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import read_ledger, read_ledger_report
+from supervisor.rundir.ledger_entries import iterate_entries
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import parse_rfc3339
 from tests.golden.keeping import FOLDER, hold_against
 from tests.golden.transcript import told
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.paths import RunPaths
+from supervisor.rundir.paths import RunPaths
 from tests.e2e import test_pointers
 from tests.e2e.test_checkpoint_damage import damage
 from tests.e2e.test_memory_tier import NEVER, Remembering

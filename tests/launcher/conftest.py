@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.json_lines import Decoder, encode
-from supervisor.launcher import kin, procfs
+from supervisor.launcher import kin
+from supervisor.system import procfs
+from supervisor.system.json_lines import Decoder, encode
 
 HERE = Path(__file__).parent
 LAUNCHER = HERE.parents[1] / "supervisor" / "launcher" / "__main__.py"

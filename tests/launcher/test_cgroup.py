@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher import cgroup, kin
-from supervisor.launcher.cgroup import Group
+from supervisor.launcher import kin
+from supervisor.system import cgroup
+from supervisor.system.cgroup import Group
 from tests.launcher.test_leftovers import DAEMONIZER
 from tests.launcher.test_parked import parked
 

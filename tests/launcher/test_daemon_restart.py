@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.json_lines import encode
+from supervisor.system.json_lines import encode
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig

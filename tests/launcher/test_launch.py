@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor import identity
-from supervisor.launcher import procfs
+from supervisor.system import identity, procfs
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from supervisor.json_lines import encode
 from supervisor.launcher import messages
 from supervisor.launcher.messages import (
     PROTOCOL,
@@ -25,6 +24,7 @@ from supervisor.launcher.messages import (
     UnkillableReport,
 )
 from supervisor.launcher.protocol import Unfit, order_of, report_of
+from supervisor.system.json_lines import encode
 
 END = {"code": 0, "awaits_word": True, "signal": None, "core_dumped": False, "monotonic": 5.0}
 EXITED = ExitedReport(attempt=3, code=0, monotonic=5.0, left_ended=(LeftEnd(pid=9, code=1),))

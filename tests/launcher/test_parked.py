@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Daemon, Rig

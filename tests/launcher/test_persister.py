@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig

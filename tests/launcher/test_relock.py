@@ -12,9 +12,9 @@ import pytest
 from supervisor.daemon.record_guard import is_removed
 from supervisor.launcher.messages import RelockedReport, RelockOrder
 from supervisor.launcher.relock import obey, relock
-from supervisor.ledger import LedgerWriter, read_ledger
-from supervisor.lock import RunLock, holder, is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import LedgerWriter, read_ledger
+from supervisor.rundir.lock import RunLock, holder, is_held
+from supervisor.rundir.paths import RunPaths
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher import procfs
+from supervisor.system import procfs
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig

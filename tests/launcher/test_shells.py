@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from supervisor.launcher import procfs, shells
+from supervisor.launcher import shells
+from supervisor.system import procfs
 
 # Keeps the ends of a pipe that it names, and starts a child that has the other ones.
 PARENT = """

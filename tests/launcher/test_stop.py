@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from supervisor import identity
+from supervisor.system import identity
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from supervisor import identity
 from supervisor.launcher.survivors import Survivors
+from supervisor.system import identity
 
 if TYPE_CHECKING:
     from pathlib import Path

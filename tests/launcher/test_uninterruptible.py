@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher import procfs
+from supervisor.launcher.survivors import stuck_process
+from supervisor.system import procfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,5 +134,5 @@ def test_a_process_that_is_gone_has_no_place_in_the_kernel() -> None:
     assert process is not None
     child.kill()
     child.wait()
-    told = procfs.stuck(process)
+    told = stuck_process(process)
     assert (told.pid, told.wchan, told.syscall, told.stack) == (child.pid, "", "", ())

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from supervisor.json_lines import encode
 from supervisor.launcher.spawn import Program, read_report, spawn
 from supervisor.parked import command, start
+from supervisor.system.json_lines import encode
 
 PATIENCE_S = 90.0
 

@@ -13,8 +13,8 @@ from supervisor.cli.status import status_command
 from supervisor.core.status import SlurmStatus, Status
 from supervisor.core.vocabulary import ExitCode, Intent, RunState
 from supervisor.errors import SupervisorError
-from supervisor.intent import write_intent
-from supervisor.paths import RunPaths
+from supervisor.rundir.intent import write_intent
+from supervisor.rundir.paths import RunPaths
 from supervisor.slurm.submission import recall, remember
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.runtime import RuntimeDirectory
-from supervisor.snapshot.private import (
+from supervisor.rundir.runtime_directory import RuntimeDirectory
+from supervisor.system.private_directory import (
     is_believable,
     is_ours_alone,
     make_below,
@@ -60,7 +60,7 @@ def test_a_runtime_directory_that_vanished_comes_back_private(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With its parent, as a cleaner of /dev/shm takes them: the next run would refuse 0755."""
-    monkeypatch.setattr("supervisor.daemon.runtime.SHARED_MEMORY", tmp_path / "shm")
+    monkeypatch.setattr("supervisor.rundir.runtime_directory.SHARED_MEMORY", tmp_path / "shm")
     (tmp_path / "shm").mkdir()
     runtime = RuntimeDirectory("run", tmp_path / "fallback")
     shared = runtime.root.parent

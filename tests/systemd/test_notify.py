@@ -7,34 +7,34 @@ from pathlib import Path
 
 import pytest
 
-from supervisor import journal_stream, notify
+from supervisor.system import journal_stream, sd_notify
 from tests.systemd.conftest import Listener
 
 
 def test_assignments_are_one_datagram(listener: Listener) -> None:
     """A newline in a value cannot begin another assignment."""
-    assert notify.notify("READY=1", "STATUS=held: a\nSTOPPING=1")
+    assert sd_notify.notify("READY=1", "STATUS=held: a\nSTOPPING=1")
     assert listener.heard() == ["READY=1\nSTATUS=held: a STOPPING=1"]
 
 
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Without systemd, and with one that is gone, nothing happens."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    assert not notify.notify("READY=1")
-    assert not notify.wait_until_heard()
+    assert not sd_notify.notify("READY=1")
+    assert not sd_notify.wait_until_heard()
     monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "gone"))
-    assert not notify.notify("READY=1")
-    assert not notify.wait_until_heard()
+    assert not sd_notify.notify("READY=1")
+    assert not sd_notify.wait_until_heard()
 
 
 def test_a_full_queue_never_blocks(listener: Listener) -> None:
     """systemd that does not read costs messages, not time."""
     for _ in range(5000):
-        if not notify.notify("WATCHDOG=1"):
+        if not sd_notify.notify("WATCHDOG=1"):
             break
     else:
         pytest.fail("the queue was never full")
-    assert not notify.wait_until_heard()
+    assert not sd_notify.wait_until_heard()
     assert listener.heard()
 
 
@@ -44,16 +44,16 @@ def test_abstract_address(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as bound:
         bound.bind(f"\0{name}")
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}")
-        assert notify.notify("READY=1")
+        assert sd_notify.notify("READY=1")
         assert bound.recv(100) == b"READY=1"
 
 
 def test_barrier_waits_for_the_reader(listener: Listener) -> None:
     """It returns when the other side has closed the descriptor, and not before."""
-    assert not notify.wait_until_heard(0.05)
+    assert not sd_notify.wait_until_heard(0.05)
     listener.heard()
     answers: list[bool] = []
-    waiter = threading.Thread(target=lambda: answers.append(notify.wait_until_heard(30)))
+    waiter = threading.Thread(target=lambda: answers.append(sd_notify.wait_until_heard(30)))
     waiter.start()
     listener.socket.settimeout(30)
     data, descriptors, _, _ = socket.recv_fds(listener.socket, 100, 1)

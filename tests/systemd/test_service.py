@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor import journal_stream
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Checkpoint, State, Stop
 from supervisor.core.vocabulary import TERMINAL, Failure, Phase, RunState, StopSource
 from supervisor.daemon.service import ServiceManager, priority_of, status_text
 from supervisor.launcher.messages import Alive
+from supervisor.system import journal_stream
 from tests.systemd.conftest import Listener
 
 RUNNING = State(
@@ -65,7 +65,7 @@ def test_stop_asks_for_time(listener: Listener, by: StopSource, is_final: bool) 
 @pytest.mark.parametrize("run", sorted(TERMINAL))
 def test_last_word(listener: Listener, run: RunState, monkeypatch: pytest.MonkeyPatch) -> None:
     """Why it ended; READY only where the end is no failure, and for held ones what to type."""
-    monkeypatch.setattr("supervisor.notify.wait_until_heard", lambda: True)
+    monkeypatch.setattr("supervisor.system.sd_notify.wait_until_heard", lambda: True)
     manager = ServiceManager(lambda order: None, "/r")
     manager.ended(replace(RUNNING, run=run, reason="because"))
     said = "\n".join(listener.heard())

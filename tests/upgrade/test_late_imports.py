@@ -44,7 +44,7 @@ THERE_BY_THEN = {
 # By `read_history`, which only commands call that end at once.
 IN_COMMANDS = {
     ("supervisor.cli.record", "supervisor.core.replay"),
-    ("supervisor.cli.record", "supervisor.ledger_entries"),
+    ("supervisor.cli.record", "supervisor.rundir.ledger_entries"),
 }
 # Behind its first answer, which comes with the daemon's begin, the reader imports all the others.
 BEHIND_ITS_FIRST_ANSWER = {
@@ -56,7 +56,7 @@ BEHIND_ITS_FIRST_ANSWER = {
 # Another version's will do, and it may fail: there is a test of each.
 MAY_BE_GONE = {
     ("supervisor.worker", "supervisor.parked.imports"),
-    ("supervisor.page_owner", "supervisor.filesystem"),
+    ("supervisor.page_owner", "supervisor.system.mounts"),
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from supervisor.identity import start_ticks
+from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import TRAINER
 from tests.upgrade.conftest import Living
 

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 import supervisor
-from supervisor import filesystem
 from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
 from supervisor.heartbeat import PageWriter, Phase
-from supervisor.identity import start_ticks
 from supervisor.page import Page
 from supervisor.page_layout import HEADER, STATE, STATE_AT, STOP_ASKED
 from supervisor.page_reading import read_page
+from supervisor.system import mounts
+from supervisor.system.identity import start_ticks
 from tests.vanishing import vanish
 
 if TYPE_CHECKING:
@@ -297,10 +297,10 @@ def test_nothing_is_locked_on_a_network(
         raise AssertionError("it waits for ever")
 
     if knows == "remote":
-        monkeypatch.setattr(filesystem, "is_remote", lambda _: True)
+        monkeypatch.setattr(mounts, "is_remote", lambda _: True)
     else:
         monkeypatch.delattr(supervisor, "filesystem")
-        monkeypatch.setitem(sys.modules, "supervisor.filesystem", None)
+        monkeypatch.setitem(sys.modules, "supervisor.system.mounts", None)
     monkeypatch.setattr(fcntl, "lockf", lockf)
     PageWriter(tmp_path / "rank-0", start_ticks=start_ticks(os.getpid()) or 0).beat(step=1)
     other = PageWriter(tmp_path / "rank-0", start_ticks=1)

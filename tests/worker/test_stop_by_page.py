@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.heartbeat import PageWriter
-from supervisor.identity import own_start_ticks, start_ticks
 from supervisor.launcher.attached import Attached, ask_to_stop, attached
 from supervisor.page_layout import PAGE_BYTES
 from supervisor.page_reading import read_page
+from supervisor.system.identity import own_start_ticks, start_ticks
 from tests.vanishing import vanish
 from tests.worker.conftest import Trainers
 
@@ -137,7 +137,7 @@ def test_a_process_knows_its_start_time_under_a_foreign_proc() -> None:
     assert own_start_ticks() == start_ticks(int(Path("/proc/self").readlink().name))
     words = ["unshare", "--fork", "--pid", sys.executable, "-c"]
     code = (
-        "import os; from supervisor.identity import own_start_ticks, read_stat;"
+        "import os; from supervisor.system.identity import own_start_ticks, read_stat;"
         "print(own_start_ticks() == int(read_stat(os.readlink('/proc/self'))[1][19]), os.getpid())"
     )
     asked = subprocess.run([*words, code], capture_output=True, text=True, check=False)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from supervisor.heartbeat import Outcome, Page, Phase
-from supervisor.identity import start_ticks
 from supervisor.page_reading import read_page
+from supervisor.system.identity import start_ticks
 from tests.refusals import without_functions
 from tests.vanishing import vanish
 

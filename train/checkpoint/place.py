@@ -6,7 +6,6 @@ import time
 from pathlib import Path
 
 from supervisor.snapshot.persist import persist
-from supervisor.snapshot.private import is_ours_alone, shared_name
 from supervisor.snapshot.slots import (
     Lock,
     SnapshotPaths,
@@ -14,6 +13,7 @@ from supervisor.snapshot.slots import (
     read_whole,
     remove_root,
 )
+from supervisor.system.private_directory import is_ours_alone, shared_name
 
 SHARED_MEMORY = Path("/dev/shm")
 _POLL_S = 0.02

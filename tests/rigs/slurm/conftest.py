@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from supervisor.ledger import read_ledger
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import read_ledger
+from supervisor.rundir.paths import RunPaths
 from tests.rigs.slurm.cluster import Cluster
 from tests.rigs.slurm.machine import Machine, missing_programs
 from tests.rigs.waiting import wait_until

@@ -13,7 +13,7 @@ NEVER = 1000000
 
 # As on NFS or Lustre, where another machine's flock proves nothing.
 SHARED = """\
-import supervisor.filesystem as filesystem
+import supervisor.system.mounts as filesystem
 filesystem.NETWORK_TYPES = frozenset({filesystem.filesystem_type(filesystem.Path(%r))})
 """
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from supervisor.ledger import read_ledger
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import read_ledger
+from supervisor.rundir.paths import RunPaths
 from tests.rigs.systemd.machine import ACCOUNT, ACCOUNT_ID, Machine, missing
 from tests.rigs.systemd.memory import MemoryLimit
 from tests.rigs.waiting import wait_until

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from supervisor.core.vocabulary import Intent
-from supervisor.intent import read_intent
+from supervisor.rundir.intent import read_intent
 from tests.rigs.systemd.conftest import TRAINER, UnitUnderTest
 from tests.rigs.systemd.machine import ACCOUNT_ID, Machine
 

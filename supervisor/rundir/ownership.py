@@ -18,10 +18,10 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.vocabulary import RunState
-from supervisor.filesystem import is_network, mount_points
-from supervisor.ledger import decode_entry
-from supervisor.lock import is_held
-from supervisor.paths import RunPaths
+from supervisor.rundir.ledger import decode_entry
+from supervisor.rundir.lock import is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.mounts import is_network, mount_points
 
 _MOST_LINE = 4 << 20
 

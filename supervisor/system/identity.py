@@ -9,7 +9,7 @@ import errno
 import os
 from collections import namedtuple
 
-from supervisor import system_call
+from supervisor.system import system_call
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Literal
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
 from supervisor.core.entries.run import TookOverEntry
-from supervisor.ownership import Claimant, Judged, Ownership, Standing, look
+from supervisor.rundir.ownership import Claimant, Judged, Ownership, Standing, look
 
 # Two runs that begin at once change the mark under each other's eyes, a few times at most.
 _TRIES = 8

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import supervisor
-from supervisor.clock import parse_rfc3339
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
-from supervisor.ledger import iterate_ledger
+from supervisor.rundir.ledger import iterate_ledger
+from supervisor.system.clock import parse_rfc3339
 
 # No machine is up so long.
 _MOST_S = 1e12

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import Status
-from supervisor.durable import replace_file
-from supervisor.small_file import read_small_file
+from supervisor.system.durable import replace_file
+from supervisor.system.small_file import read_small_file
 
 
 def write_status(path: Path, status: Status) -> None:

@@ -10,18 +10,27 @@ import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from supervisor.clock import rfc3339, wall_s
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.filesystem import is_network
-from supervisor.identity import ProcessIdentity, current, is_alive, machine_id
-from supervisor.paths import RunPaths
-from supervisor.slurm.allocation import allocation
-from supervisor.slurm.controller import OVER, queue_state
-from supervisor.small_file import read_small_file
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.identity import ProcessIdentity, current, is_alive, machine_id
+from supervisor.system.mounts import is_network
+from supervisor.system.small_file import read_small_file
 
 GLANCE_S = 0.3
+
+
+class Jobs(Protocol):
+    """What a scheduler knows of jobs; the lock does not know which scheduler it is."""
+
+    def own(self) -> tuple[str, int] | None:
+        """This process's job and how often it was requeued; None outside of one."""
+
+    def is_over(self, job: str) -> bool:
+        """Whether that job has certainly ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,23 +106,30 @@ class RunLock:
     path: Path
 
     @classmethod
-    def acquire(cls, paths: RunPaths, *, break_lock: bool = False) -> "RunLock":
-        """Take the run, or raise SupervisorError with code 69 that names the holder."""
+    def acquire(
+        cls, paths: RunPaths, *, break_lock: bool = False, jobs: Jobs | None = None
+    ) -> "RunLock":
+        """Take the run, or raise SupervisorError with code 69 that names the holder.
+
+        `jobs` is asked where the holder was in a job of another machine.
+        """
         fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not _lock_exclusively(fd):
                 raise _refusal(paths, holder(paths))
             owner = holder(paths)
-            if owner is not None and not break_lock and _may_be_alive(owner, paths):
+            if owner is not None and not break_lock and _may_be_alive(owner, paths, jobs):
                 raise _refusal(paths, owner)
-            _write_holder(fd)
+            _write_holder(fd, jobs)
         except BaseException:
             os.close(fd)
             raise
         return cls(fd, paths.lock)
 
     @classmethod
-    def take_over(cls, paths: RunPaths, fd: int, launcher_pid: int) -> "RunLock":
+    def take_over(
+        cls, paths: RunPaths, fd: int, launcher_pid: int, jobs: Jobs | None = None
+    ) -> "RunLock":
         """Go on with the lock of a dead launcher, whose descriptor this process shares.
 
         Raises SupervisorError with code 69 where another one has the run: a file system without
@@ -122,7 +138,7 @@ class RunLock:
         owner = holder(paths)
         if owner is not None and owner.identity.pid != launcher_pid:
             raise _refusal(paths, owner)
-        _write_holder(fd)
+        _write_holder(fd, jobs)
         return cls(fd, paths.lock)
 
 
@@ -142,7 +158,7 @@ def _lock_exclusively(fd: int) -> bool:
         return True
 
 
-def _may_be_alive(owner: Holder, paths: RunPaths) -> bool:
+def _may_be_alive(owner: Holder, paths: RunPaths, jobs: Jobs | None) -> bool:
     if owner.identity == current():
         return False
     if owner.is_alive():
@@ -150,19 +166,17 @@ def _may_be_alive(owner: Holder, paths: RunPaths) -> bool:
     if owner.is_here() or not is_network(paths.state_dir):
         # Gone from this machine; or the file system is local, where our flock proves it.
         return False
-    return not _slurm_job_is_over(owner)
+    return jobs is None or not _job_is_over(owner, jobs)
 
 
-def _slurm_job_is_over(owner: Holder) -> bool:
-    job = owner.slurm_job
+def _job_is_over(owner: Holder, jobs: Jobs) -> bool:
+    job, own = owner.slurm_job, jobs.own()
     if job is None:
         return False
-    own = allocation(os.environ)
-    if own is not None and own.job_id == job and owner.slurm_restart is not None:
-        # The same job, started again since then: SLURM has given that node up.
-        return owner.slurm_restart < own.restart_count
-    state = queue_state(job)
-    return state is not None and (state == "" or state in OVER)  # Unknown is not over.
+    if own is not None and own[0] == job and owner.slurm_restart is not None:
+        # The same job, started again since then: the scheduler has given that node up.
+        return owner.slurm_restart < own[1]
+    return jobs.is_over(job)
 
 
 def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
@@ -178,9 +192,10 @@ def _refusal(paths: RunPaths, owner: Holder | None) -> SupervisorError:
     )
 
 
-def _write_holder(fd: int) -> None:
+def _write_holder(fd: int, jobs: Jobs | None) -> None:
     # In place, not by rename: the flock belongs to this inode.
-    me, own = current(), allocation(os.environ)
+    me = current()
+    job, restart = (jobs.own() if jobs is not None else None) or (None, None)
     body = {
         "host": os.uname().nodename,
         "machine_id": me.machine_id,
@@ -188,8 +203,8 @@ def _write_holder(fd: int) -> None:
         "pid": me.pid,
         "start_ticks": me.start_ticks,
         "since": rfc3339(wall_s()),
-        "slurm_job": None if own is None else own.job_id,
-        "slurm_restart": None if own is None else own.restart_count,
+        "slurm_job": job,
+        "slurm_restart": restart,
     }
     data = json.dumps(body).encode() + b"\n"
     os.pwrite(fd, data, 0)

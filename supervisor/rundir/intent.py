@@ -6,10 +6,10 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.clock import rfc3339, wall_s
 from supervisor.core.vocabulary import Intent
-from supervisor.durable import write_durably
-from supervisor.small_file import read_small_file
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.durable import write_durably
+from supervisor.system.small_file import read_small_file
 
 UNREADABLE = "unreadable"
 """The id of what nobody can understand."""

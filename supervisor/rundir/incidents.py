@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from supervisor.clock import rfc3339, wall_s
 from supervisor.core.vocabulary import Failure
-from supervisor.durable import replace_file
+from supervisor.system.clock import rfc3339, wall_s
+from supervisor.system.durable import replace_file
 
 LOG_TAIL_BYTES = 64 * 1024
 _GPU_TIMEOUT_S = "20"

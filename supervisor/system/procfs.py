@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from collections import namedtuple
 
-from supervisor import identity
-from supervisor.launcher.messages import StuckProcess
+from supervisor.system import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +28,6 @@ else:
 RUN_ID = "SUPERVISOR_RUN_ID"
 ATTEMPT = "SUPERVISOR_ATTEMPT"
 LAUNCHER = "SUPERVISOR_LAUNCHER"
-MOST_FRAMES = 24
 
 send_signal = identity.send_signal
 
@@ -155,42 +153,3 @@ def mark(environ: bytes, name: str) -> str | None:
     start = b"\0" + os.fsencode(name) + b"="
     _, found, rest = (b"\0" + environ).partition(start)
     return os.fsdecode(rest.partition(b"\0")[0]) if found else None
-
-
-def stuck(process: Process) -> StuckProcess:
-    """Return what the kernel tells of a process that does not end: for those who have to look.
-
-    `wchan`: the function it sleeps in; `syscall`: the number and arguments of its system call;
-    `stack`: the kernel's frames (root only). Of the first thread in uninterruptible sleep, else
-    of the main one. "" and none where it may not be read: proc(5).
-    """
-    task = _stuck_task(process.pid)
-    stack = [line.rpartition("] ")[2] for line in _text(f"{task}/stack", 4096).splitlines()]
-    return StuckProcess(
-        pid=process.pid,
-        comm=process.comm,
-        state=process.state,
-        wchan=_text(f"{task}/wchan", 128),
-        syscall=_text(f"{task}/syscall", 256),
-        stack=tuple(stack[:MOST_FRAMES]),
-    )
-
-
-def _stuck_task(pid: int) -> str:
-    try:
-        names = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        names = []
-    for name in names:
-        state = _text(f"/proc/{pid}/task/{name}/stat", 512).rpartition(") ")[2][:1]
-        if state == "D":
-            return f"/proc/{pid}/task/{name}"
-    return f"/proc/{pid}"
-
-
-def _text(path: str, most: int) -> str:
-    try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(most).strip()
-    except OSError:
-        return ""  # not for us to read, or gone

@@ -6,8 +6,8 @@ A page on a slow disk can block the process that it should prove alive, hence tm
 import shutil
 from pathlib import Path
 
-from supervisor.filesystem import filesystem_type
-from supervisor.snapshot.private import is_ours_alone, make_private, shared_name
+from supervisor.system.mounts import filesystem_type
+from supervisor.system.private_directory import is_ours_alone, make_private, shared_name
 
 SHARED_MEMORY = Path("/dev/shm")
 PLACE = "place"

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from types import FrameType
 from typing import TypeVar
 
-from supervisor.pattern_shape import is_surely_quick
+from supervisor.system.pattern_shape import is_surely_quick
 
 _Found = TypeVar("_Found")
 _is_armed = False

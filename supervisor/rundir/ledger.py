@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from supervisor.clock import monotonic_s, rfc3339, wall_s
-from supervisor.durable import fsync_directory
+from supervisor.system.clock import monotonic_s, rfc3339, wall_s
+from supervisor.system.durable import fsync_directory
 
 RESERVE_BYTES = 1 << 20
 _MARK = b',"sum":"'

@@ -1,0 +1,1 @@
+"""What a run keeps in its directory, and who may write there."""

@@ -1,0 +1,20 @@
+"""What SLURM can say of whoever holds a run's lock: which job we are, and whether theirs is over."""
+
+import os
+
+from supervisor.slurm.allocation import allocation
+from supervisor.slurm.controller import OVER, queue_state
+
+
+class SlurmJobs:
+    """A `supervisor.rundir.lock.Jobs`, asked of the environment and of the controller."""
+
+    def own(self) -> tuple[str, int] | None:
+        """This process's job and how often it was requeued; None outside of one."""
+        here = allocation(os.environ)
+        return None if here is None else (here.job_id, here.restart_count)
+
+    def is_over(self, job: str) -> bool:
+        """Whether the controller says so; no answer is no end."""
+        state = queue_state(job)
+        return state is not None and (state == "" or state in OVER)
