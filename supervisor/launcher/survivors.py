@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from supervisor.launcher.messages import StuckProcess
 
 UNKILLABLE_AFTER_S = 60.0
+_MOST_FRAMES = 24
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
 # While ranks save and the main process waits for their end: it is not to begin anything after it.

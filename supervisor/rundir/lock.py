@@ -27,7 +27,7 @@ class Jobs(Protocol):
     """What a scheduler knows of jobs; the lock does not know which scheduler it is."""
 
     def own(self) -> tuple[str, int] | None:
-        """This process's job and how often it was requeued; None outside of one."""
+        """Job of this process and how often it was requeued; None outside of one."""
 
     def is_over(self, job: str) -> bool:
         """Whether that job has certainly ended."""

@@ -1,4 +1,4 @@
-"""What SLURM can say of whoever holds a run's lock: which job we are, and whether theirs is over."""
+"""What SLURM can say of the holders of a run's lock: our own job, and whether another is over."""
 
 import os
 
@@ -10,7 +10,7 @@ class SlurmJobs:
     """A `supervisor.rundir.lock.Jobs`, asked of the environment and of the controller."""
 
     def own(self) -> tuple[str, int] | None:
-        """This process's job and how often it was requeued; None outside of one."""
+        """Job of this process and how often it was requeued; None outside of one."""
         here = allocation(os.environ)
         return None if here is None else (here.job_id, here.restart_count)
 
