@@ -14,7 +14,7 @@ from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpo
 from demo.victim import Victim
 from supervisor.checkpoint.names import MANIFEST
 from supervisor.core.entries.attempt import AttemptStartedEntry
-from supervisor.heartbeat import Phase
+from supervisor.worker.heartbeat import Phase
 
 FINISH_TIMEOUT_S = 300.0
 MARK = ".supervisor-demo"

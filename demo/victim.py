@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.heartbeat import Page
-from supervisor.page_reading import read_pages
-from supervisor.system.system_call import open_pidfd, signal_pidfd
+from supervisor.worker.heartbeat import Page
+from supervisor.worker.page_reading import read_pages
+from supervisor.worker.system_call import open_pidfd, signal_pidfd
 
 FREEZE_TIMEOUT_S = 5.0
 

@@ -21,14 +21,14 @@ CORE_MAY_IMPORT = frozenset(
 STANDARD_LIBRARY_ONLY = (
     "supervisor.launcher",
     "supervisor.worker",
-    "supervisor.heartbeat",
+    "supervisor.worker.heartbeat",
     "supervisor.system.identity",
 )
 CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 # What everybody may import of the core; it brings `enum` in, and nothing else.
 VOCABULARY = "supervisor.core.vocabulary"
 # Of this the vocabulary has the words of trainers: their Pythons know no core.
-WORKER_CONTRACT = "supervisor.worker_contract"
+WORKER_CONTRACT = "supervisor.worker.contract"
 TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
 
 

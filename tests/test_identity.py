@@ -12,7 +12,8 @@ import time
 
 import pytest
 
-from supervisor.system import identity, system_call
+from supervisor.system import identity
+from supervisor.worker import system_call
 
 
 def test_this_process_is_alive() -> None:
@@ -73,7 +74,7 @@ WAYS = ("functions", "system calls", "refused", "only opened")
 
 @pytest.fixture(params=WAYS)
 def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """How a process is held: see supervisor/system/system_call.py."""
+    """How a process is held: see supervisor/worker/system_call.py."""
 
     def refuse(*_: int) -> int:
         raise OSError(errno.EPERM, "refused")

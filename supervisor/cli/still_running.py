@@ -7,12 +7,12 @@ from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.status import StillRunning
 from supervisor.launcher import kin
-from supervisor.page_reading import read_pages
 from supervisor.rundir.ledger import iterate_ledger
 from supervisor.rundir.paths import RunPaths
 from supervisor.system import procfs
 from supervisor.system.clock import monotonic_s
 from supervisor.system.procfs import Process
+from supervisor.worker.page_reading import read_pages
 
 _HEARTBEAT = "SUPERVISOR_HEARTBEAT"
 _MOST = 8

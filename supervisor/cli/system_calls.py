@@ -10,7 +10,7 @@ import signal
 from collections.abc import Callable, Iterator
 
 from supervisor.cli.finding import Finding, Level
-from supervisor.system import system_call
+from supervisor.worker import system_call
 
 
 def findings() -> Iterator[Finding]:

@@ -6,7 +6,7 @@ and what the worker defines may be imported.
 
 from enum import Enum, IntEnum, StrEnum, auto
 
-from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
+from supervisor.worker.contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
 
 __all__ = [
     "TERMINAL",

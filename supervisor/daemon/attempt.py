@@ -18,11 +18,11 @@ from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import SignalOrder, StartedReport
-from supervisor.page import Page
 from supervisor.system.clock import monotonic_s
 from supervisor.system.identity import ProcessIdentity, identify
 from supervisor.watch.counters import Counters, CounterSample, stood_still
 from supervisor.watch.stacks import StackDump
+from supervisor.worker.page import Page
 
 # What our trainer and any that follows its wording prints when a save fails and training goes on.
 SAVE_FAILED = "checkpoint save FAILED"

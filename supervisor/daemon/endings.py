@@ -19,8 +19,8 @@ from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.survival import shows_steps
 from supervisor.launcher.messages import ExitedReport
-from supervisor.page import Outcome, Page
 from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.worker.page import Outcome, Page
 
 TAIL_BYTES = 256 * 1024
 TAIL_LINES = 2000

@@ -10,9 +10,9 @@ from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
 from supervisor.daemon.room import PREFIX
 from supervisor.daemon.run import Run
 from supervisor.launcher.survivors import Survivors
-from supervisor.page_reading import read_pages
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s
+from supervisor.worker.page_reading import read_pages
 
 SIGTERM = 15
 KILL_S = 10.0

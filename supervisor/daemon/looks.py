@@ -11,7 +11,6 @@ from pathlib import Path
 from supervisor.core.events import Looked
 from supervisor.core.looks import RankSeen
 from supervisor.daemon.presence import RankPresence, is_there
-from supervisor.page import Page
 from supervisor.system.clock import monotonic_s
 from supervisor.watch.gpu_use import BusyGpu, GpuUse
 from supervisor.watch.movement import LAUNCHER, Interval, movement
@@ -20,6 +19,7 @@ from supervisor.watch.processes import catches_stack_signal, is_python
 from supervisor.watch.stack_reading import StackReading
 from supervisor.watch.stack_text import Stacks, collective, is_in_backward, waits_for_child
 from supervisor.watch.stacks import find_py_spy
+from supervisor.worker.page import Page
 
 LOOKS = 3
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")

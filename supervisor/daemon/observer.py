@@ -10,11 +10,11 @@ from supervisor.core.vocabulary import Phase
 from supervisor.daemon.known_total import KnownTotal
 from supervisor.daemon.presence import RankPresence, is_there
 from supervisor.daemon.printed_log import PrintedLog
-from supervisor.page import Page
-from supervisor.page_layout import RANK_PREFIX
-from supervisor.page_reading import read_open_page
 from supervisor.watch.logtail import LogTail
 from supervisor.watch.progress import LogStep, ProgressReader
+from supervisor.worker.page import Page
+from supervisor.worker.page_layout import RANK_PREFIX
+from supervisor.worker.page_reading import read_open_page
 
 _RATE_WINDOW_S = 30.0
 

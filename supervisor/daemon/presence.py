@@ -5,8 +5,8 @@ A page's pid may be of another PID namespace: only what was seen alive here can 
 
 from collections.abc import Sequence
 
-from supervisor.page import Page
 from supervisor.system.identity import has_ended, read_stat
+from supervisor.worker.page import Page
 
 
 def is_there(page: Page) -> bool:

@@ -10,7 +10,8 @@ import os
 import stat
 from collections import namedtuple
 
-from supervisor.page_layout import (
+from supervisor.system import identity, procfs
+from supervisor.worker.page_layout import (
     HEADER,
     MAGIC,
     OUTCOME_AT,
@@ -21,7 +22,6 @@ from supervisor.page_layout import (
     STOP_READ,
     VERSION,
 )
-from supervisor.system import identity, procfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

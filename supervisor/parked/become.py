@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
     from supervisor.parked.command import PythonCommand
     from supervisor.parked.output import Output
-    from supervisor.parked.places import Places
     from supervisor.parked.priority import LowPriority
-    from supervisor.parked.sources import Shadows, SourceFiles
+    from supervisor.worker.imports.places import Places
+    from supervisor.worker.imports.sources import Shadows, SourceFiles
 
 VERIFIED_FOR_S = 1.0
 

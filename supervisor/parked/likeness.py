@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.parked import observations
 from supervisor.parked.digests import digest
 from supervisor.parked.interpreter import BESIDES
 from supervisor.parked.random_numbers import RandomNumbers
 from supervisor.parked.refusal import Refused
-from supervisor.parked.sources import module_source
+from supervisor.worker.imports import observations
+from supervisor.worker.imports.sources import module_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

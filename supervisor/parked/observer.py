@@ -11,7 +11,7 @@ import sys
 from supervisor.parked.attributes import dict_of
 from supervisor.parked.digests import digest
 from supervisor.parked.interpreter import BESIDES, Interpreter
-from supervisor.parked.origins import INSTALLED, OWN, Origins, origin_of
+from supervisor.worker.imports.origins import INSTALLED, OWN, Origins, origin_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

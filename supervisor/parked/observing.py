@@ -3,8 +3,8 @@
 import os
 import sys
 
-from supervisor.parked.observations import Notes
 from supervisor.parked.observer import ImportObserver
+from supervisor.worker.imports.observations import Notes
 
 
 def begin() -> None:

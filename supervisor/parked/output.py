@@ -7,7 +7,7 @@ import os
 import sys
 
 from supervisor.parked.refusal import Refused
-from supervisor.system.system_call import memory_file
+from supervisor.worker.system_call import memory_file
 
 _MOST_BYTES = 1 << 20
 _SHARED_MEMORY = "/dev/shm"

@@ -7,10 +7,10 @@ import importlib.util
 import os
 import sys
 
-from supervisor.parked import imports
 from supervisor.parked.likeness import Likeness, modules_of_packages
 from supervisor.parked.refusal import Refused
-from supervisor.parked.sources import module_source
+from supervisor.worker.imports import recorder
+from supervisor.worker.imports.sources import module_source
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import Any
 
-    from supervisor.parked.places import Places
+    from supervisor.worker.imports.places import Places
 
 WITHOUT_RECORD = ("torch", "torch._dynamo")
 _DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
@@ -34,7 +34,7 @@ class Preload:
         self._places = places
         self._likeness = None if record is None else Likeness(record)
         self._recorded: dict[str, str] | None = None
-        found = imports.read(record) if record is not None else "no record of imports yet"
+        found = recorder.read(record) if record is not None else "no record of imports yet"
         if isinstance(found, dict):
             if not found["followed"]:
                 raise Refused("its imports could not be followed: it changes sys.meta_path")

@@ -11,7 +11,7 @@ import os
 
 from supervisor.parked.command import CODE, MODULE
 from supervisor.parked.digests import digest
-from supervisor.parked.observations import SUFFIX
+from supervisor.worker.imports.observations import SUFFIX
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def environ(
 ) -> dict[str, str]:
     """Return the environment to exec with, made from that of an attempt.
 
-    `control_fd` is inherited by the parked one; `record` is the file that `imports.record` wrote;
+    `control_fd` is inherited by the parked one; `record` is the file that `recorder.record` wrote;
     `preload` is "auto" or names of modules; `standby` is None or "cuda".
     """
     own = {name: value for name, value in attempt.items() if not name.startswith(OWN_PREFIX)}

@@ -10,12 +10,12 @@ import time
 
 from supervisor.parked.become import ParkedInterpreter
 from supervisor.parked.output import Output
-from supervisor.parked.places import Places
 from supervisor.parked.preload import Preload, hold_context, open_devices
 from supervisor.parked.priority import LowPriority
 from supervisor.parked.refusal import Refused
-from supervisor.parked.sources import Shadows, SourceFiles
 from supervisor.system.json_lines import JsonLines
+from supervisor.worker.imports.places import Places
+from supervisor.worker.imports.sources import Shadows, SourceFiles
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

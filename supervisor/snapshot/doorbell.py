@@ -10,7 +10,7 @@ from pathlib import Path
 
 from supervisor.snapshot.slots import SnapshotPaths
 from supervisor.system.identity import ProcessIdentity, identify, is_alive
-from supervisor.system.system_call import open_pidfd
+from supervisor.worker.system_call import open_pidfd
 
 _ANSWER_BYTES = 4096
 _LOST_CHECK_S = 30.0

@@ -5,11 +5,32 @@ The launcher imports this: no `typing`, no `dataclasses` (each costs it up to 1 
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import namedtuple
 
-from supervisor.system import system_call
+from supervisor.worker import system_call
+from supervisor.worker.processes import (
+    has_ended,
+    own_start_ticks,
+    raise_on_shortage,
+    read_stat,
+    start_ticks,
+)
+
+__all__ = [
+    "ProcessIdentity",
+    "boot_id",
+    "current",
+    "has_ended",
+    "identify",
+    "is_alive",
+    "machine_id",
+    "own_start_ticks",
+    "raise_on_shortage",
+    "read_stat",
+    "send_signal",
+    "start_ticks",
+]
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,8 +46,6 @@ if TYPE_CHECKING:
 
 else:
     ProcessIdentity = namedtuple("ProcessIdentity", "machine_id boot_id pid start_ticks")
-
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _cache: dict[str, str] = {}
 
@@ -58,65 +77,6 @@ def boot_id() -> str:
     if known is None:
         known = _cache["boot"] = _first_line("/proc/sys/kernel/random/boot_id")
     return known
-
-
-def raise_on_shortage(error: OSError) -> None:
-    """Raise `error` again if it says nothing of the process: out of descriptors or of memory.
-
-    What is left means gone (ENOENT, ESRCH) or hidden (EPERM, EACCES: hidepid, another user's).
-    """
-    if error.errno in _SHORTAGES:
-        raise error
-
-
-def read_stat(pid: int | str) -> tuple[str, list[bytes]] | None:
-    """Return (comm, the fields of /proc/PID/stat from field 3 on), None if it is gone: proc(5).
-
-    `pid` may be "self". Raises OSError on a shortage (EMFILE, ENOMEM), which must not read as
-    "gone".
-    """
-    try:
-        fd = os.open(f"/proc/{pid}/stat", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as error:
-        raise_on_shortage(error)
-        return None
-    try:
-        data = os.read(fd, 4096)
-    except OSError as error:
-        raise_on_shortage(error)
-        return None
-    finally:
-        os.close(fd)
-    # comm may itself hold spaces and parentheses, so it ends at the last one.
-    head, parenthesis, rest = data.rpartition(b") ")
-    fields = rest.split()
-    if not parenthesis or len(fields) < 20:
-        return None
-    return head.partition(b"(")[2].decode("utf-8", "replace"), fields
-
-
-def has_ended(fields: list[bytes]) -> bool:
-    """Tell from the fields of `read_stat` whether only an entry to be reaped is left.
-
-    A zombie with threads is one whose main thread ended while others go on.
-    """
-    return fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
-
-
-def start_ticks(pid: int) -> int | None:
-    """Return the start time of a process in clock ticks since boot (field 22), None if gone."""
-    stat = read_stat(pid)
-    return None if stat is None else int(stat[1][19])
-
-
-def own_start_ticks() -> int | None:
-    """Return the start time of this process, None without /proc.
-
-    In a PID namespace that kept its parent's /proc (`unshare --pid --fork`), our own number there
-    is somebody else's, and only "self" is us.
-    """
-    stat = read_stat("self")
-    return None if stat is None else int(stat[1][19])
 
 
 def identify(pid: int) -> ProcessIdentity | None:

@@ -12,10 +12,10 @@ from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
-from supervisor.page import Page
 from supervisor.system.identity import start_ticks
 from supervisor.watch.counters import with_descendants
 from supervisor.watch.processes import catches_stack_signal, describe, is_python
+from supervisor.worker.page import Page
 
 DEADLINE_S = 10.0
 # faulthandler answers within milliseconds, also under a held GIL; one that does not is stopped.

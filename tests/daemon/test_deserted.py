@@ -8,9 +8,9 @@ import pytest
 
 from supervisor.daemon.deserted import Desertion
 from supervisor.daemon.presence import RankPresence
-from supervisor.heartbeat import PageWriter
-from supervisor.page_reading import read_pages
 from supervisor.system.identity import identify, start_ticks
+from supervisor.worker.heartbeat import PageWriter
+from supervisor.worker.page_reading import read_pages
 
 MAIN = """
 import os, sys

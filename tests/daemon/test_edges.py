@@ -20,11 +20,11 @@ from supervisor.daemon.probes import needed_bytes, probe
 from supervisor.daemon.settings import command_line, environment, policy_of
 from supervisor.daemon.status import StatusFacts, status_of
 from supervisor.daemon.wakeups import WakeUps
-from supervisor.heartbeat import PageWriter
 from supervisor.rundir import runtime_directory as runtime_module
 from supervisor.rundir.incidents import IncidentFolders
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.rundir.runtime_directory import RuntimeDirectory
+from supervisor.worker.heartbeat import PageWriter
 
 
 def test_a_reader_that_stalls_never_stalls_us() -> None:

@@ -19,11 +19,11 @@ from supervisor.daemon import looks
 from supervisor.daemon.looks import Looking
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.quiet import Quiet
-from supervisor.page_reading import read_pages
 from supervisor.system.clock import monotonic_s
 from supervisor.watch import stack_reading
 from supervisor.watch.gpu_use import BusyGpu
 from supervisor.watch.process_tree import sample_tree
+from supervisor.worker.page_reading import read_pages
 from tests.launcher.test_uninterruptible import DeadServer
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,9 @@ from supervisor.core.vocabulary import Phase
 from supervisor.daemon.observer import Observation, Observer
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.printed_log import PrintedLog
-from supervisor.heartbeat import PageWriter
-from supervisor.page_reading import read_pages
 from supervisor.system.identity import start_ticks
+from supervisor.worker.heartbeat import PageWriter
+from supervisor.worker.page_reading import read_pages
 
 
 class Watched:

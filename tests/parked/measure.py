@@ -29,8 +29,8 @@ optimizer.step()
 step = time.monotonic()
 import json
 print(json.dumps([first, step]))
-from supervisor.parked import imports
-imports.record("record")
+from supervisor.worker.imports import recorder
+recorder.record("record")
 """
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.parked import imports
+from supervisor.worker.imports import recorder
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def recorded(code: str, path: Path, **environ: str) -> dict:
     """Run code that ends with a record, and read it."""
-    text = f"{code}\nfrom supervisor.parked import imports\nimports.record({str(path)!r})"
+    text = f"{code}\nfrom supervisor.worker.imports import recorder\nrecorder.record({str(path)!r})"
     env = {"PATH": os.environ["PATH"], **environ}
     subprocess.run([sys.executable, "-c", text], check=True, cwd=ROOT, env=env)
     return json.loads(path.read_text())
@@ -57,7 +57,7 @@ def test_a_record_that_does_not_fit_is_passed_over(
     """It says why, and never fails."""
     if text is not None:
         (tmp_path / "record").write_text(text)
-    found = imports.read(str(tmp_path / "record"))
+    found = recorder.read(str(tmp_path / "record"))
     assert isinstance(found, str)
     assert reason in found
 
@@ -66,5 +66,5 @@ def test_a_record_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     """The target is a folder: OSError, and no staged file."""
     (tmp_path / "record").mkdir()
     with pytest.raises(OSError, match="record"):
-        imports.record(str(tmp_path / "record"))
+        recorder.record(str(tmp_path / "record"))
     assert [path.name for path in tmp_path.iterdir()] == ["record"]

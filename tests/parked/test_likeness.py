@@ -10,9 +10,9 @@ import pytest
 from test_parking import record_of, script
 from test_parking import site as site  # a fixture
 
-from supervisor.parked import observations
 from supervisor.parked.likeness import Likeness
 from supervisor.parked.refusal import Refused
+from supervisor.worker.imports import observations
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -40,8 +40,8 @@ PROGRAM = """import sys; first = sorted(sys.modules)
 import json, os
 if "SUPERVISOR_IMPORTS" in os.environ:
     import decimal
-    from supervisor.parked import imports
-    imports.record(os.environ["SUPERVISOR_IMPORTS"])
+    from supervisor.worker.imports import recorder
+    recorder.record(os.environ["SUPERVISOR_IMPORTS"])
 found = {"first": first, "last": sorted(sys.modules)}
 with open(os.environ["SUPERVISOR_OUT"], "w") as file:
     json.dump(found, file)

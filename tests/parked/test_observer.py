@@ -1,5 +1,6 @@
 """What a program changes before its imports is seen, and what it does not change is not."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,8 +9,11 @@ from typing import Any
 
 import pytest
 
-from supervisor.parked import imports, observations, start
+import supervisor
+from supervisor.parked import start
+from supervisor.worker.imports import observations
 
+ROOT = Path(supervisor.__file__).parents[1]
 PYTHON = os.path.join(sys.base_prefix, "bin", "python3")
 PACKAGES = {
     "zz_plain": "",
@@ -66,9 +70,9 @@ class Place:
         assert done.stderr == ""
         # It is read as the parked one reads it, by the interpreter that wrote it.
         seen = subprocess.run(
-            [PYTHON, "-c", "import sys; from supervisor.parked import observations as o;"
+            [PYTHON, "-c", "import sys; from supervisor.worker.imports import observations as o;"
              "import json; print(json.dumps(o.read(sys.argv[1])))", str(self.record)],
-            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(Path(imports.__file__).parents[2])},
+            env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)},
             check=True, capture_output=True, text=True,
         )  # fmt: skip
         import json
@@ -236,16 +240,15 @@ def test_nothing_of_it_is_left(place: Place) -> None:
 
 def test_a_first_beat_ends_it(place: Place) -> None:
     """What is imported later is not in the record either; the finder is gone."""
-    root = Path(imports.__file__).parents[2]
     found = place.run(
-        f"import sys, os\nsys.path.append({str(root)!r})\nimport zz_plain\n"
-        "from supervisor.parked import imports\n"
-        f"imports.record({str(place.record)!r})\nos.umask(0o077)\nimport zz_other\n"
+        f"import sys, os\nsys.path.append({str(ROOT)!r})\nimport zz_plain\n"
+        "from supervisor.worker.imports import recorder\n"
+        f"recorder.record({str(place.record)!r})\nos.umask(0o077)\nimport zz_other\n"
         "print(sys.meta_path)"
     )
     assert found["changes"] == []
     assert "Observer" not in place.said
-    own = imports.json.loads(place.record.read_text())["own"]
+    own = json.loads(place.record.read_text())["own"]
     assert [entry[0] for entry in own] == [str(place.folder / "train.py")]
 
 
@@ -261,13 +264,12 @@ def test_what_ours_imports_is_as_if_the_program_did(place: Place) -> None:
 
 def test_a_program_that_takes_it_out_is_told(place: Place) -> None:
     """Who replaces sys.meta_path is not followed any more."""
-    root = Path(imports.__file__).parents[2]
     place.run(
-        f"import sys\nsys.path.append({str(root)!r})\nsys.meta_path[:] = sys.meta_path[1:]\n"
-        f"import zz_plain\nfrom supervisor.parked import imports\n"
-        f"imports.record({str(place.record)!r})\n"
+        f"import sys\nsys.path.append({str(ROOT)!r})\nsys.meta_path[:] = sys.meta_path[1:]\n"
+        f"import zz_plain\nfrom supervisor.worker.imports import recorder\n"
+        f"recorder.record({str(place.record)!r})\n"
     )
-    assert imports.json.loads(place.record.read_text())["followed"] is False
+    assert json.loads(place.record.read_text())["followed"] is False
 
 
 def test_old_observations_are_no_news(place: Place) -> None:

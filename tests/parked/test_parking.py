@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 from standin import Ended, Parked
 
-from supervisor.parked import digests, imports, observations, start
+import supervisor
+from supervisor.parked import digests, start
+from supervisor.worker.imports import observations, recorder
 
 Park = Callable[..., Parked]
 
@@ -36,7 +38,7 @@ def record_of(path: Path, modules: dict[str, Path], **environment: str | None) -
     version, prefix = json.loads(subprocess.check_output([python(), "-c", code]))
     lines = "\n".join(f"{name}\t{file}" for name, file in modules.items())
     found = {
-        "format": imports.FORMAT,
+        "format": recorder.FORMAT,
         "python": version,
         "prefix": prefix,
         "modules": lines,
@@ -84,12 +86,12 @@ def test_what_attach_needs_is_preloaded_wherever_it_lies(
     way: str, tmp_path: Path, site: Path, environ: dict[str, str], park: Park
 ) -> None:
     """This package is no program of the user's, though an editable install points beside it."""
-    root = Path(imports.__file__).parents[2]
+    root = Path(supervisor.__file__).parents[1]
     if way == "PYTHONPATH":
         environ["PYTHONPATH"] = str(root)
     else:
         (site / "ours.pth").write_text(f"{root}\n")
-    files = {"supervisor.worker": root / "supervisor" / "worker.py"}
+    files = {"supervisor.worker": root / "supervisor" / "worker" / "__init__.py"}
     record = record_of(tmp_path / "record", files)
     text = "import sys; print('supervisor.worker' in sys.modules, 'train' in sys.modules)"
     parked = park(script(tmp_path, text), record=record)

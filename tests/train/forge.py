@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from supervisor.system.system_call import open_pidfd
+from supervisor.worker.system_call import open_pidfd
 
 
 class Fork:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.page_reading import read_page
+from supervisor.worker.page_reading import read_page
 from tests.train.conftest import RunningTrainer, Workplace, newest_checkpoint, start_cold
 
 Same = Callable[[Path, Path], None]

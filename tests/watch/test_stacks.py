@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.heartbeat import Page
-from supervisor.page_reading import read_pages
 from supervisor.watch import stacks
 from supervisor.watch.counters import with_descendants
 from supervisor.watch.stacks import StackDump
+from supervisor.worker.heartbeat import Page
+from supervisor.worker.page_reading import read_pages
 
 ROOT = Path(__file__).resolve().parents[2]
 HANG = "import time\ndef stuck_here():\n    print('ready', flush=True)\n    time.sleep(1000)\n"

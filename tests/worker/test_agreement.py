@@ -8,9 +8,9 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.agreement import StopAgreement
-from supervisor.heartbeat import PageWriter
-from supervisor.page_reading import read_page
+from supervisor.worker.heartbeat import PageWriter
+from supervisor.worker.page_reading import read_page
+from supervisor.worker.stop_barrier import StopAgreement
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.page_reading import read_page
+from supervisor.worker.page_reading import read_page
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers

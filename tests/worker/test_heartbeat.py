@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.heartbeat import PageWriter, Phase
-from supervisor.page_layout import BEAT_AT, PAGE_BYTES, STATE_AT
-from supervisor.page_reading import read_page, read_pages
+from supervisor.worker.heartbeat import PageWriter, Phase
+from supervisor.worker.page_layout import BEAT_AT, PAGE_BYTES, STATE_AT
+from supervisor.worker.page_reading import read_page, read_pages
 from tests.vanishing import vanish
 
 

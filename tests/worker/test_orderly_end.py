@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.page_reading import read_page
+from supervisor.worker.page_reading import read_page
 
 ATTACH = "import os, sys\nfrom supervisor.worker import attach\nrun = attach()\nrun.beat(step=3)\n"
 IN_A_CHILD = (

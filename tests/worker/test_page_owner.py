@@ -16,12 +16,12 @@ import pytest
 import supervisor
 from supervisor.daemon.endings import agreed_outcome
 from supervisor.daemon.observer import PageSet
-from supervisor.heartbeat import PageWriter, Phase
-from supervisor.page import Page
-from supervisor.page_layout import HEADER, STATE, STATE_AT, STOP_ASKED
-from supervisor.page_reading import read_page
 from supervisor.system import mounts
 from supervisor.system.identity import start_ticks
+from supervisor.worker.heartbeat import PageWriter, Phase
+from supervisor.worker.page import Page
+from supervisor.worker.page_layout import HEADER, STATE, STATE_AT, STOP_ASKED
+from supervisor.worker.page_reading import read_page
 from tests.vanishing import vanish
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.heartbeat import PageWriter
 from supervisor.launcher.attached import Attached, ask_to_stop, attached
-from supervisor.page_layout import PAGE_BYTES
-from supervisor.page_reading import read_page
 from supervisor.system.identity import own_start_ticks, start_ticks
+from supervisor.worker.heartbeat import PageWriter
+from supervisor.worker.page_layout import PAGE_BYTES
+from supervisor.worker.page_reading import read_page
 from tests.vanishing import vanish
 from tests.worker.conftest import Trainers
 

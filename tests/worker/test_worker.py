@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.heartbeat import Outcome, Page, Phase
-from supervisor.page_reading import read_page
 from supervisor.system.identity import start_ticks
+from supervisor.worker.heartbeat import Outcome, Page, Phase
+from supervisor.worker.page_reading import read_page
 from tests.refusals import without_functions
 from tests.vanishing import vanish
 

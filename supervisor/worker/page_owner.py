@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from supervisor.page_layout import OWNER_PREFIX
-from supervisor.page_reading import read_page
-from supervisor.system.identity import has_ended, read_stat
+from .page_layout import OWNER_PREFIX
+from .page_reading import read_page
+from .processes import has_ended, read_stat
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from supervisor.page import Page
+    from .page import Page
 
 # Two bytes of the file beside the page. Record locks (fcntl(2)), not flock(2): no forked child has
 # them, also none that a C library forks, so they end with their process; and they hold across PID
@@ -176,7 +176,7 @@ def _is_remote(folder: str) -> bool:
     from pathlib import Path
 
     try:
-        from supervisor.system import mounts  # few need it: pages are in memory
+        from . import mounts  # few need it: pages are in memory
     except ImportError:
         return True  # an upgrade is just removing it: as with a remote one, the page alone tells
     return mounts.is_remote(Path(folder))

@@ -15,8 +15,8 @@ from pathlib import Path
 from time import monotonic
 from types import FrameType
 
-from supervisor.system.identity import start_ticks
-from supervisor.system.system_call import open_pidfd
+from .processes import start_ticks
+from .system_call import open_pidfd
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
 _LAUNCHER_LOOKS_S = 1.0

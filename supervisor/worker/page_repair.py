@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 from time import monotonic
 
-from supervisor.heartbeat import PageWriter
+from .heartbeat import PageWriter
 
 LOOKS_S = 1.0
 

@@ -6,9 +6,9 @@ import json
 import os
 import sys
 
-from supervisor.parked import observations
-from supervisor.parked.origins import OWN, Origins
-from supervisor.parked.sources import module_source, signature_of
+from . import observations
+from .origins import OWN, Origins
+from .sources import module_source, signature_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

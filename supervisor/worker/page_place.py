@@ -10,9 +10,9 @@ import mmap
 import os
 from typing import TYPE_CHECKING
 
-from supervisor.page_layout import IS_SECOND, MAGIC, PAGE_BYTES, STOP_ASKED
-from supervisor.page_owner import PageOwner
-from supervisor.page_reading import read_page
+from .page_layout import IS_SECOND, MAGIC, PAGE_BYTES, STOP_ASKED
+from .page_owner import PageOwner
+from .page_reading import read_page
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from supervisor.parked.places import Places
+    from .places import Places
 
     Signature = tuple[int, int, int]
 

@@ -8,7 +8,8 @@ from binascii import crc32
 from math import isnan
 from typing import NamedTuple
 
-from supervisor.page_layout import (
+from .contract import Phase
+from .page_layout import (
     BEAT,
     BEAT_AT,
     CHECKPOINT_BYTES_MAX,
@@ -27,7 +28,6 @@ from supervisor.page_layout import (
     STOP_SEEN,
     VERSION,
 )
-from supervisor.worker_contract import Phase
 
 
 class Outcome(NamedTuple):

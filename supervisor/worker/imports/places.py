@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SITE_NAMES = ("site-packages", "dist-packages")
 _SCHEME_KEYS = ("stdlib", "platstdlib", "purelib", "platlib")
 # This package's own folder, `supervisor`, and the one that it is found in.
-_OURS = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+_OURS = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def _with_real(paths: Iterable[str]) -> list[str]:

@@ -8,8 +8,8 @@ import os
 from pathlib import Path
 from time import monotonic
 
-from supervisor.page_layout import PAGE_BYTES
-from supervisor.page_reading import read_pages
+from .page_layout import PAGE_BYTES
+from .page_reading import read_pages
 
 # A rank at the boundary after step s lets no other finish s + 1 without it, but their steps may
 # have run ahead of their beats; one more step is the margin for a beat under way.

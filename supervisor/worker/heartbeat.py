@@ -11,8 +11,9 @@ from math import nan
 from time import monotonic_ns
 from typing import Protocol
 
-from supervisor.page import Outcome, Page
-from supervisor.page_layout import (
+from .contract import Phase
+from .page import Outcome, Page
+from .page_layout import (
     BEAT,
     BEAT_AT,
     CHECKPOINT_BYTES_MAX,
@@ -33,8 +34,7 @@ from supervisor.page_layout import (
     STOP_SEEN,
     VERSION,
 )
-from supervisor.page_place import PagePlace
-from supervisor.worker_contract import Phase
+from .page_place import PagePlace
 
 __all__ = [
     "Beat",

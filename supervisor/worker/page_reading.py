@@ -6,8 +6,8 @@ A reader never raises on what it finds, nor maps what it reads (a truncated page
 import os
 from pathlib import Path
 
-from supervisor.page import Page, parse
-from supervisor.page_layout import PAGE_BYTES, RANK_PREFIX
+from .page import Page, parse
+from .page_layout import PAGE_BYTES, RANK_PREFIX
 
 _READS = 32
 

@@ -1,4 +1,4 @@
-"""What a training script imports: where to resume from, the heartbeat, and when to stop.
+"""A training process as a rank of a run: where to resume from, the heartbeat, and when to stop.
 
 Stdlib only, and harmless outside a supervisor. It must never fail a training run by itself.
 """
@@ -12,26 +12,26 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
-from supervisor.agreement import StopAgreement
-from supervisor.heartbeat import Beat, PageWriter
-from supervisor.orderly_end import at_orderly_end
-from supervisor.page_layout import RANK_PREFIX
-from supervisor.placement import Placement
-from supervisor.preemption import (
-    STOP_SIGNALS,
-    LauncherWatch,
-    StopSignals,
-    end_workers_at_exit,
-    ignore_stop_signals,
-)
-from supervisor.system.identity import own_start_ticks
-from supervisor.worker_contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
-from supervisor.worker_environment import (
+from .contract import EXIT_CONFIGURATION, EXIT_PREEMPTED, Phase
+from .environment import (
     is_spawn_import,
     number_of,
     path_of,
     ranks_here,
     seconds_of,
+)
+from .heartbeat import Beat, PageWriter
+from .orderly_end import at_orderly_end
+from .page_layout import RANK_PREFIX
+from .page_repair import Placement
+from .processes import own_start_ticks
+from .stop_barrier import StopAgreement
+from .stop_signals import (
+    STOP_SIGNALS,
+    LauncherWatch,
+    StopSignals,
+    end_workers_at_exit,
+    ignore_stop_signals,
 )
 
 __all__ = [
@@ -259,9 +259,9 @@ def _record_imports() -> None:
     if not path:
         return
     try:
-        from supervisor.parked import imports  # nobody else needs it
+        from .imports import recorder  # nobody else needs it
 
-        imports.record(path)
+        recorder.record(path)
     except Exception as error:
         # It looks at modules of every kind, and a warm start is not worth a training run.
         text = f"imports not recorded, the next start may be slower: {error}"

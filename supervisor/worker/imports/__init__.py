@@ -1,0 +1,1 @@
+"""What a training process has imported, recorded for the next one's interpreter."""
