@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from benchmarks import disk
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.stock import YOUNG_S
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.listing import YOUNG_S
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 LOOKS = 9
 POLL_S = 0.05

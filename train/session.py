@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from supervisor.checkpoint import shelf
+from supervisor.checkpoint import set_aside
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.worker import Worker
 from train.checkpoint import settle
@@ -98,8 +98,8 @@ def _claim(
             is_later = steps > state.position.step or checkpoint is None
             if is_later and (checkpoint is None or path.resolve() != checkpoint.resolve()):
                 # or the next `--resume auto` would undo this rollback
-                place = shelf.put_aside(
-                    path, shelf.SUPERSEDED, f"the run went back to step {state.position.step}"
+                place = set_aside.put_aside(
+                    path, set_aside.SUPERSEDED, f"the run went back to step {state.position.step}"
                 )
                 log.say(f"set aside {path} (beyond step {state.position.step}): {place}")
     except OSError as error:

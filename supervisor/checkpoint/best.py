@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from supervisor.checkpoint.archived_pickle import read_archived_pickle
+from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.names import is_best_name, series
 from supervisor.checkpoint.position import read_object
+from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.checkpoint.stock import Stock
 
 _HUGGING_FACE = "trainer_state.json"
 _MOST_NAME_BYTES = 255  # NAME_MAX

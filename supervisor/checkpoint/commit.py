@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from supervisor.checkpoint import shelf, staging
+from supervisor.checkpoint import set_aside, staging
 from supervisor.checkpoint.digest import digest
 from supervisor.checkpoint.format import (
     FORMAT,
@@ -167,12 +167,14 @@ class CheckpointWriter:
             is_exchanged = os.path.lexists(target) and exchange(path, target)
             if not is_exchanged:
                 if os.path.lexists(target):
-                    aside = shelf.put_aside(target, shelf.SUPERSEDED, reason)
+                    aside = set_aside.put_aside(target, set_aside.SUPERSEDED, reason)
                     self.superseded = aside
                 path.rename(target)
             fsync_directory(self._parent)
             if is_exchanged:
-                self.superseded = shelf.put_aside(path, shelf.SUPERSEDED, reason, name=self._name)
+                self.superseded = set_aside.put_aside(
+                    path, set_aside.SUPERSEDED, reason, name=self._name
+                )
         except BaseException:
             # What took place is asked of the disk: an interrupt can come between.
             if os.path.lexists(target) and target.lstat().st_ino == new:
@@ -181,7 +183,7 @@ class CheckpointWriter:
                 else:
                     exchange(path, target)
             if aside is not None:
-                shelf.put_back(aside, target)
+                set_aside.put_back(aside, target)
             raise
         self._path = None
         return target

@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Set
 from typing import Any
 
-from supervisor.checkpoint import dcp, deepspeed
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.format import is_safe_name
+from supervisor.checkpoint.formats import dcp, deepspeed
+from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.names import INCOMPLETE_MARK
-from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.proofs.bounded_json import parse
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 _MOST_INDEX_BYTES = 32 << 20

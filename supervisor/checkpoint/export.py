@@ -5,7 +5,7 @@ from pathlib import Path
 
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.stock import Stock, open_root, take_stock
+from supervisor.checkpoint.listing import Stock, open_root, take_stock
 from supervisor.checkpoint.validate import Validation, validate
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError

@@ -1,13 +1,13 @@
 """Checkpoints of other trainers: what their files must be like, each read once, none unpickled."""
 
-from supervisor.checkpoint import dcp
 from supervisor.checkpoint.completeness import check_completeness
 from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.file_check import Check, SeenAtOnce
+from supervisor.checkpoint.formats import dcp
+from supervisor.checkpoint.listing import Stock, open_root
 from supervisor.checkpoint.names import parse_name
+from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.records import Proof
-from supervisor.checkpoint.stock import Stock, open_root
 from supervisor.checkpoint.structure import DamagedError, inspect
 
 

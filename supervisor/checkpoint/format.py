@@ -7,8 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from supervisor.checkpoint.bounded_json import parse, whole
 from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, is_safe_name, parse_step
+from supervisor.checkpoint.proofs.bounded_json import parse, whole
 
 __all__ = [
     "FORMAT",

@@ -1,7 +1,8 @@
-"""Dataclasses from JSON that a process of another version may have written."""
+"""Dataclasses as JSON and back, of what a process of another version may have written."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 JsonRecord = TypeVar("JsonRecord")
@@ -23,3 +24,19 @@ def read_record(
         if said.get(name) is not None:
             said[name] = reader(said[name])
     return kind(**said)
+
+
+def plain(value: Any) -> dict[str, Any]:
+    """A dataclass's fields as JSON values, one level deep (`asdict` would copy all hashes)."""
+    record: dict[str, Any] = {}
+    for one in fields(value):
+        content = getattr(value, one.name)
+        match content:
+            case Path():
+                content = str(content)
+            case frozenset():
+                content = sorted(content)
+            case Mapping():
+                content = dict(content)
+        record[one.name] = content
+    return record

@@ -6,10 +6,10 @@ A data set that lies beside the checkpoints may hold a million files.
 import os
 import stat
 
-from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.format import resembles_manifest
 from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE
+from supervisor.checkpoint.proofs.bounded_json import parse
 
 _MOST_BYTES = 32 << 20
 _KEY = b'"format"'

@@ -8,10 +8,10 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from supervisor.checkpoint.family import Families, Member
+from supervisor.checkpoint.listing import Stock, take_stock
 from supervisor.checkpoint.names import parse_name, series
 from supervisor.checkpoint.position import read_object
-from supervisor.checkpoint.stock import Stock, take_stock
+from supervisor.checkpoint.siblings import Families, Member
 
 _TRAINER_STATE = "trainer_state.json"
 _ROUNDING = 0.01  # HF's epoch is a quotient of batches

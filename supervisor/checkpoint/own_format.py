@@ -8,8 +8,8 @@ import os
 from collections.abc import Iterable
 
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.family import Member, by_plain_name
-from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.siblings import Member, by_plain_name
 from supervisor.checkpoint.structure import SHARED_ENDINGS, is_known_content
 
 _HEAD_BYTES = 256

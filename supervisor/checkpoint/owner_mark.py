@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.checkpoint import moved_mark
-from supervisor.checkpoint.bounded_json import parse
+from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.system.clock import rfc3339, wall_s
 from supervisor.system.durable import create_durably, rename_durably, stage_for, write_new
 from supervisor.system.identity import machine_id

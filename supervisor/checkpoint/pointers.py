@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import staging
-from supervisor.checkpoint.shelf import (
+from supervisor.checkpoint.set_aside import (
     INVALID,
     REASON_SUFFIX,
     SUPERSEDED,

@@ -4,9 +4,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from supervisor.checkpoint.bounded_json import parse
+from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.names import TRAINING_STATE
-from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.proofs.bounded_json import parse
 
 _MOST_STATE_BYTES = 32 << 20
 # Progress as each tool writes it: the guide's trainers, HF Trainer, kohya.

@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from supervisor.checkpoint import shelf
+from supervisor.checkpoint import set_aside
 from supervisor.checkpoint.names import SET_ASIDE
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.staging import discard
@@ -59,8 +59,8 @@ def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
     """
     path = entry.path
     if entry.tier != Tier.SET_ASIDE:
-        remove_path(path, shelf.roots_of(path.parent, run_root))
-    elif not any(shelf.is_no_folder(one) for one in (path.parent, path.parent.parent)):
+        remove_path(path, set_aside.roots_of(path.parent, run_root))
+    elif not any(set_aside.is_no_folder(one) for one in (path.parent, path.parent.parent)):
         # what stands beyond a link is not ours
         remove_path(path, (path.parent.parent,), is_aside=True)
 
@@ -78,9 +78,9 @@ def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = Fals
             raise
         return
     if is_aside:
-        shelf.forget(path)
+        set_aside.forget(path)
     discard(target)
-    shelf.remove_if_empty(target.parent)
+    set_aside.remove_if_empty(target.parent)
 
 
 def _hide(path: Path, roots: Sequence[Path]) -> Path:
@@ -95,19 +95,19 @@ def _hide(path: Path, roots: Sequence[Path]) -> Path:
 
 def _hide_in(root: Path, path: Path) -> Path:
     target = root / f"{_DELETING}{path.name}"
-    for tries_left in reversed(range(shelf.MOST_TRIES)):
+    for tries_left in reversed(range(set_aside.MOST_TRIES)):
         try:
-            shelf.make(root)
+            set_aside.make(root)
             # What an interrupted removal of the same name left would be in the way of the rename.
             discard(target)
             rename_durably(path, target)
             break
         except FileNotFoundError:
             if not tries_left or not os.path.lexists(path):
-                shelf.remove_if_empty(root)
+                set_aside.remove_if_empty(root)
                 raise
         except OSError:
-            shelf.remove_if_empty(root)
+            set_aside.remove_if_empty(root)
             raise
     return target
 
@@ -115,11 +115,11 @@ def _hide_in(root: Path, path: Path) -> Path:
 def finish_removals(directory: Path, run_root: Path | None = None) -> tuple[Path, ...]:
     """Delete what removals that were interrupted left behind. Raises OSError."""
     removed: list[Path] = []
-    for root in shelf.roots_of(directory, run_root):
+    for root in set_aside.roots_of(directory, run_root):
         try:
             left = [path for path in root.iterdir() if path.name.startswith(_DELETING)]
         except (FileNotFoundError, NotADirectoryError, PermissionError):
             continue  # nothing of ours is there
         removed += [path for path in left if discard(path)]
-        shelf.remove_if_empty(root)
+        set_aside.remove_if_empty(root)
     return tuple(removed)

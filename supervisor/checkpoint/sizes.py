@@ -5,13 +5,13 @@ from collections import Counter
 from collections.abc import Set
 
 from supervisor.checkpoint.by_products import is_state_file
-from supervisor.checkpoint.containers import COMPRESSED
 from supervisor.checkpoint.contents import is_description, state_files
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.family import Member, by_plain_name
+from supervisor.checkpoint.listing import Stock, open_root
 from supervisor.checkpoint.names import series
-from supervisor.checkpoint.pickles import TORCH_MAGIC
-from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.proofs.containers import COMPRESSED
+from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC
+from supervisor.checkpoint.siblings import Member, by_plain_name
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 _PART = 2  # smaller than one of so many parts is cut off

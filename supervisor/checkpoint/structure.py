@@ -3,14 +3,14 @@
 import os
 import re
 
-from supervisor.checkpoint.archive import DamagedError, UnprovableError, ZipCheck
-from supervisor.checkpoint.bounded_json import TooLargeError, parse
-from supervisor.checkpoint.containers import COMPRESSED, check_container, is_container
 from supervisor.checkpoint.contents import OPTIMIZER, PICKLED, is_payload
-from supervisor.checkpoint.dcp import is_metadata
-from supervisor.checkpoint.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
-from supervisor.checkpoint.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
-from supervisor.checkpoint.safetensors import check_safetensors
+from supervisor.checkpoint.formats.dcp import is_metadata
+from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse
+from supervisor.checkpoint.proofs.containers import COMPRESSED, check_container, is_container
+from supervisor.checkpoint.proofs.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly
+from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC, check_pickle, is_text_pickle
+from supervisor.checkpoint.proofs.safetensors import check_safetensors
+from supervisor.checkpoint.proofs.zip_archive import DamagedError, UnprovableError, ZipCheck
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 __all__ = ["Check", "DamagedError", "inspect", "is_payload"]

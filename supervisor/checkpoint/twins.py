@@ -6,10 +6,10 @@ Saves of one model have shards of one size, and nothing in a shard tells which s
 import os
 from collections.abc import Iterable
 
-from supervisor.checkpoint.dcp import metadata_of
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.family import Member
-from supervisor.checkpoint.stock import FileFacts, Stock, open_root
+from supervisor.checkpoint.formats.dcp import metadata_of
+from supervisor.checkpoint.listing import FileFacts, Stock, open_root
+from supervisor.checkpoint.siblings import Member
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 

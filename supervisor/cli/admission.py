@@ -5,9 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from supervisor.checkpoint import candidates
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.cli.moments import age_text, wall_of
 from supervisor.cli.record import read_history
 from supervisor.cli.runtime_place import runtime_parent
@@ -22,6 +19,9 @@ from supervisor.rundir.intent import UNREADABLE, IntentRecord, read_intent
 from supervisor.rundir.lock import holder, is_held
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import PLACE
+from supervisor.survey import candidates
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from supervisor.system.clock import wall_s
 
 

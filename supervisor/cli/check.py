@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.checkpoint.records import CheckpointEntry, Missing, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Missing
 from supervisor.cli import (
     descriptors,
     directory_owner,
@@ -30,6 +30,7 @@ from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.errors import SupervisorError
 from supervisor.rundir.lock import holder, is_held
 from supervisor.rundir.paths import RunPaths
+from supervisor.survey.answer import Survey
 
 _COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
 _INDENT = " " * 20

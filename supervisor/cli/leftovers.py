@@ -11,9 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.staging import discard
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import is_resumable
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.registry import REGISTRY, registered_directories
@@ -25,6 +23,8 @@ from supervisor.rundir.status_file import read_status
 from supervisor.snapshot.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
 from supervisor.snapshot.space import used_bytes
 from supervisor.snapshot.verdict import read_verdict, vet
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from supervisor.system import procfs
 from supervisor.system.clock import rfc3339, wall_s
 

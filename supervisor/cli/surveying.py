@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from supervisor.checkpoint.pins import pinned
-from supervisor.checkpoint.records import Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.runtime_place import snapshot_root
 from supervisor.cli.terminal import echo, strip_controls
@@ -15,6 +13,9 @@ from supervisor.config.model import RunConfig
 from supervisor.daemon.verdicts import memory_of, recorded_of
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from supervisor.system.clock import monotonic_s
 from supervisor.system.small_file import read_small_file
 

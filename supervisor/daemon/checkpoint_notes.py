@@ -3,11 +3,11 @@
 A verdict takes until a checkpoint has been left alone for a while; its disk may be gone before.
 """
 
-from supervisor.checkpoint.records import Survey
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointPlaceEntry, CheckpointSeenEntry
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.recorded import Recorded
+from supervisor.survey.answer import Survey
 
 
 def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:

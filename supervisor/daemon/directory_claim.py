@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
-from supervisor.checkpoint.records import Survey
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.console import Console
 from supervisor.daemon.journal import Journal
 from supervisor.rundir.claiming import Claim, claim, took_over
 from supervisor.rundir.ownership import Claimant, Ownership, Refusal, Standing, look, refusal
+from supervisor.survey.answer import Survey
 from supervisor.system import journal_stream
 
 

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint.pins import pinned
-from supervisor.checkpoint.records import Survey
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
@@ -32,6 +31,7 @@ from supervisor.daemon.tee import Tee, is_wanted
 from supervisor.daemon.troubles import Troubles
 from supervisor.daemon.verdicts import entry_of, record_unsettled
 from supervisor.rundir.status_file import write_status
+from supervisor.survey.answer import Survey
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
 

@@ -6,14 +6,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import supervisor.checkpoint
+import supervisor.survey
 from supervisor.checkpoint.prune import plan
-from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.run import Run
+from supervisor.survey.answer import Survey
 
-_PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
+_PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 
 
 class Pruner:

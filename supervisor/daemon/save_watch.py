@@ -6,14 +6,14 @@ A run whose checkpoints are not seen would begin again from nothing over them.
 import os
 from pathlib import Path
 
-from supervisor.checkpoint.directory_advice import advice
-from supervisor.checkpoint.elsewhere import DirectorySaves
-from supervisor.checkpoint.records import Survey
-from supervisor.checkpoint.save_search import Memo, SaveSearch
 from supervisor.core.entries.saves import SavesElsewhereEntry
 from supervisor.core.events import Observed
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.run import Run
+from supervisor.survey.answer import Survey
+from supervisor.survey.elsewhere.advice import advice
+from supervisor.survey.elsewhere.findings import DirectorySaves
+from supervisor.survey.elsewhere.sightings import Memo, SaveSearch
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
 

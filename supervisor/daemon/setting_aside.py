@@ -6,7 +6,7 @@ The trainer's own pointers follow: its next attempt must find what was chosen fo
 from pathlib import Path
 
 from supervisor.checkpoint.pointers import Correction, correct, find_pointers
-from supervisor.checkpoint.shelf import INVALID, SUPERSEDED, put_aside, roots_of
+from supervisor.checkpoint.set_aside import INVALID, SUPERSEDED, put_aside, roots_of
 from supervisor.core.effects import SetAside
 from supervisor.core.entries.saves import CheckpointRemovedEntry, PointerSetEntry
 from supervisor.core.states import Checkpoint

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
-from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.attempt import StepsBeganEntry, StepsWentBackEntry
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
@@ -25,6 +25,7 @@ from supervisor.core.step_counters import (
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.observer import Observation
 from supervisor.daemon.run import Run
+from supervisor.survey.answer import Survey
 
 _SOURCES_MAX = 8
 # Five minutes of looks: a checkpoint is seen seconds after it was written.

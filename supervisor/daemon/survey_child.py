@@ -11,12 +11,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import supervisor.checkpoint
+import supervisor.survey
 from supervisor.system.json_lines import JsonLines
 from supervisor.system.private_directory import make_private
 
 LEFT_S = 1.0
-_PROGRAM = Path(supervisor.checkpoint.__file__).with_name("__main__.py")
+_PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 
 
 class SurveyChild:

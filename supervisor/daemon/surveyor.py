@@ -12,14 +12,16 @@ from typing import Literal, NamedTuple
 from supervisor.checkpoint.contents import may_be_weights
 from supervisor.checkpoint.name_pattern import Patience, slow_name
 from supervisor.checkpoint.names import may_be_checkpoint, parse_name
-from supervisor.checkpoint.records import CheckpointEntry, Remembered, Survey, SurveyRequest
-from supervisor.checkpoint.save_search import SaveSearch
+from supervisor.checkpoint.records import CheckpointEntry, Remembered
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.recorded import Recorded
 from supervisor.daemon.survey_child import SurveyChild
+from supervisor.survey.answer import Survey
+from supervisor.survey.elsewhere.sightings import SaveSearch
+from supervisor.survey.request import SurveyRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from typing import cast
 
-from supervisor.checkpoint.records import CheckpointEntry, Proof, Remembered, Survey
+from supervisor.checkpoint.records import CheckpointEntry, Proof, Remembered
 from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.entries.saves import CheckpointRemovedEntry, CheckpointVerdictEntry
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.journal import Journal
 from supervisor.daemon.recorded import Recorded
+from supervisor.survey.answer import Survey
 
 
 def remember(memory: dict[str, Remembered], entry: Entry) -> None:

@@ -8,8 +8,8 @@ Both places of a record's CRC, the data descriptor and the central directory (PK
 import heapq
 import os
 
-from supervisor.checkpoint.archive import ArchiveRecord, DamagedError, read_records
-from supervisor.checkpoint.crc import crc32
+from supervisor.checkpoint.proofs.crc import crc32
+from supervisor.checkpoint.proofs.zip_archive import ArchiveRecord, DamagedError, read_records
 
 __all__ = ["Checksums", "DamagedError"]
 

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
-from supervisor.checkpoint.shelf import put_back
-from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.set_aside import put_back
 from supervisor.snapshot.checksums import DamagedError
 from supervisor.snapshot.persisted import Persisted, find_persisted, withdraw
 from supervisor.snapshot.seal import Snapshot

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.format import MANIFEST, Manifest, ManifestError
-from supervisor.checkpoint.shelf import SUPERSEDED, put_aside
+from supervisor.checkpoint.set_aside import SUPERSEDED, put_aside
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.slots import Whole
 from supervisor.system.clock import rfc3339

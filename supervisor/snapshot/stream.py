@@ -14,7 +14,7 @@ import xxhash
 
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.format import MANIFEST, FileRecord
-from supervisor.checkpoint.stock import Stock, take_stock
+from supervisor.checkpoint.listing import Stock, take_stock
 from supervisor.snapshot.checksums import Checksums, DamagedError
 from supervisor.snapshot.slots import Whole
 from supervisor.snapshot.weights import FiniteStream, Weights, reason

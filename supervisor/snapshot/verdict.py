@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.commit import check_training_state
 from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.listing import Stock, open_root
 from supervisor.checkpoint.names import TRAINING_STATE
-from supervisor.checkpoint.stock import Stock, open_root
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.checksums import Checksums, DamagedError
 from supervisor.snapshot.slots import Whole

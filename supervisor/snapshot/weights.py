@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from supervisor.checkpoint.bounded_json import parse
+from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.snapshot.board import read_small
 from supervisor.snapshot.finite import item_bytes, scan
 from supervisor.snapshot.slots import SlotPaths

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.archive import read_records
+from supervisor.checkpoint.proofs.zip_archive import read_records
 from supervisor.snapshot.seal import SealWriter, Snapshot
 from supervisor.snapshot.slots import SlotPaths, Whole, make_root, read_whole
 

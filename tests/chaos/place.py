@@ -11,10 +11,12 @@ from pathlib import Path
 from unittest.mock import patch
 
 from supervisor.checkpoint.commit import clean_staging
-from supervisor.checkpoint.records import CheckpointEntry, Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.snapshot.seal import SealWriter, read_seal
 from supervisor.snapshot.slots import SnapshotPaths, make_root
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.chaos.trainee import STEPS, Trainee, resumed, uninterrupted
 from train.checkpoint import Checkpointer
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.chaos.conftest import PARTS, Count, pick
 from tests.chaos.driver import Order, Report
 from tests.chaos.injection import Strike, Tracer, kills

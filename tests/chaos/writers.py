@@ -9,12 +9,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from supervisor.checkpoint import commit as commit_module
-from supervisor.checkpoint import prune, records, shelf, survey
+from supervisor.checkpoint import prune, set_aside
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.core.vocabulary import Intent
 from supervisor.rundir.intent import write_intent
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.snapshot import persist, slots
+from supervisor.survey import survey
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
 from supervisor.system import durable
 from tests.chaos.contents import RUN, contents
 
@@ -30,10 +33,10 @@ def commit(parent: Path, step: int, attempt: int = 1) -> None:
         writer.commit()
 
 
-def look(parent: Path) -> records.Survey:
+def look(parent: Path) -> Survey:
     """What a supervisor that starts after the crash finds."""
     root = run_root(parent)
-    return survey.survey(records.SurveyRequest(parent, run_id=RUN, quiet=True, set_aside=root))
+    return survey.survey(SurveyRequest(parent, run_id=RUN, quiet=True, set_aside=root))
 
 
 def run_root(parent: Path) -> Path:
@@ -57,7 +60,7 @@ def roll_back(root: Path, places: Sequence[Path] = ()) -> None:
     parent, why = root / "saves", "the run went back to step 400"
     for entry in look(parent).entries:
         if entry.tier == "disk" and (entry.step or 0) > 400:
-            shelf.put_aside(entry.path, shelf.SUPERSEDED, why, roots=places)
+            set_aside.put_aside(entry.path, set_aside.SUPERSEDED, why, roots=places)
     say("set aside")
     commit(parent, 500, 2)
     say("committed")
@@ -67,7 +70,7 @@ def roll_back_as_the_daemon(root: Path) -> None:
     """The same, into the run directory."""
     (root / "state").mkdir()
     durable.fsync_directory(root)
-    roll_back(root, shelf.roots_of(root / "saves", run_root(root / "saves")))
+    roll_back(root, set_aside.roots_of(root / "saves", run_root(root / "saves")))
 
 
 def remove_old(root: Path) -> None:

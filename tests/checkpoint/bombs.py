@@ -17,9 +17,9 @@ from pathlib import Path
 
 import xxhash
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import as_json, write_snapshot
 
 MIB = 1 << 20

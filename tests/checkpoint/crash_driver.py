@@ -8,8 +8,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from supervisor.checkpoint import pointers, records, shelf, survey
+from supervisor.checkpoint import pointers, set_aside
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
+from supervisor.survey import survey
+from supervisor.survey.request import SurveyRequest
 
 CALLS = (
     "open",
@@ -78,7 +80,7 @@ def main(root: Path, occupied: bool) -> None:
             _, status = os.waitpid(pid, 0)
             left = sorted(os.listdir(parent))
             clean_staging(parent)
-            found = survey.survey(records.SurveyRequest(parent, run_id="run", quiet=True))
+            found = survey.survey(SurveyRequest(parent, run_id="run", quiet=True))
             newest = found.newest_valid
             report = {
                 "killed": os.WIFSIGNALED(status),
@@ -106,20 +108,20 @@ def move_aside(root: Path, run_root: Path, *, is_blocked: bool) -> None:
             parent.with_name(f".{parent.name}.set-aside").touch()
         (parent / "latest").write_text("checkpoint-500\n")
         (parent / "latest.link").symlink_to("checkpoint-500")
-        roots = shelf.roots_of(parent, run_root)
+        roots = set_aside.roots_of(parent, run_root)
         pid = os.fork()
         if pid == 0:
             calls = arm(at, after=False)
-            set_aside(parent, roots)
+            put_aside_the_last(parent, roots)
             os._exit(0 if calls() < at else 1)
         _, status = os.waitpid(pid, 0)
-        request = records.SurveyRequest(parent, "run", quiet=True, set_aside=run_root)
+        request = SurveyRequest(parent, "run", quiet=True, set_aside=run_root)
         report = {
             "killed": os.WIFSIGNALED(status),
             "whole": [[one.name, one.tier, one.valid] for one in survey.survey(request).entries],
             "said": said(parent),
         }
-        set_aside(parent, roots)
+        put_aside_the_last(parent, roots)
         clean_staging(parent, quiet=True)
         (place,) = (one for one in survey.survey(request).entries if one.tier == "set_aside")
         report |= {
@@ -139,10 +141,10 @@ def said(parent: Path) -> list[str]:
     return [(parent / "latest").read_text(), os.readlink(parent / "latest.link")]
 
 
-def set_aside(parent: Path, roots: tuple[Path, ...]) -> None:
+def put_aside_the_last(parent: Path, roots: tuple[Path, ...]) -> None:
     """What the daemon does before it launches from checkpoint-400."""
     if (parent / "checkpoint-500").exists():
-        shelf.put_aside(parent / "checkpoint-500", shelf.INVALID, "why", roots=roots)
+        set_aside.put_aside(parent / "checkpoint-500", set_aside.INVALID, "why", roots=roots)
     for pointer in pointers.find_pointers(parent, roots, Path.cwd()):
         pointers.correct(pointer, parent / "checkpoint-400", roots)
 

@@ -14,9 +14,9 @@ import h5py
 import pytest
 
 from supervisor.checkpoint.contents import is_description, state_files
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_files
 
 

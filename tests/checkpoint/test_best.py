@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint import best, prune
-from supervisor.checkpoint.records import Survey, SurveyRequest
-from supervisor.checkpoint.stock import take_stock
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.listing import take_stock
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, as_json, make_old, write_files
 from tests.checkpoint.test_foreign import hugging_face
 from tests.checkpoint.test_survey import opened, remember

@@ -10,17 +10,12 @@ from typing import Any
 
 import pytest
 
-from supervisor.checkpoint.records import (
-    CheckpointEntry,
-    Known,
-    Missing,
-    Remembered,
-    Survey,
-    SurveyRequest,
-)
-from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
-from supervisor.checkpoint.search_records import DirectorySaves, FileLook
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import CheckpointEntry, Known, Missing, Remembered
+from supervisor.survey.answer import Survey
+from supervisor.survey.elsewhere.records import DirectorySaves, FileLook
+from supervisor.survey.elsewhere.sightings import Memo, SaveSearch, Sightings
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import guide
 from tests.checkpoint.test_survey import remember

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import MakeOurs
 
 
@@ -214,7 +214,7 @@ def test_a_full_disk(small_disk: Path, make_ours: MakeOurs) -> None:
 @pytest.mark.root
 def test_a_full_disk_does_not_stop_setting_aside(small_disk: Path, make_ours: MakeOurs) -> None:
     """With no byte free the old checkpoint of that name can still move; only its reason is lost."""
-    from supervisor.checkpoint.shelf import put_aside
+    from supervisor.checkpoint.set_aside import put_aside
 
     make_ours(small_disk, 400)
     filler = small_disk / "filler"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.inert import UnknownPickleError, read_pickle
+from supervisor.checkpoint.proofs.pickle_values import UnknownPickleError, read_pickle
 from supervisor.checkpoint.validate import Validation, validate
 from tests.checkpoint.conftest import make_old, write_files
 from tests.checkpoint.hostile import payloads

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_files
 
 

@@ -15,18 +15,18 @@ from pathlib import Path
 import pytest
 import yaml
 
-from supervisor.checkpoint import directory_walk, owner_mark, save_search
-from supervisor.checkpoint.directory_advice import advice
-from supervisor.checkpoint.elsewhere import inventory, search
+from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.names import parse_name
-from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings
-from supervisor.checkpoint.search_records import (
+from supervisor.survey.elsewhere import directory_walk, save_places, sightings
+from supervisor.survey.elsewhere.advice import advice
+from supervisor.survey.elsewhere.findings import inventory, search
+from supervisor.survey.elsewhere.records import (
     DirectorySaves,
     FileLook,
     SearchRequest,
     SearchResult,
 )
-from supervisor.watch import save_places
+from supervisor.survey.elsewhere.sightings import Memo, SaveSearch, Sightings
 
 SINCE = time.time() - 1000.0
 
@@ -649,19 +649,19 @@ def test_a_look_that_gets_no_answer_holds_up_nobody(
         answer.wait(60)
         return Sightings((), Memo())
 
-    monkeypatch.setattr(save_search, "look", hang)
-    monkeypatch.setattr(save_search, "_PATIENCE_S", 0.1)
+    monkeypatch.setattr(sightings, "look", hang)
+    monkeypatch.setattr(sightings, "_PATIENCE_S", 0.1)
     order = SaveSearch(
         ("a",), str(tmp_path), {}, "r", str(tmp_path), str(tmp_path), None, None, 0.0, None,
         steps_seen=True, takes_stock=False,
     )  # fmt: skip
-    assert save_search.look_in_time(order) is None
-    assert save_search.look_in_time(order) is None
+    assert sightings.look_in_time(order) is None
+    assert sightings.look_in_time(order) is None
     assert begun == [1]
     answer.set()
-    assert save_search._unanswered is not None
-    save_search._unanswered.join(30)
-    assert save_search.look_in_time(order) == Sightings((), Memo())
+    assert sightings._unanswered is not None
+    sightings._unanswered.join(30)
+    assert sightings.look_in_time(order) == Sightings((), Memo())
 
 
 def test_what_is_mounted_from_elsewhere_is_not_entered(

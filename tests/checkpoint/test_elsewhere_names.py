@@ -8,11 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import directory_walk
-from supervisor.checkpoint.elsewhere import search
 from supervisor.checkpoint.save_numbers import numbers, series_key, suggest_pattern
-from supervisor.checkpoint.save_search import Memo, SaveSearch, Sightings, look
-from supervisor.watch import save_places
+from supervisor.survey.elsewhere import directory_walk, save_places
+from supervisor.survey.elsewhere.findings import search
+from supervisor.survey.elsewhere.sightings import Memo, SaveSearch, Sightings, look
 from tests.checkpoint.test_elsewhere import again, only, request, series, write
 
 # Each is a single file, written after the first step: enough to hold a training, were it a save.

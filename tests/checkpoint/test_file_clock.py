@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import file_clock
-from supervisor.checkpoint.file_clock import clock_ahead_s
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.survey import file_clock
+from supervisor.survey.file_clock import clock_ahead_s
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 def test_a_local_file_system_has_this_machines_clock(tmp_path: Path) -> None:

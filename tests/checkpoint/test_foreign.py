@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, as_json, write_files
 from tests.checkpoint.test_structure import safetensors, tensor
 

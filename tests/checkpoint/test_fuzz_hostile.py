@@ -11,11 +11,11 @@ from random import Random
 
 import pytest
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.verdict import vet
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_files, write_snapshot
 from tests.checkpoint.damage import damage
 from tests.checkpoint.fuzzing import SCALE, SEED, TIME_LIMIT_S

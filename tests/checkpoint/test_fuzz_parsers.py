@@ -13,7 +13,6 @@ import xxhash
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.checkpoint.bounded_json import parse
 from supervisor.checkpoint.digest import digest
 from supervisor.checkpoint.format import (
     FileRecord,
@@ -23,9 +22,10 @@ from supervisor.checkpoint.format import (
     is_safe_name,
     resembles_manifest,
 )
+from supervisor.checkpoint.listing import take_stock
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.position import read_position
-from supervisor.checkpoint.stock import take_stock
+from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.checkpoint.structure import DamagedError, inspect
 from supervisor.snapshot import rescue
 from supervisor.snapshot.agenda import newer_on_disk, next_unvetted, next_wanted

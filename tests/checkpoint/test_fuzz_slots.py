@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.checkpoint.validate import validate
 from supervisor.snapshot.persist import persist
 from supervisor.snapshot.slots import read_whole
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_snapshot
 from tests.checkpoint.damage import damage, picture
 from tests.checkpoint.fuzzing import TIME_LIMIT_S, seeds

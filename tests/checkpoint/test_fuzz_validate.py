@@ -9,9 +9,10 @@ from random import Random
 import pytest
 import torch
 
-from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.validate import Validation, validate
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, as_json, write_files
 from tests.checkpoint.damage import damage, picture
 from tests.checkpoint.fuzzing import TIME_LIMIT_S, seeds

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from supervisor.checkpoint import missing
-from supervisor.checkpoint.records import Known, Missing, Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import Known, Missing
 from supervisor.core.entries.reading import read_entry
 from supervisor.daemon.recorded import Recorded
+from supervisor.survey import missing
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import MakeOurs
 
 

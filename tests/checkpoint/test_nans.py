@@ -6,8 +6,8 @@ from random import Random
 
 import pytest
 
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.nans import NanSearch, Tensor
+from supervisor.checkpoint.proofs.nans import NanSearch, Tensor
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 from supervisor.checkpoint.validate import validate
 from tests.checkpoint.conftest import as_json, write_files
 from tests.checkpoint.test_structure import safetensors, tensor

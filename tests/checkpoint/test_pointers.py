@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import pointers, prune, shelf
+from supervisor.checkpoint import pointers, prune, set_aside
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.pointers import Correction
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def make(saves: Path, *names: str) -> None:
 
 def places(saves: Path) -> tuple[Path, ...]:
     """Where things go, the run directory's place first."""
-    return shelf.roots_of(saves, saves.parent / "set-aside")
+    return set_aside.roots_of(saves, saves.parent / "set-aside")
 
 
-def put_aside(saves: Path, *names: str, why: str = shelf.INVALID) -> None:
+def put_aside(saves: Path, *names: str, why: str = set_aside.INVALID) -> None:
     """Have checkpoints out of the way."""
     for name in names:
-        shelf.put_aside(saves / name, why, "torn", roots=places(saves))
+        set_aside.put_aside(saves / name, why, "torn", roots=places(saves))
 
 
 def follow(saves: Path, chosen: str | None) -> list[Correction]:
@@ -108,7 +108,7 @@ def test_with_none_chosen_a_file_is_set_aside(saves: Path, tool: str) -> None:
     assert done.to is None
     assert done.place == saves.parent / "set-aside" / "invalid" / name
     assert done.place.read_bytes() == content.encode()
-    assert new in (shelf.read_reason(done.place) or "")
+    assert new in (set_aside.read_reason(done.place) or "")
     assert os.listdir(saves) == []
     request = SurveyRequest(saves, set_aside=saves.parent / "set-aside")
     assert [one.name for one in survey(request).entries] == [new]
@@ -139,7 +139,7 @@ def test_a_link_leads_to_the_chosen_one(saves: Path, kind: str) -> None:
     (saves / name).symlink_to(target)
     written = os.readlink(saves / name)
     assert follow(saves, old) == []
-    put_aside(saves, new, why=shelf.SUPERSEDED)
+    put_aside(saves, new, why=set_aside.SUPERSEDED)
     (done,) = follow(saves, old)
     assert os.readlink(saves / name) == written.replace(new, old) == done.to
     assert (saves / name).exists()
@@ -327,7 +327,7 @@ def test_a_set_aside_one_of_an_earlier_version(saves: Path) -> None:
     """Inside the directory, where they were put before."""
     make(saves, "global_step30", "global_step40")
     (saves / "latest").write_text("global_step40")
-    shelf.put_aside(saves / "global_step40", shelf.INVALID, "torn")
+    set_aside.put_aside(saves / "global_step40", set_aside.INVALID, "torn")
     assert [one.to for one in follow(saves, "global_step30")] == ["global_step30"]
 
 

@@ -9,9 +9,11 @@ from types import FrameType
 
 import pytest
 
-from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import NO_OPTIMIZER
 from supervisor.checkpoint.validate import validate
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, as_json, make_old, write_files
 from tests.checkpoint.test_foreign import WEIGHTS, accelerate, hugging_face
 from tests.checkpoint.test_survey import remember

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.names import parse_name
-from supervisor.checkpoint.records import SurveyRequest
 from supervisor.checkpoint.shared_names import is_save, is_save_at
-from supervisor.checkpoint.survey import survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import accelerate
 
@@ -133,7 +133,7 @@ def test_a_directory_of_data_under_a_shared_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds more files than any checkpoint: no launch waits for it."""
-    monkeypatch.setattr("supervisor.checkpoint.stock._MOST_FILES", 10)
+    monkeypatch.setattr("supervisor.checkpoint.listing._MOST_FILES", 10)
     for name in ("step_5", "checkpoint-5"):
         write_files(tmp_path / name, {f"{number}.pt": PICKLE for number in range(20)})
     assert [entry.name for entry in survey(look(tmp_path)).entries] == ["checkpoint-5"]

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint import pins, pointers, prune, shelf
-from supervisor.checkpoint.records import CheckpointEntry, Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint import pins, pointers, prune, set_aside
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.validate import validate
 from supervisor.errors import SupervisorError
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import guide
 from tests.checkpoint.test_survey import remember
@@ -27,7 +29,7 @@ def look(directory: Path) -> Survey:
 def put_later_aside(directory: Path, step: int) -> list[Path]:
     """Go back to a step; where the later ones are now."""
     return [
-        shelf.put_aside(entry.path, shelf.SUPERSEDED, f"the run went back to step {step}")
+        set_aside.put_aside(entry.path, set_aside.SUPERSEDED, f"the run went back to step {step}")
         for entry in look(directory).entries
         if entry.tier == "disk" and (entry.step or 0) > step
     ]
@@ -43,10 +45,10 @@ def test_a_bad_one_is_set_aside_with_its_reason(tmp_path: Path, make_ours: MakeO
     for _ in range(2):
         (make_ours(tmp_path, 500) / "model.pt").unlink()
         (entry,) = (entry for entry in look(tmp_path).entries if entry.tier == "disk")
-        place = shelf.put_aside(entry.path, shelf.INVALID, entry.reason or "")
-        assert shelf.read_reason(place) == "model.pt is missing"
+        place = set_aside.put_aside(entry.path, set_aside.INVALID, entry.reason or "")
+        assert set_aside.read_reason(place) == "model.pt is missing"
     with pytest.raises(FileNotFoundError):
-        shelf.put_aside(entry.path, shelf.INVALID, "again")
+        set_aside.put_aside(entry.path, set_aside.INVALID, "again")
     found = look(tmp_path)
     assert names(found.entries) == ["checkpoint-500.2", "checkpoint-500"]
     assert {(entry.tier, entry.valid, entry.reason) for entry in found.entries} == {
@@ -87,7 +89,7 @@ def test_a_single_file_is_set_aside_too(tmp_path: Path, torch_files: Files) -> N
         (tmp_path / "ckpt.pt").write_bytes(torch_files["model.pt"][:-30])
         entry = survey(request).entries[0]
         assert entry.valid is False
-        shelf.put_aside(entry.path, shelf.INVALID, "torn")
+        set_aside.put_aside(entry.path, set_aside.INVALID, "torn")
     left = os.listdir(tmp_path / ".set-aside" / "invalid")
     assert {"ckpt.pt", "ckpt.pt.2"} < set(left)
 
@@ -190,9 +192,9 @@ def test_the_first_place_that_takes_a_rename(
         saves = tmp_path / "link"
     for step in (100, 200, 300):
         make_ours(saves, step)
-    tried = shelf.roots_of(saves, run_root)
-    for step, name in ((200, shelf.INVALID), (300, shelf.SUPERSEDED)):
-        place = shelf.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
+    tried = set_aside.roots_of(saves, run_root)
+    for step, name in ((200, set_aside.INVALID), (300, set_aside.SUPERSEDED)):
+        place = set_aside.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
         assert place.resolve() == root / name / f"checkpoint-{step}"
     assert set(os.listdir(saves)) - {".set-aside"} == {"checkpoint-100"}
     assert (saves / ".set-aside").exists() == (where == "inside")
@@ -232,7 +234,7 @@ def test_what_is_set_aside_is_counted(tmp_path: Path, make_ours: MakeOurs) -> No
     """In whichever place: beginning from nothing would lose something."""
     saves, run_root = tmp_path / "saves", tmp_path / "set-aside"
     place = make_ours(saves, 100)
-    shelf.put_aside(place, shelf.INVALID, "why", roots=shelf.roots_of(saves, run_root))
+    set_aside.put_aside(place, set_aside.INVALID, "why", roots=set_aside.roots_of(saves, run_root))
     assert survey(SurveyRequest(saves, "run", set_aside=run_root)).exists
     assert not survey(SurveyRequest(saves, "run")).exists
 
@@ -241,23 +243,23 @@ def test_a_folder_removed_meanwhile_is_made_again(
     tmp_path: Path, make_ours: MakeOurs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A pruner removes the folders that it finds empty, at any moment."""
-    real, count = shelf.make, 0
+    real, count = set_aside.make, 0
 
     def make(root: Path, *below: str) -> None:
         nonlocal count
         real(root, *below)
         count += 1
         if count % 3:
-            shelf.remove_if_empty(root.joinpath(*below), root)
+            set_aside.remove_if_empty(root.joinpath(*below), root)
 
-    monkeypatch.setattr(shelf, "make", make)
+    monkeypatch.setattr(set_aside, "make", make)
     run_root = tmp_path / "set-aside"
     for step in (100, 200):
         make_ours(tmp_path / "saves", step)
     prune.remove(look(tmp_path / "saves").entries[0], run_root)
     assert (os.listdir(tmp_path / "saves"), count) == (["checkpoint-100"], 3)
-    tried = shelf.roots_of(tmp_path / "saves", run_root)
-    place = shelf.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
+    tried = set_aside.roots_of(tmp_path / "saves", run_root)
+    place = set_aside.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
     assert (place, count) == (run_root / "invalid" / "checkpoint-100", 6)
 
 
@@ -266,8 +268,8 @@ def test_what_a_stranger_laid_beside_is_not_used(tmp_path: Path, make_ours: Make
     make_ours(tmp_path / "saves", 100)
     (tmp_path / "loot").mkdir()
     (tmp_path / ".saves.set-aside").symlink_to(tmp_path / "loot")
-    tried = shelf.roots_of(tmp_path / "saves")
-    place = shelf.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
+    tried = set_aside.roots_of(tmp_path / "saves")
+    place = set_aside.put_aside(tmp_path / "saves/checkpoint-100", "invalid", "why", roots=tried)
     assert place.parent.parent == tmp_path / "saves/.set-aside"
     assert os.listdir(tmp_path / "loot") == []
 
@@ -294,10 +296,10 @@ def test_nothing_is_done_beyond_a_link(
     request = SurveyRequest(saves, "run", quiet=True, set_aside=run_root)
     listed = survey(request).entries
     assert names(listed) == ["checkpoint-300", "checkpoint-200", "checkpoint-100"]
-    tried = shelf.roots_of(saves, run_root)
+    tried = set_aside.roots_of(saves, run_root)
     assert link not in tried
-    for step, name in ((300, shelf.SUPERSEDED), (200, shelf.INVALID)):
-        place = shelf.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
+    for step, name in ((300, set_aside.SUPERSEDED), (200, set_aside.INVALID)):
+        place = set_aside.put_aside(saves / f"checkpoint-{step}", name, "why", roots=tried)
         assert loot not in place.resolve().parents
     prune.remove(listed[2], run_root)
     if what != "root":
@@ -319,9 +321,9 @@ def test_a_link_in_every_place(tmp_path: Path, make_ours: MakeOurs) -> None:
     for place in (saves / ".set-aside", tmp_path / ".saves.set-aside"):
         place.symlink_to(loot)
     (entry,) = look(saves).entries
-    assert shelf.roots_of(saves) == ()
+    assert set_aside.roots_of(saves) == ()
     with pytest.raises(NotADirectoryError):
-        shelf.put_aside(entry.path, shelf.INVALID, "why", roots=shelf.roots_of(saves))
+        set_aside.put_aside(entry.path, set_aside.INVALID, "why", roots=set_aside.roots_of(saves))
     with pytest.raises(NotADirectoryError):
         prune.remove(entry)
     assert prune.finish_removals(saves) == ()
@@ -361,10 +363,10 @@ def test_a_closed_folder_beside_holds_no_survey_up(
 
 def test_one_that_vanishes_is_told(tmp_path: Path, make_ours: MakeOurs) -> None:
     """A trainer's own rotation is faster: no place is made for nothing."""
-    tried = shelf.roots_of(tmp_path / "saves", tmp_path / "set-aside")
+    tried = set_aside.roots_of(tmp_path / "saves", tmp_path / "set-aside")
     (tmp_path / "saves").mkdir()
     with pytest.raises(FileNotFoundError):
-        shelf.put_aside(tmp_path / "saves/checkpoint-1", "invalid", "why", roots=tried)
+        set_aside.put_aside(tmp_path / "saves/checkpoint-1", "invalid", "why", roots=tried)
     assert os.listdir(tmp_path) == ["saves"]
 
 
@@ -392,8 +394,8 @@ def test_a_mount_is_not_left(mounted: Path, make_ours: MakeOurs) -> None:
     """Neither the run directory nor the folder beside it can be reached: inside, and all of it."""
     make_ours(mounted, 100)
     run_root = mounted.parent / "set-aside"
-    tried = shelf.roots_of(mounted, run_root)
-    place = shelf.put_aside(mounted / "checkpoint-100", "invalid", "why", roots=tried)
+    tried = set_aside.roots_of(mounted, run_root)
+    place = set_aside.put_aside(mounted / "checkpoint-100", "invalid", "why", roots=tried)
     assert place == mounted / ".set-aside/invalid/checkpoint-100"
     assert os.listdir(mounted.parent) == ["saves"]
 
@@ -402,8 +404,8 @@ def test_a_mount_is_not_left(mounted: Path, make_ours: MakeOurs) -> None:
 def test_a_run_directory_beyond_a_bind_mount(mounted: Path, make_ours: MakeOurs) -> None:
     """The directory lies below a mount, the run directory beyond it: beside."""
     make_ours(mounted / "deeper", 100)
-    tried = shelf.roots_of(mounted / "deeper", mounted.parent / "set-aside")
-    place = shelf.put_aside(mounted / "deeper/checkpoint-100", "invalid", "why", roots=tried)
+    tried = set_aside.roots_of(mounted / "deeper", mounted.parent / "set-aside")
+    place = set_aside.put_aside(mounted / "deeper/checkpoint-100", "invalid", "why", roots=tried)
     assert place == mounted / ".deeper.set-aside/invalid/checkpoint-100"
     assert os.listdir(mounted / "deeper") == []
     assert os.listdir(mounted.parent) == ["saves"]

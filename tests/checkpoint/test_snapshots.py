@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import NOT_FINITE, Survey, SurveyRequest
-from supervisor.checkpoint.snapshots import NOT_VETTED
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import NOT_FINITE
 from supervisor.snapshot.seal import SealWriter
 from supervisor.snapshot.slots import Whole, make_root, read_whole, void
 from supervisor.snapshot.verdict import SlotVerdict, keep_verdict, read_verdict
+from supervisor.survey.answer import Survey
+from supervisor.survey.memory_tier import NOT_VETTED
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, write_snapshot
 
 MakeSnapshot = Callable[..., Whole]

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import Remembered, Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import Remembered
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, MakeOurs, as_json, make_old, write_files
 from tests.checkpoint.test_foreign import guide, hugging_face
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from supervisor.checkpoint.records import Known, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import Known
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 BEGUN, ENDED = 1_000_000.0, 1_000_100.0
 

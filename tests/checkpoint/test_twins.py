@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 def saved_at(folder: Path, step: int, content: bytes, at: float) -> Path:

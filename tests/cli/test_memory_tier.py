@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from supervisor.checkpoint.survey import survey
 from supervisor.cli import runtime_place, shared_memory
 from supervisor.cli.checkpoints import checkpoints_command
 from supervisor.cli.finding import Level
@@ -20,6 +19,7 @@ from supervisor.cli.surveying import request_of
 from supervisor.core.json_form import from_json
 from supervisor.core.status import PersisterStatus
 from supervisor.snapshot.space import MemoryRoom
+from supervisor.survey.survey import survey
 from supervisor.system.clock import wall_s
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import Command, FakeRun

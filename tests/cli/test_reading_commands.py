@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.checkpoint.records import NO_OPTIMIZER, Survey, SurveyRequest
-from supervisor.checkpoint.survey import OnRead, survey
+from supervisor.checkpoint.records import NO_OPTIMIZER
 from supervisor.cli import surveying
 from supervisor.config.load import load_config
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import OnRead, survey
 
 if TYPE_CHECKING:
     from pathlib import Path

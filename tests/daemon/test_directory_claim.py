@@ -11,8 +11,6 @@ import pytest
 
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import mark_of
-from supervisor.checkpoint.records import SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.daemon.console import Console
 from supervisor.daemon.directory_claim import DirectoryClaim
@@ -20,6 +18,8 @@ from supervisor.daemon.journal import Journal
 from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.ownership import Claimant
 from supervisor.rundir.paths import RunPaths
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 @dataclass

@@ -11,8 +11,6 @@ from typing import Any
 import pytest
 
 from supervisor.checkpoint.commit import CheckpointWriter
-from supervisor.checkpoint.records import Survey, SurveyRequest
-from supervisor.checkpoint.survey import survey
 from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.policy import Policy
@@ -20,6 +18,9 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.pruner import Pruner
+from supervisor.survey.answer import Survey
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 class Scene:

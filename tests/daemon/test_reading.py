@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.daemon.attempt_times import AttemptTimes
 from supervisor.daemon.reading import LongReading
 from supervisor.daemon.surveyor import Answer
 from supervisor.daemon.verdicts import entry_of, memory_of
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import as_json, make_old, write_files
 from tests.checkpoint.test_series import calls
 from tests.core.world import noted

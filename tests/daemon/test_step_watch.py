@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from supervisor.checkpoint.records import CheckpointEntry, Survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.entries.decision import BeginAgainEntry
 from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.events import BeginsAnew, Event, GoesOn, Observed
@@ -18,6 +18,7 @@ from supervisor.core.replay import fold_entry
 from supervisor.daemon.observer import Observation
 from supervisor.daemon.run import Run
 from supervisor.daemon.step_watch import StepWatch
+from supervisor.survey.answer import Survey
 from supervisor.watch.progress import ProgressReader
 
 LOOK_S = 0.5

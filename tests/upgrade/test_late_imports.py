@@ -18,7 +18,7 @@ OURS = ("supervisor", "train")
 PROCESSES = {
     "the launcher": ("supervisor.launcher.__main__",),
     "the daemon": ("supervisor.daemon.__main__",),
-    "its reader of checkpoints": ("supervisor.checkpoint.__main__",),
+    "its reader of checkpoints": ("supervisor.survey.__main__",),
     "the persister": ("supervisor.snapshot.__main__",),
     "the view": ("supervisor.cli.view",),
     "the parked interpreter": ("supervisor.parked.waiting",),
@@ -31,7 +31,7 @@ AT_ITS_START = {
     ("supervisor.launcher.__main__", "supervisor.launcher.daemon_link"),
     ("supervisor.launcher.__main__", "supervisor.launcher.loop"),
     ("supervisor.daemon.__main__", "supervisor.daemon.main"),
-    ("supervisor.checkpoint.__main__", "supervisor.checkpoint.prune"),
+    ("supervisor.survey.__main__", "supervisor.checkpoint.prune"),
     ("train.__main__", "train.session"),
 }
 # By what else each is there by then.
@@ -48,10 +48,10 @@ IN_COMMANDS = {
 }
 # Behind its first answer, which comes with the daemon's begin, the reader imports all the others.
 BEHIND_ITS_FIRST_ANSWER = {
-    ("supervisor.checkpoint.__main__", "supervisor.snapshot.verdict"),
-    ("supervisor.checkpoint.snapshots", "supervisor.snapshot.slots"),
-    ("supervisor.checkpoint.snapshots", "supervisor.snapshot.stream"),
-    ("supervisor.checkpoint.snapshots", "supervisor.snapshot.verdict"),
+    ("supervisor.survey.__main__", "supervisor.snapshot.verdict"),
+    ("supervisor.survey.memory_tier", "supervisor.snapshot.slots"),
+    ("supervisor.survey.memory_tier", "supervisor.snapshot.stream"),
+    ("supervisor.survey.memory_tier", "supervisor.snapshot.verdict"),
 }
 # Another version's will do, and it may fail: there is a test of each.
 MAY_BE_GONE = {

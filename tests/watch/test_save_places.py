@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.watch.save_places import (
+from supervisor.survey.elsewhere.save_places import (
     cache_directories,
     commands_of,
     open_for_writing,

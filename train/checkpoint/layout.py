@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from torch import Tensor
 
-from supervisor.checkpoint.archive import DamagedError, read_records
+from supervisor.checkpoint.proofs.zip_archive import DamagedError, read_records
 from supervisor.system.private_directory import make_below
 from train.checkpoint.binding import Binding, StoragePlace, raw_bytes
 from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_without_data

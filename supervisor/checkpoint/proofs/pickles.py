@@ -5,9 +5,9 @@ import struct
 from itertools import islice
 from typing import Any, BinaryIO
 
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.file_check import Check, SeenAtOnce
-from supervisor.checkpoint.inert import UnknownPickleError, read_pickle
+from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
+from supervisor.checkpoint.proofs.pickle_values import UnknownPickleError, read_pickle
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 TORCH_MAGIC = b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."
 _MOST_READ_BYTES = 16 << 20

@@ -10,12 +10,17 @@ import re
 from collections.abc import Set
 from typing import NamedTuple
 
-from supervisor.checkpoint.archive import DamagedError, ZipCheck
-from supervisor.checkpoint.file_check import Check, SeenAtOnce
-from supervisor.checkpoint.inert import Entries, Made, UnknownPickleError, read_pickle
+from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.names import is_safe_name
-from supervisor.checkpoint.safetensors import check_safetensors
-from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
+from supervisor.checkpoint.proofs.pickle_values import (
+    Entries,
+    Made,
+    UnknownPickleError,
+    read_pickle,
+)
+from supervisor.checkpoint.proofs.safetensors import check_safetensors
+from supervisor.checkpoint.proofs.zip_archive import DamagedError, ZipCheck
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 # One for all ranks, or, saved without collectives (`use_collectives=False`), one of each.

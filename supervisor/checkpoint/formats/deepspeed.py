@@ -8,10 +8,10 @@ import re
 from collections.abc import Callable, Set
 from typing import NamedTuple
 
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.archived_pickle import read_archived_pickle
-from supervisor.checkpoint.inert import Entries, UnknownPickleError, read_pickle
-from supervisor.checkpoint.stock import Stock
+from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
+from supervisor.checkpoint.proofs.pickle_values import Entries, UnknownPickleError, read_pickle
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 RANKS_SUFFIX = "_states.pt"
 _MODEL = re.compile(r"((?:.*/)?)mp_rank_(\d{2,6})_model_states\.pt")

@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import NamedTuple
 
-from supervisor.checkpoint.crc import crc32
+from supervisor.checkpoint.proofs.crc import crc32
 
 _END = struct.Struct("<4s4H2LH")
 _END64_LOCATOR = struct.Struct("<4sLQL")

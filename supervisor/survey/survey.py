@@ -5,27 +5,24 @@ It reads, and changes nothing but the verdict beside a snapshot that nobody had 
 
 from collections.abc import Callable
 
-from supervisor.checkpoint import candidates, family, shelf, sizes, snapshots
+from supervisor.checkpoint import set_aside, siblings, sizes
 from supervisor.checkpoint.best import mark_best, read_best
-from supervisor.checkpoint.candidates import Candidate
-from supervisor.checkpoint.deepspeed import RANKS_SUFFIX, told_files
-from supervisor.checkpoint.family import Families, Member
-from supervisor.checkpoint.file_clock import clock_ahead_s
-from supervisor.checkpoint.missing import find_missing
+from supervisor.checkpoint.formats.deepspeed import RANKS_SUFFIX, told_files
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
-from supervisor.checkpoint.records import (
-    NO_OPTIMIZER,
-    NOT_FINITE,
-    CheckpointEntry,
-    Survey,
-    SurveyRequest,
-)
-from supervisor.checkpoint.save_search import look_in_time
-from supervisor.checkpoint.torn import find_torn_first
+from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, CheckpointEntry
+from supervisor.checkpoint.siblings import Families, Member
 from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Validation, is_resumable, prove
 from supervisor.core.vocabulary import Tier
+from supervisor.survey import candidates, memory_tier
+from supervisor.survey.answer import Survey
+from supervisor.survey.candidates import Candidate
+from supervisor.survey.elsewhere.sightings import look_in_time
+from supervisor.survey.file_clock import clock_ahead_s
+from supervisor.survey.missing import find_missing
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.torn_first import find_torn_first
 from supervisor.system.mounts import mount_point
 
 # How long a foreign checkpoint must lie untouched while anything that could write it is alive.
@@ -50,7 +47,7 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
     marked = mark_best([*found, *shelved])
     on_disk, shelved = marked[: len(found)], marked[len(found) :]
     durable = {e.step for e in on_disk if e.step is not None and e.candidate and is_resumable(e)}
-    entries = snapshots.merge(on_disk, snapshots.find_snapshots(request), durable)
+    entries = memory_tier.merge(on_disk, memory_tier.find_snapshots(request), durable)
     newest_valid = next((e for e in entries if e.candidate and is_resumable(e)), None)
     entries += shelved
     mount = mount_point(request.directory)
@@ -131,7 +128,7 @@ def _judge(
     if other_step is not None:
         # The next save may show that names count something else here.
         return _with_reason(verdict, other_step)._replace(rememberable=False)
-    if verdict.reason is None and family.resets_optimizer(member, families):
+    if verdict.reason is None and siblings.resets_optimizer(member, families):
         return _with_reason(verdict, NO_OPTIMIZER, valid=True)
     return verdict
 
@@ -142,12 +139,12 @@ def _find_gap(
     """What a foreign checkpoint lacks by the measure of its series and of its own past. OSError."""
     known, stock = candidate.known, candidate.stock
     if known is not None and known.valid:
-        change = family.unexplained_change(stock, dict(verdict.hashes), known)
+        change = siblings.unexplained_change(stock, dict(verdict.hashes), known)
         if change is None and verdict.proof == "files":
             change = sizes.has_shrunk(stock, known.bytes)
         if change is not None:
             return change
-    if family.lacks_optimizer(member, families):
+    if siblings.lacks_optimizer(member, families):
         return "it has no optimizer state, its siblings have: it cannot be resumed from"
     twin = find_twin(member, families.neighbours(member))
     if twin is not None:
@@ -155,9 +152,9 @@ def _find_gap(
     before = families.before(member)
     if before is None:
         return None
-    missing = family.lacks(member, before)
+    missing = siblings.lacks(member, before)
     if missing is not None and missing.endswith(RANKS_SUFFIX):
-        missing = family.lacks(member, before, told_files(stock))
+        missing = siblings.lacks(member, before, told_files(stock))
     if missing is not None:
         return f"{missing} is missing, which {before.stock.path.name} has"
     if verdict.proof != "files":
@@ -250,12 +247,12 @@ def _recall(candidate: Candidate) -> Validation:
 
 def _shelved(candidate: Candidate) -> Validation:
     """What was set aside is not read again: the reason beside it says what was found."""
-    reason = shelf.read_reason(candidate.stock.path)
+    reason = set_aside.read_reason(candidate.stock.path)
     if candidate.is_unchanged:
         verdict = _recall(candidate)
         return verdict if reason is None else _with_reason(verdict, reason, valid=verdict.valid)
     return Validation(
-        valid=False if candidate.shelf == shelf.INVALID else None,
+        valid=False if candidate.shelf == set_aside.INVALID else None,
         proof=None,
         reason=reason,
         fingerprint=candidate.stock.fingerprint,

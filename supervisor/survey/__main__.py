@@ -1,6 +1,6 @@
 """The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
 
-`python supervisor/checkpoint/__main__.py survey` reads a SurveyRequest from stdin as JSON and
+`python supervisor/survey/__main__.py survey` reads a SurveyRequest from stdin as JSON and
 prints the Survey as JSON, changing nothing. `... remove [SET_ASIDE]` reads a list of entries and
 deletes them; SET_ASIDE is the run directory's place for what is set aside. `... serve` answers
 surveys as long as stdin is open, so that none waits for Python to start.
@@ -17,9 +17,10 @@ if __package__ in (None, ""):
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
-from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
-from supervisor.checkpoint.survey import survey
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
 
 
 def main(arguments: list[str]) -> int:
@@ -33,7 +34,7 @@ def main(arguments: list[str]) -> int:
         return _serve()
     if arguments != ["survey"]:
         usage = "survey|remove [SET_ASIDE]|serve < JSON"
-        sys.stderr.write(f"usage: python supervisor/checkpoint/__main__.py {usage}\n")
+        sys.stderr.write(f"usage: python supervisor/survey/__main__.py {usage}\n")
         return ExitCode.USAGE
     request = SurveyRequest.from_json(json.load(sys.stdin))
     try:

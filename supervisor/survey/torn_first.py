@@ -5,8 +5,9 @@ Two bad ones, or one from before the run, may mean that the proof is wrong: thos
 
 from collections.abc import Sequence
 
-from supervisor.checkpoint.records import CheckpointEntry, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.vocabulary import Tier
+from supervisor.survey.request import SurveyRequest
 
 # The end of an attempt is noticed at once; a log, and so a step, may be seen a little later.
 _LAST_ACT_S = 5.0

@@ -12,17 +12,17 @@ from time import monotonic
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.kept_out import (
+from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_marked, parse_name
+from supervisor.checkpoint.save_names import NamePlace
+from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
+from supervisor.survey.elsewhere.kept_out import (
     SKIPPED_IF_IT_HOLDS,
     KeptOut,
     is_never_entered,
     real_path,
     status_of,
 )
-from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_marked, parse_name
-from supervisor.checkpoint.save_names import NamePlace
-from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
-from supervisor.checkpoint.search_records import SearchRequest
+from supervisor.survey.elsewhere.records import SearchRequest
 from supervisor.system.mounts import remote_mount_points
 
 PLACE_LEVELS = 6

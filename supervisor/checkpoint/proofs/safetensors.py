@@ -7,10 +7,10 @@ import os
 import re
 from typing import Any
 
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.bounded_json import TooLargeError, parse, whole
-from supervisor.checkpoint.file_check import Check, SeenAtOnce, read_exactly
-from supervisor.checkpoint.nans import NanSearch, Tensor
+from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse, whole
+from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.proofs.nans import NanSearch, Tensor
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20

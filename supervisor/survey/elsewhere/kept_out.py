@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.checkpoint import owner_mark
-from supervisor.checkpoint.search_records import SearchRequest
+from supervisor.survey.elsewhere.records import SearchRequest
 
 _WIDE = frozenset(
     map(Path, ("/", "/home", "/root", "/tmp", "/mnt", "/media", "/opt", "/srv", "/scratch"))

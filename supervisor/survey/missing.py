@@ -8,8 +8,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.checkpoint.records import CheckpointEntry, Known, Missing, SurveyRequest
+from supervisor.checkpoint.records import CheckpointEntry, Known, Missing
 from supervisor.core.vocabulary import Tier
+from supervisor.survey.request import SurveyRequest
 from supervisor.system.mounts import mount_points
 
 _SHOWN = 3

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.directory_walk import Listing, WalkBudget
-from supervisor.checkpoint.kept_out import status_of
 from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_name
 from supervisor.checkpoint.save_names import NameClaim
 from supervisor.checkpoint.save_numbers import all_numbers, counts, series_key
-from supervisor.checkpoint.search_records import SearchRequest
+from supervisor.survey.elsewhere.directory_walk import Listing, WalkBudget
+from supervisor.survey.elsewhere.kept_out import status_of
+from supervisor.survey.elsewhere.records import SearchRequest
 
 _MOST_FILES = 2_000
 _FOLDERS_LOOKED_INTO = 8

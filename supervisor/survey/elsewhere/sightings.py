@@ -10,17 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from supervisor.checkpoint.directory_walk import WalkBudget
-from supervisor.checkpoint.elsewhere import (
+from supervisor.checkpoint.json_record import read_record
+from supervisor.survey.elsewhere import save_places
+from supervisor.survey.elsewhere.directory_walk import WalkBudget
+from supervisor.survey.elsewhere.findings import (
     DirectorySaves,
     FileLook,
     SearchRequest,
     inventory,
     search,
 )
-from supervisor.checkpoint.json_record import read_record
-from supervisor.checkpoint.search_records import read_seen
-from supervisor.watch import save_places
+from supervisor.survey.elsewhere.records import read_seen
 
 # What a look hands to the next is written and read at each: a training of months has many looks.
 _MOST_PLACES = 256

@@ -7,8 +7,8 @@ import os
 import re
 import zlib
 
-from supervisor.checkpoint.archive import DamagedError
-from supervisor.checkpoint.file_check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce, read_exactly
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _GZIP = b"\x1f\x8b\x08"
 # bzip2, xz, Zstandard, LZ4, and zlib in the three levels that joblib uses.

@@ -8,19 +8,19 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.directory_advice import is_new_each_start
-from supervisor.checkpoint.directory_walk import Listing, WalkBudget, walk
-from supervisor.checkpoint.kept_out import real_path
-from supervisor.checkpoint.look_alikes import look_alikes
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.save_numbers import counts, numbers, step_number, suggest_pattern
-from supervisor.checkpoint.save_series import Series, are_saves, see, series_of
-from supervisor.checkpoint.search_records import (
+from supervisor.survey.elsewhere.advice import is_new_each_start
+from supervisor.survey.elsewhere.directory_walk import Listing, WalkBudget, walk
+from supervisor.survey.elsewhere.kept_out import real_path
+from supervisor.survey.elsewhere.look_alikes import look_alikes
+from supervisor.survey.elsewhere.records import (
     DirectorySaves,
     FileLook,
     SearchRequest,
     SearchResult,
 )
+from supervisor.survey.elsewhere.save_series import Series, are_saves, see, series_of
 
 __all__ = ["DirectorySaves", "FileLook", "SearchRequest", "SearchResult", "inventory", "search"]
 

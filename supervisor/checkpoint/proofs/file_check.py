@@ -3,7 +3,7 @@
 import os
 from typing import Protocol
 
-from supervisor.checkpoint.archive import DamagedError
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 
 class Check(Protocol):

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, SurveyRequest
+from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry
 from supervisor.core.vocabulary import Tier
+from supervisor.survey.request import SurveyRequest
 
 if TYPE_CHECKING:
     from supervisor.snapshot.slots import Whole

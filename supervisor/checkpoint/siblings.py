@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.contents import OPTIMIZER, state_files
+from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
-from supervisor.checkpoint.stock import Stock
 from supervisor.checkpoint.structure import is_payload
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 

@@ -8,7 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint import pointers, shelf
+from supervisor.checkpoint import pointers, set_aside
+from supervisor.checkpoint.listing import Stock, take_stock
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
     ORBAX_MARKS,
@@ -19,10 +20,10 @@ from supervisor.checkpoint.names import (
     parse_name,
 )
 from supervisor.checkpoint.position import OrderKey, StepAndEpoch, order, read_position
-from supervisor.checkpoint.records import Remembered, SurveyRequest
+from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.shared_names import is_save
-from supervisor.checkpoint.stock import Stock, take_stock
 from supervisor.checkpoint.validate import ManifestClaim, read_claim
+from supervisor.survey.request import SurveyRequest
 
 
 class Candidate(NamedTuple):
@@ -81,11 +82,11 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
     """Those that were set aside, wherever that was. Raises OSError."""
-    for root in shelf.roots_of(request.directory, request.set_aside):
-        for name in (shelf.SUPERSEDED, shelf.INVALID):
+    for root in set_aside.roots_of(request.directory, request.set_aside):
+        for name in (set_aside.SUPERSEDED, set_aside.INVALID):
             # One that is closed to us, another user's beside the directory: no launch waits for it.
             with suppress(PermissionError, NotADirectoryError):
-                if not shelf.is_no_folder(root / name):
+                if not set_aside.is_no_folder(root / name):
                     yield from find(request, root / name, name)
 
 
@@ -109,7 +110,7 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     if entry.is_symlink():
         return False
     if is_shelf:
-        return not entry.name.endswith(shelf.REASON_SUFFIX) and not _is_pointer(entry)
+        return not entry.name.endswith(set_aside.REASON_SUFFIX) and not _is_pointer(entry)
     is_directory = entry.is_dir()
     is_named = is_checkpoint_name(entry.name, request.pattern, is_directory=is_directory)
     if not is_directory:

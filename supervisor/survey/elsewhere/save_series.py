@@ -10,13 +10,13 @@ from time import time
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.look_alikes import LookAlike
 from supervisor.checkpoint.names import is_checkpoint_name, parse_by_pattern, parse_name
 from supervisor.checkpoint.save_names import NamePlace
 from supervisor.checkpoint.save_numbers import counts, is_set_apart, numbers, step_number
 from supervisor.checkpoint.save_words import has_save_word
-from supervisor.checkpoint.search_records import FileLook, SearchRequest
 from supervisor.checkpoint.shared_names import is_save_at
+from supervisor.survey.elsewhere.look_alikes import LookAlike
+from supervisor.survey.elsewhere.records import FileLook, SearchRequest
 
 # What was written last may get its time a little after the trainer's end was noticed.
 _AFTERWARDS_S = 2.0

@@ -4,9 +4,9 @@ import os
 import zlib
 from collections.abc import Iterable
 
-from supervisor.checkpoint.archive import ArchiveRecord, DamagedError, read_records
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.stock import Stock, open_root
+from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.proofs.zip_archive import ArchiveRecord, DamagedError, read_records
 
 _MOST_PICKLE_BYTES = 16 << 20
 _DEFLATED = 8

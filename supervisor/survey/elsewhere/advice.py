@@ -8,8 +8,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from supervisor.checkpoint.kept_out import real_path
-from supervisor.checkpoint.search_records import DirectorySaves
+from supervisor.survey.elsewhere.kept_out import real_path
+from supervisor.survey.elsewhere.records import DirectorySaves
 
 _DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 _TIME = r"[0-2]\d[-_:.]?[0-5]\d(?:[-_:.]?[0-5]\d)?"

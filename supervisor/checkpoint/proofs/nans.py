@@ -8,7 +8,7 @@ from bisect import bisect_right
 from functools import cache
 from typing import NamedTuple
 
-from supervisor.checkpoint.archive import DamagedError
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 # Fits a core's cache, so that looking at a copy costs one pass over memory.
 _BLOCK_BYTES = 256 << 10

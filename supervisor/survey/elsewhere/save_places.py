@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
+from supervisor.survey.elsewhere import save_options
 from supervisor.system import procfs
-from supervisor.watch import save_options
 
 _MOST_PROCESSES = 256
 _MOST_ARGUMENTS_BYTES = 1 << 20

@@ -1,0 +1,1 @@
+"""What is known of one tool's checkpoints, a file each."""

@@ -1,0 +1,1 @@
+"""What bytes of one kind of file can prove by themselves; nothing is unpickled."""

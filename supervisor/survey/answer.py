@@ -1,0 +1,66 @@
+"""What a survey answers, as a value that travels between processes as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from supervisor.checkpoint.json_record import plain, read_record
+from supervisor.checkpoint.records import CheckpointEntry, Missing
+from supervisor.survey.elsewhere.sightings import Sightings
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What there is, newest first, those set aside last.
+
+    `exists`: this run has or had checkpoints, valid or not, so starting from nothing loses
+    something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
+    `torn_first`: the name of the only one there, where it is a first save that was cut off.
+    `mount`: the mount point that holds the directory. `sightings`: what `search` asked for.
+    `clock_ahead_s`: what `reads_clock` asked for; None where nobody can say.
+    """
+
+    entries: tuple[CheckpointEntry, ...] = ()
+    newest_valid: CheckpointEntry | None = None
+    exists: bool = False
+    undecided: tuple[Path, ...] = ()
+    missing: Missing | None = None
+    torn_first: str | None = None
+    mount: str | None = None
+    sightings: Sightings | None = None
+    clock_ahead_s: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values; `newest_valid` as its place in `entries`."""
+        newest = self.newest_valid
+        return {
+            "entries": [entry.to_json() for entry in self.entries],
+            "newest_valid": None if newest is None else self.entries.index(newest),
+            "exists": self.exists,
+            "undecided": [str(path) for path in self.undecided],
+            "missing": None if self.missing is None else plain(self.missing),
+            "torn_first": self.torn_first,
+            "mount": self.mount,
+            "sightings": None if self.sightings is None else self.sightings.to_json(),
+            "clock_ahead_s": self.clock_ahead_s,
+        }
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "Survey":
+        """The inverse of `to_json`, also of another version's, as `SurveyRequest.from_json`.
+
+        Raises KeyError, TypeError, IndexError.
+        """
+        if lacking := {"exists", "newest_valid", "undecided"} - record.keys():
+            raise KeyError(*lacking)  # by default a run would begin from nothing
+        entries = tuple(CheckpointEntry.from_json(entry) for entry in record["entries"])
+        return read_record(
+            cls,
+            record,
+            entries=lambda _: entries,
+            newest_valid=lambda place: entries[place],
+            undecided=lambda paths: tuple(Path(path) for path in paths),
+            missing=Missing.from_json,
+            sightings=Sightings.from_json,
+        )

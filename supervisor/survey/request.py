@@ -1,0 +1,77 @@
+"""What a survey is asked, as a value that travels between processes as JSON."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from supervisor.checkpoint.json_record import plain, read_record
+from supervisor.checkpoint.records import Known, Remembered
+from supervisor.survey.elsewhere.sightings import SaveSearch
+
+
+@dataclass(frozen=True, slots=True)
+class SurveyRequest:
+    """What to look at and what is known already.
+
+    `memory`: verdicts by the checkpoint's path as `str(entry.path)`. `quiet`: nothing that could
+    write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
+    taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
+    `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
+    `snapshots`: the directory of the run's snapshots in memory, looked at as well.
+    `known`: those on record since the run last began from nothing (at `begun_wall`), and `mount`,
+    the mount point that held them. `attempt_…`: when the last attempt started, whether it was cut
+    off (also where nobody saw its end), and the highest step that it was seen at.
+    `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
+    `set_aside`: where in the run directory those are that were set aside.
+    `reads_clock`: how far the directory's file system is ahead of our clock is wanted.
+    """
+
+    directory: Path
+    run_id: str | None = None
+    memory: Mapping[str, Remembered] = field(default_factory=dict)
+    existing: Literal["use", "ignore"] | None = None
+    quiet: bool = False
+    pins: frozenset[str] = frozenset()
+    first_attempt_wall: float | None = None
+    thorough: bool = True
+    pattern: str | None = None
+    snapshots: Path | None = None
+    known: tuple[Known, ...] = ()
+    mount: str | None = None
+    begun_wall: float | None = None
+    attempt_wall: float | None = None
+    ended_wall: float | None = None
+    attempt_killed: bool = True
+    attempt_step: int | None = None
+    search: SaveSearch | None = None
+    set_aside: Path | None = None
+    reads_clock: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values."""
+        record = plain(self)
+        record["memory"] = {path: plain(known) for path, known in self.memory.items()}
+        record["search"] = None if self.search is None else self.search.to_json()
+        record["known"] = [plain(known) for known in self.known]
+        return record
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> "SurveyRequest":
+        """The inverse of `to_json`, also of another version's (`read_record`). KeyError, TypeError.
+
+        A daemon and its child are of two versions where an upgrade came while the run lives.
+        """
+        return read_record(
+            cls,
+            record,
+            directory=Path,
+            snapshots=Path,
+            set_aside=Path,
+            pins=frozenset,
+            search=SaveSearch.from_json,
+            known=lambda known: tuple(read_record(Known, one) for one in known),
+            memory=lambda memory: {
+                path: read_record(Remembered, known) for path, known in memory.items()
+            },
+        )
