@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.faults import Fault, Planned
 from benchmarks.soaked_run import SNAPSHOT_STEPS, SoakedRun, SoakError, Stamp
 from supervisor.checkpoint.names import MANIFEST
-from supervisor.snapshot.board import read_board
+from supervisor.memory.persister_status import read_board
 from supervisor.system.clock import wall_s
 
 RECOVERY_TIMEOUT_S = 150.0

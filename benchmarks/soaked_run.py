@@ -248,4 +248,4 @@ class SoakedRun:
         return found.group(1) if found else ""
 
 
-_ROLES = {"daemon": "daemon/__main__.py", "persister": "snapshot/__main__.py"}
+_ROLES = {"daemon": "daemon/__main__.py", "persister": "memory/__main__.py"}

@@ -29,7 +29,7 @@ CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 VOCABULARY = "supervisor.core.vocabulary"
 # Of this the vocabulary has the words of trainers: their Pythons know no core.
 WORKER_CONTRACT = "supervisor.worker.contract"
-TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.snapshot")
+TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.memory")
 
 
 def module_name(path: Path) -> str:

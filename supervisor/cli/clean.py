@@ -13,10 +13,10 @@ from supervisor.cli.moments import age_text, count_text, size_text
 from supervisor.cli.terminal import echo, json_text, strip_controls
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
+from supervisor.memory.persist import persist
+from supervisor.memory.slots import Lock
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import Lock
 from supervisor.system.clock import wall_s
 
 

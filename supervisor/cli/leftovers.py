@@ -18,11 +18,11 @@ from supervisor.cli.registry import REGISTRY, registered_directories
 from supervisor.cli.runtime_place import runtime_parent
 from supervisor.cli.surveying import request_of
 from supervisor.cli.target import is_run, runs_below
+from supervisor.memory.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
+from supervisor.memory.space import used_bytes
+from supervisor.memory.verdict import read_verdict, vet
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
-from supervisor.snapshot.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
-from supervisor.snapshot.space import used_bytes
-from supervisor.snapshot.verdict import read_verdict, vet
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from supervisor.system import procfs

@@ -6,10 +6,10 @@
 from pathlib import Path
 
 from supervisor.core.status import SnapshotStatus
+from supervisor.memory.slots import Whole, read_whole
+from supervisor.memory.space import used_bytes
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import SHARED_MEMORY
-from supervisor.snapshot.slots import Whole, read_whole
-from supervisor.snapshot.space import used_bytes
 from supervisor.system.clock import wall_s
 from supervisor.system.private_directory import is_believable, shared_name
 

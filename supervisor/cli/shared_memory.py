@@ -8,9 +8,9 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.cli.finding import Finding, Level
 from supervisor.cli.logind import removes_shared_memory
 from supervisor.cli.moments import size_text
+from supervisor.memory.slots import SLOTS
+from supervisor.memory.space import room, used_bytes
 from supervisor.rundir.runtime_directory import SHARED_MEMORY
-from supervisor.snapshot.slots import SLOTS
-from supervisor.snapshot.space import room, used_bytes
 from supervisor.system.mounts import filesystem_type
 
 

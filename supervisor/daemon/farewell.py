@@ -6,7 +6,7 @@ from supervisor.daemon.housekeeping import Housekeeping
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.run import Run
 from supervisor.daemon.snapshots import Snapshots
-from supervisor.snapshot.slots import Whole
+from supervisor.memory.slots import Whole
 
 
 def leave_memory(

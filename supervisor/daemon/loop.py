@@ -39,7 +39,7 @@ from supervisor.daemon.stuck import unkillable
 from supervisor.daemon.wakeups import WakeUps
 from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
-from supervisor.snapshot.slots import Whole
+from supervisor.memory.slots import Whole
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.self_pipe import SelfPipe
 

@@ -13,7 +13,7 @@ from supervisor.launcher.messages import (
     UnkillableReport,
 )
 from supervisor.launcher.survivors import Survivors
-from supervisor.snapshot import persister_process
+from supervisor.memory import persister_process
 from supervisor.system.cgroup import Group
 from supervisor.system.clock import monotonic_s
 from supervisor.system.identity import ProcessIdentity

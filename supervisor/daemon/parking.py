@@ -14,8 +14,8 @@ from supervisor.daemon.beginning import parked_of
 from supervisor.daemon.link import Send
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder
+from supervisor.memory.space import memory_left
 from supervisor.parked.command import Cold, parse
-from supervisor.snapshot.space import memory_left
 
 # What torch with all that it imports takes; until one was measured.
 GUESSED_BYTES = 512 << 20

@@ -14,11 +14,11 @@ from supervisor.core.memory import MemorySnapshot
 from supervisor.core.status import PersisterStatus, SnapshotStatus
 from supervisor.daemon.link import LauncherLink, Send
 from supervisor.launcher.messages import Noted, PersisterOrder, SignalReport
-from supervisor.snapshot import rescue
-from supervisor.snapshot.agenda import newer_on_disk, next_wanted
-from supervisor.snapshot.board import Board, Result, read_board
-from supervisor.snapshot.persisted import find_persisted, withdraw
-from supervisor.snapshot.slots import (
+from supervisor.memory import persist_request
+from supervisor.memory.persisted import find_persisted, withdraw
+from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.queue import newer_on_disk, next_wanted
+from supervisor.memory.slots import (
     SnapshotPaths,
     Whole,
     is_locked,
@@ -26,8 +26,8 @@ from supervisor.snapshot.slots import (
     void,
     wake,
 )
-from supervisor.snapshot.space import used_bytes
-from supervisor.snapshot.verdict import read_verdict
+from supervisor.memory.space import used_bytes
+from supervisor.memory.verdict import read_verdict
 from supervisor.system.clock import monotonic_s, wall_s
 
 # Until it has persisted something: slower than any disk that is used for checkpoints.
@@ -163,7 +163,7 @@ class Snapshots:
         """Ask for the newest snapshot on the disk; `Rescued` comes with the answer."""
         self.order()
         try:
-            self._asked = rescue.ask(self._paths.root, why)
+            self._asked = persist_request.ask(self._paths.root, why)
         except OSError as error:
             self._asked = None
             self._emit(Rescued(is_durable=False, error=f"it cannot be asked for: {error.strerror}"))
@@ -186,7 +186,7 @@ class Snapshots:
         if answer is not None and answer.id >= self._asked:
             self._asked = None
             self._emit(Rescued(answer.outcome in _DURABLE, answer.error))
-        elif rescue.read(self._paths.root) is None:
+        elif persist_request.read(self._paths.root) is None:
             self._asked = None
             self._emit(Rescued(is_durable=False, error="its directory in memory vanished"))
 

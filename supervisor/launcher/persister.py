@@ -11,7 +11,7 @@ import time
 from supervisor.launcher.console import say
 from supervisor.launcher.respawn import Respawn
 from supervisor.launcher.spawn import Program, spawn
-from supervisor.snapshot.persister_process import IGNORED, command
+from supervisor.memory.persister_process import IGNORED, command
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from supervisor.core.vocabulary import Tier
 from supervisor.survey.request import SurveyRequest
 
 if TYPE_CHECKING:
-    from supervisor.snapshot.slots import Whole
-    from supervisor.snapshot.verdict import SlotVerdict
+    from supervisor.memory.slots import Whole
+    from supervisor.memory.verdict import SlotVerdict
 
 NOT_VETTED = "not looked at yet: the persister does that while training goes on"
 
@@ -23,7 +23,7 @@ def find_snapshots(request: SurveyRequest) -> list[CheckpointEntry]:
     """
     if request.snapshots is None or request.run_id is None:
         return []
-    from supervisor.snapshot.slots import read_whole  # only runs with a memory tier need it
+    from supervisor.memory.slots import read_whole  # only runs with a memory tier need it
 
     entries = (
         _entry(request, whole)
@@ -60,7 +60,7 @@ def _is_before(step: int, other: int | None, durable: set[int]) -> bool:
 
 def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
     """None if the slot changed while it was looked at."""
-    from supervisor.snapshot.verdict import vet
+    from supervisor.memory.verdict import vet
 
     verdict = _kept(whole)
     if verdict is None and request.quiet:
@@ -97,8 +97,8 @@ def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
 
 def _kept(whole: "Whole") -> "SlotVerdict | None":
     """The verdict that is kept in the slot, if what it was about is still there."""
-    from supervisor.snapshot.stream import take_stock_of
-    from supervisor.snapshot.verdict import SlotVerdict, read_verdict
+    from supervisor.memory.stream import take_stock_of
+    from supervisor.memory.verdict import SlotVerdict, read_verdict
 
     verdict = read_verdict(whole)
     if verdict is None:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.proofs.zip_archive import read_records
-from supervisor.snapshot.seal import SealWriter, Snapshot
-from supervisor.snapshot.slots import SlotPaths, Whole, make_root, read_whole
+from supervisor.memory.seal import SealWriter, Snapshot
+from supervisor.memory.slots import SlotPaths, Whole, make_root, read_whole
 
 RUN = "run"
 

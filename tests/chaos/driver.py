@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 import torch._dynamo  # the first optimizer imports it, which takes a second
 
-from supervisor.snapshot.space import MemoryRoom
+from supervisor.memory.space import MemoryRoom
 from tests.chaos import stopwatch
 from tests.chaos.place import environment
 from tests.chaos.trainee import STEPS, Trainee

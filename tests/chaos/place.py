@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.records import CheckpointEntry
-from supervisor.snapshot.seal import SealWriter, read_seal
-from supervisor.snapshot.slots import SnapshotPaths, make_root
+from supervisor.memory.seal import SealWriter, read_seal
+from supervisor.memory.slots import SnapshotPaths, make_root
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey

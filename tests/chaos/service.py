@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from supervisor.snapshot.board import Board, read_board
-from supervisor.snapshot.persister_process import command
-from supervisor.snapshot.slots import wake
+from supervisor.memory.persister_process import command
+from supervisor.memory.persister_status import Board, read_board
+from supervisor.memory.slots import wake
 from tests.chaos.injection import Strike, Tracer
 
 _WAIT_S = 45.0

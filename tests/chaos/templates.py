@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.seal import SealWriter, Snapshot
-from supervisor.snapshot.slots import SnapshotPaths, Whole, read_whole
+from supervisor.memory.persist import persist
+from supervisor.memory.seal import SealWriter, Snapshot
+from supervisor.memory.slots import SnapshotPaths, Whole, read_whole
 from tests.chaos.place import RUN, Place
 from tests.chaos.trainee import Trainee
 from tests.snapshot.conftest import write_in_place

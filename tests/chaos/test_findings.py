@@ -13,7 +13,7 @@ import torch
 
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
-from supervisor.snapshot.slots import Lock
+from supervisor.memory.slots import Lock
 from tests.chaos.workbench import CASES, Bench
 from train.checkpoint import layout
 from train.checkpoint.pickling import write_without_data
@@ -91,7 +91,7 @@ def test_a_lock_whose_file_cannot_be_closed_is_let_go_of(
 
 def lock_from_outside(path: Path) -> bool:
     """Whether another process gets a lock."""
-    program = "import sys; from pathlib import Path; from supervisor.snapshot.slots import Lock\n"
+    program = "import sys; from pathlib import Path; from supervisor.memory.slots import Lock\n"
     program += "sys.exit(not Lock(Path(sys.argv[1])).acquire())"
     return subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 0
 

@@ -7,8 +7,8 @@ from statistics import median
 import numpy as np
 import pytest
 
-from supervisor.snapshot.seal import SlotState, read_seal
-from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.memory.seal import SlotState, read_seal
+from supervisor.memory.slots import SnapshotPaths
 from tests.chaos.conftest import SHARE, Count
 from tests.chaos.driver import Order
 from tests.chaos.nursery import Trainer

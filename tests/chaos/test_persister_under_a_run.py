@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.snapshot.board import Board, Result, read_board
+from supervisor.memory.persister_status import Board, Result, read_board
 from tests.chaos.conftest import PARTS, SHARE, Count, pick
 from tests.chaos.injection import FULL, Strike, Tracer, errors, kills
 from tests.chaos.trainee import uninterrupted

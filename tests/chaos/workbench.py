@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.chaos.injection import Strike
 from tests.chaos.place import Place
 from tests.chaos.service import Service

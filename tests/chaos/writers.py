@@ -12,9 +12,9 @@ from supervisor.checkpoint import commit as commit_module
 from supervisor.checkpoint import prune, set_aside
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.core.vocabulary import Intent
+from supervisor.memory import persist, slots
 from supervisor.rundir.intent import write_intent
 from supervisor.rundir.ledger import LedgerWriter
-from supervisor.snapshot import persist, slots
 from supervisor.survey import survey
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest

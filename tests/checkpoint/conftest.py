@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.commit import CheckpointWriter
-from supervisor.snapshot.seal import SealWriter, Snapshot
-from supervisor.snapshot.slots import Whole, make_root
+from supervisor.memory.seal import SealWriter, Snapshot
+from supervisor.memory.slots import Whole, make_root
 
 Files = dict[str, bytes]
 MakeOurs = Callable[..., Path]

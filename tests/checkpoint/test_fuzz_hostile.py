@@ -12,8 +12,8 @@ from random import Random
 import pytest
 
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.verdict import vet
+from supervisor.memory.persist import persist
+from supervisor.memory.verdict import vet
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_files, write_snapshot

@@ -27,14 +27,14 @@ from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.position import read_position
 from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.checkpoint.structure import DamagedError, inspect
-from supervisor.snapshot import rescue
-from supervisor.snapshot.agenda import newer_on_disk, next_unvetted, next_wanted
-from supervisor.snapshot.board import read_board
-from supervisor.snapshot.seal import SEAL_BYTES, SlotState, Snapshot
-from supervisor.snapshot.seal import parse as parse_seal
-from supervisor.snapshot.slots import SnapshotPaths, read_whole
-from supervisor.snapshot.verdict import read_verdict, vet
-from supervisor.snapshot.weights import read_weights
+from supervisor.memory import persist_request
+from supervisor.memory.persister_status import read_board
+from supervisor.memory.queue import newer_on_disk, next_unvetted, next_wanted
+from supervisor.memory.seal import SEAL_BYTES, SlotState, Snapshot
+from supervisor.memory.seal import parse as parse_seal
+from supervisor.memory.slots import SnapshotPaths, read_whole
+from supervisor.memory.verdict import read_verdict, vet
+from supervisor.memory.weights import read_weights
 from tests.checkpoint.conftest import write_snapshot
 from tests.checkpoint.fuzzing import TIME_LIMIT_S, examples
 
@@ -250,7 +250,7 @@ RECORDS: dict[str, Callable[[Path], object]] = {
             for wholes in [read_whole(root)]
         ]
     ),
-    "rescue.json": rescue.read,
+    "rescue.json": persist_request.read,
 }
 BOARD = {
     "pid": 1, "start_ticks": 2, "state": "idle", "current": None, "rescue": None,

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.persist import persist
+from supervisor.memory.slots import read_whole
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_snapshot

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint.records import NOT_FINITE
-from supervisor.snapshot.seal import SealWriter
-from supervisor.snapshot.slots import Whole, make_root, read_whole, void
-from supervisor.snapshot.verdict import SlotVerdict, keep_verdict, read_verdict
+from supervisor.memory.seal import SealWriter
+from supervisor.memory.slots import Whole, make_root, read_whole, void
+from supervisor.memory.verdict import SlotVerdict, keep_verdict, read_verdict
 from supervisor.survey.answer import Survey
 from supervisor.survey.memory_tier import NOT_VETTED
 from supervisor.survey.request import SurveyRequest

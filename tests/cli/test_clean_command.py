@@ -18,15 +18,15 @@ from supervisor.cli import runtime_place
 from supervisor.cli.clean import clean_command
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
-from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
+from supervisor.memory.slots import Whole
+from supervisor.memory.verdict import SlotVerdict, keep_verdict
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import ROOT, FakeRun
 
 FILES = {"model.bin": b"weights"}
 USE = {
-    "lock": "from supervisor.snapshot.slots import Lock\nlock = Lock(path); lock.acquire()",
-    "shared lock": "from supervisor.snapshot.slots import Lock\n"
+    "lock": "from supervisor.memory.slots import Lock\nlock = Lock(path); lock.acquire()",
+    "shared lock": "from supervisor.memory.slots import Lock\n"
     "lock = Lock(path); lock.acquire(shared=True)",
     "open file": "file = path.open('rb')",
     "mapping": "import mmap\nwith path.open('r+b') as f: page = mmap.mmap(f.fileno(), 4096)",

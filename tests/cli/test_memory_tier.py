@@ -18,7 +18,7 @@ from supervisor.cli.summary import summary_lines
 from supervisor.cli.surveying import request_of
 from supervisor.core.json_form import from_json
 from supervisor.core.status import PersisterStatus
-from supervisor.snapshot.space import MemoryRoom
+from supervisor.memory.space import MemoryRoom
 from supervisor.survey.survey import survey
 from supervisor.system.clock import wall_s
 from tests.checkpoint.conftest import write_snapshot

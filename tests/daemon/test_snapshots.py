@@ -13,12 +13,19 @@ from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
 from supervisor.daemon.snapshots import Snapshots
 from supervisor.launcher.messages import Order, PersisterOrder
-from supervisor.snapshot import rescue
-from supervisor.snapshot.board import Board, Current, RescueResult, Result, blank_board, write_board
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.seal import SealWriter, SlotState, Snapshot, read_seal
-from supervisor.snapshot.slots import SnapshotPaths, make_root, read_whole
-from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
+from supervisor.memory import persist_request
+from supervisor.memory.persist import persist
+from supervisor.memory.persister_status import (
+    Board,
+    Current,
+    RescueResult,
+    Result,
+    blank_board,
+    write_board,
+)
+from supervisor.memory.seal import SealWriter, SlotState, Snapshot, read_seal
+from supervisor.memory.slots import SnapshotPaths, make_root, read_whole
+from supervisor.memory.verdict import SlotVerdict, keep_verdict
 
 STATE = '{"global_step": 20, "current_epoch": 0, "format": 1}'
 
@@ -127,7 +134,7 @@ def test_a_rescue_is_asked_and_answered(tier: Tier) -> None:
     tier.seen.look()
     tier.taken()
     tier.seen.rescue("the supervisor ends")
-    asked = rescue.read(tier.root)
+    asked = persist_request.read(tier.root)
     assert asked is not None
     assert asked.why == "the supervisor ends"
     tier.seen.look()

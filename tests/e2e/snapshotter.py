@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-from supervisor.snapshot.seal import SealWriter, Snapshot
-from supervisor.snapshot.slots import Lock as SlotLock
-from supervisor.snapshot.slots import SlotPaths, make_root, read_whole
-from supervisor.snapshot.slots import wake as ring
+from supervisor.memory.seal import SealWriter, Snapshot
+from supervisor.memory.slots import Lock as SlotLock
+from supervisor.memory.slots import SlotPaths, make_root, read_whole
+from supervisor.memory.slots import wake as ring
 from supervisor.worker import attach
 
 STEPS = int(os.environ.get("STEPS", "40"))

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from supervisor.snapshot.board import Board, read_board
-from supervisor.snapshot.slots import SnapshotPaths, is_locked, read_whole
+from supervisor.memory.persister_status import Board, read_board
+from supervisor.memory.slots import SnapshotPaths, is_locked, read_whole
 from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import HANG, Supervised, uninterrupted
 from tests.e2e.test_full_disk import fill

@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.e2e.conftest import Supervised
 from tests.train.conftest import CORPUS, ROOT, TINY, Workplace, merge, newest_checkpoint
 

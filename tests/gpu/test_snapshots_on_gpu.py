@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.train_checkpoint.conftest import assert_same, clone
 from train.checkpoint import Checkpointer, load
 from train.checkpoint.place import own_root

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.snapshot import agenda, turns
-from supervisor.snapshot.board import Board, Result
-from supervisor.snapshot.seal import Move, Seal, SlotState, Snapshot, after
-from supervisor.snapshot.slots import SlotPaths, Whole
+from supervisor.memory import queue, slot_choice
+from supervisor.memory.persister_status import Board, Result
+from supervisor.memory.seal import Move, Seal, SlotState, Snapshot, after
+from supervisor.memory.slots import SlotPaths, Whole
 
 # What the writer does with a slot, and the persister; tests take a step out, or move one.
 WRITING = ("lock", "begin", "first page", "second page", "close", "unlock")
@@ -155,7 +155,7 @@ def _writer(world: World) -> Iterator[tuple[str, World, bool]]:
 
 
 def _take_turn(world: World) -> Iterator[tuple[str, World, bool]]:
-    for index in turns.writable(_seals(world)):
+    for index in slot_choice.writable(_seals(world)):
         slot = world.slots[index]
         if slot.reader or slot.writer:
             continue  # pinned: the next best
@@ -176,7 +176,7 @@ def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
         if world.has_died and _left(world):
             yield "persister: takes back", _without(world, _left(world)), False
             return
-        wanted = agenda.next_wanted(_wholes(world), _board(world))
+        wanted = queue.next_wanted(_wholes(world), _board(world))
         if wanted is not None:
             index = int(wanted.slot.folder.name)
             begun = world._replace(persister=Work(index, wanted.sequence))

@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.snapshot import agenda, turns
-from supervisor.snapshot.seal import MOVES, Move, SlotState
+from supervisor.memory import queue
+from supervisor.memory.seal import MOVES, Move, SlotState
 from tests.model import slots_protocol
 from tests.model.explorer import BrokenPromise, Exploration, explore
 from tests.model.slots_protocol import Budget
@@ -93,7 +93,7 @@ def give_up_in_memory_alone(patch: pytest.MonkeyPatch) -> None:
 
 def persist_nothing_twice(patch: pytest.MonkeyPatch) -> None:
     """What was begun once is taken for done."""
-    original = agenda.next_wanted
+    original = queue.next_wanted
     patch.setattr(
         agenda,
         "next_wanted",

@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 import torch
 
-from supervisor.snapshot.board import Board, Result, read_board
-from supervisor.snapshot.seal import SealWriter, Snapshot
-from supervisor.snapshot.slots import Lock, SlotPaths, Whole, make_root, wake
+from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.seal import SealWriter, Snapshot
+from supervisor.memory.slots import Lock, SlotPaths, Whole, make_root, wake
 
 PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
 State = Mapping[str, Any]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.snapshot import rescue
-from supervisor.snapshot.board import (
+from supervisor.memory import persist_request
+from supervisor.memory.persister_status import (
     MOST_RESULTS,
     Board,
     Current,
@@ -20,7 +20,7 @@ from supervisor.snapshot.board import (
     read_board,
     write_board,
 )
-from supervisor.snapshot.seal import (
+from supervisor.memory.seal import (
     SEAL_BYTES,
     IllegalMoveError,
     SealWriter,
@@ -28,7 +28,7 @@ from supervisor.snapshot.seal import (
     Snapshot,
     read_seal,
 )
-from supervisor.snapshot.slots import Lock, SnapshotPaths, is_locked, make_root, read_whole, wake
+from supervisor.memory.slots import Lock, SnapshotPaths, is_locked, make_root, read_whole, wake
 
 SNAPSHOT = Snapshot(
     name="checkpoint-510",
@@ -79,10 +79,10 @@ def test_a_board_is_read_as_it_was_written(root: Path) -> None:
 def test_a_damaged_file_is_none(root: Path, content: bytes) -> None:
     """A board and a request alike."""
     paths = SnapshotPaths(root)
-    assert (read_board(root), rescue.read(root)) == (None, None)
+    assert (read_board(root), persist_request.read(root)) == (None, None)
     for path in (paths.board, paths.rescue):
         path.write_bytes(content)
-    assert (read_board(root), rescue.read(root)) == (None, None)
+    assert (read_board(root), persist_request.read(root)) == (None, None)
 
 
 def test_nothing_is_followed_or_waited_for(root: Path, tmp_path: Path) -> None:
@@ -108,14 +108,14 @@ def test_nothing_is_followed_or_waited_for(root: Path, tmp_path: Path) -> None:
 
 def test_requests_have_ids_that_grow(root: Path) -> None:
     """Beyond those that were answered, too, and the reason is kept."""
-    assert rescue.ask(root, "first") == 1
-    assert rescue.ask(root, "second") == 2
-    request = rescue.read(root)
+    assert persist_request.ask(root, "first") == 1
+    assert persist_request.ask(root, "second") == 2
+    request = persist_request.read(root)
     assert request is not None
     assert (request.id, request.why) == (2, "second")
     SnapshotPaths(root).rescue.unlink()
     write_board(root, blank_board()._replace(rescue=RescueResult(5, "nothing", None, None, None)))
-    assert rescue.ask(root, "third") == 6
+    assert persist_request.ask(root, "third") == 6
 
 
 def test_a_seal_says_what_was_closed_over(root: Path) -> None:
@@ -215,7 +215,7 @@ def test_a_ring_without_a_listener(root: Path) -> None:
 LOCKING = """
 import sys
 from pathlib import Path
-from supervisor.snapshot.slots import Lock
+from supervisor.memory.slots import Lock
 with Lock(Path(sys.argv[1])) as lock:
     print(lock.acquire(shared=sys.argv[2] == "shared"), flush=True)
     sys.stdin.read()

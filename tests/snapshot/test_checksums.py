@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervisor.snapshot.checksums import Checksums, DamagedError
+from supervisor.memory.checksums import Checksums, DamagedError
 from tests.snapshot.conftest import write_in_place
 
 

@@ -15,9 +15,9 @@ import torch
 
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.persisted import withdraw
-from supervisor.snapshot.seal import (
+from supervisor.memory.persist import persist
+from supervisor.memory.persisted import withdraw
+from supervisor.memory.seal import (
     Move,
     Seal,
     SealWriter,
@@ -25,8 +25,8 @@ from supervisor.snapshot.seal import (
     read_left_behind,
     read_seal,
 )
-from supervisor.snapshot.slots import read_given_up, void
-from supervisor.snapshot.verdict import read_verdict
+from supervisor.memory.slots import read_given_up, void
+from supervisor.memory.verdict import read_verdict
 from tests.snapshot.conftest import DAMAGES, Fill, State
 
 

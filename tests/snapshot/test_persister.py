@@ -15,11 +15,11 @@ import torch
 
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot import rescue
-from supervisor.snapshot.board import Board
-from supervisor.snapshot.seal import SealWriter
-from supervisor.snapshot.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
-from supervisor.snapshot.verdict import read_verdict
+from supervisor.memory import persist_request
+from supervisor.memory.persister_status import Board
+from supervisor.memory.seal import SealWriter
+from supervisor.memory.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
+from supervisor.memory.verdict import read_verdict
 from tests.refusals import refusing
 from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
 from tests.vanishing import vanish
@@ -53,7 +53,7 @@ def posix_fadvise(*words):
     real(*words)
 os.posix_fadvise = posix_fadvise
 sys.path.insert(0, sys.argv[2])
-from supervisor.snapshot.__main__ import main
+from supervisor.memory.__main__ import main
 sys.exit(main(sys.argv[3:]))
 """
 
@@ -273,16 +273,16 @@ def test_a_rescue_persists_what_nobody_wanted(
 ) -> None:
     """Persisted once, already there the second time, and asked under a new id each time."""
     process = persister()
-    first = rescue.ask(root, "nothing is there yet")
+    first = persist_request.ask(root, "nothing is there yet")
     board = process.wait_for(lambda board: answer(board, first))
     assert board.rescue == (first, "nothing", None, None, None)
     fill(10, states, is_wanted=False)
-    second = rescue.ask(root, "the trainer hangs")
+    second = persist_request.ask(root, "the trainer hangs")
     board = process.wait_for(lambda board: answer(board, second))
     path = str(out / "checkpoint-10")
     assert board.rescue == (second, "persisted", 10, path, None)
     assert [(result.why, result.ok) for result in board.results] == [("rescue", True)]
-    third = rescue.ask(root, "it ended")
+    third = persist_request.ask(root, "it ended")
     board = process.wait_for(lambda board: answer(board, third))
     assert board.rescue == (third, "already", 10, path, None)
     assert first < second < third
@@ -298,7 +298,7 @@ def test_a_rescue_leaves_what_is_newer_on_the_disk(
     newest = fill(20, states, index=1)
     assert process.wait_for_result().step == 20
     void(newest.slot, is_bad=True)
-    number = rescue.ask(root, "it ended")
+    number = persist_request.ask(root, "it ended")
     board = process.wait_for(lambda board: answer(board, number))
     assert board.rescue == (number, "already", 20, str(out / "checkpoint-20"), None)
     assert names(out) == ["checkpoint-20"]
@@ -316,7 +316,7 @@ def test_a_rescue_goes_past_what_is_bad(
     else:
         infinite = {"model.pt": {"weight": torch.tensor([float("inf")])}}
         fill(11, infinite, index=1, is_wanted=False)
-    number = rescue.ask(root, "it ended")
+    number = persist_request.ask(root, "it ended")
     board = persister().wait_for(lambda board: answer(board, number))
     assert board.rescue == (number, "persisted", 10, str(out / "checkpoint-10"), None)
 
@@ -328,7 +328,7 @@ def test_a_failed_rescue_says_why(
     out.write_text("no directory")
     fill(10, states, is_wanted=False)
     process = persister()
-    number = rescue.ask(root, "it ended")
+    number = persist_request.ask(root, "it ended")
     board = process.wait_for(lambda board: answer(board, number))
     assert board.rescue is not None
     assert (board.rescue.outcome, board.rescue.path) == ("failed", None)
@@ -346,7 +346,7 @@ def test_a_rescue_during_a_hang_needs_no_lock(
     with Lock(whole.slot.lock) as lock:
         assert lock.acquire()
         process = persister()
-        number = rescue.ask(root, "the trainer hangs")
+        number = persist_request.ask(root, "the trainer hangs")
         board = process.wait_for(lambda board: answer(board, number))
         assert board.rescue is not None
         assert board.rescue.outcome == "persisted"
@@ -418,7 +418,7 @@ def fsync(fd):
     real(fd)
 os.fsync = fsync
 sys.path.insert(0, sys.argv[2])
-from supervisor.snapshot.__main__ import main
+from supervisor.memory.__main__ import main
 sys.exit(main(sys.argv[3:]))
 """
 
@@ -482,7 +482,7 @@ def test_what_was_told_is_not_done_again(
     fill(10, states)
     first = persister()
     assert not first.wait_for_result().ok
-    number = rescue.ask(first.root, "it ended")
+    number = persist_request.ask(first.root, "it ended")
     first.wait_for(lambda board: answer(board, number))
     first.kill()
     out.unlink()

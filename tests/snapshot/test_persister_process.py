@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from supervisor.snapshot.board import read_board
-from supervisor.snapshot.persister_process import IGNORED, command
-from supervisor.snapshot.persister_process import start as start_persister
-from supervisor.snapshot.slots import SnapshotPaths, is_locked
+from supervisor.memory.persister_process import IGNORED, command
+from supervisor.memory.persister_process import start as start_persister
+from supervisor.memory.persister_status import read_board
+from supervisor.memory.slots import SnapshotPaths, is_locked
 from supervisor.system import procfs
 from tests.snapshot.conftest import Fill, wait_until
 

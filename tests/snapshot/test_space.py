@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.snapshot.space import room, used_bytes
+from supervisor.memory.space import room, used_bytes
 
 MIB = 1 << 20
 PLENTY = 1 << 40

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervisor.snapshot.slots import void
-from supervisor.snapshot.verdict import SlotVerdict, read_verdict, vet
+from supervisor.memory.slots import void
+from supervisor.memory.verdict import SlotVerdict, read_verdict, vet
 from tests.snapshot.conftest import DAMAGES, Fill, State
 
 NAN = {"weight": torch.tensor([1.0, float("nan")])}

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.train.conftest import Workplace
 from train.checkpoint.place import own_root
 

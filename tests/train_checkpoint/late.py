@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from supervisor.snapshot.seal import SlotState, read_seal
-from supervisor.snapshot.slots import SnapshotPaths, read_whole
-from supervisor.snapshot.verdict import read_verdict
+from supervisor.memory.seal import SlotState, read_seal
+from supervisor.memory.slots import SnapshotPaths, read_whole
+from supervisor.memory.verdict import read_verdict
 from tests.train_checkpoint.conftest import Training
 from train.checkpoint import Checkpointer
 from train.checkpoint.copying import Pairs

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from supervisor.snapshot.seal import SlotState
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.seal import SlotState
+from supervisor.memory.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.train_checkpoint.late import LateStreams, begin, ready, seals
 from train.checkpoint import Checkpointer, load

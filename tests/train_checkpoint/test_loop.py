@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
 from train.checkpoint import Checkpointer, load
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from supervisor.snapshot.seal import SlotState
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.seal import SlotState
+from supervisor.memory.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.train_checkpoint.late import LateCopying, begin, seals
 from tests.vanishing import vanish

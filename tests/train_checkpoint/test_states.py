@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from supervisor.snapshot.slots import read_whole
+from supervisor.memory.slots import read_whole
 from tests.train_checkpoint.conftest import Training, assert_same, clone
 from train.checkpoint import Checkpointer, load
 

@@ -17,9 +17,9 @@ import pytest
 import torch
 
 from supervisor.checkpoint.validate import validate
-from supervisor.snapshot.board import read_board
-from supervisor.snapshot.slots import read_whole
-from supervisor.snapshot.space import MemoryRoom
+from supervisor.memory.persister_status import read_board
+from supervisor.memory.slots import read_whole
+from supervisor.memory.space import MemoryRoom
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.vanishing import vanish
 from train.checkpoint import (

@@ -19,11 +19,11 @@ PROCESSES = {
     "the launcher": ("supervisor.launcher.__main__",),
     "the daemon": ("supervisor.daemon.__main__",),
     "its reader of checkpoints": ("supervisor.survey.__main__",),
-    "the persister": ("supervisor.snapshot.__main__",),
+    "the persister": ("supervisor.memory.__main__",),
     "the view": ("supervisor.cli.view",),
     "the parked interpreter": ("supervisor.parked.waiting",),
     "a trainer": (
-        *("supervisor.worker", "supervisor.checkpoint.commit", "supervisor.snapshot.slots"),
+        *("supervisor.worker", "supervisor.checkpoint.commit", "supervisor.memory.slots"),
         *("supervisor.parked.observing", "train.__main__"),
     ),
 }
@@ -48,10 +48,10 @@ IN_COMMANDS = {
 }
 # Behind its first answer, which comes with the daemon's begin, the reader imports all the others.
 BEHIND_ITS_FIRST_ANSWER = {
-    ("supervisor.survey.__main__", "supervisor.snapshot.verdict"),
-    ("supervisor.survey.memory_tier", "supervisor.snapshot.slots"),
-    ("supervisor.survey.memory_tier", "supervisor.snapshot.stream"),
-    ("supervisor.survey.memory_tier", "supervisor.snapshot.verdict"),
+    ("supervisor.survey.__main__", "supervisor.memory.verdict"),
+    ("supervisor.survey.memory_tier", "supervisor.memory.slots"),
+    ("supervisor.survey.memory_tier", "supervisor.memory.stream"),
+    ("supervisor.survey.memory_tier", "supervisor.memory.verdict"),
 }
 # Another version's will do, and it may fail: there is a test of each.
 MAY_BE_GONE = {
@@ -120,7 +120,7 @@ def test_each_has_its_reason() -> None:
     ("late", "by"),
     [
         *((late, by) for (_, late), by in THERE_BY_THEN.items()),
-        *((late, "supervisor.snapshot.verdict") for _, late in sorted(BEHIND_ITS_FIRST_ANSWER)),
+        *((late, "supervisor.memory.verdict") for _, late in sorted(BEHIND_ITS_FIRST_ANSWER)),
     ],
 )
 def test_what_is_there_by_then(late: str, by: str) -> None:

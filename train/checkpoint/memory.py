@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from supervisor.snapshot.seal import Snapshot
+from supervisor.memory.seal import Snapshot
 from train.checkpoint.copying import Copier
 from train.checkpoint.inflight import InFlight
 from train.checkpoint.persisting import Persisting

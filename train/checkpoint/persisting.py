@@ -7,11 +7,11 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor.snapshot import persister_process
-from supervisor.snapshot.board import Board, Result, read_board
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.seal import Snapshot
-from supervisor.snapshot.slots import (
+from supervisor.memory import persister_process
+from supervisor.memory.persist import persist
+from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.seal import Snapshot
+from supervisor.memory.slots import (
     Lock,
     SnapshotPaths,
     Whole,

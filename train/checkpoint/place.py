@@ -5,8 +5,8 @@ import os
 import time
 from pathlib import Path
 
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.slots import (
+from supervisor.memory.persist import persist
+from supervisor.memory.slots import (
     Lock,
     SnapshotPaths,
     is_locked,

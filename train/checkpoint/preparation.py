@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from supervisor.snapshot.space import room, used_bytes
+from supervisor.memory.space import room, used_bytes
 from train.checkpoint.layout import Layout, build
 from train.checkpoint.pages import Pages, be_nice, populate
 from train.checkpoint.slot import Slot

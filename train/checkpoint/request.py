@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from supervisor.checkpoint.format import FORMAT, MANIFEST, TRAINING_STATE, Kind, is_safe_name
-from supervisor.snapshot.seal import Snapshot
+from supervisor.memory.seal import Snapshot
 from supervisor.worker import Worker
 
 

@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable
 
-from supervisor.snapshot.seal import Snapshot
+from supervisor.memory.seal import Snapshot
 from train.checkpoint.inflight import InFlight
 
 CHANGED = (

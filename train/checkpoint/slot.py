@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from supervisor.snapshot.seal import Seal, SealWriter, SlotState, Snapshot
-from supervisor.snapshot.slots import WRITING, Lock, SlotPaths
+from supervisor.memory.seal import Seal, SealWriter, SlotState, Snapshot
+from supervisor.memory.slots import WRITING, Lock, SlotPaths
 from supervisor.system.private_directory import make_below
 from train.checkpoint.copying import pin, unpin
 from train.checkpoint.inflight import InFlight

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.format import FileRecord
-from supervisor.snapshot.persist import sync_file, writer_for
-from supervisor.snapshot.seal import Snapshot
+from supervisor.memory.persist import sync_file, writer_for
+from supervisor.memory.seal import Snapshot
 from train.checkpoint.outcome import Saved
 from train.checkpoint.preparation import WeightTest
 

@@ -7,8 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from supervisor.snapshot.slots import Lock, make_root
-from supervisor.snapshot.turns import writable
+from supervisor.memory.slot_choice import writable
+from supervisor.memory.slots import Lock, make_root
 from train.checkpoint.layout import Layout, StateContents
 from train.checkpoint.preparation import Preparation, WeightTest
 from train.checkpoint.slot import Slot, is_whole

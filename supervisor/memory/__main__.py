@@ -19,14 +19,14 @@ if __package__ in (None, ""):
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
-    from supervisor.snapshot.persister_process import IGNORED
+    from supervisor.memory.persister_process import IGNORED
 
     # Not even in the 50 ms that the other imports take.
     for _number in IGNORED:
         signal.signal(_number, signal.SIG_IGN)
 
-from supervisor.snapshot.doorbell import Doorbell
-from supervisor.snapshot.persister import Persister
+from supervisor.memory.persister import Persister
+from supervisor.memory.wakeup_fifo import Doorbell
 
 USAGE = "persist --directory S [--until-pid PID] [--nice N] [--rescue-at-end]"
 

@@ -11,11 +11,11 @@ from supervisor.checkpoint.commit import check_training_state
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.listing import Stock, open_root
 from supervisor.checkpoint.names import TRAINING_STATE
-from supervisor.snapshot.board import read_small
-from supervisor.snapshot.checksums import Checksums, DamagedError
-from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.stream import is_archive, sizes_of, take_stock_of
-from supervisor.snapshot.weights import read_weights, reason, scan_range
+from supervisor.memory.checksums import Checksums, DamagedError
+from supervisor.memory.persister_status import read_small
+from supervisor.memory.slots import Whole
+from supervisor.memory.stream import is_archive, sizes_of, take_stock_of
+from supervisor.memory.weights import read_weights, reason, scan_range
 from supervisor.system.durable import replace_file
 
 _BUFFER_BYTES = 1 << 20

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from supervisor.snapshot.board import Board, Result
-from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.verdict import read_verdict
+from supervisor.memory.persister_status import Board, Result
+from supervisor.memory.slots import Whole
+from supervisor.memory.verdict import read_verdict
 
 
 def next_wanted(wholes: Sequence[Whole], board: Board) -> Whole | None:

@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.snapshot.board import read_board, read_small
-from supervisor.snapshot.slots import SnapshotPaths, wake
+from supervisor.memory.persister_status import read_board, read_small
+from supervisor.memory.slots import SnapshotPaths, wake
 from supervisor.system.clock import wall_s
 from supervisor.system.durable import replace_file
 

@@ -15,9 +15,9 @@ import xxhash
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.format import MANIFEST, FileRecord
 from supervisor.checkpoint.listing import Stock, take_stock
-from supervisor.snapshot.checksums import Checksums, DamagedError
-from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.weights import FiniteStream, Weights, reason
+from supervisor.memory.checksums import Checksums, DamagedError
+from supervisor.memory.slots import Whole
+from supervisor.memory.weights import FiniteStream, Weights, reason
 
 # Larger writes have the kernel look for larger pages: 300 MB took 0.17 to 0.78 s of CPU time by
 # 4 MiB at a time, and 0.17 by 1 MiB (ext4, Linux 6.18).

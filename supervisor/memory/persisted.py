@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.format import MANIFEST, Manifest, ManifestError
 from supervisor.checkpoint.set_aside import SUPERSEDED, put_aside
-from supervisor.snapshot.board import read_small
-from supervisor.snapshot.slots import Whole
+from supervisor.memory.persister_status import read_small
+from supervisor.memory.slots import Whole
 from supervisor.system.clock import rfc3339
 
 _MOST_MANIFEST_BYTES = 64 << 20

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.checkpoint.proofs.bounded_json import parse
-from supervisor.snapshot.board import read_small
-from supervisor.snapshot.finite import item_bytes, scan
-from supervisor.snapshot.slots import SlotPaths
+from supervisor.memory.finite import item_bytes, scan
+from supervisor.memory.persister_status import read_small
+from supervisor.memory.slots import SlotPaths
 
 _MOST_BYTES = 32 << 20
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.memory.slots import SnapshotPaths
 from supervisor.system.durable import replace_file
 from supervisor.system.identity import start_ticks
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from supervisor.snapshot.seal import Seal, SlotState
+from supervisor.memory.seal import Seal, SlotState
 
 
 def writable(seals: Sequence[Seal]) -> list[int]:

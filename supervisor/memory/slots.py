@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NamedTuple
 
 from supervisor.checkpoint.staging import discard
-from supervisor.snapshot.seal import (
+from supervisor.memory.seal import (
     Seal,
     SealWriter,
     SlotState,

@@ -10,13 +10,13 @@ from pathlib import Path
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 from supervisor.checkpoint.listing import Stock
 from supervisor.checkpoint.set_aside import put_back
-from supervisor.snapshot.checksums import DamagedError
-from supervisor.snapshot.persisted import Persisted, find_persisted, withdraw
-from supervisor.snapshot.seal import Snapshot
-from supervisor.snapshot.slots import Whole
-from supervisor.snapshot.stream import Done, SnapshotStream, sizes_of, take_stock_of
-from supervisor.snapshot.verdict import SlotVerdict, keep_verdict
-from supervisor.snapshot.weights import read_weights
+from supervisor.memory.checksums import DamagedError
+from supervisor.memory.persisted import Persisted, find_persisted, withdraw
+from supervisor.memory.seal import Snapshot
+from supervisor.memory.slots import Whole
+from supervisor.memory.stream import Done, SnapshotStream, sizes_of, take_stock_of
+from supervisor.memory.verdict import SlotVerdict, keep_verdict
+from supervisor.memory.weights import read_weights
 from supervisor.system.durable import fsync_directory
 
 _GIVEN_UP = "it was given up while it was persisted"

@@ -7,8 +7,10 @@ import sys
 import time
 from pathlib import Path
 
-from supervisor.snapshot import agenda, rescue
-from supervisor.snapshot.board import (
+from supervisor.memory import persist_request, queue
+from supervisor.memory.persist import persist
+from supervisor.memory.persisted import withdraw
+from supervisor.memory.persister_status import (
     MOST_RESULTS,
     Board,
     Current,
@@ -21,10 +23,7 @@ from supervisor.snapshot.board import (
     read_board,
     write_board,
 )
-from supervisor.snapshot.doorbell import Doorbell
-from supervisor.snapshot.persist import persist
-from supervisor.snapshot.persisted import withdraw
-from supervisor.snapshot.slots import (
+from supervisor.memory.slots import (
     Lock,
     SnapshotPaths,
     Whole,
@@ -34,7 +33,8 @@ from supervisor.snapshot.slots import (
     remove_root,
     settle,
 )
-from supervisor.snapshot.verdict import vet
+from supervisor.memory.verdict import vet
+from supervisor.memory.wakeup_fifo import Doorbell
 from supervisor.system.clock import monotonic_s, wall_s
 
 _PROGRESS_S = 0.5
@@ -138,13 +138,13 @@ class Persister:
             self._publish("idle")
             return True
         wholes = read_whole(self._root)
-        wanted = agenda.next_wanted(wholes, self._board)
+        wanted = queue.next_wanted(wholes, self._board)
         if wanted is not None:
             self._persist(wanted, "save")
             self._publish("idle")
             return True
         self._vetted &= {whole.sequence for whole in wholes}
-        unvetted = agenda.next_unvetted(wholes, self._vetted)
+        unvetted = queue.next_unvetted(wholes, self._vetted)
         if unvetted is None or self._bell.has_ended:
             return False
         self._publish("vetting")
@@ -152,8 +152,8 @@ class Persister:
             self._vetted.add(unvetted.sequence)
         return True
 
-    def _request(self) -> rescue.RescueRequest | None:
-        request = rescue.read(self._root)
+    def _request(self) -> persist_request.RescueRequest | None:
+        request = persist_request.read(self._root)
         answered = self._board.rescue
         is_new = request is not None and (answered is None or answered.id != request.id)
         return request if is_new else None
@@ -162,14 +162,14 @@ class Persister:
         """Whether something came up that is more urgent than a verdict."""
         if not self._bell.wait(0):
             return False
-        wanted = agenda.next_wanted(read_whole(self._root), self._board)
+        wanted = queue.next_wanted(read_whole(self._root), self._board)
         return wanted is not None or self._request() is not None or self._bell.has_ended
 
     def _rescue(self, number: int = 0) -> RescueOutcome:
         """See that the newest snapshot that is good is on the disk; the answer goes to `number`."""
         answer = RescueResult(number, "nothing", None, None, None)
-        for whole in agenda.rescue_order(read_whole(self._root)):
-            newer = agenda.newer_on_disk(whole, self._board)
+        for whole in queue.rescue_order(read_whole(self._root)):
+            newer = queue.newer_on_disk(whole, self._board)
             if newer is not None:
                 answer = RescueResult(number, "already", newer.step, newer.path, None)
                 break

@@ -8,7 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-from supervisor.snapshot.slots import SnapshotPaths
+from supervisor.memory.slots import SnapshotPaths
 from supervisor.system.identity import ProcessIdentity, identify, is_alive
 from supervisor.worker.system_call import open_pidfd
 

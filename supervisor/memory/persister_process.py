@@ -21,7 +21,7 @@ IGNORED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.
 
 
 def command(directory: Path | str, *options: str) -> list[str]:
-    """Return the words to exec; `options` are those of `snapshot/__main__.py`."""
+    """Return the words to exec; `options` are those of `memory/__main__.py`."""
     return [sys.executable, "-P", _PROGRAM, "persist", "--directory", str(directory), *options]
 
 
