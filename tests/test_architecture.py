@@ -188,7 +188,7 @@ def test_small_parts_stay_small(package: str, allowed: frozenset[str]) -> None:
 @pytest.mark.parametrize(
     ("package", "also"),
     [
-        *((name, ()) for name in (*STANDARD_LIBRARY_ONLY, "supervisor.parked")),
+        *((name, ()) for name in (*STANDARD_LIBRARY_ONLY, "supervisor.standby")),
         ("supervisor.checkpoint", ("supervisor.core.ending",)),
     ],
 )

@@ -16,7 +16,7 @@ from supervisor.cli.record import read_record
 from supervisor.config.durations import format_duration
 from supervisor.config.model import RunConfig
 from supervisor.config.places import unexpanded
-from supervisor.parked.command import Cold, parse
+from supervisor.standby.command import Cold, parse
 from supervisor.system.mounts import filesystem_type, is_network
 
 # Bytes: the reserve, a config, a status and a ledger, and something to write a log with.

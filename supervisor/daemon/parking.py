@@ -15,7 +15,7 @@ from supervisor.daemon.link import Send
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder
 from supervisor.memory.space import memory_left
-from supervisor.parked.command import Cold, parse
+from supervisor.standby.command import Cold, parse
 
 # What torch with all that it imports takes; until one was measured.
 GUESSED_BYTES = 512 << 20

@@ -12,8 +12,8 @@ import time
 from supervisor.launcher.messages import ParkedReport
 from supervisor.launcher.spawn import Program, spawn_connected
 from supervisor.launcher.trainer import environ_of
-from supervisor.parked import start
-from supervisor.parked.command import Cold, parse
+from supervisor.standby import start
+from supervisor.standby.command import Cold, parse
 from supervisor.system import identity, procfs
 
 TYPE_CHECKING = False

@@ -7,8 +7,8 @@ import signal
 
 from supervisor.launcher.delivery import UNTOLD_GRACE_S
 from supervisor.launcher.spawn import Program
-from supervisor.parked import start
-from supervisor.parked.command import PythonCommand, parse
+from supervisor.standby import start
+from supervisor.standby.command import PythonCommand, parse
 from supervisor.system import identity, procfs, sd_notify
 
 TYPE_CHECKING = False

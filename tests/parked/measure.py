@@ -16,7 +16,7 @@ sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 from standin import Parked, run_cold  # noqa: E402
 
-from supervisor.parked import start  # noqa: E402
+from supervisor.standby import start  # noqa: E402
 
 TRAIN = """
 import time

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.launcher.spawn import Program, read_report, spawn
-from supervisor.parked import command, start
+from supervisor.standby import command, start
 from supervisor.system.json_lines import encode
 
 PATIENCE_S = 90.0

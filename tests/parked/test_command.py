@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.parked import command
-from supervisor.parked.command import Cold, PythonCommand, parse
+from supervisor.standby import command
+from supervisor.standby.command import Cold, PythonCommand, parse
 
 ENVIRON = {"PATH": os.pathsep.join(["/nonexistent", os.path.dirname(sys.executable)])}
 

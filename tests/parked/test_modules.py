@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from standin import Parked, run_cold
 
-from supervisor.parked import start
+from supervisor.standby import start
 
 # What it imports by name, and with it what each of these imports itself.
 NEEDED = {

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import supervisor
-from supervisor.parked import start
+from supervisor.standby import start
 from supervisor.worker.imports import observations
 
 ROOT = Path(supervisor.__file__).parents[1]

@@ -12,7 +12,7 @@ from tests.refusals import refusing
 ROOT = Path(__file__).resolve().parents[2]
 PRINTS = """
 import os, sys
-from supervisor.parked import output
+from supervisor.standby import output
 if len(sys.argv) > 1:
     output._SHARED_MEMORY = sys.argv[1]
 try:

@@ -12,7 +12,7 @@ import pytest
 from standin import Ended, Parked
 
 import supervisor
-from supervisor.parked import digests, start
+from supervisor.standby import digests, start
 from supervisor.worker.imports import observations, recorder
 
 Park = Callable[..., Parked]

@@ -21,10 +21,10 @@ PROCESSES = {
     "its reader of checkpoints": ("supervisor.survey.__main__",),
     "the persister": ("supervisor.memory.__main__",),
     "the view": ("supervisor.cli.view",),
-    "the parked interpreter": ("supervisor.parked.waiting",),
+    "the parked interpreter": ("supervisor.standby.waiting",),
     "a trainer": (
         *("supervisor.worker", "supervisor.checkpoint.commit", "supervisor.memory.slots"),
-        *("supervisor.parked.observing", "train.__main__"),
+        *("supervisor.standby.observing", "train.__main__"),
     ),
 }
 AT_ITS_START = {

@@ -8,11 +8,11 @@ import os
 import sys
 import time
 
-from supervisor.parked.become import ParkedInterpreter
-from supervisor.parked.output import Output
-from supervisor.parked.preload import Preload, hold_context, open_devices
-from supervisor.parked.priority import LowPriority
-from supervisor.parked.refusal import Refused
+from supervisor.standby.become import ParkedInterpreter
+from supervisor.standby.output import Output
+from supervisor.standby.preload import Preload, hold_context, open_devices
+from supervisor.standby.priority import LowPriority
+from supervisor.standby.refusal import Refused
 from supervisor.system.json_lines import JsonLines
 from supervisor.worker.imports.places import Places
 from supervisor.worker.imports.sources import Shadows, SourceFiles

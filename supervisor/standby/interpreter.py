@@ -7,7 +7,7 @@ loaded by then, and only looks. Comparing is by identity; values are read where 
 import posix  # not what the program may have put into `os`
 import sys
 
-from supervisor.parked.attributes import Attributes, dict_of, quietly
+from supervisor.standby.attributes import Attributes, dict_of, quietly
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -49,7 +49,7 @@ def _load(name: str) -> "object":
 def _park(nonce: str, text: str) -> None:
     """Load the rest and wait; return at "go"."""
     loaded = frozenset(sys.modules)
-    _load("supervisor.parked.waiting").park(nonce, text, loaded)  # type: ignore[attr-defined]
+    _load("supervisor.standby.waiting").park(nonce, text, loaded)  # type: ignore[attr-defined]
 
 
 def _is_watched() -> bool:
@@ -60,7 +60,7 @@ def _is_watched() -> bool:
 
 def _watch() -> None:
     """Follow the imports from the moment when `site` has done all that it does."""
-    begin = _load("supervisor.parked.observing").begin  # type: ignore[attr-defined]
+    begin = _load("supervisor.standby.observing").begin  # type: ignore[attr-defined]
     site = sys.modules.get("site")
     last = getattr(site, "execusercustomize", None)
     if last is None or not getattr(site, "ENABLE_USER_SITE", False):

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from supervisor.parked.observer import ImportObserver
+from supervisor.standby.observer import ImportObserver
 from supervisor.worker.imports.observations import Notes
 
 

@@ -6,7 +6,7 @@ import fcntl
 import os
 import sys
 
-from supervisor.parked.refusal import Refused
+from supervisor.standby.refusal import Refused
 from supervisor.worker.system_call import memory_file
 
 _MOST_BYTES = 1 << 20

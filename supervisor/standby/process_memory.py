@@ -10,7 +10,7 @@ import os
 import struct
 import sys
 
-from supervisor.parked.refusal import Refused
+from supervisor.standby.refusal import Refused
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -6,19 +6,19 @@ import os
 import sys
 import time
 
-from supervisor.parked.command import MODULE, SCRIPT, Cold, parse
-from supervisor.parked.memory import MainProgram, die_with, show
-from supervisor.parked.refusal import Refused
-from supervisor.parked.start import OWN_PREFIX, VARIABLE, decoy, digests
+from supervisor.standby.command import MODULE, SCRIPT, Cold, parse
+from supervisor.standby.process_memory import MainProgram, die_with, show
+from supervisor.standby.refusal import Refused
+from supervisor.standby.start import OWN_PREFIX, VARIABLE, decoy, digests
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-    from supervisor.parked.command import PythonCommand
-    from supervisor.parked.output import Output
-    from supervisor.parked.priority import LowPriority
+    from supervisor.standby.command import PythonCommand
+    from supervisor.standby.output import Output
+    from supervisor.standby.priority import LowPriority
     from supervisor.worker.imports.places import Places
     from supervisor.worker.imports.sources import Shadows, SourceFiles
 

@@ -8,9 +8,9 @@ import os
 import posix  # not what the program may have put into `os`
 import sys
 
-from supervisor.parked.attributes import dict_of
-from supervisor.parked.digests import digest
-from supervisor.parked.interpreter import BESIDES, Interpreter
+from supervisor.standby.attributes import dict_of
+from supervisor.standby.digests import digest
+from supervisor.standby.interpreter import BESIDES, Interpreter
 from supervisor.worker.imports.origins import INSTALLED, OWN, Origins, origin_of
 
 TYPE_CHECKING = False

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import sys
 
-from supervisor.parked.digests import digest
-from supervisor.parked.interpreter import BESIDES
-from supervisor.parked.random_numbers import RandomNumbers
-from supervisor.parked.refusal import Refused
+from supervisor.standby.digests import digest
+from supervisor.standby.interpreter import BESIDES
+from supervisor.standby.random_numbers import RandomNumbers
+from supervisor.standby.refusal import Refused
 from supervisor.worker.imports import observations
 from supervisor.worker.imports.sources import module_source
 

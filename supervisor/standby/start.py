@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 
-from supervisor.parked.command import CODE, MODULE
-from supervisor.parked.digests import digest
+from supervisor.standby.command import CODE, MODULE
+from supervisor.standby.digests import digest
 from supervisor.worker.imports.observations import SUFFIX
 
 TYPE_CHECKING = False
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from supervisor.parked.command import PythonCommand
+    from supervisor.standby.command import PythonCommand
 
 VARIABLE = "SUPERVISOR_PARKED"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
