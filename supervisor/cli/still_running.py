@@ -6,7 +6,7 @@ from pathlib import Path
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.core.status import StillRunning
-from supervisor.launcher import kin
+from supervisor.launcher import process_tree
 from supervisor.rundir.ledger import iterate_ledger
 from supervisor.rundir.paths import RunPaths
 from supervisor.system import procfs
@@ -29,7 +29,7 @@ def still_running(paths: RunPaths, run_id: str | None) -> tuple[StillRunning, ..
     if run_id is None:
         return ()
     try:
-        found = kin.find(run_id, None)
+        found = process_tree.find(run_id, None)
         return tuple(_told(found))
     except OSError:
         return ()  # too few descriptors to look: `status` shows what is on record

@@ -6,7 +6,7 @@ from pathlib import Path
 from supervisor.core.looks import RanksGone
 from supervisor.daemon.presence import RankPresence
 from supervisor.daemon.quiet import SAMPLES_S, Quiet
-from supervisor.launcher.attached import keeps_open
+from supervisor.launcher.attached_ranks import keeps_open
 from supervisor.system.identity import ProcessIdentity, is_alive, read_stat
 from supervisor.watch.process_tree import sample_tree
 from supervisor.worker.page import Page

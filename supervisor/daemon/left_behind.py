@@ -13,7 +13,7 @@ from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.endings import SeenEnd
 from supervisor.daemon.run import Run
 from supervisor.diagnosis.log_line import StepMark, clean, read_step, split_prefix
-from supervisor.launcher import kin
+from supervisor.launcher import process_tree
 from supervisor.launcher.messages import ExitedReport, MainExitedReport
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.procfs import Process
@@ -129,7 +129,7 @@ class LeftBehind:
         return LeftSeen(self.number, sign, self.names(), self._are_idle(), still)
 
     def _find(self) -> list[Process]:
-        found = kin.find(self._run.run_id, self.number, spare={os.getpid()})
+        found = process_tree.find(self._run.run_id, self.number, spare={os.getpid()})
         self._suspects |= {process.pid for process in found if not _is_service(process)}
         return found
 

@@ -9,7 +9,7 @@ from supervisor.checkpoint.prune import finish_removals
 from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
 from supervisor.daemon.room import PREFIX
 from supervisor.daemon.run import Run
-from supervisor.launcher.survivors import Survivors
+from supervisor.launcher.termination import Survivors
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s
 from supervisor.worker.page_reading import read_pages

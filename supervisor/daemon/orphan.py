@@ -12,7 +12,7 @@ from supervisor.launcher.messages import (
     StopOrder,
     UnkillableReport,
 )
-from supervisor.launcher.survivors import Survivors
+from supervisor.launcher.termination import Survivors
 from supervisor.memory import persister_process
 from supervisor.system.cgroup import Group
 from supervisor.system.clock import monotonic_s

@@ -42,7 +42,7 @@ def main(words: list[str]) -> int:
 
     import json
 
-    from supervisor.launcher.daemon_link import DaemonLink
+    from supervisor.launcher.children.daemon import DaemonLink
     from supervisor.launcher.loop import Launcher
 
     python = [sys.executable, "-P"]

@@ -6,13 +6,14 @@ import errno
 import os
 import time
 
-from supervisor.launcher import kin, leftovers, messages, trainer
-from supervisor.launcher.beginning import Beginning, MainProcess
+from supervisor.launcher import main_process, messages, process_tree
+from supervisor.launcher.children import trainer
+from supervisor.launcher.children.spawn import StartFailure, read_report
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import AttemptPhase, Happening, after, told
-from supervisor.launcher.spawn import StartFailure, read_report
 from supervisor.launcher.surroundings import Surroundings
-from supervisor.launcher.survivors import LONGEST_PAUSE_S, Survivors
+from supervisor.launcher.termination import LONGEST_PAUSE_S, Survivors
+from supervisor.launcher.trainer_start import Beginning, MainProcess
 from supervisor.system import identity
 from supervisor.system.cgroup import Group
 
@@ -38,7 +39,7 @@ class Attempt:
         self._beginning: Beginning | None = None
         self._begun: MainProcess | None = None
         self._ending: MainExitedReport | None = None
-        self._left = leftovers.Leftovers(order.word_s)
+        self._left = main_process.Leftovers(order.word_s)
         self._peak_rss_bytes = 0
         self._next_at: float | None = time.monotonic()
         self._group = Group.everything_of(around.cgroup, self.run_id)
@@ -83,7 +84,7 @@ class Attempt:
         if not self.has_process:
             return []
         sessions = self._around.foreign_sessions()
-        return kin.adopted(self.run_id, self._start_ticks, self._spare(), sessions)
+        return process_tree.adopted(self.run_id, self._start_ticks, self._spare(), sessions)
 
     def known(self) -> messages.KnownAttempt | None:
         """Return what a new daemon has to know, None before there is a process."""
@@ -176,7 +177,7 @@ class Attempt:
             return
         if self.report_fd >= 0 and not self.on_report():
             return
-        self._ending = leftovers.ending_of(self.number, status, self._left.word_s)
+        self._ending = main_process.ending_of(self.number, status, self._left.word_s)
         self._move(Happening.MAIN_ENDED)
         self._around.parked.verify()
         self._watch_the_end()

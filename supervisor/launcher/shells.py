@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from supervisor.launcher import agents
+from supervisor.launcher import elastic_agents
 from supervisor.system import identity, procfs
 from supervisor.system.procfs import Process
 
@@ -39,7 +39,7 @@ def is_needed(
     if writes and any(writes & _pipes(rank.pid)[0] for rank in ranks):
         return True
     for one in table.values() if reads else ():
-        above = (outer.pid for outer in agents.ancestors(one, table, main_pid))
+        above = (outer.pid for outer in elastic_agents.ancestors(one, table, main_pid))
         if process.pid in above and reads & _pipes(one.pid)[1]:
             return True
     return False

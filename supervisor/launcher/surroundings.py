@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from supervisor.launcher.parked import ParkedLink
-from supervisor.launcher.survivors import UNKILLABLE_AFTER_S
+from supervisor.launcher.children.standby import ParkedLink
+from supervisor.launcher.termination import UNKILLABLE_AFTER_S
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -21,8 +21,8 @@ from supervisor.cli.record import _KEYS, read_record
 from supervisor.cli.summary import summary_lines
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Status
-from supervisor.launcher.absence import FILE as ABSENCE_FILE
-from supervisor.launcher.absence import LOUD_FROM, Absence
+from supervisor.launcher.children.daemon_down import FILE as ABSENCE_FILE
+from supervisor.launcher.children.daemon_down import LOUD_FROM, Absence
 from supervisor.rundir.paths import RunPaths
 from supervisor.system.clock import rfc3339
 from tests.core.test_json_form import JSON

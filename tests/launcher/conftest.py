@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.launcher import kin
+from supervisor.launcher import process_tree
 from supervisor.system import procfs
 from supervisor.system.json_lines import Decoder, encode
 
@@ -177,7 +177,7 @@ class Rig:
             for number in (signal.SIGCONT, signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(daemon.pid, number)
-        while left := kin.find(self.run_id, None):
+        while left := process_tree.find(self.run_id, None):
             for process in left:
                 procfs.send_signal(process.pid, process.start_ticks, signal.SIGKILL)
             time.sleep(0.01)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.launcher.agents import is_agent
+from supervisor.launcher.elastic_agents import is_agent
 
 AGENTS = [
     "torchrun --nproc-per-node=2 t.py",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher import kin
+from supervisor.launcher import process_tree
 from supervisor.system import cgroup
 from supervisor.system.cgroup import Group
 from tests.launcher.test_leftovers import DAEMONIZER
@@ -142,7 +142,7 @@ def test_what_a_dead_launcher_left_is_found_by_its_cgroup_alone(rig: Rig, place:
         rig.wait_until(lambda: str(stranger.pid) in _procs(place.path), "the stranger")
         os.kill(rig.pid, signal.SIGKILL)
         rig.wait()
-        rig.wait_until(lambda: kin.find(rig.run_id, None) == [], "those with marks")
+        rig.wait_until(lambda: process_tree.find(rig.run_id, None) == [], "those with marks")
         assert not any(rig.is_gone(pid) for pid in orphans)
         start(rig, place)
         daemon = rig.daemon()

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher.delivery import Delivery, main_due_after
-from supervisor.launcher.survivors import Survivors
+from supervisor.launcher.stop_delivery import Delivery, main_due_after
+from supervisor.launcher.termination import Survivors
 from supervisor.system import identity
 from tests.launcher.attached_rank import PYTHON, RANK, A, began, launch, stop
 from tests.launcher.old_page import OLD_WORKER

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher import kin
+from supervisor.launcher import process_tree
 
 if TYPE_CHECKING:
     from tests.launcher.conftest import Rig
@@ -75,7 +75,7 @@ while True:  # each generation forks the next and goes
     daemon = rig.daemon()
     rig.launch(daemon, sys.executable, script)
     daemon.expect("exited")
-    assert kin.find(rig.run_id, None) == []
+    assert process_tree.find(rig.run_id, None) == []
 
 
 def test_a_kill_takes_the_whole_tree(rig: Rig) -> None:

@@ -3,7 +3,12 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from supervisor.launcher.respawn import FIRST_PAUSE_S, GOOD_LIFE_S, LONGEST_PAUSE_S, Respawn
+from supervisor.launcher.children.backoff import (
+    FIRST_PAUSE_S,
+    GOOD_LIFE_S,
+    LONGEST_PAUSE_S,
+    Respawn,
+)
 
 
 def test_the_pause_doubles_up_to_the_longest() -> None:

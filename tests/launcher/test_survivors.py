@@ -8,7 +8,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
-from supervisor.launcher.survivors import Survivors
+from supervisor.launcher.termination import Survivors
 from supervisor.system import identity
 
 if TYPE_CHECKING:

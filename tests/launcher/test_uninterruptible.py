@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher.survivors import stuck_process
+from supervisor.launcher.termination import stuck_process
 from supervisor.system import procfs
 
 if TYPE_CHECKING:

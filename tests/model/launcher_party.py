@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from supervisor.launcher import ending, phases
-from supervisor.launcher.ending import Stage
+from supervisor.launcher import phases, shutdown
 from supervisor.launcher.phases import AttemptPhase, Happening
+from supervisor.launcher.shutdown import Stage
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Attempt, Daemon, Launcher, Message, Trainer, World
 
@@ -169,12 +169,12 @@ def _end(world: World, code: int) -> World:
 
 
 def _farewell(world: World, launcher: Launcher) -> Iterator[tuple[str, World, bool]]:
-    if launcher.farewell == len(ending.FAREWELLS):
+    if launcher.farewell == len(shutdown.FAREWELLS):
         # Where no daemon could be started, there is nobody to keep what the launcher knows.
         seen = () if launcher.took_over else world.seen
         yield "launcher: ends", gone(world)._replace(seen=seen), False
         return
-    stage, _, _, may_kill = ending.FAREWELLS[launcher.farewell]
+    stage, _, _, may_kill = shutdown.FAREWELLS[launcher.farewell]
     is_waiting = {
         Stage.ATTEMPT: launcher.attempt is not None,
         Stage.DAEMON: world.daemon is not None or launcher.has_link,

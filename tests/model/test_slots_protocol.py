@@ -63,7 +63,7 @@ def copy_into_a_slot_that_is_not_begun(patch: pytest.MonkeyPatch) -> None:
 def write_over_the_only_whole_one(patch: pytest.MonkeyPatch) -> None:
     """Whichever slot is older is written, whole or not."""
     patch.setattr(
-        turns, "writable", lambda seals: sorted((0, 1), key=lambda one: -seals[one].sequence)
+        slot_choice, "writable", lambda seals: sorted((0, 1), key=lambda one: -seals[one].sequence)
     )
 
 
@@ -95,7 +95,7 @@ def persist_nothing_twice(patch: pytest.MonkeyPatch) -> None:
     """What was begun once is taken for done."""
     original = queue.next_wanted
     patch.setattr(
-        agenda,
+        queue,
         "next_wanted",
         lambda wholes, board: original(wholes[1:], board) if len(wholes) > 1 else None,
     )

@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from supervisor.launcher.spawn import Program, read_report, spawn
+from supervisor.launcher.children.spawn import Program, read_report, spawn
 from supervisor.standby import command, start
 from supervisor.system.json_lines import encode
 

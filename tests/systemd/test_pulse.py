@@ -2,8 +2,8 @@
 
 import pytest
 
-from supervisor.launcher import pulse
-from supervisor.launcher.pulse import Pulse
+from supervisor.launcher.children import daemon_watchdog
+from supervisor.launcher.children.daemon_watchdog import Pulse
 from tests.systemd.conftest import Listener
 
 
@@ -21,7 +21,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     """The module's clock."""
     clock = Clock()
-    monkeypatch.setattr(pulse, "time", clock)
+    monkeypatch.setattr(daemon_watchdog, "time", clock)
     return clock
 
 

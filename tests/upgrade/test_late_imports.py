@@ -28,7 +28,7 @@ PROCESSES = {
     ),
 }
 AT_ITS_START = {
-    ("supervisor.launcher.__main__", "supervisor.launcher.daemon_link"),
+    ("supervisor.launcher.__main__", "supervisor.launcher.children.daemon"),
     ("supervisor.launcher.__main__", "supervisor.launcher.loop"),
     ("supervisor.daemon.__main__", "supervisor.daemon.main"),
     ("supervisor.survey.__main__", "supervisor.checkpoint.prune"),
@@ -36,7 +36,10 @@ AT_ITS_START = {
 }
 # By what else each is there by then.
 THERE_BY_THEN = {
-    ("supervisor.launcher.absence", "supervisor.launcher.spawn"): "supervisor.launcher.loop",
+    (
+        "supervisor.launcher.children.daemon_down",
+        "supervisor.launcher.children.spawn",
+    ): "supervisor.launcher.loop",
     ("supervisor.cli.record", "supervisor.cli.queue"): "supervisor.cli.view",
     ("supervisor.cli.record", "supervisor.cli.runtime_place"): "supervisor.cli.view",
     ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.view",

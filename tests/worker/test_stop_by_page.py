@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.launcher.attached import Attached, ask_to_stop, attached
+from supervisor.launcher.attached_ranks import Attached, ask_to_stop, attached
 from supervisor.system.identity import own_start_ticks, start_ticks
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_layout import PAGE_BYTES

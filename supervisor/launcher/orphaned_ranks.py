@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from supervisor.launcher.attached import attached, process_of
+from supervisor.launcher.attached_ranks import attached, process_of
 from supervisor.system import procfs
 from supervisor.system.procfs import Process
 

@@ -11,12 +11,12 @@ import socket
 import time
 
 from supervisor.launcher import messages
-from supervisor.launcher.absence import Absence
+from supervisor.launcher.children.backoff import Respawn
+from supervisor.launcher.children.daemon_down import Absence
+from supervisor.launcher.children.daemon_watchdog import Pulse
+from supervisor.launcher.children.spawn import Program, StartFailure, read_report, spawn_connected
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Unfit, order_of
-from supervisor.launcher.pulse import Pulse
-from supervisor.launcher.respawn import Respawn
-from supervisor.launcher.spawn import Program, StartFailure, read_report, spawn_connected
 from supervisor.system.journal_stream import ERROR, WARNING
 from supervisor.system.json_lines import MOST_READS, JsonLines
 

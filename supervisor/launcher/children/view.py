@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-from supervisor.launcher.spawn import Program, spawn
+from supervisor.launcher.children.spawn import Program, spawn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

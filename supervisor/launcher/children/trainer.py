@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import signal
 
-from supervisor.launcher.delivery import UNTOLD_GRACE_S
-from supervisor.launcher.spawn import Program
+from supervisor.launcher.children.spawn import Program
+from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S
 from supervisor.standby import start
 from supervisor.standby.command import PythonCommand, parse
 from supervisor.system import identity, procfs, sd_notify

@@ -9,9 +9,9 @@ import os
 import signal
 import time
 
+from supervisor.launcher.children.spawn import Program, spawn_connected
+from supervisor.launcher.children.trainer import environ_of
 from supervisor.launcher.messages import ParkedReport
-from supervisor.launcher.spawn import Program, spawn_connected
-from supervisor.launcher.trainer import environ_of
 from supervisor.standby import start
 from supervisor.standby.command import Cold, parse
 from supervisor.system import identity, procfs

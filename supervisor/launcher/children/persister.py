@@ -8,9 +8,9 @@ from __future__ import annotations
 import os
 import time
 
+from supervisor.launcher.children.backoff import Respawn
+from supervisor.launcher.children.spawn import Program, spawn
 from supervisor.launcher.console import say
-from supervisor.launcher.respawn import Respawn
-from supervisor.launcher.spawn import Program, spawn
 from supervisor.memory.persister_process import IGNORED, command
 
 TYPE_CHECKING = False

@@ -10,8 +10,8 @@ from __future__ import annotations
 import signal
 import time
 
-from supervisor.launcher import agents, shells
-from supervisor.launcher.attached import (
+from supervisor.launcher import elastic_agents, shells
+from supervisor.launcher.attached_ranks import (
     Attached,
     ask_to_stop,
     attached,
@@ -174,8 +174,8 @@ class Delivery:
     def _known(self, process: Process, table: dict[int, Process]) -> _Rank:
         rank = self._seen.get((process.pid, process.start_ticks))
         if rank is None:
-            above = agents.ancestors(process, table, self._main_pid)
-            rank = _Rank(None, process, above, agents.agent_of(process, above))
+            above = elastic_agents.ancestors(process, table, self._main_pid)
+            rank = _Rank(None, process, above, elastic_agents.agent_of(process, above))
             if rank.agent is not None:
                 self._agents[(rank.agent.pid, rank.agent.start_ticks)] = rank.agent
         return rank
@@ -192,13 +192,13 @@ class Delivery:
         if process.pid == self._main_pid:  # a helper of an earlier version may have taken its page
             return keeps_open(process.pid, self._heartbeat_dir, "")
         key = (process.pid, process.start_ticks)
-        above = agents.ancestors(process, table, self._main_pid)
+        above = elastic_agents.ancestors(process, table, self._main_pid)
         if any(one.pid in owners for one in above):
             self._helpers.add(key)  # also when it has outlived the owner
         return key not in self._helpers and keeps_open(process.pid, self._heartbeat_dir)
 
     def _main_is_agent(self, main: Process | None) -> bool:
-        return main is not None and agents.is_agent(procfs.read_command(main.pid))
+        return main is not None and elastic_agents.is_agent(procfs.read_command(main.pid))
 
     def _ask(self, pages: list[Attached], ranks: list[_Rank], *, has_agent: bool) -> None:
         """Write the byte, also for a rank whose process is not to be found (a container's)."""

@@ -8,17 +8,17 @@ import signal
 import time
 from collections import namedtuple
 
-from supervisor.launcher import parked
-from supervisor.launcher.spawn import StartFailure, spawn
-from supervisor.launcher.trainer import program_of
+from supervisor.launcher.children import standby
+from supervisor.launcher.children.spawn import StartFailure, spawn
+from supervisor.launcher.children.trainer import program_of
 from supervisor.system import cgroup, identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
+    from supervisor.launcher.children.standby import ParkedLink
     from supervisor.launcher.messages import LaunchOrder
-    from supervisor.launcher.parked import ParkedLink
 
     class MainProcess(NamedTuple):
         """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
@@ -60,11 +60,11 @@ class Beginning:
     def advance(self) -> MainProcess | StartFailure | None:
         """Do the next thing; None as long as the parked one has not decided."""
         link, now = self._link, time.monotonic()
-        if link.stage is parked.IMPORTING and (self._why is not None or now >= self._until):
+        if link.stage is standby.IMPORTING and (self._why is not None or now >= self._until):
             waited = f"it was not ready within {self._order.patience_s:.1f} s"
             has_waited = self._order.patience_s > 0
             link.discard(self._why or (waited if has_waited else "it was not ready yet"))
-        if link.stage is parked.WAITING:
+        if link.stage is standby.WAITING:
             if self._why is not None:
                 link.discard(self._why)
             else:
@@ -73,15 +73,15 @@ class Beginning:
                     cgroup.enter(self._group, link.pid)
                 link.go(self._order)
                 self._until = now + ANSWER_S
-        if link.stage is parked.GOING and now >= self._until:
+        if link.stage is standby.GOING and now >= self._until:
             link.discard(f"it did not answer within {ANSWER_S:.0f} s")
-        if link.stage is parked.GONE:
+        if link.stage is standby.GONE:
             pid, ticks = link.take()
             main = identity.ProcessIdentity(identity.machine_id(), identity.boot_id(), pid, ticks)
             return MainProcess(main, -1, True, None, self._asked)
-        if link.stage is parked.ABSENT:
+        if link.stage is standby.ABSENT:
             return self._cold(self._why or link.reason)
-        if link.stage is parked.ENDING:
+        if link.stage is standby.ENDING:
             return self._outlast(now)
         return None
 
@@ -97,9 +97,9 @@ class Beginning:
     def give_up(self) -> MainProcess | StartFailure | None:
         """Call off a start; a process that has become the program meanwhile is returned."""
         self._link.read()
-        if self._link.stage is parked.GONE:
+        if self._link.stage is standby.GONE:
             return self.advance()
-        if self._link.stage is parked.GOING:
+        if self._link.stage is standby.GOING:
             self._link.discard("the launch was called off")
         return None
 

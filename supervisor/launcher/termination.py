@@ -10,8 +10,8 @@ import os
 import signal
 import time
 
-from supervisor.launcher import kin, ranks
-from supervisor.launcher.delivery import UNTOLD_GRACE_S, Delivery
+from supervisor.launcher import orphaned_ranks, process_tree
+from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S, Delivery
 from supervisor.system import procfs
 from supervisor.system.cgroup import Group
 from supervisor.system.identity import ProcessIdentity, is_alive
@@ -95,7 +95,7 @@ class Survivors:
                 del self._seen[(pid, start_ticks)]
             else:
                 roots.add(pid)
-        found = kin.find(self.run_id, self.attempt, roots=roots, spare=self._spare())
+        found = process_tree.find(self.run_id, self.attempt, roots=roots, spare=self._spare())
         for process in found:
             self._seen[(process.pid, process.start_ticks)] = process
             self._has_seen_any = True
@@ -227,7 +227,7 @@ class Survivors:
             return
         untold = [process for process in members if not self._delivery.was_told(process)]
         since_ticks = None if self.main is None else self.main.start_ticks
-        choice = ranks.choose(untold, self.heartbeat_dir, since_ticks)
+        choice = orphaned_ranks.choose(untold, self.heartbeat_dir, since_ticks)
         self._ranks = choice.processes
         self._ranks_are_certain = choice.is_certain
         if not self._ranks and self._ranks_are_certain:

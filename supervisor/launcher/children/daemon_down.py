@@ -68,7 +68,7 @@ class Absence:
             return  # the one before still writes: its disk is slow, and this one will be told again
         import json
 
-        from supervisor.launcher.spawn import Program, spawn
+        from supervisor.launcher.children.spawn import Program, spawn
 
         words = [sys.executable, "-S", "-P", os.path.abspath(__file__), self._path]
         try:

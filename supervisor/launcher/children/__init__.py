@@ -1,0 +1,1 @@
+"""The launcher's processes: each spawned, kept and reaped."""
