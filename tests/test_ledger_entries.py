@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.story import details, sentence
+from supervisor.cli.show.ledger_sentences import details, sentence
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.run import ReloadedEntry
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning
-from supervisor.daemon.verdicts import memory_of, recorded_of
+from supervisor.daemon.tell.verdicts import memory_of, recorded_of
 from supervisor.launcher.messages import Hello
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.rundir.ledger_entries import iterate_entries, run_created, stamped

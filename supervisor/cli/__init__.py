@@ -47,7 +47,7 @@ def main() -> NoReturn:
 
 def complain(message: str, hint: str | None, code: int) -> int:
     """Say on stderr what happened and what to type next; returns the code."""
-    from supervisor.cli.terminal import strip_controls
+    from supervisor.cli.show.terminal import strip_controls
 
     lines = [f"error: {strip_controls(message, keep_lines=True)}"]
     if hint:

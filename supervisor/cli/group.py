@@ -6,7 +6,7 @@ import click
 
 from supervisor import __version__
 
-# name -> what it does; the module is supervisor.cli.<name>, the command in it <name>_command.
+# name -> what it does; the module is supervisor.cli.commands.<name>, the command in it <name>_command.
 COMMANDS = {
     "run": "Keep a training run going until it is finished.",
     "status": "What a run is doing now.",
@@ -39,7 +39,7 @@ class LazyGroup(click.Group):
         """The command of that name, or None."""
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"supervisor.cli.{cmd_name}")
+        module = importlib.import_module(f"supervisor.cli.commands.{cmd_name}")
         command = getattr(module, f"{cmd_name}_command")
         assert isinstance(command, click.Command)
         return command

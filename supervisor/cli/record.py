@@ -6,11 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from supervisor.cli.moments import age_text, wall_of
+from supervisor.cli.show.formatting import age_text, wall_of
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Pids, SnapshotStatus, Status, StillRunning
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState
-from supervisor.daemon.frozen_launcher import is_frozen
+from supervisor.daemon.look.frozen_launcher import is_frozen
 from supervisor.rundir.intent import read_intent
 from supervisor.rundir.lock import Holder, holder, is_held
 from supervisor.rundir.paths import RunPaths
@@ -19,7 +19,7 @@ from supervisor.system.clock import wall_s
 from supervisor.system.small_file import read_small_file
 
 if TYPE_CHECKING:
-    from supervisor.cli.queue import Queued
+    from supervisor.cli.show.queue import Queued
     from supervisor.core.entries.entry import Stamped
     from supervisor.core.history import History
 
@@ -209,7 +209,7 @@ def _has_ledger(paths: RunPaths) -> bool:
 
 def _queued(paths: RunPaths, status: Status) -> "Queued | None":
     """The SLURM job that waits its turn to go on with a run that nobody keeps."""
-    from supervisor.cli.queue import queued  # `status` of a live run need not pay for it
+    from supervisor.cli.show.queue import queued  # `status` of a live run need not pay for it
 
     return queued(paths, status)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.advice import shown_path
 from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.registry import live_runs
+from supervisor.cli.show.advice import shown_path
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 from supervisor.rundir.paths import RunPaths

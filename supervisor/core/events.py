@@ -7,7 +7,7 @@ from supervisor.core.job import Job
 from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
-from supervisor.core.parking import Parked
+from supervisor.core.rules.warm_launch import Parked
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunState, StopSource
 

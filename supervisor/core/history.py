@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from supervisor.core.ending import Doubt
 from supervisor.core.looks import HungAt
 from supervisor.core.moment import Moment
-from supervisor.core.parking import Launched, LaunchTimes, WarmTrust
+from supervisor.core.rules.step_counters import CountersBySource
+from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Budget, Checkpoint, Learned
-from supervisor.core.step_counters import CountersBySource
 from supervisor.core.vocabulary import Action, Failure, RunState, StopSource
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from supervisor.core.parking import LaunchMode
+from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.vocabulary import Phase
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import fields, replace
 
-from supervisor.core.budget import cleared, with_headway
 from supervisor.core.entries.attempt import (
     AttemptEndedEntry,
     AttemptStartedEntry,
@@ -48,11 +47,12 @@ from supervisor.core.entries.saves import (
 )
 from supervisor.core.history import History, Pause
 from supervisor.core.job import IdleStops
-from supervisor.core.parking import Launched, WarmTrust, trust_at_first_step
-from supervisor.core.patience import beyond
 from supervisor.core.replayed_end import charged, with_end
+from supervisor.core.rules.budget import cleared, with_headway
+from supervisor.core.rules.patience import beyond
+from supervisor.core.rules.step_counters import fold_counters
+from supervisor.core.rules.warm_launch import Launched, WarmTrust, trust_at_first_step
 from supervisor.core.states import Account, Checkpoint
-from supervisor.core.step_counters import fold_counters
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 

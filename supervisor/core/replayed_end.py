@@ -8,9 +8,9 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
 from supervisor.core.looks import HungAt
-from supervisor.core.outage import with_death
-from supervisor.core.parking import WarmTrust, has_begun, trust_after
-from supervisor.core.patience import beyond, with_hang
+from supervisor.core.rules.outage import with_death
+from supervisor.core.rules.patience import beyond, with_hang
+from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after
 from supervisor.core.states import Budget
 from supervisor.core.vocabulary import Action, Failure
 

@@ -8,8 +8,8 @@ from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
 from supervisor.core.looks import HungAt, Looks
 from supervisor.core.memory import MemorySnapshot, RescueWait
-from supervisor.core.parking import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.policy import Policy
+from supervisor.core.rules.warm_launch import Launched, LaunchTimes, Parked, WarmTrust
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 

@@ -3,14 +3,6 @@
 from dataclasses import replace
 from typing import assert_never
 
-from supervisor.core.accounting import spend
-from supervisor.core.attempts import (
-    on_exited,
-    on_parked_seen,
-    on_start_failed,
-    on_started,
-    on_unkillable,
-)
 from supervisor.core.effects import Effect
 from supervisor.core.events import (
     BeginsAnew,
@@ -36,25 +28,33 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
-from supervisor.core.killing import on_stacks_taken
-from supervisor.core.left_behind import on_left_seen, on_main_ended
 from supervisor.core.left_events import LeftSeen, MainEnded
-from supervisor.core.looking import on_looked
-from supervisor.core.operator import on_begun, on_intent_changed, on_stop_asked
-from supervisor.core.reaction import Reaction
-from supervisor.core.rescue import on_memory_seen, on_rescued
-from supervisor.core.resuming import on_begins_anew, on_goes_on
-from supervisor.core.states import State
-from supervisor.core.stopping import on_job_seen
-from supervisor.core.surveys import on_survey_failed, on_surveyed
-from supervisor.core.table import target
-from supervisor.core.vocabulary import TERMINAL
-from supervisor.core.waiting import on_probed
-from supervisor.core.watching import (
+from supervisor.core.reactions.attempts import (
+    on_exited,
+    on_parked_seen,
+    on_start_failed,
+    on_started,
+    on_unkillable,
+)
+from supervisor.core.reactions.hang_looks import on_looked
+from supervisor.core.reactions.ignored_resume import on_begins_anew, on_goes_on
+from supervisor.core.reactions.kill import on_stacks_taken
+from supervisor.core.reactions.left_behind import on_left_seen, on_main_ended
+from supervisor.core.reactions.operator import on_begun, on_intent_changed, on_stop_asked
+from supervisor.core.reactions.persist_snapshot import on_memory_seen, on_rescued
+from supervisor.core.reactions.poll import (
     on_observed,
     on_suspended,
     on_tick,
 )
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.reactions.stop import on_job_seen
+from supervisor.core.reactions.survey import on_survey_failed, on_surveyed
+from supervisor.core.reactions.wait import on_probed
+from supervisor.core.rules.goodput import spend
+from supervisor.core.states import State
+from supervisor.core.table import target
+from supervisor.core.vocabulary import TERMINAL
 
 
 def step(state: State, event: Event, now: float) -> tuple[State, tuple[Effect, ...]]:

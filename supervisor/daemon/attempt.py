@@ -8,20 +8,20 @@ from signal import SIGUSR2
 from supervisor.core import effects
 from supervisor.core.ending import Ending
 from supervisor.core.events import Looked
-from supervisor.daemon.deserted import Desertion
-from supervisor.daemon.endings import AttemptFacts, SeenEnd, ending_of
 from supervisor.daemon.link import Send
-from supervisor.daemon.looks import Looking
-from supervisor.daemon.observer import Observation, Observer
-from supervisor.daemon.own_python import runs_python
-from supervisor.daemon.presence import RankPresence
-from supervisor.daemon.printed_log import PrintedLog
+from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
+from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
+from supervisor.daemon.look.hang_looks import Looking
+from supervisor.daemon.look.observer import Observation, Observer
+from supervisor.daemon.look.own_python import runs_python
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.rank_presence import RankPresence
+from supervisor.daemon.look.ranks_gone import Desertion
+from supervisor.daemon.look.stacks import StackDump
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import SignalOrder, StartedReport
 from supervisor.system.clock import monotonic_s
 from supervisor.system.identity import ProcessIdentity, identify
-from supervisor.watch.counters import Counters, CounterSample, stood_still
-from supervisor.watch.stacks import StackDump
 from supervisor.worker.page import Page
 
 # What our trainer and any that follows its wording prints when a save fails and training goes on.

@@ -17,26 +17,26 @@ from supervisor.core.events import (
 from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import RunState, StopSource
+from supervisor.daemon.act.farewell import leave_memory
+from supervisor.daemon.act.launcher_lost import orphan_of, take_lock
+from supervisor.daemon.act.orphan import OrphanedAttempt
+from supervisor.daemon.act.performer import Performer
+from supervisor.daemon.act.periodic import Housekeeping
+from supervisor.daemon.act.record_guard import RecordGuard
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.farewell import leave_memory
-from supervisor.daemon.frozen_launcher import FrozenLauncher
-from supervisor.daemon.housekeeping import Housekeeping
-from supervisor.daemon.launcher_lost import orphan_of, take_lock
-from supervisor.daemon.left_watch import LeftWatch
 from supervisor.daemon.link import LauncherLink
-from supervisor.daemon.operator_intent import OperatorIntent
-from supervisor.daemon.orphan import OrphanedAttempt
-from supervisor.daemon.pace import pause_s
-from supervisor.daemon.performer import Performer
-from supervisor.daemon.record_guard import RecordGuard
+from supervisor.daemon.look.frozen_launcher import FrozenLauncher
+from supervisor.daemon.look.left_watch import LeftWatch
+from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.look.operator_intent import OperatorIntent
+from supervisor.daemon.look.pace import pause_s
+from supervisor.daemon.look.scheduler import Scheduler
+from supervisor.daemon.look.start_failures import start_failed
+from supervisor.daemon.look.stuck import unkillable
+from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.run import Run
-from supervisor.daemon.scheduler import Scheduler
-from supervisor.daemon.service import ServiceManager
-from supervisor.daemon.snapshots import Snapshots
-from supervisor.daemon.start_failures import start_failed
-from supervisor.daemon.status import StatusFacts
-from supervisor.daemon.stuck import unkillable
-from supervisor.daemon.wakeups import WakeUps
+from supervisor.daemon.tell.status import StatusFacts
+from supervisor.daemon.tell.systemd import ServiceManager
 from supervisor.launcher import messages
 from supervisor.launcher.protocol import Heard, Unfit
 from supervisor.memory.slots import Whole

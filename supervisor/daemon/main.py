@@ -21,25 +21,26 @@ from supervisor.core.entries.run import (
 )
 from supervisor.core.moment import Moment
 from supervisor.core.replay import fold
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import ExitCode
+from supervisor.daemon.act.directory_claim import DirectoryClaim
+from supervisor.daemon.act.leftovers import end_leftovers, tell_end, tidy
+from supervisor.daemon.act.trainer_environment import policy_of
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.beginning import beginning, still_asked
-from supervisor.daemon.console import Console
-from supervisor.daemon.directory_claim import DirectoryClaim
-from supervisor.daemon.journal import Journal
-from supervisor.daemon.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.look.operator_intent import OperatorIntent
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.progress import ProgressReader
+from supervisor.daemon.look.surveyor import Surveyor
+from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.loop import Daemon
-from supervisor.daemon.operator_intent import OperatorIntent
-from supervisor.daemon.printed_log import PrintedLog
-from supervisor.daemon.recorded import Recorded
 from supervisor.daemon.run import Run
-from supervisor.daemon.settings import policy_of
-from supervisor.daemon.status import StatusFacts
-from supervisor.daemon.surveyor import Surveyor
-from supervisor.daemon.verdicts import remember
-from supervisor.daemon.wakeups import WakeUps
+from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.journal import Journal
+from supervisor.daemon.tell.recorded import Recorded
+from supervisor.daemon.tell.status import StatusFacts
+from supervisor.daemon.tell.verdicts import remember
 from supervisor.launcher.messages import (
     PROTOCOL,
     CannotStart,
@@ -57,7 +58,6 @@ from supervisor.rundir.runtime_directory import RuntimeDirectory
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.identity import boot_id
 from supervisor.system.journal_stream import WARNING
-from supervisor.watch.progress import ProgressReader
 
 HELLO_S = 30.0
 

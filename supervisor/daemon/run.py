@@ -4,14 +4,14 @@ from dataclasses import dataclass
 
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
-from supervisor.daemon.console import Console
-from supervisor.daemon.directory_claim import DirectoryClaim
-from supervisor.daemon.journal import Journal
-from supervisor.daemon.surveyor import Surveyor
+from supervisor.daemon.act.directory_claim import DirectoryClaim
+from supervisor.daemon.look.progress import ProgressReader
+from supervisor.daemon.look.surveyor import Surveyor
+from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.incidents import IncidentFolders
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.runtime_directory import RuntimeDirectory
-from supervisor.watch.progress import ProgressReader
 
 
 @dataclass(frozen=True, slots=True)

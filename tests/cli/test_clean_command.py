@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 
 from supervisor.checkpoint.validate import validate
 from supervisor.cli import runtime_place
-from supervisor.cli.clean import clean_command
+from supervisor.cli.commands.clean import clean_command
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 from supervisor.memory.slots import Whole

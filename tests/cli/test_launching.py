@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.cli.launching import launch_text
+from supervisor.cli.show.launching import launch_text
 from supervisor.core.json_form import from_json
 from supervisor.core.status import LaunchStatus
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.cli.log_view import LogView
+from supervisor.cli.show.log_view import LogView
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from supervisor.cli import runtime_place, shared_memory
-from supervisor.cli.checkpoints import checkpoints_command
-from supervisor.cli.finding import Level
-from supervisor.cli.logind import removes_shared_memory
-from supervisor.cli.memory_tier import persister_text
+from supervisor.cli import runtime_place
+from supervisor.cli.commands.checkpoints import checkpoints_command
+from supervisor.cli.preflight import shared_memory
+from supervisor.cli.preflight.finding import Level
+from supervisor.cli.preflight.logind import removes_shared_memory
 from supervisor.cli.record import read_record
-from supervisor.cli.summary import summary_lines
+from supervisor.cli.show.memory_tier import persister_text
+from supervisor.cli.show.summary import summary_lines
 from supervisor.cli.surveying import request_of
 from supervisor.core.json_form import from_json
 from supervisor.core.status import PersisterStatus

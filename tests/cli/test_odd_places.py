@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.cli.advice import shell_word
-from supervisor.cli.terminal import json_text, strip_controls
+from supervisor.cli.show.advice import shell_word
+from supervisor.cli.show.terminal import json_text, strip_controls
 from supervisor.core.wording import counted
 from supervisor.rundir.paths import RunPaths
 from tests.cli.conftest import make_environment

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.cli.record import _KEYS, read_record
-from supervisor.cli.summary import summary_lines
+from supervisor.cli.show.summary import summary_lines
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Status
 from supervisor.launcher.children.daemon_down import FILE as ABSENCE_FILE

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from supervisor.cli.story import sentence
-from supervisor.cli.summary import failure_text
+from supervisor.cli.show.ledger_sentences import sentence
+from supervisor.cli.show.summary import failure_text
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.json_form import from_json
 from supervisor.core.status import Status

@@ -2,9 +2,9 @@
 
 import pytest
 
-from supervisor.core.accounting import goodput, spend
 from supervisor.core.events import Observed
 from supervisor.core.policy import Policy
+from supervisor.core.rules.goodput import goodput, spend
 from supervisor.core.states import Account, Activity, State
 from supervisor.core.vocabulary import RunState
 from tests.core.world import World

@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.core.completion import RECORD, TRACEBACK
 from supervisor.core.ending import Doubt, LastWords, OwnRecord
 from supervisor.core.events import StopAsked, Tick
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.completion import RECORD, TRACEBACK
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, history_of
 

@@ -8,7 +8,7 @@ from supervisor.core.effects import SetAside
 from supervisor.core.events import Begun, StartFailed
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.beginning import beginning

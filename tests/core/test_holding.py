@@ -14,8 +14,8 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
-from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
+from supervisor.core.reactions.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.vocabulary import Action, ExitCode, Intent, Phase, RunState
 from supervisor.core.wording import HELD_IDLE
 from tests.core.world import World

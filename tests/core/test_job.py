@@ -9,7 +9,7 @@ from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsk
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, died, history_of
 

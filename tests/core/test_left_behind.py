@@ -10,14 +10,14 @@ from supervisor.core.events import (
     Suspended,
     Tick,
 )
-from supervisor.core.left_behind import (
+from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.reactions.left_behind import (
     KEPT_ON_TRIAL_S,
     KEPT_S,
     RENEWED_S,
     TRIAL_AT_LEAST_S,
     TRIAL_S,
 )
-from supervisor.core.left_events import LeftSeen, MainEnded
 from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, died, history_of
 

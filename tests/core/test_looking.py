@@ -8,8 +8,8 @@ from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
 from supervisor.core.events import Begun, Looked, Observed, StacksTaken, Suspended, Tick
 from supervisor.core.looks import HungAt, RankSeen
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
-from supervisor.core.sight import Sight, judge
+from supervisor.core.rules.hang_evidence import Sight, judge
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent, Phase, RunState
 from tests.core.world import World, checkpoint, history_of
 

@@ -27,7 +27,7 @@ from supervisor.core.events import (
 )
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
-from supervisor.core.rescue import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
+from supervisor.core.reactions.persist_snapshot import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
 from supervisor.core.vocabulary import Intent, Phase, RunState, StopSource
 from tests.core.world import World, checkpoint, died, snapshot
 

@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.moment import Moment
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from tests.core.world import history_of
 
 HOUR_S = 3600.0

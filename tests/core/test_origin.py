@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.effects import Launch, Rescue, Say, SetAside
 from supervisor.core.events import Begun, Exited, Probed, Surveyed, Tick
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent, RunState
 from tests.core.world import World, checkpoint, died, history_of, snapshot
 

@@ -5,7 +5,7 @@ import pytest
 from supervisor.core.effects import SetAside
 from supervisor.core.events import Tick
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import RunState
 from tests.core.world import World, checkpoint, history_of
 

@@ -4,7 +4,8 @@ import pytest
 
 from supervisor.core.effects import Launch, Park, Record, Say
 from supervisor.core.events import Begun, Observed, ParkedSeen, Started, Tick
-from supervisor.core.parking import (
+from supervisor.core.policy import Policy
+from supervisor.core.rules.warm_launch import (
     AGAIN_S,
     INSISTING_S,
     Launched,
@@ -15,7 +16,6 @@ from supervisor.core.parking import (
     WarmTrust,
     patience_s,
 )
-from supervisor.core.policy import Policy
 from supervisor.core.vocabulary import Intent
 from tests.core.world import World, checkpoint, history_of
 

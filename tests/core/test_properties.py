@@ -28,7 +28,7 @@ from supervisor.core.events import (
 from supervisor.core.looks import RankSeen, RanksGone
 from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
-from supervisor.core.rescue import is_waiting
+from supervisor.core.reactions.persist_snapshot import is_waiting
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import (

@@ -9,8 +9,14 @@ from supervisor.core.effects import Exit, Incident, Say, SendKill, SendStop
 from supervisor.core.events import BeginsAnew, Begun, GoesOn, Observed
 from supervisor.core.history import History
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
-from supervisor.core.step_counters import Counter, ResumeFinding, StepsSeen, judge, writes_over
+from supervisor.core.rules.resumption import initial_state
+from supervisor.core.rules.step_counters import (
+    Counter,
+    ResumeFinding,
+    StepsSeen,
+    judge,
+    writes_over,
+)
 from supervisor.core.vocabulary import Failure, Intent, RunState
 from tests.core.world import World, checkpoint, history_of
 

@@ -4,7 +4,7 @@ import pytest
 
 from supervisor.core.ending import Ending
 from supervisor.core.events import Begun, Exited, IntentChanged, StopAsked, Surveyed
-from supervisor.core.saving import what_was_saved
+from supervisor.core.rules.saved_by_stop import what_was_saved
 from supervisor.core.states import Checkpoint, Stop
 from supervisor.core.vocabulary import Intent, RunState, StopSource
 from tests.core.world import World, checkpoint, died, history_of

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.effects import Effect, Exit, Say
 from supervisor.core.events import Begun, Exited, StartFailed
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent, RunState, Tier
 from tests.core.world import World, checkpoint, died, history_of
 

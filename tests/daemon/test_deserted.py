@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.deserted import Desertion
-from supervisor.daemon.presence import RankPresence
+from supervisor.daemon.look.rank_presence import RankPresence
+from supervisor.daemon.look.ranks_gone import Desertion
 from supervisor.system.identity import identify, start_ticks
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_pages

@@ -12,9 +12,9 @@ import pytest
 from supervisor.checkpoint import owner_mark
 from supervisor.checkpoint.owner_mark import mark_of
 from supervisor.core.entries.run import RunCreatedEntry
-from supervisor.daemon.console import Console
-from supervisor.daemon.directory_claim import DirectoryClaim
-from supervisor.daemon.journal import Journal
+from supervisor.daemon.act.directory_claim import DirectoryClaim
+from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.journal import Journal
 from supervisor.rundir.ledger import LedgerWriter, read_ledger
 from supervisor.rundir.ownership import Claimant
 from supervisor.rundir.paths import RunPaths

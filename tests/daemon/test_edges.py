@@ -13,13 +13,13 @@ from supervisor.core.json_form import to_json
 from supervisor.core.policy import Policy
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import Failure, Phase
-from supervisor.daemon.console import Console
-from supervisor.daemon.journal import LOG_BYTES_MAX, Journal
-from supervisor.daemon.observer import PageSet
-from supervisor.daemon.probes import needed_bytes, probe
-from supervisor.daemon.settings import command_line, environment, policy_of
-from supervisor.daemon.status import StatusFacts, status_of
-from supervisor.daemon.wakeups import WakeUps
+from supervisor.daemon.act.trainer_environment import command_line, environment, policy_of
+from supervisor.daemon.look.observer import PageSet
+from supervisor.daemon.look.probes import needed_bytes, probe
+from supervisor.daemon.look.wakeups import WakeUps
+from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.journal import LOG_BYTES_MAX, Journal
+from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.rundir import runtime_directory as runtime_module
 from supervisor.rundir.incidents import IncidentFolders
 from supervisor.rundir.ledger import LedgerWriter

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from supervisor.daemon.frozen_launcher import FrozenLauncher, is_frozen
+from supervisor.daemon.look.frozen_launcher import FrozenLauncher, is_frozen
 
 
 @pytest.fixture

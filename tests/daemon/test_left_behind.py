@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.daemon.left_behind import _is_service, as_its_end
+from supervisor.daemon.look.left_behind import _is_service, as_its_end
 from supervisor.launcher.messages import ExitedReport, LeftEnd
 from supervisor.system.procfs import read_process
 

@@ -14,15 +14,14 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.events import Looked
-from supervisor.core.sight import Sight, judge
-from supervisor.daemon import looks
-from supervisor.daemon.looks import Looking
-from supervisor.daemon.presence import RankPresence
-from supervisor.daemon.quiet import Quiet
+from supervisor.core.rules.hang_evidence import Sight, judge
+from supervisor.daemon.look import hang_looks, stack_reading
+from supervisor.daemon.look.gpu_use import BusyGpu
+from supervisor.daemon.look.hang_looks import Looking
+from supervisor.daemon.look.idle_processes import Quiet
+from supervisor.daemon.look.process_samples import sample_tree
+from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.system.clock import monotonic_s
-from supervisor.watch import stack_reading
-from supervisor.watch.gpu_use import BusyGpu
-from supervisor.watch.process_tree import sample_tree
 from supervisor.worker.page_reading import read_pages
 from tests.launcher.test_uninterruptible import DeadServer
 
@@ -209,7 +208,7 @@ def test_a_command_without_python(tmp_path: Path) -> None:
 
 def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A script with a handler of its own, and no py-spy: counters alone are no proof."""
-    monkeypatch.setattr(looks, "find_py_spy", lambda: None)
+    monkeypatch.setattr(hang_looks, "find_py_spy", lambda: None)
     own = f"import signal\nsignal.signal(signal.SIGUSR2, lambda *_: None)\n{BEGIN}"
     command = (sys.executable, "-c", f"{own}time.sleep(1000)")
     case = Case(tmp_path / "case", "", *command)
@@ -275,7 +274,7 @@ class SpinningGpu:
 @pytest.mark.slow
 def test_a_lost_collective_of_two_ranks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The one that does not come to it is named, and no other; while it works it is waited for."""
-    monkeypatch.setattr(looks, "GpuUse", SpinningGpu)
+    monkeypatch.setattr(hang_looks, "GpuUse", SpinningGpu)
     kinds = {"lost": "time.sleep(1000)", "evaluates": f"exec({CHILD!r})"}
     cases = {}
     for kind, code in kinds.items():

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.vocabulary import Phase
-from supervisor.daemon.observer import Observation, Observer
-from supervisor.daemon.presence import RankPresence
-from supervisor.daemon.printed_log import PrintedLog
+from supervisor.daemon.look.observer import Observation, Observer
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.system.identity import start_ticks
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_pages

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.vocabulary import Intent
-from supervisor.daemon import operator_intent as module
-from supervisor.daemon.operator_intent import OperatorIntent
+from supervisor.daemon.look import operator_intent as module
+from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.rundir import intent as intents
 from supervisor.rundir.intent import write_intent
 from supervisor.rundir.paths import RunPaths

@@ -8,7 +8,7 @@ from supervisor.core.looks import Health, Judgement, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, State
 from supervisor.core.vocabulary import Phase, RunState
-from supervisor.daemon.pace import CALM_AFTER_S, CALM_POLL_S, POLL_S, pause_s
+from supervisor.daemon.look.pace import CALM_AFTER_S, CALM_POLL_S, POLL_S, pause_s
 
 pytestmark = pytest.mark.timeout(20)
 

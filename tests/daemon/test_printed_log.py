@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.observer import Observer
-from supervisor.daemon.printed_log import PrintedLog
-from supervisor.watch.progress import ProgressReader
+from supervisor.daemon.look.observer import Observer
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.progress import ProgressReader
 
 # Prints what it is told; `>PATH` leads its output elsewhere, as `exec >` in a shell does.
 _TRAINER = """

@@ -16,8 +16,8 @@ from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.policy import Policy
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
-from supervisor.daemon.housekeeping import Housekeeping
-from supervisor.daemon.pruner import Pruner
+from supervisor.daemon.act.periodic import Housekeeping
+from supervisor.daemon.act.pruner import Pruner
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey

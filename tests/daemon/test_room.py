@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from supervisor.core.events import Probed
-from supervisor.daemon import room
-from supervisor.daemon.prober import DEADLINE_S, Prober
-from supervisor.daemon.probes import probe
-from supervisor.daemon.room import PREFIX, look_for_room
+from supervisor.daemon.look import free_space
+from supervisor.daemon.look.free_space import PREFIX, look_for_room
+from supervisor.daemon.look.prober import DEADLINE_S, Prober
+from supervisor.daemon.look.probes import probe
 
 NAME = "0123abcd"
 
@@ -22,7 +22,7 @@ NAME = "0123abcd"
 @pytest.fixture
 def disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever the tests run on counts as a disk."""
-    monkeypatch.setattr(room, "filesystem_type", lambda _: "ext4")
+    monkeypatch.setattr(free_space, "filesystem_type", lambda _: "ext4")
 
 
 @pytest.fixture
@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         pieces.append(length)
         return 0
 
-    monkeypatch.setattr(room, "_fallocate", lambda: give)
+    monkeypatch.setattr(free_space, "_fallocate", lambda: give)
     return pieces
 
 
@@ -83,7 +83,7 @@ def test_a_quota_that_shows_free_bytes_is_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """statvfs says there is room, and the file system gives none."""
-    monkeypatch.setattr(room, "_fallocate", refusing(number))
+    monkeypatch.setattr(free_space, "_fallocate", refusing(number))
     found = look_for_room(tmp_path, needed_bytes=1 << 20, files=1, name=NAME)
     assert not found.is_there
     assert os.strerror(number) in found.what
@@ -96,7 +96,7 @@ def test_where_nothing_can_be_reserved_64_mib_are_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     """And synced: a file server refuses only then."""
-    monkeypatch.setattr(room, "_fallocate", refusing(number))
+    monkeypatch.setattr(free_space, "_fallocate", refusing(number))
     written: list[int] = []
     synced: list[int] = []
     monkeypatch.setattr(os, "write", lambda _fd, data: written.append(len(data)) or len(data))
@@ -157,7 +157,7 @@ def test_in_memory_statvfs_alone_decides(
     is_there: bool,
 ) -> None:
     """tmpfs: bytes and inodes are counted, and none of the machine's memory is taken."""
-    monkeypatch.setattr(room, "filesystem_type", lambda _: "tmpfs")
+    monkeypatch.setattr(free_space, "filesystem_type", lambda _: "tmpfs")
     limited(monkeypatch, f_favail=left)
     found = look_for_room(tmp_path, needed_bytes=1 << 20, files=3, name=NAME)
     assert found.is_there is is_there

@@ -11,7 +11,7 @@ import pytest
 
 from supervisor.core.events import Event, MemorySeen, Rescued
 from supervisor.core.memory import MemorySnapshot
-from supervisor.daemon.snapshots import Snapshots
+from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.launcher.messages import Order, PersisterOrder
 from supervisor.memory import persist_request
 from supervisor.memory.persist import persist

@@ -15,11 +15,11 @@ from supervisor.core.entries.entry import Entry, Stamped
 from supervisor.core.events import BeginsAnew, Event, GoesOn, Observed
 from supervisor.core.history import History
 from supervisor.core.replay import fold_entry
-from supervisor.daemon.observer import Observation
+from supervisor.daemon.look.observer import Observation
+from supervisor.daemon.look.progress import ProgressReader
+from supervisor.daemon.look.step_watch import StepWatch
 from supervisor.daemon.run import Run
-from supervisor.daemon.step_watch import StepWatch
 from supervisor.survey.answer import Survey
-from supervisor.watch.progress import ProgressReader
 
 LOOK_S = 0.5
 STEP_S = 0.2

@@ -11,9 +11,9 @@ from pathlib import Path
 from supervisor.checkpoint.records import Remembered
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.history import History
-from supervisor.daemon.attempt_times import AttemptTimes
-from supervisor.daemon.survey_child import LEFT_S
-from supervisor.daemon.surveyor import Answer, Surveyor
+from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.survey_child import LEFT_S
+from supervisor.daemon.look.surveyor import Answer, Surveyor
 
 
 def surveyor(folder: Path) -> Surveyor:
@@ -62,7 +62,7 @@ def test_answer_is_not_written_over_by_the_child_of_a_dead_daemon(tmp_path: Path
     script = (
         "import sys, os\n"
         "from pathlib import Path\n"
-        "from supervisor.daemon.attempt_times import AttemptTimes\n"
+        "from supervisor.daemon.look.attempt_times import AttemptTimes\n"
         "from tests.daemon.test_surveyor import surveyor, answer\n"
         "one = surveyor(Path(sys.argv[1]))\n"
         "one.begin(deciding=False, pins=frozenset(), times=AttemptTimes())\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.tee import Tee, is_wanted
+from supervisor.daemon.tell.tee import Tee, is_wanted
 
 
 def test_lines_go_through_without_control_sequences(tmp_path: Path) -> None:

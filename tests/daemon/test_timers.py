@@ -10,9 +10,9 @@ import pytest
 
 from supervisor.core.events import Begun
 from supervisor.core.moment import Moment
-from supervisor.core.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.reactions.operator import KILL_ANSWER_S, TERM_S
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState

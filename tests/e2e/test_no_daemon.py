@@ -13,7 +13,7 @@ import pytest
 import supervisor
 from tests.e2e.conftest import Supervised, uninterrupted
 
-BROKEN = "core/judgement.py"
+BROKEN = "core/rules/restart_policy.py"
 
 
 class Installed(Supervised):

@@ -165,7 +165,7 @@ def test_a_stop_before_the_launcher_is_there_is_kept(run: Supervised) -> None:
     """SIGUSR1 while the configuration is read: 75, nothing started, not a death by the signal."""
     hooked = (
         "import os, signal, sys\n"
-        "import supervisor.cli.run as r\n"
+        "import supervisor.cli.commands.run as r\n"
         "load = r.load_config\n"
         "def slow(path):\n"
         "    os.kill(os.getpid(), signal.SIGUSR1)\n"

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.root, pytest.mark.timeout(400)]
 # `supervisor run` with a launcher that waits a second, not a minute, for SIGKILL to work.
 IMPATIENT = """\
 import os, sys
-import supervisor.cli.handover as handover
+import supervisor.cli.start.handover as handover
 execve = os.execve
 handover.os.execve = lambda path, words, env: execve(
     path, [*words, "--unkillable-after-s", "1"], env

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.record_guard import is_removed
+from supervisor.daemon.act.record_guard import is_removed
 from supervisor.launcher.messages import RelockedReport, RelockOrder
 from supervisor.launcher.relock import obey, relock
 from supervisor.rundir.ledger import LedgerWriter, read_ledger

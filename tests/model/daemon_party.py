@@ -38,7 +38,7 @@ from supervisor.core.events import (
 from supervisor.core.history import History
 from supervisor.core.looks import RankSeen
 from supervisor.core.policy import Policy
-from supervisor.core.resumption import initial_state
+from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State
 from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, StopSource
 from supervisor.daemon import beginning

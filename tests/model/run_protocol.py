@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from supervisor.cli.admission import AdmissionVerdict, judge
+from supervisor.cli.start.admission import AdmissionVerdict, judge
 from supervisor.core.entries.decision import ResumedEntry
 from supervisor.core.history import History
 from supervisor.core.vocabulary import Intent

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from supervisor.core import operator, replay
+from supervisor.core import replay
 from supervisor.core import step as core
 from supervisor.core.effects import Effect, Launch
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.events import Event
 from supervisor.core.history import History
+from supervisor.core.reactions import operator
 from supervisor.core.states import State
 from supervisor.daemon import beginning
 from supervisor.launcher import phases

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.memory import queue
+from supervisor.memory import queue, slot_choice
 from supervisor.memory.seal import MOVES, Move, SlotState
 from tests.model import slots_protocol
 from tests.model.explorer import BrokenPromise, Exploration, explore

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli.batch_script import (
+from supervisor.cli.submit.batch_script import (
     CHAIN_TEMPLATE,
     TEMPLATE,
     BatchScript,
     script_text,
     template_text,
 )
-from supervisor.cli.slurm_options import option_value, time_limit_problem
+from supervisor.cli.submit.slurm_options import option_value, time_limit_problem
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 

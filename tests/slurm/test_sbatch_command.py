@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from supervisor.cli.queue import queued
+from supervisor.cli.commands.sbatch import sbatch_command
+from supervisor.cli.commands.status import status_command
 from supervisor.cli.record import read_record
-from supervisor.cli.sbatch import sbatch_command
-from supervisor.cli.status import status_command
+from supervisor.cli.show.queue import queued
 from supervisor.core.status import SlurmStatus, Status
 from supervisor.core.vocabulary import ExitCode, Intent, RunState
 from supervisor.errors import SupervisorError

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.cli import lock_probe
-from supervisor.cli.finding import Level
-from supervisor.cli.slurm_site import (
+from supervisor.cli.preflight import lock_probe
+from supervisor.cli.preflight.finding import Level
+from supervisor.cli.preflight.slurm_site import (
     Site,
     requeue,
     site_of,

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Checkpoint, State, Stop
 from supervisor.core.vocabulary import TERMINAL, Failure, Phase, RunState, StopSource
-from supervisor.daemon.service import ServiceManager, priority_of, status_text
+from supervisor.daemon.tell.systemd import ServiceManager, priority_of, status_text
 from supervisor.launcher.messages import Alive
 from supervisor.system import journal_stream
 from tests.systemd.conftest import Listener

@@ -9,9 +9,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from supervisor.cli import systemd as command
-from supervisor.cli.systemd import systemd_command
-from supervisor.cli.unit import SYSTEM_TEMPLATE, USER_TEMPLATE, Unit, template_text, unit_text
+from supervisor.cli.commands import systemd as command
+from supervisor.cli.commands.systemd import systemd_command
+from supervisor.cli.submit.unit import (
+    SYSTEM_TEMPLATE,
+    USER_TEMPLATE,
+    Unit,
+    template_text,
+    unit_text,
+)
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 

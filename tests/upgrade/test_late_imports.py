@@ -20,7 +20,7 @@ PROCESSES = {
     "the daemon": ("supervisor.daemon.__main__",),
     "its reader of checkpoints": ("supervisor.survey.__main__",),
     "the persister": ("supervisor.memory.__main__",),
-    "the view": ("supervisor.cli.view",),
+    "the view": ("supervisor.cli.show.view",),
     "the parked interpreter": ("supervisor.standby.waiting",),
     "a trainer": (
         *("supervisor.worker", "supervisor.checkpoint.commit", "supervisor.memory.slots"),
@@ -40,9 +40,9 @@ THERE_BY_THEN = {
         "supervisor.launcher.children.daemon_down",
         "supervisor.launcher.children.spawn",
     ): "supervisor.launcher.loop",
-    ("supervisor.cli.record", "supervisor.cli.queue"): "supervisor.cli.view",
-    ("supervisor.cli.record", "supervisor.cli.runtime_place"): "supervisor.cli.view",
-    ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.view",
+    ("supervisor.cli.record", "supervisor.cli.show.queue"): "supervisor.cli.show.view",
+    ("supervisor.cli.record", "supervisor.cli.runtime_place"): "supervisor.cli.show.view",
+    ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.show.view",
 }
 # By `read_history`, which only commands call that end at once.
 IN_COMMANDS = {

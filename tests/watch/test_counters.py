@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from supervisor.watch.counters import (
+from supervisor.daemon.look.counters import (
     Counters,
     CounterSample,
     ProcessCounters,

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from supervisor.watch import gpu_use
+from supervisor.daemon.look import gpu_use
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.watch.logtail import LINE_BYTES_MAX, READ_BYTES_MAX, LogTail
+from supervisor.daemon.look.logtail import LINE_BYTES_MAX, READ_BYTES_MAX, LogTail
 
 
 @pytest.fixture

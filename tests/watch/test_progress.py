@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from supervisor.watch.progress import LOOK_CPU_S, ProgressReader
+from supervisor.daemon.look.progress import LOOK_CPU_S, ProgressReader
 
 HOSTILE = r"(\w+\s?)*step=(?P<step>\d+)"
 SLOW_LINE = "loss " * 12 + "a" * 40 + "!"

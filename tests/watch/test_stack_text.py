@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.watch.stack_text import (
+from supervisor.daemon.look.stack_text import (
     collective,
     is_in_backward,
     main_thread,

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.watch import stacks
-from supervisor.watch.counters import with_descendants
-from supervisor.watch.stacks import StackDump
+from supervisor.daemon.look import stacks
+from supervisor.daemon.look.counters import with_descendants
+from supervisor.daemon.look.stacks import StackDump
 from supervisor.worker.heartbeat import Page
 from supervisor.worker.page_reading import read_pages
 

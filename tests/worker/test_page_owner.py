@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 import supervisor
-from supervisor.daemon.endings import agreed_outcome
-from supervisor.daemon.observer import PageSet
+from supervisor.daemon.look.endings import agreed_outcome
+from supervisor.daemon.look.observer import PageSet
 from supervisor.system import mounts
 from supervisor.system.identity import start_ticks
 from supervisor.worker.heartbeat import PageWriter, Phase

@@ -1,0 +1,221 @@
+"""`supervisor check`: the preflight. It starts no training and leaves nothing behind."""
+
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from supervisor.checkpoint.records import CheckpointEntry, Missing
+from supervisor.cli.preflight import (
+    descriptors,
+    pattern_trial,
+    questions,
+    shared_memory,
+    slurm_site,
+)
+from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.readable import problem
+from supervisor.cli.record import read_history
+from supervisor.cli.show.formatting import count_text, size_text
+from supervisor.cli.show.terminal import json_text, paint, strip_controls
+from supervisor.cli.start import directory_owner
+from supervisor.cli.start.admission import AdmissionVerdict, admit, refuse_bad_place
+from supervisor.cli.submit.single_line import refuse_other_bytes
+from supervisor.cli.surveying import request_for, survey_aloud
+from supervisor.config.load import load_config
+from supervisor.config.model import RunConfig
+from supervisor.core.history import History
+from supervisor.core.vocabulary import ExitCode, Tier
+from supervisor.errors import SupervisorError
+from supervisor.rundir.lock import holder, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.survey.answer import Survey
+
+_COLOURS = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "red"}
+_INDENT = " " * 20
+
+
+@click.command("check", short_help="Preflight: would this configuration run here?")
+@click.argument("config", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="A list of findings, machine-readable.")
+@click.option(
+    "--partition", metavar="NAME", help="The SLURM partition that is meant, if not the default."
+)
+def check_command(config: Path, as_json: bool, partition: str | None) -> None:
+    """Say whether CONFIG would run here, and what stands in the way.
+
+    Exits 0 if nothing does, 78 otherwise; warnings alone do not.
+    """
+    loaded = load_config(config)
+    resolved = loaded.config.resolved(Path.cwd())
+    refuse_other_bytes(resolved)
+    findings = list(_findings(config, resolved, silent=as_json))
+    findings += slurm_site.findings(resolved, partition)
+    if as_json:
+        body = [
+            {"what": f.what, "level": str(f.level), "text": f.text, "do": f.do} for f in findings
+        ]
+        click.echo(json_text(body))
+    else:
+        for finding in findings:
+            click.echo(_line(finding))
+    if any(finding.level is Level.FAIL for finding in findings):
+        raise SystemExit(ExitCode.CONFIGURATION)
+
+
+def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Finding]:
+    """All answers, in the order in which a start would need them."""
+    assert config.run_dir is not None
+    run_dir = Path(config.run_dir)
+    paths = RunPaths(run_dir)
+    directory = Path(config.checkpoints.directory or run_dir)
+    yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
+    host = list(questions.host_findings(config, run_dir))
+    yield from host
+    yield from pattern_trial.findings(config, run_dir)
+    try:
+        refuse_bad_place(run_dir, directory)
+    except SupervisorError:
+        return  # there is nothing to be read where no directory can be
+    if (few := descriptors.problem()) is not None:
+        yield Finding("descriptors", Level.FAIL, few, "ulimit -n 4096 in the shell before this one")
+    if (refused := problem(paths)) is not None:
+        yield Finding("record", Level.FAIL, refused, "choose another run_dir, or ask its owner")
+        return
+    yield _record(paths, config)
+    history, _ = read_history(paths)
+    undecided = questions.existing(config, directory, history.attempt)
+    if undecided is not None:
+        yield undecided
+    yield directory_owner.finding(config, paths, history)
+    request = request_for(paths, config)
+    found = survey_aloud(request, silent=silent)
+    on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
+    there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
+    yield from _newest(there, found, history, config)
+    # The newest may be cut short.
+    largest = max((entry.bytes for entry in on_disk), default=None)
+    yield questions.space(largest, config, directory)
+    yield shared_memory.snapshots(on_disk, request.snapshots)
+    yield questions.grace(config, run_dir)
+    yield _resuming(config)
+
+
+def _record(paths: RunPaths, config: RunConfig) -> Finding:
+    """Whether what is on record lets the run start."""
+    if is_held(paths):
+        owner = holder(paths)
+        who = owner.describe() if owner else "another process"
+        return Finding("record", Level.WARN, f"a supervisor has this run: {who}")
+    try:
+        admission = admit(paths, config, again=False)
+    except SupervisorError as error:
+        return Finding("record", Level.FAIL, error.message, error.hint)
+    match admission.verdict:
+        case AdmissionVerdict.START:
+            return Finding("record", Level.OK, "nothing stands in the way of a start")
+        case AdmissionVerdict.FINISHED:
+            return Finding("record", Level.OK, f"{admission.reason}; --again would train on")
+        case AdmissionVerdict.STOPPED | AdmissionVerdict.HELD:
+            do = f"supervisor resume {paths.run_dir}"
+            return Finding("record", Level.WARN, admission.reason, do)
+
+
+def _newest(
+    entries: list[CheckpointEntry], found: Survey, history: History, config: RunConfig
+) -> Iterator[Finding]:
+    """What a start would resume from, and what newer ones are worth."""
+    newest_valid = found.newest_valid
+    if found.missing is not None and not history.begin_again:
+        yield _missing(found.missing)
+        if newest_valid is None:
+            return
+    for entry in entries:
+        if newest_valid is not None and entry.path == newest_valid.path:
+            break
+        if entry.valid is False and (entry.candidate or entry.own_run):
+            text = f"{entry.name} is not valid: {entry.reason}"
+            do = "it is passed over" if entry.tier == Tier.MEMORY else "it will be set aside"
+            yield Finding("checkpoint", Level.WARN, text, do)
+    if newest_valid is not None:
+        step = f"step {count_text(newest_valid.step)}, " if newest_valid.step is not None else ""
+        facts = f"{step}{size_text(newest_valid.bytes)}, proven by {newest_valid.proof}"
+        if newest_valid.tier == Tier.MEMORY:
+            facts += ", in memory"
+        yield Finding("checkpoint", Level.OK, f"resumes from {newest_valid.name} ({facts})")
+        if newest_valid.reason is not None:
+            said = f"{newest_valid.name}: {newest_valid.reason}"
+            yield Finding("checkpoint", Level.WARN, said)
+    elif not any(entry.candidate for entry in entries):
+        yield _none(history, config)
+    elif found.torn_first is not None:
+        text = f"{found.torn_first}, the first save, was cut off: starts from the beginning"
+        yield Finding("checkpoint", Level.OK, text)
+    elif config.resume.if_none_valid == "fresh":
+        yield Finding("checkpoint", Level.WARN, "none is valid: starts from the beginning")
+    else:
+        yield Finding(
+            "checkpoint", Level.FAIL, "there are some, but none is valid: it would be held",
+            "resume: {if_none_valid: fresh} starts from the beginning",
+        )  # fmt: skip
+
+
+def _missing(missing: Missing) -> Finding:
+    """Checkpoints that are on record and not there."""
+    if missing.unmounted is not None:
+        text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; it would wait"
+        return Finding("checkpoint", Level.WARN, text, f"mount {missing.unmounted}")
+    return Finding(
+        "checkpoint", Level.FAIL, f"{missing.sentence}: it would be held",
+        "put them back; `supervisor run CONFIG --from-nothing` begins again all the same",
+    )  # fmt: skip
+
+
+def _none(history: History, config: RunConfig) -> Finding:
+    """No checkpoint is there, and none is on record."""
+    if config.resume.by == "trainer":
+        return Finding("checkpoint", Level.OK, "none seen: the trainer finds its own")
+    if history.unseen is not None:
+        text = f"{history.unseen}: it would be held"
+        return Finding("checkpoint", Level.FAIL, text, "write those lines")
+    return Finding("checkpoint", Level.OK, "none yet: starts from the beginning")
+
+
+def _resuming(config: RunConfig) -> Finding:
+    """Whether the trainer is told how to resume in its arguments."""
+    if config.resume.args or config.resume.by == "trainer":
+        how = "by its arguments" if config.resume.args else "the trainer finds it itself"
+        return Finding("resume", Level.OK, how)
+    return Finding(
+        "resume", Level.WARN,
+        "only SUPERVISOR_RESUME_FROM: a trainer that neither attaches nor gets arguments is held "
+        "rather than started over its checkpoints",
+        'resume: {args: [--resume, "{checkpoint}"]}, attach(), or resume: {by: trainer}',
+    )  # fmt: skip
+
+
+def _line(finding: Finding) -> str:
+    """A finding for a person, 80 columns wide."""
+    text = textwrap.fill(
+        strip_controls(finding.text),
+        74,  # and six for the mark
+        initial_indent=f"{finding.what:<14}",
+        subsequent_indent=_INDENT,
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
+    mark = paint(f"{finding.level:<4}", _COLOURS[finding.level])
+    lines = [f"{mark}  {text}"]
+    if finding.do and finding.level is not Level.OK:
+        lines.append(
+            textwrap.fill(
+                strip_controls(finding.do),
+                80,
+                initial_indent=f"{_INDENT}→ ",
+                subsequent_indent=f"{_INDENT}  ",
+                break_on_hyphens=False,
+                break_long_words=False,
+            )
+        )
+    return "\n".join(lines)

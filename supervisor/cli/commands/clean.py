@@ -1,0 +1,122 @@
+"""`supervisor clean`: what dead runs left in memory, to be used, saved to the disk, or removed."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import click
+
+from supervisor.cli.leftovers import Leftover, find_leftovers, remove
+from supervisor.cli.show.advice import shown_config, shown_path
+from supervisor.cli.show.formatting import age_text, count_text, size_text
+from supervisor.cli.show.terminal import echo, json_text, strip_controls
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
+from supervisor.memory.persist import persist
+from supervisor.memory.slots import Lock
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.status_file import read_status
+from supervisor.system.clock import wall_s
+
+
+@click.command("clean", short_help="What dead runs left in memory: save or remove it.")
+@click.argument("names", nargs=-1, metavar="[RUN]...")
+@click.option("--save", is_flag=True, help="First put what is on no disk onto the disk.")
+@click.option("--yes", is_flag=True, help="Remove without a question.")
+@click.option("--json", "as_json", is_flag=True, help="A list, machine-readable; asks nothing.")
+def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) -> None:
+    """List what dead runs left in shared memory, and remove it after a question.
+
+    RUN is the name of a leftover as it is listed, or a run directory. A snapshot that is newer
+    than what is on the disk is removed only if its RUN is named, or once `--save` has put it there.
+    What a living run uses is never touched.
+    """
+    found = _named(find_leftovers(), names)
+    if save:
+        found = [_save(one) for one in found]
+    going = [one for one in found if one.loses_nothing or names]
+    if as_json:
+        body = [{**one.as_json(), "removed": yes and one in going and remove(one)} for one in found]
+        click.echo(json_text(body))
+        return
+    if not found:
+        echo("Nothing is left of dead runs.")
+        return
+    for one in found:
+        for line in _lines(one):
+            echo(strip_controls(line))
+    if not going:
+        return
+    size = size_text(sum(one.bytes for one in going))
+    what = f"{len(going)} of {len(found)}" if len(going) < len(found) else f"{len(going)}"
+    if not yes:
+        if not sys.stdin.isatty():
+            echo(f"To remove {what} ({size}): --yes")
+            return
+        if not click.confirm(f"Remove {what} ({size})?"):
+            return
+    gone = [one for one in going if remove(one)]
+    echo(f"removed {len(gone)} ({size_text(sum(one.bytes for one in gone))})")
+
+
+def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
+    """Those that were asked for. Raises SupervisorError for a name that is none of them."""
+    if not names:
+        return found
+    chosen = []
+    for name in names:
+        place = Path(name).absolute()
+        those = [one for one in found if name == one.name or place in (one.path, one.run_dir)]
+        if not those:
+            raise SupervisorError(
+                f"{name}: left nothing in memory, or is alive",
+                hint="`supervisor clean` lists what dead runs left",
+                code=ExitCode.USAGE,
+            )
+        chosen += [one for one in those if one not in chosen]
+    return chosen
+
+
+def _save(one: Leftover) -> Leftover:
+    """Put the only copy onto the disk, and say where it is; a failure leaves it as it was."""
+    if one.whole is None or one.worth != "only copy":
+        return one
+    try:
+        with Lock(one.whole.slot.lock) as lock:
+            lock.acquire(shared=True)
+            path = persist(one.whole).path
+    except (OSError, ValueError) as error:
+        return replace(one, reason=f"it could not be saved: {error}")
+    step = one.whole.snapshot.step
+    return replace(one, worth="on the disk", disk_step=step, reason=f"saved as {path}")
+
+
+def _lines(one: Leftover) -> Iterator[str]:
+    """What is left of one run, and what to type."""
+    status = None if one.run_dir is None else read_status(RunPaths(one.run_dir).status)
+    whose = f" of {shown_path(one.run_dir)}" if one.run_dir is not None else ""
+    yield f"{one.name}{whose}  {size_text(one.bytes)}"
+    if one.whole is None:
+        yield "  no snapshot in it"
+        return
+    snapshot = one.whole.snapshot
+    age = age_text(wall_s() - snapshot.written)
+    text = f"  step {count_text(snapshot.step)}, {size_text(snapshot.bytes)}, taken {age}"
+    disk = (
+        f"step {count_text(one.disk_step)}" if one.disk_step is not None else "none that is valid"
+    )
+    match one.worth:
+        case "only copy":
+            yield f"{text}: NOT on the disk (newest in {snapshot.directory}: {disk})"
+            if one.run_dir is not None:
+                yield f"  to go on from it:     supervisor run {shown_config(status)}"
+            yield f"  to put it on the disk: supervisor clean --save {one.name}"
+        case "on the disk":
+            yield f"{text}: on the disk there is {disk}"
+        case "useless":
+            yield f"{text}: cannot be used"
+        case _:
+            yield f"{text}: perhaps not on the disk"
+    if one.reason:
+        yield f"  {one.reason}"

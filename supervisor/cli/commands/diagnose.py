@@ -1,0 +1,52 @@
+"""`supervisor diagnose`: says from a log why a training run died; it decides nothing."""
+
+import textwrap
+from pathlib import Path
+
+import click
+
+from supervisor.cli.show.terminal import echo, json_text, strip_controls
+from supervisor.core.vocabulary import ExitCode
+from supervisor.diagnosis.log_file import diagnose_file
+from supervisor.errors import SupervisorError
+
+
+@click.command("diagnose", short_help="Say why a training run died, from its log.")
+@click.argument("logfile", type=click.Path(path_type=Path))
+@click.option("--code", type=int, help="The exit code, if known.")
+@click.option("--signal", type=click.IntRange(min=1), help="The signal it died of, if known.")
+@click.option("--json", "as_json", is_flag=True, help="Machine-readable, one object.")
+def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_json: bool) -> None:
+    """Say why a training run died, from its LOGFILE: the root cause, not what it led to."""
+    if logfile.exists() and not logfile.is_file() and not logfile.is_dir():
+        # A fifo would be waited for, and a device read without end.
+        raise SupervisorError(
+            f"{logfile}: is no file", hint="copy it into one first", code=ExitCode.USAGE
+        )
+    try:
+        found = diagnose_file(logfile, code=code, signal=signal)
+    except OSError as error:
+        raise SupervisorError(
+            f"{logfile}: {error.strerror}",
+            hint="name the file that holds what the trainer printed",
+            code=ExitCode.USAGE,
+        ) from None
+    if as_json:
+        body = {
+            "logfile": str(logfile.absolute()),
+            "failure": str(found.failure),
+            "action": str(found.action),
+            "reason": found.reason,
+            "exception": found.exception,
+            "frame": found.frame,
+            "evidence": list(found.evidence),
+        }
+        click.echo(json_text(body))
+        return
+    echo(f"{found.failure}  (what a supervisor would do: {found.action})")
+    echo(textwrap.fill(strip_controls(found.reason), 80))
+    if found.exception:
+        where = f" in {found.frame}" if found.frame else ""
+        echo(strip_controls(f"exception: {found.exception}{where}"))
+    for line in found.evidence:
+        echo(f"  | {strip_controls(line)}")

@@ -1,0 +1,88 @@
+"""`supervisor init`: writes a commented configuration that works as it stands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from supervisor.cli.show.advice import shell_word
+from supervisor.cli.show.terminal import echo, json_text
+from supervisor.config.template import config_template
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
+
+
+class _CommandAfterDashes(click.Command):
+    """Keeps what stands behind `--` apart: without a PATH it would be taken for one."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take the training command off before click reads the rest."""
+        at = args.index("--") if "--" in args else len(args)
+        ctx.meta["training_command"] = args[at + 1 :]
+        return super().parse_args(ctx, args[:at])
+
+
+@click.command(
+    "init",
+    cls=_CommandAfterDashes,
+    short_help="Write a commented configuration.",
+    options_metavar="[OPTIONS]",
+    epilog="Example: supervisor init train.yaml -- python train.py --lr 3e-4",
+)
+@click.argument("path", type=click.Path(path_type=Path), default=Path("config.yaml"))
+@click.option("--force", is_flag=True, help="Overwrite the file if it is there.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was written where.")
+@click.pass_context
+def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> None:
+    """Write a commented configuration to PATH (config.yaml) for the command given after --."""
+    given: list[Any] = ctx.meta["training_command"]
+    command = [str(word) for word in given] or _guess()
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        # A fifo would be waited for, and a device written to.
+        raise SupervisorError(
+            f"{path}: is no file that could be written",
+            hint="another PATH",
+            code=ExitCode.USAGE,
+        )
+    text = config_template(path=shell_word(str(path)), name=_name(path), command=command)
+    if path.is_dir():
+        path = path / "config.yaml"
+    try:
+        with path.open("w" if force else "x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise SupervisorError(
+            f"{path}: is there already",
+            hint="--force overwrites it; another PATH leaves it alone",
+            code=ExitCode.USAGE,
+        ) from None
+    except OSError as error:
+        raise SupervisorError(f"{path}: {error.strerror}", code=ExitCode.USAGE) from None
+    if as_json:
+        click.echo(json_text({"path": str(path.absolute()), "command": command}, indent=None))
+        return
+    shown = shell_word(str(path))
+    echo(f"wrote {shown}")
+    if not given:
+        echo(f"  put your training command into it (now: {' '.join(command)})")
+    echo(f"  supervisor check {shown}\n  supervisor run {shown}")
+
+
+def _guess() -> list[str]:
+    """A command for what lies in this directory."""
+    if Path("train.py").is_file():
+        return ["python", "train.py"]
+    if Path("train/__main__.py").is_file():
+        return ["python", "-m", "train"]
+    if Path("train.sh").is_file():
+        return ["bash", "train.sh"]
+    return ["python", "train.py"]
+
+
+def _name(path: Path) -> str:
+    """The run's name: the file's, or the directory's where the file has an everyday name."""
+    stem = path.stem
+    if stem in ("config", "supervisor", "run", "train") or path.is_dir():
+        stem = path.absolute().parent.name if not path.is_dir() else path.absolute().name
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", stem).strip("-._")[:64] or "run"

@@ -1,0 +1,1 @@
+"""What `supervisor check` looks at before a run, one finding each."""

@@ -1,0 +1,82 @@
+"""Whether locks work where a run directory is: two processes try one. It leaves nothing there."""
+
+import fcntl
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.system.mounts import filesystem_type, mount_options
+
+_ANSWER_S = 20.0
+# Another process with a description of its own: a lock of this one would not be in its way.
+_SECOND = """
+import fcntl, sys
+with open(sys.argv[1], "r+b") as file:
+    for _ in range(2):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("refused", flush=True)
+        else:
+            print("taken", flush=True)
+            fcntl.flock(file, fcntl.LOCK_UN)
+        sys.stdin.readline()
+"""
+# Mount options that keep locks on one machine (nfs(5), mount.lustre(8)).
+_LOCAL_ONLY = frozenset({"nolock", "local_lock=all", "local_lock=flock", "localflock"})
+
+
+def locks(run_dir: Path) -> Finding | None:
+    """Try a lock with two processes; None where no file can be made, which others report."""
+    place = run_dir
+    while not place.is_dir() and place != place.parent:
+        place = place.parent
+    kind = filesystem_type(place) or "this file system"
+    try:
+        with tempfile.NamedTemporaryFile(dir=place, prefix=".lock-probe-") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            answers = _second(file.name, file.fileno())
+    except OSError as error:
+        if not os.access(place, os.W_OK):
+            return None
+        return Finding(
+            "locks", Level.WARN,
+            f"{kind} has none ({error.strerror}): the lock file's own words decide who has the run",
+            "mount it with locks (Lustre: -o flock), or choose another run_dir",
+        )  # fmt: skip
+    if answers != ["refused", "taken"]:
+        return Finding(
+            "locks", Level.WARN,
+            f"they do not work on {kind}: a second process saw {' and '.join(answers) or 'nothing'}"
+            " where it should have been refused and then let in",
+            "two supervisors could have the run at once: choose another run_dir",
+        )  # fmt: skip
+    local = _LOCAL_ONLY.intersection(mount_options(place))
+    if local:
+        return Finding(
+            "locks", Level.WARN,
+            f"only among processes of one machine ({kind} is mounted with {', '.join(local)})",
+            "two nodes could have the run at once: mount it with shared locks",
+        )  # fmt: skip
+    return Finding("locks", Level.OK, f"a second process is refused, and let in after ({kind})")
+
+
+def _second(name: str, fd: int) -> list[str]:
+    """What another process got while the lock was held, and after. Raises OSError."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-S", "-c", _SECOND, name],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    assert child.stdout is not None
+    try:
+        first = child.stdout.readline()
+        fcntl.flock(fd, fcntl.LOCK_UN)
+        rest, _ = child.communicate("\n\n", timeout=_ANSWER_S)
+    except (subprocess.TimeoutExpired, BrokenPipeError):
+        child.kill()
+        child.wait()
+        return []
+    return (first + rest).split()

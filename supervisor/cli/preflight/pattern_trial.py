@@ -1,0 +1,111 @@
+"""Tries the user's regular expressions before the run: on ordinary lines, and on hostile ones."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from supervisor.checkpoint.name_pattern import NAME_CPU_S
+from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.config.model import RunConfig
+from supervisor.daemon.look.logtail import LogTail
+from supervisor.daemon.look.progress import LINE_CHARACTERS_MAX, LINE_CPU_S
+from supervisor.daemon.look.slow_patterns import ADVICE
+from supervisor.rundir.paths import RunPaths
+from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
+from supervisor.system.pattern_shape import hostile_texts
+
+_NAME_CHARACTERS_MAX = 255
+_LINES_TRIED = 200
+_NAMES_TRIED = 1000
+_TEXTS_TRIED = 60
+_LOG_BYTES = 256 << 10
+_SHOWN_CHARACTERS = 60
+_ORDINARY_LINES = (
+    "{'loss': 2.3414, 'grad_norm': 1.2043, 'learning_rate': 4.9e-05, 'epoch': 0.12}",
+    " 45%|████▌     | 451/1000 [01:14<01:31,  6.01it/s, loss=2.31, lr=4.9e-05]",
+    "Epoch 3:  45%|████▌     | 451/1000 [01:14<01:31,  6.01it/s, v_num=0, train_loss=2.310]",
+    "[2026-01-05 10:11:12,345][INFO][rank 0] step: 451 loss: 2.31 grad norm: 1.2 tokens/s: 51234",
+    "loss " * 12 + "lr grad norm tokens per second mem used",
+    "/usr/lib/python3/dist-packages/torch/optim/lr_scheduler.py:62: UserWarning: " + "word " * 60,
+    "=" * 120,
+    " " * 400,
+    "0123456789abcdef" * 25,
+)
+_ORDINARY_NAMES = (
+    "events.out.tfevents.1736070000.a-host-with-a-long-name.example.org.12345.0",
+    "checkpoint-451", "pytorch_model-00001-of-00004.safetensors", "sample_output_image_000123.png",
+    "train_log_of_the_first_experiment_with_the_larger_model.txt", "0123456789abcdef" * 4,
+)  # fmt: skip
+_Apply = Callable[[str, float], object]
+
+
+def findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
+    """One answer for each expression that the configuration has."""
+    if config.watch.progress is not None:
+        pattern = BoundedPattern(config.watch.progress)
+        yield _trial(
+            "progress", pattern.text, pattern.find_all, LINE_CPU_S,
+            [*_ORDINARY_LINES, *_own_lines(run_dir)], LINE_CHARACTERS_MAX,
+        )  # fmt: skip
+    if config.checkpoints.pattern is not None:
+        pattern = BoundedPattern(config.checkpoints.pattern)
+        names = _own_names(Path(config.checkpoints.directory or run_dir))
+        yield _trial(
+            "pattern", pattern.text, pattern.match_whole, NAME_CPU_S,
+            [*_ORDINARY_NAMES, *names], _NAME_CHARACTERS_MAX,
+        )  # fmt: skip
+
+
+def _trial(
+    what: str, text: str, apply: _Apply, cpu_s: float, ordinary: list[str], length_max: int
+) -> Finding:
+    slow = _first_slow((one[:length_max] for one in ordinary), apply, cpu_s)
+    short = _some(hostile_texts(text, length_max))
+    slow = slow or _first_slow(short, apply, cpu_s)
+    if slow is not None:
+        why = f"'{text}' takes too long on {_shown(slow)}: it backtracks"
+        return Finding(what, Level.FAIL, why, ADVICE.partition(";")[0])
+    slow = _first_slow(_some(hostile_texts(text, length_max, are_long=True)), apply, cpu_s)
+    if slow is not None:
+        # A power of the length: the kind that `Epoch (\d+).*?(\d+)/` is, and no line shows it.
+        why = f"'{text}' is quick; one as odd as {_shown(slow)}, {len(slow)} long, is passed over"
+        return Finding(what, Level.OK, why)
+    return Finding(what, Level.OK, f"'{text}' is quick, on hostile text too")
+
+
+def _first_slow(texts: Iterable[str], apply: _Apply, cpu_s: float) -> str | None:
+    for text in texts:
+        try:
+            apply(text, cpu_s)
+        except PatternTimeoutError:
+            return text
+    return None
+
+
+def _some(texts: Iterator[str]) -> Iterator[str]:
+    return (text for _, text in zip(range(_TEXTS_TRIED), texts, strict=False))
+
+
+def _own_lines(run_dir: Path) -> list[str]:
+    """The last lines of what this run has printed, if it has."""
+    log = RunPaths(run_dir).train_log
+    try:
+        tail = LogTail(log, max(log.stat().st_size - _LOG_BYTES, 0))
+    except OSError:
+        return []
+    try:
+        return list(tail.poll().lines[-_LINES_TRIED:])
+    finally:
+        tail.close()
+
+
+def _own_names(directory: Path) -> list[str]:
+    try:
+        return os.listdir(directory)[:_NAMES_TRIED]  # noqa: PTH208 -- names, as they are matched
+    except OSError:
+        return []
+
+
+def _shown(text: str) -> str:
+    short = text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+    return repr(short)

@@ -1,0 +1,212 @@
+"""The questions of `supervisor check`, each answered by one finding. It leaves nothing changed."""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+from supervisor.cli.preflight import lock_probe, shared_memory, system_calls
+from supervisor.cli.preflight.devices import visible_devices
+from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.record import read_record
+from supervisor.cli.show.formatting import size_text
+from supervisor.cli.start.admission import existing_checkpoints
+from supervisor.config.durations import format_duration
+from supervisor.config.model import RunConfig
+from supervisor.config.places import unexpanded
+from supervisor.standby.command import Cold, parse
+from supervisor.system.mounts import filesystem_type, is_network
+
+# Bytes: the reserve, a config, a status and a ledger, and something to write a log with.
+_LEAST_FREE = 8 << 20
+
+
+def host_findings(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
+    """What the machine and its directories are like."""
+    yield installation()
+    yield command(config)
+    yield launching(config)
+    yield from placeholders(config)
+    yield from unexpanded_words(config)
+    yield from directories(config, run_dir)
+    yield locking(run_dir)
+    tried = lock_probe.locks(run_dir)
+    if tried is not None:
+        yield tried
+    yield from system_calls.findings()
+    yield devices()
+    yield shared_memory.heartbeats()
+
+
+def installation() -> Finding:
+    """PyPI has another `supervisor`, the process manager: both install the same package name."""
+    try:
+        other = metadata.version("supervisor")
+    except metadata.PackageNotFoundError:
+        return Finding("installation", Level.OK, "no other package of this name")
+    return Finding(
+        "installation",
+        Level.FAIL,
+        f"the process manager `supervisor` {other} is installed in the same environment",
+        "pip uninstall supervisor, then install train-supervisor again; or use another environment",
+    )
+
+
+def command(config: RunConfig) -> Finding:
+    """Whether the program can be found and executed, with the PATH that the trainer will have."""
+    program = config.command[0]
+    path = config.env.get("PATH", os.environ.get("PATH", os.defpath))
+    found = shutil.which(program, path=path)
+    if found is not None:
+        script = next((w for w in config.command[1:] if not w.startswith("-")), None)
+        if script is not None and script.endswith((".py", ".sh")) and not Path(script).exists():
+            return Finding(
+                "command", Level.FAIL, f"{script} is not there (from {Path.cwd()})",
+                "correct `command`, or start from the directory where it is",
+            )  # fmt: skip
+        return Finding("command", Level.OK, found)
+    if "/" in program and Path(program).exists():
+        return Finding("command", Level.FAIL, f"{program} is not executable", f"chmod +x {program}")
+    hint = f"for this environment's Python write {sys.executable}" if "python" in program else None
+    return Finding("command", Level.FAIL, f"{program} is not found", hint or "correct `command`")
+
+
+def launching(config: RunConfig) -> Finding:
+    """Whether a relaunch can do without the imports."""
+    if config.launch.mode == "cold":
+        return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
+    found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
+    if not isinstance(found, Cold):
+        return Finding("launch", Level.OK, "the next interpreter is parked while one trains")
+    level = Level.WARN if config.launch.mode == "warm" else Level.OK
+    return Finding("launch", level, f"each attempt is a new process: {found.reason}")
+
+
+def placeholders(config: RunConfig) -> Iterator[Finding]:
+    """`command` is passed as it stands: {checkpoint} in it would reach the trainer as such."""
+    for known in ("checkpoint", "checkpoint_dir"):
+        if any(f"{{{known}}}" in word for word in config.command):
+            yield Finding(
+                "command", Level.WARN, f"{{{known}}} in `command` stands for nothing",
+                f'resume: {{args: [--resume, "{{{known}}}"]}} is appended where there is one',
+            )  # fmt: skip
+
+
+def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
+    """`command` and `env` are passed as they stand: a trainer would make a directory `$SCRATCH`."""
+    for word in [*config.command[1:], *config.resume.args, *config.resume.fresh_args]:
+        if unexpanded(word):
+            yield Finding(
+                "command", Level.WARN, f"{word} is passed as it stands: there is no shell",
+                "write the path itself, or let a shell expand it: [bash, -c, 'exec python …']",
+            )  # fmt: skip
+    for name, value in config.env.items():
+        if unexpanded(value):
+            yield Finding(
+                "env", Level.WARN, f"{name}={value} is set as it stands: there is no shell",
+                "write the value itself",
+            )  # fmt: skip
+
+
+def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
+    """Whether what will be written can be written."""
+    checkpoints = Path(config.checkpoints.directory or run_dir)
+    for what, path in dict.fromkeys([("run_dir", run_dir), ("checkpoints", checkpoints)]):
+        if what == "checkpoints" and checkpoints == run_dir:
+            continue
+        place = path
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        if not place.is_dir():
+            yield Finding(what, Level.FAIL, f"{place} is not a directory", "choose another")
+        elif not os.access(place, os.W_OK | os.X_OK):
+            yield Finding(what, Level.FAIL, f"{place} is not writable", "choose another, or chmod")
+        else:
+            maker = "" if what == "run_dir" else " by the trainer"
+            made = "" if place == path else f" (will be made{maker})"
+            yield Finding(what, Level.OK, f"{path}{made}")
+
+
+def locking(run_dir: Path) -> Finding:
+    """Whether flock alone proves who has the run."""
+    kind = filesystem_type(run_dir) or "unknown"
+    if is_network(run_dir):
+        return Finding(
+            "file system", Level.OK,
+            f"{kind}, shared with other machines: a dead machine's lock is broken only by SLURM's "
+            "word or `run --break-lock`",
+        )  # fmt: skip
+    if kind in ("tmpfs", "ramfs", "overlay"):
+        lost = "this container" if kind == "overlay" else "this boot"
+        text = f"{kind}: checkpoints do not outlive {lost}"
+        return Finding("file system", Level.WARN, text, "choose a run_dir on a disk")
+    return Finding("file system", Level.OK, kind)
+
+
+def devices() -> Finding:
+    """Which GPUs the trainer may see."""
+    seen = visible_devices()
+    limit = os.environ.get("CUDA_VISIBLE_DEVICES")
+    limited = f"; CUDA_VISIBLE_DEVICES={limit}" if limit is not None else ""
+    if seen.problem:
+        text = f"{seen.source}: {seen.problem}{limited}"
+        return Finding("GPU", Level.FAIL, text, "see `nvidia-smi` and the kernel log (dmesg)")
+    if not seen.names:
+        return Finding(
+            "GPU", Level.WARN, "none to be seen", "fine if it is meant to train on the CPU"
+        )
+    names = ", ".join(f"{seen.names.count(name)} × {name}" for name in dict.fromkeys(seen.names))
+    return Finding("GPU", Level.OK, f"{names}{limited} (says {seen.source})")
+
+
+def space(needed_each: int | None, config: RunConfig, directory: Path) -> Finding:
+    """Free space against `keep` checkpoints and the one being written."""
+    place = directory
+    while not place.exists():
+        place = place.parent
+    free = shutil.disk_usage(place).free
+    if free < _LEAST_FREE:
+        text = f"{size_text(free)} free: not even logs and records fit"
+        return Finding("space", Level.FAIL, text, "free some space")
+    if needed_each is None:
+        return Finding("space", Level.OK, f"{size_text(free)} free; no checkpoint to measure yet")
+    keep = config.checkpoints.keep
+    # Those that are there already take no more; at the worst all are still to come.
+    needed = needed_each * ((keep or 1) + 1)
+    kept = f"keep: {keep}" if keep else "keep: null, so it will fill up"
+    text = f"{size_text(free)} free, a checkpoint is {size_text(needed_each)} ({kept})"
+    if free < 2 * needed_each:
+        return Finding("space", Level.FAIL, text, "free some space: not even two saves fit")
+    if keep is None or free < needed:
+        return Finding("space", Level.WARN, text, "keep fewer, or free some space")
+    return Finding("space", Level.OK, text)
+
+
+def grace(config: RunConfig, run_dir: Path) -> Finding:
+    """Whether the last save would fit into the grace."""
+    took = read_record(run_dir).status.last_save_s
+    given = format_duration(config.grace)
+    if took is None:
+        return Finding("grace", Level.OK, f"{given}; no save was timed yet")
+    text = f"{given}; the last save took {format_duration(took)}"
+    if took > config.grace:
+        return Finding("grace", Level.FAIL, text, "a stop would lose what was done: raise `grace`")
+    if took > config.grace / 2:
+        return Finding("grace", Level.WARN, text, "that is close: raise `grace`")
+    return Finding("grace", Level.OK, text)
+
+
+def existing(config: RunConfig, directory: Path, attempts: int) -> Finding | None:
+    """Whether somebody decided about checkpoints that were there before."""
+    found = existing_checkpoints(directory, config.checkpoints.pattern) if attempts == 0 else []
+    if not found:
+        return None
+    text = f"{len(found)} were there before ({found[0]} …)"
+    match config.resume.existing:
+        case None:
+            do = "write resume: {existing: use} or resume: {existing: ignore}"
+            return Finding("existing", Level.FAIL, text, do)
+        case choice:
+            return Finding("existing", Level.OK, f"{text}: {choice}")

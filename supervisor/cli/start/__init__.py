@@ -1,0 +1,1 @@
+"""From `supervisor run` to the launcher: may it start, whose is the directory, the exec."""

@@ -1,0 +1,212 @@
+"""Whether a run may start: what the ledger, the operator and the disk say. It writes nothing."""
+
+import os
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from supervisor.cli.record import read_history
+from supervisor.cli.runtime_place import runtime_parent
+from supervisor.cli.show.formatting import age_text, wall_of
+from supervisor.cli.surveying import request_for
+from supervisor.config.model import RunConfig
+from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.entry import Stamped
+from supervisor.core.history import History
+from supervisor.core.vocabulary import ExitCode, Failure, Intent, RunState, Tier
+from supervisor.errors import SupervisorError
+from supervisor.rundir.intent import UNREADABLE, IntentRecord, read_intent
+from supervisor.rundir.lock import holder, is_held
+from supervisor.rundir.paths import RunPaths
+from supervisor.rundir.runtime_directory import PLACE
+from supervisor.survey import candidates
+from supervisor.survey.request import SurveyRequest
+from supervisor.survey.survey import survey
+from supervisor.system.clock import wall_s
+
+
+class AdmissionVerdict(StrEnum):
+    """What `run` does with a run."""
+
+    START = "start"
+    FINISHED = "finished"
+    STOPPED = "stopped"
+    HELD = "held"
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """A verdict, why, and what has to be recorded before a start."""
+
+    verdict: AdmissionVerdict
+    reason: str = ""
+    resumed_by: str | None = None
+    """The id of the intent that lets a held run go on."""
+    reopens: bool = False
+
+
+def admit(
+    paths: RunPaths, config: RunConfig, *, again: bool, from_nothing: bool = False
+) -> Admission:
+    """Decide from what is on record. Raises SupervisorError for another name's directory.
+
+    `from_nothing`: `--from-nothing` was said, which answers what such a run is held for.
+    """
+    history, ledger = read_history(paths)
+    if history.name is not None and history.name != config.name:
+        raise SupervisorError(
+            f"{paths.run_dir}: belongs to the run {history.name!r}, not to {config.name!r}",
+            hint="give this run a run_dir of its own, or take back the change of `name`",
+            code=ExitCode.CONFIGURATION,
+        )
+    try:
+        intent = read_intent(paths.intent)
+    except OSError as error:
+        why = f"{paths.intent}: cannot be read: {error.strerror}"
+        return Admission(AdmissionVerdict.HELD, f"{why}; nobody knows what the operator wants")
+    lifts = history.held is not None and _lifts(intent, history, ledger)
+    is_answered = from_nothing and history.held_for in (
+        Failure.CHECKPOINTS_MISSING,
+        Failure.CHECKPOINTS_UNSEEN,
+    )
+    match judge(history, intent.intent, lifts=lifts or is_answered, again=again):
+        case AdmissionVerdict.FINISHED:
+            return Admission(AdmissionVerdict.FINISHED, _finished_reason(ledger))
+        case AdmissionVerdict.STOPPED:
+            return Admission(
+                AdmissionVerdict.STOPPED, f"stopped with `supervisor stop`{_since(intent)}"
+            )
+        case AdmissionVerdict.HELD if intent.id == UNREADABLE:
+            return Admission(AdmissionVerdict.HELD, f"{paths.intent} cannot be understood")
+        case AdmissionVerdict.HELD if intent.intent is Intent.HOLD:
+            return Admission(AdmissionVerdict.HELD, f"held with `supervisor hold`{_since(intent)}")
+        case AdmissionVerdict.HELD:
+            return Admission(AdmissionVerdict.HELD, history.held or "")
+        case AdmissionVerdict.START:
+            resumed_by = intent.id if lifts else None
+            reopens = again and history.finished
+            return Admission(AdmissionVerdict.START, resumed_by=resumed_by, reopens=reopens)
+
+
+def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> AdmissionVerdict:
+    """The verdict alone, pure; `lifts`: `supervisor resume` was said since the run is held."""
+    if history.finished and not again:
+        return AdmissionVerdict.FINISHED
+    if intent is Intent.STOP:
+        return AdmissionVerdict.STOPPED
+    if intent is Intent.HOLD or (history.held is not None and not lifts):
+        return AdmissionVerdict.HELD
+    return AdmissionVerdict.START
+
+
+def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:
+    """Refuse a directory with a file in its way. Raises SupervisorError."""
+    kinds = ((run_dir, "run", "run_dir"), (checkpoints, "checkpoint", "checkpoints.directory"))
+    for directory, kind, key in kinds:
+        place = directory
+        while not os.path.lexists(place) and place != place.parent:
+            place = place.parent
+        if place.exists() and not place.is_dir():  # a link that leads nowhere: not mounted, say
+            raise SupervisorError(
+                f"{directory}: cannot be a {kind} directory: {place} is a file",
+                hint=f"choose another {key}",
+                code=ExitCode.CONFIGURATION,
+            )
+
+
+def refuse_living_original(paths: RunPaths, history: History) -> None:
+    """Refuse a copy of a run directory whose run lives elsewhere on this machine, or the reverse.
+
+    Both have one id: each would end the other's processes, and their snapshots have one place.
+    Raises SupervisorError with code 69 that names the other.
+    """
+    parent = runtime_parent()
+    if parent is None or history.run_id is None:
+        return
+    try:
+        other = RunPaths(Path((parent / history.run_id / PLACE).read_text()).parent)
+        is_same = other.state_dir.samefile(paths.state_dir)
+    except OSError:
+        return  # nobody has said so, or that directory is gone
+    if is_same or not is_held(other):
+        return
+    owner = holder(other)
+    who = owner.describe_with_time() if owner else "another process"
+    raise SupervisorError(
+        f"{paths.run_dir}: a copy of {other.run_dir}, whose run lives: {who} has it",
+        hint=f"stop that one first (`supervisor stop {other.run_dir}`), or begin a run of its own:"
+        " another run_dir, with the checkpoints and `resume: {existing: use}`",
+        code=ExitCode.LOCKED,
+    )
+
+
+def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
+    """Refuse `--from-nothing` where there is a checkpoint to go on from. Raises SupervisorError."""
+    newest = survey(request_for(paths, config)).newest_valid
+    if newest is not None and newest.tier == Tier.DISK:
+        raise SupervisorError(
+            f"{newest.path}: is valid; --from-nothing begins again only where none is",
+            hint="leave the option out to go on from it; to train anew, use another `name`",
+            code=ExitCode.USAGE,
+        )
+
+
+def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:
+    """Refuse to begin beside checkpoints that nobody decided about. Raises SupervisorError."""
+    if config.resume.existing is not None or history.attempt:
+        return
+    directory = Path(config.checkpoints.directory or run_dir)
+    found = existing_checkpoints(directory, config.checkpoints.pattern)
+    if not found:
+        return
+    names = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")
+    raise SupervisorError(
+        f"{directory}: holds checkpoints that this run did not make: {names}",
+        hint="say what to do with them:\n"
+        "  resume: {existing: use}      go on from the newest valid one\n"
+        "  resume: {existing: ignore}   start fresh and leave them alone",
+        code=ExitCode.CONFIGURATION,
+    )
+
+
+def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[str]:
+    """Names of the checkpoints in a directory, newest first. None is read to its end."""
+    found = candidates.find(SurveyRequest(directory, pattern=pattern), directory)
+    return [candidate.name for candidate in found]
+
+
+def _lifts(intent: IntentRecord, history: History, ledger: list[Stamped]) -> bool:
+    """Whether `supervisor resume` was said after the run was held, and not counted before."""
+    if not intent.id or intent.id == history.last_intent_id:
+        return False
+    last = _last_decision(ledger, RunState.HELD, RunState.STUCK)
+    if last is None:
+        return True
+    held_at, held = last
+    if held.has("intent_id"):
+        # Said since then, whatever the clocks say: they may have been set back.
+        return intent.id != held.intent_id
+    said_at = wall_of(intent.at)
+    return said_at is not None and said_at > held_at
+
+
+def _finished_reason(ledger: list[Stamped]) -> str:
+    """How and when the run was finished."""
+    last = _last_decision(ledger, RunState.COMPLETED)
+    when = f" {age_text(wall_s() - last[0])}" if last is not None and last[0] else ""
+    return f"finished{when}"
+
+
+def _last_decision(ledger: list[Stamped], *states: RunState) -> tuple[float, DecisionEntry] | None:
+    """The last decision that led to one of these states, and its wall time."""
+    for noted in reversed(ledger):
+        match noted.entry:
+            case DecisionEntry() as decided if decided.state in states:
+                return noted.wall, decided
+    return None
+
+
+def _since(intent: IntentRecord) -> str:
+    """` 3m ago`, or nothing where the intent has no time."""
+    wall = wall_of(intent.at)
+    return f" {age_text(wall_s() - wall)}" if wall is not None else ""

@@ -1,0 +1,104 @@
+"""Whose checkpoint directory it is, before a start: refused, taken over, or told by `check`."""
+
+import os
+from pathlib import Path
+
+from supervisor.checkpoint import owner_mark
+from supervisor.cli.preflight.finding import Finding, Level
+from supervisor.cli.show.terminal import echo
+from supervisor.config.model import RunConfig
+from supervisor.core.entries.entry import Entry
+from supervisor.core.history import History
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
+from supervisor.rundir.claiming import claim, took_over
+from supervisor.rundir.ledger_entries import run_created
+from supervisor.rundir.ownership import Claimant, Standing, look, refusal
+from supervisor.rundir.paths import RunPaths
+
+
+def refuse_others_directory(
+    config: RunConfig, paths: RunPaths, history: History, *, unseen_passes: bool = False
+) -> None:
+    """Refuse a checkpoint directory that is another run's; it writes nothing.
+
+    `unseen_passes`: but not one whose run cannot be seen from here. Raises SupervisorError with
+    code 78 that names both runs.
+    """
+    claimant = _claimant(config, paths, history.run_id)
+    found = look(_directory(config, paths), claimant)
+    refused = refusal(found, claimant)
+    if refused is None or (unseen_passes and found.standing is Standing.UNSEEN):
+        return
+    raise SupervisorError(refused.message, hint=refused.hint, code=ExitCode.CONFIGURATION)
+
+
+def take_over_unseen(
+    config: RunConfig, paths: RunPaths, history: History, *, quiet: bool
+) -> list[Entry]:
+    """Put this run's mark in the place of one whose run cannot be seen from here.
+
+    Only the holder of the run's lock may call it. Returns what has to be recorded: a run that never
+    started gets its id here, since the mark names it. Raises SupervisorError.
+    """
+    directory = _directory(config, paths)
+    if look(directory, _claimant(config, paths, history.run_id)).standing is not Standing.UNSEEN:
+        return []
+    entries: list[Entry] = []
+    run_id = history.run_id
+    if run_id is None:
+        created = run_created(config.name)
+        entries, run_id = [created], created.run_id
+    claimant = _claimant(config, paths, run_id)
+    made = claim(directory, claimant, has_checkpoint=False, by_force=True)
+    refused = refusal(look(directory, claimant), claimant)
+    if refused is not None:
+        why = f" ({made.problem})" if made.problem else ""
+        message = f"{refused.message}; its mark cannot be replaced{why}"
+        raise SupervisorError(message, hint=refused.hint, code=ExitCode.CONFIGURATION)
+    for entry, line in took_over(made):
+        entries.append(entry)
+        if not quiet:
+            echo(f"{config.name}: {line}")
+    return entries
+
+
+def finding(config: RunConfig, paths: RunPaths, history: History) -> Finding:
+    """Whose the checkpoint directory is, as an answer of the preflight."""
+    claimant = _claimant(config, paths, history.run_id)
+    found = look(_directory(config, paths), claimant)
+    refused = refusal(found, claimant)
+    if refused is not None:
+        return Finding("owner", Level.FAIL, refused.message, refused.hint)
+    weightiest = found.weightiest
+    if weightiest is not None and found.standing is Standing.OVER:
+        mark = weightiest.file.mark
+        who = "another run" if mark is None else mark.describe()
+        text = f"{found.directory}: marked by {who}, but {weightiest.why}"
+        return Finding("owner", Level.WARN, text, "a start takes it over")
+    if found.standing is Standing.OWN:
+        return Finding("owner", Level.OK, f"{found.directory}: marked as this run's")
+    if not _can_be_marked(found.directory):
+        text = f"{found.directory}: cannot be marked as this run's: neither it nor its parent is"
+        do = "make one of them writable: until then another run may save there unnoticed"
+        return Finding("owner", Level.WARN, f"{text} writable", do)
+    return Finding("owner", Level.OK, f"{found.directory}: no other run's")
+
+
+def _can_be_marked(directory: Path) -> bool:
+    """Whether the mark finds a place: beside it, or in it from the first checkpoint on."""
+    parent = directory.parent
+    if not owner_mark.is_mount_root(directory):
+        while not parent.exists() and parent != parent.parent:
+            parent = parent.parent  # the trainer makes what is missing
+        if os.access(parent, os.W_OK | os.X_OK):
+            return True
+    return os.access(directory, os.W_OK | os.X_OK)
+
+
+def _claimant(config: RunConfig, paths: RunPaths, run_id: str | None) -> Claimant:
+    return Claimant(run_id, config.name, paths.run_dir, config.resume.existing == "use")
+
+
+def _directory(config: RunConfig, paths: RunPaths) -> Path:
+    return Path(config.checkpoints.directory or paths.run_dir)

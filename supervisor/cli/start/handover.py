@@ -1,0 +1,182 @@
+"""From the command line to the launcher: directories, lock, records, and an exec.
+
+Nothing that decides may stand here: once the launcher runs, only it and the daemon do.
+"""
+
+import errno
+import json
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import supervisor
+from supervisor.cli.registry import register
+from supervisor.cli.start.admission import Admission
+from supervisor.config.load import LoadedConfig
+from supervisor.config.model import RunConfig
+from supervisor.core.entries.decision import BeginAgainEntry, ReopenedEntry, ResumedEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
+from supervisor.rundir.ledger import LedgerWriter
+from supervisor.rundir.lock import RunLock
+from supervisor.rundir.paths import RunPaths
+from supervisor.slurm.lock_holder import SlurmJobs
+from supervisor.system import prctl
+from supervisor.system.durable import make_durably, write_durably
+from supervisor.system.identity import read_stat
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What is to be started; `config` is resolved, `loaded` as it was written."""
+
+    paths: RunPaths
+    config: RunConfig
+    loaded: LoadedConfig
+    view: str
+    break_lock: bool
+    from_nothing: bool = False
+    take_over: bool = False
+
+
+def make_directories(paths: RunPaths) -> None:
+    """Make the run directory, and ours in it closed to others. Raises SupervisorError."""
+    try:
+        make_durably(paths.run_dir)
+        make_durably(paths.state_dir, mode=0o700)
+    except OSError as error:
+        hint = "choose another run_dir, or make that one writable"
+        raise _refusal(error, f"{error.filename}: cannot be made", hint) from None
+
+
+def take_lock(start: Start) -> RunLock:
+    """Take the run's lock.
+
+    Raises SupervisorError: 69 naming the holder, 78 where not writable, 75 where the disk is full.
+    """
+    try:
+        return RunLock.acquire(start.paths, break_lock=start.break_lock, jobs=SlurmJobs())
+    except OSError as error:
+        hint = "make the run directory writable for you"
+        raise _refusal(error, str(start.paths.lock), hint) from None
+
+
+def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
+    """Write the configuration for the daemon, and what lets a held or finished run go on.
+
+    `taken`: what was taken over from another run. Only the holder of the lock may call it: the
+    ledger has one writer. Raises SupervisorError.
+    """
+    paths = start.paths
+    try:
+        write_durably(paths.config, start.config.to_json().encode() + b"\n")
+    except OSError as error:
+        hint = "make the run directory writable for you"
+        raise _refusal(error, str(paths.config), hint) from None
+    entries = [*taken]
+    if admission.resumed_by is not None:
+        entries.append(ResumedEntry(intent_id=admission.resumed_by))
+    if start.from_nothing:
+        entries.append(BeginAgainEntry())
+    if admission.reopens:
+        entries.append(ReopenedEntry())
+    if entries:
+        writer = LedgerWriter(paths.ledger, paths.reserve)
+        try:
+            if not writer.append([entry.to_json() for entry in entries]):
+                raise SupervisorError(
+                    f"{paths.ledger}: no space left to record the start",
+                    hint="free some space and run again",
+                    code=ExitCode.PREEMPTED,
+                )
+        finally:
+            writer.close()
+
+
+def _refusal(error: OSError, what: str, hint: str) -> SupervisorError:
+    """Why a start cannot write: a full disk clears by itself (75), anything else does not (78)."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return SupervisorError(
+        f"{what}: {error.strerror}",
+        hint="free some space and run again" if is_full else hint,
+        code=ExitCode.PREEMPTED if is_full else ExitCode.CONFIGURATION,
+    )
+
+
+def become_launcher(start: Start, lock: RunLock) -> NoReturn:
+    """Replace this process by the launcher; the lock goes with it. Raises OSError."""
+    register(start.paths.run_dir)
+    os.set_inheritable(lock.fd, True)
+    _end_with_slurmstepd()
+    package = Path(supervisor.__file__).resolve().parent
+    words = [sys.executable, "-S", "-P", str(package / "launcher" / "__main__.py")]
+    words += ["--run-dir", str(start.paths.run_dir), "--lock-fd", str(lock.fd)]
+    words += ["--view", start.view]
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Python ignores SIGPIPE for itself; what is exec'ed would inherit that.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    environment = {**os.environ, "SUPERVISOR_CONFIG": str(start.loaded.path.absolute())}
+    os.execve(sys.executable, words, environment)
+
+
+def _end_with_slurmstepd() -> None:
+    """Have a SIGTERM, and so a save, if the process that keeps SLURM's job is killed.
+
+    Nobody would end this one then, while SLURM starts the job anew. Raises OSError.
+    """
+    parent = os.getppid()
+    stat = read_stat(parent)
+    if stat is not None and stat[0] == "slurmstepd":
+        prctl.die_with_parent(signal.SIGTERM, parent)
+
+
+def detach(console: Path) -> int | None:
+    """Go on in a process of its own session without a terminal.
+
+    Returns, in the process that stays, None once the other has become the launcher; in the other
+    one the descriptor to report an error to (`report_failure`). Raises SupervisorError with what
+    was reported.
+    """
+    read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    if (child := os.fork()) == 0:
+        os.close(read_fd)
+        os.setsid()
+        # The second fork: a session leader could acquire a terminal by opening one.
+        if os.fork() != 0:
+            os._exit(0)
+        log_fd = os.open(console, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        null_fd = os.open(os.devnull, os.O_RDONLY)
+        for source, target in ((null_fd, 0), (log_fd, 1), (log_fd, 2)):
+            os.dup2(source, target)
+        return write_fd
+    os.close(write_fd)
+    os.waitpid(child, 0)
+    # The pipe closes by the exec; until then whatever is written is the reason of a failure.
+    with os.fdopen(read_fd, "rb") as pipe:
+        report = pipe.read()
+    if report:
+        failure = json.loads(report)
+        raise SupervisorError(
+            failure["message"], hint=failure["hint"], code=ExitCode(failure["code"])
+        )
+    return None
+
+
+def report_failure(descriptor: int, error: BaseException) -> NoReturn:
+    """Tell the process at the terminal why the start failed, and end."""
+    known = error if isinstance(error, SupervisorError) else None
+    failure = {
+        "message": known.message if known else f"{type(error).__name__}: {error}",
+        "hint": known.hint if known else None,
+        "code": int(known.code if known else ExitCode.INTERNAL),
+    }
+    os.write(descriptor, json.dumps(failure).encode())
+    os._exit(int(known.code if known else ExitCode.INTERNAL))

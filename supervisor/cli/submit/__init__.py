@@ -1,0 +1,1 @@
+"""Texts for systemd and SLURM."""

@@ -1,0 +1,180 @@
+"""The text of a SLURM batch script for a run, each line with its reason. It submits nothing.
+
+`slurm/` holds what it gives for a run that a user fills in; a test compares them.
+"""
+
+import math
+import re
+import shlex
+from dataclasses import dataclass
+
+from supervisor.cli.submit.single_line import shown, single_line
+from supervisor.core.vocabulary import ExitCode
+from supervisor.errors import SupervisorError
+
+# From the signal to the trainer: it is heard at once, but the step at hand is finished first.
+LEAD_MARGIN_S = 30
+CHAIN_LENGTH = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BatchScript:
+    """What differs between one script and another; paths are absolute, or variables of a shell."""
+
+    name: str
+    program: tuple[str, ...]
+    """The `supervisor` command of this installation, word by word."""
+    config: str
+    directory: str | None
+    """The run's working directory: relative paths of the configuration begin there."""
+    log: str
+    grace_s: float
+    signal: str = "USR1"
+    chain: int | None = None
+    """How many jobs follow each other, for sites that do not allow requeues."""
+    options: tuple[str, ...] = ()
+    """What the user gave to sbatch; in the script they come last, and win."""
+    has_variables: bool = False
+
+    @property
+    def lead_s(self) -> int:
+        """How long before the time limit the signal has to come."""
+        return math.ceil(self.grace_s) + LEAD_MARGIN_S
+
+
+def script_text(script: BatchScript) -> str:
+    """The batch script. Raises SupervisorError for a name that cannot stand in one."""
+    return "\n".join([*_directives(script), "", *_body(script), ""])
+
+
+def _directives(script: BatchScript) -> list[str]:
+    lines = [f"#SBATCH --job-name={_option(script.name)}"]
+    if script.directory is not None:
+        lines += [
+            "# Relative paths of the configuration begin here.",
+            f"#SBATCH --chdir={_option(script.directory)}",
+        ]
+    if script.chain is None:
+        lines += [
+            "# Preempted, out of time or its node lost, the job waits in the queue again under the",
+            "# same id, and resumes. After the time limit the supervisor has to ask for that, and",
+            "# may only where this line (or the site's JobRequeue=1) allows it.",
+            "#SBATCH --requeue",
+        ]
+    else:
+        lines += [
+            "# One job after another (%1), each going on where the one before had saved. Once the",
+            "# run is finished the jobs that are left end at once. No requeue: a requeued job and",
+            "# the next one of the chain would both want the run.",
+            f"#SBATCH --array=1-{script.chain}%1",
+            "#SBATCH --no-requeue",
+        ]
+    lines += [
+        "# The supervisor's own lines. Without `append` SLURM empties the file at a requeue.",
+        f"#SBATCH --output={_option(_pattern(script.log))}",
+        "#SBATCH --open-mode=append",
+        f"# The grace ({script.grace_s:g} s) and {LEAD_MARGIN_S} s before the time limit a signal"
+        " that means: save and end.",
+        "# B: to this script's process alone, which is the supervisor; without B: only to tasks of",
+        "# srun. At a preemption it comes only where the site has preempt_send_user_signal set;",
+        "# `supervisor check` says whether it has. SLURM may send it a minute early: no harm.",
+        f"#SBATCH --signal=B:{script.signal}@{script.lead_s}",
+    ]
+    if script.options:
+        lines += ["# Given to `supervisor sbatch` after `--`."]
+        lines += [f"#SBATCH {word}" for word in _lines_of(script.options)]
+    return ["#!/bin/bash", *lines]
+
+
+def _body(script: BatchScript) -> list[str]:
+    if script.has_variables:
+        config, program = script.config, " ".join(script.program)
+    else:
+        # A shell keeps a line break within quotes; sbatch reads lines, and before the shell.
+        config = shlex.quote(single_line(script.config, "the path"))
+        program = shlex.join([single_line(word, "the path") for word in script.program])
+    return [
+        f"CONFIG={config}",
+        "",
+        "# exec: SLURM signals this process and no child of it, and when it ends whatever else the",
+        "# job has left is killed. As a child of a shell the supervisor would be killed unsaved.",
+        f'exec {program} run --plain "$CONFIG"',
+    ]
+
+
+def _lines_of(options: tuple[str, ...]) -> list[str]:
+    """Options one a line, a value with its option: `-p gpu`, `--time=1:00:00`."""
+    lines: list[str] = []
+    for word in options:
+        if lines and not word.startswith("-"):
+            lines[-1] += f" {_option(word)}"
+        else:
+            lines.append(_option(word))
+    return lines
+
+
+def _option(text: str) -> str:
+    """A word as sbatch reads it in a script: it knows quotes and backslashes, but no shell."""
+    text = single_line(text, "the name")
+    if re.fullmatch(r"[^\s\"'\\#]+", text):
+        return text
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _pattern(log: str) -> str:
+    """The name of a log. Raises SupervisorError for one that SLURM would read otherwise.
+
+    sbatch(1), FILENAME PATTERN: a backslash turns the replacements off, `%j` among them.
+    """
+    if "\\" in log:
+        raise SupervisorError(
+            f"the log {shown(log)} has a backslash in it: SLURM would fill in no job's number",
+            hint="another run_dir, without a backslash; nothing was submitted",
+            code=ExitCode.CONFIGURATION,
+        )
+    return log
+
+
+TEMPLATE = BatchScript(
+    name="train",
+    program=("supervisor",),
+    config="configs/train.yaml",
+    directory=None,
+    log="slurm-%j.log",
+    grace_s=120.0,
+    has_variables=True,
+)
+CHAIN_TEMPLATE = BatchScript(
+    name="train",
+    program=("supervisor",),
+    config="configs/train.yaml",
+    directory=None,
+    log="slurm-%A_%a.log",
+    grace_s=120.0,
+    chain=CHAIN_LENGTH,
+    has_variables=True,
+)
+_RESOURCES = (
+    "# What your site wants; a time limit well above the signal's lead below.",
+    "##SBATCH --partition=gpu",
+    "##SBATCH --gres=gpu:1",
+    "##SBATCH --cpus-per-task=8",
+    "##SBATCH --mem=64G",
+    "##SBATCH --time=24:00:00",
+)
+
+
+def template_text(script: BatchScript) -> str:
+    """A script to be filled in by hand."""
+    first, rest = script_text(script).split("\n", 1)
+    name = "chain" if script.chain else "train"
+    head = [
+        first,
+        "# One training run as a SLURM job. `supervisor sbatch CONFIG` writes this with the lead",
+        "# that the run's grace needs, and submits it. By hand: copy it, correct CONFIG and what",
+        f"# your site wants, and `sbatch {name}.sbatch` where relative paths should begin.",
+        *_RESOURCES,
+        "",
+    ]
+    return "\n".join(head) + rest

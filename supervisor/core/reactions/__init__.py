@@ -1,0 +1,1 @@
+"""What comes of an event, by the state that the run is in: facts changed, effects asked for."""

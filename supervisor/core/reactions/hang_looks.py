@@ -1,0 +1,134 @@
+"""A hang is shown, not timed: past its deadline an attempt is looked at, and what is seen decides.
+
+The deadline says when to look. Nothing moves, or a rank is missing: a hang, now. Something moves:
+work, told once and looked at again; a hang only ten deadlines later.
+"""
+
+from dataclasses import replace
+
+from supervisor.core.effects import Look, Record, Say, TakeStacks
+from supervisor.core.entries.attempt import LookedEntry
+from supervisor.core.events import Looked, Observed
+from supervisor.core.looks import Health, Judgement, Looks
+from supervisor.core.reactions.kill import end_hung, end_lingering
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.rules.hang_evidence import Sight, Sighting, judge
+from supervisor.core.rules.patience import doublings, longest_s
+from supervisor.core.states import State
+from supervisor.core.vocabulary import Failure, Phase, RunState
+
+SPAN_S = 10.0
+# A short deadline that somebody configured asks for a quick answer; less time than this between
+# the first look and the last would say nothing.
+SHORTEST_SPAN_S = 5.0
+# The looks themselves take their span and a few seconds: without an answer they are taken again.
+ANSWER_S = 60.0
+
+
+def within_deadline(state: State) -> State:
+    """The state once there is a sign of life: what was being looked at is over."""
+    looks = state.activity.looks
+    if looks.overdue is None:
+        return state
+    return _with(state, replace(looks, overdue=None, asked_at=None, next_at=None))
+
+
+def on_overdue(state: State, event: Observed, judged: Judgement, now: float) -> Reaction:
+    """It is past its deadline: have it looked at, unless that is under way or not yet due."""
+    looks = replace(state.activity.looks, overdue=judged)
+    state = _with(state, looks)
+    factor = 2 ** doublings(state) if judged.health is Health.OVERDUE else 1
+    if judged.age_s <= judged.limit_s * factor:
+        return _wait_longer(state, judged, factor)
+    if judged.health is Health.SILENT and not event.stood_still:
+        # It computes without printing, or that was not measured yet.
+        return report_silence(state, judged.why, "silent")
+    if looks.asked_at is not None and now - looks.asked_at < ANSWER_S:
+        return Reaction("overdue", state)
+    if looks.asked_at is not None and judged.age_s > longest_s(judged, factor) + ANSWER_S:
+        return _end(state, judged, "nobody could look at it", now)
+    if looks.asked_at is None and looks.next_at is not None and now < looks.next_at:
+        return Reaction("overdue", state)
+    span_s = min(SPAN_S, max(SHORTEST_SPAN_S, judged.limit_s))
+    state = _with(state, replace(looks, asked_at=now))
+    return Reaction("overdue", state, (Look(state.attempt, now, span_s),))
+
+
+def _wait_longer(state: State, judged: Judgement, factor: int) -> Reaction:
+    looks = state.activity.looks
+    if looks.is_patience_told:
+        return Reaction("overdue", state)
+    state = _with(state, replace(looks, is_patience_told=True))
+    limit = _time(judged.limit_s * factor)
+    line = (
+        f"{judged.why}; an attempt was ended as hung at this step, and this one stands there too:"
+        f" it may be at work, so it is given {limit}"
+    )
+    return Reaction("overdue", state, (Say(line),))
+
+
+def on_looked(state: State, event: Looked, now: float) -> Reaction:
+    """What was seen decides."""
+    looks = state.activity.looks
+    judged = looks.overdue
+    is_answer = event.attempt == state.attempt and event.asked_at == looks.asked_at
+    if state.run is not RunState.RUNNING or judged is None or not is_answer:
+        return Reaction("noted", state)
+    seen = judge(event)
+    factor = 2 ** doublings(state) if judged.health is Health.OVERDUE else 1
+    longest = longest_s(judged, factor)
+    if seen.sight in {Sight.STILL, Sight.MISSING}:
+        return _end(state, judged, seen.what, now)
+    is_over = judged.age_s >= longest
+    if is_over and (judged.health is not Health.SILENT or seen.sight is Sight.UNCLEAR):
+        # An endless retry looks like work; without a step in so long a time it is none.
+        return _end(state, judged, f"{seen.what}, and no step for so long", now)
+    # Looked at again when it has stood twice as long: what hangs after work is found by then.
+    pause_s = min(max(judged.age_s, SPAN_S), max(longest - judged.age_s, 0.0))
+    looks = replace(looks, asked_at=None, next_at=now + pause_s)
+    state = _with(state, looks)
+    if judged.health is Health.SILENT:
+        return report_silence(state, judged.why, "silent")
+    return _tell(state, judged, seen, longest)
+
+
+def _tell(state: State, judged: Judgement, seen: Sighting, longest: float) -> Reaction:
+    looks = state.activity.looks
+    if looks.is_work_told:
+        return Reaction("at work", state)
+    state = _with(state, replace(looks, is_work_told=True))
+    is_work = seen.sight is Sight.WORK
+    verdict = "it is at work" if is_work else "that is no proof of a hang"
+    line = (
+        f"{judged.why}; {seen.what}: {verdict}. It is looked at again, and taken for a hang"
+        f" {_time(longest)} after its last sign of life"
+    )
+    if is_work and judged.health is Health.OVERDUE and state.activity.phase is Phase.STEP:
+        line += '; `with run.phase("eval")` around it gives it a deadline of its own'
+    entry = LookedEntry(attempt=state.attempt, is_work=is_work, why=judged.why, seen=seen.what)
+    return Reaction("at work", state, (Record(entry), Say(line)))
+
+
+def _end(state: State, judged: Judgement, seen: str, now: float) -> Reaction:
+    why = f"{judged.why}; {seen}"
+    if judged.health is Health.LINGERING:
+        return end_lingering(state, why, now)
+    lost_s = judged.age_s if judged.health is Health.OVERDUE else 0.0
+    return end_hung(state, why, lost_s, now)
+
+
+def report_silence(state: State, why: str, condition: str) -> Reaction:
+    """Stacks and a notice, once, of a trainer of which only its log is known."""
+    if state.activity.silence_reported:
+        return Reaction(condition, state)
+    state = replace(state, activity=replace(state.activity, silence_reported=True))
+    stacks = TakeStacks(state.attempt, Failure.HANG, why, "stacks taken; the attempt goes on")
+    return Reaction(condition, state, (stacks, Say(f"silent: {why}; stacks taken")))
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120.0 else f"{seconds / 60.0:.0f} min"
+
+
+def _with(state: State, looks: Looks) -> State:
+    return replace(state, activity=replace(state.activity, looks=looks))

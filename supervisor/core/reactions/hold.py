@@ -1,0 +1,58 @@
+"""How a run is held: the one place for what is then its state, on record, said, and its exit."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from supervisor.core.effects import Effect, Exit, Incident, Record, Say
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.reactions.records import plain_decision
+from supervisor.core.states import State
+from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
+
+# When a run can go on that is held for a mistake.
+MENDED = "once that is mended"
+
+
+def hold(
+    state: State,
+    condition: str,
+    reason: str,
+    failure: Failure | None = None,
+    *,
+    run: RunState = RunState.HELD,
+    code: ExitCode = ExitCode.HELD,
+    once: str | None = None,
+    notes: Sequence[Effect] = (),
+    incident: Incident | None = None,
+    is_known: bool = False,
+) -> Reaction:
+    """Launch nothing more until a human has looked; `run` is held, or stuck.
+
+    `once`: when the run can go on, said with what to type then. `notes` go before the rest.
+    `is_known`: it is on record, or the operator's own intent: neither recorded nor said again.
+    """
+    state = replace(
+        state,
+        surveying=False,
+        wake_at=None,
+        failure=failure or state.failure,
+        action=Action.HOLD,
+        reason=reason or state.reason,
+    )
+    ends: tuple[Effect, ...] = (*notes, Exit(code))
+    if not is_known:
+        entry = plain_decision(run, failure, Action.HOLD, reason)
+        evidence = () if incident is None else (incident,)
+        advice = f"; {once}: `supervisor resume`, then `supervisor run`" if once else ""
+        line = f"{run.value}: {reason}{advice}"
+        ends = (*notes, Record(entry), *evidence, Say(line), Exit(code))
+    return Reaction(condition, state, ends)
+
+
+def hold_stuck(
+    state: State, condition: str, reason: str, evidence: tuple[str, ...] = ()
+) -> Reaction:
+    """The same for an attempt that SIGKILL does not end."""
+    incident = Incident(state.attempt, Failure.STUCK, reason, evidence, "the run is held")
+    run, failure = RunState.STUCK, Failure.STUCK
+    return hold(state, condition, reason, failure, run=run, incident=incident)

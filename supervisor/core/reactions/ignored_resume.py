@@ -1,0 +1,56 @@
+"""Reactions to an attempt that was told to go on from a step, and whose steps begin anew."""
+
+from dataclasses import replace
+
+from supervisor.core.effects import Effect, Incident, Record, Say, SendKill
+from supervisor.core.entries.attempt import NotResumedEntry, ResumeDoubtedEntry, ResumeSeenEntry
+from supervisor.core.events import BeginsAnew, GoesOn
+from supervisor.core.reactions.condemned import condemned
+from supervisor.core.reactions.operator import KILL_ANSWER_S
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.states import State
+from supervisor.core.vocabulary import Failure, RunState
+
+
+def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
+    """It trains from nothing over the run's checkpoints: end it, or say that it may be so.
+
+    SIGKILL at once: what a SIGTERM would have it save is a few steps from nothing, and it may save
+    them over a good checkpoint, or beside it as the newest.
+    """
+    running = state.run is RunState.RUNNING and state.alive and event.attempt == state.attempt
+    told = state.policy.has_resume_args or state.activity.attached
+    if not running or state.resume_is_trusted or not told:
+        return Reaction("noted", state)
+    name = event.path.rpartition("/")[2]
+    source, show = ("its beats", "show") if event.is_beat else ("the log", "shows")
+    what = (
+        f"attempt {event.attempt} was told to go on from {name}, at which {source} had shown step"
+        f" {event.expected}; {source} {show} steps {event.first} to {event.last}, from where this"
+        " run's fresh start began"
+    )
+    if not event.is_beat and not event.writes_over:
+        if state.resume_doubt is not None:
+            return Reaction("noted", state)
+        doubt = f"{what}: does it resume? No checkpoint is pruned as long as that is open"
+        note = ResumeDoubtedEntry(attempt=event.attempt, reason=doubt)
+        state = replace(state, resume_doubt=doubt)
+        return Reaction("doubted", state, (Record(note), Say(doubt, is_doubt=True)))
+    why = f"{what}: it does not resume (is the argument read, or attach().resume_from?)"
+    done = "killed before its next save, without a SIGTERM that it would save at; the run is held"
+    evidence = (f"shown at the save: step {event.expected}", f"shown now: step {event.last}")
+    effects: tuple[Effect, ...] = (
+        Record(NotResumedEntry(attempt=event.attempt, reason=why)),
+        SendKill(event.attempt),
+        Say(f"not resumed: {why}; ending it before it saves over the run's checkpoints"),
+        Incident(event.attempt, Failure.RESUME_IGNORED, why, evidence, done),
+    )
+    return Reaction("ends it", condemned(state, why, now + KILL_ANSWER_S), effects)
+
+
+def on_goes_on(state: State, event: GoesOn) -> Reaction:
+    """Its steps go on from the checkpoint's: an earlier doubt is over."""
+    if state.resume_doubt is None or event.attempt != state.attempt:
+        return Reaction("noted", state)
+    note = Record(ResumeSeenEntry(attempt=event.attempt))
+    return Reaction("noted", replace(state, resume_doubt=None), (note,))

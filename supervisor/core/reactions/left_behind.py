@@ -1,0 +1,112 @@
+"""Reactions to what a main process leaves behind with exit code 0: it may be what trains.
+
+`nohup python train.py &` at the end of a script: the script is over, and the training is not. What
+only lives (a logger's service, TensorBoard, an agent) is no training, and is ended as always.
+"""
+
+from dataclasses import replace
+
+from supervisor.core.effects import KeepLeft, Record, Say
+from supervisor.core.entries.attempt import LeftTrainingEntry
+from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.reactions.kill import end_hung
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.rules.deadlines import STEP_MULTIPLE, UNKNOWN_STEP_S
+from supervisor.core.rules.patience import LONGEST_MULTIPLE
+from supervisor.core.states import Left, State
+from supervisor.core.vocabulary import RunState
+
+# So long is given for the first sign of training, from the main process's end on.
+TRIAL_S = 60.0
+# A daemon that comes after another has seen nothing yet: it looks at least so long itself.
+TRIAL_AT_LEAST_S = 30.0
+# How long the launcher waits for the next word: a daemon may die, and the next one need a while.
+KEPT_ON_TRIAL_S = 150.0
+KEPT_S = 3600.0
+RENEWED_S = 60.0
+_NAMES_MAX = 4
+
+
+def on_main_ended(state: State, event: MainEnded, now: float) -> Reaction:
+    """Keep what is left for a sign of training, or end it where training is known to be over."""
+    if state.stop is not None or state.kill is not None:
+        return Reaction("noted", state)
+    if event.is_settled:
+        told = (_ended(event.names),) if event.names else ()
+        return Reaction("over", state, (KeepLeft(state.attempt, 0.0), *told))
+    since = max(event.at, now - TRIAL_S + TRIAL_AT_LEAST_S)
+    left = Left(since=since, sign_at=now, kept_at=now, trains=event.trained)
+    keep = KeepLeft(state.attempt, KEPT_S if left.trains else KEPT_ON_TRIAL_S)
+    return Reaction("left behind", replace(state, left=left), (keep,))
+
+
+def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
+    """It trains as long as a sign of it comes in time; what gives none in 60 s never did."""
+    left = state.left
+    if left is None or state.run is not RunState.RUNNING:
+        return Reaction("noted", state)
+    if event.sign is not None:
+        return _trains(state, left, event, now)
+    if not left.trains:
+        if event.is_idle:
+            over = KeepLeft(state.attempt, 0.0), _ended(event.names)
+            return Reaction("over", replace(state, left=None), over)
+        if now - left.since < TRIAL_S:
+            return _kept(state, left, now)
+        line = f"no sign of training for {TRIAL_S:.0f} s after the main process had exited with 0:"
+        line += f" ended what it left behind: {_list(event.names)}"
+        over = KeepLeft(state.attempt, 0.0), Say(line)
+        return Reaction("over", replace(state, left=None), over)
+    silent_s, limit_s = now - left.sign_at, _limit_s(left)
+    # What computes without a sign is an evaluation, until so many times the limit.
+    if silent_s < limit_s or not (event.stood_still or silent_s >= LONGEST_MULTIPLE * limit_s):
+        return _kept(state, left, now)
+    why = f"what the main process left training has shown no step for {silent_s:.0f} s"
+    if event.stood_still:
+        why += ", and its CPU, GPU and I/O counters stood still"
+    return end_hung(state, why, silent_s, now)
+
+
+def excused(left: Left | None, gap_s: float) -> Left | None:
+    """The same state, with `gap_s` more time: no daemon looked then, and may have missed a sign."""
+    if left is None:
+        return None
+    return replace(left, since=left.since + gap_s, sign_at=left.sign_at + gap_s)
+
+
+def _trains(state: State, left: Left, event: LeftSeen, now: float) -> Reaction:
+    gap_s = now - left.sign_at if left.trains else 0.0
+    seen = replace(left, trains=True, sign_at=now, longest_gap_s=max(gap_s, left.longest_gap_s))
+    if left.trains:
+        return _kept(state, seen, now)
+    line = (
+        f"the main process has exited with 0, and {_list(event.names)} trains on ({event.sign}):"
+        " that is the attempt now"
+    )
+    note = Record(LeftTrainingEntry(attempt=state.attempt, sign=event.sign))
+    state = replace(state, left=replace(seen, kept_at=now))
+    return Reaction("trains", state, (KeepLeft(state.attempt, KEPT_S), note, Say(line)))
+
+
+def _kept(state: State, left: Left, now: float) -> Reaction:
+    """Renew the launcher's word in time."""
+    if now - left.kept_at < RENEWED_S:
+        return Reaction("trains" if left.trains else "noted", replace(state, left=left))
+    state = replace(state, left=replace(left, kept_at=now))
+    keep = KeepLeft(state.attempt, KEPT_S if left.trains else KEPT_ON_TRIAL_S)
+    return Reaction("trains" if left.trains else "noted", state, (keep,))
+
+
+def _ended(names: tuple[str, ...]) -> Say:
+    return Say(f"ended what the main process left behind: {_list(names)}")
+
+
+def _limit_s(left: Left) -> float:
+    """Signs are fewer than steps, and an evaluation gives none: never less than half an hour."""
+    return max(UNKNOWN_STEP_S, STEP_MULTIPLE * left.longest_gap_s)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_NAMES_MAX]) or "something"
+    more = len(names) - _NAMES_MAX
+    return f"{shown} and {more} more" if more > 0 else shown

@@ -1,0 +1,164 @@
+"""Reactions around the memory tier: when a snapshot must go to the disk, and who waits for it."""
+
+from dataclasses import replace
+
+from supervisor.core.effects import Rescue, Say, SendKill, SetAside, SurveyCheckpoints
+from supervisor.core.events import MemorySeen, Rescued
+from supervisor.core.memory import RescueWait
+from supervisor.core.policy import Policy
+from supervisor.core.reactions.reaction import Reaction
+from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.states import Checkpoint, State, Stop
+from supervisor.core.vocabulary import Action, Failure, RunState, Tier
+
+# The disk may be busier than when it was measured, and the checkpoint has to be renamed, too.
+MARGIN = 1.5
+SLACK_S = 2.0
+# Longer than any disk that works takes; with a persister that answers nothing is waited so long.
+PATIENCE_S = 600.0
+PATIENCE_MULTIPLE = 4.0
+# Whoever asked for a stop does not wait for ever for a disk that does not answer.
+AFTER_STOP_S = 60.0
+# Even where the scheduler leaves nothing: what is read in no time is read.
+LEAST_S = 2.0
+
+_ENDS = frozenset({Verdict.HOLD, Verdict.FINISHED, Verdict.PREEMPTED, Verdict.STOPPED})
+
+
+def ahead_of_disk(
+    candidates: tuple[Checkpoint, ...], without: tuple[str, ...] = ()
+) -> Checkpoint | None:
+    """The newest candidate in memory, where none on the disk is as far; else None."""
+    gone = frozenset(without)
+    left = [c for c in candidates if c.step is not None and c.path not in gone]
+    durable = max(
+        (c.step for c in left if c.tier != Tier.MEMORY and c.step is not None), default=-1
+    )
+    found = (c for c in left if c.tier == Tier.MEMORY and c.step is not None and c.step > durable)
+    return max(found, key=lambda c: c.step or 0, default=None)
+
+
+def newest_durable(
+    candidates: tuple[Checkpoint, ...], without: tuple[str, ...] = ()
+) -> Checkpoint | None:
+    """The newest candidate on the disk."""
+    gone = frozenset(without)
+    return next((c for c in candidates if c.tier != Tier.MEMORY and c.path not in gone), None)
+
+
+def is_memory_ahead(state: State) -> bool:
+    """Whether the newest snapshot, as last seen, is on no disk."""
+    memory, newest = state.memory, state.newest
+    if memory is None or memory.is_durable:
+        return False
+    return newest is None or newest.step is None or memory.step > newest.step
+
+
+def until_stopped(state: State) -> State:
+    """With the next moment of a stop: the rescue, as late as is safe, or the end of the grace."""
+    stop = state.stop
+    if stop is None or not state.alive:
+        return state
+    due = stop.until
+    if is_memory_ahead(state) and not stop.rescued:
+        assert state.memory is not None
+        due = min(due, stop.until - MARGIN * state.memory.persist_s - SLACK_S)
+    return replace(state, wake_at=due)
+
+
+def after_stop(stop: Stop, policy: Policy, now: float) -> float:
+    """Until when a stopped attempt's checkpoints may take: to be read, or to be written."""
+    until = max(stop.since + policy.grace_s, now + AFTER_STOP_S)
+    return until if stop.limit is None else min(until, max(stop.limit, now + LEAST_S))
+
+
+def on_memory_seen(state: State, event: MemorySeen) -> Reaction:
+    """Another snapshot is the newest, or the newest is on the disk now."""
+    state = replace(state, memory=event.memory)
+    if state.run is RunState.DRAINING:
+        state = until_stopped(state)
+    return Reaction("noted", state)
+
+
+def rescue_now(state: State) -> Reaction:
+    """What is left of the grace is what persisting takes."""
+    assert state.stop is not None
+    if not is_memory_ahead(state):
+        return Reaction("early", until_stopped(state))
+    state = until_stopped(replace(state, stop=replace(state.stop, rescued=True)))
+    line = "the grace is nearly over: the newest snapshot in memory goes to the disk as it is"
+    return Reaction("rescue now", state, (Rescue("the grace is nearly over"), Say(line)))
+
+
+def waits_first(state: State, decision: Decision, ahead: Checkpoint | None) -> bool:
+    """Whether a decision has to wait for the persister: it is an end, and was not waited for."""
+    return decision.verdict in _ENDS and ahead is not None and state.rescue is None
+
+
+def wait_for_rescue(
+    state: State, ahead: Checkpoint, invalid: tuple[tuple[str, str], ...], now: float
+) -> Reaction:
+    """Have a snapshot persisted before the supervisor ends; the decision is made again after.
+
+    `invalid` ones are out of the way then: one of the same step would be taken for done.
+    """
+    if state.stop is not None:
+        limit_s = after_stop(state.stop, state.policy, now) - now
+    else:
+        takes_s = 0.0 if state.memory is None else state.memory.persist_s
+        limit_s = max(PATIENCE_S, PATIENCE_MULTIPLE * takes_s)
+    state = replace(state, surveying=False, rescue=RescueWait(limit_s), wake_at=now + limit_s)
+    line = f"the snapshot of step {ahead.step} is put onto the disk first"
+    aside = (SetAside(invalid, (), None),) if invalid else ()
+    return Reaction("rescue first", state, (*aside, Rescue("the supervisor ends"), Say(line)))
+
+
+def is_waiting(state: State) -> bool:
+    """Whether an end waits for the persister right now."""
+    return state.rescue is not None and not state.rescue.is_over
+
+
+def on_rescued(state: State, event: Rescued, now: float) -> Reaction:
+    """The persister has answered: where an end waits for it, look at the checkpoints again."""
+    if not is_waiting(state):
+        if (
+            state.run is RunState.DRAINING
+            and state.alive
+            and state.stop
+            and state.stop.is_unsaveable
+        ):
+            return Reaction("saved instead", state, (SendKill(state.attempt),))
+        return Reaction("noted", state)
+    error = None if event.is_durable else event.error or "there was nothing to persist"
+    return _look_again(state, "look again", error, now)
+
+
+def give_up_waiting(state: State, now: float) -> Reaction:
+    """The persister has not answered in time."""
+    assert state.rescue is not None
+    error = f"not done within {state.rescue.limit_s:.0f} s"
+    return _look_again(state, "rescue took too long", error, now)
+
+
+def _look_again(state: State, condition: str, error: str | None, now: float) -> Reaction:
+    assert state.rescue is not None
+    rescue = replace(state.rescue, is_over=True, error=error)
+    wake_at = None if state.stop is None else after_stop(state.stop, state.policy, now)
+    state = replace(state, rescue=rescue, surveying=True, wake_at=wake_at)
+    return Reaction(condition, state, (SurveyCheckpoints(),))
+
+
+def with_loss(state: State, decision: Decision, ahead: Checkpoint | None) -> Decision:
+    """The decision with what could not be put onto the disk; an end that lacks it is none."""
+    if decision.verdict not in _ENDS or ahead is None or state.rescue is None:
+        return decision
+    why = state.rescue.error or "no checkpoint came of it"
+    folder = ahead.path.rsplit("/", 2)[0]
+    reason = (
+        f"{decision.reason}; the snapshot of step {ahead.step} could not be put onto the disk"
+        f" ({why}) and stays in memory ({folder}) until this machine is restarted"
+    )
+    if decision.verdict is not Verdict.FINISHED:
+        return replace(decision, reason=reason)
+    held = replace(decision, verdict=Verdict.HOLD, failure=Failure.FILESYSTEM)
+    return replace(held, action=Action.HOLD, reason=reason)

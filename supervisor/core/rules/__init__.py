@@ -1,0 +1,1 @@
+"""What is decided, as functions of facts: each rule by itself."""

@@ -1,0 +1,134 @@
+"""What the next attempt begins from: a checkpoint, nothing at all, or that it must not begin."""
+
+from dataclasses import replace
+
+from supervisor.core.events import Surveyed
+from supervisor.core.rules.checkpoint_choice import later_than, newest_but_left, one_further_back
+from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.states import Budget, Checkpoint, State
+from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
+
+FROM_NOTHING = "`supervisor run CONFIG --from-nothing` begins again all the same"
+
+
+def launch(
+    state: State,
+    survey: Surveyed,
+    budget: Budget,
+    failure: Failure | None,
+    action: Action,
+    reason: str,
+    *,
+    rollback: bool = False,
+) -> Decision:
+    """The decision to launch, with the checkpoint to resume from, or why nothing is launched."""
+    decision = Decision(Verdict.LAUNCH, failure, action, reason, budget)
+    candidates = survey.candidates
+    if survey.taken is not None:
+        return _hold(decision, Failure.CONFIGURATION, survey.taken, ExitCode.CONFIGURATION)
+    if survey.undecided:
+        listed = ", ".join(survey.undecided[:3])
+        return _hold(
+            decision,
+            Failure.CONFIGURATION,
+            f"checkpoints that this run did not make: {listed};"
+            " say `resume: {existing: use}` or `resume: {existing: ignore}`",
+            ExitCode.CONFIGURATION,
+        )
+    lost = _lost(state, survey, decision)
+    if lost is not None:
+        return lost
+    if not candidates:
+        return _from_nothing(state, survey, decision)
+    chosen = newest_but_left(candidates, state.back_to)
+    if chosen.kind == "final" and chosen.own_run and _stands_for_the_end(state):
+        return Decision(
+            Verdict.FINISHED,
+            Failure.COMPLETED,
+            Action.NONE,
+            f"the final checkpoint is at {chosen.path}",
+            budget,
+        )
+    if rollback:
+        chosen = one_further_back(candidates, chosen)
+    if _ignores_checkpoints(state, candidates):
+        return _hold(
+            decision,
+            Failure.CONFIGURATION,
+            "the trainer is not told to resume, and would start from nothing over its checkpoints:"
+            ' add `resume: {args: [--resume, "{checkpoint}"]}`, or'
+            " `resume: {by: trainer}` if it finds them itself",
+        )
+    return replace(decision, checkpoint=chosen, later=later_than(candidates, chosen))
+
+
+def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
+    """What to do where the record knows valid checkpoints and the disk shows none; else None."""
+    on_disk = any(candidate.tier != Tier.MEMORY for candidate in survey.candidates)
+    if survey.missing is None or on_disk or state.begin_again:
+        return None
+    if survey.unmounted is not None:
+        # Also where memory could be resumed from: the next save would land under the mount point.
+        why = f"{survey.missing}; nothing is mounted on {survey.unmounted} ({FROM_NOTHING})"
+        return replace(
+            decision,
+            verdict=Verdict.WAIT,
+            failure=Failure.CHECKPOINTS_MISSING,
+            action=Action.WAIT,
+            reason=why,
+            wait_s=0.0,
+        )
+    if survey.candidates:
+        return None
+    why = f"{survey.missing}; put them back, or {FROM_NOTHING}"
+    return _hold(decision, Failure.CHECKPOINTS_MISSING, why)
+
+
+def _from_nothing(state: State, survey: Surveyed, decision: Decision) -> Decision:
+    """No checkpoint can be resumed from: begin, unless that would lose something."""
+    policy = state.policy
+    if survey.torn_first is not None:
+        what = f"{survey.torn_first}, the first save, was cut off, and none came before it"
+        reason = f"{decision.reason}; {what}" if decision.reason else what
+        return replace(decision, reason=reason)
+    if survey.exists and not policy.start_fresh_if_none_valid:
+        return _hold(
+            decision,
+            Failure.CHECKPOINT_CORRUPT,
+            "checkpoints exist but none is valid; restore one, or set"
+            " `resume: {if_none_valid: fresh}` to start again from nothing",
+        )
+    is_unseen = survey.unseen is not None and state.attempt > 0
+    if is_unseen and not policy.trainer_finds_checkpoints and not state.begin_again:
+        return _hold(
+            decision,
+            Failure.CHECKPOINTS_UNSEEN,
+            f"{survey.unseen}; or `resume: {{by: trainer}}` if it finds them itself;"
+            f" {FROM_NOTHING}",
+        )
+    return decision
+
+
+def _hold(
+    decision: Decision, failure: Failure, why: str, code: ExitCode = ExitCode.HELD
+) -> Decision:
+    held = replace(decision, verdict=Verdict.HOLD, failure=failure, action=Action.HOLD)
+    return replace(held, reason=why, exit_code=code)
+
+
+def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:
+    """Whether the trainer was seen to run without ever learning of a checkpoint."""
+    policy = state.policy
+    return (
+        state.attempt > 0
+        and not state.ever_attached
+        # A trainer that keeps snapshots knows the contract, though no daemon saw it attach.
+        and not any(c.tier == Tier.MEMORY for c in candidates)
+        and not policy.has_resume_args
+        and not policy.trainer_finds_checkpoints
+    )
+
+
+def _stands_for_the_end(state: State) -> bool:
+    # A finish condition, or `run --again`, says that more is wanted than the trainer's own end.
+    return not state.reopened and not state.policy.has_finish_condition

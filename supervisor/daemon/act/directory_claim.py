@@ -1,0 +1,118 @@
+"""The checkpoint directory as the run's own: claimed at a launch, looked at again later, told."""
+
+import os
+from pathlib import Path
+
+from supervisor.checkpoint import owner_mark
+from supervisor.core.vocabulary import Tier
+from supervisor.daemon.tell.console import Console
+from supervisor.daemon.tell.journal import Journal
+from supervisor.rundir.claiming import Claim, claim, took_over
+from supervisor.rundir.ownership import Claimant, Ownership, Refusal, Standing, look, refusal
+from supervisor.survey.answer import Survey
+from supervisor.system import journal_stream
+
+
+class DirectoryClaim:
+    """One run's claim to its checkpoint directory; another's directory is not touched."""
+
+    def __init__(
+        self,
+        directory: Path,
+        claimant: Claimant,
+        journal: Journal,
+        console: Console,
+        *,
+        has_begun: bool,
+    ) -> None:
+        """`has_begun`: an attempt of the run was launched before."""
+        self._directory = directory
+        self._claimant = claimant
+        self._journal = journal
+        self._console = console
+        self._has_begun = has_begun
+        self._has_checkpoint = False
+        self._waits_for_parent = has_begun
+        self._place: Path | None = None
+        self._problem: str | None = None
+        self.warning: str | None = None
+        """What `status` shows while the directory is another run's."""
+
+    def begin(self) -> str | None:
+        """Claim the directory for a launch; why that is refused, None where it is not."""
+        self._has_begun = True
+        refused = self._claim()
+        self.warning = None if refused is None else refused.message
+        return None if refused is None else f"{refused.message}; {refused.hint}"
+
+    def note_survey(self, survey: Survey) -> None:
+        """Claim what could not be claimed before, and see whether it still is the run's own."""
+        self._has_checkpoint = any(entry.tier == Tier.DISK for entry in survey.entries)
+        if self._has_begun:  # else nothing was launched, and nothing may be
+            self._look_again()
+
+    def poll(self) -> None:
+        """Claim the directory as soon as its parent exists."""
+        if self._waits_for_parent and _is_there(self._directory):
+            self._look_again()
+
+    def conflict(self) -> str | None:
+        """Why another run keeps this one from the directory, and what to do. It writes nothing."""
+        found = look(self._directory, self._claimant)
+        refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
+        return None if refused is None else f"{refused.message}; {refused.hint}"
+
+    def refusal(self) -> str | None:
+        """Why the directory must be left as it is; None where the run may change it."""
+        found = look(self._directory, self._claimant)
+        if self._is_only_spoilt(found):
+            return None
+        refused = refusal(found, self._claimant)
+        if refused is not None:
+            return refused.message
+        over, own = found.of(Standing.OVER), found.of(Standing.OWN)
+        return f"{found.directory}: still marked by another run" if over and not own else None
+
+    def _look_again(self) -> None:
+        refused, said = self._claim(), None
+        if refused is not None:
+            said = f"{refused.message}; nothing is pruned there, and the next launch is refused"
+            if said != self.warning:
+                self._console.say(said, journal_stream.WARNING)
+        self.warning = said
+
+    def _claim(self) -> Refusal | None:
+        """Make or renew the mark; why the directory is another's, None where it is not."""
+        made = self._try(by_force=False)
+        if made.place is None and self._is_only_spoilt(made.ownership):
+            made = self._try(by_force=True)
+            self._journal.log.warning("owner_mark_repaired", place=str(made.place))
+            return None
+        self._place = made.place
+        self._waits_for_parent = not _is_there(made.ownership.directory)
+        for entry, line in took_over(made):
+            self._journal.record(entry)
+            self._console.say(line, journal_stream.NOTICE)
+        if made.problem != self._problem:
+            self._problem = made.problem
+            self._journal.log.info("owner_mark", place=str(made.place), problem=made.problem)
+        return refusal(made.ownership, self._claimant)
+
+    def _try(self, *, by_force: bool) -> Claim:
+        return claim(
+            self._directory,
+            self._claimant,
+            has_checkpoint=self._has_checkpoint,
+            by_force=by_force,
+        )
+
+    def _is_only_spoilt(self, found: Ownership) -> bool:
+        """Whether all that is wrong is this run's own mark, which can be read no more."""
+        unseen = found.of(Standing.UNSEEN)
+        is_own = all(one.file.mark is None and one.file.path == self._place for one in unseen)
+        return bool(unseen) and is_own and not found.of(Standing.TAKEN)
+
+
+def _is_there(directory: Path) -> bool:
+    """Whether the place beside a directory is; no where a dead mount, or its mode, keeps us out."""
+    return os.path.isdir(owner_mark.resolved(directory).parent)  # noqa: PTH112

@@ -1,0 +1,92 @@
+"""What a dead launcher or a killed trainer left behind, ended and tidied before a first launch."""
+
+import shutil
+import time
+from dataclasses import replace
+
+from supervisor.checkpoint.commit import clean_staging
+from supervisor.checkpoint.prune import finish_removals
+from supervisor.core.entries.attempt import AttemptUnwatchedEntry, LeftProcess
+from supervisor.daemon.look.free_space import PREFIX
+from supervisor.daemon.run import Run
+from supervisor.launcher.termination import Survivors
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s
+from supervisor.worker.page_reading import read_pages
+
+SIGTERM = 15
+KILL_S = 10.0
+MOST_FOUND = 8
+
+
+def end_leftovers(run: Run) -> AttemptUnwatchedEntry | None:
+    """Stop what still lives of this run, wait up to `grace`, and kill what stays.
+
+    Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now;
+    or that went to a shell, and the trainer trains on. The launcher kills leftovers before a
+    launch, but there may be none: the run may be finished. Returns what was found and how it ended.
+    """
+    pages = run.runtime.heartbeat_dir(run.history.attempt)
+    survivors = Survivors(run.run_id, None, heartbeat_dir=str(pages), grace_s=run.config.grace)
+    if run.history.attempt == 0 or not survivors.is_anything_left():
+        return None
+    members = survivors.members()
+    found = tuple(LeftProcess(pid=one.pid, comm=one.comm) for one in members[:MOST_FOUND])
+    step = _last_step(run)
+    names = ", ".join(f"{one.comm} (pid {one.pid})" for one in found)
+    at = "" if step is None else f", at step {step}"
+    run.console.say(
+        f"{names} of an earlier launcher still runs{at}: asked to save and end (up to"
+        f" {run.config.grace:.0f} s), then the run goes on from its newest checkpoint",
+        journal_stream.WARNING,
+    )
+    run.journal.log.warning("leftovers", pids=[process.pid for process in members])
+    survivors.stop(SIGTERM)
+    deadline = monotonic_s() + run.config.grace
+    while survivors.advance():
+        if monotonic_s() >= deadline and survivors.killing_since is None:
+            survivors.kill()
+            deadline += KILL_S
+        elif monotonic_s() >= deadline:
+            return AttemptUnwatchedEntry(
+                found=found, how="survives"
+            )  # A broken disk's D state: a launch says it.
+        time.sleep(survivors.pause_s)
+    how = "ended" if survivors.killing_since is None else "killed"
+    return AttemptUnwatchedEntry(found=found, how=how)
+
+
+def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
+    """Record the end of an attempt whose launcher and daemon both died: nobody else can.
+
+    `left`: what `end_leftovers` found of it.
+    """
+    told = left or AttemptUnwatchedEntry(how="gone")
+    run.journal.record(replace(told, attempt=run.history.attempt, step=_last_step(run)))
+
+
+def _last_step(run: Run) -> int | None:
+    """Where the attempt was, by its heartbeat pages."""
+    pages = read_pages(run.runtime.heartbeat_dir(run.history.attempt))
+    return max((page.step for page in pages if page.step is not None), default=None)
+
+
+def tidy(run: Run) -> None:
+    """With nothing running: finish removals that were interrupted, remove half-written saves."""
+    directory = run.surveyor.directory
+    refused = run.directory_claim.refusal()
+    if refused is not None:
+        run.journal.log.warning("not_tidied", directory=str(directory), error=refused)
+        return
+    try:
+        removed = [
+            *clean_staging(directory, quiet=True),
+            *finish_removals(directory, run.paths.set_aside),
+        ]
+    except OSError as error:
+        run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
+        return
+    # What a look for room left behind that was killed.
+    shutil.rmtree(directory / f"{PREFIX}{run.run_id}", ignore_errors=True)
+    if removed:
+        run.journal.log.info("tidied", removed=[str(path) for path in removed])

@@ -1,0 +1,300 @@
+"""Does what the core says. Every effect stands here; whatever fails here becomes an event."""
+
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import assert_never
+
+from supervisor.checkpoint.pins import pinned
+from supervisor.core.effects import (
+    Effect,
+    Exit,
+    Incident,
+    KeepLeft,
+    Launch,
+    Look,
+    Park,
+    Probe,
+    Record,
+    Rescue,
+    Say,
+    SendKill,
+    SendStop,
+    SetAside,
+    SurveyCheckpoints,
+    TakeStacks,
+)
+from supervisor.core.entries.attempt import AttemptEndedEntry
+from supervisor.core.entries.decision import DecisionEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.run import IncidentEntry
+from supervisor.core.events import Event, ParkedSeen, StacksTaken, StartFailed
+from supervisor.core.reactions.left_behind import TRIAL_S
+from supervisor.core.rules.goodput import goodput
+from supervisor.core.rules.warm_launch import Parked, ParkedStage
+from supervisor.core.states import Checkpoint, State
+from supervisor.core.vocabulary import ExitCode
+from supervisor.daemon.act.set_aside import correct_pointers, set_aside
+from supervisor.daemon.act.standby import Parking
+from supervisor.daemon.act.trainer_environment import command_line, environment
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.link import Orders
+from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.prober import Prober
+from supervisor.daemon.look.save_watch import SaveWatch
+from supervisor.daemon.look.scheduler import Scheduler
+from supervisor.daemon.look.step_watch import StepWatch
+from supervisor.daemon.run import Run
+from supervisor.daemon.tell.status import finite
+from supervisor.daemon.tell.systemd import priority_of
+from supervisor.launcher.messages import (
+    KeepOrder,
+    KillOrder,
+    LaunchOrder,
+    ProgramOrder,
+    SignalOrder,
+    StopOrder,
+)
+from supervisor.rundir.intent import last_intent_id
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.journal_stream import WARNING
+
+SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
+
+
+class Performer:
+    """Performs effects for one run; holds the running attempt."""
+
+    def __init__(
+        self, run: Run, orders: Orders, emit: Callable[[Event], None], snapshots: Snapshots
+    ) -> None:
+        self.run = run
+        self.orders = orders
+        self.snapshots = snapshots
+        self.parking = Parking(run, emit)
+        self.attempt: RunningAttempt | None = None
+        self.times = AttemptTimes.of(run.history)
+        self.saves = SaveWatch(run, self.times)
+        self.steps = StepWatch(run, emit)
+        self.prober = Prober()
+        self.exit_code: int | None = None
+        self.doubt: str | None = None
+        self._next_doubt: str | None = None
+        self._printed_before: PrintedLog | None = None
+        self.scheduler: Scheduler | None = None
+        self._emit = emit
+
+    def perform(self, effect: Effect, state: State) -> None:
+        """Do one thing; `state` is the one that the decision led to."""
+        match effect:
+            case SurveyCheckpoints():
+                self.survey(deciding=True, after_stop=state.stop is not None)
+            case SetAside():
+                set_aside(effect, self.run, self.snapshots)
+            case Launch():
+                self.doubt, self._next_doubt = self._next_doubt, None
+                self._launch(effect)
+            case Park():
+                self._park(effect, state)
+            case SendStop():
+                self._send_stop(effect)
+            case SendKill():
+                self._tell_tasks("KILL")
+                self.orders.send(KillOrder(attempt=effect.attempt))
+            case Look():
+                if self.attempt is not None:
+                    self.attempt.begin_looks(effect, self.orders.send)
+            case KeepLeft(attempt, for_s):
+                self.orders.send(KeepOrder(attempt=attempt, for_s=for_s))
+            case TakeStacks():
+                self._take_stacks(effect)
+            case Rescue():
+                self.snapshots.rescue(effect.why)
+            case Probe():
+                found = self.prober.look(effect, self.run)
+                if found is not None:
+                    self._emit(found)
+            case Record():
+                self.run.journal.record(self._enriched(effect.entry, state))
+            case Incident():
+                self.keep_incident(effect)
+            case Say():
+                priority = WARNING if effect.is_doubt else priority_of(state)
+                self.run.console.say(effect.line, priority)
+                self._next_doubt = effect.line if effect.is_doubt else self._next_doubt
+            case Exit():
+                self.exit_code = effect.code
+            case _:
+                assert_never(effect)
+
+    def _send_stop(self, effect: SendStop) -> None:
+        attempt = effect.attempt
+        main = None if self.attempt is None else self.attempt.pid
+        # srun makes SIGKILL of a SIGTERM that it gets, so it is only told to go on.
+        is_srun = main is not None and self.scheduler is not None and self.scheduler.has_srun(main)
+        if is_srun and not self._tell_tasks("TERM") and self.attempt is not None:
+            look = self.attempt.look
+            pids = tuple(page.pid for page in look.pages if page.outcome is None) if look else ()
+            self.orders.send(SignalOrder(attempt=attempt, signal=SIGTERM, pids=pids))
+        number = SIGCONT if is_srun else SIGTERM
+        grace_s, is_hang = effect.grace_s, effect.is_hang
+        order = StopOrder(attempt=attempt, signal=number, grace_s=grace_s, is_hang=is_hang)
+        self.orders.send(order)
+
+    def _tell_tasks(self, name: str) -> bool:
+        """Signal the tasks of an attempt whose main process is srun."""
+        main = None if self.attempt is None else self.attempt.pid
+        return self.scheduler is not None and self.scheduler.stop_tasks(main, name)
+
+    def survey(self, *, deciding: bool, after_stop: bool = False) -> None:
+        """Have the checkpoints looked at; what a stop saved is told by their files' times."""
+        failed = self.run.surveyor.begin(
+            deciding=deciding,
+            pins=pinned(self.run.paths.pins),
+            times=self.times,
+            search=self.saves.order(deciding=deciding),
+            reads_clock=after_stop,
+        )
+        if failed is not None and deciding:
+            self._emit(failed)
+
+    def _launch(self, effect: Launch) -> None:
+        run, now = self.run, monotonic_s()
+        checkpoint = effect.checkpoint
+        refused = run.directory_claim.begin()
+        if refused is not None:
+            self._emit(StartFailed(effect.attempt, refused, False, ExitCode.CONFIGURATION))
+            return
+        try:
+            folder = os.getcwd()  # noqa: PTH109 -- as the launcher has it, links unresolved
+            heartbeat_dir = run.runtime.begin_attempt(effect.attempt)
+            attempt = RunningAttempt(run, effect.attempt, heartbeat_dir, now)
+        except OSError as error:
+            self._emit(StartFailed(effect.attempt, f"not started: {error}", transient=True))
+            return
+        correct_pointers(run, checkpoint, folder)
+        attempt.moments = {
+            "exited": None if self.attempt is None else self.attempt.exited_at,
+            "chosen": now,
+        }
+        if self._printed_before is not None:
+            self._printed_before.close()
+        if self.attempt is not None:
+            self.attempt.close()
+            self._printed_before = self.attempt.printed
+        self.attempt = attempt
+        self.times.note_launch(wall_s(), is_fresh=checkpoint is None)
+        self.orders.send(
+            LaunchOrder(
+                **self._program(effect.attempt, heartbeat_dir, checkpoint, folder).values(),
+                log=str(run.paths.train_log),
+                why_cold=effect.why_cold,
+                patience_s=effect.patience_s,
+                word_s=TRIAL_S,
+            )
+        )
+
+    def _program(
+        self, attempt: int, heartbeat_dir: Path, checkpoint: Checkpoint | None, folder: str
+    ) -> ProgramOrder:
+        """What the launcher has to know of the trainer's process."""
+        run = self.run
+        overlay, unset = environment(
+            run.config,
+            os.environ,
+            run_dir=run.paths.run_dir,
+            run_id=run.run_id,
+            attempt=attempt,
+            heartbeat_dir=heartbeat_dir,
+            snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
+            checkpoint=checkpoint,
+            imports=self.parking.record,
+        )
+        return ProgramOrder(
+            attempt=attempt,
+            run_id=run.run_id,
+            argv=tuple(command_line(run.config, checkpoint)),
+            env=overlay,
+            unset=tuple(unset),
+            cwd=folder,
+        )
+
+    def _park(self, effect: Park, state: State) -> None:
+        """Have a spare interpreter for what a relaunch would start now."""
+        try:
+            folder = os.getcwd()  # noqa: PTH109 -- as in a launch
+        except OSError as error:
+            reason = f"the working directory: {error.strerror}"
+            self._emit(ParkedSeen(Parked(ParkedStage.ABSENT, reason=reason)))
+            return
+        heartbeat_dir = self.run.runtime.heartbeat_dir(effect.attempt)
+        program = self._program(effect.attempt, heartbeat_dir, state.newest, folder)
+        self.parking.order(self.orders.send, program)
+
+    def _take_stacks(self, effect: TakeStacks) -> None:
+        folder = self.keep_incident(
+            Incident(effect.attempt, effect.failure, effect.what, (), effect.done)
+        )
+        if folder is None or self.attempt is None:
+            self._emit(StacksTaken(effect.attempt))
+            return
+        armed = self.attempt.begin_stacks(folder)
+        if not self.attempt.is_taking_stacks:
+            self._emit(StacksTaken(effect.attempt))
+        if armed:
+            pids = tuple(armed)
+            self.orders.send(SignalOrder(attempt=effect.attempt, signal=SIGUSR2, pids=pids))
+
+    def keep_incident(self, effect: Incident) -> Path | None:
+        """Keep the evidence in a folder and record it; None where the disk refuses the folder."""
+        run = self.run
+        try:
+            number, folder = run.incidents.open()
+            run.incidents.write(
+                folder,
+                attempt=effect.attempt,
+                failure=effect.failure,
+                what=effect.what,
+                evidence=effect.evidence,
+                done=effect.done,
+                log=partial(self._log_tail, effect.attempt),
+            )
+        except OSError as error:
+            run.journal.log.error("incident_not_kept", error=str(error), what=effect.what)
+            number, folder = 0, None
+        run.journal.record(
+            IncidentEntry(
+                id=number,
+                attempt=effect.attempt,
+                failure=effect.failure,
+                what=effect.what,
+                evidence=effect.evidence,
+                done=effect.done,
+                folder=str(folder) if folder else None,
+            )
+        )
+        return folder
+
+    def _log_tail(self, attempt: int, bytes_max: int) -> bytes:
+        """The last bytes that an attempt printed. Raises OSError."""
+        if self.attempt is None:
+            return PrintedLog(self.run.paths.train_log, offset=0).tail(bytes_max)
+        if self._printed_before is not None and self.attempt.number > attempt:
+            return self._printed_before.tail(bytes_max, until=self.attempt.printed)
+        return self.attempt.printed.tail(bytes_max)
+
+    def _enriched(self, entry: Entry, state: State) -> Entry:
+        match entry:
+            case AttemptEndedEntry() if (ended := self.attempt) is not None:
+                ran_s = round(monotonic_s() - ended.started_at, 3)
+                return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
+            case DecisionEntry():
+                # The intent that a later `resume` has to differ from: clocks may be set back.
+                intent_id = last_intent_id(self.run.paths.intent)
+                return replace(entry, goodput=goodput(state.account), intent_id=intent_id)
+            case _:
+                return entry

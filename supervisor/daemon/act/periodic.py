@@ -1,0 +1,298 @@
+"""What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from supervisor.checkpoint.pins import pinned
+from supervisor.core.entries.attempt import AttemptStartedEntry
+from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.saves import CheckpointRemovedEntry
+from supervisor.core.events import Event, Surveyed, SurveyFailed
+from supervisor.core.states import State
+from supervisor.core.vocabulary import RunState, Tier
+from supervisor.daemon.act.performer import Performer
+from supervisor.daemon.act.pruner import Pruner
+from supervisor.daemon.act.save_failures import Troubles
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.look.memory_tier import PersistFailure
+from supervisor.daemon.look.scheduler import Scheduler
+from supervisor.daemon.look.slow_patterns import SlowPatterns
+from supervisor.daemon.look.surveyor import Answer
+from supervisor.daemon.run import Run
+from supervisor.daemon.tell.account import record_account
+from supervisor.daemon.tell.checkpoint_notes import notes_of
+from supervisor.daemon.tell.long_survey import LongReading
+from supervisor.daemon.tell.status import StatusFacts, status_of
+from supervisor.daemon.tell.tee import Tee, is_wanted
+from supervisor.daemon.tell.verdicts import entry_of, record_unsettled
+from supervisor.rundir.status_file import write_status
+from supervisor.survey.answer import Survey
+from supervisor.system import journal_stream
+from supervisor.system.clock import monotonic_s, wall_s
+
+STATUS_S = 1.0
+# Lived so long, this daemon did come up, whatever the launcher had to say before.
+UP_AFTER_S = 2.0
+ACCOUNT_S = 300.0
+RESERVE_S = 60.0
+# A save in progress changes the directory again and again.
+SURVEY_PAUSE_S = 2.0
+LISTING_PAUSE = 200.0
+UNSETTLED_S = 2.5
+# A trainer that removes the old one before the new one is there needs this long at most.
+MISSING_AGAIN_S = 30.0
+_REMOVAL_S = 5.0
+# In this order, as ever.
+_GONE = ("why", "to", "path")
+_PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
+
+
+class Housekeeping:
+    """Called from the loop; none of it decides anything."""
+
+    def __init__(
+        self, run: Run, performer: Performer, facts: StatusFacts, scheduler: Scheduler
+    ) -> None:
+        self._run = run
+        self._scheduler = scheduler
+        self._tee = Tee(sys.stdout.fileno(), enabled=is_wanted(run.config.logging.tee, os.environ))
+        self._performer = performer
+        self._facts = facts
+        self._pruner = Pruner(run)
+        self._troubles = Troubles(run, performer)
+        self._reading = LongReading(run.console.say)
+        self._slow_patterns = SlowPatterns(run.progress, run.surveyor)
+        self._status_at = 0.0
+        self._up_at = monotonic_s() + UP_AFTER_S
+        self._account_at = monotonic_s() + ACCOUNT_S
+        self._reserve_at = 0.0
+        self._listing: tuple[tuple[str, int], ...] | None = None
+        self._survey_at = 0.0
+        self._again_at: float | None = None
+        self._progress = run.history.budget.progress_step
+        self._unpruned: Survey | None = None
+        self._last: Survey | None = None
+        self._missing_since: float | None = None
+
+    def note_started(self, attempt: RunningAttempt, state: State) -> None:
+        """Record a start, and say it."""
+        run, checkpoint = self._run, state.checkpoint
+        pid = attempt.pid
+        self._facts.trainer_pid = pid
+        self._facts.restarts += 1 if attempt.number > 1 else 0
+        run.journal.record(
+            AttemptStartedEntry(
+                attempt=attempt.number,
+                pid=pid,
+                start_ticks=attempt.main.start_ticks if attempt.main else None,
+                command=tuple(run.config.command),
+                checkpoint=None if checkpoint is None else checkpoint.as_source(),
+                resumes_by=run.config.resume.by,
+                log_offset=attempt.printed.offset,
+                log_inode=attempt.printed.inode,
+                launch="warm" if attempt.is_warm else "cold",
+                why_cold=attempt.why_cold,
+                moments=attempt.moments,
+                cgroup=attempt.cgroup,
+            )
+        )
+        # Nobody knows what a trainer finds that looks for its checkpoints itself.
+        is_its_own = checkpoint is None and run.config.resume.by == "trainer"
+        origin = "which finds its checkpoint itself" if is_its_own else "from nothing"
+        if checkpoint is not None:
+            at = "" if checkpoint.step is None else f" (step {checkpoint.step})"
+            origin = f"from {Path(checkpoint.path).name}{at}"
+            origin += ", the snapshot in memory" if checkpoint.tier == Tier.MEMORY else ""
+        how = "started warm" if attempt.is_warm else "started"
+        run.console.say(f"attempt {attempt.number} {how}, pid {pid}, {origin}")
+        if checkpoint is not None and checkpoint.path in run.surveyor.caveats:
+            self._warn(run.surveyor.caveats[checkpoint.path])
+        record_account(self._run.journal, state)
+        self._performer.saves.begin(pid, is_resumed=checkpoint is not None)
+        told = None if checkpoint is None or checkpoint.step is None else checkpoint
+        self._performer.steps.begin(
+            attempt.number,
+            told.path if told is not None and told.tier != Tier.MEMORY else None,
+            wall_s(),
+            # Of an attempt that another daemon launched it is not known what it was told.
+            is_fresh=checkpoint is None and not is_its_own and "chosen" in attempt.moments,
+        )
+        if checkpoint is None and attempt.number > 1:
+            self._warn_of_unknown_names()
+
+    def _warn_of_unknown_names(self) -> None:
+        """Checkpoints that nobody recognises would be trained over from nothing, silently."""
+        names = self._run.surveyor.unrecognised(self._performer.times.first or 0.0)
+        if not names:
+            return
+        line = (
+            f"{self._run.surveyor.directory}: training began from nothing beside"
+            f" {', '.join(names[:3])}; if that is a checkpoint, say `checkpoints: {{pattern: ...}}`"
+        )
+        self._warn(line)
+
+    def _warn(self, line: str) -> None:
+        """Say it on the terminal, and keep it in `status`, once."""
+        self._run.console.say(line, journal_stream.WARNING)
+        if line not in self._facts.warnings:
+            self._facts.warnings = (*self._facts.warnings, line)
+
+    def note_look(self, attempt: RunningAttempt) -> None:
+        """Record what a look brought besides life: failed saves, a vanished directory."""
+        self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
+        self._scheduler.note_save(attempt.last_save_s)
+        self._tee.show(attempt.look.lines if attempt.look else ())
+        if attempt.look is not None:
+            self._performer.saves.note_observed(attempt.look.observed, monotonic_s())
+            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
+        self._troubles.note_lines(attempt)
+        if attempt.is_vanished:
+            self._troubles.note_vanished(attempt)
+
+    def note_last_look(self, attempt: RunningAttempt) -> None:
+        """The last words of an attempt that has ended."""
+        if attempt.look is not None:
+            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
+        self._tee.show(attempt.last_words())
+
+    def note_failed_persists(self, failures: Sequence[PersistFailure], state: State) -> None:
+        """Record what the persister could not do."""
+        for failure in failures:
+            self._troubles.note_failed_persist(failure, state)
+
+    def take_survey(self, answer: Answer, state: State, emit: Callable[[Event], None]) -> None:
+        """Note what a survey brought, and hand its event on."""
+        try:
+            self.note_survey(answer, state)
+        finally:  # a decision waits for the event, whatever becomes of the bookkeeping
+            emit(self._with_facts(answer.event))
+
+    def _with_facts(self, event: Surveyed | SurveyFailed) -> Surveyed | SurveyFailed:
+        """The event with what is known besides the checkpoints, for a decision."""
+        if not isinstance(event, Surveyed) or not event.deciding:
+            return event
+        taken = self._run.directory_claim.conflict()
+        return replace(event, unseen=self._performer.saves.found, taken=taken)
+
+    def note_survey(self, answer: Answer, state: State) -> None:
+        """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
+        if answer.survey is None:
+            return
+        self._run.directory_claim.note_survey(answer.survey)
+        self._last = answer.survey
+        self._performer.saves.note_survey(answer.survey, state.attempt)
+        self._performer.steps.note_survey(answer.survey)
+        entries: list[Entry] = []
+        for found in answer.news:
+            ahead = found.step is not None and (
+                self._progress is None or found.step > self._progress
+            )
+            progress = bool(found.valid and found.own_run and ahead)
+            if progress:
+                self._progress = found.step
+            entries.append(entry_of(found, progress=progress))
+        entries += [
+            CheckpointRemovedEntry(path=path, why="gone", keys=_GONE) for path in answer.gone
+        ]
+        entries += notes_of(answer.survey, self._run.surveyor.recorded)
+        if entries:
+            self._run.journal.record(*entries)
+        # A foreign one counts only once it has been left alone for a while, and a verdict on
+        # files that just changed is not kept: both are looked at again though nothing changes.
+        unsettled = any(not e.rememberable and e.tier == Tier.DISK for e in answer.survey.entries)
+        self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
+        self._note_missing(answer.survey, state)
+        # What a decision is being made from stays: a rollback may need what is beyond `keep`.
+        self._unpruned = answer.survey if state.surveying else None
+        if self._unpruned is None and state.resume_doubt is None:
+            self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
+
+    def _note_missing(self, survey: Survey, state: State) -> None:
+        """Tell of checkpoints that vanished while training goes on; a rotation is soon over."""
+        now = monotonic_s()
+        if survey.missing is None or not state.alive:
+            self._missing_since = self._facts.missing = None
+            return
+        if self._missing_since is None:
+            self._missing_since = now
+        self._again_at = min(self._again_at or float("inf"), now + MISSING_AGAIN_S)
+        if now - self._missing_since >= MISSING_AGAIN_S:
+            if self._facts.missing is None:
+                line = f"{survey.missing.sentence}; training goes on"
+                self._run.console.say(line, journal_stream.WARNING)
+            self._facts.missing = survey.missing.sentence
+
+    def poll(self, state: State, now: float) -> None:
+        """At each poll: look for checkpoints, keep status, account and reserve."""
+        self._performer.times.note_clock(wall_s())
+        self._run.directory_claim.poll()
+        self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)
+        if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
+            listing = self._run.surveyor.listing()
+            # Thousands of checkpoints, or a slow file system, are looked at less often.
+            self._survey_at = now + LISTING_PAUSE * (monotonic_s() - now)
+            due = self._again_at is not None and now >= self._again_at
+            due = due or (state.alive and self._performer.saves.is_due(now))
+            if listing != self._listing or due:
+                self._listing, self._again_at = listing, None
+                self._survey_at = now + SURVEY_PAUSE_S
+                self._performer.survey(deciding=False)
+        for line in self._slow_patterns.news():
+            self._warn(line)
+        if now >= self._up_at:
+            self._up_at = float("inf")
+            with contextlib.suppress(OSError):  # `status` shows it until the disk is writable again
+                self._run.paths.no_daemon.unlink(missing_ok=True)
+        if now >= self._status_at:
+            self.show(state)
+        if now >= self._account_at:
+            self._account_at = now + ACCOUNT_S
+            record_account(self._run.journal, state)
+        if now >= self._reserve_at:
+            self._reserve_at = now + RESERVE_S
+            if self._run.journal.ledger.backlog:
+                self._run.journal.record()
+            self._run.journal.ledger.ensure_reserve()
+
+    def show(self, state: State) -> None:
+        """Write status.json; a disk that refuses costs the display, never the run."""
+        now, wall = monotonic_s(), wall_s()
+        self._status_at = now + STATUS_S
+        attempt = self._performer.attempt
+        look = attempt.look if attempt is not None else None
+        self._facts.snapshot = self._performer.snapshots.snapshot_status()
+        self._facts.persister = self._performer.snapshots.persister_status()
+        self._facts.launch = self._performer.parking.status(state)
+        elsewhere = self._performer.saves.warning if state.alive else None
+        told = (
+            self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.resume_doubt,
+        )  # fmt: skip
+        self._facts.doubts = tuple(line for line in told if line is not None)
+        self._facts.slurm = self._scheduler.status(wall)
+        status = status_of(state, self._facts, look, now=now, wall=wall)
+        for _ in range(2):
+            try:
+                write_status(self._run.paths.status, status)
+            except OSError as error:
+                self._run.journal.log.warning("status_not_written", error=str(error))
+                is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+                if is_full and self._run.journal.ledger.release_reserve():
+                    continue
+            return
+
+    def finish(self, state: State) -> None:
+        """Before the end: the account, and the last status."""
+        # A removal that is under way keeps the last one from beginning, and no daemon comes after.
+        self._pruner.finish(_REMOVAL_S)
+        is_doubted = state.resume_doubt is not None
+        if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:
+            self._pruner.prune(self._unpruned, pinned(self._run.paths.pins))
+            self._pruner.finish(_REMOVAL_S)
+        record_unsettled(self._run.journal, self._last)
+        record_account(self._run.journal, state)
+        self.show(state)

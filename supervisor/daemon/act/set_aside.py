@@ -1,0 +1,86 @@
+"""Checkpoints out of the way before a launch: the bad ones, and those the run goes back behind.
+
+The trainer's own pointers follow: its next attempt must find what was chosen for it.
+"""
+
+from pathlib import Path
+
+from supervisor.checkpoint.pointers import Correction, correct, find_pointers
+from supervisor.checkpoint.set_aside import INVALID, SUPERSEDED, put_aside, roots_of
+from supervisor.core.effects import SetAside
+from supervisor.core.entries.saves import CheckpointRemovedEntry, PointerSetEntry
+from supervisor.core.states import Checkpoint
+from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.run import Run
+from supervisor.system import journal_stream
+
+
+def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
+    """Move each and record it; what cannot be moved is said, and stays."""
+    moves = [(path, INVALID, reason) for path, reason in effect.invalid]
+    reason = f"the run goes on from step {effect.after_step}"
+    moves += [(path, SUPERSEDED, reason) for path in effect.later]
+    # Of a run that is over the directory is taken over here: the launch comes after the moves.
+    refused = run.directory_claim.begin()
+    if refused is not None:
+        # The launch that follows is refused, and says why.
+        run.journal.log.warning("nothing_set_aside", reason=refused)
+        return
+    for path, shelf, why in moves:
+        try:
+            place = _put_aside(path, shelf, why, run, snapshots)
+        except FileNotFoundError:
+            continue  # The trainer's own rotation was faster.
+        except OSError as error:
+            line = f"{path} cannot be set aside: {error.strerror}"
+            run.console.say(line, journal_stream.WARNING)
+            run.journal.log.error("set_aside_failed", path=path, error=str(error))
+            continue
+        run.surveyor.forget(path)
+        to = None if place is None else str(place)
+        run.journal.record(CheckpointRemovedEntry(path=path, why=shelf, reason=why, to=to))
+        where = "" if place is None else f"; it is in {place.parent}"
+        run.console.say(f"{Path(path).name} is set aside ({shelf}): {why}{where}")
+
+
+def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) -> Path | None:
+    """Move one on the disk; one in memory is only given up. Raises OSError."""
+    if not snapshots.holds(path):
+        roots = roots_of(Path(path).parent, run.paths.set_aside)
+        return put_aside(Path(path), shelf, why, roots=roots)
+    if not snapshots.void(path, wherever=shelf == SUPERSEDED):
+        raise FileNotFoundError(path)
+    return None
+
+
+def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
+    """Let the trainer's pointers to what was set aside name the chosen one, and record it.
+
+    Before each launch, not only after a move: a daemon killed between the two left them as they
+    were. What cannot be corrected is said, and stays.
+    """
+    directory = run.surveyor.directory
+    roots = roots_of(directory, run.paths.set_aside)
+    target = None if chosen is None else Path(chosen.path)
+    try:
+        found = find_pointers(directory, roots, Path(cwd), target)
+    except OSError as error:
+        run.journal.log.error("pointers_not_read", directory=str(directory), error=str(error))
+        return
+    for pointer in found:
+        try:
+            correction = correct(pointer, target, roots)
+        except OSError as error:
+            line = f"{pointer.path} names what was set aside and cannot be changed"
+            run.console.say(f"{line}: {error.strerror}", journal_stream.WARNING)
+            run.journal.log.error("pointer_not_set", path=str(pointer.path), error=str(error))
+            continue
+        _tell(correction, run)
+
+
+def _tell(correction: Correction, run: Run) -> None:
+    path, was, to, place = correction
+    moved = None if place is None else str(place)
+    run.journal.record(PointerSetEntry(path=str(path), was=was, to=to, place=moved))
+    now = f"it names {to} now" if place is None else f"so is {path.name}; it is in {place.parent}"
+    run.console.say(f"{path.name} named {was}, which is set aside: {now}")

@@ -1,0 +1,108 @@
+"""From the configuration to what the core and the trainer are given; it does no I/O."""
+
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from supervisor.config.arguments import expand_arguments
+from supervisor.config.model import RunConfig
+from supervisor.core.policy import Policy
+from supervisor.core.rules.warm_launch import LaunchMode
+from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Phase
+
+
+def policy_of(config: RunConfig, run_id: str) -> Policy:
+    """The part of the configuration that decisions depend on."""
+    watch, restart = config.watch, config.restart
+    timeouts = {
+        Phase.EVAL: watch.eval_timeout,
+        Phase.SAVE: watch.save_timeout,
+        Phase.COMPILE: watch.compile_timeout,
+    }
+    return Policy(
+        grace_s=config.grace,
+        backoff_s=restart.backoff,
+        backoff_max_s=restart.backoff_max,
+        max_failures=restart.max_failures,
+        max_per_day=restart.max_per_day,
+        heartbeat_timeout_s=_seconds(watch.heartbeat_timeout),
+        startup_timeout_s=_seconds(watch.startup_timeout),
+        phase_timeouts_s=tuple(
+            (phase, limit) for phase, limit in timeouts.items() if limit != "auto"
+        ),
+        log_silence_s=watch.log_silence,
+        restart_on_silence=watch.on_silence == "restart",
+        start_fresh_if_none_valid=config.resume.if_none_valid == "fresh",
+        trainer_finds_checkpoints=config.resume.by == "trainer",
+        has_resume_args=bool(config.resume.args),
+        finish_step=config.finish.step,
+        has_finish_condition=config.finish.step is not None or config.finish.file is not None,
+        launch_mode=LaunchMode(config.launch.mode),
+        seed=zlib.crc32(run_id.encode()),
+    )
+
+
+def _seconds(value: float | Literal["auto"]) -> float | None:
+    return None if isinstance(value, str) else value
+
+
+def command_line(config: RunConfig, checkpoint: Checkpoint | None) -> list[str]:
+    """The trainer's argument list, with the resume arguments where there is a checkpoint."""
+    if checkpoint is None:
+        return [*config.command, *config.resume.fresh_args]
+    extra = expand_arguments(config.resume.args, checkpoint=checkpoint.path, step=checkpoint.step)
+    return [*config.command, *extra]
+
+
+def environment(
+    config: RunConfig,
+    inherited: Mapping[str, str],
+    *,
+    run_dir: Path,
+    run_id: str,
+    attempt: int,
+    heartbeat_dir: Path,
+    snapshot_dir: Path | None,
+    checkpoint: Checkpoint | None,
+    imports: Path | None = None,
+) -> tuple[dict[str, str], list[str]]:
+    """What is set for the trainer over the inherited environment, and what is taken out of it.
+
+    `imports`: where its worker writes down what it had imported before its first step.
+    """
+    given = {**inherited, **config.env}
+    # A buffered traceback dies with its process.
+    # torchrun's own 30 s killed ranks before they had saved (pytorch #68258, #119856).
+    defaults = {
+        "PYTHONUNBUFFERED": "1",
+        "TORCH_ELASTIC_SHUTDOWN_TIMEOUT": str(max(int(config.grace), 1)),
+        "WANDB_RUN_ID": run_id,
+        "WANDB_RESUME": "allow",
+    }
+    overlay = {key: value for key, value in defaults.items() if key not in given}
+    overlay |= config.env
+    overlay |= {
+        "SUPERVISOR_RUN_DIR": str(run_dir),
+        "SUPERVISOR_RUN_ID": run_id,
+        "SUPERVISOR_ATTEMPT": str(attempt),
+        "SUPERVISOR_HEARTBEAT": str(heartbeat_dir),
+        "SUPERVISOR_GRACE_S": f"{config.grace:g}",
+    }
+    unset = ["SUPERVISOR_CONFIG"]
+    if config.checkpoints.directory is not None:
+        overlay["SUPERVISOR_CHECKPOINT_DIR"] = str(config.checkpoints.directory)
+    if snapshot_dir is None:
+        unset.append("SUPERVISOR_SNAPSHOT_DIR")
+    else:
+        overlay["SUPERVISOR_SNAPSHOT_DIR"] = str(snapshot_dir)
+    if imports is None:
+        unset.append("SUPERVISOR_IMPORTS")
+    else:
+        overlay["SUPERVISOR_IMPORTS"] = str(imports)
+    if checkpoint is None:
+        unset.append("SUPERVISOR_RESUME_FROM")
+    else:
+        overlay["SUPERVISOR_RESUME_FROM"] = checkpoint.path
+    return overlay, unset

@@ -1,0 +1,218 @@
+"""From an exit report and what the attempt left behind to the core's `Ending`."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from supervisor.checkpoint.own_record import read_own_record
+from supervisor.core.ending import Ending, LastWords
+from supervisor.core.states import State
+from supervisor.core.vocabulary import Action, ExitCode, Failure
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.diagnosis.diagnose import diagnose
+from supervisor.diagnosis.evidence import free_bytes, read_kernel_log, read_oom_kills
+from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
+from supervisor.diagnosis.full_disk import place_of
+from supervisor.diagnosis.last_words import Unhandled, find_unhandled
+from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.python_traceback import exception_of
+from supervisor.diagnosis.survival import shows_steps
+from supervisor.launcher.messages import ExitedReport
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.worker.page import Outcome, Page
+
+TAIL_BYTES = 256 * 1024
+TAIL_LINES = 2000
+WORDS_CHARS = 200
+
+
+class AttemptFacts:
+    """What was so when the attempt began, to be compared with its end."""
+
+    def __init__(self, attempt: int, printed: PrintedLog, now: float) -> None:
+        self.attempt = attempt
+        self.started_at = now
+        self.oom_kills = read_oom_kills()
+        self._printed = printed
+
+    def last_lines(self) -> list[str]:
+        """The attempt's own last lines: bounded, and not those of the attempt before."""
+        try:
+            data = self._printed.tail(TAIL_BYTES)
+        except OSError:
+            return []
+        return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+
+    def started_wall(self) -> float:
+        """When it began, seconds since 1970 by today's clock."""
+        return wall_s() - (monotonic_s() - self.started_at)
+
+    def oom_kill_delta(self) -> int | None:
+        """How many processes the kernel killed for memory since the attempt began."""
+        now = read_oom_kills()
+        if now is None or self.oom_kills is None:
+            return None
+        return now - self.oom_kills
+
+
+@dataclass(frozen=True, slots=True)
+class SeenEnd:
+    """How an attempt was seen to end, at `monotonic`; None is not known.
+
+    `is_unseen`: it trained in the main process's place, and nobody saw how it ended.
+    """
+
+    code: int | None
+    signal: int | None
+    monotonic: float
+    oom_kills: int | None = None
+    is_unseen: bool = False
+
+    @classmethod
+    def of(cls, report: ExitedReport) -> "SeenEnd":
+        """As the launcher reports it of the main process."""
+        return cls(report.code, report.signal, report.monotonic, report.oom_kills)
+
+
+def judged_end(end: SeenEnd, state: State) -> SeenEnd:
+    """The end without what says nothing: how a main process that we ended ended.
+
+    Its ranks had ended before, or had said how they end. A hang's ending is the core's to judge.
+    """
+    kill = state.kill
+    is_ours = kill is not None and kill.failure is None and state.stop is None
+    return replace(end, code=None, signal=None) if is_ours else end
+
+
+def agreed_outcome(pages: Sequence[Page], *, has_failed: bool) -> Outcome | None:
+    """What the ranks say of their end, where all of them say the same.
+
+    Where the main process `has_failed`, a process that attached second has not finished it: it may
+    have been an evaluation before a training that then died before its first step.
+    """
+    outcomes = [page.outcome for page in pages]
+    if not outcomes or any(outcome is None for outcome in outcomes):
+        return None
+    first = outcomes[0]
+    assert first is not None
+    agree = all(outcome is not None and outcome.code == first.code for outcome in outcomes)
+    if has_failed and first.code == 0 and any(page.is_second for page in pages):
+        return None
+    return first if agree else None
+
+
+def logged_steps(lines: Sequence[str]) -> tuple[int, int] | None:
+    """The first and last step that the lines show; None where they show none, or go back.
+
+    Numbers that go back count something else: batches of an epoch, steps of several ranks.
+    """
+    marks = [read_step(split_prefix(clean(line)).body) for line in lines]
+    steps = [mark.number for mark in marks if mark is not None and mark.kind == "step"]
+    return (steps[0], steps[-1]) if steps and steps == sorted(steps) else None
+
+
+def vanished_ranks(pages: Sequence[Page], main_pid: int | None) -> str | None:
+    """The ranks, if all ended without a word and only a main process was seen to end.
+
+    Where the main process is one of them its exit code tells. Workers of earlier versions say
+    nothing of their end.
+    """
+    ranks = [page for page in pages if page.is_begun]
+    for page in ranks:
+        is_told = page.outcome is not None or page.has_ended_in_order or not page.tells_its_end
+        if is_told or page.pid == main_pid:
+            return None
+    return ", ".join(f"rank {page.rank} (pid {page.pid})" for page in ranks[:4]) or None
+
+
+def ending_of(
+    end: SeenEnd,
+    facts: AttemptFacts,
+    pages: Sequence[Page],
+    *,
+    step: int | None,
+    finish_file: Path | None,
+    checkpoint_directory: Path,
+    is_python: bool,
+    main_pid: int | None = None,
+) -> Ending:
+    """All that is known of the end of an attempt, with its diagnosis.
+
+    `is_python`: the main process is the Python that trains, whose exit code is its own word.
+    """
+    has_failed = end.signal is not None or bool(end.code)
+    outcome = agreed_outcome(pages, has_failed=has_failed)
+    lines = facts.last_lines()
+    first_step = any(page.beats > 0 for page in pages) or step is not None
+    # A command that does not attach is seen to train by what it prints, whatever the pattern.
+    first_step = first_step or shows_steps([clean(line) for line in lines])
+    if outcome is not None and outcome.step is not None:
+        step = outcome.step
+    evidence = ExitEvidence(
+        code=outcome.code if outcome is not None else end.code,
+        signal=None if outcome is not None else end.signal,
+        lines=lines,
+        first_step_seen=first_step,
+        step=step,
+        # The attempt's own cgroup, where it has one: ours does not count what happens in there.
+        oom_kill_delta=facts.oom_kill_delta() if end.oom_kills is None else end.oom_kills,
+        free_bytes=free_bytes(checkpoint_directory),
+        kernel_lines=read_kernel_log(facts.started_at),
+    )
+    found = diagnose(evidence)
+    last_words, record = None, None
+    if evidence.code == 0 and evidence.signal is None and outcome is None:
+        # Its own words and records are asked whether it is to be believed.
+        unhandled = find_unhandled(evidence.lines, has_begun=first_step or step is not None)
+        if unhandled is not None:
+            found = _diagnosis_of(unhandled, evidence)
+            last_words = LastWords(unhandled.words, unhandled.is_certain and not is_python)
+    is_its_own_end = evidence.signal is None and outcome is None
+    if is_its_own_end and (evidence.code == 0 or found.exception is not None):
+        record = read_own_record(checkpoint_directory, facts.started_wall())
+    reason = found.reason
+    if evidence.code == ExitCode.CONFIGURATION and evidence.lines:
+        # What it says of its configuration is what its user has to read.
+        reason = f"{reason}: {clean(evidence.lines[-1])[:200]}"
+    return Ending(
+        attempt=facts.attempt,
+        code=end.code,
+        signal=end.signal,
+        outcome_code=outcome.code if outcome is not None else None,
+        failure=found.failure,
+        action=found.action,
+        reason=reason,
+        exception=found.exception,
+        frame=found.frame,
+        evidence=found.evidence,
+        step=step,
+        first_step_seen=first_step,
+        attached=bool(pages),
+        finish_met=finish_file.exists() if finish_file is not None else None,
+        logged=logged_steps(evidence.lines) if step is None else None,
+        end_unseen=end.is_unseen,
+        last_words=last_words,
+        record=record,
+        vanished=None if end.is_unseen else vanished_ranks(pages, main_pid),
+        loads_checkpoint=found.loads_checkpoint,
+        full_place=_full_place(found),
+    )
+
+
+def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence) -> Diagnosis:
+    """What a traceback says that nobody's exit code tells of."""
+    found = diagnose(replace(evidence, code=unhandled.code))
+    if found.failure is not Failure.UNKNOWN:
+        return found
+    line = unhandled.line[:WORDS_CHARS]
+    exception = exception_of(line)
+    return Diagnosis(
+        Failure.EXCEPTION, Action.RESTART, exception, None, (line,), f"exception: {line}"
+    )
+
+
+def _full_place(found: Diagnosis) -> str | None:
+    """The directory that a write for which there was no room names; nobody looks for it here."""
+    named = place_of(found.evidence) if found.failure is Failure.DISK_FULL else None
+    return None if named is None else os.path.abspath(named)  # noqa: PTH100 -- links unresolved

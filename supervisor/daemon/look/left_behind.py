@@ -1,0 +1,236 @@
+"""What a main process has left behind with exit code 0: is it what trains? It only looks.
+
+Signs: a page that beats, steps in train.log, a new checkpoint, memory of a GPU. Living is none.
+"""
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from supervisor.checkpoint.own_record import read_own_record
+from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
+from supervisor.daemon.look.endings import SeenEnd
+from supervisor.daemon.look.gpu_use import GpuUse
+from supervisor.daemon.run import Run
+from supervisor.diagnosis.log_line import StepMark, clean, read_step, split_prefix
+from supervisor.launcher import process_tree
+from supervisor.launcher.messages import ExitedReport, MainExitedReport
+from supervisor.system.clock import monotonic_s, wall_s
+from supervisor.system.procfs import Process
+
+# A look at all processes costs milliseconds: one that is known to train is looked at less often.
+LOOK_S, LATER_LOOK_S = 1.0, 6.0
+_QUIET_S, _GPU_S = 300.0, 10.0
+# Services of loggers, agents and shells: they outlive a training, and none of them trains.
+_SERVICES = frozenset(
+    {
+        "wandb-core", "wandb-service", "gpu_stats", "wandb-xpu", "tensorboard", "ssh-agent",
+        "gpg-agent", "dbus-daemon", "raylet", "gcs_server", "log_monitor.py", "redis-server",
+        "plasma_store", "jupyter-lab", "jupyter-notebook", "code-server",
+        "nvidia-smi", "nvidia-cuda-mps-control", "nvidia-cuda-mps-server", "dcgmi", "gpustat",
+        "nvitop", "htop", "top", "iostat", "vmstat", "sleep", "tail", "tee", "cat",
+    }
+)  # fmt: skip
+
+
+class LeftBehind:
+    """The processes that one main process left, from its end until the attempt's end."""
+
+    def __init__(self, run: Run, attempt: RunningAttempt, report: MainExitedReport) -> None:
+        self.number = attempt.number
+        self._run = run
+        self._attempt = attempt
+        self._at = report.monotonic
+        self._due = 0.0
+        self._sign_at = monotonic_s()
+        self._sample: CounterSample | None = None
+        self._gpu: GpuUse | None = None
+        self._gpu_due = 0.0
+        self._mark: StepMark | None = None
+        self._has_stepped = self.trains = False
+        self._trainers: set[int] = set()
+        self._suspects: set[int] = set()
+        self._members = self._named = self._find()
+        self._pages = self._page_marks()
+        self._listing = frozenset(run.surveyor.listing())
+        look = attempt.look
+        self._step = None if look is None else look.observed.step
+
+    def begun(self) -> MainEnded:
+        """What the core is told first."""
+        trained = self._run.history.left_training == self.number
+        settled = self._are_idle() or self._are_ranks_done() or self._is_complete()
+        return MainEnded(self.number, self._at, self.names(), settled, trained)
+
+    def _are_idle(self) -> bool:
+        return bool(self._members) and all(_is_service(process) for process in self._members)
+
+    def _are_ranks_done(self) -> bool:
+        """Whether ranks were there, and each has said how it ends, or has beaten and is gone.
+
+        One that never beat may have attached only to start the one that trains.
+        """
+        pages = () if self._attempt.look is None else self._attempt.look.pages
+        unsaid = [page for page in pages if page.outcome is None]
+        have_beaten = all(page.beats > 0 for page in unsaid)
+        return bool(pages) and have_beaten and len(self._attempt.ranks_gone(pages)) == len(unsaid)
+
+    def _is_complete(self) -> bool:
+        """Whether all steps are made, as far as anything says so."""
+        finish = self._run.config.finish
+        if finish.file is not None and Path(finish.file).exists():
+            return True
+        if finish.step is not None and self._step is not None and self._step >= finish.step:
+            return True
+        since = wall_s() - (monotonic_s() - self._attempt.started_at)
+        record = read_own_record(self._run.surveyor.directory, since)
+        return record is not None and record.step >= record.total
+
+    def names(self) -> tuple[str, ...]:
+        """What was there when it was last looked at and something was, each with its pid."""
+        return tuple(f"{process.comm} ({process.pid})" for process in self._named)
+
+    def note_lines(self) -> None:
+        """Read the lines of the attempt's last look for steps: once each."""
+        look = self._attempt.look
+        if look is None:
+            return
+        if look.observed.step != self._step:
+            self._step, self._has_stepped = look.observed.step, True
+        if self._run.config.watch.progress is not None:
+            return
+        for line in look.lines:
+            mark = read_step(split_prefix(clean(line)).body)
+            # One may be what the main process had still printed.
+            if mark is not None:
+                self._has_stepped = self._has_stepped or self._mark not in (None, mark)
+                self._mark = mark
+
+    def look(self, now: float, *, is_in_memory: bool) -> LeftSeen | None:
+        """What there is to say, now and then.
+
+        `is_in_memory`: there is a snapshot, which the persister may be putting onto the disk.
+        """
+        if now < self._due:
+            return None
+        self._members = self._find()
+        self._named = self._members or self._named
+        saves = self._saves()
+        sign = self._beats() or self._steps() or (None if is_in_memory else saves)
+        sign = sign or self._computes(now)
+        self._sign_at = now if sign is not None else self._sign_at
+        self.trains = self.trains or sign is not None
+        self._due = now + (LATER_LOOK_S if self.trains else LOOK_S)
+        if sign is not None:
+            self._follow()
+        still = self._stood_still(now)
+        return LeftSeen(self.number, sign, self.names(), self._are_idle(), still)
+
+    def _find(self) -> list[Process]:
+        found = process_tree.find(self._run.run_id, self.number, spare={os.getpid()})
+        self._suspects |= {process.pid for process in found if not _is_service(process)}
+        return found
+
+    def _page_marks(self) -> dict[int, tuple[int, int, int]]:
+        look = self._attempt.look
+        pages = () if look is None else look.pages
+        return {
+            page.local_rank: (page.pid, page.beats, page.phase_since_monotonic_ns)
+            for page in pages
+            if page.outcome is None
+        }
+
+    def _beats(self) -> str | None:
+        before, self._pages = self._pages, self._page_marks()
+        changed = [rank for rank, mark in self._pages.items() if before.get(rank) != mark]
+        self._trainers |= {self._pages[rank][0] for rank in changed}
+        return f"rank {changed[0]} beats" if changed else None
+
+    def _steps(self) -> str | None:
+        stepped, self._has_stepped = self._has_stepped, False
+        if not stepped:
+            return None
+        return "steps in train.log" if self._step is None else f"step {self._step} in train.log"
+
+    def _saves(self) -> str | None:
+        before, self._listing = self._listing, frozenset(self._run.surveyor.listing())
+        new = self._listing - before
+        return f"a new checkpoint, {max(new, key=lambda one: one[1])[0]}" if new else None
+
+    def _computes(self, now: float) -> str | None:
+        """What a GPU tells, where there is one: its memory once, from then on its work."""
+        if self._gpu is None:
+            if now >= self._gpu_due and self._members:
+                self._gpu_due = now + _GPU_S
+                pids = [process.pid for process in self._members]
+                self._gpu = GpuUse(pids, memory=not self.trains)
+            return None
+        if not self._gpu.poll():
+            return None
+        asked, self._gpu = self._gpu, None
+        if not asked.is_answered or not asked.busy:
+            return None
+        return f"{'it computes on' if self.trains else 'it holds memory of'} {asked.busy[0].name}"
+
+    def _stood_still(self, now: float) -> bool | None:
+        """Whether nothing moved since the look before: asked only of one long without a sign."""
+        if not self.trains or now - self._sign_at < _QUIET_S or not self._members:
+            self._sample = None
+            return None
+        before = self._sample
+        self._sample = Counters([process.pid for process in self._members]).sample()
+        return None if before is None else stood_still(before, self._sample)
+
+    def _follow(self) -> None:
+        """Have stacks and counters taken of what trains, from now on."""
+        ranks = [p for p in self._members if p.pid in self._trainers]
+        others = [p for p in self._members if not _is_service(p)]
+        chosen = next(iter(ranks or others), None)
+        if chosen is not None and self._attempt.pid != chosen.pid:
+            self._attempt.follow(chosen.pid, chosen.start_ticks)
+
+    def suspects(self) -> frozenset[int]:
+        """Those that were seen, and are not known for what does not train, by pid."""
+        return frozenset(self._suspects)
+
+    def trainers(self) -> frozenset[int]:
+        """The processes that were seen to train, by pid."""
+        pid = self._attempt.pid
+        return frozenset(self._trainers if pid is None else {pid, *self._trainers})
+
+
+def as_its_end(report: ExitedReport, trainers: frozenset[int], *, trained: bool) -> SeenEnd:
+    """An attempt's end with what trained in the main process's place.
+
+    The launcher sees how those end that have no other parent. `trained`: something of them was
+    seen to train, the `trainers` as far as this daemon knows them. Else they are those that might
+    have, and only a single one that failed counts: a training that died as it began.
+    """
+    end, ended = SeenEnd.of(report), report.left_ended
+    failed = [one for one in ended if one.code != 0]
+    if not trained:
+        is_one = len(ended) == 1 and bool(failed) and failed[0].pid in trainers
+        return replace(end, code=failed[0].code, signal=failed[0].signal) if is_one else end
+    # A daemon that has just taken over has looked at none of them.
+    followed = [one for one in ended if one.pid in trainers] or list(ended)
+    if not followed:
+        return replace(end, is_unseen=True)
+    one = next((one for one in followed if one in failed), followed[0])
+    return replace(end, code=one.code, signal=one.signal)
+
+
+def _is_service(process: Process) -> bool:
+    """Whether it is known by its name: its own, or its script's or module's. No argument counts."""
+    try:
+        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+            words = os.fsdecode(file.read(4096)).split("\0")
+    except OSError:
+        words = []
+    program = os.path.basename(words[0]) if words else ""  # noqa: PTH119
+    names = {process.comm, program}
+    if program.startswith("python"):
+        script = next((word for word in words[1:] if not word.startswith("-")), "")
+        names |= {os.path.basename(script), script.partition(".")[0]}  # noqa: PTH119
+    return bool(names & _SERVICES)

@@ -1,0 +1,252 @@
+"""What is seen of a running attempt: heartbeat pages, the log's growth, the step. It only looks."""
+
+import os
+from collections import deque
+from dataclasses import dataclass
+from pathlib import Path
+
+from supervisor.core.events import Observed
+from supervisor.core.vocabulary import Phase
+from supervisor.daemon.look.known_total import KnownTotal
+from supervisor.daemon.look.logtail import LogTail
+from supervisor.daemon.look.printed_log import PrintedLog
+from supervisor.daemon.look.progress import LogStep, ProgressReader
+from supervisor.daemon.look.rank_presence import RankPresence, is_there
+from supervisor.worker.page import Page
+from supervisor.worker.page_layout import RANK_PREFIX
+from supervisor.worker.page_reading import read_open_page
+
+_RATE_WINDOW_S = 30.0
+
+
+class PageSet:
+    """The pages of one attempt, kept open: they stay readable when their directory vanishes.
+
+    systemd-logind's RemoveIPC empties a user's /dev/shm at logout; the trainer's mapping and these
+    descriptors outlive the names. A page that takes the place of one whose process lives and has
+    begun is a helper's, of a version that knows no owner: it is passed over for good.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._open: dict[str, tuple[int, int]] = {}
+        self._helpers: dict[str, tuple[int, int]] = {}
+
+    def read(self) -> list[Page]:
+        """All pages by local rank; what is not a page is passed over."""
+        try:
+            found = [path.name for path in self._directory.iterdir()]
+        except OSError:
+            found = []
+        for name in (n for n in found if n[:5] == RANK_PREFIX and n[5:].isdigit()):
+            self._refresh(name)
+        pages = [page for fd, _ in self._open.values() if (page := read_open_page(fd)) is not None]
+        return sorted(pages, key=lambda page: page.local_rank)
+
+    def _refresh(self, name: str) -> None:
+        path = self._directory / name
+        known, helper = self._open.get(name), self._helpers.get(name)
+        try:
+            inode = path.lstat().st_ino
+            if any(page is not None and page[1] == inode for page in (known, helper)):
+                return
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        # Kept open as well: the number of a file that is open is not given to another.
+        if known is not None and _is_of_a_helper(read_open_page(fd), read_open_page(known[0])):
+            known, self._helpers[name] = helper, (fd, inode)
+        else:
+            self._open[name] = (fd, inode)
+        if known is not None:
+            os.close(known[0])
+
+    @property
+    def is_vanished(self) -> bool:
+        """Whether the directory is gone; it was made before the attempt began."""
+        return not self._directory.is_dir()
+
+    def close(self) -> None:
+        """Close the pages."""
+        for fd, _ in (*self._open.values(), *self._helpers.values()):
+            os.close(fd)
+        self._open.clear()
+        self._helpers.clear()
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One look at an attempt; ages in seconds, absent is None."""
+
+    observed: Observed
+    pages: tuple[Page, ...]
+    lines: tuple[str, ...]
+    epoch: int | None
+    loss: float | None
+    step_rate: float | None
+    heartbeat_age_s: float | None
+    last_save_s: float | None
+    world_size: int | None
+    beat_step: int | None = None
+    """The highest that a rank's beats show; the slowest may be another rank at each look."""
+    printed: tuple[LogStep, ...] = ()
+    """Steps in the lines."""
+
+
+class Observer:
+    """Looks at one attempt; made anew for each."""
+
+    def __init__(
+        self,
+        attempt: int,
+        heartbeat_dir: Path,
+        printed: PrintedLog,
+        *,
+        progress: ProgressReader | None,
+        now: float,
+        presence: RankPresence | None = None,
+    ) -> None:
+        self.presence = RankPresence() if presence is None else presence
+        self.attempt = attempt
+        self.heartbeat_dir = heartbeat_dir
+        self._pages = PageSet(heartbeat_dir)
+        self._tail = LogTail(printed.train_log, offset=printed.offset, where=printed.where)
+        self._progress = progress
+        self._step: int | None = None
+        self._total = KnownTotal()
+        self._ended_at: float | None = None
+        self._log_grew_at = now
+        self._beat: tuple[int, int] | None = None
+        self._rate: deque[tuple[float, int]] = deque()
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the heartbeat directory was taken away under the attempt."""
+        return self._pages.is_vanished
+
+    @property
+    def unended_line(self) -> str:
+        """The log's last line so far, where its end is missing."""
+        return self._tail.partial()
+
+    @property
+    def log_age_since(self) -> float:
+        """When the log last grew, monotonic seconds."""
+        return self._log_grew_at
+
+    def look(self, now: float, *, stood_still: bool | None = None) -> Observation:
+        """Look once. Constant cost, whatever the trainer prints."""
+        chunk = self._tail.poll()
+        if chunk.grew:
+            self._log_grew_at = now
+        printed: tuple[LogStep, ...] = ()
+        if self._progress is not None and chunk.lines:
+            printed = self._progress.feed(chunk.lines)
+            self._step = printed[-1].step if printed else self._step
+        pages = self._pages.read()
+        there = self.presence.look(pages, now)
+        working = [page for page in there if page.outcome is None]
+        slowest = min(working, key=_last_sign_ns, default=None)
+        steps = [page.step for page in pages if page.step is not None]
+        if steps:
+            self._step = max(steps) if slowest is None or slowest.step is None else slowest.step
+        self._note_rate(now)
+        shown = slowest or (pages[0] if pages else None)
+        age = None if slowest is None else max(now - _last_sign_ns(slowest) / 1e9, 0.0)
+        observed = Observed(
+            attempt=self.attempt,
+            attached=bool(working),
+            beating=any(page.beats > 0 for page in pages),
+            phase=shown.phase if shown else Phase.STARTUP,
+            beat_age_s=age or 0.0,
+            gap_s=self._gap_s(shown),
+            finished_phases=_longest(shown),
+            step=self._step,
+            first_step_at=_first_step_at(pages),
+            log_age_s=max(now - self._log_grew_at, 0.0),
+            ended_age_s=self._ended_age_s(pages, there, now),
+            stood_still=stood_still,
+            is_at_total=self._total.is_reached(chunk.lines, self._tail.partial(), self._step),
+        )
+        saves = [page.last_save_ms for page in pages if page.last_save_ms is not None]
+        return Observation(
+            observed=observed,
+            pages=tuple(pages),
+            lines=chunk.lines,
+            epoch=shown.epoch if shown else None,
+            loss=shown.loss if shown else None,
+            step_rate=self._step_rate(),
+            heartbeat_age_s=age,
+            last_save_s=max(saves) / 1000 if saves else None,
+            world_size=shown.world_size if shown else None,
+            beat_step=max(steps, default=None),
+            printed=printed,
+        )
+
+    def _gap_s(self, page: Page | None) -> float | None:
+        if page is None or page.beat_monotonic_ns is None:
+            return None
+        before, self._beat = self._beat, (page.beats, page.beat_monotonic_ns)
+        if before is None or page.beats <= before[0]:
+            return None
+        # An evaluation or a save in between is no part of the step. Several beats between two
+        # looks: this is what one took on average.
+        begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
+        return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
+
+    def _ended_age_s(self, pages: list[Page], there: list[Page], now: float) -> float | None:
+        # Without any of them it is no rank that takes long to end: that is work after training.
+        if not there or any(page.outcome is None for page in pages):
+            self._ended_at = None
+            return None
+        self._ended_at = now if self._ended_at is None else self._ended_at
+        return now - self._ended_at
+
+    def _note_rate(self, now: float) -> None:
+        if self._step is None:
+            return
+        if self._rate and self._step < self._rate[-1][1]:
+            self._rate.clear()
+        self._rate.append((now, self._step))
+        while now - self._rate[0][0] > _RATE_WINDOW_S:
+            self._rate.popleft()
+
+    def _step_rate(self) -> float | None:
+        if len(self._rate) < 2:
+            return None
+        (begin, first), (end, last) = self._rate[0], self._rate[-1]
+        return (last - first) / (end - begin) if end > begin else None
+
+    def close(self) -> None:
+        """Close what was opened for looking."""
+        self._pages.close()
+        self._tail.close()
+
+
+def _first_step_at(pages: list[Page]) -> float | None:
+    """When all ranks had done a step, monotonic seconds."""
+    known = [page.first_step_monotonic_ns for page in pages]
+    return max(ns for ns in known if ns) / 1e9 if known and all(known) else None
+
+
+def _last_sign_ns(page: Page) -> int:
+    return max(page.beat_monotonic_ns or 0, page.phase_since_monotonic_ns)
+
+
+def _is_of_a_helper(page: Page | None, owners: Page | None) -> bool:
+    """Whether a page has come where another process has begun, and lives."""
+    if page is None or owners is None or not owners.is_begun:
+        return False
+    is_its_own = (page.pid, page.start_ticks) == (owners.pid, owners.start_ticks)
+    return not is_its_own and is_there(owners)
+
+
+def _longest(page: Page | None) -> tuple[tuple[Phase, float], ...]:
+    if page is None:
+        return ()
+    seen = {
+        Phase.SAVE: page.longest_save_ms,
+        Phase.EVAL: page.longest_eval_ms,
+        Phase.COMPILE: page.longest_compile_ms,
+    }
+    return tuple((phase, ms / 1000) for phase, ms in seen.items() if ms is not None)

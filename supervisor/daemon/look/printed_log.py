@@ -1,0 +1,108 @@
+"""The file that one attempt prints to, kept open: logrotate renames it, and `rm` takes its name.
+
+A trainer that leads its output elsewhere by itself is not followed there.
+"""
+
+import os
+from pathlib import Path
+
+from supervisor.daemon.look.log_files import find_log
+
+
+class PrintedLog:
+    """Known by its inode: `train.log` when the attempt began."""
+
+    def __init__(
+        self, train_log: Path, *, offset: int | None = None, inode: int | None = None
+    ) -> None:
+        """`offset`, `inode`: of an attempt that a daemon before has seen begin."""
+        self.train_log = train_log
+        self.offset = 0
+        """Where the attempt's lines begin."""
+        self._pid: int | None = None
+        self._fd: int | None = None
+        self._identity: tuple[int, int] | None = None
+        try:
+            facts = train_log.stat()
+            self.offset = facts.st_size if offset is None else offset
+            self._inode = facts.st_ino if offset is None else inode
+        except OSError:
+            self.offset, self._inode = offset or 0, inode  # the launcher makes it
+        if offset is not None:
+            self._open()
+
+    @property
+    def inode(self) -> int | None:
+        """What the next daemon finds it by; None before the attempt has begun."""
+        return None if self._identity is None else self._identity[1]
+
+    def begin(self, pid: int) -> None:
+        """The attempt's main process runs, and has the file open."""
+        self._pid = pid
+        if self._fd is None:
+            self._open()
+
+    def where(self) -> Path:
+        """The path that it is to be read at now: its name, as long as that is its own."""
+        if self._identity is None or self._fd is None:
+            return self.train_log
+        if _identity(self.train_log) == self._identity or self._is_left():
+            return self.train_log
+        return Path(f"/proc/self/fd/{self._fd}")
+
+    def tail(self, bytes_max: int, *, until: "PrintedLog | None" = None) -> bytes:
+        """The attempt's own last bytes. `until`: whose lines follow in the same file, perhaps.
+
+        Raises OSError.
+        """
+        with self.where().open("rb") as file:
+            facts = os.fstat(file.fileno())
+            is_ours = self._identity in {(facts.st_dev, facts.st_ino), None}
+            begin = self.offset if is_ours and facts.st_size >= self.offset else 0
+            end = facts.st_size
+            if until is not None and until._identity == self._identity:
+                end = min(end, max(until.offset, begin))
+            file.seek(max(begin, end - bytes_max))
+            return file.read(max(end - file.tell(), 0))
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._fd is not None:
+            os.close(self._fd)
+        self._fd = None
+
+    def _open(self) -> None:
+        found = find_log(self.train_log, self._inode, self._pid) or self.train_log
+        try:
+            # NONBLOCK: the path may have become a fifo.
+            self._fd = os.open(found, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError:
+            return  # not ours to read, or gone: its name is looked at
+        facts = os.fstat(self._fd)
+        if self._inode is not None and facts.st_ino != self._inode and self._pid is None:
+            self.close()  # another file has its name, and what was printed is gone
+            return
+        if facts.st_ino != self._inode and self._inode is not None:
+            self.offset = 0
+        self._identity = (facts.st_dev, facts.st_ino)
+
+    def _is_left(self) -> bool:
+        """Whether the main process lives and prints elsewhere, or nobody may look."""
+        try:
+            return self._pid is not None and _must(f"/proc/{self._pid}/fd/1") != self._identity
+        except FileNotFoundError:
+            return False  # it has ended, or closed its output
+        except OSError:
+            return True
+
+
+def _must(path: str) -> tuple[int, int]:
+    facts = os.stat(path)  # noqa: PTH116 -- of what a link in /proc stands for, name or not
+    return facts.st_dev, facts.st_ino
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        return _must(str(path))
+    except OSError:
+        return None

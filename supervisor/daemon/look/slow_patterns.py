@@ -1,0 +1,37 @@
+"""Tells of the user's regular expressions that take too long, each once in a daemon's life."""
+
+from collections.abc import Iterator
+
+from supervisor.daemon.look.progress import ProgressReader
+from supervisor.daemon.look.surveyor import Surveyor
+
+ADVICE = (
+    r"write it without one repetition inside or beside another, such as `(\w+\s?)*` or `.*.*`;"
+    " `supervisor check` tries it"
+)
+
+
+class SlowPatterns:
+    """Asked after each look; it says what has become known since."""
+
+    def __init__(self, progress: ProgressReader | None, surveyor: Surveyor) -> None:
+        self._progress = progress
+        self._surveyor = surveyor
+        self._told: set[str] = set()
+
+    def news(self) -> Iterator[str]:
+        """Sentences that nobody was told yet."""
+        line = None if self._progress is None else self._progress.slow_line
+        if line is not None and "progress" not in self._told:
+            self._told.add("progress")
+            yield (
+                f"watch.progress takes too long on lines such as {line!r}: it is switched off, and"
+                f" no step is read from the log any more; {ADVICE}"
+            )
+        name = self._surveyor.slow_name
+        if name is not None and "pattern" not in self._told:
+            self._told.add("pattern")
+            yield (
+                f"checkpoints.pattern takes too long on names such as {name!r}: they count as no"
+                f" checkpoints; {ADVICE}"
+            )

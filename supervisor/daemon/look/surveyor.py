@@ -1,0 +1,268 @@
+"""Has the checkpoints validated by a child process, so that a stalled disk cannot stall the daemon.
+
+What the child proved is remembered here and in the ledger: an unchanged one is not read twice.
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from supervisor.checkpoint.contents import may_be_weights
+from supervisor.checkpoint.name_pattern import Patience, slow_name
+from supervisor.checkpoint.names import may_be_checkpoint, parse_name
+from supervisor.checkpoint.records import CheckpointEntry, Remembered
+from supervisor.core.events import Surveyed, SurveyFailed
+from supervisor.core.states import Checkpoint
+from supervisor.core.vocabulary import Tier
+from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.survey_child import SurveyChild
+from supervisor.daemon.tell.recorded import Recorded
+from supervisor.survey.answer import Survey
+from supervisor.survey.elsewhere.sightings import SaveSearch
+from supervisor.survey.request import SurveyRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a survey brought: the event for the core, and what is new for the ledger."""
+
+    event: Surveyed | SurveyFailed
+    survey: Survey | None
+    news: tuple[CheckpointEntry, ...]
+    gone: tuple[str, ...] = ()
+    """Remembered ones that are there no more: a trainer prunes its own."""
+
+
+class _Question(NamedTuple):
+    """What a survey is asked for, beside what does not change."""
+
+    deciding: bool
+    pins: frozenset[str]
+    times: AttemptTimes
+    search: SaveSearch | None
+    reads_clock: bool
+
+
+class Surveyor:
+    """At most one survey at a time; one that decides waits for one that only brings news.
+
+    It then finds its verdicts remembered.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        folder: Path,
+        *,
+        run_id: str,
+        existing: Literal["use", "ignore"] | None,
+        memory: dict[str, Remembered],
+        pattern: str | None = None,
+        snapshots: Path | None = None,
+        recorded: Recorded | None = None,
+        set_aside: Path | None = None,
+    ) -> None:
+        self.directory = directory
+        self._run_id = run_id
+        self._existing = existing
+        self._memory = memory
+        self._forgotten: dict[str, Remembered] = {}
+        self._pattern = pattern
+        self._snapshots = snapshots
+        self.recorded = Recorded() if recorded is None else recorded
+        self.unmounted: str | None = None
+        self.caveats: dict[str, str] = {}
+        """What resuming loses, by the path of a checkpoint that is valid all the same."""
+        self._set_aside = set_aside
+        self._child = SurveyChild(folder)
+        self._deciding = False
+        self._waiting: _Question | None = None
+        self._failed: SurveyFailed | None = None
+
+    def fileno(self) -> int:
+        """For the selector: readable when an answer may have come."""
+        return self._child.fileno()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a survey is under way."""
+        return self._child.is_asked
+
+    def begin(
+        self,
+        *,
+        deciding: bool,
+        pins: frozenset[str],
+        times: AttemptTimes,
+        search: SaveSearch | None = None,
+        reads_clock: bool = False,
+    ) -> SurveyFailed | None:
+        """Start a survey. A failure to start one is an answer, too."""
+        question = _Question(deciding, pins, replace(times), search, reads_clock)
+        if self.is_busy and deciding and not self._deciding:
+            self._waiting = question
+            return None
+        if self.is_busy:
+            self.cancel()
+        return self._ask(question)
+
+    def _ask(self, question: _Question) -> SurveyFailed | None:
+        self._deciding = question.deciding
+        request = SurveyRequest(
+            directory=self.directory,
+            run_id=self._run_id,
+            memory=self._memory,
+            existing=self._existing,
+            quiet=question.deciding,
+            pins=question.pins,
+            first_attempt_wall=question.times.first,
+            begun_wall=question.times.begun,
+            attempt_wall=question.times.started,
+            ended_wall=question.times.ended,
+            attempt_killed=question.times.was_killed,
+            attempt_step=question.times.last_step,
+            known=self.recorded.known(),
+            mount=self.recorded.mount,
+            search=question.search,
+            pattern=self._pattern,
+            # Only for a decision: one that changes at each look is no news.
+            snapshots=self._snapshots if question.deciding else None,
+            set_aside=self._set_aside,
+            reads_clock=question.reads_clock,
+        )
+        try:
+            self._child.ask(request.to_json())
+        except OSError as error:
+            reason = f"the checkpoints cannot be looked at: {error}"
+            return SurveyFailed(reason, deciding=question.deciding)
+        return None
+
+    @property
+    def largest_bytes(self) -> int:
+        """The size of the largest checkpoint known; 0 where none is."""
+        return max((known.bytes for known in self._memory.values()), default=0)
+
+    @property
+    def most_files(self) -> int:
+        """How many files the largest of them has; 1 where nobody knows."""
+        return max((len(known.hashes) for known in self._memory.values()), default=1) or 1
+
+    def listing(self) -> tuple[tuple[str, int], ...]:
+        """What a glance at the directory shows: it differs when a survey may bring news."""
+        found: list[tuple[str, int]] = []
+        patience = Patience(self._pattern)
+        try:
+            with os.scandir(self.directory) as entries:
+                for entry in entries:
+                    # What there was no time for may be one, until a later look has tried its name.
+                    if patience.is_over or may_be_checkpoint(entry.name, self._pattern):
+                        found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
+        except OSError:
+            return ()
+        return tuple(sorted(found))
+
+    def unrecognised(self, since_wall: float) -> tuple[str, ...]:
+        """Files that look like weights, written since then, whose names say nothing to us."""
+        patience = Patience(self._pattern)
+        try:
+            with os.scandir(self.directory) as entries:
+                found = [
+                    entry.name
+                    for entry in entries
+                    if may_be_weights(entry.name)
+                    and not patience.is_over
+                    and parse_name(entry.name, self._pattern) is None
+                    and entry.stat(follow_symlinks=False).st_mtime >= since_wall
+                ]
+        except OSError:
+            return ()
+        return tuple(sorted(found))
+
+    @property
+    def slow_name(self) -> str | None:
+        """A name that the user's own expression took too long on."""
+        return slow_name(self._pattern)
+
+    def poll(self) -> Answer | None:
+        """The answer, once it is there."""
+        if self._failed is not None:
+            failed, self._failed = self._failed, None
+            return Answer(failed, None, ())
+        said = self._child.poll()
+        if said is None:
+            return None
+        try:
+            survey = None if isinstance(said, str) else Survey.from_json(said)
+            complaint = said
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            survey, complaint = None, f"{type(error).__name__}: {error}"
+        if survey is None:
+            reason = f"{self.directory}: the checkpoints cannot be read: {complaint}"
+            answer = Answer(SurveyFailed(reason, deciding=self._deciding), None, ())
+        else:
+            news = tuple(self._remember(survey.entries))
+            there = {str(entry.path) for entry in survey.entries}
+            self._forgotten = {p: one for p, one in self._forgotten.items() if p in there}
+            self.caveats = {
+                str(e.path): f"{e.name}: {e.reason}" for e in survey.entries if e.valid and e.reason
+            }
+            missing = survey.missing
+            self.unmounted = None if missing is None else missing.unmounted
+            # What is missing may come back as it was, with its mount.
+            gone = tuple(p for p in self._memory if p not in there) if missing is None else ()
+            for path in gone:
+                del self._memory[path]
+            answer = Answer(_event(survey, deciding=self._deciding), survey, news, gone)
+        question, self._waiting = self._waiting, None
+        if question is not None:
+            self._failed = self._ask(question)
+        return answer
+
+    def _remember(self, entries: Iterable[CheckpointEntry]) -> Iterable[CheckpointEntry]:
+        for entry in entries:
+            known = entry.as_remembered()
+            if known is None or entry.tier != Tier.DISK:
+                continue
+            if self._forgotten.get(str(entry.path)) == known:
+                continue  # it was seen before it went
+            if self._memory.get(str(entry.path)) != known:
+                self._memory[str(entry.path)] = known
+                yield entry
+
+    def forget(self, path: str) -> None:
+        """A checkpoint is no longer where it was, or will not be in a moment."""
+        known = self._memory.pop(path, None)
+        if known is not None:
+            self._forgotten[path] = known
+
+    def cancel(self) -> None:
+        """Give up the survey under way."""
+        self._waiting = self._failed = None
+        self._child.cancel()
+
+
+def _event(survey: Survey, *, deciding: bool) -> Surveyed:
+    there = [entry for entry in survey.entries if entry.tier != Tier.SET_ASIDE]
+    usable = [e for e in there if e.valid and e.candidate and e.finite is not False]
+    return Surveyed(
+        candidates=tuple(
+            Checkpoint(
+                str(e.path), e.step, e.epoch, e.kind, e.own_run, e.mtime, e.tier, e.ours, e.proof
+            )
+            for e in usable
+        ),
+        exists=survey.exists,
+        invalid=tuple(
+            (str(e.path), e.reason or "invalid")
+            for e in there
+            if e.valid is False and (e.candidate or e.own_run)
+        ),
+        undecided=tuple(str(path) for path in survey.undecided),
+        missing=None if survey.missing is None else survey.missing.sentence,
+        unmounted=None if survey.missing is None else survey.missing.unmounted,
+        torn_first=survey.torn_first,
+        clock_ahead_s=survey.clock_ahead_s,
+        deciding=deciding,
+    )

@@ -1,0 +1,159 @@
+"""The status of a run, from what the daemon knows of it."""
+
+import socket
+from dataclasses import dataclass
+
+from supervisor.config.model import RunConfig
+from supervisor.core.rules.budget import DAY_S
+from supervisor.core.rules.goodput import goodput, total_s
+from supervisor.core.states import State
+from supervisor.core.status import (
+    BudgetStatus,
+    CheckpointStatus,
+    GoodputStatus,
+    LaunchStatus,
+    PersisterStatus,
+    Pids,
+    SlurmStatus,
+    SnapshotStatus,
+    Status,
+    StoppingStatus,
+)
+from supervisor.core.vocabulary import RunState
+from supervisor.daemon.look.observer import Observation
+from supervisor.system.clock import rfc3339
+
+
+@dataclass(slots=True)
+class StatusFacts:
+    """What the status shows besides the core's state."""
+
+    run_id: str
+    config: RunConfig
+    config_path: str
+    started_wall: float
+    launcher_pid: int | None = None
+    daemon_pid: int | None = None
+    trainer_pid: int | None = None
+    restarts: int = 0
+    last_save_s: float | None = None
+    snapshot: SnapshotStatus | None = None
+    persister: PersisterStatus | None = None
+    launch: LaunchStatus | None = None
+    slurm: SlurmStatus | None = None
+    warnings: tuple[str, ...] = ()
+    missing: str | None = None
+    """Checkpoints that are not there, as long as that is so."""
+    frozen: str | None = None
+    """That the launcher is stopped by a signal, as long as it is."""
+    unheard: str | None = None
+    """Why the operator's intent cannot be read, as long as that is so."""
+    doubts: tuple[str, ...] = ()
+    """Warnings that may pass: whose the checkpoints are."""
+
+
+def status_of(
+    state: State, facts: StatusFacts, look: Observation | None, *, now: float, wall: float
+) -> Status:
+    """The whole status."""
+    config = facts.config
+    alive = state.alive
+    seen = look.observed if look is not None and alive else None
+    shown = look if alive else None
+    waits = state.run in {RunState.BACKOFF, RunState.WAITING} and state.wake_at is not None
+    next_at = rfc3339(wall + max((state.wake_at or now) - now, 0.0)) if waits else None
+    newest = state.newest
+    activity = state.activity
+    account = state.account
+    return Status(
+        run=config.name,
+        run_id=facts.run_id,
+        name=config.name,
+        state=state.run,
+        attempt=state.attempt,
+        restarts=facts.restarts,
+        pids=Pids(
+            launcher=facts.launcher_pid,
+            daemon=facts.daemon_pid,
+            trainer=facts.trainer_pid if alive else None,
+        ),
+        phase=activity.phase.word if alive and activity.attached else None,
+        step=activity.step if alive else _last_step(state),
+        epoch=shown.epoch if shown else None,
+        loss=finite(shown.loss) if shown else None,
+        step_rate=shown.step_rate if shown else None,
+        heartbeat_age_s=_rounded(shown.heartbeat_age_s) if shown else None,
+        log_age_s=_rounded(seen.log_age_s) if seen else None,
+        attached=activity.attached if alive else None,
+        world_size=shown.world_size if shown else None,
+        checkpoint=None
+        if newest is None
+        else CheckpointStatus(newest.path, newest.step, newest.kind),
+        snapshot=facts.snapshot,
+        persister=facts.persister,
+        launch=facts.launch,
+        slurm=facts.slurm,
+        failure=state.failure,
+        action=None if state.action is None else state.action.told,
+        reason=state.reason or None,
+        next_at=next_at,
+        intent=state.intent,
+        stopping=None
+        if state.stop is None
+        else StoppingStatus(
+            by=state.stop.by,
+            since=rfc3339(wall - max(now - state.stop.since, 0.0)),
+            grace_s=state.policy.grace_s,
+        ),
+        interrupts=state.stop.interrupts if state.stop else 0,
+        budget=BudgetStatus(
+            failures=state.budget.failures,
+            max_failures=state.policy.max_failures,
+            today=sum(1 for failed in state.budget.recent if now - failed < DAY_S),
+            max_per_day=state.policy.max_per_day,
+        ),
+        goodput=GoodputStatus(
+            goodput=_rounded(goodput(account), 4),
+            launching_s=_rounded(account.launching_s),
+            training_s=_rounded(account.training_s),
+            saving_s=_rounded(account.saving_s),
+            replaying_s=_rounded(account.replaying_s),
+            waiting_s=_rounded(account.waiting_s),
+            down_s=_rounded(account.down_s),
+            unknown_s=_rounded(account.unknown_s),
+            total_s=_rounded(total_s(account)),
+        ),
+        launcher_frozen=facts.frozen is not None,
+        last_save_s=facts.last_save_s,
+        grace_s=config.grace,
+        warnings=(
+            *facts.warnings,
+            *facts.doubts,
+            *_absent(facts.missing),
+            *_absent(facts.unheard),
+            *_absent(facts.frozen),
+        ),
+        host=socket.gethostname(),
+        config=facts.config_path,
+        run_dir=config.run_dir,
+        started_at=rfc3339(facts.started_wall),
+        updated_at=rfc3339(wall),
+    )
+
+
+def _absent(sentence: str | None) -> tuple[str, ...]:
+    return () if sentence is None else (sentence,)
+
+
+def _last_step(state: State) -> int | None:
+    """Where the last attempt ended; what any reached where that is not known."""
+    return state.reached_step if state.activity.step is None else state.activity.step
+
+
+def finite(value: float | None) -> float | None:
+    """The value where JSON has a word for it, else None."""
+    return value if value is not None and value - value == 0 else None
+
+
+def _rounded(value: float | None, digits: int = 2) -> float | None:
+    return None if value is None else round(value, digits)

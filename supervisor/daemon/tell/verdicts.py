@@ -1,0 +1,83 @@
+"""Verdicts on checkpoints as the ledger has them: written once, read back by the next daemon."""
+
+from collections.abc import Iterable
+from typing import cast
+
+from supervisor.checkpoint.records import CheckpointEntry, Proof, Remembered
+from supervisor.core.entries.entry import Entry, Stamped
+from supervisor.core.entries.saves import CheckpointRemovedEntry, CheckpointVerdictEntry
+from supervisor.core.vocabulary import Tier
+from supervisor.daemon.tell.journal import Journal
+from supervisor.daemon.tell.recorded import Recorded
+from supervisor.survey.answer import Survey
+
+
+def remember(memory: dict[str, Remembered], entry: Entry) -> None:
+    """Take over the verdict that a ledger entry has, if it has one."""
+    match entry:
+        case CheckpointVerdictEntry(kept=True, fingerprint=str(fingerprint)):
+            memory[entry.path] = Remembered(
+                fingerprint=fingerprint,
+                valid=bool(entry.valid),
+                proof=cast("Proof | None", entry.proof),
+                reason=entry.reason,
+                hashes=entry.hashes,
+                step=entry.step,
+                epoch=entry.epoch,
+                kind=entry.save_kind,
+                bytes=entry.bytes or 0,
+                own_run=entry.own_run,
+                names_best=entry.names_best,
+            )
+        case CheckpointRemovedEntry():
+            memory.pop(entry.path, None)
+
+
+def memory_of(ledger: Iterable[Stamped]) -> dict[str, Remembered]:
+    """The verdicts that a ledger has."""
+    memory: dict[str, Remembered] = {}
+    for noted in ledger:
+        remember(memory, noted.entry)
+    return memory
+
+
+def recorded_of(ledger: Iterable[Stamped]) -> Recorded:
+    """What a ledger says of valid checkpoints since the run last began from nothing."""
+    recorded = Recorded()
+    for noted in ledger:
+        recorded.note(noted.entry, noted.wall)
+    return recorded
+
+
+def entry_of(
+    found: CheckpointEntry, *, progress: bool, kept: bool = True
+) -> CheckpointVerdictEntry:
+    """The ledger entry for a verdict; `kept`: it is to be remembered."""
+    return CheckpointVerdictEntry(
+        path=str(found.path),
+        step=found.step,
+        epoch=found.epoch,
+        save_kind=found.kind,
+        bytes=found.bytes,
+        valid=found.valid,
+        proof=found.proof,
+        reason=found.reason,
+        fingerprint=found.fingerprint,
+        hashes=found.hashes,
+        own_run=found.own_run,
+        names_best=found.names_best,
+        progress=progress,
+        kept=kept,
+    )
+
+
+def record_unsettled(journal: Journal, survey: Survey | None) -> None:
+    """Record the verdicts on files too young to be remembered: they are part of the story."""
+    entries = survey.entries if survey is not None else ()
+    journal.record(
+        *(
+            entry_of(found, progress=False, kept=False)
+            for found in entries
+            if found.tier == Tier.DISK and found.valid and not found.rememberable
+        )
+    )

@@ -1,1 +1,0 @@
-"""How a running attempt is watched from outside: its log, its counters, its stacks."""
