@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.trained import Trained
-from train.checkpoint import Checkpointer
+from supervisor.torch import Checkpointer
 
 _SHARED_MEMORY = Path("/dev/shm")
 _NICE = "10"

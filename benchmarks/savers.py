@@ -21,7 +21,7 @@ from torch.distributed.checkpoint.state_dict_saver import AsyncCheckpointerType
 from benchmarks.controls import Control, Dd, Snapshot, sources_of
 from benchmarks.trained import Trained
 from supervisor.system.durable import fsync_directory
-from train.checkpoint import Checkpointer, load
+from supervisor.torch import Checkpointer, load
 
 LOOK_S = 0.001
 FINISH_TIMEOUT_S = 120.0
@@ -143,7 +143,7 @@ class _DcpProcess(_DcpAsync):
 
 
 class _Ours:
-    """`train.checkpoint`, persisting by itself as it does without a supervisor."""
+    """`supervisor.torch`, persisting by itself as it does without a supervisor."""
 
     def __init__(self, trained: Trained, directory: Path) -> None:
         self._trained = trained

@@ -22,7 +22,7 @@ import torch
 from benchmarks.faults import plan
 from benchmarks.hands import Hands
 from benchmarks.soaked_run import SoakedRun, SoakError, Stamp
-from train.checkpoint import load
+from supervisor.torch import load
 
 STEPS = 600
 FAULTS = 14

@@ -56,8 +56,8 @@ if ARGUMENTS.heavy:
 import torch  # noqa: E402
 from torch import nn  # noqa: E402
 
+from supervisor.torch import Checkpointer, load, settle  # noqa: E402
 from supervisor.worker import attach  # noqa: E402
-from train.checkpoint import Checkpointer, load, settle  # noqa: E402
 
 
 def newest(directory: Path) -> Path | None:

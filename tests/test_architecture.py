@@ -221,7 +221,7 @@ def test_nothing_heavy_is_loaded(module: str) -> None:
 
 # A name that stands twice all the same, with the reason.
 NAMED_TWICE = {
-    "ConfigurationError": "train.checkpoint is used alone too, and its users catch it by this name",
+    "ConfigurationError": "supervisor.torch is used alone too, and its users catch it by this name",
 }
 
 

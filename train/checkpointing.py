@@ -6,11 +6,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+import supervisor.torch
 from supervisor.checkpoint.format import MANIFEST, Kind
 from supervisor.checkpoint.prune import remove_path
+from supervisor.torch import AlreadyWrittenError, Checkpointer, Saved, Taken
 from supervisor.worker import Worker
-from train import checkpoint, randomness
-from train.checkpoint import AlreadyWrittenError, Checkpointer, Saved, Taken
+from train import randomness
 from train.config import CheckpointConfig
 from train.data import TrainingData
 from train.errors import ConfigurationError, TrainingError
@@ -89,7 +90,7 @@ class Checkpoints:
             )
         except AlreadyWrittenError as error:
             raise TrainingError(str(error)) from error
-        except checkpoint.ConfigurationError as error:
+        except supervisor.torch.ConfigurationError as error:
             raise ConfigurationError(str(error)) from error
 
     def is_snapshot_due(self) -> bool:

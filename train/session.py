@@ -7,8 +7,8 @@ import torch
 
 from supervisor.checkpoint import set_aside
 from supervisor.checkpoint.commit import clean_staging
+from supervisor.torch import settle
 from supervisor.worker import Worker
-from train.checkpoint import settle
 from train.checkpointing import Checkpoints
 from train.config import TrainConfig
 from train.data import TrainingData, load_data

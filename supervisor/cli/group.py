@@ -6,7 +6,7 @@ import click
 
 from supervisor import __version__
 
-# name -> what it does; the module is supervisor.cli.commands.<name>, the command in it <name>_command.
+# name -> what it does; the command is <name>_command in supervisor.cli.commands.<name>.
 COMMANDS = {
     "run": "Keep a training run going until it is finished.",
     "status": "What a run is doing now.",

@@ -51,7 +51,7 @@ def main(words: list[str]) -> int:
     daemon += ["--socket-fd", "{socket_fd}", "--lock-fd", "{lock_fd}", "--view", options["--view"]]
     if options["--daemon-argv-json"]:
         daemon = json.loads(options["--daemon-argv-json"])
-    view = [*python, os.path.join(PACKAGE, "cli", "view.py"), *run]
+    view = [*python, os.path.join(PACKAGE, "cli", "show", "view.py"), *run]
     if options["--view-argv-json"]:
         view = json.loads(options["--view-argv-json"])
     persister = options["--persister-argv-json"]

@@ -1,6 +1,6 @@
 """A trainer in a process of its own, forked from one with torch loaded: 20 ms to its first step.
 
-What it does with its checkpoints is what any loop does with `train.checkpoint`. It waits at its
+What it does with its checkpoints is what any loop does with `supervisor.torch`. It waits at its
 gate before the part that is struck at, so that strace can be put on.
 """
 
@@ -16,10 +16,10 @@ import torch
 import torch._dynamo  # the first optimizer imports it, which takes a second
 
 from supervisor.memory.space import MemoryRoom
+from supervisor.torch import Checkpointer, preparation
 from tests.chaos import stopwatch
 from tests.chaos.place import environment
 from tests.chaos.trainee import STEPS, Trainee
-from train.checkpoint import Checkpointer, preparation
 
 torch.set_num_threads(1)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import torch
 
+from supervisor.torch import Checkpointer
 from supervisor.worker import attach
 from tests.chaos.trainee import Trainee
-from train.checkpoint import Checkpointer
 
 torch.set_num_threads(1)
 STEPS, EVERY = int(os.environ["STEPS"]), int(os.environ["EVERY"])

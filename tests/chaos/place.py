@@ -17,8 +17,8 @@ from supervisor.memory.slots import SnapshotPaths, make_root
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
+from supervisor.torch import Checkpointer
 from tests.chaos.trainee import STEPS, Trainee, resumed, uninterrupted
-from train.checkpoint import Checkpointer
 
 RUN = "run"
 

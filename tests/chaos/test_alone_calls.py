@@ -8,14 +8,14 @@ import pytest
 
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
+from supervisor.torch import settle
+from supervisor.torch.place import own_root
 from tests.chaos.conftest import PARTS, Count, pick
 from tests.chaos.driver import Order, Report
 from tests.chaos.injection import Strike, Tracer, kills
 from tests.chaos.nursery import Trainer
 from tests.chaos.trainee import resumed, uninterrupted
 from tests.chaos.workbench import SIGKILLED
-from train.checkpoint import settle
-from train.checkpoint.place import own_root
 
 pytestmark = pytest.mark.usefixtures("strace")
 

@@ -14,9 +14,9 @@ import torch
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
 from supervisor.memory.slots import Lock
+from supervisor.torch import layout
+from supervisor.torch.pickling import write_without_data
 from tests.chaos.workbench import CASES, Bench
-from train.checkpoint import layout
-from train.checkpoint.pickling import write_without_data
 
 
 def _never(_tensor: torch.Tensor) -> bool:

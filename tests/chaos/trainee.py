@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from train.checkpoint import load
+from supervisor.torch import load
 
 STEPS = 12
 """How long the run is."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from train.checkpoint.reading import load
+from supervisor.torch.reading import load
 
 FORBIDDEN = ("os.system", "os.exec", "os.fork", "os.posix_spawn", "subprocess.Popen")
 ROOM_BYTES = 1 << 30

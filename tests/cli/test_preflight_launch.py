@@ -3,9 +3,9 @@
 import sys
 
 import pytest
-from supervisor.cli.preflight.questions import launching
 
 from supervisor.cli.preflight.finding import Level
+from supervisor.cli.preflight.questions import launching
 from supervisor.config.model import RunConfig
 
 

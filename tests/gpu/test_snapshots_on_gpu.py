@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from supervisor.memory.slots import read_whole
+from supervisor.torch import Checkpointer, load
+from supervisor.torch.place import own_root
 from tests.train_checkpoint.conftest import assert_same, clone
-from train.checkpoint import Checkpointer, load
-from train.checkpoint.place import own_root
 
 pytestmark = [
     pytest.mark.gpu,

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from supervisor.memory.slots import read_whole
+from supervisor.torch.place import own_root
 from tests.train.conftest import Workplace
-from train.checkpoint.place import own_root
 
 Same = Callable[[Path, Path], None]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from train.checkpoint import Checkpointer
-from train.checkpoint.place import own_root
+from supervisor.torch import Checkpointer
+from supervisor.torch.place import own_root
 
 
 @pytest.fixture

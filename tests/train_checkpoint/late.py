@@ -10,10 +10,10 @@ import torch
 from supervisor.memory.seal import SlotState, read_seal
 from supervisor.memory.slots import SnapshotPaths, read_whole
 from supervisor.memory.verdict import read_verdict
+from supervisor.torch import Checkpointer
+from supervisor.torch.copying import Pairs
+from supervisor.torch.inflight import Copying
 from tests.train_checkpoint.conftest import Training
-from train.checkpoint import Checkpointer
-from train.checkpoint.copying import Pairs
-from train.checkpoint.inflight import Copying
 
 
 class LateCopying:

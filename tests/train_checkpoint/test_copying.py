@@ -7,10 +7,10 @@ import torch
 
 from supervisor.memory.seal import SlotState
 from supervisor.memory.slots import read_whole
+from supervisor.torch import Checkpointer, load
+from supervisor.torch.copying import Copier
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.train_checkpoint.late import LateStreams, begin, ready, seals
-from train.checkpoint import Checkpointer, load
-from train.checkpoint.copying import Copier
 
 Make = Callable[..., Checkpointer]
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from train.checkpoint import host
-from train.checkpoint.host import HostCopier, idle_cores
+from supervisor.torch import host
+from supervisor.torch.host import HostCopier, idle_cores
 
 LARGE = 3 << 20  # float32 items: more than is worth a second thread
 

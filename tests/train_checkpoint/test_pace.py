@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from train.checkpoint.pace import COST, LEAST_S, Pace
+from supervisor.torch.pace import COST, LEAST_S, Pace
 
 
 def run(pace: Pace, step_s: float, stall_s: float, steps: int) -> list[float]:

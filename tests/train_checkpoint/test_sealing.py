@@ -12,13 +12,13 @@ import torch
 
 from supervisor.memory.seal import SlotState
 from supervisor.memory.slots import read_whole
+from supervisor.torch import Checkpointer, load, persisting, sealing
+from supervisor.torch.copying import Pairs
+from supervisor.torch.host import HostCopier
+from supervisor.torch.inflight import Copying
 from tests.train_checkpoint.conftest import Training, assert_same
 from tests.train_checkpoint.late import LateCopying, begin, seals
 from tests.vanishing import vanish
-from train.checkpoint import Checkpointer, load, persisting, sealing
-from train.checkpoint.copying import Pairs
-from train.checkpoint.host import HostCopier
-from train.checkpoint.inflight import Copying
 
 Make = Callable[..., Checkpointer]
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from supervisor.memory.slots import read_whole
+from supervisor.torch import Checkpointer, load
 from tests.train_checkpoint.conftest import Training, assert_same, clone
-from train.checkpoint import Checkpointer, load
 
 Make = Callable[..., Checkpointer]
 DTYPES = [

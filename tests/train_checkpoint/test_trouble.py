@@ -20,9 +20,7 @@ from supervisor.checkpoint.validate import validate
 from supervisor.memory.persister_status import read_board
 from supervisor.memory.slots import read_whole
 from supervisor.memory.space import MemoryRoom
-from tests.train_checkpoint.conftest import Training, assert_same
-from tests.vanishing import vanish
-from train.checkpoint import (
+from supervisor.torch import (
     AlreadyWrittenError,
     Checkpointer,
     ConfigurationError,
@@ -30,7 +28,9 @@ from train.checkpoint import (
     persisting,
     settle,
 )
-from train.checkpoint.place import own_root
+from supervisor.torch.place import own_root
+from tests.train_checkpoint.conftest import Training, assert_same
+from tests.vanishing import vanish
 
 Make = Callable[..., Checkpointer]
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,7 +67,7 @@ def test_without_room_it_goes_straight_to_the_disk(
 ) -> None:
     """Said once; saved before `save` returns; snapshots that nobody asked for are not taken."""
     no_room = MemoryRoom(False, 1, 1, "/dev/shm has 1 MiB free, 2 MiB are needed")
-    monkeypatch.setattr("train.checkpoint.preparation.room", lambda *_: no_room)
+    monkeypatch.setattr("supervisor.torch.preparation.room", lambda *_: no_room)
     training = Training()
     keep = make(training.sources)
     training.step()
@@ -89,7 +89,7 @@ def test_a_direct_save_needs_no_second_copy(
 ) -> None:
     """Resident memory does not grow by the size of a state of 64 MiB."""
     monkeypatch.setattr(
-        "train.checkpoint.preparation.room", lambda *_: MemoryRoom(False, 1, 1, "none")
+        "supervisor.torch.preparation.room", lambda *_: MemoryRoom(False, 1, 1, "none")
     )
     state = {str(number): torch.ones(4 << 18) for number in range(16)}
     keep = make({"state.pt": lambda: state})
@@ -130,7 +130,7 @@ def test_a_vanished_directory_is_made_again(
     """logind's RemoveIPC: snapshots begin anew, in a new directory, and saves reach the disk."""
     # a place of its own: what is removed here is shared by all that this user runs
     shared = Path(tempfile.mkdtemp(prefix="vanish-", dir="/dev/shm"))
-    monkeypatch.setattr("train.checkpoint.place.SHARED_MEMORY", shared)
+    monkeypatch.setattr("supervisor.torch.place.SHARED_MEMORY", shared)
     memory = own_root(out)[0]
     training = Training()
     keep = make(training.sources)
@@ -209,7 +209,7 @@ def test_a_second_writer_is_refused(make: Make, out: Path) -> None:
     """Another process on the same checkpoint directory, as a second rank would be."""
     make(Training().sources)
     code = (
-        "import sys, torch; from train.checkpoint import Checkpointer;"
+        "import sys, torch; from supervisor.torch import Checkpointer;"
         "Checkpointer({'m.pt': torch.nn.Linear(1, 1)}, directory=sys.argv[1])"
     )
     done = subprocess.run(
@@ -251,7 +251,7 @@ def test_forked_workers_disturb_nothing(make: Make, out: Path, memory: Path) -> 
 
 LOOP = """
 import sys, torch
-from train.checkpoint import Checkpointer
+from supervisor.torch import Checkpointer
 torch.manual_seed(0)
 weights = torch.zeros(1 << 18)
 counter = torch.zeros(1)
@@ -310,9 +310,9 @@ def test_a_tmpfs_that_is_full_is_no_sigbus(
     """Filled by others between the look and the allocation: said, given back, saved directly."""
     monkeypatch.setenv("SUPERVISOR_SNAPSHOT_DIR", str(small / "memory"))
     monkeypatch.setattr(
-        "train.checkpoint.preparation.room", lambda *_: MemoryRoom(True, None, None, "")
+        "supervisor.torch.preparation.room", lambda *_: MemoryRoom(True, None, None, "")
     )
-    monkeypatch.setattr("train.checkpoint.memory.RETRY_S", 0.0)
+    monkeypatch.setattr("supervisor.torch.memory.RETRY_S", 0.0)
     state = {"weights": torch.ones(1 << 19)}
     keep = make({"state.pt": lambda: state})
     taken = keep.save(1)

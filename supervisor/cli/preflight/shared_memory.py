@@ -42,7 +42,7 @@ def snapshots(entries: Iterable[CheckpointEntry], root: Path | None) -> Finding:
     if not ours:
         found = room(SHARED_MEMORY, 0)
         free = size_text(found.tmpfs_free)
-        text = f"{free} free in {SHARED_MEMORY}; no checkpoint of train.checkpoint to measure yet"
+        text = f"{free} free in {SHARED_MEMORY}; no checkpoint of supervisor.torch to measure yet"
         return Finding("snapshots", Level.OK, text)
     need = SLOTS * max(ours)
     had = used_bytes(root) if root is not None else 0

@@ -16,7 +16,7 @@ from pathlib import Path
 
 if __name__ == "__main__":
     # Started by path in an environment where the package may not be installed.
-    sys.path.append(str(Path(__file__).resolve().parents[2]))
+    sys.path.append(str(Path(__file__).resolve().parents[3]))
 
 from rich.console import Console
 from rich.live import Live

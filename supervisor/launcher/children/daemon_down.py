@@ -1,24 +1,25 @@
 """No daemon comes up (a broken upgrade): said ever louder, and left where `status` can read it.
 
-The file is written by a process of its own, this module run as a program: a disk that hangs would
-hang the launcher. It removes nothing: the next daemon that lives does.
+The file is written by a forked child: a disk that hangs would hang the launcher. Nothing here
+removes it: the next daemon that lives does.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
 FILE = "no-daemon.json"
 # One death is an accident, and mended at once.
 LOUD_FROM = 2
 # A daemon that has lived so long did come up.
 SETTLED_S = 10.0
+# The launcher has some dozens.
+_MOST_DESCRIPTORS = 4096
 
 
 class Absence:
@@ -68,24 +69,30 @@ class Absence:
             return  # the one before still writes: its disk is slow, and this one will be told again
         import json
 
-        from supervisor.launcher.children.spawn import Program, spawn
-
-        words = [sys.executable, "-S", "-P", os.path.abspath(__file__), self._path]
+        text = json.dumps(facts).encode() + b"\n"
         try:
-            spawned = spawn(Program([*words, json.dumps(facts)], dict(os.environ)))
+            pid = os.fork()
         except OSError:
             return  # no process to be had: the line above is said all the same
-        os.close(spawned.report_fd)
-        self.pid = spawned.pid
+        if pid == 0:
+            _replace(self._path, text)
+        self.pid = pid
+
+
+def _replace(path: str, text: bytes) -> NoReturn:
+    """Write the file and end, as a child of the launcher: a disk that stalls must not stall it."""
+    code = 1
+    try:
+        # The run's lock among them: it is not to be held by a child that waits for a disk.
+        os.closerange(0, _MOST_DESCRIPTORS)
+        fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        os.write(fd, text)
+        os.close(fd)
+        os.replace(f"{path}.tmp", path)
+        code = 0
+    finally:
+        os._exit(code)
 
 
 def _rfc3339(wall: float) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(wall))
-
-
-if __name__ == "__main__":
-    _, place, text = sys.argv
-    fd = os.open(f"{place}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    os.write(fd, text.encode() + b"\n")
-    os.close(fd)
-    os.replace(f"{place}.tmp", place)

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from supervisor.memory.seal import Snapshot
-from train.checkpoint.copying import Copier
-from train.checkpoint.inflight import InFlight
-from train.checkpoint.persisting import Persisting
-from train.checkpoint.preparation import NoRoomError
-from train.checkpoint.request import SaveRequest, Writer
-from train.checkpoint.sealing import CHANGED, Sealing
-from train.checkpoint.slot import Slot
-from train.checkpoint.sources import StateSources
-from train.checkpoint.tier import MemoryTier
+from supervisor.torch.copying import Copier
+from supervisor.torch.inflight import InFlight
+from supervisor.torch.persisting import Persisting
+from supervisor.torch.preparation import NoRoomError
+from supervisor.torch.request import SaveRequest, Writer
+from supervisor.torch.sealing import CHANGED, Sealing
+from supervisor.torch.slot import Slot
+from supervisor.torch.sources import StateSources
+from supervisor.torch.tier import MemoryTier
 
 # Memory that was too little is looked at again after so long.
 RETRY_S = 300.0
@@ -27,7 +27,7 @@ PREPARING = "its memory is being made; training goes on meanwhile"
 IN_USE = "both slots are in use"
 VANISHED = "its directory in memory vanished and is being made again"
 
-_log = logging.getLogger("train.checkpoint")
+_log = logging.getLogger("supervisor.torch")
 
 
 class Kept(NamedTuple):

@@ -14,9 +14,9 @@ from torch import Tensor
 
 from supervisor.checkpoint.proofs.zip_archive import DamagedError, read_records
 from supervisor.system.private_directory import make_below
-from train.checkpoint.binding import Binding, StoragePlace, raw_bytes
-from train.checkpoint.pickling import PROTOCOL, Pickled, pickle_only, write_without_data
-from train.checkpoint.structure import MismatchError, Shape, UnknownError, copy_with
+from supervisor.torch.binding import Binding, StoragePlace, raw_bytes
+from supervisor.torch.pickling import PROTOCOL, Pickled, pickle_only, write_without_data
+from supervisor.torch.structure import MismatchError, Shape, UnknownError, copy_with
 
 _FLOAT = struct.Struct(">d")
 _MARK_BYTES = 9

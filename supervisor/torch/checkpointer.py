@@ -19,18 +19,18 @@ from torch.optim.optimizer import (
 )
 
 from supervisor.checkpoint.format import Kind
+from supervisor.torch.copying import Copier, Streams
+from supervisor.torch.memory import PREPARING, Memory
+from supervisor.torch.outcome import Saved, Taken
+from supervisor.torch.pace import Pace
+from supervisor.torch.persisting import Persisting
+from supervisor.torch.place import own_root, settle
+from supervisor.torch.request import SaveRequest, make_request, writer_of
+from supervisor.torch.sources import Source, StateSources
+from supervisor.torch.streaming import save_directly
 from supervisor.worker import Worker
-from train.checkpoint.copying import Copier, Streams
-from train.checkpoint.memory import PREPARING, Memory
-from train.checkpoint.outcome import Saved, Taken
-from train.checkpoint.pace import Pace
-from train.checkpoint.persisting import Persisting
-from train.checkpoint.place import own_root, settle
-from train.checkpoint.request import SaveRequest, make_request, writer_of
-from train.checkpoint.sources import Source, StateSources
-from train.checkpoint.streaming import save_directly
 
-_log = logging.getLogger("train.checkpoint")
+_log = logging.getLogger("supervisor.torch")
 # SGD without momentum never gets a state: after so many steps nothing more is waited for.
 _STEPS_TO_WAIT = 4
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from supervisor.memory.slot_choice import writable
 from supervisor.memory.slots import Lock, make_root
-from train.checkpoint.layout import Layout, StateContents
-from train.checkpoint.preparation import Preparation, WeightTest
-from train.checkpoint.slot import Slot, is_whole
-from train.checkpoint.structure import MismatchError
+from supervisor.torch.layout import Layout, StateContents
+from supervisor.torch.preparation import Preparation, WeightTest
+from supervisor.torch.slot import Slot, is_whole
+from supervisor.torch.structure import MismatchError
 
 
 class AlreadyWrittenError(RuntimeError):

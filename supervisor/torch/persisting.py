@@ -20,9 +20,9 @@ from supervisor.memory.slots import (
     remove_root,
     wake,
 )
-from train.checkpoint.outcome import Saved
+from supervisor.torch.outcome import Saved
 
-_log = logging.getLogger("train.checkpoint")
+_log = logging.getLogger("supervisor.torch")
 _POLL_S = 0.005
 _LOOK_S = 0.25
 # No persister for so long: the trainer does it itself. A launcher starts one within a second.

@@ -12,10 +12,10 @@ from torch import Tensor
 from supervisor.memory.seal import Seal, SealWriter, SlotState, Snapshot
 from supervisor.memory.slots import WRITING, Lock, SlotPaths
 from supervisor.system.private_directory import make_below
-from train.checkpoint.copying import pin, unpin
-from train.checkpoint.inflight import InFlight
-from train.checkpoint.layout import Layout, StateContents
-from train.checkpoint.pages import Pages, map_file
+from supervisor.torch.copying import pin, unpin
+from supervisor.torch.inflight import InFlight
+from supervisor.torch.layout import Layout, StateContents
+from supervisor.torch.pages import Pages, map_file
 
 Copy = Callable[[list[Tensor], list[Tensor]], InFlight | None]
 """Copies sources (second) into views of a slot's memory (first)."""

@@ -9,10 +9,10 @@ from typing import Any
 from torch import Tensor
 
 from supervisor.memory.space import room, used_bytes
-from train.checkpoint.layout import Layout, build
-from train.checkpoint.pages import Pages, be_nice, populate
-from train.checkpoint.slot import Slot
-from train.checkpoint.structure import UnknownError, copy_containers
+from supervisor.torch.layout import Layout, build
+from supervisor.torch.pages import Pages, be_nice, populate
+from supervisor.torch.slot import Slot
+from supervisor.torch.structure import UnknownError, copy_containers
 
 WeightTest = Callable[[str], Callable[[Tensor], bool]]
 """For a file's name, what tells its tensors that must be finite."""

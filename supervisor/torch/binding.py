@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, UntypedStorage
 from torch.nn import Buffer, Parameter
 
-from train.checkpoint.structure import Leaves, MismatchError, Shape, UnknownError
+from supervisor.torch.structure import Leaves, MismatchError, Shape, UnknownError
 
 _KNOWN_TYPES = (Tensor, Parameter, Buffer)
 # Those that copy_ moves bit by bit; all others are moved as bytes.

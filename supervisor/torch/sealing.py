@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 
 from supervisor.memory.seal import Snapshot
-from train.checkpoint.inflight import InFlight
+from supervisor.torch.inflight import InFlight
 
 CHANGED = (
     "weights were changed outside of an optimizer's step while they were copied from the device"

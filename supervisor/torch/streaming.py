@@ -17,8 +17,8 @@ from supervisor.checkpoint.commit import CheckpointWriter
 from supervisor.checkpoint.format import FileRecord
 from supervisor.memory.persist import sync_file, writer_for
 from supervisor.memory.seal import Snapshot
-from train.checkpoint.outcome import Saved
-from train.checkpoint.preparation import WeightTest
+from supervisor.torch.outcome import Saved
+from supervisor.torch.preparation import WeightTest
 
 
 def save_directly(

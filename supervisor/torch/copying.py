@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from train.checkpoint.host import HostCopier
-from train.checkpoint.inflight import Copying, InFlight
-from train.checkpoint.sources import live_tensors
+from supervisor.torch.host import HostCopier
+from supervisor.torch.inflight import Copying, InFlight
+from supervisor.torch.sources import live_tensors
 
 Pairs = list[tuple[Tensor, Tensor]]
 """Views of a slot's memory, each with what is to be copied there."""
