@@ -11,8 +11,24 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 MAX_LINES = 300
 
-# Outer layers may import inner ones, never the reverse; what is not named here is an adapter.
-LAYERS = ("core", "adapters", "daemon", "cli")
+# Each folder of `supervisor/` by its floor: it imports from the floors below its own. Those of one
+# floor do not know each other. Rooms that are named and not built yet: `integrations` (adapters to
+# training libraries), `agent` (the launcher of a further node), `gpu`, `history` (the ledger over
+# time), `notify`, `report`, `web`.
+FLOORS = (
+    {"worker"},
+    {"system"},
+    {"core"},
+    {"errors"},
+    {"checkpoint", "config", "diagnosis", "gpu", "slurm"},
+    {"memory", "rundir"},
+    {"history", "notify", "standby", "survey", "torch"},
+    {"integrations", "launcher"},
+    {"agent", "daemon"},
+    {"report"},
+    {"web"},
+    {"cli"},
+)
 CORE_MAY_IMPORT = frozenset(
     {"__future__", "abc", "bisect", "collections", "dataclasses", "enum", "functools", "itertools"}
     | {"hashlib", "math", "operator", "types", "typing"}
@@ -29,7 +45,10 @@ CHECKPOINT_MAY_IMPORT = frozenset({"isal", "xxhash"})
 VOCABULARY = "supervisor.core.vocabulary"
 # Of this the vocabulary has the words of trainers: their Pythons know no core.
 WORKER_CONTRACT = "supervisor.worker.contract"
-TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.memory")
+TRAIN_MAY_IMPORT = ("supervisor.worker", "supervisor.checkpoint", "supervisor.torch")
+WITH_TORCH = ("supervisor.torch", "supervisor.integrations")
+# Where only stubs are left for what lives through an upgrade, and where they lead to.
+PATHS_OF_BEFORE = {"parked": "standby", "snapshot": "memory", "watch": "daemon"}
 
 
 def module_name(path: Path) -> str:
@@ -69,12 +88,14 @@ def is_within(module: str, packages: tuple[str, ...]) -> bool:
     return any(module == package or module.startswith(package + ".") for package in packages)
 
 
-def layer(module: str) -> int:
-    """How far out a module of `supervisor` stands."""
-    part = module.split(".")[1] if "." in module else ""
-    if part == "__main__":
-        part = "cli"
-    return LAYERS.index(part) if part in LAYERS else LAYERS.index("adapters")
+def floor(module: str) -> int:
+    """On which floor a module of `supervisor` is, the lowest first. Raises KeyError: on none."""
+    part = module.split(".")[1]
+    part = PATHS_OF_BEFORE.get(part, part)
+    for number, rooms in enumerate(FLOORS):
+        if part in rooms:
+            return number
+    raise KeyError(f"{module}: on no floor of FLOORS")
 
 
 def is_standard(module: str) -> bool:
@@ -95,11 +116,14 @@ def offences(paths: list[Path], rule: Rule) -> list[str]:
     ]
 
 
-def inner_layers_only(module: str, imported: str) -> bool:
-    """Allow cli → daemon → adapters → core, and the package itself (its version) from anywhere."""
+def lower_floors_only(module: str, imported: str) -> bool:
+    """Allow the floors below, the same folder, and everybody the package itself: its version."""
     if not is_within(imported, ("supervisor",)) or imported == "supervisor":
         return True
-    return layer(imported) <= layer(module) or imported == WORKER_CONTRACT
+    if module in ("supervisor", "supervisor.__main__"):
+        return (module, imported) == ("supervisor.__main__", "supervisor.cli")
+    room = ".".join(module.split(".")[:2])
+    return is_within(imported, (room,)) or floor(imported) < floor(module)
 
 
 def pure_modules_only(module: str, imported: str) -> bool:
@@ -111,9 +135,19 @@ def pure_modules_only(module: str, imported: str) -> bool:
     )
 
 
-def never_the_trainer(module: str, imported: str) -> bool:
-    """Allow all but torch and what is built on the supervisor: it stays small, for any command."""
-    return not is_within(imported, ("torch", "train", "demo", "benchmarks", "tests"))
+def never_torch(module: str, imported: str) -> bool:
+    """Allow torch in `supervisor.torch` and `integrations` alone, and these to each other alone.
+
+    Nobody imports what is built on the supervisor.
+    """
+    if is_within(imported, ("train", "demo", "benchmarks", "tests")):
+        return False
+    return is_within(module, WITH_TORCH) or not is_within(imported, ("torch", *WITH_TORCH))
+
+
+def only_itself(module: str, imported: str) -> bool:
+    """Allow the worker its own modules and Python's: it is loaded into users' interpreters."""
+    return is_within(imported, ("supervisor.worker",)) or is_standard(imported)
 
 
 def only_the_contract(module: str, imported: str) -> bool:
@@ -124,9 +158,10 @@ def only_the_contract(module: str, imported: str) -> bool:
 @pytest.mark.parametrize(
     ("folder", "rule"),
     [
-        ("supervisor", inner_layers_only),
+        ("supervisor", lower_floors_only),
         ("supervisor/core", pure_modules_only),
-        ("supervisor", never_the_trainer),
+        ("supervisor", never_torch),
+        ("supervisor/worker", only_itself),
         ("train", only_the_contract),
     ],
     ids=lambda value: value if isinstance(value, str) else value.__name__,
@@ -136,6 +171,38 @@ def test_imports_keep_their_direction(folder: str, rule: Rule) -> None:
     paths = sources(folder)
     assert paths
     assert offences(paths, rule) == []
+
+
+def test_no_circle() -> None:
+    """No two modules need each other, over however many others, for their types included."""
+    known = {module_name(path): path for path in (*sources("supervisor"), *sources("train"))}
+    needs = {
+        name: {imported for imported, _ in imports(path) if imported in known and imported != name}
+        for name, path in known.items()
+    }
+    assert circle_in(needs) == []
+    assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c"]
+
+
+def circle_in(needs: dict[str, set[str]]) -> list[str]:
+    """The nodes that are left once all that need nothing, or that nobody needs, are gone."""
+    left = dict(needs)
+    while True:
+        needed = set().union(*left.values()) if left else set()
+        free = {name for name, its in left.items() if not its & left.keys() or name not in needed}
+        if not free:
+            return sorted(left)
+        left = {name: its - free for name, its in left.items() if name not in free}
+
+
+@pytest.mark.parametrize("path", sources("supervisor/worker"), ids=lambda path: path.stem)
+def test_the_worker_can_be_loaded_under_another_name(path: Path) -> None:
+    """Its imports of itself are relative, and Python 3.9 can read it."""
+    tree = ast.parse(path.read_text(), feature_version=(3, 9))
+    for node in ast.walk(tree):
+        assert not isinstance(node, ast.Match), f"{path}:{node.lineno}: Python 3.10"
+        if isinstance(node, ast.ImportFrom) and not node.level:
+            assert str(node.module).partition(".")[0] != "supervisor", f"{path}:{node.lineno}"
 
 
 def closure(module: str) -> dict[str, Path]:
@@ -205,8 +272,16 @@ def test_small_parts_take_words_alone_from_the_core(package: str, also: tuple[st
 
 def test_the_vocabulary_is_light() -> None:
     """The launcher and a parked interpreter may import the words: no tables come with them."""
-    brought = {imported for path in closure(VOCABULARY).values() for imported, _ in imports(path)}
-    assert brought == {"enum", WORKER_CONTRACT}
+    code = (
+        f"import enum, sys; sys.path.insert(0, {str(ROOT)!r}); before = set(sys.modules);"
+        f"import {VOCABULARY}; print(*sorted(set(sys.modules) - before))"
+    )
+    brought = subprocess.run(
+        [sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True
+    )
+    assert brought.stdout.split() == [
+        "supervisor", "supervisor.core", VOCABULARY, "supervisor.worker", WORKER_CONTRACT,
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("module", ["supervisor.cli", "supervisor.daemon.__main__"])
@@ -302,8 +377,8 @@ def test_the_rules_can_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
     assert [line for _, line in imports(planted)] == [2, 3, 4]
     assert len(offences([planted], pure_modules_only)) == 3
-    assert offences([planted], inner_layers_only) == [
+    assert offences([planted], lower_floors_only) == [
         "supervisor/core/clock.py:3 imports supervisor.daemon"
     ]
-    assert offences([planted], never_the_trainer) == ["supervisor/core/clock.py:4 imports torch"]
+    assert offences([planted], never_torch) == ["supervisor/core/clock.py:4 imports torch"]
     assert offences([trainer], only_the_contract) == ["train/loop.py:1 imports supervisor.daemon"]

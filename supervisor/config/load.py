@@ -1,6 +1,7 @@
 """Reads a configuration file and reports all that is wrong with it at once, each with its place."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,9 +10,11 @@ from pydantic import ValidationError
 from supervisor.config.document import Document, NotYamlError
 from supervisor.config.explain import explain
 from supervisor.config.model import RunConfig
-from supervisor.config.places import with_expanded_paths
+from supervisor.config.places import expand
 from supervisor.config.problems import ConfigError, Problem
 from supervisor.config.source import default_name, read_text
+
+_PATHS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +45,36 @@ def load_config(path: Path) -> LoadedConfig:
     values.setdefault("name", default_name(path))
     try:
         config = RunConfig.model_validate(values)
-        config, unknown = with_expanded_paths(config, document, os.environ)
+        config, unknown = _with_expanded_paths(config, document, os.environ)
         problems += unknown
     except ValidationError as error:
         problems += explain(error, document)
     if problems:
         raise ConfigError(str(path), problems)
     return LoadedConfig(config=config, path=path, text=text)
+
+
+def _with_expanded_paths(
+    config: RunConfig, document: Document, environment: Mapping[str, str]
+) -> tuple[RunConfig, list[Problem]]:
+    """The configuration with its paths expanded, and what cannot be, each with its place.
+
+    Variables have the values that the trainer would see: `environment` under the file's `env`.
+    """
+    known = {**environment, **config.env}
+    problems: list[Problem] = []
+    for key in _PATHS:
+        section, name = (config, key[0]) if len(key) == 1 else (getattr(config, key[0]), key[1])
+        written = getattr(section, name)
+        if written is None:
+            continue
+        try:
+            value = expand(written, known)
+        except ValueError as error:
+            line, column = document.place(key)
+            problems.append(Problem(line, column, ".".join(key), str(error)))
+            continue
+        if value != written:
+            section = section.model_copy(update={name: value})
+            config = section if len(key) == 1 else config.model_copy(update={key[0]: section})
+    return config, problems

@@ -7,19 +7,11 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from supervisor.config.problems import Problem
-
-if TYPE_CHECKING:
-    from supervisor.config.document import Document
-    from supervisor.config.model import RunConfig
 
 _VARIABLE = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # In a word of `command`: at its beginning, or behind the `=` of an option or an override.
 _UNEXPANDED = re.compile(r"(?:^|=)(?:~(?:/|$)|\$[A-Za-z_{])")
-_KEYS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"))
 
 
 def expand(path: str, environment: Mapping[str, str]) -> str:
@@ -61,32 +53,6 @@ def absolute(path: str, directory: Path) -> str:
 def absolute_run_dir(run_dir: str | None, name: str, directory: Path) -> str:
     """The run directory of a configuration that is read in `directory`."""
     return absolute(run_dir or f"runs/{name}", directory)
-
-
-def with_expanded_paths(
-    config: "RunConfig", document: "Document", environment: Mapping[str, str]
-) -> tuple["RunConfig", list[Problem]]:
-    """The configuration with its paths expanded, and what cannot be, each with its place.
-
-    Variables have the values that the trainer would see: `environment` under the file's `env`.
-    """
-    known = {**environment, **config.env}
-    problems: list[Problem] = []
-    for key in _KEYS:
-        section, name = (config, key[0]) if len(key) == 1 else (getattr(config, key[0]), key[1])
-        written = getattr(section, name)
-        if written is None:
-            continue
-        try:
-            value = expand(written, known)
-        except ValueError as error:
-            line, column = document.place(key)
-            problems.append(Problem(line, column, ".".join(key), str(error)))
-            continue
-        if value != written:
-            section = section.model_copy(update={name: value})
-            config = section if len(key) == 1 else config.model_copy(update={key[0]: section})
-    return config, problems
 
 
 def unexpanded(word: str) -> bool:

@@ -282,8 +282,7 @@ class Attempt:
         return not self._survivors.advance() and not self._adopted()
 
     def _complain(self) -> tuple[messages.StuckProcess, ...]:
-        stubborn = self._survivors.unkillable()
-        if stubborn:
+        if stubborn := self._survivors.unkillable():
             self._around.send(messages.UnkillableReport(attempt=self.number, pids=stubborn))
         return stubborn
 
