@@ -10,7 +10,7 @@ from supervisor.memory.seal import SealWriter, Snapshot
 from supervisor.memory.slots import SnapshotPaths, Whole, read_whole
 from tests.chaos.place import RUN, Place
 from tests.chaos.trainee import Trainee
-from tests.snapshot.conftest import write_in_place
+from tests.memory.conftest import write_in_place
 
 BASE, FIRST, SECOND = 6, 8, 9
 """The steps of the checkpoint on the disk and of the two snapshots after it."""

@@ -20,7 +20,7 @@ from tests.checkpoint.conftest import Files, MakeOurs, write_files
 from tests.checkpoint.test_foreign import guide
 from tests.checkpoint.test_survey import remember
 
-MAIN = Path(__file__).resolve().parents[2] / "supervisor" / "checkpoint" / "__main__.py"
+MAIN = Path(__file__).resolve().parents[2] / "supervisor" / "survey" / "__main__.py"
 
 
 def ask(request: SurveyRequest, cwd: Path, *options: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.cli.conftest import FakeRun
 
-VIEW = Path(__file__).resolve().parents[2] / "supervisor" / "cli" / "view.py"
+VIEW = Path(__file__).resolve().parents[2] / "supervisor" / "cli" / "show" / "view.py"
 
 
 class Screen:

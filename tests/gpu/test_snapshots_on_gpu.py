@@ -11,7 +11,7 @@ import torch
 from supervisor.memory.slots import read_whole
 from supervisor.torch import Checkpointer, load
 from supervisor.torch.place import own_root
-from tests.train_checkpoint.conftest import assert_same, clone
+from tests.checkpointer.conftest import assert_same, clone
 
 pytestmark = [
     pytest.mark.gpu,

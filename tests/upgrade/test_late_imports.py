@@ -33,13 +33,10 @@ AT_ITS_START = {
     ("supervisor.daemon.__main__", "supervisor.daemon.main"),
     ("supervisor.survey.__main__", "supervisor.checkpoint.prune"),
     ("train.__main__", "train.session"),
+    ("supervisor.worker", "supervisor.worker.rank"),
 }
 # By what else each is there by then.
 THERE_BY_THEN = {
-    (
-        "supervisor.launcher.children.daemon_down",
-        "supervisor.launcher.children.spawn",
-    ): "supervisor.launcher.loop",
     ("supervisor.cli.record", "supervisor.cli.show.queue"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.runtime_place"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.show.view",
@@ -58,8 +55,8 @@ BEHIND_ITS_FIRST_ANSWER = {
 }
 # Another version's will do, and it may fail: there is a test of each.
 MAY_BE_GONE = {
-    ("supervisor.worker", "supervisor.worker.imports.record"),
-    ("supervisor.worker.page_owner", "supervisor.system.mounts"),
+    ("supervisor.worker.rank", "supervisor.worker.imports.recorder"),
+    ("supervisor.worker.page_owner", "supervisor.worker.mounts"),
 }
 
 
@@ -69,6 +66,15 @@ def path_of(module: str) -> Path | None:
     place = ROOT / module.replace(".", "/")
     path = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
     return path if path.exists() else None
+
+
+def absolute_name(module: str, path: Path, node: ast.ImportFrom) -> str:
+    """The module that is named, relative to another one or not."""
+    if not node.level:
+        return node.module or ""
+    parts = module.split(".")[: None if path.name == "__init__.py" else -1]
+    folder = parts[: len(parts) - node.level + 1]
+    return ".".join([*folder, *([node.module] if node.module else [])])
 
 
 @cache
@@ -85,8 +91,8 @@ def imports(module: str) -> frozenset[tuple[str, bool]]:
                 pending += [(one, is_late) for one in node.orelse]
             case ast.Import():
                 found |= {(one.name, is_late) for one in node.names if path_of(one.name)}
-            case ast.ImportFrom(module=str(name)):
-                assert not node.level
+            case ast.ImportFrom():
+                name = absolute_name(module, path, node)
                 inner = {f"{name}.{one.name}" for one in node.names}
                 named = {one for one in inner if path_of(one)} or (
                     {name} if path_of(name) else set()

@@ -16,8 +16,8 @@ from supervisor.torch import Checkpointer, load, persisting, sealing
 from supervisor.torch.copying import Pairs
 from supervisor.torch.host import HostCopier
 from supervisor.torch.inflight import Copying
-from tests.train_checkpoint.conftest import Training, assert_same
-from tests.train_checkpoint.late import LateCopying, begin, seals
+from tests.checkpointer.conftest import Training, assert_same
+from tests.checkpointer.late import LateCopying, begin, seals
 from tests.vanishing import vanish
 
 Make = Callable[..., Checkpointer]

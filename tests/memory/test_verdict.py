@@ -10,7 +10,7 @@ import torch
 
 from supervisor.memory.slots import void
 from supervisor.memory.verdict import SlotVerdict, read_verdict, vet
-from tests.snapshot.conftest import DAMAGES, Fill, State
+from tests.memory.conftest import DAMAGES, Fill, State
 
 NAN = {"weight": torch.tensor([1.0, float("nan")])}
 

@@ -27,7 +27,7 @@ from supervisor.memory.seal import (
 )
 from supervisor.memory.slots import read_given_up, void
 from supervisor.memory.verdict import read_verdict
-from tests.snapshot.conftest import DAMAGES, Fill, State
+from tests.memory.conftest import DAMAGES, Fill, State
 
 
 def is_sound_zip(path: Path) -> bool:

@@ -19,7 +19,7 @@ from supervisor.memory.persister_status import Board, Result, read_board
 from supervisor.memory.seal import SealWriter, Snapshot
 from supervisor.memory.slots import Lock, SlotPaths, Whole, make_root, wake
 
-PROGRAM = Path(__file__).parents[2] / "supervisor" / "snapshot" / "__main__.py"
+PROGRAM = Path(__file__).parents[2] / "supervisor" / "memory" / "__main__.py"
 State = Mapping[str, Any]
 Fill = Callable[..., Whole]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from supervisor.checkpoint.validate import validate
 from supervisor.memory.slots import read_whole
 from supervisor.torch import Checkpointer, load
-from tests.train_checkpoint.conftest import Training, assert_same
+from tests.checkpointer.conftest import Training, assert_same
 
 Make = Callable[..., Checkpointer]
 

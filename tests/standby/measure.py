@@ -1,6 +1,6 @@
 """How long from "go" to the first statement and to a first optimizer step, beside a cold start.
 
-Run by hand: `python tests/parked/measure.py [--rounds N] [--verify]`; medians, in milliseconds.
+Run by hand: `python tests/standby/measure.py [--rounds N] [--verify]`; medians, in milliseconds.
 """
 
 import argparse

@@ -9,8 +9,8 @@ from supervisor.memory.seal import SlotState
 from supervisor.memory.slots import read_whole
 from supervisor.torch import Checkpointer, load
 from supervisor.torch.copying import Copier
-from tests.train_checkpoint.conftest import Training, assert_same
-from tests.train_checkpoint.late import LateStreams, begin, ready, seals
+from tests.checkpointer.conftest import Training, assert_same
+from tests.checkpointer.late import LateStreams, begin, ready, seals
 
 Make = Callable[..., Checkpointer]
 

@@ -29,7 +29,7 @@ from supervisor.torch import (
     settle,
 )
 from supervisor.torch.place import own_root
-from tests.train_checkpoint.conftest import Training, assert_same
+from tests.checkpointer.conftest import Training, assert_same
 from tests.vanishing import vanish
 
 Make = Callable[..., Checkpointer]

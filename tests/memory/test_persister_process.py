@@ -13,7 +13,7 @@ from supervisor.memory.persister_process import start as start_persister
 from supervisor.memory.persister_status import read_board
 from supervisor.memory.slots import SnapshotPaths, is_locked
 from supervisor.system import procfs
-from tests.snapshot.conftest import Fill, wait_until
+from tests.memory.conftest import Fill, wait_until
 
 Begin = Callable[..., subprocess.Popen[bytes]]
 

@@ -20,8 +20,8 @@ from supervisor.memory.persister_status import Board
 from supervisor.memory.seal import SealWriter
 from supervisor.memory.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
 from supervisor.memory.verdict import read_verdict
+from tests.memory.conftest import PROGRAM, Fill, Start, State, wait_until
 from tests.refusals import refusing
-from tests.snapshot.conftest import PROGRAM, Fill, Start, State, wait_until
 from tests.vanishing import vanish
 
 

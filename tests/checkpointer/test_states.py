@@ -12,7 +12,7 @@ import torch
 
 from supervisor.memory.slots import read_whole
 from supervisor.torch import Checkpointer, load
-from tests.train_checkpoint.conftest import Training, assert_same, clone
+from tests.checkpointer.conftest import Training, assert_same, clone
 
 Make = Callable[..., Checkpointer]
 DTYPES = [

@@ -13,7 +13,7 @@ from supervisor.memory.verdict import read_verdict
 from supervisor.torch import Checkpointer
 from supervisor.torch.copying import Pairs
 from supervisor.torch.inflight import Copying
-from tests.train_checkpoint.conftest import Training
+from tests.checkpointer.conftest import Training
 
 
 class LateCopying:

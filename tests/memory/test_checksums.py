@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from supervisor.memory.checksums import Checksums, DamagedError
-from tests.snapshot.conftest import write_in_place
+from tests.memory.conftest import write_in_place
 
 
 def filled(path: Path, chunk_bytes: int) -> bytes:
