@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import is_best_name, series
 from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
@@ -29,7 +29,7 @@ _PUTS = frozenset({"BINPUT", "LONG_BINPUT", "PUT", "MEMOIZE"})
 _GETS = frozenset({"BINGET", "LONG_BINGET", "GET"})
 
 
-def read_best(stock: Stock) -> str:
+def read_best(stock: FileListing) -> str:
     """The names of those that a checkpoint's own record calls the best, `/` between them.
 
     Empty where it names none. Raises OSError.
@@ -46,7 +46,7 @@ def read_best(stock: Stock) -> str:
     return "/".join(sorted(filter(_is_file_name, names)))
 
 
-def _at_step(stock: Stock, step: object) -> str | None:
+def _at_step(stock: FileListing, step: object) -> str | None:
     """The name that a checkpoint's sibling of that step has; None where its own tells no step."""
     named = stock.named
     if named is None or named.step is None or type(step) is not int or not 0 <= step < 1 << 62:
@@ -85,7 +85,7 @@ def mark_best(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]:
     ]
 
 
-def _in_pickle(stock: Stock, name: str) -> list[object]:
+def _in_pickle(stock: FileListing, name: str) -> list[object]:
     data = read_archived_pickle(stock, name)
     if _LIGHTNING_KEY.encode() not in data:
         return []

@@ -8,7 +8,7 @@ from typing import Any
 from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.format import is_safe_name
 from supervisor.checkpoint.formats import dcp, deepspeed
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
@@ -30,7 +30,7 @@ _ACCELERATES = (
 _RANDOM_STATE = r"random_states_\d+\.pkl"
 
 
-def check_completeness(stock: Stock) -> frozenset[str]:
+def check_completeness(stock: FileListing) -> frozenset[str]:
     """The names of its files of state, all there as far as it says itself.
 
     Raises DamagedError with a whole sentence, OSError.
@@ -50,7 +50,7 @@ def check_completeness(stock: Stock) -> frozenset[str]:
     return state
 
 
-def _check_substance(stock: Stock, state: frozenset[str]) -> None:
+def _check_substance(stock: FileListing, state: frozenset[str]) -> None:
     """Something must be there that can be state: a file with content."""
     if not state:
         beside = f", only what describes it ({min(stock.files)})" if stock.files else ""
@@ -64,7 +64,7 @@ def _check_substance(stock: Stock, state: frozenset[str]) -> None:
         )
 
 
-def _check_index(stock: Stock, name: str) -> None:
+def _check_index(stock: FileListing, name: str) -> None:
     """All shards that `model.safetensors.index.json` promises must be there."""
     try:
         index: Any = parse(stock.read(name, _MOST_INDEX_BYTES) or b"")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.listing import Stock, open_root, take_stock
+from supervisor.checkpoint.listing import FileListing, list_files, open_root
 from supervisor.checkpoint.validate import Validation, validate
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
@@ -37,7 +37,7 @@ def export(source: Path, destination: Path) -> Validation:
     try:
         folder.mkdir()
         # Under its own name: what a foreign checkpoint says of itself is partly in its name.
-        verdict = _copy(take_stock(source), folder / source.name)
+        verdict = _copy(list_files(source), folder / source.name)
         if verdict.valid:
             (folder / source.name).rename(target)
             fsync_directory(parent)
@@ -46,7 +46,7 @@ def export(source: Path, destination: Path) -> Validation:
     return verdict
 
 
-def _copy(stock: Stock, target: Path) -> Validation:
+def _copy(stock: FileListing, target: Path) -> Validation:
     before: dict[str, str] = {}
     with open_root(stock) as root_fd:
         for name, facts in stock.files.items():
@@ -58,7 +58,7 @@ def _copy(stock: Stock, target: Path) -> Validation:
                 before[name] = _copy_file(reader.fileno(), path)
     if not before:
         return Validation(valid=False, proof=None, reason="it holds no files")
-    copied = take_stock(target)
+    copied = list_files(target)
     for folder in sorted({(copied.root / name).parent for name in copied.files}, reverse=True):
         fsync_directory(folder)
     verdict = validate(target)

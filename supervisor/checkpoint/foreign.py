@@ -4,14 +4,14 @@ from supervisor.checkpoint.completeness import check_completeness
 from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.formats import dcp
-from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.records import Proof
 from supervisor.checkpoint.structure import DamagedError, inspect
 
 
-def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
+def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
     """Check every file that holds state: how far that proves it, and the xxh3-128 of each.
 
     Raises DamagedError with a whole sentence about the checkpoint, OSError.
@@ -43,12 +43,12 @@ def prove(stock: Stock) -> tuple[Proof, dict[str, str]]:
     return ("structure" if is_proof else "files"), hashes
 
 
-def _own_name(stock: Stock) -> frozenset[str]:
+def _own_name(stock: FileListing) -> frozenset[str]:
     """A single file whose name a known trainer gives; a user's pattern may mean raw arrays."""
     return frozenset(stock.files if parse_name(stock.path.name) is not None else ())
 
 
-def _check(stock: Stock, fd: int, name: str, saves: dcp.ShardSaves, *, is_own: bool) -> Check:
+def _check(stock: FileListing, fd: int, name: str, saves: dcp.ShardSaves, *, is_own: bool) -> Check:
     size = stock.files[name].size
     save = saves.of(name)
     if save is not None:

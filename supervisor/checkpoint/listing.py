@@ -35,7 +35,7 @@ class FileFacts(NamedTuple):
         return stat.S_ISREG(self.mode)
 
 
-class Stock(NamedTuple):
+class FileListing(NamedTuple):
     """All files of one checkpoint, a directory's by relative name, a single file's under its own.
 
     `fingerprint` is `HEX@NS`: a digest over name, device, inode, size, mtime and ctime of every
@@ -77,7 +77,7 @@ class Stock(NamedTuple):
 
 
 @contextmanager
-def open_root(stock: Stock) -> Iterator[int]:
+def open_root(stock: FileListing) -> Iterator[int]:
     """The directory that the names are relative to, as a descriptor. Raises OSError."""
     fd = os.open(stock.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -86,7 +86,7 @@ def open_root(stock: Stock) -> Iterator[int]:
         os.close(fd)
 
 
-def take_stock(path: Path, pattern: str | None = None) -> Stock:
+def list_files(path: Path, pattern: str | None = None) -> FileListing:
     """List a checkpoint. Raises OSError, FileNotFoundError if it is gone.
 
     `pattern`: how the user names checkpoints, as `parse_name` takes it.
@@ -128,7 +128,7 @@ def take_stock(path: Path, pattern: str | None = None) -> Stock:
     named = parse_name(path.name, pattern)
     if named is None and is_directory:
         named = parse_marked(path.name, files)
-    return Stock(
+    return FileListing(
         path=path,
         is_directory=is_directory,
         files=files,

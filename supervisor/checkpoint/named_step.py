@@ -8,7 +8,7 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from supervisor.checkpoint.listing import Stock, take_stock
+from supervisor.checkpoint.listing import FileListing, list_files
 from supervisor.checkpoint.names import parse_name, series
 from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.siblings import Families, Member
@@ -40,13 +40,13 @@ class NamedSteps:
         return said if self._is_by_step[newest] else None
 
 
-def find_other_step(stock: Stock) -> str | None:
+def find_other_step(stock: FileListing) -> str | None:
     """What is wrong with a checkpoint whose siblings nobody has listed. Raises OSError."""
     said = _difference(stock)
     return said if said is not None and _are_by_step(_listed(stock)) else None
 
 
-def _are_by_step(stocks: Iterable[Stock]) -> bool:
+def _are_by_step(stocks: Iterable[FileListing]) -> bool:
     """Whether the names of a series are steps: one differs alone, or one agrees."""
     differing = 0
     for stock in stocks:
@@ -58,15 +58,15 @@ def _are_by_step(stocks: Iterable[Stock]) -> bool:
     return differing <= 1
 
 
-def _listed(stock: Stock) -> Iterator[Stock]:
+def _listed(stock: FileListing) -> Iterator[FileListing]:
     shape = series(stock.path.name)
     alike = (path for path in stock.path.parent.iterdir() if series(path.name) == shape)
     for path in islice(alike, _MOST_SIBLINGS):
         with suppress(OSError):
-            yield take_stock(path)
+            yield list_files(path)
 
 
-def _difference(stock: Stock) -> str | None:
+def _difference(stock: FileListing) -> str | None:
     steps = _steps(stock)
     if steps is None or steps[0] == steps[1]:
         return None
@@ -74,7 +74,7 @@ def _difference(stock: Stock) -> str | None:
     return f"{_TRAINER_STATE} says step {said!s:.20}, its name {named}"
 
 
-def _steps(stock: Stock) -> tuple[int, float] | None:
+def _steps(stock: FileListing) -> tuple[int, float] | None:
     """The name's and the state's; None where one says none, or the name is the state's epoch."""
     # Not `stock.named`: what the user's pattern takes from a name may count something else.
     named = parse_name(stock.path.name)

@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterable
 
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.siblings import Member, by_plain_name
 from supervisor.checkpoint.structure import SHARED_ENDINGS, is_known_content
 
@@ -36,6 +36,6 @@ def find_other_format(member: Member, older: Iterable[Member]) -> str | None:
     return None
 
 
-def _is_known(stock: Stock, name: str) -> bool:
+def _is_known(stock: FileListing, name: str) -> bool:
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
         return is_known_content(os.pread(file.fileno(), _HEAD_BYTES, 0))

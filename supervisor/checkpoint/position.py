@@ -4,7 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import TRAINING_STATE
 from supervisor.checkpoint.proofs.bounded_json import parse
 
@@ -25,7 +25,7 @@ class StepAndEpoch(NamedTuple):
     kind: str | None
 
 
-def read_position(stock: Stock) -> StepAndEpoch:
+def read_position(stock: FileListing) -> StepAndEpoch:
     """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
     step, epoch, kind = stock.named or (None, None, None)
     for name, step_key, epoch_key in _STATE_FILES:
@@ -39,12 +39,12 @@ def read_position(stock: Stock) -> StepAndEpoch:
     return StepAndEpoch(step, epoch, kind)
 
 
-def is_marked(stock: Stock) -> bool:
+def is_marked(stock: FileListing) -> bool:
     """Whether `training_state.json` says that this program's format was used. Raises OSError."""
     return "format" in read_object(stock, TRAINING_STATE)
 
 
-def read_object(stock: Stock, name: str) -> dict[str, Any]:
+def read_object(stock: FileListing, name: str) -> dict[str, Any]:
     """A JSON object among a checkpoint's files; empty where there is none. Raises OSError."""
     data = stock.read(name, _MOST_STATE_BYTES)
     if data is None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint.contents import OPTIMIZER, state_files
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
 from supervisor.checkpoint.structure import is_payload
@@ -30,7 +30,7 @@ _NO_WEIGHTS = r"(?:.*/)?(?:training_args\.bin|scheduler\.pt|scaler\.pt|rng_state
 class Member(NamedTuple):
     """One foreign checkpoint among the others."""
 
-    stock: Stock
+    stock: FileListing
     step: int | None
     own_run: bool
 
@@ -160,7 +160,7 @@ def _key(member: Member) -> tuple[str, bool, bool]:
     return series(member.stock.path.name), member.stock.is_directory, member.own_run
 
 
-def unexplained_change(stock: Stock, hashes: dict[str, str], known: Remembered) -> str | None:
+def unexplained_change(stock: FileListing, hashes: dict[str, str], known: Remembered) -> str | None:
     """What changed since a checkpoint was first proven, unless the whole of it was written anew.
 
     Trainers do rewrite in place (nanoGPT's one file; HF after a rollback). Then every file of
@@ -190,11 +190,13 @@ def _newest_mtime_ns(fingerprint: str) -> int:
     return int(newest) if newest.isdecimal() else 0
 
 
-def _has_optimizer(stock: Stock) -> bool:
+def _has_optimizer(stock: FileListing) -> bool:
     return any(OPTIMIZER in name for name in stock.files)
 
 
-def _file_set(stock: Stock, step: int | None, is_told: Callable[[str], bool] = _none) -> set[str]:
+def _file_set(
+    stock: FileListing, step: int | None, is_told: Callable[[str], bool] = _none
+) -> set[str]:
     """Names of the files of state, the same for every step and number of ranks."""
     if not stock.is_directory:
         return set()

@@ -7,7 +7,7 @@ from collections.abc import Set
 from supervisor.checkpoint.by_products import is_state_file
 from supervisor.checkpoint.contents import is_description, state_files
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.proofs.containers import COMPRESSED
 from supervisor.checkpoint.proofs.pickles import TORCH_MAGIC
@@ -83,7 +83,7 @@ def _is_state(name: str) -> bool:
     return not is_description(leaf) and is_state_file(leaf)
 
 
-def _stores(stock: Stock) -> frozenset[str]:
+def _stores(stock: FileListing) -> frozenset[str]:
     """The folders of zarr and OCDBT: whatever lies in one is a chunk, or says where chunks are."""
     split = (name.rpartition("/") for name in stock.files)
     return frozenset(folder for folder, _, leaf in split if leaf in _STORE_MARKS)
@@ -99,15 +99,15 @@ def _is_in(name: str, stores: Set[str]) -> bool:
     return False
 
 
-def _least(stock: Stock) -> int:
+def _least(stock: FileListing) -> int:
     return min((facts.size for facts in stock.files.values()), default=0)
 
 
-def _largest(stock: Stock) -> int:
+def _largest(stock: FileListing) -> int:
     return max((facts.size for facts in stock.files.values()), default=0)
 
 
-def has_shrunk(stock: Stock, bytes_before: int) -> str | None:
+def has_shrunk(stock: FileListing, bytes_before: int) -> str | None:
     """Whether a single file, rewritten in place, is less than half of what it was. OSError."""
     name, size = stock.path.name, stock.total_bytes
     if (
@@ -119,11 +119,11 @@ def has_shrunk(stock: Stock, bytes_before: int) -> str | None:
     return f"{name} has {size} bytes, less than half of the {bytes_before} that it had"
 
 
-def _is_cut(stock: Stock, name: str, size: int, before: int) -> bool:
+def _is_cut(stock: FileListing, name: str, size: int, before: int) -> bool:
     return before >= _LEAST_BYTES and size * _PART < before and _is_unchecked(stock, name)
 
 
-def _is_unchecked(stock: Stock, name: str) -> bool:
+def _is_unchecked(stock: FileListing, name: str) -> bool:
     """Whether the file's end could be missing, and no look at its structure would show it."""
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb", buffering=0) as file:
         head = os.pread(file.fileno(), len(TORCH_MAGIC), 0)

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.formats.dcp import metadata_of
-from supervisor.checkpoint.listing import FileFacts, Stock, open_root
+from supervisor.checkpoint.listing import FileFacts, FileListing, open_root
 from supervisor.checkpoint.siblings import Member
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
@@ -34,7 +34,7 @@ def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:
     return None
 
 
-def _suspicious(stock: Stock, other: Stock) -> list[str]:
+def _suspicious(stock: FileListing, other: FileListing) -> list[str]:
     """Shards with a time that no shard of this save has, by the times of another that are right."""
     theirs = frozenset(_shards(other))
     if any(_is_late(other, name) for name in theirs):
@@ -50,27 +50,27 @@ def _suspicious(stock: Stock, other: Stock) -> list[str]:
     return found
 
 
-def _shards(stock: Stock) -> list[str]:
+def _shards(stock: FileListing) -> list[str]:
     """Those that hold anything; a rank with nothing to write leaves an empty one."""
     return [name for name, it in stock.files.items() if name.endswith(SHARD_SUFFIX) and it.size]
 
 
-def _ended(stock: Stock, shard: str) -> FileFacts | None:
+def _ended(stock: FileListing, shard: str) -> FileFacts | None:
     """What was written after a shard: the metadata of all ranks, or of its own."""
     return next((stock.files[name] for name in metadata_of(shard) if name in stock.files), None)
 
 
-def _is_late(stock: Stock, shard: str) -> bool:
+def _is_late(stock: FileListing, shard: str) -> bool:
     ended = _ended(stock, shard)
     return ended is not None and stock.files[shard].mtime_ns > ended.mtime_ns
 
 
-def _is_twin(name: str, stock: Stock, other: Stock) -> bool:
+def _is_twin(name: str, stock: FileListing, other: FileListing) -> bool:
     is_as_long = stock.files[name].size == other.files[name].size
     return is_as_long and _digest(stock, name) == _digest(other, name)
 
 
-def _digest(stock: Stock, name: str) -> str:
+def _digest(stock: FileListing, name: str) -> str:
     with open_root(stock) as root_fd:
         fd = open_inside(root_fd, name)
         try:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from supervisor.checkpoint import foreign
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.format import Manifest, ManifestError, resembles_manifest
-from supervisor.checkpoint.listing import YOUNG_S, Stock, open_root, take_stock
+from supervisor.checkpoint.listing import YOUNG_S, FileListing, list_files, open_root
 from supervisor.checkpoint.named_step import find_other_step
 from supervisor.checkpoint.names import MANIFEST
 from supervisor.checkpoint.position import is_marked, read_position
@@ -67,7 +67,7 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
     `expect_manifest`: it is known to have had one. Raises nothing for anything on the disk.
     """
     try:
-        stock = take_stock(Path(os.path.realpath(path)))
+        stock = list_files(Path(os.path.realpath(path)))
     except FileNotFoundError:
         return Validation(valid=False, proof=None, reason="it does not exist")
     except OSError as error:
@@ -82,12 +82,12 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
     return verdict if said is None else verdict._replace(valid=False, reason=said)
 
 
-def prove(stock: Stock, *, expect_manifest: bool = False) -> Validation:
+def prove(stock: FileListing, *, expect_manifest: bool = False) -> Validation:
     """Prove what was listed. A change while it was read leaves the verdict open."""
     try:
         claim = read_claim(stock, expect_manifest=expect_manifest)
         verdict = _prove_ours(stock, claim) if claim.ours else _prove_foreign(stock)
-        is_unchanged = take_stock(stock.path).fingerprint == stock.fingerprint
+        is_unchanged = list_files(stock.path).fingerprint == stock.fingerprint
     except FileNotFoundError:
         if os.path.lexists(stock.path):
             return _open(stock, "it changed while it was read")
@@ -100,7 +100,7 @@ def prove(stock: Stock, *, expect_manifest: bool = False) -> Validation:
     return verdict._replace(rememberable=stock.is_older_than(YOUNG_S))
 
 
-def read_claim(stock: Stock, *, expect_manifest: bool = False) -> ManifestClaim:
+def read_claim(stock: FileListing, *, expect_manifest: bool = False) -> ManifestClaim:
     """Whether a checkpoint is of this format, and its manifest if that is whole. Raises OSError."""
     if not stock.is_directory:
         return ManifestClaim(ours=False)
@@ -121,7 +121,7 @@ def read_claim(stock: Stock, *, expect_manifest: bool = False) -> ManifestClaim:
         )
 
 
-def _prove_ours(stock: Stock, claim: ManifestClaim) -> Validation:
+def _prove_ours(stock: FileListing, claim: ManifestClaim) -> Validation:
     manifest = claim.manifest
     if manifest is None:
         place = read_position(stock)
@@ -154,7 +154,7 @@ def _prove_ours(stock: Stock, claim: ManifestClaim) -> Validation:
     )
 
 
-def _find_damage(stock: Stock, manifest: Manifest) -> str | None:
+def _find_damage(stock: FileListing, manifest: Manifest) -> str | None:
     """The first file that is not what the manifest says. Raises OSError if it cannot be read."""
     for name, expected in manifest.files.items():
         facts = stock.files.get(name)
@@ -183,7 +183,7 @@ def _find_damage(stock: Stock, manifest: Manifest) -> str | None:
     return None
 
 
-def _prove_foreign(stock: Stock) -> Validation:
+def _prove_foreign(stock: FileListing) -> Validation:
     place = read_position(stock)
     proof: Proof = "structure"
     hashes: dict[str, str] = {}
@@ -205,7 +205,7 @@ def _prove_foreign(stock: Stock) -> Validation:
     )
 
 
-def _open(stock: Stock, reason: str) -> Validation:
+def _open(stock: FileListing, reason: str) -> Validation:
     return Validation(
         valid=None,
         proof=None,

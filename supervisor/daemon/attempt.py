@@ -11,12 +11,12 @@ from supervisor.core.events import Looked
 from supervisor.daemon.link import Send
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
-from supervisor.daemon.look.hang_looks import Looking
+from supervisor.daemon.look.hang_looks import HangLooks
 from supervisor.daemon.look.observer import Observation, Observer
 from supervisor.daemon.look.own_python import runs_python
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
-from supervisor.daemon.look.ranks_gone import Desertion
+from supervisor.daemon.look.ranks_gone import RanksGoneWatch
 from supervisor.daemon.look.stacks import StackDump
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import SignalOrder, StartedReport
@@ -68,8 +68,8 @@ class RunningAttempt:
             now=monotonic_s(),
             presence=RankPresence(were_gone=were_gone),
         )
-        self._desertion = Desertion(self._observer.presence, heartbeat_dir)
-        self._looking: Looking | None = None
+        self._desertion = RanksGoneWatch(self._observer.presence, heartbeat_dir)
+        self._looking: HangLooks | None = None
         self._counters: Counters | None = None
         self._sample: CounterSample | None = None
         self._stacks: StackDump | None = None
@@ -149,7 +149,7 @@ class RunningAttempt:
 
         observed = self.look.observed
         age_s = observed.beat_age_s if observed.attached else observed.log_age_s
-        self._looking = Looking(
+        self._looking = HangLooks(
             self.number,
             order.asked_at,
             order.span_s,

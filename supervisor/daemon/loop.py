@@ -17,12 +17,12 @@ from supervisor.core.events import (
 from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import RunState, StopSource
-from supervisor.daemon.act.farewell import leave_memory
 from supervisor.daemon.act.launcher_lost import orphan_of, take_lock
 from supervisor.daemon.act.orphan import OrphanedAttempt
 from supervisor.daemon.act.performer import Performer
-from supervisor.daemon.act.periodic import Housekeeping
+from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.act.record_guard import RecordGuard
+from supervisor.daemon.act.shutdown import leave_memory
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.look.frozen_launcher import FrozenLauncher
@@ -82,7 +82,7 @@ class Daemon:
         self.left_in_memory: Whole | None = None
         self.scheduler = Scheduler(run, self._queue.append, since_wall=facts.started_wall)
         self.performer.scheduler = self.scheduler
-        self._house = Housekeeping(run, self.performer, facts, self.scheduler)
+        self._house = PeriodicWork(run, self.performer, facts, self.scheduler)
         self._left = LeftWatch(run, facts, self._queue.append)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._intent = intent

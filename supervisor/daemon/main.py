@@ -23,11 +23,10 @@ from supervisor.core.moment import Moment
 from supervisor.core.replay import fold
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import ExitCode
+from supervisor.daemon.act.clear_before_launch import end_leftovers, tell_end, tidy
 from supervisor.daemon.act.directory_claim import DirectoryClaim
-from supervisor.daemon.act.leftovers import end_leftovers, tell_end, tidy
 from supervisor.daemon.act.trainer_environment import policy_of
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.beginning import beginning, still_asked
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.printed_log import PrintedLog
@@ -36,6 +35,7 @@ from supervisor.daemon.look.surveyor import Surveyor
 from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.run import Run
+from supervisor.daemon.takeover import beginning, still_asked
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded import Recorded

@@ -7,10 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from supervisor.core.vocabulary import Action, Nature
-from supervisor.diagnosis.candidates import PEERS_GO_ON_STEPS, Explanation, find_candidates
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.patterns import LineWeight
 from supervisor.diagnosis.survival import StepsAfter
+from supervisor.diagnosis.suspect_lines import PEERS_GO_ON_STEPS, Explanation, find_candidates
 
 _SAME_FAILURE_LINES = 3
 

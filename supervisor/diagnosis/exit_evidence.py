@@ -3,8 +3,8 @@
 from signal import Signals
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.candidates import Explanation
 from supervisor.diagnosis.ending_codes import from_signal
+from supervisor.diagnosis.suspect_lines import Explanation
 
 # Nothing that a trainer prints may hold a run, or take it back, that died of another thing.
 _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})

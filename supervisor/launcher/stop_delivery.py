@@ -58,7 +58,7 @@ class _Rank:
         return self.page is not None and self.page.has_outcome
 
 
-class Delivery:
+class StopDelivery:
     """One stop on its way to one attempt. `look` again and again: ranks may attach late."""
 
     def __init__(

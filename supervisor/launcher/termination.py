@@ -11,7 +11,7 @@ import signal
 import time
 
 from supervisor.launcher import orphaned_ranks, process_tree
-from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S, Delivery
+from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S, StopDelivery
 from supervisor.system import procfs
 from supervisor.system.cgroup import Group
 from supervisor.system.identity import ProcessIdentity, is_alive
@@ -73,7 +73,7 @@ class Survivors:
         self._unkillable_after_s = unkillable_after_s
         self._complain_at = 0.0
         self._grace_s = grace_s
-        self._delivery: Delivery | None = None
+        self._delivery: StopDelivery | None = None
         self._looked: list[Process] = []
         self._look_again_at = 0.0
         self._ranks: list[Process] = []
@@ -118,7 +118,7 @@ class Survivors:
         return bool(self.members() or self.members())
 
     def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
-        """Deliver a stop, never to a group: see `Delivery`.
+        """Deliver a stop, never to a group: see `StopDelivery`.
 
         Whatever was stopped by a signal is continued, so that it can act. A repeat tells nobody
         twice; it may leave less time (`grace_s`), or be of a hang: then all are told at once.
@@ -126,7 +126,7 @@ class Survivors:
         members = self.members()
         stopped = []
         if self._delivery is None:
-            self._delivery = Delivery(signum, self.main, self.heartbeat_dir)
+            self._delivery = StopDelivery(signum, self.main, self.heartbeat_dir)
             stopped = [process for process in members if process.state == "T"]
         self._delivery.order(self._grace_s if grace_s is None else grace_s, is_hang=is_hang)
         self._deliver(members)

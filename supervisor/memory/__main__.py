@@ -26,7 +26,7 @@ if __package__ in (None, ""):
         signal.signal(_number, signal.SIG_IGN)
 
 from supervisor.memory.persister import Persister
-from supervisor.memory.wakeup_fifo import Doorbell
+from supervisor.memory.wakeup_fifo import WakeupFifo
 
 USAGE = "persist --directory S [--until-pid PID] [--nice N] [--rescue-at-end]"
 
@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     os.nice(int(nice))
     _be_batch()
     root = Path(values["--directory"])
-    bell = Doorbell(root, stdin_fd=stdin_fd, until_pid=int(until_pid) or None)
+    bell = WakeupFifo(root, stdin_fd=stdin_fd, until_pid=int(until_pid) or None)
     Persister(root, bell, rescue_at_end=is_rescuing).run()
     return 0
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from supervisor.checkpoint.commit import CheckpointWriter, clean_staging
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.set_aside import put_back
 from supervisor.memory.checksums import DamagedError
 from supervisor.memory.persisted import Persisted, find_persisted, withdraw
 from supervisor.memory.seal import Snapshot
 from supervisor.memory.slots import Whole
-from supervisor.memory.stream import Done, SnapshotStream, sizes_of, take_stock_of
+from supervisor.memory.stream import Done, SnapshotStream, list_files_of, sizes_of
 from supervisor.memory.verdict import SlotVerdict, keep_verdict
 from supervisor.memory.weights import read_weights
 from supervisor.system.durable import fsync_directory
@@ -35,7 +35,7 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
         return there
     seal = _inode_of(whole.slot.seal)
     try:
-        stock = take_stock_of(whole)
+        stock = list_files_of(whole)
         weights = read_weights(whole.slot, sizes_of(stock))
         with writer_for(whole.snapshot) as writer:
             stream = SnapshotStream(stock, weights)
@@ -131,7 +131,7 @@ def _create(folder: Path, name: str) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
-def _require_space(folder: Path, stock: Stock) -> None:
+def _require_space(folder: Path, stock: FileListing) -> None:
     """Raise ENOSPC at once rather than after the last free byte of a disk was taken."""
     found = os.statvfs(folder)
     if found.f_blocks and found.f_bfree * found.f_frsize < stock.total_bytes:

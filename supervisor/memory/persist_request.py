@@ -19,7 +19,7 @@ class RescueRequest(NamedTuple):
 
 
 def ask(root: Path, why: str) -> int:
-    """Ask for the newest whole snapshot on the disk; the id under which `Board.rescue` answers.
+    """Ask for the newest whole snapshot on the disk; the id that the answer will have.
 
     It may come before the persister does. Raises OSError (no such directory, a full tmpfs).
     """

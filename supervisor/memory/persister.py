@@ -12,8 +12,8 @@ from supervisor.memory.persist import persist
 from supervisor.memory.persisted import withdraw
 from supervisor.memory.persister_status import (
     MOST_RESULTS,
-    Board,
     Current,
+    PersisterRecord,
     PersisterState,
     RescueOutcome,
     RescueResult,
@@ -34,7 +34,7 @@ from supervisor.memory.slots import (
     settle,
 )
 from supervisor.memory.verdict import vet
-from supervisor.memory.wakeup_fifo import Doorbell
+from supervisor.memory.wakeup_fifo import WakeupFifo
 from supervisor.system.clock import monotonic_s, wall_s
 
 _PROGRESS_S = 0.5
@@ -47,13 +47,13 @@ _PIN_POLL_S = 0.001
 class Persister:
     """Serves one snapshot directory until its doorbell says that the service has ended."""
 
-    def __init__(self, root: Path, bell: Doorbell, *, rescue_at_end: bool = False) -> None:
+    def __init__(self, root: Path, bell: WakeupFifo, *, rescue_at_end: bool = False) -> None:
         self._root = root
         self._paths = SnapshotPaths(root)
         self._bell = bell
         self._rescue_at_end = rescue_at_end
         self._board = blank_board()
-        self._published: Board | None = None
+        self._published: PersisterRecord | None = None
         self._published_s = 0.0
         self._tell_at_s = 0.0
         self._vetted: set[int] = set()

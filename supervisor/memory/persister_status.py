@@ -61,7 +61,7 @@ class Result(NamedTuple):
     at: float
 
 
-class Board(NamedTuple):
+class PersisterRecord(NamedTuple):
     """All of it; `results` has the newest last."""
 
     pid: int
@@ -86,13 +86,13 @@ class Board(NamedTuple):
         return self.start_ticks == start_ticks(self.pid)
 
 
-def blank_board() -> Board:
+def blank_board() -> PersisterRecord:
     """The board of this process, with nothing on it."""
     pid = os.getpid()
-    return Board(pid, start_ticks(pid) or 0)
+    return PersisterRecord(pid, start_ticks(pid) or 0)
 
 
-def read_board(root: Path) -> Board | None:
+def read_board(root: Path) -> PersisterRecord | None:
     """What the board of a snapshot directory says; None if there is none that can be read."""
     raw = read_small(SnapshotPaths(root).board)
     if raw is None:
@@ -103,7 +103,7 @@ def read_board(root: Path) -> Board | None:
         values["current"] = None if current is None else Current(**_known(Current, current))
         values["rescue"] = None if rescue is None else RescueResult(**_known(RescueResult, rescue))
         values["results"] = tuple(Result(**_known(Result, one)) for one in values["results"])
-        return Board(**_known(Board, values))
+        return PersisterRecord(**_known(PersisterRecord, values))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
@@ -121,7 +121,7 @@ def _known(kind: type[NamedTuple], values: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def write_board(root: Path, board: Board) -> None:
+def write_board(root: Path, board: PersisterRecord) -> None:
     """Replace the board. Raises OSError (ENOSPC on a full tmpfs)."""
     kept = board._replace(results=board.results[-MOST_RESULTS:])
     data = json.dumps(kept.to_json(), separators=(",", ":")).encode()

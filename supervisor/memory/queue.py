@@ -3,12 +3,12 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from supervisor.memory.persister_status import Board, Result
+from supervisor.memory.persister_status import PersisterRecord, Result
 from supervisor.memory.slots import Whole
 from supervisor.memory.verdict import read_verdict
 
 
-def next_wanted(wholes: Sequence[Whole], board: Board) -> Whole | None:
+def next_wanted(wholes: Sequence[Whole], board: PersisterRecord) -> Whole | None:
     """The newest snapshot that is wanted on the disk and was not tried.
 
     `wholes` are newest first. Older ones are dropped once a newer one is on the disk, unless that
@@ -36,7 +36,7 @@ def rescue_order(wholes: Sequence[Whole]) -> list[Whole]:
     return sorted(wholes, key=_is_known_bad)
 
 
-def newer_on_disk(whole: Whole, board: Board) -> Result | None:
+def newer_on_disk(whole: Whole, board: PersisterRecord) -> Result | None:
     """What was persisted after a snapshot was taken, and is still where it was put."""
     for result in reversed(board.results):
         is_newer = result.sequence > whole.sequence and result.step >= whole.snapshot.step
@@ -45,7 +45,7 @@ def newer_on_disk(whole: Whole, board: Board) -> Result | None:
     return None
 
 
-def _result_of(whole: Whole, board: Board) -> Result | None:
+def _result_of(whole: Whole, board: PersisterRecord) -> Result | None:
     for result in reversed(board.results):
         if (result.sequence, result.name) == (whole.sequence, whole.snapshot.name):
             return result

@@ -14,7 +14,7 @@ import xxhash
 
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.format import MANIFEST, FileRecord
-from supervisor.checkpoint.listing import Stock, take_stock
+from supervisor.checkpoint.listing import FileListing, list_files
 from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.slots import Whole
 from supervisor.memory.weights import FiniteStream, Weights, reason
@@ -42,9 +42,9 @@ class Done(NamedTuple):
 StreamPart = Chunk | Done
 
 
-def take_stock_of(whole: Whole) -> Stock:
+def list_files_of(whole: Whole) -> FileListing:
     """List a snapshot's files, all plain. Raises DamagedError, OSError."""
-    stock = take_stock(whole.path)
+    stock = list_files(whole.path)
     if not stock.is_directory:
         raise DamagedError(f"{whole.path.name} is no directory")
     for name, facts in stock.files.items():
@@ -57,7 +57,7 @@ def take_stock_of(whole: Whole) -> Stock:
     return stock
 
 
-def sizes_of(stock: Stock) -> dict[str, int]:
+def sizes_of(stock: FileListing) -> dict[str, int]:
     """The size of each file in bytes."""
     return {name: facts.size for name, facts in stock.files.items()}
 
@@ -70,7 +70,7 @@ def is_archive(name: str) -> bool:
 class SnapshotStream:
     """All files of a snapshot in a row, through one buffer."""
 
-    def __init__(self, stock: Stock, weights: Weights) -> None:
+    def __init__(self, stock: FileListing, weights: Weights) -> None:
         self._stock = stock
         self._weights = weights
         self._buffer = mmap.mmap(-1, CHUNK_BYTES)

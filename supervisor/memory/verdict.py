@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.commit import check_training_state
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.names import TRAINING_STATE
 from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.persister_status import read_small
 from supervisor.memory.slots import Whole
-from supervisor.memory.stream import is_archive, sizes_of, take_stock_of
+from supervisor.memory.stream import is_archive, list_files_of, sizes_of
 from supervisor.memory.weights import read_weights, reason, scan_range
 from supervisor.system.durable import replace_file
 
@@ -87,7 +87,7 @@ def keep_verdict(whole: Whole, verdict: SlotVerdict) -> None:
 
 
 def _look(whole: Whole, should_stop: Callable[[], bool] | None) -> SlotVerdict:
-    stock = take_stock_of(whole)
+    stock = list_files_of(whole)
     check_training_state(whole.path / TRAINING_STATE, whole.snapshot.step, whole.snapshot.epoch)
     for name in filter(is_archive, stock.files):
         _check_archive(stock, name)
@@ -104,7 +104,7 @@ def _look(whole: Whole, should_stop: Callable[[], bool] | None) -> SlotVerdict:
     return SlotVerdict(finite, None, None)
 
 
-def _check_archive(stock: Stock, name: str) -> None:
+def _check_archive(stock: FileListing, name: str) -> None:
     with open_root(stock) as root_fd, open(open_inside(root_fd, name), "rb") as file:
         try:
             Checksums(file.fileno(), os.fstat(file.fileno()).st_size)

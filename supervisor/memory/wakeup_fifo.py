@@ -17,7 +17,7 @@ _LOST_CHECK_S = 30.0
 _END_CHECK_S = 1.0
 
 
-class Doorbell:
+class WakeupFifo:
     """Sleeps without a wake-up of its own until one of the three comes.
 
     `stdin_fd`: a pipe whose end of file ends the service; `until_pid`: a process whose end does.

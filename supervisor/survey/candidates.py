@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import pointers, set_aside
-from supervisor.checkpoint.listing import Stock, take_stock
+from supervisor.checkpoint.listing import FileListing, list_files
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
     ORBAX_MARKS,
@@ -33,7 +33,7 @@ class Candidate(NamedTuple):
     `claim` is None where nothing had to be read or nothing could be; then `problem` says why.
     """
 
-    stock: Stock
+    stock: FileListing
     shelf: str | None
     known: Remembered | None
     is_unchanged: bool
@@ -57,7 +57,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
     pattern = request.pattern
     for path in _names(folder, on_shelf is not None, request):
         try:
-            stock = take_stock(path, pattern)
+            stock = list_files(path, pattern)
         except FileNotFoundError:
             continue
         except OSError as error:
@@ -118,7 +118,7 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     return is_named or _is_orbax(entry) or _is_ours(entry.path, request)
 
 
-def _holds_what_it_says(stock: Stock, request: SurveyRequest) -> bool:
+def _holds_what_it_says(stock: FileListing, request: SurveyRequest) -> bool:
     """Whether a directory under a name that evaluations give, too, is a checkpoint by its files."""
     return (
         not stock.is_directory
@@ -151,7 +151,7 @@ def _is_pointer(entry: "os.DirEntry[str]") -> bool:
     return pointers.is_pointer_name(entry.name) and entry.is_file(follow_symlinks=False)
 
 
-def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candidate:
+def _look(stock: FileListing, on_shelf: str | None, known: Remembered | None) -> Candidate:
     """Where it stands in the training: remembered if it is unchanged, else read."""
     if known is not None and known.fingerprint == stock.fingerprint:
         position = StepAndEpoch(known.step, known.epoch, known.kind)
@@ -170,13 +170,13 @@ def _look(stock: Stock, on_shelf: str | None, known: Remembered | None) -> Candi
     return Candidate(stock, on_shelf, known, False, position, claim, None)
 
 
-def _unlisted(path: Path, pattern: str | None) -> Stock | None:
+def _unlisted(path: Path, pattern: str | None) -> FileListing | None:
     """What can be said of a checkpoint whose content cannot be listed; None if it is gone."""
     try:
         top = path.lstat()
     except OSError:
         return None
-    return Stock(
+    return FileListing(
         path=path,
         is_directory=stat.S_ISDIR(top.st_mode),
         files={},
@@ -189,13 +189,13 @@ def _unlisted(path: Path, pattern: str | None) -> Stock | None:
 
 
 def _unknown(
-    stock: Stock, on_shelf: str | None, memory: Mapping[str, Remembered], error: OSError
+    stock: FileListing, on_shelf: str | None, memory: Mapping[str, Remembered], error: OSError
 ) -> Candidate:
     known = memory.get(str(stock.path))
     return Candidate(stock, on_shelf, known, False, _named(stock), None, said(error))
 
 
-def _named(stock: Stock) -> StepAndEpoch:
+def _named(stock: FileListing) -> StepAndEpoch:
     return StepAndEpoch(*(stock.named or (None, None, None)))
 
 

@@ -97,14 +97,14 @@ def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
 
 def _kept(whole: "Whole") -> "SlotVerdict | None":
     """The verdict that is kept in the slot, if what it was about is still there."""
-    from supervisor.memory.stream import take_stock_of
+    from supervisor.memory.stream import list_files_of
     from supervisor.memory.verdict import SlotVerdict, read_verdict
 
     verdict = read_verdict(whole)
     if verdict is None:
         return None
     try:
-        take_stock_of(whole)
+        list_files_of(whole)
     except ValueError as error:
         return SlotVerdict(None, None, str(error))
     except OSError as error:

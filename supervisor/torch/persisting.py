@@ -9,7 +9,7 @@ from pathlib import Path
 
 from supervisor.memory import persister_process
 from supervisor.memory.persist import persist
-from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.persister_status import PersisterRecord, Result, read_board
 from supervisor.memory.seal import Snapshot
 from supervisor.memory.slots import (
     Lock,
@@ -232,7 +232,7 @@ class Persisting:
                     self._ended[sequence] = _persist_here(whole, step, path)
 
 
-def _is_at(board: Board, sequence: int) -> bool:
+def _is_at(board: PersisterRecord, sequence: int) -> bool:
     return board.current is not None and board.current.sequence == sequence
 
 

@@ -15,7 +15,7 @@ from .heartbeat import PageWriter
 LOOKS_S = 1.0
 
 
-class Placement:
+class PageRepair:
     """The files of one rank in the heartbeat directory; looked after at most once a second."""
 
     __slots__ = ("_look_at", "_page", "_stacks", "_stacks_fd")

@@ -23,9 +23,9 @@ from .environment import (
 from .heartbeat import Beat, PageWriter
 from .orderly_end import at_orderly_end
 from .page_layout import RANK_PREFIX
-from .page_repair import Placement
+from .page_repair import PageRepair
 from .processes import own_start_ticks
-from .stop_barrier import StopAgreement
+from .stop_barrier import StopBarrier
 from .stop_signals import (
     STOP_SIGNALS,
     LauncherWatch,
@@ -82,7 +82,7 @@ class Worker:
             self._page.at_first_beat = _record_imports
         self._signals = StopSignals(self._page.show_stop_seen, handled)
 
-    def _open_page(self, directory: Path | None) -> tuple[PageWriter, Placement]:
+    def _open_page(self, directory: Path | None) -> tuple[PageWriter, PageRepair]:
         if directory is None:
             return _nowhere()
         local_rank = number_of("LOCAL_RANK", "SLURM_LOCALID") or 0
@@ -95,7 +95,7 @@ class Worker:
                 local_rank=local_rank,
                 attempt=self.attempt or 0,
             )
-            return page, Placement(page, directory / f"stacks-{local_rank}.txt")
+            return page, PageRepair(page, directory / f"stacks-{local_rank}.txt")
         except OSError as error:
             warnings.warn(
                 f"no heartbeat page in {directory} ({error}): the supervisor will not see hangs",
@@ -104,13 +104,13 @@ class Worker:
             )
             return _nowhere()
 
-    def _open_agreement(self, directory: Path | None) -> StopAgreement | None:
+    def _open_agreement(self, directory: Path | None) -> StopBarrier | None:
         if directory is None or not self._page.is_shared or ranks_here() <= 1:
             return None
         # torchrun starts its ranks again within one attempt: that is a new round.
         again = number_of("TORCHELASTIC_RESTART_COUNT") or 0
         try:
-            return StopAgreement(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
+            return StopBarrier(directory, self.attempt or 0, f"{self.attempt or 0}-{again}")
         except OSError as error:
             warnings.warn(
                 f"no agreement page in {directory} ({error}): each rank stops by itself",
@@ -268,7 +268,7 @@ def _record_imports() -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
-def _nowhere() -> tuple[PageWriter, Placement]:
+def _nowhere() -> tuple[PageWriter, PageRepair]:
     """A page that nobody sees."""
     page = PageWriter(None)
-    return page, Placement(page, None)
+    return page, PageRepair(page, None)

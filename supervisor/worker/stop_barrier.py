@@ -17,7 +17,7 @@ STEPS_AHEAD = 2
 _CLAIM_PATIENCE_S = 1.0
 
 
-class StopAgreement:
+class StopBarrier:
     """The step, in a page that all ranks of this attempt map; 0 until somebody has proposed it."""
 
     __slots__ = ("_attempt", "_claim", "_directory", "_step", "_waiting_since")

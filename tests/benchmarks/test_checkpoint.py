@@ -117,7 +117,7 @@ def test_a_missed_target_fails_the_report(call_s: float, holds: bool) -> None:
 def test_a_file_is_cold_or_cached_for_certain(tmp_path: Path) -> None:
     """What was dropped is read from the disk again, what was read is in memory.
 
-    Looking changes nothing: a look that began to read what it misses would be seen by the next.
+    HangLooks changes nothing: a look that began to read what it misses would be seen by the next.
     """
     file = tmp_path / "data"
     file.write_bytes(os.urandom(8 << 20))

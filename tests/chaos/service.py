@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from supervisor.memory.persister_process import command
-from supervisor.memory.persister_status import Board, read_board
+from supervisor.memory.persister_status import PersisterRecord, read_board
 from supervisor.memory.slots import wake
 from tests.chaos.injection import Strike, Tracer
 
@@ -63,7 +63,7 @@ class Service:
         return self._process.poll() is not None
 
     @property
-    def board(self) -> Board | None:
+    def board(self) -> PersisterRecord | None:
         """Its own board."""
         board = read_board(self._root)
         return board if board is not None and board.pid == self._process.pid else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.persister_status import PersisterRecord, Result, read_board
 from tests.chaos.conftest import PARTS, SHARE, Count, pick
 from tests.chaos.injection import FULL, Strike, Tracer, errors, kills
 from tests.chaos.trainee import uninterrupted
@@ -57,7 +57,7 @@ class Gated(Supervised):
         return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{run_id}/snapshots")
 
     @property
-    def board(self) -> Board | None:
+    def board(self) -> PersisterRecord | None:
         """What a persister that lives and has nothing to do says."""
         board = read_board(self.root)
         is_idle = board is not None and board.is_of_living and board.state == "idle"

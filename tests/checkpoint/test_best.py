@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint import best, prune
-from supervisor.checkpoint.listing import take_stock
+from supervisor.checkpoint.listing import list_files
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
@@ -98,16 +98,16 @@ def test_a_best_step_that_is_none(tmp_path: Path, torch_files: Files, step: obje
     """Nothing is raised, nothing named."""
     state = as_json(global_step=20, best_global_step=step)
     files = {**hugging_face(torch_files, 20), "trainer_state.json": state}
-    assert best.read_best(take_stock(write_files(tmp_path / "checkpoint-20", files))) == ""
+    assert best.read_best(list_files(write_files(tmp_path / "checkpoint-20", files))) == ""
 
 
 def test_what_cannot_be_a_files_name_is_not_kept(tmp_path: Path, torch_files: Files) -> None:
     """The ledger would carry a megabyte with every survey."""
     for step, named in ((10, "x" * 1_000_000), (20, "ü" * 128), (30, "a\0b"), (40, "y" * 255)):
-        stock = take_stock(save_hf(tmp_path, torch_files, step, f"out/{named}"))
+        stock = list_files(save_hf(tmp_path, torch_files, step, f"out/{named}"))
         assert best.read_best(stock) == (named if step == 40 else "")
     save_lightning(tmp_path / "last.ckpt", "/x/" + "z" * 300, "/x/epoch=1-step=1.ckpt")
-    assert best.read_best(take_stock(tmp_path / "last.ckpt")) == "epoch=1-step=1.ckpt"
+    assert best.read_best(list_files(tmp_path / "last.ckpt")) == "epoch=1-step=1.ckpt"
 
 
 def test_the_newest_record_counts(tmp_path: Path, torch_files: Files) -> None:
@@ -244,7 +244,7 @@ def test_what_is_no_archive_names_none(tmp_path: Path, data: bytes) -> None:
     """Torn, empty, or another format: nothing is raised, nothing named."""
     path = tmp_path / "last.ckpt"
     path.write_bytes(data)
-    assert best.read_best(take_stock(path)) == ""
+    assert best.read_best(list_files(path)) == ""
 
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
@@ -256,7 +256,7 @@ def test_nothing_is_unpickled(tmp_path: Path) -> None:
     for kind in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         with zipfile.ZipFile(tmp_path / "last.ckpt", "w", kind) as archive:
             archive.writestr("archive/data.pkl", content.getvalue())
-        assert best.read_best(take_stock(tmp_path / "last.ckpt")) == "last.ckpt"
+        assert best.read_best(list_files(tmp_path / "last.ckpt")) == "last.ckpt"
 
 
 def test_a_huge_pickle_is_not_read(tmp_path: Path) -> None:
@@ -266,4 +266,4 @@ def test_a_huge_pickle_is_not_read(tmp_path: Path) -> None:
     huge = b"best_model_path" * (2 << 20)
     with zipfile.ZipFile(tmp_path / "last.ckpt", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("archive/data.pkl", huge)
-    assert best.read_best(take_stock(tmp_path / "last.ckpt")) == ""
+    assert best.read_best(list_files(tmp_path / "last.ckpt")) == ""

@@ -22,7 +22,7 @@ from supervisor.checkpoint.format import (
     is_safe_name,
     resembles_manifest,
 )
-from supervisor.checkpoint.listing import take_stock
+from supervisor.checkpoint.listing import list_files
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.position import read_position
 from supervisor.checkpoint.proofs.bounded_json import parse
@@ -187,7 +187,7 @@ def test_progress(data: bytes, name: str) -> None:
     """A step is a count or unknown."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, name).write_bytes(data)
-        place = read_position(take_stock(Path(folder)))
+        place = read_position(list_files(Path(folder)))
     assert place.step is None or 0 <= place.step < 1 << 63
 
 

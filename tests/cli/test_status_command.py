@@ -22,7 +22,7 @@ from supervisor.cli.show.summary import summary_lines
 from supervisor.core.json_form import from_json, to_json
 from supervisor.core.status import NoDaemon, Status
 from supervisor.launcher.children.daemon_down import FILE as ABSENCE_FILE
-from supervisor.launcher.children.daemon_down import LOUD_FROM, Absence
+from supervisor.launcher.children.daemon_down import LOUD_FROM, DaemonDown
 from supervisor.rundir.paths import RunPaths
 from supervisor.system.clock import rfc3339
 from tests.core.test_json_form import JSON
@@ -194,7 +194,7 @@ def test_a_damaged_status_is_shown(damage: dict[str, object]) -> None:
 
 def test_what_the_launcher_says_of_daemons_is_shown_whole(tmp_path: Path) -> None:
     """The launcher, which has no dataclasses, writes exactly the fields of the record."""
-    absence = Absence(str(tmp_path))
+    absence = DaemonDown(str(tmp_path))
     for _ in range(LOUD_FROM):
         absence.note("was ended by SIGKILL", 0.0, 0.2, "")
     os.waitpid(absence.pid, 0)

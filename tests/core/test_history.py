@@ -11,7 +11,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Intent
-from supervisor.daemon.beginning import beginning
+from supervisor.daemon.takeover import beginning
 from supervisor.launcher.messages import Hello
 from tests.core.world import World, checkpoint, history_of, snapshot
 

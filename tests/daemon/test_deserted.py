@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.daemon.look.rank_presence import RankPresence
-from supervisor.daemon.look.ranks_gone import Desertion
+from supervisor.daemon.look.ranks_gone import RanksGoneWatch
 from supervisor.system.identity import identify, start_ticks
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_pages
@@ -39,7 +39,7 @@ def test_a_rank_whose_page_a_helper_took_is_no_launcher_whose_ranks_died(
         PageWriter(folder / "rank-0", start_ticks=start_ticks(helper.pid) or 0)
         pages = [one._replace(pid=helper.pid) for one in read_pages(folder)]
         presence = RankPresence()
-        desertion = Desertion(presence, folder)
+        desertion = RanksGoneWatch(presence, folder)
         presence.look(pages, 10.0)
         assert desertion.facts(pages, identify(main.pid), 10.0) is None
         helper.communicate(b"")

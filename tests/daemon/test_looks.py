@@ -17,8 +17,8 @@ from supervisor.core.events import Looked
 from supervisor.core.rules.hang_evidence import Sight, judge
 from supervisor.daemon.look import hang_looks, stack_reading
 from supervisor.daemon.look.gpu_use import BusyGpu
-from supervisor.daemon.look.hang_looks import Looking
-from supervisor.daemon.look.idle_processes import Quiet
+from supervisor.daemon.look.hang_looks import HangLooks
+from supervisor.daemon.look.idle_processes import IdleProcesses
 from supervisor.daemon.look.process_samples import sample_tree
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.system.clock import monotonic_s
@@ -89,7 +89,7 @@ class Case:
         }
         self.process = subprocess.Popen(command, env=env, start_new_session=True)
         self.presence = RankPresence()
-        self.looking: Looking | None = None
+        self.looking: HangLooks | None = None
 
     @property
     def has_begun(self) -> bool:
@@ -101,7 +101,7 @@ class Case:
     def begin(self, span_s: float = SPAN_S) -> None:
         """Order the looks."""
         now = monotonic_s()
-        self.looking = Looking(
+        self.looking = HangLooks(
             1,
             now,
             span_s,
@@ -336,7 +336,7 @@ def test_quiet_begins_anew_with_whatever_moves(tmp_path: Path) -> None:
             wait_for(lambda pid=pid: len(sample_tree([pid], pid).processes) > 1)
         time.sleep(0.5)
         quiets = {
-            name: Quiet(lambda pid=case.process.pid: sample_tree([pid], pid))
+            name: IdleProcesses(lambda pid=case.process.pid: sample_tree([pid], pid))
             for name, case in cases.items()
         }
         until = time.monotonic() + 60.0

@@ -16,7 +16,7 @@ from supervisor.core.entries.saves import CheckpointRemovedEntry
 from supervisor.core.policy import Policy
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
-from supervisor.daemon.act.periodic import Housekeeping
+from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.act.pruner import Pruner
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
@@ -68,7 +68,7 @@ class Scene:
         keeper: Any = SimpleNamespace(
             _pruner=self.pruner, _unpruned=found, _run=self.run, _last=None, show=nothing
         )
-        Housekeeping.finish(keeper, replace(State(Policy()), run=run))
+        PeriodicWork.finish(keeper, replace(State(Policy()), run=run))
 
     @property
     def left(self) -> list[str]:

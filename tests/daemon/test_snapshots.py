@@ -16,8 +16,8 @@ from supervisor.launcher.messages import Order, PersisterOrder
 from supervisor.memory import persist_request
 from supervisor.memory.persist import persist
 from supervisor.memory.persister_status import (
-    Board,
     Current,
+    PersisterRecord,
     RescueResult,
     Result,
     blank_board,
@@ -219,7 +219,7 @@ def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
     assert persister.last_error == "Input/output error"
     assert persister.bytes_per_s is not None
     assert 0 < persister.bytes_per_s <= 250
-    write_board(tier.root, Board(os.getpid(), 1))
+    write_board(tier.root, PersisterRecord(os.getpid(), 1))
     tier.seen.look()
     absent = tier.seen.persister_status()
     assert absent is not None

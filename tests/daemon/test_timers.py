@@ -16,7 +16,7 @@ from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState
-from supervisor.daemon.beginning import beginning
+from supervisor.daemon.takeover import beginning
 from supervisor.launcher.messages import Hello, KnownAttempt
 from tests.core.world import history_of
 from tests.daemon.test_successor import STUBBORN, kill_daemon

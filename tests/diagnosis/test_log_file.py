@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from supervisor.core.vocabulary import Failure
-from supervisor.diagnosis.candidates import TABLE
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import ExitEvidence
 from supervisor.diagnosis.log_file import diagnose_file
 from supervisor.diagnosis.log_line import clean, read_step
+from supervisor.diagnosis.suspect_lines import TABLE
 
 pytestmark = pytest.mark.timeout(180)
 

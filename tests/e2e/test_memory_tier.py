@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from supervisor.memory.persister_status import Board, read_board
+from supervisor.memory.persister_status import PersisterRecord, read_board
 from supervisor.memory.slots import SnapshotPaths, is_locked, read_whole
 from supervisor.system.identity import start_ticks
 from tests.e2e.conftest import HANG, Supervised, uninterrupted
@@ -42,10 +42,10 @@ class Remembering(Supervised):
         return Path(f"/dev/shm/train-supervisor-{os.getuid()}/{self.run_id}/snapshots")
 
     @property
-    def board(self) -> Board:
+    def board(self) -> PersisterRecord:
         """What the persister says, once there is one."""
         found = self.wait(lambda: read_board(self.root))
-        assert isinstance(found, Board)
+        assert isinstance(found, PersisterRecord)
         return found
 
     def result(self) -> float:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from supervisor.launcher.stop_delivery import Delivery, main_due_after
+from supervisor.launcher.stop_delivery import StopDelivery, main_due_after
 from supervisor.launcher.termination import Survivors
 from supervisor.system import identity
 from tests.launcher.attached_rank import PYTHON, RANK, A, began, launch, stop
@@ -164,7 +164,7 @@ def test_a_main_process_that_proc_hides_is_told_once(rig: Rig, saver: Path) -> N
     """Mount options of /proc hide another account's processes: its identity is known."""
     child = subprocess.Popen([PYTHON, saver, "main", "0.3"], cwd=rig.folder)
     rig.wait_for_file("main.ready")
-    delivery = Delivery(signal.SIGTERM, identity.identify(child.pid), None)
+    delivery = StopDelivery(signal.SIGTERM, identity.identify(child.pid), None)
     for _ in range(5):
         delivery.look([], main_lives=True)
         time.sleep(0.03)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.persister_status import PersisterRecord, Result, read_board
 from supervisor.memory.seal import SealWriter, Snapshot
 from supervisor.memory.slots import Lock, SlotPaths, Whole, make_root, wake
 
@@ -176,11 +176,11 @@ class ServingPersister:
         self.process.kill()
         self.process.communicate(timeout=90)
 
-    def wait_for(self, is_so: Callable[[Board], object]) -> Board:
+    def wait_for(self, is_so: Callable[[PersisterRecord], object]) -> PersisterRecord:
         """Its board, once it says what is waited for."""
         return wait_until(lambda: (board := self.board()) and is_so(board) and board)
 
-    def board(self) -> Board | None:
+    def board(self) -> PersisterRecord | None:
         """The board, if it is this process's."""
         board = read_board(self.root)
         return board if board is not None and board.pid == self.process.pid else None

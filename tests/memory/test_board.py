@@ -12,8 +12,8 @@ import pytest
 from supervisor.memory import persist_request
 from supervisor.memory.persister_status import (
     MOST_RESULTS,
-    Board,
     Current,
+    PersisterRecord,
     RescueResult,
     Result,
     blank_board,
@@ -69,7 +69,7 @@ def test_a_board_is_read_as_it_was_written(root: Path) -> None:
     assert found == board._replace(results=board.results[-MOST_RESULTS:])
     assert found is not None
     assert found.is_of_living
-    assert not Board(found.pid, 1).is_of_living
+    assert not PersisterRecord(found.pid, 1).is_of_living
     assert SnapshotPaths(root).board.stat().st_mode & 0o777 == 0o600
 
 

@@ -16,7 +16,7 @@ import torch
 from supervisor.checkpoint.commit import clean_staging
 from supervisor.checkpoint.validate import validate
 from supervisor.memory import persist_request
-from supervisor.memory.persister_status import Board
+from supervisor.memory.persister_status import PersisterRecord
 from supervisor.memory.seal import SealWriter
 from supervisor.memory.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
 from supervisor.memory.verdict import read_verdict
@@ -262,7 +262,7 @@ def test_a_directory_with_a_living_writer_is_not_removed(
         assert root.is_dir()
 
 
-def answer(process_board: Board | None, number: int) -> bool:
+def answer(process_board: PersisterRecord | None, number: int) -> bool:
     """Whether a rescue was answered."""
     rescued = None if process_board is None else process_board.rescue
     return rescued is not None and rescued.id == number

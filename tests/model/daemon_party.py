@@ -41,7 +41,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State
 from supervisor.core.vocabulary import TERMINAL, Intent, Phase, RunState, StopSource
-from supervisor.daemon import beginning
+from supervisor.daemon import takeover
 from supervisor.launcher.messages import ExitedReport, Hello, KnownAttempt, Report, StartedReport
 from tests.model.trainer_party import living, stop_trainers
 from tests.model.world import Daemon, Files, Interned, Message, World, plain_history, plain_state
@@ -151,7 +151,7 @@ def _begin(world: World, daemon: Daemon) -> World:
     )
     state = initial_state(history, POLICY, now=0.0, wall=0.0, alive=adopted is not None)
     intent = Intent(files.intent)
-    begun, state, late = beginning.beginning(history, intent, state, hello)
+    begun, state, late = takeover.beginning(history, intent, state, hello)
     if is_first:
         files = record(files, SupervisorStartedEntry())
     world = world._replace(files=files)
@@ -164,7 +164,7 @@ def _begin(world: World, daemon: Daemon) -> World:
     )
     for report in late:
         world, daemon = _hear(world, daemon, _as_tuple(report))
-    asked_for = beginning.still_asked(history, intent, hello, alive=begun.alive)
+    asked_for = takeover.still_asked(history, intent, hello, alive=begun.alive)
     daemon = daemon._replace(queue=(*daemon.queue, *asked_for))
     return world._replace(daemon=settle(daemon))
 

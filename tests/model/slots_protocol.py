@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.memory import queue, slot_choice
-from supervisor.memory.persister_status import Board, Result
+from supervisor.memory.persister_status import PersisterRecord, Result
 from supervisor.memory.seal import Move, Seal, SlotState, Snapshot, after
 from supervisor.memory.slots import SlotPaths, Whole
 
@@ -118,12 +118,12 @@ def _wholes(world: World) -> list[Whole]:
     return sorted(found, key=lambda one: one.sequence, reverse=True)
 
 
-def _board(world: World) -> Board:
+def _board(world: World) -> PersisterRecord:
     results = tuple(
         Result(number, number, f"checkpoint-{number}", None, ok, None, 0, 0.0, True, "save", 0.0)
         for number, ok in world.results
     )
-    return Board(1, 1, results=results)
+    return PersisterRecord(1, 1, results=results)
 
 
 def _writer(world: World) -> Iterator[tuple[str, World, bool]]:

@@ -18,7 +18,7 @@ from supervisor.core.events import Event
 from supervisor.core.history import History
 from supervisor.core.reactions import operator
 from supervisor.core.states import State
-from supervisor.daemon import beginning
+from supervisor.daemon import takeover
 from supervisor.launcher import phases
 from supervisor.launcher.phases import AttemptPhase, Happening
 from tests.model import daemon_party, run_protocol
@@ -100,12 +100,12 @@ def launch_on_behalf_of_the_dead(patch: pytest.MonkeyPatch) -> None:
 
 def take_an_intent_for_answered(patch: pytest.MonkeyPatch) -> None:
     """A new daemon knows the intent's id, and thinks that the one before has acted on it."""
-    patch.setattr(beginning, "still_asked", lambda *_, **__: [])
+    patch.setattr(takeover, "still_asked", lambda *_, **__: [])
 
 
 def judge_an_end_twice(patch: pytest.MonkeyPatch) -> None:
     """A new daemon does not look whether the launcher's last exit is on record."""
-    patch.setattr(beginning, "_is_unjudged", lambda *_: True)
+    patch.setattr(takeover, "_is_unjudged", lambda *_: True)
 
 
 def launch_before_recording(patch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent
-from supervisor.daemon.beginning import beginning
+from supervisor.daemon.takeover import beginning
 from supervisor.daemon.tell.verdicts import memory_of, recorded_of
 from supervisor.launcher.messages import Hello
 from supervisor.rundir.ledger import LedgerWriter

@@ -24,7 +24,7 @@ from supervisor.rundir.ownership import Claimant, Standing, look, refusal
 from supervisor.rundir.paths import RunPaths
 from supervisor.system.mounts import mount_point
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NOBODY = 65534
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from supervisor.launcher.children import daemon_watchdog
-from supervisor.launcher.children.daemon_watchdog import Pulse
+from supervisor.launcher.children.daemon_watchdog import DaemonWatchdog
 from tests.systemd.conftest import Listener
 
 
@@ -27,7 +27,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
     """A third of systemd's patience without a sign, and not before a first sign."""
-    watched = Pulse()
+    watched = DaemonWatchdog()
     watched.begin()
     clock.now += 1000
     assert watched.deadline() is None
@@ -43,7 +43,7 @@ def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
 
 def test_a_launcher_that_was_frozen_itself_waits_again(clock: Clock, listener: Listener) -> None:
     """Waking late, it gives the daemon, frozen with it, its time again."""
-    watched = Pulse()
+    watched = DaemonWatchdog()
     watched.heard()
     clock.now += 60
     assert not watched.is_silent()
@@ -52,7 +52,7 @@ def test_a_launcher_that_was_frozen_itself_waits_again(clock: Clock, listener: L
 
 def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener: Listener) -> None:
     """systemd hears why, and a sign of life in time, as long as the launcher deals with it."""
-    watched = Pulse()
+    watched = DaemonWatchdog()
     watched.lost("the daemon exited with 1")
     assert listener.heard() == ["STATUS=the daemon exited with 1\nWATCHDOG=1"]
     clock.now += 2.3
@@ -67,7 +67,7 @@ def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener
 def test_without_systemd_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
     """A frozen daemon is replaced anywhere; nobody is spoken to."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    watched = Pulse()
+    watched = DaemonWatchdog()
     watched.lost("gone")
     assert watched.deadline() is None
     watched.heard()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_page
-from supervisor.worker.stop_barrier import StopAgreement
+from supervisor.worker.stop_barrier import StopBarrier
 
 if TYPE_CHECKING:
     from tests.worker.conftest import Trainers
@@ -111,29 +111,29 @@ def test_the_step_lies_beyond_the_rank_that_is_furthest(tmp_path: Path) -> None:
     page(tmp_path, 0, 10)
     page(tmp_path, 1, 14)
     page(tmp_path, 2, 9999, attempt=0)
-    behind, ahead = (StopAgreement(tmp_path, 1, "1-0") for _ in range(2))
+    behind, ahead = (StopBarrier(tmp_path, 1, "1-0") for _ in range(2))
     assert not ahead.is_reached(14, asked=False)
     assert not behind.is_reached(10, asked=True)
     assert [ahead.is_reached(step, asked=False) for step in (14, 15, 16, 17)] == [
         False, False, True, True,
     ]  # fmt: skip
     assert [behind.is_reached(step, asked=True) for step in (15, 16)] == [False, True]
-    later = StopAgreement(tmp_path, 1, "1-0")
+    later = StopBarrier(tmp_path, 1, "1-0")
     assert [later.is_reached(step, asked=False) for step in (15, 16)] == [False, True]
 
 
 def test_another_round_starts_undecided(tmp_path: Path) -> None:
     """What ranks of an earlier attempt agreed does not stop those of the next."""
     page(tmp_path, 0, 10)
-    assert StopAgreement(tmp_path, 1, "1-0").is_reached(10, asked=True) is False
-    assert StopAgreement(tmp_path, 1, "1-0").is_reached(12, asked=False)
-    assert not StopAgreement(tmp_path, 2, "2-0").is_reached(12, asked=False)
+    assert StopBarrier(tmp_path, 1, "1-0").is_reached(10, asked=True) is False
+    assert StopBarrier(tmp_path, 1, "1-0").is_reached(12, asked=False)
+    assert not StopBarrier(tmp_path, 2, "2-0").is_reached(12, asked=False)
 
 
 def test_a_claimant_that_died_is_replaced(tmp_path: Path, trainers: Trainers) -> None:
     """A claim without a step, left by a killed rank, does not keep the others from stopping."""
     page(tmp_path, 0, 3)
-    agreement = StopAgreement(tmp_path, 1, "1-0")
+    agreement = StopBarrier(tmp_path, 1, "1-0")
     (tmp_path / "stop-1-0.claim").touch()
     assert not agreement.is_reached(3, asked=True)
     steps = itertools.count(4)

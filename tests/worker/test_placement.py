@@ -10,7 +10,7 @@ import pytest
 from supervisor.worker import page_repair
 from supervisor.worker.heartbeat import PageWriter
 from supervisor.worker.page_reading import read_page
-from supervisor.worker.page_repair import Placement
+from supervisor.worker.page_repair import PageRepair
 from tests.vanishing import vanish
 from tests.worker.conftest import Trainers
 
@@ -55,13 +55,13 @@ def test_looking_costs_one_call_a_second(tmp_path: Path, monkeypatch: pytest.Mon
     """Between two looks nothing is asked of the system; where the page is, nothing is done."""
     monkeypatch.setattr(page_repair, "LOOKS_S", 1000.0)
     page = PageWriter(tmp_path / "rank-0", start_ticks=1)
-    kept = Placement(page, None)
+    kept = PageRepair(page, None)
     (tmp_path / "rank-0").unlink()
     # The best of many rounds, so that a busy machine does not decide.
     assert min(timeit.repeat(kept.look, number=1_000, repeat=30)) / 1_000 < 5e-6
     assert not (tmp_path / "rank-0").exists()
     monkeypatch.setattr(page_repair, "LOOKS_S", 0.0)
-    Placement(page, None).look()
+    PageRepair(page, None).look()
     assert (tmp_path / "rank-0").exists()
 
 
@@ -83,7 +83,7 @@ def test_a_directory_that_is_still_gone_is_no_reason_to_fail(
     folder = tmp_path / "attempt"
     folder.mkdir()
     page = PageWriter(folder / "rank-0", start_ticks=1)
-    kept = Placement(page, None)
+    kept = PageRepair(page, None)
     shutil.rmtree(folder)
     kept.look()
     page.beat(step=7)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Set
 from typing import NamedTuple
 
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import is_safe_name
 from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.proofs.pickle_values import (
@@ -91,7 +91,7 @@ class ShardSaves:
     Raises DamagedError for shards that are not what was named, OSError.
     """
 
-    def __init__(self, stock: Stock) -> None:
+    def __init__(self, stock: FileListing) -> None:
         self._by_shard: dict[str, Save] = {}
         self._read: set[str] = set()
         left = _MOST_METADATA_BYTES
@@ -185,7 +185,7 @@ def _in_checkpoint(metadata: str, shards: dict[str, list[Extent]]) -> dict[str, 
     return found
 
 
-def _check_shards(stock: Stock, save: Save) -> None:
+def _check_shards(stock: FileListing, save: Save) -> None:
     """Each shard is there, as long as it has to be, and of the save that `.metadata` ended."""
     allowed_s = _SLOW_START_S + stock.total_bytes / _SLOW_COPY_BYTES_A_S
     ended_ns = stock.files[save.metadata].mtime_ns

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Set
 from typing import NamedTuple
 
-from supervisor.checkpoint.listing import Stock
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.proofs.pickle_values import Entries, UnknownPickleError, read_pickle
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
@@ -44,7 +44,7 @@ class _World(NamedTuple):
     is_sharded: bool
 
 
-def check_ranks(stock: Stock) -> None:
+def check_ranks(stock: FileListing) -> None:
     """Each rank that took part has its file. Raises DamagedError with a sentence, OSError."""
     for number, (path, folder) in enumerate(sorted(_folders(stock.files.keys()).items())):
         world = _read_world(stock, path) if folder.optimizer and number < _MOST_FOLDERS else None
@@ -65,7 +65,7 @@ def check_ranks(stock: Stock) -> None:
                 raise DamagedError(f"{name} is missing, {why}")
 
 
-def told_files(stock: Stock) -> Callable[[str], bool]:
+def told_files(stock: FileListing) -> Callable[[str], bool]:
     """Which files of ranks a checkpoint needs not have although the one before had. OSError.
 
     The number of ranks may change at a restart: those beyond its own number, as it says that.
@@ -106,7 +106,7 @@ def _folders(names: Set[str]) -> dict[str, _Folder]:
     return found
 
 
-def _read_world(stock: Stock, folder: str) -> _World | None:
+def _read_world(stock: FileListing, folder: str) -> _World | None:
     for leaf in ("mp_rank_00_model_states.pt", "zero_pp_rank_0_mp_rank_00_model_states.pt"):
         data = read_archived_pickle(stock, folder + leaf)
         if not data:

@@ -5,14 +5,14 @@ import zlib
 from collections.abc import Iterable
 
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.listing import Stock, open_root
+from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.proofs.zip_archive import ArchiveRecord, DamagedError, read_records
 
 _MOST_PICKLE_BYTES = 16 << 20
 _DEFLATED = 8
 
 
-def read_archived_pickle(stock: Stock, name: str) -> bytes:
+def read_archived_pickle(stock: FileListing, name: str) -> bytes:
     """The pickle of a file in a checkpoint; empty where there is none, or it is too large. OSError.
 
     It may be cut short or damaged.

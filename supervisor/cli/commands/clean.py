@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.leftovers import Leftover, find_leftovers, remove
+from supervisor.cli.memory_leftovers import Leftover, find_leftovers, remove
 from supervisor.cli.show.advice import shown_config, shown_path
 from supervisor.cli.show.formatting import age_text, count_text, size_text
 from supervisor.cli.show.terminal import echo, json_text, strip_controls

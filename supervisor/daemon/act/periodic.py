@@ -17,7 +17,7 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState, Tier
 from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.act.pruner import Pruner
-from supervisor.daemon.act.save_failures import Troubles
+from supervisor.daemon.act.save_failures import SaveFailures
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.memory_tier import PersistFailure
 from supervisor.daemon.look.scheduler import Scheduler
@@ -52,7 +52,7 @@ _GONE = ("why", "to", "path")
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
 
-class Housekeeping:
+class PeriodicWork:
     """Called from the loop; none of it decides anything."""
 
     def __init__(
@@ -64,7 +64,7 @@ class Housekeeping:
         self._performer = performer
         self._facts = facts
         self._pruner = Pruner(run)
-        self._troubles = Troubles(run, performer)
+        self._troubles = SaveFailures(run, performer)
         self._reading = LongReading(run.console.say)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor)
         self._status_at = 0.0

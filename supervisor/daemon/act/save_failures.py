@@ -19,7 +19,7 @@ _STEP = re.compile(r"\bstep=(\d+)")
 _FULL = ("No space left", "Disk quota exceeded", "File too large")
 
 
-class Troubles:
+class SaveFailures:
     """Records them, once each; none of it decides anything."""
 
     def __init__(self, run: Run, performer: Performer) -> None:

@@ -27,7 +27,7 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _PYTHONS_MAX = 4
 
 
-class Looking:
+class HangLooks:
     """One answer to one `Look`: three readings of stacks, and the counters in between."""
 
     def __init__(

@@ -10,7 +10,7 @@ SAMPLES_S = 5.0
 _NOISE_S = 0.02
 
 
-class Quiet:
+class IdleProcesses:
     """Looks every five seconds; begins anew with whatever moves."""
 
     def __init__(self, sample: Callable[[], TreeSample]) -> None:

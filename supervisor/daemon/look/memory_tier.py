@@ -16,7 +16,7 @@ from supervisor.daemon.link import LauncherLink, Send
 from supervisor.launcher.messages import Noted, PersisterOrder, SignalReport
 from supervisor.memory import persist_request
 from supervisor.memory.persisted import find_persisted, withdraw
-from supervisor.memory.persister_status import Board, Result, read_board
+from supervisor.memory.persister_status import PersisterRecord, Result, read_board
 from supervisor.memory.queue import newer_on_disk, next_wanted
 from supervisor.memory.slots import (
     SnapshotPaths,
@@ -66,7 +66,7 @@ class Snapshots:
         self._emit = emit
         self._known_until = failures_known_until
         self._wholes: list[Whole] = []
-        self._board: Board | None = None
+        self._board: PersisterRecord | None = None
         self._board_seen: tuple[int, int] | None = None
         self._told: MemorySnapshot | None = None
         self._seen: frozenset[tuple[int, float]] = frozenset()

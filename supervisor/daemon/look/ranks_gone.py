@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from supervisor.core.looks import RanksGone
-from supervisor.daemon.look.idle_processes import SAMPLES_S, Quiet
+from supervisor.daemon.look.idle_processes import SAMPLES_S, IdleProcesses
 from supervisor.daemon.look.process_samples import sample_tree
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.launcher.attached_ranks import keeps_open
@@ -12,13 +12,13 @@ from supervisor.system.identity import ProcessIdentity, is_alive, read_stat
 from supervisor.worker.page import Page
 
 
-class Desertion:
+class RanksGoneWatch:
     """Asked at each look; it samples the main process only while all ranks are gone."""
 
     def __init__(self, presence: RankPresence, heartbeat_dir: Path) -> None:
         self._presence = presence
         self._heartbeat_dir = str(heartbeat_dir)
-        self._quiet: Quiet | None = None
+        self._quiet: IdleProcesses | None = None
         self._asked_at: float | None = None
         self._has_rank = False
 
@@ -39,7 +39,7 @@ class Desertion:
         if not has_ended_well:
             pid = main.pid
             if self._quiet is None:
-                self._quiet = Quiet(lambda: sample_tree([pid], pid))
+                self._quiet = IdleProcesses(lambda: sample_tree([pid], pid))
             quiet_s = self._quiet.seconds(now)
         ranks = ", ".join(f"rank {page.rank} (pid {page.pid})" for page in pages[:4])
         return RanksGone(

@@ -12,8 +12,8 @@ import time
 
 from supervisor.launcher import messages
 from supervisor.launcher.children.backoff import Respawn
-from supervisor.launcher.children.daemon_down import Absence
-from supervisor.launcher.children.daemon_watchdog import Pulse
+from supervisor.launcher.children.daemon_down import DaemonDown
+from supervisor.launcher.children.daemon_watchdog import DaemonWatchdog
 from supervisor.launcher.children.spawn import Program, StartFailure, read_report, spawn_connected
 from supervisor.launcher.console import say
 from supervisor.launcher.protocol import Unfit, order_of
@@ -56,7 +56,7 @@ class DaemonLink:
         self.restarts = -1
         self.failures_in_a_row = 0
         self.is_retired = False
-        self.absence = Absence(state_dir)
+        self.absence = DaemonDown(state_dir)
         self._argv = list(argv)
         self._lock_fd = lock_fd
         self._respawn = Respawn()
@@ -66,7 +66,7 @@ class DaemonLink:
         self._absent_since = time.monotonic()
         self._kill_at: float | None = None
         self._unanswered_since: float | None = None
-        self._pulse = Pulse()
+        self._pulse = DaemonWatchdog()
         # Signals with the time they were handed over, kept until a daemon has surely acted on them.
         self._signals: list[tuple[str, float | None]] = []
 

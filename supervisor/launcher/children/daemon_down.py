@@ -22,7 +22,7 @@ SETTLED_S = 10.0
 _MOST_DESCRIPTORS = 4096
 
 
-class Absence:
+class DaemonDown:
     """How long the run has had no daemon that lives, and why."""
 
     def __init__(self, state_dir: str | None) -> None:

@@ -18,7 +18,7 @@ SPOKEN_FOR_EVERY = 4
 LATE_S = 2.0
 
 
-class Pulse:
+class DaemonWatchdog:
     """The signs of life of one daemon after another."""
 
     def __init__(self) -> None:

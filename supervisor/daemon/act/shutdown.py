@@ -2,7 +2,7 @@
 
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
-from supervisor.daemon.act.periodic import Housekeeping
+from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.run import Run
@@ -10,7 +10,7 @@ from supervisor.memory.slots import Whole
 
 
 def leave_memory(
-    run: Run, snapshots: Snapshots, house: Housekeeping, state: State, link: LauncherLink
+    run: Run, snapshots: Snapshots, house: PeriodicWork, state: State, link: LauncherLink
 ) -> Whole | None:
     """What only memory holds stays there, and is said; a finished run leaves nothing."""
     snapshots.let_go(link)
