@@ -3,6 +3,8 @@
 Stdlib only: trainers import it.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import sys

@@ -4,6 +4,8 @@ It must stay stdlib only and light (trainers import it), a beat must make no sys
 reader must never raise on what it finds nor map what it reads (a truncated page is SIGBUS).
 """
 
+from __future__ import annotations
+
 import os
 from binascii import crc32
 from collections.abc import Callable

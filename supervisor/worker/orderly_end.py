@@ -3,6 +3,8 @@
 Stdlib only: trainers import it. A shell hides its child's exit code, so the child says it itself.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import sys

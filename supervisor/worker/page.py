@@ -3,6 +3,8 @@
 Stdlib only and light; it must not open, write or read anything: heartbeat.py does.
 """
 
+from __future__ import annotations
+
 import os
 from binascii import crc32
 from math import isnan

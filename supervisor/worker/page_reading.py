@@ -3,6 +3,8 @@
 A reader never raises on what it finds, nor maps what it reads (a truncated page is SIGBUS).
 """
 
+from __future__ import annotations
+
 import os
 from pathlib import Path
 

@@ -4,6 +4,8 @@ systemd-logind's RemoveIPC empties a user's /dev/shm at logout; the daemon makes
 again, and each rank puts its own files back. Stdlib only: trainers import it.
 """
 
+from __future__ import annotations
+
 import faulthandler
 import os
 import signal

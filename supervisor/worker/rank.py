@@ -3,6 +3,8 @@
 Stdlib only, and harmless outside a supervisor. It must never fail a training run by itself.
 """
 
+from __future__ import annotations
+
 import os
 import signal
 import sys
@@ -42,7 +44,7 @@ __all__ = [
     "ignore_stop_signals",
 ]
 
-_worker: "Worker | None" = None
+_worker: Worker | None = None
 
 
 class Worker:

@@ -3,6 +3,8 @@
 It must not wait for anybody: a rank only ever asks whether the agreed step has been reached.
 """
 
+from __future__ import annotations
+
 import mmap
 import os
 from pathlib import Path

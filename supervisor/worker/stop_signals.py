@@ -3,6 +3,8 @@
 Handlers only set a flag: nothing may be saved, printed or raised in one.
 """
 
+from __future__ import annotations
+
 import atexit
 import os
 import select
