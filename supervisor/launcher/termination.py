@@ -11,6 +11,7 @@ import signal
 import time
 
 from supervisor.launcher import orphaned_ranks, process_tree
+from supervisor.launcher.messages import StuckProcess
 from supervisor.launcher.stop_delivery import UNTOLD_GRACE_S, StopDelivery
 from supervisor.system import procfs
 from supervisor.system.cgroup import Group
@@ -21,7 +22,6 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from supervisor.launcher.messages import StuckProcess
 
 UNKILLABLE_AFTER_S = 60.0
 _MOST_FRAMES = 24

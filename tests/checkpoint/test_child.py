@@ -84,7 +84,10 @@ def test_a_wrong_command_line(tmp_path: Path) -> None:
 
 def test_nothing_heavy_is_loaded(tmp_path: Path) -> None:
     """Its start is on the way to every launch."""
-    code = "import sys; from supervisor.checkpoint import survey, commit; print(*sys.modules)"
+    code = (
+        "import sys; from supervisor.checkpoint import commit;"
+        "from supervisor.survey import survey; print(*sys.modules)"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,

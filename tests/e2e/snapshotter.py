@@ -12,11 +12,18 @@ import sys
 import time
 from pathlib import Path
 
-from supervisor.memory.seal import SealWriter, Snapshot
-from supervisor.memory.slots import Lock as SlotLock
-from supervisor.memory.slots import SlotPaths, make_root, read_whole
-from supervisor.memory.slots import wake as ring
 from supervisor.worker import attach
+
+try:
+    from supervisor.memory.seal import SealWriter, Snapshot
+    from supervisor.memory.slots import Lock as SlotLock
+    from supervisor.memory.slots import SlotPaths, make_root, read_whole
+    from supervisor.memory.slots import wake as ring
+except ModuleNotFoundError:  # tests/upgrade runs it with the version before
+    from supervisor.snapshot.seal import SealWriter, Snapshot
+    from supervisor.snapshot.slots import Lock as SlotLock
+    from supervisor.snapshot.slots import SlotPaths, make_root, read_whole
+    from supervisor.snapshot.slots import wake as ring
 
 STEPS = int(os.environ.get("STEPS", "40"))
 STEP_S = float(os.environ.get("STEP_S", "0.02"))

@@ -172,7 +172,7 @@ def test_a_cgroup_that_was_not_given_to_us_is_left_alone(rig: Rig, place: Place)
     assert f"0::/{place.path.name}\n" in rig.log.read_text()
 
 
-TELL = "import sys; sys.path[:0] = [{root!r}]; from supervisor.launcher import cgroup; "
+TELL = "import sys; sys.path[:0] = [{root!r}]; from supervisor.system import cgroup; "
 TELL = TELL.format(root=str(Path(__file__).resolve().parents[2]))
 
 

@@ -111,7 +111,7 @@ def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
     run.start()
     run.wait_step(15)
     run.upgrade()
-    source = run.site.package / "core" / "judgement.py"
+    source = run.site.package / "core" / "rules" / "restart_policy.py"
     whole = source.read_text()
     source.write_text("raise RuntimeError('half an upgrade')\n" + whole)
     daemon = run.status["pids"]["daemon"]

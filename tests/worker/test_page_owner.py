@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import supervisor
+import supervisor.worker
 from supervisor.daemon.look.endings import agreed_outcome
 from supervisor.daemon.look.observer import PageSet
-from supervisor.system import mounts
 from supervisor.system.identity import start_ticks
+from supervisor.worker import mounts
 from supervisor.worker.heartbeat import PageWriter, Phase
 from supervisor.worker.page import Page
 from supervisor.worker.page_layout import HEADER, STATE, STATE_AT, STOP_ASKED
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 # Does what it is told, one line at a time, and says how it stands.
 OBEDIENT = """
     import os, signal, subprocess, sys, time
-    from supervisor import placement
+    from supervisor.worker import page_repair
     from supervisor.worker import attach
-    placement.LOOKS_S = 0.0
+    page_repair.LOOKS_S = 0.0
     run = attach()
     def helper(code="", wait=True):
         child = subprocess.Popen([sys.executable, "-c", code or HELPER], stdout=subprocess.DEVNULL)
@@ -299,8 +299,8 @@ def test_nothing_is_locked_on_a_network(
     if knows == "remote":
         monkeypatch.setattr(mounts, "is_remote", lambda _: True)
     else:
-        monkeypatch.delattr(supervisor, "filesystem")
-        monkeypatch.setitem(sys.modules, "supervisor.system.mounts", None)
+        monkeypatch.delattr(supervisor.worker, "mounts")
+        monkeypatch.setitem(sys.modules, "supervisor.worker.mounts", None)
     monkeypatch.setattr(fcntl, "lockf", lockf)
     PageWriter(tmp_path / "rank-0", start_ticks=start_ticks(os.getpid()) or 0).beat(step=1)
     other = PageWriter(tmp_path / "rank-0", start_ticks=1)

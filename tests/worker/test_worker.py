@@ -273,10 +273,10 @@ def test_a_trainer_out_of_descriptors_trains_on_without_pidfds(trainers: Trainer
     inode = os.stat("/proc/self/ns/pid").st_ino
     text = """
         import errno, os, resource
-        from supervisor import preemption
+        from supervisor.worker import stop_signals
         def refuse(pid):
             raise OSError(errno.ENOSYS, "refused")
-        preemption.open_pidfd, preemption._LAUNCHER_LOOKS_S = refuse, 0.0
+        stop_signals.open_pidfd, stop_signals._LAUNCHER_LOOKS_S = refuse, 0.0
         from supervisor.worker import attach
         run = attach()
         resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 4,) * 2)
