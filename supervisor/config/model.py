@@ -21,7 +21,7 @@ from supervisor.config.sections import (
     Word,
 )
 from supervisor.config.source import NAME
-from supervisor.config.template import yaml_word
+from supervisor.config.yaml_word import yaml_word
 
 
 class RunConfig(Section):

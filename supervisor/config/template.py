@@ -1,7 +1,8 @@
 """The configuration that `supervisor init` writes: commented, valid as it stands."""
 
-import re
 from collections.abc import Sequence
+
+from supervisor.config.yaml_word import yaml_word
 
 _TEMPLATE = """\
 # How to keep this training run going:  supervisor check {path} && supervisor run {path}
@@ -86,26 +87,8 @@ grace: 2m
 # env: {{OMP_NUM_THREADS: "1"}}
 """
 
-_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./+=@-]*|--?[A-Za-z][A-Za-z0-9_./=+@-]*")
-_NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "."}
-
 
 def config_template(*, path: str, name: str, command: Sequence[str]) -> str:
     """A commented configuration for a command."""
     words = ", ".join(yaml_word(word) for word in command)
     return _TEMPLATE.format(path=path, name=yaml_word(name), command=f"[{words}]")
-
-
-def yaml_word(word: str) -> str:
-    """A text as it stands in a YAML list, quoted where it must be."""
-    if _PLAIN.fullmatch(word) and word.lower() not in _NOT_TEXT:
-        return word
-    if word.isprintable():
-        return "'" + word.replace("'", "''") + "'"
-    escapes = {"\\": "\\\\", '"': '\\"'}
-    return '"' + "".join(escapes.get(c, _escaped(c)) for c in word) + '"'
-
-
-def _escaped(character: str) -> str:
-    """A character as a double-quoted YAML text takes it."""
-    return character if character.isprintable() else f"\\U{ord(character):08x}"
