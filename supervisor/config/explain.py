@@ -1,13 +1,12 @@
 """Turns what pydantic found into problems a person can act on; the wording is all that is here."""
 
-from typing import Any, get_args
-
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from supervisor.config.document import Document
 from supervisor.config.model import RunConfig
 from supervisor.config.problems import Problem, nearest
+from supervisor.config.sections import Section, section_below
 
 
 def explain(error: ValidationError, document: Document) -> list[Problem]:
@@ -105,22 +104,22 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 def _keys_of(path: tuple[str | int, ...]) -> list[str]:
     """The keys that may stand in the section at a path; empty where there is none."""
-    model: Any = RunConfig
+    section: type[Section] = RunConfig
     for part in path:
-        field = model.model_fields.get(str(part))
-        model = field.annotation if field is not None else None
-        if not (isinstance(model, type) and issubclass(model, BaseModel)) or get_args(model):
+        field = section.model_fields.get(str(part))
+        below = None if field is None else section_below(field)
+        if below is None:
             return []
-    return list(model.model_fields)
+        section = below
+    return list(section.model_fields)
 
 
 def _elsewhere(word: str) -> str | None:
     """A like key of another section: `keep` at the top is meant as checkpoints.keep."""
     for name, field in RunConfig.model_fields.items():
-        section = field.annotation
         if name == word:
             return name
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if (section := section_below(field)) is not None:
             close = nearest(word, section.model_fields)
             if close is not None:
                 return f"{name}.{close}"

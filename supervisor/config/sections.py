@@ -13,6 +13,7 @@ from pydantic import (
     WithJsonSchema,
     field_validator,
 )
+from pydantic.fields import FieldInfo
 
 from supervisor.config.arguments import PLACEHOLDERS, unknown_placeholders
 from supervisor.config.durations import DURATION_PATTERN, parse_duration
@@ -78,6 +79,12 @@ class Section(BaseModel):
     """What all sections share: unknown keys are errors and nothing changes after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def section_below(field: FieldInfo) -> type[Section] | None:
+    """The section that a key stands for; None for a key with a value."""
+    kind = field.annotation
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
 class CheckpointsConfig(Section):
