@@ -1,30 +1,77 @@
-"""Writes the tables of docs/run-directory.md that are made from the code, for `make docs`.
+"""Writes the tables in docs/ that are made from the code, for `make docs`.
 
-The sentence below a field is what the page says of it. What stands around the tables is written by
+The text below a field is what the page says of it. What stands around the tables is written by
 hand.
 """
 
 import ast
 import inspect
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import Field, fields, is_dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, get_args
 
+from pydantic.fields import FieldInfo
+
+from supervisor.config.durations import format_duration
+from supervisor.config.meanings import key_meanings, texts_below
+from supervisor.config.model import RunConfig
+from supervisor.config.sections import Section, section_below
 from supervisor.core.entries.reading import KINDS
 from supervisor.core.json_object import KEY, JsonObject
 from supervisor.core.status import NoDaemon, Status, StillRunning
 
-PAGE = Path(__file__).with_name("run-directory.md")
+RUN_DIRECTORY, CONFIGURATION = map(
+    Path(__file__).with_name, ("run-directory.md", "configuration.md")
+)
 # What `supervisor status --json` says besides.
 _ADDED = {"no_daemon": NoDaemon, "still_running": StillRunning}
+# Where a key's documentation says what holds without it, the model knows only None.
+_DEFAULT = re.compile(r" ?Default: (.+?)\.(?= |$)")
 
 
-def written(page: str) -> str:
+def run_directory(page: str) -> str:
     """The page with its tables as the code has them now. Raises ValueError without their marks."""
-    page = _between(page, "status", ["| key | | its keys |", "|---|---|---|", *status_rows()])
-    return _between(page, "ledger", ["| type | | keys |", "|---|---|---|", *ledger_rows()])
+    page = _between(page, "status", _table("key | | its keys", status_rows()))
+    return _between(page, "ledger", _table("type | | keys", ledger_rows()))
+
+
+def configuration(page: str) -> str:
+    """The same for the page of what a configuration may say: a part for each section."""
+    page = _between(page, "top", _keys("", RunConfig))
+    for name, field in RunConfig.model_fields.items():
+        if (section := section_below(field)) is not None:
+            about = key_meanings()[name].text
+            page = _between(page, name, [about, "", *_keys(f"{name}.", section)])
+    return page
+
+
+def _keys(above: str, section: type[Section]) -> list[str]:
+    """The table of the keys that stand in a section."""
+    meanings, rows = key_meanings(), []
+    for name, field in section.model_fields.items():
+        if section_below(field) is None:
+            text = meanings[above + name].text
+            told = _DEFAULT.search(text)
+            default = _default(field) if told is None else told[1]
+            rows.append(f"| `{name}` | {default} | {_phrase(_DEFAULT.sub('', text))} |")
+    return _table("key | default | meaning", rows)
+
+
+def _default(field: FieldInfo) -> str:
+    """What holds where a key is not given, as the file would have it."""
+    if field.is_required():
+        return "required"
+    match field.get_default(call_default_factory=True):
+        case None:
+            return "none"
+        case float(seconds):
+            return f"`{format_duration(seconds)}`"
+        case tuple(items):
+            return f"`[{', '.join(items)}]`"
+        case value:
+            return f"`{value}`"
 
 
 def status_rows() -> Iterator[str]:
@@ -46,12 +93,7 @@ def sentences(kind: type) -> dict[str, str]:
     """What stands below each field of a class, in one line."""
     (definition,) = ast.parse(inspect.getsource(kind)).body
     assert isinstance(definition, ast.ClassDef)
-    found = {}
-    for before, after in pairwise(definition.body):
-        match before, after:
-            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
-                found[name] = " ".join(text.split())
-    return found
+    return {name: " ".join(text.split()) for name, text in texts_below(definition)}
 
 
 def _row(name: str, text: str | None, kind: type | None) -> Iterator[str]:
@@ -98,6 +140,11 @@ def _phrase(sentence: str | None) -> str:
     return text if text[1:2].isupper() else text[:1].lower() + text[1:]
 
 
+def _table(columns: str, rows: Iterable[str]) -> list[str]:
+    rule = "---|" * (columns.count("|") + 1)
+    return [f"| {columns} |", f"|{rule}", *rows]
+
+
 def _between(page: str, name: str, lines: list[str]) -> str:
     first, last = f"<!-- {name}: made by `make docs` -->\n", f"<!-- {name}: end -->\n"
     head, rest = page.split(first)
@@ -106,4 +153,5 @@ def _between(page: str, name: str, lines: list[str]) -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(written(PAGE.read_text()))
+    RUN_DIRECTORY.write_text(run_directory(RUN_DIRECTORY.read_text()))
+    CONFIGURATION.write_text(configuration(CONFIGURATION.read_text()))

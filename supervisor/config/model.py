@@ -28,29 +28,31 @@ class RunConfig(Section):
     """One training run: its command, and how it is kept going."""
 
     name: str = "run"
-    """The run's name; its run directory belongs to it. Default: the name of this file."""
+    """The run's name; its run directory belongs to it.
+
+    Letters, digits and `. _ -`, 64 at most, a letter or digit first. With another name that run
+    directory is refused (exit code 78). Default: the file's name."""
     command: tuple[Word, ...]
-    """The training command as a list; it is not run by a shell."""
+    """The training command, one item a word; it is not run by a shell. A script: `[bash, run.sh]`.
+
+    For pipes and variables: `[bash, -c, "…"]`."""
     run_dir: Annotated[str, Field(min_length=1)] | None = None
-    """Where train.log and .supervisor/ are kept. Default: runs/<name>."""
+    """Where `train.log` and `.supervisor/` are kept.
+
+    Default: `runs/<name>`."""
     checkpoints: CheckpointsConfig = CheckpointsConfig()
-    """Where the trainer saves, and how many of its checkpoints stay."""
     resume: ResumeConfig = ResumeConfig()
-    """How the trainer is told to go on from a checkpoint."""
     finish: FinishConfig = FinishConfig()
-    """What "finished" means, if not that the command exits 0."""
     watch: WatchConfig = WatchConfig()
-    """How life and progress are seen, and when silence means a hang."""
     restart: RestartConfig = RestartConfig()
-    """When and how often a failed attempt is started again."""
     grace: Duration = 120.0
     """How long a trainer that was asked to stop may take to save and end."""
     signals: tuple[SignalName, ...] = ("TERM", "USR1")
-    """Signals to `supervisor run` that mean: save and end, to go on later. INT always does."""
+    """Signals to `supervisor run` that mean: save and end, to go on later.
+
+    Of TERM, USR1, HUP and INT; INT always does."""
     logging: LoggingConfig = LoggingConfig()
-    """Where what the trainer prints is shown besides train.log."""
     launch: LaunchConfig = LaunchConfig()
-    """How the trainer's process is made."""
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)
     """Added to the environment of the trainer. Values are text: quote numbers."""
 

@@ -1,21 +1,21 @@
 """The JSON Schema of a configuration, for editors; it describes what `load.py` accepts."""
 
-import ast
-import inspect
-from types import ModuleType
 from typing import Any
 
-from supervisor.config import model, sections
+from supervisor.config.meanings import key_meanings
+from supervisor.config.model import RunConfig
+from supervisor.config.sections import section_below
 
 
 def config_schema() -> dict[str, Any]:
     """The schema (draft 2020-12) with each key's meaning as its description."""
-    schema = _tidied(model.RunConfig.model_json_schema())
-    # Read here and not by pydantic at import: parsing the source costs every start 30 ms.
-    meanings = _meanings(sections) | _meanings(model)
-    _describe(schema, meanings["RunConfig"])
-    for name, section in schema["$defs"].items():
-        _describe(section, meanings[name])
+    schema = _tidied(RunConfig.model_json_schema())
+    meanings = key_meanings()
+    for name, field in RunConfig.model_fields.items():
+        schema["properties"][name]["description"] = meanings[name].text
+        if (section := section_below(field)) is not None:
+            for key, facts in schema["$defs"][section.__name__]["properties"].items():
+                facts["description"] = meanings[f"{name}.{key}"].text
     schema["properties"]["name"].pop("default", None)  # it is the file's own name
     names = schema["properties"]["signals"]["items"]
     names["enum"] = [*names["enum"], *(f"SIG{name}" for name in names["enum"])]
@@ -24,29 +24,6 @@ def config_schema() -> dict[str, Any]:
         **schema,
         "title": "A training run under supervisor",
     }
-
-
-def _meanings(module: ModuleType) -> dict[str, dict[str, str]]:
-    """What stands below each attribute in the classes of a module."""
-    found: dict[str, dict[str, str]] = {}
-    for node in ast.parse(inspect.getsource(module)).body:
-        if not isinstance(node, ast.ClassDef):
-            continue
-        meanings = found.setdefault(node.name, {})
-        for key, text in zip(node.body, node.body[1:], strict=False):
-            match key, text:
-                case (
-                    ast.AnnAssign(target=ast.Name(id=name)),
-                    ast.Expr(value=ast.Constant(value=str(meaning))),
-                ):
-                    meanings[name] = " ".join(meaning.split())
-    return found
-
-
-def _describe(section: dict[str, Any], meanings: dict[str, str]) -> None:
-    """Give each key of a section its description. Raises KeyError for a key without a meaning."""
-    for key, facts in section["properties"].items():
-        facts["description"] = meanings[key]
 
 
 def _tidied(schema: Any) -> Any:

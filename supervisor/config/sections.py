@@ -1,4 +1,9 @@
-"""The sections of a configuration and what may stand in them; how they fit is in `model.py`."""
+"""The sections of a configuration and what may stand in them; how they fit is in `model.py`.
+
+What stands below a key is its documentation, here and in `model.py`; of a section it is the class's
+docstring. The first paragraph is the comment in what `init` writes. The schema and
+docs/configuration.md have all of it.
+"""
 
 import re
 from typing import Annotated, Any, Literal
@@ -91,14 +96,21 @@ class CheckpointsConfig(Section):
     """Where the trainer saves, and how many of its checkpoints stay."""
 
     directory: str | None = None
-    """Where the trainer saves its checkpoints. Default: run_dir."""
-    keep: Count | None = 5
-    """Keep this many of the newest checkpoints; null keeps all. Pinned ones always stay.
-    Checkpoints of trainers that do not write our manifest are pruned only if this is set."""
+    """Where the trainer saves its checkpoints. Default: `run_dir`.
 
+    The trainer makes it; the supervisor does not."""
+    keep: Count | None = 5
+    """Keep this many of the newest; `null` keeps all. Pinned ones (`supervisor checkpoints pin
+    PATH`) always stay. Checkpoints without our manifest are removed only if this key is written.
+
+    The newest valid one always stays, too. `supervisor init` leaves this key out."""
     pattern: str | None = None
-    """A regular expression for the whole name of a checkpoint, with a group named step, where the
-    trainer gives its checkpoints names that are not known (docs/checkpoints.md lists those)."""
+    r"""A regular expression for the whole name of a checkpoint, with a group named `step`, where
+    the trainer's names are not known ones (docs/checkpoints.md lists those).
+
+    For example `'weights-(?P<step>\d+)\.bin'`; any ending will do. Where the group matches nothing
+    (`'state\.bin(?P<step>)'`) the step is unknown. A name on which it takes longer than 0.05 s
+    does not match."""
 
     @field_validator("pattern")
     @classmethod
@@ -113,20 +125,26 @@ class CheckpointsConfig(Section):
 
 
 class ResumeConfig(Section):
-    """How the trainer is told to go on from a checkpoint (SUPERVISOR_RESUME_FROM is always set)."""
+    """How the trainer is told to resume. `SUPERVISOR_RESUME_FROM` is always set."""
 
     args: tuple[Word, ...] = ()
-    """Appended to the command when there is a checkpoint. {checkpoint} is its path,
-    {checkpoint_dir} its parent, {name} its last part, {step} its step."""
+    """Appended to the command when there is a checkpoint. `{checkpoint}` is its path,
+    `{checkpoint_dir}` its parent, `{name}` its last part, `{step}` its step.
+
+    In `command` these stand for nothing; `supervisor check` warns of it."""
     fresh_args: tuple[Word, ...] = ()
     """Appended to the command when there is no checkpoint."""
     if_none_valid: Literal["hold", "fresh"] = "hold"
-    """When checkpoints exist but none is valid: hold (a human looks), or start fresh."""
+    """When checkpoints exist but none is valid: `hold` (a human looks), or start `fresh`.
+
+    A fresh start sets them aside and begins from nothing."""
     existing: Literal["use", "ignore"] | None = None
-    """Checkpoints that were there before this run's first start: use them, or ignore them.
-    Not decided, their presence is an error."""
+    """Checkpoints from before this run's first start: `use` or `ignore` them. Undecided is an
+    error.
+
+    Without this key `supervisor run` exits with 78 where there are any."""
     by: Literal["supervisor", "trainer"] = "supervisor"
-    """Who chooses the checkpoint: the supervisor, or the trainer, which finds it by itself."""
+    """Who chooses the checkpoint: `supervisor`, or `trainer` for one that finds it by itself."""
 
     @field_validator("args")
     @classmethod
@@ -152,12 +170,15 @@ class ResumeConfig(Section):
 
 
 class FinishConfig(Section):
-    """What "finished" means, if not that the command exits 0."""
+    """What "finished" means, if not that the command exits 0. Give at most one key."""
 
     step: Count | None = None
-    """Finished once a checkpoint of this step is there."""
+    """Finished if a checkpoint of this step is there when an attempt ends.
+
+    It has to be valid. A later step counts as well, and so does the trainer's last step if it
+    ended with 0."""
     file: Annotated[str, Field(min_length=1)] | None = None
-    """Finished once this file is there."""
+    """Finished if this file is there when an attempt ends."""
 
     @field_validator("file")
     @classmethod
@@ -169,26 +190,43 @@ class FinishConfig(Section):
 
 
 class WatchConfig(Section):
-    """How life and progress are seen, and when silence means a hang."""
+    """How life is seen. `supervisor.worker.attach()` attaches a trainer; `auto` learns its pace.
+
+    A trainer that does not attach shows life by what it prints.
+    """
 
     heartbeat_timeout: AutoDuration = "auto"
-    """Time between two steps of an attached trainer after which it is looked at, and ended if
-    nothing moves; auto learns it from the steps seen."""
+    """After so long without a step an attached trainer is looked at.
+
+    It is ended if nothing moves. `auto` learns from the steps seen, and is 30 min until then."""
     startup_timeout: AutoDuration = "auto"
-    """The same until the first step; auto is off until one was seen, then 5 × the longest."""
+    """After so long without a first step an attached trainer is looked at.
+
+    `auto` is off until a first step was seen, then 5 × the longest start."""
     eval_timeout: AutoDuration = "auto"
-    """The same for an evaluation of an attached trainer; auto learns it from those seen."""
+    """After so long in `run.phase("eval")` the trainer is looked at.
+
+    `auto` learns from the evaluations seen."""
     save_timeout: AutoDuration = "auto"
-    """The same for a save of an attached trainer; auto learns it from those seen."""
+    """After so long in `run.phase("save")` the trainer is looked at.
+
+    `auto` learns from the saves seen."""
     compile_timeout: AutoDuration = "auto"
-    """The same for a compilation of an attached trainer; auto learns it from those seen."""
+    """After so long in `run.phase("compile")` the trainer is looked at.
+
+    `auto` learns from the compilations seen."""
     log_silence: Duration = 1800.0
     """A trainer that is not attached and prints nothing for so long is reported as silent."""
     on_silence: Literal["notify", "restart"] = "notify"
-    """On silence: stacks and a notification, or also a restart (only if CPU, GPU and I/O
-    counters stood still too, and looks show that nothing moves)."""
+    """On silence: `notify` takes stacks and says so; `restart` also restarts, if nothing moves.
+
+    The stacks are an incident. Nothing moves if CPU, GPU and I/O counters stood still too, and
+    looks show the same."""
     progress: str | None = None
-    """A regular expression with a group named step, to read the step from the log."""
+    r"""A regular expression with a group named `step`, to read the step from the log.
+
+    For example `'step (?P<step>\d+)'`. It has 0.1 s a look at most, and is switched off (said once)
+    where it is too slow again and again."""
 
     @field_validator("progress")
     @classmethod
@@ -201,13 +239,13 @@ class RestartConfig(Section):
     """When and how often a failed attempt is started again."""
 
     backoff: Duration = 10.0
-    """First wait after a failure without progress; it doubles with each further one."""
+    """First wait after a failure without progress; it doubles each time."""
     backoff_max: Duration = 300.0
-    """The longest wait between two attempts."""
+    """The longest wait after a failure without progress."""
     max_failures: Count = 5
-    """Hold after this many failures in a row without a newer valid checkpoint."""
+    """Hold after so many failures in a row without a newer valid checkpoint."""
     max_per_day: Count = 50
-    """Hold after this many failures in 24 hours, whatever their progress."""
+    """Hold after so many failures in 24 hours, whatever their progress."""
 
     @field_validator("backoff_max")
     @classmethod
@@ -224,20 +262,26 @@ class LoggingConfig(Section):
     """Where what the trainer prints is shown besides train.log."""
 
     tee: bool | None = None
-    """Show train.log's lines where `supervisor run` prints, too. Default: under SLURM and systemd,
-    where that is the job's log or the journal."""
+    """Show `train.log` where `supervisor run` prints, too. Default: under SLURM and systemd.
+
+    There that is the job's log, or the journal. `true` shows it everywhere, `false` nowhere.
+    Control sequences are taken out. What a stalled reader does not take is left out, and counted.
+    """
 
 
 class LaunchConfig(Section):
-    """How the trainer's process is made."""
+    """While an attempt trains, the next one's interpreter is parked, its imports done."""
 
     mode: Literal["auto", "warm", "cold"] = "auto"
-    """auto has the next trainer's interpreter parked with its imports done where that is possible;
-    warm says so, and waits longer, where it is not; cold never does."""
+    """`auto` uses a parked interpreter where it can; `warm` also says where not; `cold` uses none.
+
+    `warm` waits a minute at least for the imports. With `cold` every launch is a new process."""
     preload: Literal["auto"] | tuple[str, ...] = "auto"
-    """Modules that a parked interpreter imports ahead; auto takes those the last attempt used."""
+    """Modules to import ahead: a list, or `auto` for those that the last attempt had imported.
+
+    `auto` counts what it had imported before its first step."""
     standby: Literal["cuda"] | None = None
-    """cuda: the parked interpreter also holds a CUDA context, and with it some GPU memory."""
+    """`cuda`: the parked interpreter also holds a CUDA context, and with it some GPU memory."""
 
     @field_validator("preload", mode="before")
     @classmethod

@@ -1,7 +1,5 @@
 """What a valid configuration becomes, for the daemon and for editors."""
 
-import json
-import re
 from pathlib import Path
 
 import jsonschema
@@ -132,23 +130,3 @@ def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, object]) -
     """An editor underlines what `run` would not take."""
     with pytest.raises(jsonschema.ValidationError):
         jsonschema.validate(values, config_schema())
-
-
-def test_every_key_has_a_description() -> None:
-    """The schema is the reference: no key without a meaning, and it is plain JSON."""
-    schema = json.loads(json.dumps(config_schema()))
-    sections = [schema, *schema["$defs"].values()]
-    for section in sections:
-        for key, facts in section["properties"].items():
-            assert facts.get("description"), key
-
-
-def test_what_init_writes_explains_every_key() -> None:
-    """Commented out, or as it stands: none has to be looked for elsewhere."""
-    text = config_template(path="c.yaml", name="n", command=["train"])
-    schema = config_schema()
-    keys = set(schema["properties"])
-    for part in schema.get("$defs", {}).values():
-        keys |= set(part.get("properties", {}))
-    missing = {key for key in keys if not re.search(rf"\b{re.escape(key)}:", text)}
-    assert not missing

@@ -1,10 +1,20 @@
-"""The tables of docs/run-directory.md are made from the classes of what is on record."""
+"""The tables in docs/ are made from the classes of what is on record, and of the configuration."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from docs.tables import PAGE, ledger_rows, sentences, status_rows, written
+from docs.tables import (
+    CONFIGURATION,
+    RUN_DIRECTORY,
+    configuration,
+    ledger_rows,
+    run_directory,
+    sentences,
+    status_rows,
+)
 from supervisor.core.entries.reading import KINDS
 from supervisor.core.status import Status
 
@@ -21,9 +31,14 @@ class Told:
     two lines."""
 
 
-def test_the_page_is_fresh() -> None:
-    """`make docs` was run after a field or its sentence changed."""
-    page = PAGE.read_text()
+@pytest.mark.parametrize(
+    ("path", "written"),
+    [(RUN_DIRECTORY, run_directory), (CONFIGURATION, configuration)],
+    ids=["run-directory", "configuration"],
+)
+def test_the_page_is_fresh(path: Path, written: Callable[[str], str]) -> None:
+    """`make docs` was run after a field or its text changed."""
+    page = path.read_text()
     assert page == written(page), "stale: run `make docs`"
 
 
@@ -48,7 +63,8 @@ def test_a_key_is_named_as_on_record() -> None:
     assert "`extra`" not in row
 
 
-def test_a_page_without_marks_is_refused() -> None:
+@pytest.mark.parametrize("written", [run_directory, configuration])
+def test_a_page_without_marks_is_refused(written: Callable[[str], str]) -> None:
     """Otherwise `make docs` would write no table, and nobody would see it."""
     with pytest.raises(ValueError, match="unpack"):
         written("# A page\n")

@@ -1,0 +1,59 @@
+"""What each key of a configuration means: the text below its field in `model.py` and `sections.py`.
+
+Read as source: `init` needs no pydantic, and pydantic's own way costs every start 30 ms.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+_SOURCES = [Path(__file__).with_name(name) for name in ("model.py", "sections.py")]
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A key's documentation, without line breaks: the comment above it, and what else is known."""
+
+    comment: str
+    details: str = ""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return f"{self.comment} {self.details}".rstrip()
+
+
+def key_meanings() -> dict[str, Meaning]:
+    """The meaning of each key, by its dotted name; a section's is the docstring of its class."""
+    trees = [ast.parse(path.read_bytes()) for path in _SOURCES]
+    nodes = [node for tree in trees for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = {node.name: node for node in nodes}
+    return {name: _meaning(text) for name, text in _documented(classes["RunConfig"], classes)}
+
+
+def texts_below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
+    """Each field of a class below which a text stands, and that text."""
+    for before, after in pairwise(definition.body):
+        match before, after:
+            case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                yield name, text
+
+
+def _documented(
+    definition: ast.ClassDef, classes: dict[str, ast.ClassDef], above: str = ""
+) -> Iterator[tuple[str, str]]:
+    """The keys of a section and of those in it, each with its text."""
+    for name, text in texts_below(definition):
+        yield above + name, text
+    for statement in definition.body:
+        match statement:
+            case ast.AnnAssign(ast.Name(name), ast.Name(kind)) if kind in classes:
+                yield above + name, ast.get_docstring(classes[kind]) or ""
+                yield from _documented(classes[kind], classes, f"{above}{name}.")
+
+
+def _meaning(text: str) -> Meaning:
+    comment, _, details = text.partition("\n\n")
+    return Meaning(" ".join(comment.split()), " ".join(details.split()))
