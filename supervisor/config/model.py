@@ -9,18 +9,16 @@ from pydantic import Field, field_validator
 from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
     CheckpointsConfig,
-    Duration,
     FinishConfig,
     LaunchConfig,
     LoggingConfig,
     RestartConfig,
     ResumeConfig,
     Section,
-    SignalName,
     WatchConfig,
-    Word,
 )
 from supervisor.config.source import NAME
+from supervisor.config.values import Duration, SignalName, Word
 from supervisor.config.yaml_word import yaml_word
 
 

@@ -5,79 +5,14 @@ docstring. The first paragraph is the comment in what `init` writes. The schema 
 docs/configuration.md have all of it.
 """
 
-import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationInfo,
-    WithJsonSchema,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from supervisor.config.arguments import PLACEHOLDERS, unknown_placeholders
-from supervisor.config.durations import DURATION_PATTERN, parse_duration
 from supervisor.config.problems import nearest
-
-_DURATION_SCHEMAS: list[dict[str, Any]] = [
-    {"type": "number", "minimum": 0},
-    {"type": "string", "pattern": DURATION_PATTERN},
-]
-
-
-def _positive(value: object) -> float:
-    """A duration above zero. Raises ValueError."""
-    if (seconds := parse_duration(value)) <= 0:
-        raise ValueError("must be more than 0s")
-    return seconds
-
-
-def _automatic(value: object) -> object:
-    """A duration above zero, or the word auto. Raises ValueError."""
-    if value == "auto":
-        return value
-    try:
-        return _positive(value)
-    except ValueError as error:
-        raise ValueError(f"{error}, or auto") from None
-
-
-def _without_nul(word: str) -> str:
-    """The kernel ends an argument at a NUL byte. Raises ValueError."""
-    if "\0" in word:
-        raise ValueError("contains a NUL byte")
-    return word
-
-
-Duration = Annotated[
-    float, BeforeValidator(_positive), WithJsonSchema({"anyOf": [*_DURATION_SCHEMAS]})
-]
-AutoDuration = Annotated[
-    float | Literal["auto"],
-    BeforeValidator(_automatic),
-    WithJsonSchema({"anyOf": [{"const": "auto"}, *_DURATION_SCHEMAS]}),
-]
-Count = Annotated[int, Field(strict=True, ge=1)]
-Word = Annotated[str, AfterValidator(_without_nul), WithJsonSchema({"type": ["string", "number"]})]
-SignalName = Literal["TERM", "USR1", "HUP", "INT"]
-
-
-def _with_step_group(pattern: str | None, example: str) -> str | None:
-    """A regular expression that names a step. Raises ValueError."""
-    if pattern is None:
-        return None
-    try:
-        compiled = re.compile(pattern)
-    except (re.error, RecursionError, OverflowError) as error:
-        raise ValueError(f"not a regular expression: {error}") from None
-    if "step" not in compiled.groupindex:
-        raise ValueError(f"has no group named step; for example: '{example}'")
-    return pattern
+from supervisor.config.values import AutoDuration, Count, Duration, Word, with_step_group
 
 
 class Section(BaseModel):
@@ -116,7 +51,7 @@ class CheckpointsConfig(Section):
     @classmethod
     def _names_the_step(cls, pattern: str | None) -> str | None:
         """The pattern must compile and have the group `step`. Raises ValueError."""
-        return _with_step_group(pattern, r"weights-(?P<step>\d+)\.bin")
+        return with_step_group(pattern, r"weights-(?P<step>\d+)\.bin")
 
     @property
     def keep_set(self) -> bool:
@@ -232,7 +167,7 @@ class WatchConfig(Section):
     @classmethod
     def _names_the_step(cls, pattern: str | None) -> str | None:
         """The pattern must compile and have the group `step`. Raises ValueError."""
-        return _with_step_group(pattern, r"step (?P<step>\d+)")
+        return with_step_group(pattern, r"step (?P<step>\d+)")
 
 
 class RestartConfig(Section):
