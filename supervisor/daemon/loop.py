@@ -26,13 +26,12 @@ from supervisor.daemon.act.shutdown import leave_memory
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.look.frozen_launcher import FrozenLauncher
+from supervisor.daemon.look.launcher_reports import start_failed, unkillable
 from supervisor.daemon.look.left_watch import LeftWatch
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.pace import pause_s
 from supervisor.daemon.look.scheduler import Scheduler
-from supervisor.daemon.look.start_failures import start_failed
-from supervisor.daemon.look.stuck import unkillable
 from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.status import StatusFacts

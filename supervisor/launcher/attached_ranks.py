@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import stat
-from collections import namedtuple
 
 from supervisor.system import identity, procfs
 from supervisor.worker.page_layout import (
@@ -29,22 +28,20 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from supervisor.system.procfs import Process
-
-    class Attached(NamedTuple):
-        """What one page says; `reads_stop`: its worker's should_stop looks at the asking byte."""
-
-        path: str
-        pid: int
-        start_ticks: int
-        created_ns: int
-        has_outcome: bool
-        reads_stop: bool
-        is_asked: bool
-
 else:
-    Attached = namedtuple(
-        "Attached", "path pid start_ticks created_ns has_outcome reads_stop is_asked"
-    )
+    from supervisor.system.named_tuple import NamedTuple
+
+
+class Attached(NamedTuple):
+    """What one page says; `reads_stop`: its worker's should_stop looks at the asking byte."""
+
+    path: str
+    pid: int
+    start_ticks: int
+    created_ns: int
+    has_outcome: bool
+    reads_stop: bool
+    is_asked: bool
 
 
 def attached(heartbeat_dir: str | None) -> list[Attached]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
-
 from supervisor.launcher.attached_ranks import attached, process_of
 from supervisor.system import procfs
 from supervisor.system.procfs import Process
@@ -11,15 +9,15 @@ from supervisor.system.procfs import Process
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
-
-    class Ranks(NamedTuple):
-        """The ranks, and whether that is known (`is_certain`) or only the best guess."""
-
-        processes: list[Process]
-        is_certain: bool
-
 else:
-    Ranks = namedtuple("Ranks", "processes is_certain")
+    from supervisor.system.named_tuple import NamedTuple
+
+
+class Ranks(NamedTuple):
+    """The ranks, and whether that is known (`is_certain`) or only the best guess."""
+
+    processes: list[Process]
+    is_certain: bool
 
 
 def _has_local_rank(pid: int) -> bool:

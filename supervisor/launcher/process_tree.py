@@ -12,15 +12,6 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-def _ancestors(table: dict[int, Process]) -> set[int]:
-    found = {os.getpid()}
-    process = table.get(os.getpid())
-    while process is not None and process.ppid and process.ppid not in found:
-        found.add(process.ppid)
-        process = table.get(process.ppid)
-    return found
-
-
 def _is_marked(pid: int, run_id: str, attempt: int | None) -> bool:
     environ = procfs.read_environ(pid)
     return (
@@ -69,18 +60,10 @@ def find(
     if not marked and not roots:
         return []
     table = {pid: process for pid in procfs.all_pids() if (process := procfs.read_process(pid))}
-    forbidden = _ancestors(table) | set(spare)
-    offspring: dict[int, list[int]] = {}
-    for process in table.values():
-        offspring.setdefault(process.ppid, []).append(process.pid)
-    pending = [*marked, *roots]
-    seen: set[int] = set()
-    while pending:
-        pid = pending.pop()
-        if pid not in seen and pid not in forbidden:
-            seen.add(pid)
-            pending += offspring.get(pid, ())
-    members = [table[pid] for pid in seen if pid in table and not table[pid].has_ended]
+    parents = {process.pid: process.ppid for process in table.values()}
+    forbidden = {os.getpid(), *procfs.ascend(parents, os.getpid()), *spare}
+    found = procfs.descend(parents, [*marked, *roots], forbidden)
+    members = [table[pid] for pid in found if pid in table and not table[pid].has_ended]
     return sorted(members, key=lambda process: (process.start_ticks, process.pid))
 
 

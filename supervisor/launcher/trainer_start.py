@@ -6,7 +6,6 @@ import errno
 import os
 import signal
 import time
-from collections import namedtuple
 
 from supervisor.launcher.children import standby
 from supervisor.launcher.children.spawn import StartFailure, spawn
@@ -19,25 +18,25 @@ if TYPE_CHECKING:
 
     from supervisor.launcher.children.standby import ParkedLink
     from supervisor.launcher.messages import LaunchOrder
-
-    class MainProcess(NamedTuple):
-        """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
-
-        `asked` is the monotonic time at which the way was clear.
-        """
-
-        main: identity.ProcessIdentity
-        report_fd: int
-        is_warm: bool
-        why: str | None
-        asked: float
-
 else:
-    MainProcess = namedtuple("MainProcess", "main report_fd is_warm why asked")
+    from supervisor.system.named_tuple import NamedTuple
 
 # It only compares and stats; on a dead disk it is given up for a process that will hang there, too.
 ANSWER_S = 10.0
 UNKILLABLE_AFTER_S = 60.0
+
+
+class MainProcess(NamedTuple):
+    """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
+
+    `asked` is the monotonic time at which the way was clear.
+    """
+
+    main: identity.ProcessIdentity
+    report_fd: int
+    is_warm: bool
+    why: str | None
+    asked: float
 
 
 class Beginning:

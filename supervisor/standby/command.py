@@ -4,35 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections import namedtuple
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import NamedTuple
-
-    class Cold(NamedTuple):
-        """Why a command can only be launched cold, as a phrase."""
-
-        reason: str
-
-    class PythonCommand(NamedTuple):
-        """A Python program: `executable [options] [stem]target args`.
-
-        `options` are the words before the word that holds the target (`-m` or `-c` among them);
-        `stem` is what stands before the target in its own word (`-um` in `-umtrain`).
-        """
-
-        executable: str
-        options: tuple[str, ...]
-        kind: str
-        stem: str
-        target: str
-        args: tuple[str, ...]
-
 else:
-    Cold = namedtuple("Cold", "reason")
-    PythonCommand = namedtuple("PythonCommand", "executable options kind stem target args")
+    from supervisor.system.named_tuple import NamedTuple
 
 SCRIPT, MODULE, CODE = "script", "module", "code"
 
@@ -53,6 +31,27 @@ _IMPOSSIBLE = {
     "V": "runs no program",
 }
 _PYCS = "--check-hash-based-pycs"
+
+
+class Cold(NamedTuple):
+    """Why a command can only be launched cold, as a phrase."""
+
+    reason: str
+
+
+class PythonCommand(NamedTuple):
+    """A Python program: `executable [options] [stem]target args`.
+
+    `options` are the words before the word that holds the target (`-m` or `-c` among them);
+    `stem` is what stands before the target in its own word (`-um` in `-umtrain`).
+    """
+
+    executable: str
+    options: tuple[str, ...]
+    kind: str
+    stem: str
+    target: str
+    args: tuple[str, ...]
 
 
 def parse(

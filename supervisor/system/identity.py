@@ -6,7 +6,6 @@ The launcher imports this: no `typing`, no `dataclasses` (each costs it up to 1 
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
 from supervisor.worker import system_call
 from supervisor.worker.processes import (
@@ -35,19 +34,19 @@ __all__ = [
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
-
-    class ProcessIdentity(NamedTuple):
-        """One process of one boot of one machine; `start_ticks` are clock ticks since boot."""
-
-        machine_id: str
-        boot_id: str
-        pid: int
-        start_ticks: int
-
 else:
-    ProcessIdentity = namedtuple("ProcessIdentity", "machine_id boot_id pid start_ticks")
+    from supervisor.system.named_tuple import NamedTuple
 
 _cache: dict[str, str] = {}
+
+
+class ProcessIdentity(NamedTuple):
+    """One process of one boot of one machine; `start_ticks` are clock ticks since boot."""
+
+    machine_id: str
+    boot_id: str
+    pid: int
+    start_ticks: int
 
 
 def _first_line(path: str) -> str:

@@ -3,33 +3,33 @@
 from __future__ import annotations
 
 import os
-from collections import namedtuple
 
 from supervisor.system import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
     from typing import NamedTuple
-
-    class Process(NamedTuple):
-        """A process as /proc shows it at one moment; `state` is the letter of ps(1)."""
-
-        pid: int
-        start_ticks: int
-        ppid: int
-        session: int
-        state: str
-        comm: str
-        has_ended: bool
-
 else:
-    Process = namedtuple("Process", "pid start_ticks ppid session state comm has_ended")
+    from supervisor.system.named_tuple import NamedTuple
 
 RUN_ID = "SUPERVISOR_RUN_ID"
 ATTEMPT = "SUPERVISOR_ATTEMPT"
 LAUNCHER = "SUPERVISOR_LAUNCHER"
 
 send_signal = identity.send_signal
+
+
+class Process(NamedTuple):
+    """A process as /proc shows it at one moment; `state` is the letter of ps(1)."""
+
+    pid: int
+    start_ticks: int
+    ppid: int
+    session: int
+    state: str
+    comm: str
+    has_ended: bool
 
 
 def read_process(pid: int) -> Process | None:
@@ -66,6 +66,37 @@ def children(pid: int) -> list[int] | None:
     except OSError as error:
         identity.raise_on_shortage(error)
         return None
+
+
+def descend(
+    parents: Mapping[int, int], roots: Iterable[int], spare: Collection[int] = ()
+) -> list[int]:
+    """Return these processes and all that descend from them, parents first.
+
+    `parents` has each one's parent. Neither `spare` nor what descends from those alone.
+    """
+    children: dict[int, list[int]] = {}
+    for pid, parent in parents.items():
+        children.setdefault(parent, []).append(pid)
+    known = set(spare)
+    found = []
+    pending = list(roots)
+    while pending:
+        new = [pid for pid in dict.fromkeys(pending) if pid not in known]
+        known.update(new)
+        found += new
+        pending = [child for pid in new for child in children.get(pid, ())]
+    return found
+
+
+def ascend(parents: Mapping[int, int], pid: int) -> set[int]:
+    """Return the ancestors of a process, as far as `parents` tells."""
+    found: set[int] = set()
+    parent = parents.get(pid)
+    while parent and parent not in found:
+        found.add(parent)
+        parent = parents.get(parent)
+    return found
 
 
 def read_environ(pid: int) -> bytes | None:

@@ -28,12 +28,12 @@ from supervisor.worker.heartbeat import PageWriter
 
 
 def test_a_reader_that_stalls_never_stalls_us() -> None:
-    """A pipe nobody reads takes what it can; the rest is dropped and counted."""
+    """A pipe nobody reads takes what it can; the rest is dropped."""
     read, write = os.pipe()
     console = Console(write, enabled=True)
     for _ in range(3000):
         console.say("x" * 100)
-    assert console.dropped > 0
+    assert os.read(read, 1 << 20).count(b"\n") < 3000
     os.close(read)
     console.say("the reader is gone")
     console.say("and nobody minds")

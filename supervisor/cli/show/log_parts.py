@@ -6,7 +6,7 @@ from pathlib import Path
 
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.core.vocabulary import ExitCode
-from supervisor.daemon.look.log_files import find_log
+from supervisor.daemon.look.printed_log import find_log
 from supervisor.errors import SupervisorError
 from supervisor.rundir.ledger_entries import iterate_entries
 from supervisor.rundir.paths import RunPaths

@@ -6,7 +6,7 @@ from dataclasses import replace
 from supervisor.core.effects import Effect, Exit, Incident, Record, Say
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import plain_decision
-from supervisor.core.states import State
+from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
 
 # When a run can go on that is held for a mistake.
@@ -56,3 +56,10 @@ def hold_stuck(
     incident = Incident(state.attempt, Failure.STUCK, reason, evidence, "the run is held")
     run, failure = RunState.STUCK, Failure.STUCK
     return hold(state, condition, reason, failure, run=run, incident=incident)
+
+
+def condemned(state: State, why: str, wake_at: float) -> State:
+    """SIGKILL is ordered, or was by a daemon before; the run is held once all of it is gone."""
+    failure, action = Failure.RESUME_IGNORED, Action.HOLD
+    kill = Kill(KillStage.KILL, failure, why, action)
+    return replace(state, kill=kill, failure=failure, action=action, reason=why, wake_at=wake_at)

@@ -5,8 +5,7 @@ from dataclasses import replace
 from supervisor.core.effects import Effect, Exit, Record, Say, SendKill, SendStop, SurveyCheckpoints
 from supervisor.core.entries.decision import IntentEntry, StopRequestedEntry
 from supervisor.core.events import Begun, IntentChanged, StopAsked
-from supervisor.core.reactions.condemned import condemned
-from supervisor.core.reactions.hold import hold
+from supervisor.core.reactions.hold import condemned, hold
 from supervisor.core.reactions.persist_snapshot import is_memory_ahead, is_waiting, until_stopped
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.reactions.records import ended_unread

@@ -6,8 +6,6 @@ A trainer that leads its output elsewhere by itself is not followed there.
 import os
 from pathlib import Path
 
-from supervisor.daemon.look.log_files import find_log
-
 
 class PrintedLog:
     """Known by its inode: `train.log` when the attempt began."""
@@ -104,5 +102,31 @@ def _must(path: str) -> tuple[int, int]:
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
         return _must(str(path))
+    except OSError:
+        return None
+
+
+def find_log(train_log: Path, inode: int | None, pid: int | None) -> Path | None:
+    """Where the file with this inode is: under its name, beside it, or open in a process.
+
+    `inode` None, for an attempt on record without one: under its name. None where it is nowhere.
+    """
+    if inode is None:
+        return train_log
+    if _inode(train_log) == inode:
+        return train_log
+    if pid is not None and _inode(printed := Path(f"/proc/{pid}/fd/1")) == inode:
+        return printed
+    try:
+        with os.scandir(train_log.parent) as entries:
+            beside = [e.name for e in entries if e.inode() == inode and e.is_file()]
+    except OSError:
+        return None
+    return train_log.with_name(beside[0]) if beside else None
+
+
+def _inode(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
     except OSError:
         return None

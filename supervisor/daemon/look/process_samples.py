@@ -11,7 +11,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from supervisor.system.identity import has_ended, read_stat
-from supervisor.system.procfs import all_pids
+from supervisor.system.procfs import all_pids, ascend, descend
 
 # Ranks have a hundred threads; the rest of a thousand tells nothing more.
 _THREADS_MAX = 256
@@ -79,27 +79,15 @@ class TreeSample(NamedTuple):
 
     def below(self, pid: int) -> set[int]:
         """That process and all that descend from it."""
-        children: dict[int, list[int]] = {}
-        for process in self.processes.values():
-            children.setdefault(process.ppid, []).append(process.pid)
-        found: set[int] = set()
-        pending = [pid] if pid in self.processes else []
-        while pending:
-            one = pending.pop()
-            if one not in found:
-                found.add(one)
-                pending += children.get(one, ())
-        return found
+        return set(descend(self._parents, [pid] if pid in self.processes else []))
 
     def above(self, pid: int) -> set[int]:
         """The ancestors of that process among these."""
-        found: set[int] = set()
-        process = self.processes.get(pid)
-        while process is not None and process.ppid not in found:
-            process = self.processes.get(process.ppid)
-            if process is not None:
-                found.add(process.pid)
-        return found
+        return ascend(self._parents, pid) & self.processes.keys()
+
+    @property
+    def _parents(self) -> dict[int, int]:
+        return {process.pid: process.ppid for process in self.processes.values()}
 
 
 def sample_tree(roots: Collection[int], main_pid: int | None) -> TreeSample:
@@ -114,19 +102,10 @@ def sample_tree(roots: Collection[int], main_pid: int | None) -> TreeSample:
         stat = read_stat(pid)
         if stat is not None and not has_ended(stat[1]):
             names[pid], table[pid] = stat
-    children: dict[int, list[int]] = {}
-    pending = [pid for pid in roots if pid in table]
-    for pid, fields in table.items():
-        children.setdefault(int(fields[1]), []).append(pid)
-        if main_pid is not None and int(fields[3]) == main_pid:
-            pending.append(pid)
-    seen: dict[int, None] = {}
-    while pending and len(seen) < _PROCESSES_MAX:
-        pid = pending.pop()
-        if pid not in seen:
-            seen[pid] = None
-            pending += children.get(pid, ())
-    processes = {pid: _read(pid, names[pid], table[pid]) for pid in seen}
+    session = [pid for pid, fields in table.items() if int(fields[3]) == main_pid]
+    known = [pid for pid in roots if pid in table]
+    found = descend({pid: int(fields[1]) for pid, fields in table.items()}, [*known, *session])
+    processes = {pid: _read(pid, names[pid], table[pid]) for pid in found[:_PROCESSES_MAX]}
     return TreeSample(monotonic(), processes)
 
 

@@ -14,7 +14,6 @@ class Console:
         self._fd = fd
         self._enabled = enabled
         self._is_journal = journal_stream.is_journal(fd)
-        self.dropped = 0
 
     def say(self, line: str, priority: int = journal_stream.INFO) -> None:
         """One line with the local time of day in front; in the journal, with its priority."""
@@ -24,9 +23,7 @@ class Console:
         if self._is_journal:
             text = journal_stream.mark(clean(line), priority)
         try:
-            if write_lines(self._fd, [text]):
-                return
+            write_lines(self._fd, [text])
         except OSError:
             # The terminal or the reader is gone: the run goes on without it.
             self._enabled = False
-        self.dropped += 1

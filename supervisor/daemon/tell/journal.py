@@ -3,11 +3,16 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from pathlib import Path
 
 from supervisor.core.entries.entry import Entry
+from supervisor.core.entries.run import TimeEntry
+from supervisor.core.rules.goodput import spend
+from supervisor.core.states import State
 from supervisor.daemon.tell.light_structlog import structlog
 from supervisor.rundir.ledger import LedgerWriter
+from supervisor.system.clock import monotonic_s
 
 LOG_BYTES_MAX = 8 << 20
 
@@ -84,3 +89,10 @@ class _LogFile:
 
     def flush(self) -> None:
         return
+
+
+def record_account(journal: Journal, state: State) -> None:
+    """Record the account up to now."""
+    account = spend(state, monotonic_s()).account
+    spent = {one.name: round(getattr(account, one.name), 3) for one in fields(account)}
+    journal.record(TimeEntry(**spent))

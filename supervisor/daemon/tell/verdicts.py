@@ -5,7 +5,12 @@ from typing import cast
 
 from supervisor.checkpoint.records import CheckpointEntry, Proof, Remembered
 from supervisor.core.entries.entry import Entry, Stamped
-from supervisor.core.entries.saves import CheckpointRemovedEntry, CheckpointVerdictEntry
+from supervisor.core.entries.saves import (
+    CheckpointPlaceEntry,
+    CheckpointRemovedEntry,
+    CheckpointSeenEntry,
+    CheckpointVerdictEntry,
+)
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.tell.journal import Journal
 from supervisor.daemon.tell.recorded import Recorded
@@ -81,3 +86,27 @@ def record_unsettled(journal: Journal, survey: Survey | None) -> None:
             if found.tier == Tier.DISK and found.valid and not found.rememberable
         )
     )
+
+
+def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:
+    """What a survey adds to what is recorded besides verdicts; nothing where it says nothing new.
+
+    That there are checkpoints, and where: a verdict takes until one has been left alone for a
+    while, and its disk may be gone before.
+    """
+    there = [
+        entry
+        for entry in survey.entries
+        if entry.tier == Tier.DISK
+        and (entry.own_run or entry.candidate)
+        and entry.valid is not False
+    ]
+    if not there:
+        return []
+    notes: list[Entry] = []
+    if survey.mount is not None and survey.mount != recorded.mount:
+        place = str(there[0].path.parent)
+        notes.append(CheckpointPlaceEntry(directory=place, mount=survey.mount))
+    if not recorded.known() and there[0].valid is None:
+        notes.append(CheckpointSeenEntry(path=str(there[0].path), step=there[0].step))
+    return notes

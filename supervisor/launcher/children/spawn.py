@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-from collections import namedtuple
 
 from supervisor.system import cgroup, prctl
 from supervisor.system.json_lines import JsonLines
@@ -14,24 +13,24 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import NamedTuple, NoReturn
-
-    class Spawned(NamedTuple):
-        """A forked child; `report_fd` ends at exec, or brings the reason why there was none."""
-
-        pid: int
-        report_fd: int
-
-    class StartFailure(NamedTuple):
-        """Why a program could not be started: an errno (0 if none) and a sentence."""
-
-        errno: int
-        message: str
-
 else:
-    Spawned = namedtuple("Spawned", "pid report_fd")
-    StartFailure = namedtuple("StartFailure", "errno message")
+    from supervisor.system.named_tuple import NamedTuple
 
 _OOM_SCORE_ADJ = "/proc/self/oom_score_adj"
+
+
+class Spawned(NamedTuple):
+    """A forked child; `report_fd` ends at exec, or brings the reason why there was none."""
+
+    pid: int
+    report_fd: int
+
+
+class StartFailure(NamedTuple):
+    """Why a program could not be started: an errno (0 if none) and a sentence."""
+
+    errno: int
+    message: str
 
 
 class Program:

@@ -54,13 +54,8 @@ def processes_of(main_pid: int) -> tuple[int, ...]:
         table = [process for pid in procfs.all_pids() if (process := procfs.read_process(pid))]
     except OSError:
         return (main_pid,)
-    children: dict[int, list[int]] = {}
-    for process in table:
-        children.setdefault(process.ppid, []).append(process.pid)
-    found = [process.pid for process in table if process.pid == main_pid]
-    for pid in found:
-        found += [child for child in children.get(pid, ()) if child not in found]
-    return tuple(found)
+    parents = {process.pid: process.ppid for process in table}
+    return tuple(procfs.descend(parents, [main_pid] if main_pid in parents else []))
 
 
 def commands_of(pids: Iterable[int]) -> tuple[CommandLine, ...]:

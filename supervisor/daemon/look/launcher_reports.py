@@ -1,9 +1,19 @@
-"""What is said of processes that SIGKILL does not end. It only words what the launcher saw."""
+"""What the launcher says of an attempt, as the core's events: not started, not to be killed."""
 
 from collections.abc import Sequence
 
-from supervisor.core.events import Unkillable
-from supervisor.launcher.messages import StuckProcess, UnkillableReport
+from supervisor.core.events import StartFailed, Unkillable
+from supervisor.launcher.messages import StartFailedReport, StuckProcess, UnkillableReport
+
+# Missing resources pass (fork(2)), file servers come back (EIO, EROFS, ENOTCONN, ESTALE) and quotas
+# are raised (EDQUOT); so it is with leftovers (EBUSY) and a launch that was called off (ECANCELED).
+# Anything else is a wrong command.
+_TRANSIENT_ERRNOS = frozenset({5, 11, 12, 16, 23, 24, 28, 30, 107, 116, 122, 125})
+
+
+def start_failed(report: StartFailedReport) -> StartFailed:
+    """The event for a launch that failed."""
+    return StartFailed(report.attempt or 0, report.message, report.errno in _TRANSIENT_ERRNOS)
 
 
 def unkillable(report: UnkillableReport) -> Unkillable:
