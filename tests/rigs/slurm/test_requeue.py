@@ -91,7 +91,10 @@ def test_seven_preemptions_do_not_hold_the_job(job: JobUnderTest) -> None:
     started = job.entries("attempt_started")
     ends = [entry["step"] for entry in job.entries("attempt_ended")]
     assert [entry["checkpoint"]["step"] for entry in started[1:]] == ends
-    assert {entry["verdict"] for entry in job.entries("requeue")} <= {"ask", "already"}
+    # Unknown: the controller had not answered in time, and the job was requeued all the same.
+    verdicts = [entry["verdict"] for entry in job.entries("requeue")]
+    assert set(verdicts) <= {"ask", "already", "unknown"}
+    assert "ask" in verdicts
 
 
 def test_no_requeue_is_said(job: JobUnderTest) -> None:
