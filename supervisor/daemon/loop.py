@@ -28,11 +28,10 @@ from supervisor.daemon.link import LauncherLink
 from supervisor.daemon.look.frozen_launcher import FrozenLauncher
 from supervisor.daemon.look.launcher_reports import start_failed, unkillable
 from supervisor.daemon.look.left_watch import LeftWatch
-from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.pace import pause_s
-from supervisor.daemon.look.scheduler import Scheduler
 from supervisor.daemon.look.wakeups import WakeUps
+from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.status import StatusFacts
 from supervisor.daemon.tell.systemd import ServiceManager
@@ -71,17 +70,11 @@ class Daemon:
         self._wakeups = wakeups
         self._signals = SelfPipe()
         self._signals.catch((signal.SIGHUP, signal.SIGTERM, signal.SIGCHLD))
-        snapshots = Snapshots(
-            run.runtime.snapshot_dir,
-            lambda order: self.performer.orders.send(order),
-            self._queue.append,
-            failures_known_until=run.history.failed_save_at,
-        )
-        self.performer = Performer(run, link, self._queue.append, snapshots)
+        emit = self._queue.append
+        self.parts = Parts.of(run, link, emit, started_wall=facts.started_wall)
+        self.performer = Performer(run, self.parts, emit)
         self.left_in_memory: Whole | None = None
-        self.scheduler = Scheduler(run, self._queue.append, since_wall=facts.started_wall)
-        self.performer.scheduler = self.scheduler
-        self._house = PeriodicWork(run, self.performer, facts, self.scheduler)
+        self._house = PeriodicWork(run, self.parts, self.performer, facts)
         self._left = LeftWatch(run, facts, self._queue.append)
         self._service = ServiceManager(link.send, str(run.paths.run_dir))
         self._intent = intent
@@ -104,14 +97,14 @@ class Daemon:
         selector.register(self._wakeups.pipe, selectors.EVENT_READ, "wake")
         selector.register(self._signals, selectors.EVENT_READ, "signal")
         selector.register(self.run.surveyor, selectors.EVENT_READ, "survey")
-        self.scheduler.begin()
+        self.parts.scheduler.begin()
         self._queue.extend(first)
         for report in reports:
             self._on_report(report)
         self._queue.extend(then)
         self._settle()
         while self.performer.exit_code is None and not self._reload:
-            attempt = self.performer.attempt
+            attempt = self.parts.attempt
             look = attempt.look if attempt is not None else None
             self._service.turned(self.state, look, monotonic_s())
             self._wait(selector)
@@ -119,7 +112,7 @@ class Daemon:
                 self._turn()
         if self.performer.exit_code is not None:
             self.left_in_memory = leave_memory(
-                self.run, self.performer.snapshots, self._house, self.state, self._link
+                self.run, self.parts.snapshots, self._house, self.state, self._link
             )
         self._house.finish(self.state)
         self._service.ended(self.state)
@@ -141,10 +134,10 @@ class Daemon:
     def _wait(self, selector: selectors.BaseSelector) -> None:
         now = monotonic_s()
         until = min(self._next_poll, self._wake_at() or float("inf"))
-        attempt = self.performer.attempt
+        attempt = self.parts.attempt
         if attempt is not None and attempt.is_being_read:
             until = min(until, now + STACKS_POLL_S)
-        if self.performer.snapshots.is_asked:
+        if self.parts.snapshots.is_asked:
             until = min(until, now + ANSWER_POLL_S)
         events = selectors.EVENT_READ | (selectors.EVENT_WRITE if self._link.unsent else 0)
         if not self._link.is_lost:
@@ -187,9 +180,9 @@ class Daemon:
     def _poll_children(self) -> None:
         if (answer := self.run.surveyor.poll()) is not None:
             self._house.take_survey(answer, self.state, self._queue.append)
-        self.performer.prober.tell(self._queue.append, monotonic_s())
-        self.performer.snapshots.poll_answer()
-        attempt = self.performer.attempt
+        self.parts.prober.tell(self._queue.append, monotonic_s())
+        self.parts.snapshots.poll_answer()
+        attempt = self.parts.attempt
         if attempt is not None and attempt.poll_stacks():
             self._queue.append(StacksTaken(attempt.number))
         if attempt is not None and (looked := attempt.poll_looks()) is not None:
@@ -204,19 +197,19 @@ class Daemon:
         self._facts.frozen, self._facts.unheard = self._frozen.warning, self._intent.warning
         # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
-        self._house.note_failed_persists(self.performer.snapshots.poll(now), self.state)
-        attempt = self.performer.attempt
+        self._house.note_failed_persists(self.parts.snapshots.poll(now), self.state)
+        attempt = self.parts.attempt
         # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
         if attempt is not None and self.state.alive and now >= self._observe_at:
             self._observe_at = now + pause_s(self.state, now)
             self._queue.append(attempt.observe(now).observed)
             self._house.note_look(attempt)
             self._left.look(self.state, now)
-        self.scheduler.poll(now)
+        self.parts.scheduler.poll(now)
         self._house.poll(self.state, now)
 
     def _on_report(self, report: Heard) -> None:
-        attempt = self.performer.attempt
+        attempt = self.parts.attempt
         number = -1 if attempt is None else attempt.number
         match report:
             case messages.StartedReport() if attempt is not None and report.attempt == number:
@@ -224,7 +217,7 @@ class Daemon:
                 self._house.note_started(attempt, self.state)
                 self._queue.append(Started(number, attempt.is_warm, attempt.why_cold))
             case messages.ParkedReport():
-                self.performer.parking.on_report(report, monotonic_s())
+                self.parts.standby.on_report(report, monotonic_s())
             case messages.StartFailedReport():
                 self._queue.append(start_failed(report))
             case messages.MainExitedReport() if attempt is not None and report.attempt == number:
@@ -243,10 +236,10 @@ class Daemon:
     def _on_exited(self, attempt: RunningAttempt, report: messages.ExitedReport) -> None:
         ending = attempt.ended(self._left.end_of(report, self.state), monotonic_s())
         was_killed = ending.was_killed or self.state.kill is not None
-        self.performer.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
+        self.parts.times.note_end(wall_s(), was_killed=was_killed, step=ending.step)
         self._house.note_last_look(attempt)
         if self.state.stop is None and not ending.ended_by_us:
-            by = self.scheduler.told_to_stop(ending.effective_code, ending.signal)
+            by = self.parts.scheduler.told_to_stop(ending.effective_code, ending.signal)
             if by is not None:
                 self._queue.append(StopAsked(by))
         self._queue.append(Exited(ending))
@@ -256,9 +249,9 @@ class Daemon:
         wall = wall_s() - max(monotonic_s() - (came_at or monotonic_s()), 0.0)
         self.run.journal.log.info("signal_received", signal=name)
         # The launcher replaces a daemon that does not answer, in case it is frozen.
-        self.performer.orders.send(messages.Noted())
+        self.parts.orders.send(messages.Noted())
         if self.state.stop is None and name in ("INT", *self.run.config.signals):
-            self.scheduler.look()
+            self.parts.scheduler.look()
         if name in ("INT", *self.run.config.signals):
             self._queue.append(StopAsked(StopSource(f"SIG{name}"), wall=wall))
 
@@ -266,11 +259,11 @@ class Daemon:
         """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
         self.run.journal.log.error("launcher_lost", attempt=self.state.attempt)
         self._frozen = FrozenLauncher(None, self.run.console.say)
-        attempt = self.performer.attempt
+        attempt = self.parts.attempt
         self._orphan = orphan_of(self.run.run_id, self.state.attempt, attempt)
-        self.performer.orders = self._orphan
-        self.performer.snapshots.forget_order()
-        self.performer.parking.lost()
+        self.parts.orders = self._orphan
+        self.parts.snapshots.forget_order()
+        self.parts.standby.lost()
         # It does not end with the launcher: nobody may launch while the trainer still saves.
         take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
         self._queue.append(StopAsked(StopSource.LAUNCHER_DEATH, wall=wall_s(), is_anew=True))

@@ -213,15 +213,15 @@ def _serve(
     begun, state, late = beginning(history, intent, state, hello, Moment(wall, now, boot_id()))
     daemon = Daemon(run, state, link, facts, wakeups, intent=operator, lock_fd=lock_fd)
     running = adopted or hello.last_exit if begun.alive else None
-    daemon.performer.parking.take_over(hello.parked)
+    daemon.parts.standby.take_over(hello.parked)
     if running is not None:
-        daemon.performer.attempt = _adopt(run, running.attempt, adopted)
+        daemon.parts.attempt = _adopt(run, running.attempt, adopted)
         facts.trainer_pid = adopted.pid if adopted else None
     if adopted:
-        daemon.performer.saves.begin(adopted.pid, is_resumed=False)
+        daemon.parts.saves.begin(adopted.pid, is_resumed=False)
         began_wall = history.attempt_wall or wall
         # Where it began is not known: its first steps may have gone by.
-        daemon.performer.steps.begin(
+        daemon.parts.steps.begin(
             adopted.attempt,
             history.resumed_from if adopted.attempt == history.attempt else None,
             began_wall,
@@ -238,8 +238,8 @@ def _serve(
                 SupervisorEndedEntry(state=daemon.state.run, code=code, reason=daemon.state.reason)
             )
             run.surveyor.cancel()
-            daemon.performer.prober.cancel()
-            daemon.scheduler.leave(daemon.state)
+            daemon.parts.prober.cancel()
+            daemon.parts.scheduler.leave(daemon.state)
             run.runtime.remove(but_snapshots=daemon.left_in_memory is not None)
         else:
             run.journal.record(ReloadedEntry())

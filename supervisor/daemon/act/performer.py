@@ -37,17 +37,10 @@ from supervisor.core.rules.warm_launch import Parked, ParkedStage
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.vocabulary import ExitCode
 from supervisor.daemon.act.set_aside import correct_pointers, set_aside
-from supervisor.daemon.act.standby import Parking
 from supervisor.daemon.act.trainer_environment import command_line, environment
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.link import Orders
-from supervisor.daemon.look.attempt_times import AttemptTimes
-from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.look.printed_log import PrintedLog
-from supervisor.daemon.look.prober import Prober
-from supervisor.daemon.look.save_watch import SaveWatch
-from supervisor.daemon.look.scheduler import Scheduler
-from supervisor.daemon.look.step_watch import StepWatch
+from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.status import finite
 from supervisor.daemon.tell.systemd import priority_of
@@ -67,25 +60,15 @@ SIGTERM, SIGUSR2, SIGCONT = 15, 12, 18
 
 
 class Performer:
-    """Performs effects for one run; holds the running attempt."""
+    """Performs effects for one run."""
 
-    def __init__(
-        self, run: Run, orders: Orders, emit: Callable[[Event], None], snapshots: Snapshots
-    ) -> None:
+    def __init__(self, run: Run, parts: Parts, emit: Callable[[Event], None]) -> None:
         self.run = run
-        self.orders = orders
-        self.snapshots = snapshots
-        self.parking = Parking(run, emit)
-        self.attempt: RunningAttempt | None = None
-        self.times = AttemptTimes.of(run.history)
-        self.saves = SaveWatch(run, self.times)
-        self.steps = StepWatch(run, emit)
-        self.prober = Prober()
         self.exit_code: int | None = None
         self.doubt: str | None = None
+        self._parts = parts
         self._next_doubt: str | None = None
         self._printed_before: PrintedLog | None = None
-        self.scheduler: Scheduler | None = None
         self._emit = emit
 
     def perform(self, effect: Effect, state: State) -> None:
@@ -94,7 +77,7 @@ class Performer:
             case SurveyCheckpoints():
                 self.survey(deciding=True, after_stop=state.stop is not None)
             case SetAside():
-                set_aside(effect, self.run, self.snapshots)
+                set_aside(effect, self.run, self._parts.snapshots)
             case Launch():
                 self.doubt, self._next_doubt = self._next_doubt, None
                 self._launch(effect)
@@ -104,18 +87,18 @@ class Performer:
                 self._send_stop(effect)
             case SendKill():
                 self._tell_tasks("KILL")
-                self.orders.send(KillOrder(attempt=effect.attempt))
+                self._parts.orders.send(KillOrder(attempt=effect.attempt))
             case Look():
-                if self.attempt is not None:
-                    self.attempt.begin_looks(effect, self.orders.send)
+                if self._parts.attempt is not None:
+                    self._parts.attempt.begin_looks(effect, self._parts.orders.send)
             case KeepLeft(attempt, for_s):
-                self.orders.send(KeepOrder(attempt=attempt, for_s=for_s))
+                self._parts.orders.send(KeepOrder(attempt=attempt, for_s=for_s))
             case TakeStacks():
                 self._take_stacks(effect)
             case Rescue():
-                self.snapshots.rescue(effect.why)
+                self._parts.snapshots.rescue(effect.why)
             case Probe():
-                found = self.prober.look(effect, self.run)
+                found = self._parts.prober.look(effect, self.run)
                 if found is not None:
                     self._emit(found)
             case Record():
@@ -133,30 +116,30 @@ class Performer:
 
     def _send_stop(self, effect: SendStop) -> None:
         attempt = effect.attempt
-        main = None if self.attempt is None else self.attempt.pid
+        main = None if self._parts.attempt is None else self._parts.attempt.pid
         # srun makes SIGKILL of a SIGTERM that it gets, so it is only told to go on.
-        is_srun = main is not None and self.scheduler is not None and self.scheduler.has_srun(main)
-        if is_srun and not self._tell_tasks("TERM") and self.attempt is not None:
-            look = self.attempt.look
+        is_srun = main is not None and self._parts.scheduler.has_srun(main)
+        if is_srun and not self._tell_tasks("TERM") and self._parts.attempt is not None:
+            look = self._parts.attempt.look
             pids = tuple(page.pid for page in look.pages if page.outcome is None) if look else ()
-            self.orders.send(SignalOrder(attempt=attempt, signal=SIGTERM, pids=pids))
+            self._parts.orders.send(SignalOrder(attempt=attempt, signal=SIGTERM, pids=pids))
         number = SIGCONT if is_srun else SIGTERM
         grace_s, is_hang = effect.grace_s, effect.is_hang
         order = StopOrder(attempt=attempt, signal=number, grace_s=grace_s, is_hang=is_hang)
-        self.orders.send(order)
+        self._parts.orders.send(order)
 
     def _tell_tasks(self, name: str) -> bool:
         """Signal the tasks of an attempt whose main process is srun."""
-        main = None if self.attempt is None else self.attempt.pid
-        return self.scheduler is not None and self.scheduler.stop_tasks(main, name)
+        main = None if self._parts.attempt is None else self._parts.attempt.pid
+        return self._parts.scheduler.stop_tasks(main, name)
 
     def survey(self, *, deciding: bool, after_stop: bool = False) -> None:
         """Have the checkpoints looked at; what a stop saved is told by their files' times."""
         failed = self.run.surveyor.begin(
             deciding=deciding,
             pins=pinned(self.run.paths.pins),
-            times=self.times,
-            search=self.saves.order(deciding=deciding),
+            times=self._parts.times,
+            search=self._parts.saves.order(deciding=deciding),
             reads_clock=after_stop,
         )
         if failed is not None and deciding:
@@ -178,17 +161,17 @@ class Performer:
             return
         correct_pointers(run, checkpoint, folder)
         attempt.moments = {
-            "exited": None if self.attempt is None else self.attempt.exited_at,
+            "exited": None if self._parts.attempt is None else self._parts.attempt.exited_at,
             "chosen": now,
         }
         if self._printed_before is not None:
             self._printed_before.close()
-        if self.attempt is not None:
-            self.attempt.close()
-            self._printed_before = self.attempt.printed
-        self.attempt = attempt
-        self.times.note_launch(wall_s(), is_fresh=checkpoint is None)
-        self.orders.send(
+        if self._parts.attempt is not None:
+            self._parts.attempt.close()
+            self._printed_before = self._parts.attempt.printed
+        self._parts.attempt = attempt
+        self._parts.times.note_launch(wall_s(), is_fresh=checkpoint is None)
+        self._parts.orders.send(
             LaunchOrder(
                 **self._program(effect.attempt, heartbeat_dir, checkpoint, folder).values(),
                 log=str(run.paths.train_log),
@@ -212,7 +195,7 @@ class Performer:
             heartbeat_dir=heartbeat_dir,
             snapshot_dir=run.runtime.snapshot_dir if run.runtime.is_in_memory else None,
             checkpoint=checkpoint,
-            imports=self.parking.record,
+            imports=self._parts.standby.record,
         )
         return ProgramOrder(
             attempt=attempt,
@@ -233,21 +216,21 @@ class Performer:
             return
         heartbeat_dir = self.run.runtime.heartbeat_dir(effect.attempt)
         program = self._program(effect.attempt, heartbeat_dir, state.newest, folder)
-        self.parking.order(self.orders.send, program)
+        self._parts.standby.order(self._parts.orders.send, program)
 
     def _take_stacks(self, effect: TakeStacks) -> None:
         folder = self.keep_incident(
             Incident(effect.attempt, effect.failure, effect.what, (), effect.done)
         )
-        if folder is None or self.attempt is None:
+        if folder is None or self._parts.attempt is None:
             self._emit(StacksTaken(effect.attempt))
             return
-        armed = self.attempt.begin_stacks(folder)
-        if not self.attempt.is_taking_stacks:
+        armed = self._parts.attempt.begin_stacks(folder)
+        if not self._parts.attempt.is_taking_stacks:
             self._emit(StacksTaken(effect.attempt))
         if armed:
             pids = tuple(armed)
-            self.orders.send(SignalOrder(attempt=effect.attempt, signal=SIGUSR2, pids=pids))
+            self._parts.orders.send(SignalOrder(attempt=effect.attempt, signal=SIGUSR2, pids=pids))
 
     def keep_incident(self, effect: Incident) -> Path | None:
         """Keep the evidence in a folder and record it; None where the disk refuses the folder."""
@@ -281,15 +264,15 @@ class Performer:
 
     def _log_tail(self, attempt: int, bytes_max: int) -> bytes:
         """The last bytes that an attempt printed. Raises OSError."""
-        if self.attempt is None:
+        if self._parts.attempt is None:
             return PrintedLog(self.run.paths.train_log, offset=0).tail(bytes_max)
-        if self._printed_before is not None and self.attempt.number > attempt:
-            return self._printed_before.tail(bytes_max, until=self.attempt.printed)
-        return self.attempt.printed.tail(bytes_max)
+        if self._printed_before is not None and self._parts.attempt.number > attempt:
+            return self._printed_before.tail(bytes_max, until=self._parts.attempt.printed)
+        return self._parts.attempt.printed.tail(bytes_max)
 
     def _enriched(self, entry: Entry, state: State) -> Entry:
         match entry:
-            case AttemptEndedEntry() if (ended := self.attempt) is not None:
+            case AttemptEndedEntry() if (ended := self._parts.attempt) is not None:
                 ran_s = round(monotonic_s() - ended.started_at, 3)
                 return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
             case DecisionEntry():

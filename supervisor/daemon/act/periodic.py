@@ -20,9 +20,9 @@ from supervisor.daemon.act.pruner import Pruner
 from supervisor.daemon.act.save_failures import SaveFailures
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.memory_tier import PersistFailure
-from supervisor.daemon.look.scheduler import Scheduler
 from supervisor.daemon.look.slow_patterns import SlowPatterns
 from supervisor.daemon.look.surveyor import Answer
+from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
@@ -54,16 +54,14 @@ _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STO
 class PeriodicWork:
     """Called from the loop; none of it decides anything."""
 
-    def __init__(
-        self, run: Run, performer: Performer, facts: StatusFacts, scheduler: Scheduler
-    ) -> None:
+    def __init__(self, run: Run, parts: Parts, performer: Performer, facts: StatusFacts) -> None:
         self._run = run
-        self._scheduler = scheduler
+        self._parts = parts
         self._tee = Tee(sys.stdout.fileno(), enabled=is_wanted(run.config.logging.tee, os.environ))
         self._performer = performer
         self._facts = facts
         self._pruner = Pruner(run)
-        self._troubles = SaveFailures(run, performer)
+        self._troubles = SaveFailures(run, parts.snapshots, performer.keep_incident)
         self._reading = LongReading(run.console.say)
         self._slow_patterns = SlowPatterns(run.progress, run.surveyor)
         self._status_at = 0.0
@@ -112,9 +110,9 @@ class PeriodicWork:
         if checkpoint is not None and checkpoint.path in run.surveyor.caveats:
             self._warn(run.surveyor.caveats[checkpoint.path])
         record_account(self._run.journal, state)
-        self._performer.saves.begin(pid, is_resumed=checkpoint is not None)
+        self._parts.saves.begin(pid, is_resumed=checkpoint is not None)
         told = None if checkpoint is None or checkpoint.step is None else checkpoint
-        self._performer.steps.begin(
+        self._parts.steps.begin(
             attempt.number,
             told.path if told is not None and told.tier != Tier.MEMORY else None,
             wall_s(),
@@ -126,7 +124,7 @@ class PeriodicWork:
 
     def _warn_of_unknown_names(self) -> None:
         """Checkpoints that nobody recognises would be trained over from nothing, silently."""
-        names = self._run.surveyor.unrecognised(self._performer.times.first or 0.0)
+        names = self._run.surveyor.unrecognised(self._parts.times.first or 0.0)
         if not names:
             return
         line = (
@@ -144,11 +142,11 @@ class PeriodicWork:
     def note_look(self, attempt: RunningAttempt) -> None:
         """Record what a look brought besides life: failed saves, a vanished directory."""
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
-        self._scheduler.note_save(attempt.last_save_s)
+        self._parts.scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
         if attempt.look is not None:
-            self._performer.saves.note_observed(attempt.look.observed, monotonic_s())
-            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
+            self._parts.saves.note_observed(attempt.look.observed, monotonic_s())
+            self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._troubles.note_lines(attempt)
         if attempt.is_vanished:
             self._troubles.note_vanished(attempt)
@@ -156,7 +154,7 @@ class PeriodicWork:
     def note_last_look(self, attempt: RunningAttempt) -> None:
         """The last words of an attempt that has ended."""
         if attempt.look is not None:
-            self._performer.steps.note_look(attempt.look, monotonic_s(), wall_s())
+            self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._tee.show(attempt.last_words())
 
     def note_failed_persists(self, failures: Sequence[PersistFailure], state: State) -> None:
@@ -176,7 +174,7 @@ class PeriodicWork:
         if not isinstance(event, Surveyed) or not event.deciding:
             return event
         taken = self._run.directory_claim.conflict()
-        return replace(event, unseen=self._performer.saves.found, taken=taken)
+        return replace(event, unseen=self._parts.saves.found, taken=taken)
 
     def note_survey(self, answer: Answer, state: State) -> None:
         """Record new verdicts; prune, unless a decision is being made from these checkpoints."""
@@ -184,8 +182,8 @@ class PeriodicWork:
             return
         self._run.directory_claim.note_survey(answer.survey)
         self._last = answer.survey
-        self._performer.saves.note_survey(answer.survey, state.attempt)
-        self._performer.steps.note_survey(answer.survey)
+        self._parts.saves.note_survey(answer.survey, state.attempt)
+        self._parts.steps.note_survey(answer.survey)
         entries: list[Entry] = []
         for found in answer.news:
             ahead = found.step is not None and (
@@ -228,7 +226,7 @@ class PeriodicWork:
 
     def poll(self, state: State, now: float) -> None:
         """At each poll: look for checkpoints, keep status, account and reserve."""
-        self._performer.times.note_clock(wall_s())
+        self._parts.times.note_clock(wall_s())
         self._run.directory_claim.poll()
         self._reading.poll(now, is_waited_for=state.surveying and self._run.surveyor.is_busy)
         if now >= self._survey_at and not state.surveying and not self._run.surveyor.is_busy:
@@ -236,7 +234,7 @@ class PeriodicWork:
             # Thousands of checkpoints, or a slow file system, are looked at less often.
             self._survey_at = now + LISTING_PAUSE * (monotonic_s() - now)
             due = self._again_at is not None and now >= self._again_at
-            due = due or (state.alive and self._performer.saves.is_due(now))
+            due = due or (state.alive and self._parts.saves.is_due(now))
             if listing != self._listing or due:
                 self._listing, self._again_at = listing, None
                 self._survey_at = now + SURVEY_PAUSE_S
@@ -262,17 +260,17 @@ class PeriodicWork:
         """Write status.json; a disk that refuses costs the display, never the run."""
         now, wall = monotonic_s(), wall_s()
         self._status_at = now + STATUS_S
-        attempt = self._performer.attempt
+        attempt = self._parts.attempt
         look = attempt.look if attempt is not None else None
-        self._facts.snapshot = self._performer.snapshots.snapshot_status()
-        self._facts.persister = self._performer.snapshots.persister_status()
-        self._facts.launch = self._performer.parking.status(state)
-        elsewhere = self._performer.saves.warning if state.alive else None
+        self._facts.snapshot = self._parts.snapshots.snapshot_status()
+        self._facts.persister = self._parts.snapshots.persister_status()
+        self._facts.launch = self._parts.standby.status(state)
+        elsewhere = self._parts.saves.warning if state.alive else None
         told = (
             self._run.directory_claim.warning, self._performer.doubt, elsewhere, state.resume_doubt,
         )  # fmt: skip
         self._facts.doubts = tuple(line for line in told if line is not None)
-        self._facts.slurm = self._scheduler.status(wall)
+        self._facts.slurm = self._parts.scheduler.status(wall)
         status = status_of(state, self._facts, look, now=now, wall=wall)
         for _ in range(2):
             try:

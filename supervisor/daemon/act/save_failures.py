@@ -1,14 +1,15 @@
 """What goes wrong while training goes on: failed saves, a runtime directory that vanished."""
 
 import re
+from collections.abc import Callable
+from pathlib import Path
 
 from supervisor.core.effects import Incident
 from supervisor.core.entries.saves import SaveFailedEntry
 from supervisor.core.states import State
 from supervisor.core.vocabulary import Failure
-from supervisor.daemon.act.performer import Performer
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.look.memory_tier import PersistFailure
+from supervisor.daemon.look.memory_tier import PersistFailure, Snapshots
 from supervisor.daemon.run import Run
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
@@ -22,9 +23,12 @@ _FULL = ("No space left", "Disk quota exceeded", "File too large")
 class SaveFailures:
     """Records them, once each; none of it decides anything."""
 
-    def __init__(self, run: Run, performer: Performer) -> None:
+    def __init__(
+        self, run: Run, snapshots: Snapshots, keep_incident: Callable[[Incident], Path | None]
+    ) -> None:
         self._run = run
-        self._performer = performer
+        self._snapshots = snapshots
+        self._keep_incident = keep_incident
         self._failed_steps: dict[int, float] = {}
         self._unrepaired = False
 
@@ -45,7 +49,7 @@ class SaveFailures:
             self._record(state.attempt, line, failed_at=result.at)
         if failure.is_first:
             is_full = any(word in error for word in _FULL)
-            self._performer.keep_incident(
+            self._keep_incident(
                 Incident(
                     state.attempt,
                     Failure.DISK_FULL if is_full else Failure.FILESYSTEM,
@@ -80,9 +84,9 @@ class SaveFailures:
                 self._keep(attempt.number, what, f"it cannot be made again: {error.strerror}")
             return
         self._unrepaired = False
-        self._performer.snapshots.forget_order()
+        self._snapshots.forget_order()
         self._keep(attempt.number, what, "made again; snapshots in memory begin anew")
 
     def _keep(self, attempt: int, what: str, done: str) -> None:
-        self._performer.keep_incident(Incident(attempt, Failure.UNKNOWN, what, (), done))
+        self._keep_incident(Incident(attempt, Failure.UNKNOWN, what, (), done))
         self._run.console.say(f"{what}: {done}", journal_stream.WARNING)

@@ -1,0 +1,56 @@
+"""What looks at a run and what it is acted on with, while one daemon lives."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from supervisor.core.events import Event
+from supervisor.daemon.act.standby import Parking
+from supervisor.daemon.attempt import RunningAttempt
+from supervisor.daemon.link import Orders
+from supervisor.daemon.look.attempt_times import AttemptTimes
+from supervisor.daemon.look.memory_tier import Snapshots
+from supervisor.daemon.look.prober import Prober
+from supervisor.daemon.look.save_watch import SaveWatch
+from supervisor.daemon.look.scheduler import Scheduler
+from supervisor.daemon.look.step_watch import StepWatch
+from supervisor.daemon.run import Run
+
+
+@dataclass(slots=True)
+class Parts:
+    """A plain record: the loop, the performer and the periodic work take from it what they need."""
+
+    orders: Orders
+    """To the launcher."""
+    snapshots: Snapshots
+    scheduler: Scheduler
+    standby: Parking
+    times: AttemptTimes
+    saves: SaveWatch
+    steps: StepWatch
+    prober: Prober
+    attempt: RunningAttempt | None = None
+    """The one that runs, or the last."""
+
+    @classmethod
+    def of(
+        cls, run: Run, orders: Orders, emit: Callable[[Event], None], *, started_wall: float
+    ) -> "Parts":
+        """As a daemon begins; what they find are events."""
+        times = AttemptTimes.of(run.history)
+        snapshots = Snapshots(
+            run.runtime.snapshot_dir,
+            orders.send,
+            emit,
+            failures_known_until=run.history.failed_save_at,
+        )
+        return cls(
+            orders=orders,
+            snapshots=snapshots,
+            scheduler=Scheduler(run, emit, since_wall=started_wall),
+            standby=Parking(run, emit),
+            times=times,
+            saves=SaveWatch(run, times),
+            steps=StepWatch(run, emit),
+            prober=Prober(),
+        )
