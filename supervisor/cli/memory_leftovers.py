@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.validate import is_resumable
+from supervisor.cli.ask_survey import request_of
 from supervisor.cli.record import read_history, read_record
 from supervisor.cli.registry import REGISTRY, registered_directories
-from supervisor.cli.runtime_place import runtime_parent
-from supervisor.cli.surveying import request_of
+from supervisor.cli.runtime_directories import runtime_parent
 from supervisor.cli.target import is_run, runs_below
 from supervisor.memory.slots import REMOVING, Lock, SnapshotPaths, Whole, is_locked, read_whole
+from supervisor.memory.snapshot_proof import read_verdict, vet
 from supervisor.memory.space import used_bytes
-from supervisor.memory.verdict import read_verdict, vet
 from supervisor.rundir.paths import RunPaths
 from supervisor.rundir.status_file import read_status
 from supervisor.survey.request import SurveyRequest

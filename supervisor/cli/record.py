@@ -19,7 +19,7 @@ from supervisor.system.clock import wall_s
 from supervisor.system.small_file import read_small_file
 
 if TYPE_CHECKING:
-    from supervisor.cli.show.queue import Queued
+    from supervisor.cli.show.slurm_queue import Queued
     from supervisor.core.entries.entry import Stamped
     from supervisor.core.history import History
 
@@ -209,7 +209,7 @@ def _has_ledger(paths: RunPaths) -> bool:
 
 def _queued(paths: RunPaths, status: Status) -> "Queued | None":
     """The SLURM job that waits its turn to go on with a run that nobody keeps."""
-    from supervisor.cli.show.queue import queued  # `status` of a live run need not pay for it
+    from supervisor.cli.show.slurm_queue import queued  # `status` of a live run need not pay for it
 
     return queued(paths, status)
 
@@ -237,7 +237,7 @@ def _snapshot(paths: RunPaths, status: Status | None, *, live: bool) -> Snapshot
     if status is None:
         return None
     if not live:
-        from supervisor.cli.runtime_place import snapshot_facts, snapshot_root
+        from supervisor.cli.runtime_directories import snapshot_facts, snapshot_root
 
         return snapshot_facts(snapshot_root(paths, status.run_id))
     return status.snapshot

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.readable import refuse_unreadable
+from supervisor.cli.record_access import refuse_unreadable
 from supervisor.cli.registry import live_runs
 from supervisor.cli.show.advice import shown_path
 from supervisor.core.vocabulary import ExitCode

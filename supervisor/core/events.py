@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from supervisor.core.ending import Ending
 from supervisor.core.job import Job
-from supervisor.core.left_events import LeftSeen, MainEnded
-from supervisor.core.looks import RankSeen, RanksGone
-from supervisor.core.memory import MemorySnapshot
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
+from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.rules.warm_launch import Parked
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunState, StopSource
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 
 from supervisor.core.ending import Doubt
-from supervisor.core.looks import HungAt
-from supervisor.core.moment import Moment
+from supervisor.core.look_facts import HungAt
+from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.step_counters import CountersBySource
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, WarmTrust
 from supervisor.core.states import Account, Budget, Checkpoint, Learned

@@ -7,7 +7,7 @@ from supervisor.core.entries.attempt import AttemptEndedEntry, StartFailedEntry
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
-from supervisor.core.looks import HungAt
+from supervisor.core.look_facts import HungAt
 from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
 from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after

@@ -6,10 +6,10 @@ from enum import StrEnum
 from supervisor.core.ending import Doubt, Ending
 from supervisor.core.entries.attempt import Source
 from supervisor.core.job import IdleStops, Job
-from supervisor.core.looks import HungAt, Looks
-from supervisor.core.memory import MemorySnapshot, RescueWait
+from supervisor.core.look_facts import HungAt, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.rules.warm_launch import Launched, LaunchTimes, Parked, WarmTrust
+from supervisor.core.snapshot_facts import MemorySnapshot, RescueWait
 from supervisor.core.vocabulary import Action, Failure, Intent, Phase, RunState, StopSource, Tier
 
 

@@ -28,7 +28,7 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
-from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.reactions.attempts import (
     on_exited,
     on_parked_seen,

@@ -29,7 +29,7 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
-from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.vocabulary import RunState
 
 L, R, D, K = RunState.LAUNCHING, RunState.RUNNING, RunState.DRAINING, RunState.KILLING

@@ -8,12 +8,12 @@ from signal import SIGUSR2
 from supervisor.core import effects
 from supervisor.core.ending import Ending
 from supervisor.core.events import Looked
-from supervisor.daemon.link import Send
+from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
 from supervisor.daemon.look.endings import AttemptFacts, SeenEnd, ending_of
+from supervisor.daemon.look.exit_code_owner import runs_python
 from supervisor.daemon.look.hang_looks import HangLooks
 from supervisor.daemon.look.observer import Observation, Observer
-from supervisor.daemon.look.own_python import runs_python
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.rank_presence import RankPresence
 from supervisor.daemon.look.ranks_gone import RanksGoneWatch

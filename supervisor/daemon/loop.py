@@ -24,13 +24,13 @@ from supervisor.daemon.act.periodic import PeriodicWork
 from supervisor.daemon.act.record_guard import RecordGuard
 from supervisor.daemon.act.shutdown import leave_memory
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.launcher_link import LauncherLink
+from supervisor.daemon.look.file_notifications import WakeUps
 from supervisor.daemon.look.frozen_launcher import FrozenLauncher
 from supervisor.daemon.look.launcher_reports import start_failed, unkillable
-from supervisor.daemon.look.left_watch import LeftWatch
+from supervisor.daemon.look.left_behind_watch import LeftWatch
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.pace import pause_s
-from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
 from supervisor.daemon.tell.status import StatusFacts

@@ -19,7 +19,7 @@ from supervisor.core.entries.run import (
     SupervisorEndedEntry,
     SupervisorStartedEntry,
 )
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.replay import fold
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import ExitCode
@@ -27,20 +27,20 @@ from supervisor.daemon.act.clear_before_launch import end_leftovers, tell_end, t
 from supervisor.daemon.act.directory_claim import DirectoryClaim
 from supervisor.daemon.act.trainer_environment import policy_of
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.launcher_link import LauncherLink
+from supervisor.daemon.look.file_notifications import WakeUps
 from supervisor.daemon.look.operator_intent import OperatorIntent
 from supervisor.daemon.look.printed_log import PrintedLog
 from supervisor.daemon.look.progress import ProgressReader
 from supervisor.daemon.look.surveyor import Surveyor
-from supervisor.daemon.look.wakeups import WakeUps
 from supervisor.daemon.loop import Daemon
 from supervisor.daemon.run import Run
 from supervisor.daemon.takeover import beginning, still_asked
+from supervisor.daemon.tell.checkpoint_verdicts import remember
 from supervisor.daemon.tell.console import Console
 from supervisor.daemon.tell.journal import Journal
-from supervisor.daemon.tell.recorded import Recorded
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.daemon.tell.status import StatusFacts
-from supervisor.daemon.tell.verdicts import remember
 from supervisor.launcher.messages import (
     PROTOCOL,
     CannotStart,

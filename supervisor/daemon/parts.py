@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from supervisor.core.events import Event
-from supervisor.daemon.act.standby import Parking
+from supervisor.daemon.act.standby_orders import Parking
 from supervisor.daemon.attempt import RunningAttempt
-from supervisor.daemon.link import Orders
+from supervisor.daemon.launcher_link import Orders
 from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.daemon.look.prober import Prober

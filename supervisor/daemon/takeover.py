@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from supervisor.core.events import Begun, Event, IntentChanged, StopAsked
 from supervisor.core.history import History
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.rules.warm_launch import AGAIN_S, Parked, ParkedStage
 from supervisor.core.states import Activity, State
 from supervisor.core.vocabulary import Intent, StopSource

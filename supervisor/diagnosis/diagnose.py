@@ -25,7 +25,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.belief import choose
 from supervisor.diagnosis.ending_codes import (
     ExitMeaning,
     from_code,
@@ -38,6 +37,7 @@ from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.log_line import clean
 from supervisor.diagnosis.patterns import LineWeight
 from supervisor.diagnosis.suspect_lines import Explanation, may_tell_of_a_start
+from supervisor.diagnosis.weighing import choose
 
 EVIDENCE_LINES_MAX = 8
 EVIDENCE_CHARS_MAX = 500

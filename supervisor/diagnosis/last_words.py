@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from supervisor.diagnosis.log_line import clean, read_step, shows_going_on, split_prefix
 from supervisor.diagnosis.python_traceback import find_chains
-from supervisor.diagnosis.survival import StepsAfter
+from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain
 
 _LINES_MAX = 2000

@@ -7,11 +7,11 @@ import os
 import time
 
 from supervisor.launcher import main_process, messages, process_tree
+from supervisor.launcher.attempt_context import Surroundings
 from supervisor.launcher.children import trainer
 from supervisor.launcher.children.spawn import StartFailure, read_report
 from supervisor.launcher.console import say
 from supervisor.launcher.phases import AttemptPhase, Happening, after, told
-from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.termination import LONGEST_PAUSE_S, Survivors
 from supervisor.launcher.trainer_start import Beginning, MainProcess
 from supervisor.system import identity

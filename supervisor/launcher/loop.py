@@ -10,6 +10,7 @@ import time
 from supervisor.core.vocabulary import ExitCode
 from supervisor.launcher import messages, relock
 from supervisor.launcher.attempt import Attempt
+from supervisor.launcher.attempt_context import Surroundings
 from supervisor.launcher.children.daemon import DaemonLink
 from supervisor.launcher.children.persister import PersisterLink
 from supervisor.launcher.children.view import start_view
@@ -18,7 +19,6 @@ from supervisor.launcher.main_process import STOP_SIGNALS
 from supervisor.launcher.protocol import Unfit
 from supervisor.launcher.shutdown import Asked, Shutdown, Stage
 from supervisor.launcher.signals import REPORTED, take_over
-from supervisor.launcher.surroundings import Surroundings
 from supervisor.launcher.termination import UNKILLABLE_AFTER_S
 from supervisor.system import cgroup, prctl
 from supervisor.system.self_pipe import SelfPipe

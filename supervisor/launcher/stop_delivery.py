@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 import time
 
-from supervisor.launcher import elastic_agents, shells
+from supervisor.launcher import elastic_agents
 from supervisor.launcher.attached_ranks import (
     Attached,
     ask_to_stop,
@@ -18,6 +18,7 @@ from supervisor.launcher.attached_ranks import (
     keeps_open,
     process_of,
 )
+from supervisor.launcher.waiting_shells import is_needed, sequencers
 from supervisor.system import procfs
 from supervisor.system.procfs import Process
 
@@ -253,7 +254,7 @@ class StopDelivery:
         for process in processes:
             key = (process.pid, process.start_ticks)
             if key not in self._needed:
-                self._needed[key] = shells.is_needed(process, ranks, self._table, self._main_pid)
+                self._needed[key] = is_needed(process, ranks, self._table, self._main_pid)
             if key in self._frozen or self._needed[key]:
                 continue
             if procfs.send_signal(*key, signal.SIGSTOP):
@@ -296,4 +297,4 @@ def _sequencers(main: Process, ranks: list[_Rank]) -> list[Process]:
         if rank.agent is not None:
             outer = outer[[process.pid for process in outer].index(rank.agent.pid) + 1 :]
         above.update((process.pid, process) for process in outer)
-    return shells.sequencers(above.values())
+    return sequencers(above.values())

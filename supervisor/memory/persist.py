@@ -14,8 +14,8 @@ from supervisor.memory.checksums import DamagedError
 from supervisor.memory.persisted import Persisted, find_persisted, withdraw
 from supervisor.memory.seal import Snapshot
 from supervisor.memory.slots import Whole
+from supervisor.memory.snapshot_proof import SlotVerdict, keep_verdict
 from supervisor.memory.stream import Done, SnapshotStream, list_files_of, sizes_of
-from supervisor.memory.verdict import SlotVerdict, keep_verdict
 from supervisor.memory.weights import read_weights
 from supervisor.system.durable import fsync_directory
 

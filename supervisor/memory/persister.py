@@ -33,7 +33,7 @@ from supervisor.memory.slots import (
     remove_root,
     settle,
 )
-from supervisor.memory.verdict import vet
+from supervisor.memory.snapshot_proof import vet
 from supervisor.memory.wakeup_fifo import WakeupFifo
 from supervisor.system.clock import monotonic_s, wall_s
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from supervisor.memory.persister_status import PersisterRecord, Result
 from supervisor.memory.slots import Whole
-from supervisor.memory.verdict import read_verdict
+from supervisor.memory.snapshot_proof import read_verdict
 
 
 def next_wanted(wholes: Sequence[Whole], board: PersisterRecord) -> Whole | None:

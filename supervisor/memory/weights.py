@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from supervisor.checkpoint.proofs.bounded_json import parse
-from supervisor.memory.finite import item_bytes, scan
+from supervisor.memory.finite_floats import item_bytes, scan
 from supervisor.memory.persister_status import read_small
 from supervisor.memory.slots import SlotPaths
 

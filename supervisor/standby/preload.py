@@ -7,8 +7,8 @@ import importlib.util
 import os
 import sys
 
-from supervisor.standby.likeness import Likeness, modules_of_packages
 from supervisor.standby.refusal import Refused
+from supervisor.standby.warm_is_cold import Likeness, modules_of_packages
 from supervisor.worker.imports import recorder
 from supervisor.worker.imports.sources import module_source
 

@@ -10,7 +10,7 @@ from supervisor.survey.request import SurveyRequest
 
 if TYPE_CHECKING:
     from supervisor.memory.slots import Whole
-    from supervisor.memory.verdict import SlotVerdict
+    from supervisor.memory.snapshot_proof import SlotVerdict
 
 NOT_VETTED = "not looked at yet: the persister does that while training goes on"
 
@@ -60,7 +60,7 @@ def _is_before(step: int, other: int | None, durable: set[int]) -> bool:
 
 def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
     """None if the slot changed while it was looked at."""
-    from supervisor.memory.verdict import vet
+    from supervisor.memory.snapshot_proof import vet
 
     verdict = _kept(whole)
     if verdict is None and request.quiet:
@@ -97,8 +97,8 @@ def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
 
 def _kept(whole: "Whole") -> "SlotVerdict | None":
     """The verdict that is kept in the slot, if what it was about is still there."""
+    from supervisor.memory.snapshot_proof import SlotVerdict, read_verdict
     from supervisor.memory.stream import list_files_of
-    from supervisor.memory.verdict import SlotVerdict, read_verdict
 
     verdict = read_verdict(whole)
     if verdict is None:

@@ -20,7 +20,7 @@ _COPIED_AS_THEY_ARE = frozenset(
 )  # fmt: skip
 
 
-# Those whose finiteness can be told from their bytes (supervisor.memory.finite).
+# Those whose finiteness can be told from their bytes (supervisor.memory.finite_floats).
 _FLOATS = frozenset(
     {
         "float32", "float64", "float16", "bfloat16", "complex64", "complex128", "float8_e4m3fn",

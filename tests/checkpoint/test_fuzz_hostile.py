@@ -13,7 +13,7 @@ import pytest
 
 from supervisor.checkpoint.validate import validate
 from supervisor.memory.persist import persist
-from supervisor.memory.verdict import vet
+from supervisor.memory.snapshot_proof import vet
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import Files, write_files, write_snapshot

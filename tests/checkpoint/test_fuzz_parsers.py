@@ -33,7 +33,7 @@ from supervisor.memory.queue import newer_on_disk, next_unvetted, next_wanted
 from supervisor.memory.seal import SEAL_BYTES, SlotState, Snapshot
 from supervisor.memory.seal import parse as parse_seal
 from supervisor.memory.slots import SnapshotPaths, read_whole
-from supervisor.memory.verdict import read_verdict, vet
+from supervisor.memory.snapshot_proof import read_verdict, vet
 from supervisor.memory.weights import read_weights
 from tests.checkpoint.conftest import write_snapshot
 from tests.checkpoint.fuzzing import TIME_LIMIT_S, examples

@@ -10,7 +10,7 @@ import pytest
 
 from supervisor.checkpoint.records import Known, Missing
 from supervisor.core.entries.reading import read_entry
-from supervisor.daemon.tell.recorded import Recorded
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey import missing
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest

@@ -11,7 +11,7 @@ import pytest
 from supervisor.checkpoint.records import NOT_FINITE
 from supervisor.memory.seal import SealWriter
 from supervisor.memory.slots import Whole, make_root, read_whole, void
-from supervisor.memory.verdict import SlotVerdict, keep_verdict, read_verdict
+from supervisor.memory.snapshot_proof import SlotVerdict, keep_verdict, read_verdict
 from supervisor.survey.answer import Survey
 from supervisor.survey.memory_tier import NOT_VETTED
 from supervisor.survey.request import SurveyRequest

@@ -9,7 +9,7 @@ import torch
 
 from supervisor.memory.seal import SlotState, read_seal
 from supervisor.memory.slots import SnapshotPaths, read_whole
-from supervisor.memory.verdict import read_verdict
+from supervisor.memory.snapshot_proof import read_verdict
 from supervisor.torch import Checkpointer
 from supervisor.torch.copying import Pairs
 from supervisor.torch.inflight import Copying

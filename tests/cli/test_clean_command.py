@@ -14,12 +14,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from supervisor.checkpoint.validate import validate
-from supervisor.cli import runtime_place
+from supervisor.cli import runtime_directories
 from supervisor.cli.commands.clean import clean_command
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 from supervisor.memory.slots import Whole
-from supervisor.memory.verdict import SlotVerdict, keep_verdict
+from supervisor.memory.snapshot_proof import SlotVerdict, keep_verdict
 from tests.checkpoint.conftest import write_snapshot
 from tests.cli.conftest import ROOT, FakeRun
 
@@ -36,7 +36,7 @@ USE = {
 @pytest.fixture
 def parent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This user's directory in a shared memory of the test's own."""
-    monkeypatch.setattr(runtime_place, "SHARED_MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(runtime_directories, "SHARED_MEMORY", tmp_path / "shm")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "user"))
     path = tmp_path / "shm" / f"train-supervisor-{os.getuid()}"
     path.mkdir(parents=True, mode=0o700)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from supervisor.cli import runtime_place
+from supervisor.cli import runtime_directories
+from supervisor.cli.ask_survey import request_of
 from supervisor.cli.commands.checkpoints import checkpoints_command
 from supervisor.cli.preflight import shared_memory
 from supervisor.cli.preflight.finding import Level
@@ -16,7 +17,6 @@ from supervisor.cli.preflight.logind import removes_shared_memory
 from supervisor.cli.record import read_record
 from supervisor.cli.show.memory_tier import persister_text
 from supervisor.cli.show.summary import summary_lines
-from supervisor.cli.surveying import request_of
 from supervisor.core.json_form import from_json
 from supervisor.core.status import PersisterStatus
 from supervisor.memory.space import MemoryRoom
@@ -37,7 +37,7 @@ PERSISTER = {**IDLE, "state": "persisting", "step": 6000, "done": 0.43, "pending
 @pytest.fixture
 def shared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """This user's directory in a shared memory of the test's own."""
-    monkeypatch.setattr(runtime_place, "SHARED_MEMORY", tmp_path / "shm")
+    monkeypatch.setattr(runtime_directories, "SHARED_MEMORY", tmp_path / "shm")
     path = tmp_path / "shm" / f"train-supervisor-{os.getuid()}"
     path.mkdir(parents=True, mode=0o700)
     return path
@@ -115,7 +115,7 @@ def test_a_run_id_leads_nowhere_else(shared: Path, fake_run: FakeRun) -> None:
     """An id from a file is no path, and a directory open to others is not believed."""
     root = shared / "r1" / "snapshots"
     write_snapshot(root, fake_run.run_dir, FILES, 9, run_id="r1")
-    find = runtime_place.snapshot_root
+    find = runtime_directories.snapshot_root
     assert find(fake_run.paths, "r1") == root
     assert find(fake_run.paths, "../r1") is None
     assert find(fake_run.paths, "") is None

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from supervisor.cli.preflight.finding import Level
-from supervisor.cli.preflight.questions import launching
+from supervisor.cli.preflight.findings import launching
 from supervisor.config.model import RunConfig
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from supervisor.checkpoint.records import NO_OPTIMIZER
-from supervisor.cli import surveying
+from supervisor.cli import ask_survey
 from supervisor.config.load import load_config
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
@@ -289,7 +289,7 @@ def test_a_long_survey_is_told_of_on_stderr(
     for step in (1, 2, 3):
         (tmp_path / f"checkpoint-{step}").mkdir()
     heard = threading.Event()
-    echo = surveying.echo
+    echo = ask_survey.echo
 
     def say(line: str, *, err: bool) -> None:
         echo(line, err=err)
@@ -300,16 +300,16 @@ def test_a_long_survey_is_told_of_on_stderr(
         assert looked is None or heard.wait(30)
         return found
 
-    monkeypatch.setattr(surveying, "FIRST_WORD_S", 0.01)
-    monkeypatch.setattr(surveying, "survey", slow)
-    monkeypatch.setattr(surveying, "echo", say)
+    monkeypatch.setattr(ask_survey, "FIRST_WORD_S", 0.01)
+    monkeypatch.setattr(ask_survey, "survey", slow)
+    monkeypatch.setattr(ask_survey, "echo", say)
     request = SurveyRequest(tmp_path, existing="use")
     threads = threading.active_count()
-    found = surveying.survey_aloud(request)
+    found = ask_survey.survey_aloud(request)
     said = capsys.readouterr()
     assert said.out == ""
     assert re.fullmatch(r"reading the checkpoints in .*: .*, 0 s so far\n", said.err)
-    assert surveying.survey_aloud(request, silent=True) == found
+    assert ask_survey.survey_aloud(request, silent=True) == found
     assert capsys.readouterr().err == ""
     assert threading.active_count() == threads
 

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.effects import Effect, Say, SendKill, SendStop
 from supervisor.core.events import Begun, Exited, Observed, Tick
-from supervisor.core.looks import RanksGone
+from supervisor.core.look_facts import RanksGone
 from supervisor.core.policy import Policy
 from supervisor.core.step import step
 from supervisor.core.vocabulary import Intent, RunState

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.effects import SetAside
 from supervisor.core.events import Begun, StartFailed
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint

@@ -7,9 +7,9 @@ import pytest
 from supervisor.core.effects import Rescue, SendKill, SendStop
 from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsked, Tick
 from supervisor.core.job import Job, JobEnd
-from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.vocabulary import RunState, StopSource
 from tests.core.world import World, checkpoint, died, history_of
 

@@ -10,7 +10,7 @@ from supervisor.core.events import (
     Suspended,
     Tick,
 )
-from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.reactions.left_behind import (
     KEPT_ON_TRIAL_S,
     KEPT_S,

@@ -6,7 +6,7 @@ import pytest
 
 from supervisor.core.effects import Effect, Look, Say, SendStop, TakeStacks
 from supervisor.core.events import Begun, Looked, Observed, StacksTaken, Suspended, Tick
-from supervisor.core.looks import HungAt, RankSeen
+from supervisor.core.look_facts import HungAt, RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.rules.hang_evidence import Sight, judge
 from supervisor.core.rules.resumption import initial_state

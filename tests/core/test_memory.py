@@ -25,9 +25,9 @@ from supervisor.core.events import (
     Suspended,
     Tick,
 )
-from supervisor.core.memory import MemorySnapshot
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.persist_snapshot import AFTER_STOP_S, MARGIN, PATIENCE_S, SLACK_S
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.vocabulary import Intent, Phase, RunState, StopSource
 from tests.core.world import World, checkpoint, died, snapshot
 

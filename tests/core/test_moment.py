@@ -2,7 +2,7 @@
 
 import pytest
 
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
 from tests.core.world import history_of

@@ -25,10 +25,10 @@ from supervisor.core.events import (
     Tick,
     Unkillable,
 )
-from supervisor.core.looks import RankSeen, RanksGone
-from supervisor.core.memory import MemorySnapshot
+from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.persist_snapshot import is_waiting
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
 from supervisor.core.vocabulary import (

@@ -10,7 +10,7 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.reading import read_entry
 from supervisor.core.events import Begun, Event, Exited, Looked, Started, Surveyed
 from supervisor.core.history import History
-from supervisor.core.looks import RankSeen
+from supervisor.core.look_facts import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.states import Budget, Checkpoint, State

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from supervisor.daemon.look.own_python import runs_python
+from supervisor.daemon.look.exit_code_owner import runs_python
 
 
 @pytest.mark.parametrize(

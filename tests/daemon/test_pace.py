@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from supervisor.core.looks import Health, Judgement, Looks
+from supervisor.core.look_facts import Health, Judgement, Looks
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, State
 from supervisor.core.vocabulary import Phase, RunState

@@ -11,8 +11,8 @@ from supervisor.core.events import Event, ParkedSeen
 from supervisor.core.policy import Policy
 from supervisor.core.rules.warm_launch import AGAIN_S, Launched, Parked, ParkedStage
 from supervisor.core.states import State
-from supervisor.daemon.act import standby as parking_module
-from supervisor.daemon.act.standby import RESERVE_BYTES, Parking
+from supervisor.daemon.act import standby_orders as parking_module
+from supervisor.daemon.act.standby_orders import RESERVE_BYTES, Parking
 from supervisor.launcher.messages import Order, ParkedReport, ParkOrder, ProgramOrder
 
 MIB = 1 << 20

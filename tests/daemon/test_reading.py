@@ -9,8 +9,8 @@ import pytest
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.look.surveyor import Answer
+from supervisor.daemon.tell.checkpoint_verdicts import entry_of, memory_of
 from supervisor.daemon.tell.long_survey import LongReading
-from supervisor.daemon.tell.verdicts import entry_of, memory_of
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey
 from tests.checkpoint.conftest import as_json, make_old, write_files

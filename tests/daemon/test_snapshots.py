@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.events import Event, MemorySeen, Rescued
-from supervisor.core.memory import MemorySnapshot
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.daemon.look.memory_tier import Snapshots
 from supervisor.launcher.messages import Order, PersisterOrder
 from supervisor.memory import persist_request
@@ -25,7 +25,7 @@ from supervisor.memory.persister_status import (
 )
 from supervisor.memory.seal import SealWriter, SlotState, Snapshot, read_seal
 from supervisor.memory.slots import SnapshotPaths, make_root, read_whole
-from supervisor.memory.verdict import SlotVerdict, keep_verdict
+from supervisor.memory.snapshot_proof import SlotVerdict, keep_verdict
 
 STATE = '{"global_step": 20, "current_epoch": 0, "format": 1}'
 

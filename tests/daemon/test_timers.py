@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from supervisor.core.events import Begun
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.operator import KILL_ANSWER_S, TERM_S
 from supervisor.core.rules.resumption import initial_state

@@ -7,7 +7,7 @@ import pytest
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
-from supervisor.diagnosis.survival import shows_steps
+from supervisor.diagnosis.steps_after import shows_steps
 
 pytestmark = pytest.mark.timeout(30)
 

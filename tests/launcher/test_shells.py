@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from supervisor.launcher import shells
+from supervisor.launcher import waiting_shells
 from supervisor.system import procfs
 
 # Keeps the ends of a pipe that it names, and starts a child that has the other ones.
@@ -38,5 +38,5 @@ def test_who_is_needed_at_a_pipe(kept: str, given: str, is_needed: bool) -> None
         found = [procfs.read_process(pid) for pid in (parent.pid, int(parent.stdout.readline()))]
         outer, rank = (one for one in found if one is not None)
         table = {outer.pid: outer, rank.pid: rank}
-        assert shells.is_needed(outer, [rank], table, outer.pid) is is_needed
+        assert waiting_shells.is_needed(outer, [rank], table, outer.pid) is is_needed
         parent.communicate()

@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from supervisor.memory.finite import item_bytes, scan
+from supervisor.memory.finite_floats import item_bytes, scan
 
 DTYPES = [
     "float64",

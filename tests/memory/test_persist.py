@@ -26,7 +26,7 @@ from supervisor.memory.seal import (
     read_seal,
 )
 from supervisor.memory.slots import read_given_up, void
-from supervisor.memory.verdict import read_verdict
+from supervisor.memory.snapshot_proof import read_verdict
 from tests.memory.conftest import DAMAGES, Fill, State
 
 

@@ -19,7 +19,7 @@ from supervisor.memory import persist_request
 from supervisor.memory.persister_status import PersisterRecord
 from supervisor.memory.seal import SealWriter
 from supervisor.memory.slots import Lock, SnapshotPaths, Whole, read_given_up, void, wake
-from supervisor.memory.verdict import read_verdict
+from supervisor.memory.snapshot_proof import read_verdict
 from tests.memory.conftest import PROGRAM, Fill, Start, State, wait_until
 from tests.refusals import refusing
 from tests.vanishing import vanish

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from supervisor.memory.slots import void
-from supervisor.memory.verdict import SlotVerdict, read_verdict, vet
+from supervisor.memory.snapshot_proof import SlotVerdict, read_verdict, vet
 from tests.memory.conftest import DAMAGES, Fill, State
 
 NAN = {"weight": torch.tensor([1.0, float("nan")])}

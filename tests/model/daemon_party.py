@@ -36,7 +36,7 @@ from supervisor.core.events import (
     Tick,
 )
 from supervisor.core.history import History
-from supervisor.core.looks import RankSeen
+from supervisor.core.look_facts import RankSeen
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.states import Checkpoint, KillStage, State

@@ -8,13 +8,13 @@ import pytest
 from supervisor.cli.show.ledger_sentences import details, sentence
 from supervisor.core.entries.entry import Stamped
 from supervisor.core.entries.run import ReloadedEntry
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.replay import fold
 from supervisor.core.rules.resumption import initial_state
 from supervisor.core.vocabulary import Intent
 from supervisor.daemon.takeover import beginning
-from supervisor.daemon.tell.verdicts import memory_of, recorded_of
+from supervisor.daemon.tell.checkpoint_verdicts import memory_of, recorded_of
 from supervisor.launcher.messages import Hello
 from supervisor.rundir.ledger import LedgerWriter
 from supervisor.rundir.ledger_entries import iterate_entries, run_created, stamped

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 from supervisor.cli.commands.sbatch import sbatch_command
 from supervisor.cli.commands.status import status_command
 from supervisor.cli.record import read_record
-from supervisor.cli.show.queue import queued
+from supervisor.cli.show.slurm_queue import queued
 from supervisor.core.status import SlurmStatus, Status
 from supervisor.core.vocabulary import ExitCode, Intent, RunState
 from supervisor.errors import SupervisorError

@@ -10,8 +10,8 @@ import pytest
 from test_parking import record_of, script
 from test_parking import site as site  # a fixture
 
-from supervisor.standby.likeness import Likeness
 from supervisor.standby.refusal import Refused
+from supervisor.standby.warm_is_cold import Likeness
 from supervisor.worker.imports import observations
 
 if TYPE_CHECKING:

@@ -37,8 +37,8 @@ AT_ITS_START = {
 }
 # By what else each is there by then.
 THERE_BY_THEN = {
-    ("supervisor.cli.record", "supervisor.cli.show.queue"): "supervisor.cli.show.view",
-    ("supervisor.cli.record", "supervisor.cli.runtime_place"): "supervisor.cli.show.view",
+    ("supervisor.cli.record", "supervisor.cli.show.slurm_queue"): "supervisor.cli.show.view",
+    ("supervisor.cli.record", "supervisor.cli.runtime_directories"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.show.view",
 }
 # By `read_history`, which only commands call that end at once.
@@ -48,10 +48,10 @@ IN_COMMANDS = {
 }
 # Behind its first answer, which comes with the daemon's begin, the reader imports all the others.
 BEHIND_ITS_FIRST_ANSWER = {
-    ("supervisor.survey.__main__", "supervisor.memory.verdict"),
+    ("supervisor.survey.__main__", "supervisor.memory.snapshot_proof"),
     ("supervisor.survey.memory_tier", "supervisor.memory.slots"),
     ("supervisor.survey.memory_tier", "supervisor.memory.stream"),
-    ("supervisor.survey.memory_tier", "supervisor.memory.verdict"),
+    ("supervisor.survey.memory_tier", "supervisor.memory.snapshot_proof"),
 }
 # Another version's will do, and it may fail: there is a test of each.
 MAY_BE_GONE = {
@@ -129,7 +129,10 @@ def test_each_has_its_reason() -> None:
     ("late", "by"),
     [
         *((late, by) for (_, late), by in THERE_BY_THEN.items()),
-        *((late, "supervisor.memory.verdict") for _, late in sorted(BEHIND_ITS_FIRST_ANSWER)),
+        *(
+            (late, "supervisor.memory.snapshot_proof")
+            for _, late in sorted(BEHIND_ITS_FIRST_ANSWER)
+        ),
     ],
 )
 def test_what_is_there_by_then(late: str, by: str) -> None:

@@ -1,7 +1,8 @@
 """Whether floats that stream by are NaN, told from their bits; infinite ones are none of its words.
 
 A float is NaN when all bits of its exponent are set and one of its fraction is (IEEE 754-2019, 3.4;
-the 8-bit formats of https://arxiv.org/abs/2209.05433). `memory/finite.py` asks another question.
+the 8-bit formats of https://arxiv.org/abs/2209.05433). `memory/finite_floats.py` asks something
+else.
 """
 
 from bisect import bisect_right

@@ -7,22 +7,16 @@ from pathlib import Path
 import click
 
 from supervisor.checkpoint.records import CheckpointEntry, Missing
-from supervisor.cli.preflight import (
-    descriptors,
-    pattern_trial,
-    questions,
-    shared_memory,
-    slurm_site,
-)
+from supervisor.cli.ask_survey import request_for, survey_aloud
+from supervisor.cli.preflight import descriptors, findings, pattern_trial, shared_memory, slurm_site
 from supervisor.cli.preflight.finding import Finding, Level
-from supervisor.cli.readable import problem
 from supervisor.cli.record import read_history
+from supervisor.cli.record_access import problem
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.terminal import json_text, paint, strip_controls
 from supervisor.cli.start import directory_owner
 from supervisor.cli.start.admission import AdmissionVerdict, admit, refuse_bad_place
 from supervisor.cli.submit.single_line import refuse_other_bytes
-from supervisor.cli.surveying import request_for, survey_aloud
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.core.history import History
@@ -71,7 +65,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     paths = RunPaths(run_dir)
     directory = Path(config.checkpoints.directory or run_dir)
     yield Finding("configuration", Level.OK, f"{path} (run {config.name!r})")
-    host = list(questions.host_findings(config, run_dir))
+    host = list(findings.host_findings(config, run_dir))
     yield from host
     yield from pattern_trial.findings(config, run_dir)
     try:
@@ -85,7 +79,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
         return
     yield _record(paths, config)
     history, _ = read_history(paths)
-    undecided = questions.existing(config, directory, history.attempt)
+    undecided = findings.existing(config, directory, history.attempt)
     if undecided is not None:
         yield undecided
     yield directory_owner.finding(config, paths, history)
@@ -96,9 +90,9 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     yield from _newest(there, found, history, config)
     # The newest may be cut short.
     largest = max((entry.bytes for entry in on_disk), default=None)
-    yield questions.space(largest, config, directory)
+    yield findings.space(largest, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
-    yield questions.grace(config, run_dir)
+    yield findings.grace(config, run_dir)
     yield _resuming(config)
 
 

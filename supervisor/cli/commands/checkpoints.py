@@ -9,11 +9,11 @@ import click
 from supervisor.checkpoint.export import export
 from supervisor.checkpoint.pins import pin, unpin
 from supervisor.checkpoint.records import CheckpointEntry
+from supervisor.cli.ask_survey import request_of, settings, survey_aloud
 from supervisor.cli.registry import live_runs
 from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.formatting import count_text, size_text
 from supervisor.cli.show.terminal import echo, json_text, strip_controls, table
-from supervisor.cli.surveying import request_of, settings, survey_aloud
 from supervisor.cli.target import find_run, is_run, runs_below, target_argument
 from supervisor.core.vocabulary import ExitCode, Tier
 from supervisor.errors import SupervisorError

@@ -9,8 +9,8 @@ from typing import NoReturn
 import click
 
 from supervisor.cli.preflight.descriptors import make_room
-from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.record import read_history
+from supervisor.cli.record_access import refuse_unreadable
 from supervisor.cli.show.advice import shown_config, shown_path
 from supervisor.cli.show.terminal import echo
 from supervisor.cli.start.admission import (
@@ -32,7 +32,7 @@ from supervisor.cli.start.handover import (
     report_failure,
     take_lock,
 )
-from supervisor.cli.start.living import refuse_living
+from supervisor.cli.start.living_launcher import refuse_living
 from supervisor.cli.submit.single_line import refuse_other_bytes
 from supervisor.cli.target import is_run
 from supervisor.config.load import load_config

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import click
 
-from supervisor.cli.readable import refuse_unreadable
 from supervisor.cli.record import read_history
+from supervisor.cli.record_access import refuse_unreadable
 from supervisor.cli.show.advice import shown_path
 from supervisor.cli.show.terminal import echo, json_text
 from supervisor.cli.start.admission import (

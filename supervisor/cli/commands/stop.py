@@ -8,7 +8,7 @@ import click
 from supervisor.cli.record import FRESH_S, RunRecord, read_record
 from supervisor.cli.show.summary import stopping_text, summary_lines
 from supervisor.cli.show.terminal import echo, json_text
-from supervisor.cli.show.unreached import frozen_line, unwatched_lines
+from supervisor.cli.show.unheard_intent import frozen_line, unwatched_lines
 from supervisor.cli.target import find_run, target_argument
 from supervisor.cli.write_intent import say_intent
 from supervisor.core.vocabulary import TERMINAL, Intent, RunState

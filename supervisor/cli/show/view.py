@@ -21,10 +21,10 @@ if __name__ == "__main__":
 from rich.console import Console
 from rich.live import Live
 
-import supervisor.cli.runtime_place
+import supervisor.cli.runtime_directories
 
 # Of a run that has ended records are read with these. By then an upgrade may have replaced them.
-import supervisor.cli.show.queue
+import supervisor.cli.show.slurm_queue
 import supervisor.cli.still_running  # noqa: F401
 from supervisor.cli.record import read_record
 from supervisor.cli.show.display import render

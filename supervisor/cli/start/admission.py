@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from supervisor.cli.ask_survey import request_for
 from supervisor.cli.record import read_history
-from supervisor.cli.runtime_place import runtime_parent
+from supervisor.cli.runtime_directories import runtime_parent
 from supervisor.cli.show.formatting import age_text, wall_of
-from supervisor.cli.surveying import request_for
 from supervisor.config.model import RunConfig
 from supervisor.core.entries.decision import DecisionEntry
 from supervisor.core.entries.entry import Stamped

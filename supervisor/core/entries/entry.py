@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from supervisor.core.json_object import JsonObject
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

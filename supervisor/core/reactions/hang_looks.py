@@ -9,7 +9,7 @@ from dataclasses import replace
 from supervisor.core.effects import Look, Record, Say, TakeStacks
 from supervisor.core.entries.attempt import LookedEntry
 from supervisor.core.events import Looked, Observed
-from supervisor.core.looks import Health, Judgement, Looks
+from supervisor.core.look_facts import Health, Judgement, Looks
 from supervisor.core.reactions.kill import end_hung, end_lingering
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.rules.hang_evidence import Sight, Sighting, judge

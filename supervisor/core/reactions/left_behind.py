@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from supervisor.core.effects import KeepLeft, Record, Say
 from supervisor.core.entries.attempt import LeftTrainingEntry
-from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.core.reactions.kill import end_hung
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.rules.deadlines import STEP_MULTIPLE, UNKNOWN_STEP_S

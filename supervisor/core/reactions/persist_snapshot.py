@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from supervisor.core.effects import Rescue, Say, SendKill, SetAside, SurveyCheckpoints
 from supervisor.core.events import MemorySeen, Rescued
-from supervisor.core.memory import RescueWait
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.snapshot_facts import RescueWait
 from supervisor.core.states import Checkpoint, State, Stop
 from supervisor.core.vocabulary import Action, Failure, RunState, Tier
 

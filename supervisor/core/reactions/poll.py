@@ -13,7 +13,7 @@ from supervisor.core.effects import (
 from supervisor.core.entries.attempt import FirstStepEntry
 from supervisor.core.entries.decision import SuspendedEntry
 from supervisor.core.events import Observed, Suspended, Tick
-from supervisor.core.looks import Health
+from supervisor.core.look_facts import Health
 from supervisor.core.reactions.hang_looks import on_overdue, report_silence, within_deadline
 from supervisor.core.reactions.kill import next_stage
 from supervisor.core.reactions.left_behind import excused

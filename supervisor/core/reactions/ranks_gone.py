@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from supervisor.core.effects import Record, Say
 from supervisor.core.entries.attempt import RanksGoneEntry
-from supervisor.core.looks import RanksGone
+from supervisor.core.look_facts import RanksGone
 from supervisor.core.reactions.kill import end_deserted
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.states import State

@@ -1,7 +1,7 @@
 """How long each phase may take before an attempt is looked at; silence alone proves little."""
 
 from supervisor.core.events import Observed
-from supervisor.core.looks import Health, Judgement
+from supervisor.core.look_facts import Health, Judgement
 from supervisor.core.policy import Policy
 from supervisor.core.states import Activity, Learned
 from supervisor.core.vocabulary import Phase

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from supervisor.core.events import Looked
-from supervisor.core.looks import RankSeen
+from supervisor.core.look_facts import RankSeen
 
 
 class Sight(StrEnum):

@@ -1,6 +1,6 @@
 """How long an attempt may stand where one before it was ended as hung: there may be work."""
 
-from supervisor.core.looks import HungAt, Judgement
+from supervisor.core.look_facts import HungAt, Judgement
 from supervisor.core.states import State
 
 # 60 s would be 16 minutes by then, and 30 min eight hours: max_failures holds the run before.

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.history import History
-from supervisor.core.moment import Moment
+from supervisor.core.point_in_time import Moment
 from supervisor.core.policy import Policy
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState

@@ -24,11 +24,11 @@ from supervisor.daemon.look.slow_patterns import SlowPatterns
 from supervisor.daemon.look.surveyor import Answer
 from supervisor.daemon.parts import Parts
 from supervisor.daemon.run import Run
+from supervisor.daemon.tell.checkpoint_verdicts import entry_of, notes_of, record_unsettled
 from supervisor.daemon.tell.journal import record_account
 from supervisor.daemon.tell.long_survey import LongReading
 from supervisor.daemon.tell.status import StatusFacts, status_of
 from supervisor.daemon.tell.tee import Tee, is_wanted
-from supervisor.daemon.tell.verdicts import entry_of, notes_of, record_unsettled
 from supervisor.rundir.status_file import write_status
 from supervisor.survey.answer import Survey
 from supervisor.system import journal_stream

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from supervisor.core.entries.run import RecordRemadeEntry
 from supervisor.core.vocabulary import Intent
-from supervisor.daemon.link import LauncherLink
+from supervisor.daemon.launcher_link import LauncherLink
 from supervisor.daemon.run import Run
 from supervisor.launcher.messages import RelockedReport, RelockOrder
 from supervisor.rundir.intent import write_intent

@@ -17,7 +17,7 @@ from supervisor.diagnosis.full_disk import place_of
 from supervisor.diagnosis.last_words import Unhandled, find_unhandled
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.python_traceback import exception_of
-from supervisor.diagnosis.survival import shows_steps
+from supervisor.diagnosis.steps_after import shows_steps
 from supervisor.launcher.messages import ExitedReport
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.worker.page import Outcome, Page

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from supervisor.core.events import Looked
-from supervisor.core.looks import RankSeen
+from supervisor.core.look_facts import RankSeen
 from supervisor.daemon.look.gpu_use import BusyGpu, GpuUse
 from supervisor.daemon.look.movement import LAUNCHER, Interval, movement
 from supervisor.daemon.look.process_samples import TreeProcess, TreeSample, sample_tree

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from supervisor.checkpoint.own_record import read_own_record
-from supervisor.core.left_events import LeftSeen, MainEnded
+from supervisor.core.left_behind_events import LeftSeen, MainEnded
 from supervisor.daemon.attempt import RunningAttempt
 from supervisor.daemon.look.counters import Counters, CounterSample, stood_still
 from supervisor.daemon.look.endings import SeenEnd

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.core.events import Event, MemorySeen, Rescued
-from supervisor.core.memory import MemorySnapshot
+from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.status import PersisterStatus, SnapshotStatus
-from supervisor.daemon.link import LauncherLink, Send
+from supervisor.daemon.launcher_link import LauncherLink, Send
 from supervisor.launcher.messages import Noted, PersisterOrder, SignalReport
 from supervisor.memory import persist_request
 from supervisor.memory.persisted import find_persisted, withdraw
@@ -26,8 +26,8 @@ from supervisor.memory.slots import (
     void,
     wake,
 )
+from supervisor.memory.snapshot_proof import read_verdict
 from supervisor.memory.space import used_bytes
-from supervisor.memory.verdict import read_verdict
 from supervisor.system.clock import monotonic_s, wall_s
 
 # Until it has persisted something: slower than any disk that is used for checkpoints.

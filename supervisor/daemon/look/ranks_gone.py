@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.core.looks import RanksGone
+from supervisor.core.look_facts import RanksGone
 from supervisor.daemon.look.idle_processes import SAMPLES_S, IdleProcesses
 from supervisor.daemon.look.process_samples import sample_tree
 from supervisor.daemon.look.rank_presence import RankPresence

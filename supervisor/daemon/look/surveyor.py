@@ -18,7 +18,7 @@ from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.look.attempt_times import AttemptTimes
 from supervisor.daemon.look.survey_child import SurveyChild
-from supervisor.daemon.tell.recorded import Recorded
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
 from supervisor.survey.elsewhere.sightings import SaveSearch
 from supervisor.survey.request import SurveyRequest

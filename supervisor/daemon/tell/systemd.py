@@ -5,7 +5,7 @@ Nothing here decides; without systemd only the launcher is told.
 
 from supervisor.core.states import State
 from supervisor.core.vocabulary import TERMINAL, Phase, RunState, StopSource
-from supervisor.daemon.link import Send
+from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.look.observer import Observation
 from supervisor.launcher.messages import Alive
 from supervisor.system import journal_stream, sd_notify

@@ -13,7 +13,7 @@ from supervisor.core.entries.saves import (
 )
 from supervisor.core.vocabulary import Tier
 from supervisor.daemon.tell.journal import Journal
-from supervisor.daemon.tell.recorded import Recorded
+from supervisor.daemon.tell.recorded_checkpoints import Recorded
 from supervisor.survey.answer import Survey
 
 

@@ -10,7 +10,7 @@ from supervisor.core.json_form import from_json
 from supervisor.core.rules.warm_launch import Parked, ParkedStage
 from supervisor.core.states import State
 from supervisor.core.status import LaunchStatus, ParkedStatus
-from supervisor.daemon.link import Send
+from supervisor.daemon.launcher_link import Send
 from supervisor.daemon.run import Run
 from supervisor.daemon.takeover import parked_of
 from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder

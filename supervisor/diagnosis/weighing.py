@@ -9,7 +9,7 @@ from dataclasses import replace
 from supervisor.core.vocabulary import Action, Nature
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.patterns import LineWeight
-from supervisor.diagnosis.survival import StepsAfter
+from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.suspect_lines import PEERS_GO_ON_STEPS, Explanation, find_candidates
 
 _SAME_FAILURE_LINES = 3

@@ -7,10 +7,10 @@ from typing import Any, Literal
 
 from supervisor.checkpoint.pins import pinned
 from supervisor.cli.record import read_history, read_record
-from supervisor.cli.runtime_place import snapshot_root
+from supervisor.cli.runtime_directories import snapshot_root
 from supervisor.cli.show.terminal import echo, strip_controls
 from supervisor.config.model import RunConfig
-from supervisor.daemon.tell.verdicts import memory_of, recorded_of
+from supervisor.daemon.tell.checkpoint_verdicts import memory_of, recorded_of
 from supervisor.rundir.lock import is_held
 from supervisor.rundir.paths import RunPaths
 from supervisor.survey.answer import Survey
