@@ -79,6 +79,7 @@ demo: setup ## kill a real run three times, compare its weights (OUTPUT=DIR)
 docs: setup ## the pages that are drawn from the code
 	$(BIN)/python -m supervisor.core.diagram > docs/states.md
 	$(BIN)/python -m docs.tables
+	$(BIN)/python -m docs.picture
 
 bench: setup ## what supervision costs, beside torchrun and ft_launcher
 	$(BIN)/python -m benchmarks.overhead
