@@ -10,7 +10,7 @@ class Allocation:
 
     job_id: str
     name: str
-    """What `scontrol requeue` takes: of an array this task alone."""
+    """The name for `scontrol requeue`; in an array it names this task alone."""
     restart_count: int = 0
     partition: str | None = None
     array_task: str | None = None
@@ -22,7 +22,7 @@ def allocation(environ: Mapping[str, str]) -> Allocation | None:
     if not job_id.isdigit():
         return None
     array, task = environ.get("SLURM_ARRAY_JOB_ID"), environ.get("SLURM_ARRAY_TASK_ID")
-    # Unset on the first run.
+    # Unset on the job's first start.
     count = environ.get("SLURM_RESTART_COUNT", "")
     return Allocation(
         job_id,

@@ -18,7 +18,7 @@ _FIELD = re.compile(r"(?:^|\s)([A-Za-z][\w:/]*)=")
 
 
 def ask(words: Sequence[str], *, timeout_s: float = ANSWER_S) -> str | None:
-    """What one of SLURM's commands printed; None if it is not there, failed or hung."""
+    """What one of SLURM's commands printed; None if the command is absent, failed or hung."""
     done = _answer(words, timeout_s)
     return done.stdout if done is not None and done.returncode == 0 else None
 
@@ -36,17 +36,17 @@ def _answer(words: Sequence[str], timeout_s: float) -> "subprocess.CompletedProc
 
 
 def environment() -> dict[str, str]:
-    """Ours, without what users set to have these commands print or choose otherwise.
+    """The environment of this process, without settings that change what SLURM's commands do.
 
-    With SLURM_TIME_FORMAT=relative nobody could read an EndTime (scontrol(1)); SCANCEL_INTERACTIVE
-    would ask a terminal that is not there.
+    With SLURM_TIME_FORMAT=relative an EndTime could not be parsed (scontrol(1)). With
+    SCANCEL_INTERACTIVE scancel would ask on a terminal that is not there.
     """
     own = {k: v for k, v in os.environ.items() if not k.startswith(("SCANCEL_", "SQUEUE_"))}
     return own | {"SLURM_TIME_FORMAT": "standard"}
 
 
 def fields(line: str) -> dict[str, str]:
-    """The fields of one line of `scontrol -o show`; what stands first counts.
+    """The fields of one line of `scontrol -o show`; of a repeated key the first counts.
 
     A job's command line stands near the end and may hold words like `Reason=x` itself.
     """
@@ -57,7 +57,7 @@ def fields(line: str) -> dict[str, str]:
 
 
 def show_job(job: str, *, timeout_s: float = ANSWER_S) -> dict[str, str] | None:
-    """`scontrol show job`: of an array the first line; None if there is no answer."""
+    """`scontrol show job`; for an array its first line. None if there is no answer."""
     text = ask(["scontrol", "-o", "show", "job", job], timeout_s=timeout_s)
     return fields(text.splitlines()[0]) if text and text.strip() else None
 
@@ -84,7 +84,7 @@ def configuration() -> dict[str, str] | None:
 
 
 def queue_state(job: str, *, timeout_s: float = ANSWER_S) -> str | None:
-    """The job's state as squeue has it, "" for one that SLURM has forgotten; None if unknown."""
+    """The job's state from squeue; "" if SLURM has forgotten the job, None if unknown."""
     words = ["squeue", "--noheader", "--states=all", "--format=%T", f"--jobs={job}"]
     done = _answer(words, timeout_s)
     if done is None:
@@ -92,7 +92,7 @@ def queue_state(job: str, *, timeout_s: float = ANSWER_S) -> str | None:
     if done.returncode != 0:
         return "" if "Invalid job id" in done.stderr else None
     states = done.stdout.split()
-    # Of an array: while one of its tasks may still run, it is not over.
+    # An array is not over while one of its tasks may still run.
     return next((state for state in states if state not in OVER), states[0] if states else "")
 
 

@@ -1,7 +1,7 @@
 """What the controller's answer means for the run: time left, why the job ends, may it be requeued.
 
-Pure. The rules were read off a real SLURM 22.05: while a job is COMPLETING, scontrol tells a
-requeue by the raised `Restarts`, a time limit by its `Reason`, and nothing else of why.
+Pure. The rules were observed on a real SLURM 22.05. While a job is COMPLETING, scontrol shows a
+requeue by the raised `Restarts` and a time limit by its `Reason`. It shows no other reason.
 """
 
 import time
@@ -13,35 +13,35 @@ from supervisor.core.job import JobEnd
 from supervisor.slurm.allocation import Allocation
 from supervisor.slurm.controller import WAITING
 
-# `--signal` may be minutes before the end, and does not say how many.
+# sbatch's `--signal` may come minutes before the end, and nothing says how many.
 NEAR_END_S = 1800.0
 KILL_WAIT_S = 30.0
-# Until everything is killed: the signal, the bookkeeping and the exit take their part of it.
+# Subtracted from KillWait: the signal, the bookkeeping and the exit take time too.
 MARGIN_S = 2.0
 _STOPPED = frozenset({"COMPLETING", "STAGE_OUT", "SIGNALING"})
 _NONE = frozenset({"", "None", "Unknown", "N/A", "(null)"})
 
 
 class Requeue(StrEnum):
-    """What may be done about it."""
+    """What may be done about having the job requeued."""
 
     ASK = "ask"
     ALREADY = "already"
     CANCELLED = "cancelled"
     FORBIDDEN = "forbidden"
     NO_BATCH = "no_batch"
-    """Of salloc or srun: only what sbatch submitted can be requeued."""
+    """A job of salloc or srun: only a job that sbatch submitted can be requeued."""
     UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class JobFacts:
-    """Times in seconds since 1970."""
+    """What is known of the job's end; times in seconds since 1970."""
 
     end: JobEnd | None
     requeue: Requeue
     ends_at: float | None = None
-    """When its time is over; None where it has no limit, or nobody knows."""
+    """When the job's time limit is reached; None without a limit, or if not known."""
     killed_at: float | None = None
 
 
@@ -56,7 +56,7 @@ def facts(
     """Read an answer of `scontrol show job`; `said` is what slurmstepd wrote (last_words)."""
     wait_s = (KILL_WAIT_S if kill_wait_s is None else kill_wait_s) - MARGIN_S
     if not fields or "JobState" not in fields:
-        # Without an answer only slurmstepd's word is left: it ends the job now.
+        # Without an answer only slurmstepd's line tells: it is ending the job now.
         killed_at = None if said is None else wall + wait_s
         known = {JobEnd.CANCELLED: Requeue.CANCELLED, JobEnd.REQUEUED: Requeue.ALREADY}
         requeue = Requeue.UNKNOWN if said is None else known.get(said, Requeue.UNKNOWN)
@@ -94,7 +94,7 @@ def _end(state: str, fields: Mapping[str, str], own: Allocation, wall: float) ->
 
 
 def _is_now(fields: Mapping[str, str], own: Allocation) -> bool:
-    """Whether a preemption is of this start of the job: a requeue may leave the old time."""
+    """Whether PreemptTime belongs to this start of the job; a requeue may leave an old time."""
     preempted, started = moment(fields.get("PreemptTime", "")), moment(fields.get("StartTime", ""))
     return preempted is not None and (started is None or preempted >= started)
 

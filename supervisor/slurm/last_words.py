@@ -1,7 +1,7 @@
 """What slurmstepd wrote into the job's own log about why it ends the job.
 
-It is there before the SIGTERM that it announces, also while no controller answers; scontrol
-prints COMPLETING then, and hides the reason.
+The line is written before the SIGTERM that it announces, even while no controller answers. scontrol
+prints only COMPLETING then, without the reason.
 """
 
 import os
@@ -31,7 +31,7 @@ _REASONS = {
 def read(fd: int, job_id: str, since_wall: float) -> JobEnd | None:
     """Why slurmstepd ends this job, from the file behind `fd`; None where it has not said so.
 
-    Lines of before `since_wall` (seconds since 1970) are of the job's earlier starts.
+    Lines from before `since_wall` (seconds since 1970) belong to earlier starts of the job.
     """
     try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
@@ -50,11 +50,11 @@ def read(fd: int, job_id: str, since_wall: float) -> JobEnd | None:
 
 
 def find(text: str, job_id: str, since_wall: float) -> JobEnd | None:
-    """The last such line of a text, in words of ours."""
+    """The reason in the text's last line on this job; None without such a line."""
     found = None
     for line in _LINE.finditer(text):
         at = time.mktime(time.strptime(line["at"], "%Y-%m-%dT%H:%M:%S"))
-        # The stamp is cut to whole seconds.
+        # The line's time is cut to whole seconds.
         if line["job"] == job_id and at >= since_wall - 1.0:
             found = line
     return None if found is None else _REASONS.get(found["why"], JobEnd.CANCELLED)

@@ -1,4 +1,4 @@
-"""What SLURM can say of the holders of a run's lock: our own job, and whether another is over."""
+"""What SLURM knows of a lock's holders: this process's job, and whether another job is over."""
 
 import os
 
@@ -10,11 +10,11 @@ class SlurmJobs:
     """A `supervisor.rundir.lock.Jobs`, asked of the environment and of the controller."""
 
     def own(self) -> tuple[str, int] | None:
-        """Job of this process and how often it was requeued; None outside of one."""
+        """The job of this process and how often it was requeued; None outside of a job."""
         here = allocation(os.environ)
         return None if here is None else (here.job_id, here.restart_count)
 
     def is_over(self, job: str) -> bool:
-        """Whether the controller says so; no answer is no end."""
+        """Whether the controller says that the job is over; False without an answer."""
         state = queue_state(job)
         return state is not None and (state == "" or state in OVER)

@@ -1,7 +1,7 @@
 """The last thing a supervisor does in a job: have it requeued, and say what will happen next.
 
-`scontrol requeue` ends the caller, so whatever must stay has to be on the disk before. It does not
-count as a failure of the job; merely exiting does, and after five SLURM holds it.
+`scontrol requeue` ends the caller, so everything must be on the disk before it. SLURM does not
+count it as a failure of the job. Merely exiting counts; after five failures SLURM holds the job.
 """
 
 import re
@@ -21,7 +21,7 @@ CREDENTIAL_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class RequeueResult:
-    """What came of it; `line` is for the job's log."""
+    """What came of the requeue; `line` is for the job's log."""
 
     verdict: Requeue
     line: str
@@ -38,11 +38,11 @@ def plan(own: Allocation, said: JobEnd | None, wall: float) -> Requeue:
 def carry_out(
     own: Allocation, verdict: Requeue, script: str, order: Callable[[list[str]], str | None]
 ) -> RequeueResult:
-    """Do what was planned; `script` is how a job of its own is submitted, `order` runs scontrol."""
+    """Do what was planned. `script`: the command that submits a new job; `order` runs scontrol."""
     name = own.name
     match verdict:
         case Requeue.ASK:
-            when = _when()  # before: what is asked after it, SLURM ends with us
+            when = _when()  # asked first: after the order SLURM ends this process
             problem = order(["scontrol", "requeue", name])
             if problem is None:
                 return RequeueResult(verdict, f"requeued as job {name}; {when}", True)
@@ -73,7 +73,7 @@ def carry_out(
 
 
 def scontrol(words: list[str]) -> str | None:
-    """Run it; why it failed, None if it did not."""
+    """Run a command; returns why it failed, None if it succeeded."""
     try:
         done = subprocess.run(
             words, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace",

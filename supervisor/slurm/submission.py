@@ -1,4 +1,4 @@
-"""Which job was submitted for a run: one file, so that `status` can say that it waits its turn."""
+"""Which job was submitted for a run, in one file: `status` can then say that the job waits."""
 
 import json
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from supervisor.system.small_file import read_small_file
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """One job; `cluster` is named where sbatch named it (several clusters in one federation)."""
+    """One job; `cluster` is set where sbatch named one (several clusters in one federation)."""
 
     job_id: str
     submitted_at: str
@@ -31,7 +31,7 @@ def remember(path: Path, job_id: str, cluster: str | None) -> Submission:
 
 
 def recall(path: Path) -> Submission | None:
-    """The job that was submitted last; None where there is none or it cannot be understood."""
+    """The job that was submitted last; None if there is none, or the file is unreadable."""
     try:
         body = json.loads(read_small_file(path))
         cluster = body.get("cluster")
