@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 if __package__ in (None, ""):
-    # Run by path: this file's folder must not be where modules are looked for.
+    # Run by path: this file's folder must not stay on sys.path.
     _HERE = str(Path(__file__).resolve().parent)
     sys.path[:] = [place for place in sys.path if place != _HERE]
     _ROOT = str(Path(_HERE).parents[1])
@@ -16,18 +16,18 @@ if __package__ in (None, ""):
 
 
 def _tell_launcher(error: BaseException) -> None:
-    """Why there will be no daemon, to who starts the next one: standard library only."""
+    """Tell the launcher why this daemon cannot start. Standard library only."""
     words = sys.argv
     if "--socket-fd" not in words[:-1]:
         return
     why = f"{type(error).__name__}: {error}".splitlines()[0]
     line = json.dumps({"do": "failed", "why": why}).encode() + b"\n"
-    with contextlib.suppress(OSError, ValueError):  # it is gone, or was never there
+    with contextlib.suppress(OSError, ValueError):  # the socket is gone, or never was
         os.write(int(words[words.index("--socket-fd") + 1]), line)
 
 
 def _main() -> int:
-    # Here, and not above: an upgrade may have left modules that cannot be imported.
+    # Imported here: an upgrade may have left modules whose import fails, and that must be told.
     from supervisor.daemon.main import main
 
     return main(sys.argv[1:])

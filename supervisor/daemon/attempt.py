@@ -1,4 +1,4 @@
-"""The attempt that runs now, as the daemon holds it: what is seen of it and kept for its end."""
+"""The running attempt as the daemon holds it: what was seen so far, kept to judge its end."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +24,7 @@ from supervisor.system.clock import monotonic_s
 from supervisor.system.identity import ProcessIdentity, identify
 from supervisor.worker.page import Page
 
-# What our trainer and any that follows its wording prints when a save fails and training goes on.
+# The reference trainer prints this when a save fails and training goes on. Others may print it too.
 SAVE_FAILED = "checkpoint save FAILED"
 _COUNTERS_AT = 0.5
 
@@ -42,7 +42,7 @@ class RunningAttempt:
         printed: PrintedLog | None = None,
         were_gone: bool = False,
     ) -> None:
-        """`were_gone`: a daemon before saw that its ranks had ended."""
+        """`were_gone`: an earlier daemon saw that all ranks had ended."""
         self.number = number
         self.started_at = now
         self.main: ProcessIdentity | None = None
@@ -76,11 +76,11 @@ class RunningAttempt:
 
     @property
     def heartbeat_dir(self) -> Path:
-        """Where its pages are."""
+        """Where the heartbeat pages are."""
         return self._heartbeat_dir
 
     def started(self, report: StartedReport) -> None:
-        """The launcher has started it."""
+        """Note the launcher's report that the main process runs."""
         self.pid = report.pid
         self.printed.begin(self.pid)
         self.cgroup = report.cgroup
@@ -92,17 +92,17 @@ class RunningAttempt:
             self.main = found._replace(start_ticks=report.start_ticks)
 
     def ranks_gone(self, pages: Sequence[Page]) -> list[Page]:
-        """Those that were seen to live, and ended without saying how."""
+        """The ranks that were seen alive and ended without saying how, by their pages."""
         return self._observer.presence.gone_among(pages)
 
     def follow(self, pid: int, start_ticks: int) -> None:
-        """Take another process for the trainer: the main one has ended, and left it training."""
+        """Take another process for the trainer: the main process has ended and left it training."""
         found = identify(pid)
         if found is not None and found.start_ticks == start_ticks:
             self.main, self.pid, self._counters = found, pid, None
 
     def observe(self, now: float) -> Observation:
-        """Look at it; counters are read only when the log has been silent for a while."""
+        """Look at the attempt; counters are read only when the log has been silent for a while."""
         look = self._observer.look(now, stood_still=self._stood_still(now))
         gone = self._desertion.facts(look.pages, self.main, now)
         if gone is not None:
@@ -138,7 +138,7 @@ class RunningAttempt:
         return stood_still(self._sample, self._counters.sample())
 
     def begin_looks(self, order: effects.Look, send: Send) -> None:
-        """Begin to look at all that it does; `send` takes orders to the launcher."""
+        """Begin three looks at all its processes; `send` takes orders to the launcher."""
         if self.main is None or self.look is None:
             return
         if self._looking is not None:
@@ -163,17 +163,17 @@ class RunningAttempt:
 
     @property
     def is_being_read(self) -> bool:
-        """Whether looks or a dump are under way, which are to be polled often."""
+        """Whether looks or a stack dump are under way: the loop polls them often."""
         return self._stacks is not None or self._looking is not None
 
     def poll_looks(self) -> Looked | None:
-        """The answer, once the looks are taken."""
+        """The answer to `begin_looks`, once the looks are taken."""
         if self._looking is None:
             return None
         try:
             looked = self._looking.poll(self._observer.log_age_since)
         except OSError as error:
-            # Out of descriptors: the core asks again, and goes by time at last.
+            # For example out of file descriptors. The core asks again, and in the end goes by time.
             self._run.journal.log.warning("looks_failed", error=str(error), attempt=self.number)
             self._looking.close()
             self._looking = None
@@ -184,7 +184,7 @@ class RunningAttempt:
         return looked
 
     def begin_stacks(self, folder: Path) -> list[int]:
-        """Begin a dump; returns the processes that are to be sent SIGUSR2."""
+        """Begin a stack dump; returns the processes to send SIGUSR2 to."""
         if self.main is None:
             return []
         pages = [page for page in (self.look.pages if self.look else ()) if page.outcome is None]
@@ -194,7 +194,7 @@ class RunningAttempt:
 
     @property
     def is_taking_stacks(self) -> bool:
-        """Whether a dump is under way."""
+        """Whether a stack dump is under way."""
         return self._stacks is not None
 
     def poll_stacks(self) -> bool:
@@ -207,7 +207,7 @@ class RunningAttempt:
         return True
 
     def ended(self, end: SeenEnd, now: float) -> Ending:
-        """The ending, from what was seen of it and a last look."""
+        """Judge the attempt's end, from the reported end and a last look."""
         finish = self._run.config.finish.file
         self.exited_at = end.monotonic
         try:
@@ -227,7 +227,7 @@ class RunningAttempt:
                 ),
             )
         except Exception as error:
-            # A diagnosis reads whatever anybody printed; an end must never be lost to it.
+            # The diagnosis reads arbitrary output and may fail on it. The end must still be told.
             self._run.journal.log.exception("ending_not_diagnosed", attempt=self.number)
             return Ending(
                 self.number,
@@ -238,13 +238,13 @@ class RunningAttempt:
             )
 
     def last_words(self) -> tuple[str, ...]:
-        """Lines of the last look, and one that was left without its end."""
+        """The lines of the last look, and a last line that has no newline yet."""
         lines = self.look.lines if self.look else ()
         unended = self._observer.unended_line
         return (*lines, unended) if unended else lines
 
     def close(self) -> None:
-        """Close what was opened for looking, but not what it printed."""
+        """Close what was opened for looking. `printed` stays open: incidents read its tail."""
         if self._looking is not None:
             self._looking.close()
             self._looking = None

@@ -14,7 +14,7 @@ Send = Callable[[Order], None]
 
 
 class Orders(Protocol):
-    """Where orders about processes go: the launcher, or its stand-in when it is dead."""
+    """Takes orders about processes: the launcher, or its stand-in once the launcher is dead."""
 
     def send(self, order: Order) -> None:
         """Send one order."""
@@ -36,12 +36,12 @@ class LauncherLink(JsonLines):
         return [report_of(told) for told in self.read()]
 
     def wait(self, timeout_s: float) -> None:
-        """Until the launcher has said something, for so long at most."""
+        """Wait until the launcher has said something, `timeout_s` at most."""
         self.flush()
         select.select([] if self.is_lost else [self], [], [], timeout_s)
 
     def wait_flushed(self, timeout_s: float) -> None:
-        """Send everything, waiting at most so long."""
+        """Send all that is queued, waiting `timeout_s` at most."""
         deadline = monotonic_s() + timeout_s
         while self.unsent and (left := deadline - monotonic_s()) > 0:
             select.select([], [self], [], left)

@@ -88,9 +88,9 @@ class Daemon:
         self._errors = 0
 
     def run_until_exit(self, first: list[Event], reports: list[Heard], then: list[Event]) -> int:
-        """Go on until the core says exit; returns the run's exit code.
+        """Turn until the core says exit; returns the run's exit code.
 
-        -1: nothing is over, another daemon is to take over (reload).
+        -1 means a reload: the run goes on, and another daemon takes over.
         """
         selector = selectors.DefaultSelector()
         selector.register(self._link, selectors.EVENT_READ, "link")
@@ -122,9 +122,9 @@ class Daemon:
         try:
             self._gather()
         except Exception:
-            # The one broad net: a daemon that dies of a bug in a look would only be started
-            # again. One that dies of a bug in a decision, or with half of its effects done,
-            # has to be, with fresh state.
+            # The one broad except, around the looks alone: dying of a bug in a look gains nothing.
+            # `_settle` stays outside. After a bug in a decision, or half of the effects, the run
+            # needs a new daemon with fresh state.
             self._errors += 1
             self.run.journal.log.exception("daemon_error", count=self._errors)
             if self._errors >= 5:
@@ -149,20 +149,20 @@ class Daemon:
             if key.data == "wake":
                 self._wakeups.pipe.drain()
                 self._next_poll = min(self._next_poll, self._polled_at + LEAST_POLL_S)
-        # Whatever came meanwhile: with this process frozen, nobody looked in time.
+        # Even if something woke the loop: this process was frozen, so nobody looked in time.
         late = monotonic_s() - until
         if late > SUSPENDED_S:
             self._queue.append(Suspended(late))
 
     def _wake_at(self) -> float | None:
-        """When the time of the state is over; not while a stopped launcher keeps it from ending."""
+        """When the state's time is over; None while a stopped launcher can end nothing."""
         is_ending = self.state.run in {RunState.DRAINING, RunState.KILLING}
         return None if is_ending and self._frozen.is_frozen else self.state.wake_at
 
     def _gather(self) -> None:
         self._link.flush()
         self._reports.extend(self._link.receive() if self._orphan is None else self._orphan.poll())
-        # One by one: what is wrong with one must not cost those behind it.
+        # One by one: a report that raises must not cost the reports behind it.
         while self._reports:
             self._on_report(self._reports.popleft())
         if self._link.is_lost and self._orphan is None:
@@ -195,11 +195,12 @@ class Daemon:
         if (intent := self._intent.changed()) is not None:
             self._queue.append(IntentChanged(intent, wall_s()))
         self._facts.frozen, self._facts.unheard = self._frozen.warning, self._intent.warning
-        # Before the attempt is looked at: what the persister says of a save, the trainer repeats.
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
+        # Before the attempt is looked at: the trainer prints the persister's failures once more.
         self._house.note_failed_persists(self.parts.snapshots.poll(now), self.state)
         attempt = self.parts.attempt
-        # Not on every wake-up: a save wakes us, and would be seen, and booked, more than it is.
+        # At its own pace, not at every wake-up. Saves wake the daemon: it would look during saves
+        # too often, and the account would book too much time as saving.
         if attempt is not None and self.state.alive and now >= self._observe_at:
             self._observe_at = now + pause_s(self.state, now)
             self._queue.append(attempt.observe(now).observed)
@@ -245,10 +246,10 @@ class Daemon:
         self._queue.append(Exited(ending))
 
     def _on_signal(self, name: str, came_at: float | None) -> None:
-        # Sent to a whole job it reached the trainer when it reached the launcher.
+        # A signal to a whole job reached the trainer at the same moment as the launcher.
         wall = wall_s() - max(monotonic_s() - (came_at or monotonic_s()), 0.0)
         self.run.journal.log.info("signal_received", signal=name)
-        # The launcher replaces a daemon that does not answer, in case it is frozen.
+        # The launcher takes a daemon that does not answer a signal for frozen, and replaces it.
         self.parts.orders.send(messages.Noted())
         if self.state.stop is None and name in ("INT", *self.run.config.signals):
             self.parts.scheduler.look()
@@ -256,7 +257,7 @@ class Daemon:
             self._queue.append(StopAsked(StopSource(f"SIG{name}"), wall=wall))
 
     def _on_launcher_lost(self) -> None:
-        """Nothing trains unsupervised: the trainer saves and ends, and nothing is launched."""
+        """Have the trainer save and end, and launch nothing: nothing trains without a launcher."""
         self.run.journal.log.error("launcher_lost", attempt=self.state.attempt)
         self._frozen = FrozenLauncher(None, self.run.console.say)
         attempt = self.parts.attempt
@@ -264,7 +265,7 @@ class Daemon:
         self.parts.orders = self._orphan
         self.parts.snapshots.forget_order()
         self.parts.standby.lost()
-        # It does not end with the launcher: nobody may launch while the trainer still saves.
+        # The lock outlives the launcher: nobody may launch while the trainer still saves.
         take_lock(self.run, self._lock_fd, self._facts.launcher_pid)
         self._queue.append(StopAsked(StopSource.LAUNCHER_DEATH, wall=wall_s(), is_anew=True))
 

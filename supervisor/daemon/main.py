@@ -63,7 +63,7 @@ HELLO_S = 30.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Be the daemon; its own exit code, which the launcher restarts on unless it said exit."""
+    """Run the daemon. Unless it ordered exit, the launcher starts another one after it."""
     parser = argparse.ArgumentParser(prog="supervisor-daemon")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--socket-fd", type=int, required=True)
@@ -96,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _hello(link: LauncherLink) -> tuple[Heard | None, list[Heard]]:
-    """The launcher's first report, and what came right behind it."""
+    """The launcher's first report, and the reports that came right behind it."""
     deadline = monotonic_s() + HELLO_S
     poller = select.poll()
     poller.register(link.fileno(), select.POLLIN)
@@ -108,7 +108,7 @@ def _hello(link: LauncherLink) -> tuple[Heard | None, list[Heard]]:
 
 
 def _tell_protocol(run: Run, hello: Hello) -> None:
-    """Tell of a launcher of a later version: what it says that is not known here is passed over."""
+    """Warn of a launcher of a later version: reports that are unknown here are passed over."""
     if hello.protocol <= PROTOCOL:
         return
     run.journal.log.warning("unknown_protocol", launcher=hello.protocol, known=PROTOCOL)
@@ -199,8 +199,8 @@ def _serve(
         DaemonStartedEntry(pid=os.getpid(), adopted_attempt=attempt_number, boot_id=boot_id())
     )
     wakeups = WakeUps()
-    # Not .supervisor/: each status.json renamed into it cost watchdog's threads 0.4 ms, a third of
-    # all that the daemon spends; an intent is found by the poll within half a second.
+    # .supervisor/ is not watched: each status.json renamed into it cost watchdog's threads 0.4 ms,
+    # a third of the daemon's CPU time. The poll finds a new intent within half a second.
     wakeups.watch(run.surveyor.directory)
     if adopted is None:
         left = end_leftovers(run)
@@ -220,7 +220,7 @@ def _serve(
     if adopted:
         daemon.parts.saves.begin(adopted.pid, is_resumed=False)
         began_wall = history.attempt_wall or wall
-        # Where it began is not known: its first steps may have gone by.
+        # Not fresh: the attempt's first steps may have gone by before this daemon came.
         daemon.parts.steps.begin(
             adopted.attempt,
             history.resumed_from if adopted.attempt == history.attempt else None,

@@ -1,4 +1,4 @@
-"""What looks at a run and what it is acted on with, while one daemon lives."""
+"""The working objects of one daemon: those that look at the run, and those that act on it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Parts:
     """A plain record: the loop, the performer and the periodic work take from it what they need."""
 
     orders: Orders
-    """To the launcher."""
+    """Takes orders to the launcher; to its stand-in once the launcher is dead."""
     snapshots: Snapshots
     scheduler: Scheduler
     standby: Parking
@@ -30,13 +30,13 @@ class Parts:
     steps: StepWatch
     prober: Prober
     attempt: RunningAttempt | None = None
-    """The one that runs, or the last."""
+    """The attempt that runs, else the last one."""
 
     @classmethod
     def of(
         cls, run: Run, orders: Orders, emit: Callable[[Event], None], *, started_wall: float
     ) -> "Parts":
-        """As a daemon begins; what they find are events."""
+        """Make the parts of a new daemon; `emit` takes the events that they find."""
         times = AttemptTimes.of(run.history)
         snapshots = Snapshots(
             run.runtime.snapshot_dir,

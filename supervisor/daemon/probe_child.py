@@ -1,4 +1,4 @@
-"""Stays for one release, for a daemon of the version before, which starts it by this name."""
+"""A stub for one release: a daemon of the version before starts its probes by this name."""
 
 import sys
 

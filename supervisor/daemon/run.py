@@ -29,4 +29,4 @@ class Run:
     incidents: IncidentFolders
     directory_claim: DirectoryClaim
     progress: ProgressReader | None
-    """How steps are read from the log, where the user says so."""
+    """Reads steps from the log; None where the user gave no `watch.progress`."""

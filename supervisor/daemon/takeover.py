@@ -1,4 +1,4 @@
-"""What a daemon begins with: its ledger's history, and what the launcher kept for it. Pure.
+"""What a daemon begins with, from the ledger's history and the launcher's hello. Pure.
 
 The model check (tests/model) begins its daemons with these very functions.
 """
@@ -23,9 +23,10 @@ from supervisor.launcher.messages import (
 def beginning(
     history: History, intent: Intent, state: State, hello: Hello, here: Moment | None = None
 ) -> tuple[Begun, State, list[Report]]:
-    """The first event, with what the launcher kept for a daemon that comes after another.
+    """The first event, the state to begin from, and the reports that no daemon has handled yet.
 
-    `here` is now, by all clocks: timers that the daemon before had set go on; without it, anew.
+    `here` is the present moment by all clocks. With it the timers of the daemon before go on;
+    without it they begin anew.
     """
     signal_at = hello.stop_signal_at or None
     signals: list[Report] = [
@@ -57,7 +58,7 @@ def beginning(
         if adopted is None and ended is not None:
             late.insert(0, ended)
         if adopted is not None and number > history.attempt:
-            # The daemon before died between the order and the record of it.
+            # The daemon before died after it ordered the launch and before it recorded the start.
             late.insert(0, adopted.as_started())
         ending = None if adopted is None else adopted.ending
         if ending is not None and ending.awaits_word:
@@ -85,13 +86,13 @@ def _stop_since(history: History, state: State, here: Moment | None) -> float | 
 
 
 def _stop_wall(history: History, state: State, hello: Hello, here: Moment | None) -> float | None:
-    """When the stop was asked for, by the clock that files tell: by record, else by launcher."""
+    """When the stop was asked for, by the wall clock: from the ledger, else from the launcher."""
     if history.stop_by is not None:
         return history.stop_wall
     asked = None if hello.attempt is None else hello.attempt.stop_sent_at
     if asked is None or here is None:
         return None
-    # A signal to a whole job reaches the trainer with the launcher, long before its own stop.
+    # A signal to a whole job reached the trainer with the launcher, long before the sent stop.
     asked = min(asked, hello.stop_signal_at or asked)
     return here.wall - (state.at - asked)
 
@@ -99,7 +100,7 @@ def _stop_wall(history: History, state: State, hello: Hello, here: Moment | None
 def still_asked(
     history: History, intent: Intent, hello: Hello, *, alive: bool, wall: float | None = None
 ) -> list[Event]:
-    """What people had asked for and the daemon before can not carry out any more.
+    """The stop and the intent that the daemon before heard and did not live to carry out.
 
     `alive`: an attempt runs, or its end is to be judged. `wall`: now, seconds since 1970.
     """
@@ -118,7 +119,7 @@ def still_asked(
 
 
 def _asked_by(history: History, hello: Hello) -> StopSource | None:
-    """The signal that this launcher was asked to end by; one of a launcher before is over."""
+    """The signal that asked this launcher to end; a signal to an earlier launcher is over."""
     return history.asked_by if hello.daemon_restarts else None
 
 
@@ -134,14 +135,14 @@ def _with_running(state: State, number: int, history: History, began: float) -> 
 
 
 def _parked(report: ParkedReport, now: float) -> Parked | None:
-    """The spare interpreter that the launcher kept; None where none was ordered since a launch."""
+    """The spare interpreter that the launcher kept; None if none was ordered since the launch."""
     parked = parked_of(report, now)
     is_none = parked.stage is ParkedStage.ABSENT and parked.reason is None
     return None if is_none else parked
 
 
 def parked_of(report: ParkedReport, now: float) -> Parked:
-    """The core's facts from the launcher's words."""
+    """The core's facts on the spare interpreter, from the launcher's report."""
     again_at = now + AGAIN_S if report.has_died else None
     known = report.stage in {stage.value for stage in ParkedStage}
     stage = ParkedStage(report.stage) if known else ParkedStage.ABSENT

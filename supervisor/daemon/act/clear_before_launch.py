@@ -1,4 +1,4 @@
-"""What a dead launcher or a killed trainer left behind, ended and tidied before a first launch."""
+"""Ends processes of a dead launcher and tidies interrupted saves, before a first launch."""
 
 import shutil
 import time
@@ -20,11 +20,11 @@ MOST_FOUND = 8
 
 
 def end_leftovers(run: Run) -> AttemptUnwatchedEntry | None:
-    """Stop what still lives of this run, wait up to `grace`, and kill what stays.
+    """Stop all living processes of this run, wait up to `grace`, then kill them.
 
-    Its trainer had SIGTERM when the launcher died (PR_SET_PDEATHSIG) and may be saving right now;
-    or that went to a shell, and the trainer trains on. The launcher kills leftovers before a
-    launch, but there may be none: the run may be finished. Returns what was found and how it ended.
+    The main process had SIGTERM when its launcher died (PR_SET_PDEATHSIG). A trainer may be saving
+    right now; a trainer below a shell trains on. The launcher ends leftovers only before a launch,
+    and a finished run has no launch. Returns what was found and how it ended, None for nothing.
     """
     pages = run.runtime.heartbeat_dir(run.history.attempt)
     survivors = Survivors(run.run_id, None, heartbeat_dir=str(pages), grace_s=run.config.grace)
@@ -50,14 +50,14 @@ def end_leftovers(run: Run) -> AttemptUnwatchedEntry | None:
         elif monotonic_s() >= deadline:
             return AttemptUnwatchedEntry(
                 found=found, how="survives"
-            )  # A broken disk's D state: a launch says it.
+            )  # In D state on a broken disk: the next launch reports it.
         time.sleep(survivors.pause_s)
     how = "ended" if survivors.killing_since is None else "killed"
     return AttemptUnwatchedEntry(found=found, how=how)
 
 
 def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
-    """Record the end of an attempt whose launcher and daemon both died: nobody else can.
+    """Record the end of an attempt whose launcher and daemon both died before they could.
 
     `left`: what `end_leftovers` found of it.
     """
@@ -66,13 +66,13 @@ def tell_end(run: Run, left: AttemptUnwatchedEntry | None) -> None:
 
 
 def _last_step(run: Run) -> int | None:
-    """Where the attempt was, by its heartbeat pages."""
+    """The highest step that the attempt's heartbeat pages show."""
     pages = read_pages(run.runtime.heartbeat_dir(run.history.attempt))
     return max((page.step for page in pages if page.step is not None), default=None)
 
 
 def tidy(run: Run) -> None:
-    """With nothing running: finish removals that were interrupted, remove half-written saves."""
+    """Finish interrupted removals and remove half-written saves. Nothing may be running."""
     directory = run.surveyor.directory
     refused = run.directory_claim.refusal()
     if refused is not None:
@@ -86,7 +86,7 @@ def tidy(run: Run) -> None:
     except OSError as error:
         run.journal.log.warning("not_tidied", directory=str(directory), error=str(error))
         return
-    # What a look for room left behind that was killed.
+    # A probe for free space that was killed may have left this folder.
     shutil.rmtree(directory / f"{PREFIX}{run.run_id}", ignore_errors=True)
     if removed:
         run.journal.log.info("tidied", removed=[str(path) for path in removed])

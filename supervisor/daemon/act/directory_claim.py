@@ -1,4 +1,4 @@
-"""The checkpoint directory as the run's own: claimed at a launch, looked at again later, told."""
+"""Marks the checkpoint directory as this run's at a launch, and checks the mark again later."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from supervisor.system import journal_stream
 
 
 class DirectoryClaim:
-    """One run's claim to its checkpoint directory; another's directory is not touched."""
+    """One run's claim to its checkpoint directory. Another run's directory is left as it is."""
 
     def __init__(
         self,
@@ -25,7 +25,7 @@ class DirectoryClaim:
         *,
         has_begun: bool,
     ) -> None:
-        """`has_begun`: an attempt of the run was launched before."""
+        """`has_begun`: an attempt of this run was launched before."""
         self._directory = directory
         self._claimant = claimant
         self._journal = journal
@@ -39,16 +39,16 @@ class DirectoryClaim:
         """What `status` shows while the directory is another run's."""
 
     def begin(self) -> str | None:
-        """Claim the directory for a launch; why that is refused, None where it is not."""
+        """Claim the directory for a launch. Returns why that is refused, else None."""
         self._has_begun = True
         refused = self._claim()
         self.warning = None if refused is None else refused.message
         return None if refused is None else f"{refused.message}; {refused.hint}"
 
     def note_survey(self, survey: Survey) -> None:
-        """Claim what could not be claimed before, and see whether it still is the run's own."""
+        """Claim again after a survey: the directory may be new, or another run's by now."""
         self._has_checkpoint = any(entry.tier == Tier.DISK for entry in survey.entries)
-        if self._has_begun:  # else nothing was launched, and nothing may be
+        if self._has_begun:  # before the first launch nothing is marked: it may never come
             self._look_again()
 
     def poll(self) -> None:
@@ -82,7 +82,7 @@ class DirectoryClaim:
         self.warning = said
 
     def _claim(self) -> Refusal | None:
-        """Make or renew the mark; why the directory is another's, None where it is not."""
+        """Make or renew the mark. Returns why the directory is another run's, else None."""
         made = self._try(by_force=False)
         if made.place is None and self._is_only_spoilt(made.ownership):
             made = self._try(by_force=True)
@@ -107,12 +107,12 @@ class DirectoryClaim:
         )
 
     def _is_only_spoilt(self, found: Ownership) -> bool:
-        """Whether all that is wrong is this run's own mark, which can be read no more."""
+        """Whether the only trouble is this run's own mark, which has become unreadable."""
         unseen = found.of(Standing.UNSEEN)
         is_own = all(one.file.mark is None and one.file.path == self._place for one in unseen)
         return bool(unseen) and is_own and not found.of(Standing.TAKEN)
 
 
 def _is_there(directory: Path) -> bool:
-    """Whether the place beside a directory is; no where a dead mount, or its mode, keeps us out."""
+    """Whether the directory's parent exists; False where a dead mount or a mode hides it."""
     return os.path.isdir(owner_mark.resolved(directory).parent)  # noqa: PTH112

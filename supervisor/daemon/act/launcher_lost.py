@@ -15,7 +15,7 @@ from supervisor.slurm.lock_holder import SlurmJobs
 
 
 def orphan_of(run_id: str, number: int, attempt: RunningAttempt | None) -> OrphanedAttempt:
-    """The launcher's stand-in for the attempt that it has left behind."""
+    """The dead launcher's stand-in, for the attempt that it left running."""
     main = attempt.main if attempt is not None else None
     folder = attempt.heartbeat_dir if attempt is not None else Path(os.devnull)
     cgroup = attempt.cgroup if attempt is not None else None
@@ -25,14 +25,13 @@ def orphan_of(run_id: str, number: int, attempt: RunningAttempt | None) -> Orpha
 def take_lock(run: Run, lock_fd: int, launcher_pid: int | None) -> RunLock:
     """The run's lock, now this daemon's own.
 
-    Raises SystemExit where somebody else has the run, and the attempt: two must not write its
-    record.
+    Raises SystemExit where another supervisor has the run by now: two must not write one record.
     """
     try:
         if lock_fd < 0 or launcher_pid is None:
             return RunLock.acquire(run.paths, jobs=SlurmJobs())
         if is_removed(lock_fd, run.paths.lock):
-            # Removed while the launcher died: nobody else made it anew.
+            # The lock file was removed, and the launcher died before it could make it anew.
             relock(str(run.paths.lock), lock_fd)
         return RunLock.take_over(run.paths, lock_fd, launcher_pid, SlurmJobs())
     except SupervisorError as error:

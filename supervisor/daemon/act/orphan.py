@@ -20,7 +20,10 @@ from supervisor.system.identity import ProcessIdentity
 
 
 class OrphanedAttempt:
-    """Takes orders for an attempt whose launcher was killed; polled, since not its parent."""
+    """Carries out orders for an attempt whose launcher was killed.
+
+    The daemon is not the parent of these processes, so it learns of their end by polling.
+    """
 
     def __init__(
         self,
@@ -53,9 +56,10 @@ class OrphanedAttempt:
                 self._order_persister(order.directory)
 
     def _order_persister(self, directory: str | None) -> None:
-        """What the trainer saves last must reach the disk: the launcher's persister ends with it.
+        """Start a persister of the daemon's own, since the launcher's ends with the launcher.
 
-        Its own stands in line behind that one, and ends with the daemon.
+        The trainer's last snapshot must reach the disk. The new persister waits for the old one to
+        end, and ends with the daemon.
         """
         if directory is not None:
             if self._persister is None or self._persister.poll() is not None:
@@ -64,7 +68,7 @@ class OrphanedAttempt:
             self._persister.stdin.close()
 
     def poll(self) -> list[UnkillableReport | ExitedReport]:
-        """What there is to report: the end of the attempt, with a status nobody can know."""
+        """The reports that a launcher would send, without the exit status: only a parent has it."""
         if self._reported:
             return []
         if self._survivors.advance():

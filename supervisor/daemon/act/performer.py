@@ -1,4 +1,4 @@
-"""Does what the core says. Every effect stands here; whatever fails here becomes an event."""
+"""Performs the core's effects, one branch for each. An effect that fails becomes an event."""
 
 import os
 from collections.abc import Callable
@@ -72,7 +72,7 @@ class Performer:
         self._emit = emit
 
     def perform(self, effect: Effect, state: State) -> None:
-        """Do one thing; `state` is the one that the decision led to."""
+        """Perform one effect; `state` is the state that the decision led to."""
         match effect:
             case SurveyCheckpoints():
                 self.survey(deciding=True, after_stop=state.stop is not None)
@@ -117,7 +117,7 @@ class Performer:
     def _send_stop(self, effect: SendStop) -> None:
         attempt = effect.attempt
         main = None if self._parts.attempt is None else self._parts.attempt.pid
-        # srun makes SIGKILL of a SIGTERM that it gets, so it is only told to go on.
+        # srun passes a SIGTERM on as SIGKILL. So it gets SIGCONT, and its tasks get the SIGTERM.
         is_srun = main is not None and self._parts.scheduler.has_srun(main)
         if is_srun and not self._tell_tasks("TERM") and self._parts.attempt is not None:
             look = self._parts.attempt.look
@@ -134,7 +134,7 @@ class Performer:
         return self._parts.scheduler.stop_tasks(main, name)
 
     def survey(self, *, deciding: bool, after_stop: bool = False) -> None:
-        """Have the checkpoints looked at; what a stop saved is told by their files' times."""
+        """Have the checkpoints surveyed. `after_stop`: file times will tell what the stop saved."""
         failed = self.run.surveyor.begin(
             deciding=deciding,
             pins=pinned(self.run.paths.pins),
@@ -184,7 +184,7 @@ class Performer:
     def _program(
         self, attempt: int, heartbeat_dir: Path, checkpoint: Checkpoint | None, folder: str
     ) -> ProgramOrder:
-        """What the launcher has to know of the trainer's process."""
+        """What the launcher needs to know to start the trainer's process."""
         run = self.run
         overlay, unset = environment(
             run.config,
@@ -207,7 +207,7 @@ class Performer:
         )
 
     def _park(self, effect: Park, state: State) -> None:
-        """Have a spare interpreter for what a relaunch would start now."""
+        """Have a spare interpreter for the command that a relaunch would start now."""
         try:
             folder = os.getcwd()  # noqa: PTH109 -- as in a launch
         except OSError as error:
@@ -276,7 +276,7 @@ class Performer:
                 ran_s = round(monotonic_s() - ended.started_at, 3)
                 return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
             case DecisionEntry():
-                # The intent that a later `resume` has to differ from: clocks may be set back.
+                # A later `resume` is told by its other id: clocks may be set back.
                 intent_id = last_intent_id(self.run.paths.intent)
                 return replace(entry, goodput=goodput(state.account), intent_id=intent_id)
             case _:

@@ -1,4 +1,4 @@
-"""What is written down and tidied besides decisions: status, account, checkpoints, reserve."""
+"""The daemon's regular work besides decisions: status, account, checkpoints, ledger reserve."""
 
 import contextlib
 import errno
@@ -35,7 +35,7 @@ from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
 
 STATUS_S = 1.0
-# Lived so long, this daemon did come up, whatever the launcher had to say before.
+# After so long this daemon has come up: the launcher's note that none can start is removed.
 UP_AFTER_S = 2.0
 ACCOUNT_S = 300.0
 RESERVE_S = 60.0
@@ -43,10 +43,10 @@ RESERVE_S = 60.0
 SURVEY_PAUSE_S = 2.0
 LISTING_PAUSE = 200.0
 UNSETTLED_S = 2.5
-# A trainer that removes the old one before the new one is there needs this long at most.
+# A trainer may remove its old checkpoint first: the new one is there after so long at most.
 MISSING_AGAIN_S = 30.0
 _REMOVAL_S = 5.0
-# In this order, as ever.
+# The order of the fields in the ledger, as it always was.
 _GONE = ("why", "to", "path")
 _PRUNED_AT_END = frozenset({RunState.COMPLETED, RunState.PREEMPTED, RunState.STOPPED})
 
@@ -98,7 +98,7 @@ class PeriodicWork:
                 cgroup=attempt.cgroup,
             )
         )
-        # Nobody knows what a trainer finds that looks for its checkpoints itself.
+        # A trainer that looks for its checkpoint itself may find one that the daemon cannot name.
         is_its_own = checkpoint is None and run.config.resume.by == "trainer"
         origin = "which finds its checkpoint itself" if is_its_own else "from nothing"
         if checkpoint is not None:
@@ -116,14 +116,14 @@ class PeriodicWork:
             attempt.number,
             told.path if told is not None and told.tier != Tier.MEMORY else None,
             wall_s(),
-            # Of an attempt that another daemon launched it is not known what it was told.
+            # `chosen` is this daemon's. What another daemon told its attempt is not known.
             is_fresh=checkpoint is None and not is_its_own and "chosen" in attempt.moments,
         )
         if checkpoint is None and attempt.number > 1:
             self._warn_of_unknown_names()
 
     def _warn_of_unknown_names(self) -> None:
-        """Checkpoints that nobody recognises would be trained over from nothing, silently."""
+        """Warn of files that look like weights: they may be checkpoints, and are trained over."""
         names = self._run.surveyor.unrecognised(self._parts.times.first or 0.0)
         if not names:
             return
@@ -140,7 +140,7 @@ class PeriodicWork:
             self._facts.warnings = (*self._facts.warnings, line)
 
     def note_look(self, attempt: RunningAttempt) -> None:
-        """Record what a look brought besides life: failed saves, a vanished directory."""
+        """Record what a look found besides signs of life: failed saves, a vanished directory."""
         self._facts.last_save_s = attempt.last_save_s or self._facts.last_save_s
         self._parts.scheduler.note_save(attempt.last_save_s)
         self._tee.show(attempt.look.lines if attempt.look else ())
@@ -152,7 +152,7 @@ class PeriodicWork:
             self._troubles.note_vanished(attempt)
 
     def note_last_look(self, attempt: RunningAttempt) -> None:
-        """The last words of an attempt that has ended."""
+        """Take in the last look at an attempt that has ended: its last steps and lines."""
         if attempt.look is not None:
             self._parts.steps.note_look(attempt.look, monotonic_s(), wall_s())
         self._tee.show(attempt.last_words())
@@ -163,7 +163,7 @@ class PeriodicWork:
             self._troubles.note_failed_persist(failure, state)
 
     def take_survey(self, answer: Answer, state: State, emit: Callable[[Event], None]) -> None:
-        """Note what a survey brought, and hand its event on."""
+        """Note what a survey found, and pass its event on."""
         try:
             self.note_survey(answer, state)
         finally:  # a decision waits for the event, whatever becomes of the bookkeeping
@@ -199,18 +199,18 @@ class PeriodicWork:
         entries += notes_of(answer.survey, self._run.surveyor.recorded)
         if entries:
             self._run.journal.record(*entries)
-        # A foreign one counts only once it has been left alone for a while, and a verdict on
-        # files that just changed is not kept: both are looked at again though nothing changes.
+        # A checkpoint without our manifest counts only once it was left alone for a while.
+        # A verdict on files that just changed is not kept. Both are surveyed again.
         unsettled = any(not e.rememberable and e.tier == Tier.DISK for e in answer.survey.entries)
         self._again_at = monotonic_s() + UNSETTLED_S if unsettled else None
         self._note_missing(answer.survey, state)
-        # What a decision is being made from stays: a rollback may need what is beyond `keep`.
+        # Nothing is pruned during a decision: a rollback may need checkpoints beyond `keep`.
         self._unpruned = answer.survey if state.surveying else None
         if self._unpruned is None and state.resume_doubt is None:
             self._pruner.prune(answer.survey, pinned(self._run.paths.pins))
 
     def _note_missing(self, survey: Survey, state: State) -> None:
-        """Tell of checkpoints that vanished while training goes on; a rotation is soon over."""
+        """Warn of checkpoints that stay away for 30 s; a trainer's rotation is over sooner."""
         now = monotonic_s()
         if survey.missing is None or not state.alive:
             self._missing_since = self._facts.missing = None
@@ -283,8 +283,8 @@ class PeriodicWork:
             return
 
     def finish(self, state: State) -> None:
-        """Before the end: the account, and the last status."""
-        # A removal that is under way keeps the last one from beginning, and no daemon comes after.
+        """Prune a last time, then write the account and the last status."""
+        # The last pruning can begin only once the one under way has ended, and no daemon follows.
         self._pruner.finish(_REMOVAL_S)
         is_doubted = state.resume_doubt is not None
         if self._unpruned is not None and state.run in _PRUNED_AT_END and not is_doubted:

@@ -25,7 +25,7 @@ class Pruner:
         self._child: subprocess.Popen[bytes] | None = None
 
     def prune(self, survey: Survey, pins: frozenset[str]) -> None:
-        """Remove what is beyond `keep`, once the removal before is through."""
+        """Remove checkpoints beyond `keep`; does nothing while an earlier removal runs."""
         if self._child is not None and self._child.poll() is None:
             return
         settings = self._run.config.checkpoints
@@ -62,7 +62,7 @@ class Pruner:
         )
 
     def finish(self, timeout_s: float) -> None:
-        """Wait for a removal under way; the next daemon finishes what is left."""
+        """Wait for a removal under way; the next daemon finishes it if the time is over."""
         if self._child is not None:
             try:
                 self._child.wait(timeout_s)
@@ -71,7 +71,7 @@ class Pruner:
 
 
 def _shelved(survey: Survey, keep: int | None, pins: frozenset[str]) -> list[CheckpointEntry]:
-    """Set-aside ones of this run beyond `keep`: a rolling-back run must not fill the disk."""
+    """Set-aside checkpoints of this run beyond `keep`: rollbacks must not fill the disk."""
     if keep is None:
         return []
     mine = [

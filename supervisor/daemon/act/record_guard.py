@@ -1,6 +1,6 @@
-"""The run's record, removed while the run goes on (`rm run.lock`, `rm -rf`): made anew, and told.
+"""Makes the run's record anew when it is removed under the run (`rm run.lock`, `rm -rf`).
 
-The lock is a file, and so is everything a second supervisor looks at: without them it would start.
+A second supervisor learns of this run from these files alone. Without them it would start.
 """
 
 import errno
@@ -16,18 +16,18 @@ from supervisor.rundir.intent import write_intent
 from supervisor.system import journal_stream
 from supervisor.system.durable import make_durably, write_durably
 
-# `rm -rf` takes a while, and would find the directory not empty.
+# A running `rm -rf` must end first: with a new file in the directory it would fail.
 GONE_FOR_S = 1.0
 AGAIN_S = 10.0
-# At every other poll: it is four system calls of each one's time, for what hardly ever happens.
+# At every other poll: the look costs four system calls, and a removal hardly ever happens.
 LOOK_S = 0.9
 _ABSENT = (errno.ENOENT, errno.ENOTDIR)
 
 
 def is_removed(fd: int, path: Path) -> bool:
-    """Whether the file open as `fd` is no longer the one at `path`. What is not sure is not so.
+    """Whether `path` no longer names the file open as `fd`; False where that is not certain.
 
-    An inode's number alone proves nothing: some FUSE file systems change it.
+    Another inode number alone proves nothing: some FUSE file systems change it.
     """
     try:
         there = path.stat()
@@ -76,7 +76,7 @@ class RecordGuard:
         self._link.send(RelockOrder(path=str(paths.lock), fd=self._lock_fd))
 
     def remade(self, report: RelockedReport) -> bool:
-        """The launcher's answer; True where the record is whole, for another daemon to open."""
+        """Take the launcher's answer; True once the record is whole, for a new daemon to open."""
         if report.error is not None:
             self._say(f"its lock cannot be taken anew: {report.error}")
             return False
@@ -108,7 +108,7 @@ class RecordGuard:
             write_intent(self._run.paths.intent, intent)
 
     def _restore(self) -> list[str]:
-        """All that is known and not there. Raises OSError."""
+        """Write again each file that is missing, and return their names. Raises OSError."""
         run, lost = self._run, ["run.lock"] if self._has_relocked else []
         if run.journal.ledger.restore():
             lost.append(run.paths.ledger.name)

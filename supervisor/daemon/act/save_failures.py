@@ -14,14 +14,14 @@ from supervisor.daemon.run import Run
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, wall_s
 
-# The trainer prints what the persister has told it, and either may be read first.
+# The trainer prints a failure that the persister told it of, and either may be read first.
 SAME_SAVE_S = 60.0
 _STEP = re.compile(r"\bstep=(\d+)")
 _FULL = ("No space left", "Disk quota exceeded", "File too large")
 
 
 class SaveFailures:
-    """Records them, once each; none of it decides anything."""
+    """Records each failure once. It decides nothing."""
 
     def __init__(
         self, run: Run, snapshots: Snapshots, keep_incident: Callable[[Incident], Path | None]
@@ -41,7 +41,7 @@ class SaveFailures:
             self._record(attempt.number, line[:500])
 
     def note_failed_persist(self, failure: PersistFailure, state: State) -> None:
-        """One that the persister reports; a row of failures of one cause is one incident."""
+        """A failed save that the persister reports; a row of failures makes one incident."""
         result = failure.result
         error = result.error or "nobody knows why"
         line = f"checkpoint save FAILED step={result.step} error={error}"
@@ -60,7 +60,7 @@ class SaveFailures:
             )
 
     def _is_known(self, step: int) -> bool:
-        """Whether this save's failure is on record; it is from now on."""
+        """Whether this step's failure was noted within the last minute; it is noted from now on."""
         now = monotonic_s()
         before = self._failed_steps.get(step)
         recent = {known: at for known, at in self._failed_steps.items() if now - at < SAME_SAVE_S}

@@ -1,6 +1,6 @@
-"""Checkpoints out of the way before a launch: the bad ones, and those the run goes back behind.
+"""Sets checkpoints aside before a launch: invalid ones, and those later than the new start.
 
-The trainer's own pointers follow: its next attempt must find what was chosen for it.
+The trainer's own pointers are corrected too: its next attempt must find the chosen checkpoint.
 """
 
 from pathlib import Path
@@ -16,11 +16,12 @@ from supervisor.system import journal_stream
 
 
 def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
-    """Move each and record it; what cannot be moved is said, and stays."""
+    """Move each checkpoint and record it. One that cannot be moved is reported, and stays."""
     moves = [(path, INVALID, reason) for path, reason in effect.invalid]
     reason = f"the run goes on from step {effect.after_step}"
     moves += [(path, SUPERSEDED, reason) for path in effect.later]
-    # Of a run that is over the directory is taken over here: the launch comes after the moves.
+    # The launch claims the directory too, but only after these moves: a finished run's directory
+    # has to be taken over first.
     refused = run.directory_claim.begin()
     if refused is not None:
         # The launch that follows is refused, and says why.
@@ -44,7 +45,7 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
 
 
 def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) -> Path | None:
-    """Move one on the disk; one in memory is only given up. Raises OSError."""
+    """Move a checkpoint on the disk; a snapshot in memory is only given up. Raises OSError."""
     if not snapshots.holds(path):
         roots = roots_of(Path(path).parent, run.paths.set_aside)
         return put_aside(Path(path), shelf, why, roots=roots)
@@ -54,10 +55,10 @@ def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) 
 
 
 def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
-    """Let the trainer's pointers to what was set aside name the chosen one, and record it.
+    """Let the trainer's pointers to a set-aside checkpoint name the chosen one, and record it.
 
-    Before each launch, not only after a move: a daemon killed between the two left them as they
-    were. What cannot be corrected is said, and stays.
+    Done before each launch, not only after a move: a daemon may be killed between move and
+    correction. A pointer that cannot be corrected is reported, and stays.
     """
     directory = run.surveyor.directory
     roots = roots_of(directory, run.paths.set_aside)

@@ -12,7 +12,10 @@ from supervisor.memory.slots import Whole
 def leave_memory(
     run: Run, snapshots: Snapshots, house: PeriodicWork, state: State, link: LauncherLink
 ) -> Whole | None:
-    """What only memory holds stays there, and is said; a finished run leaves nothing."""
+    """Let the persister finish; returns the newest snapshot if only memory holds it.
+
+    That snapshot stays in memory, and the user is told. A completed run leaves none.
+    """
     snapshots.let_go(link)
     house.note_failed_persists(snapshots.look(), state)
     left, newest = snapshots.only_in_memory, state.newest

@@ -17,14 +17,14 @@ from supervisor.launcher.messages import ParkedReport, ParkOrder, ProgramOrder
 from supervisor.memory.space import memory_left
 from supervisor.standby.command import Cold, parse
 
-# What torch with all that it imports takes; until one was measured.
+# What torch with all its imports takes; used until a spare interpreter was measured.
 GUESSED_BYTES = 512 << 20
 RESERVE_BYTES = 256 << 20
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 class Parking:
-    """The parked interpreter of one run; `emit` takes what the core has to know."""
+    """The parked interpreter of one run; `emit` takes the events for the core."""
 
     def __init__(self, run: Run, emit: Callable[[Event], None]) -> None:
         self._run = run
@@ -34,13 +34,13 @@ class Parking:
 
     @property
     def record(self) -> Path | None:
-        """Where the trainer is to write what it has imported; None where nobody will ask."""
+        """Where the trainer writes the modules that it imported; None if all launches are cold."""
         if self._run.config.launch.mode == "cold":
             return None
         return self._run.runtime.root / "imports.json"
 
     def order(self, send: Send, program: ProgramOrder) -> None:
-        """Have one started for the program that a launch would start, if it can be and fits."""
+        """Order a spare interpreter for `program`, if its command and the free memory allow one."""
         why, is_loud = self._obstacle(program)
         if why is not None:
             self._known = ParkedReport(reason=why)
@@ -62,7 +62,7 @@ class Parking:
         )
 
     def _obstacle(self, program: ProgramOrder) -> tuple[str | None, bool]:
-        """Why there can be none, and whether anything can be done about it."""
+        """Why there can be none, and whether the user can do anything about it."""
         command = parse(program.argv, {**os.environ, **program.env}, program.cwd)
         if isinstance(command, Cold):
             return command.reason, False
@@ -77,11 +77,11 @@ class Parking:
         return why, True
 
     def take_over(self, known: ParkedReport) -> None:
-        """Take up what the launcher tells a new daemon of it."""
+        """Take over, in a new daemon, what the launcher knows of the spare interpreter."""
         self._known = known
 
     def on_report(self, report: ParkedReport, now: float) -> None:
-        """Hear from the launcher that it has changed."""
+        """Take the launcher's report that the spare interpreter has changed."""
         self._known = report
         said = report.said or {}
         parked = parked_of(report, now)
@@ -89,17 +89,17 @@ class Parking:
             self._emit(ParkedSeen(parked))
             return
         self._measured_bytes = said.get("rss_bytes")
-        # Of a later version it may have any names, also those that stand here.
+        # An interpreter of a later version may use any key, also those that this call sets.
         news = {k: v for k, v in said.items() if k not in ("event", "log", "pid")}
         self._run.journal.log.info("parked", pid=report.pid, **news)
         self._emit(ParkedSeen(parked, said.get("seconds"), said.get("rss_bytes")))
 
     def lost(self) -> None:
-        """It has ended with the launcher."""
+        """Note that the spare interpreter has ended with the launcher."""
         self._known = ParkedReport(reason="the launcher has died")
 
     def status(self, state: State) -> LaunchStatus:
-        """How the last launch was, and what there is for the next."""
+        """How the last launch went, and the spare interpreter for the next."""
         launched, launch = state.launched, self._run.config.launch
         return LaunchStatus(
             mode=launch.mode,

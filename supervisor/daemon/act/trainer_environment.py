@@ -1,4 +1,4 @@
-"""From the configuration to what the core and the trainer are given; it does no I/O."""
+"""Makes the core's policy and the trainer's command and environment from the configuration."""
 
 import zlib
 from collections.abc import Mapping
@@ -68,9 +68,9 @@ def environment(
     checkpoint: Checkpoint | None,
     imports: Path | None = None,
 ) -> tuple[dict[str, str], list[str]]:
-    """What is set for the trainer over the inherited environment, and what is taken out of it.
+    """The variables set for the trainer over the inherited ones, and the names taken out.
 
-    `imports`: where its worker writes down what it had imported before its first step.
+    `imports`: where the trainer's worker writes the modules imported before its first step.
     """
     given = {**inherited, **config.env}
     # A buffered traceback dies with its process.

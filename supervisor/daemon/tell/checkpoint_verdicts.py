@@ -18,7 +18,7 @@ from supervisor.survey.answer import Survey
 
 
 def remember(memory: dict[str, Remembered], entry: Entry) -> None:
-    """Take over the verdict that a ledger entry has, if it has one."""
+    """Take over the verdict of a ledger entry; a removal takes the verdict out again."""
     match entry:
         case CheckpointVerdictEntry(kept=True, fingerprint=str(fingerprint)):
             memory[entry.path] = Remembered(
@@ -39,7 +39,7 @@ def remember(memory: dict[str, Remembered], entry: Entry) -> None:
 
 
 def memory_of(ledger: Iterable[Stamped]) -> dict[str, Remembered]:
-    """The verdicts that a ledger has."""
+    """The verdicts in a ledger, by the checkpoint's path."""
     memory: dict[str, Remembered] = {}
     for noted in ledger:
         remember(memory, noted.entry)
@@ -77,7 +77,7 @@ def entry_of(
 
 
 def record_unsettled(journal: Journal, survey: Survey | None) -> None:
-    """Record the verdicts on files too young to be remembered: they are part of the story."""
+    """Record valid checkpoints too young for a kept verdict: the history should name them too."""
     entries = survey.entries if survey is not None else ()
     journal.record(
         *(
@@ -89,10 +89,10 @@ def record_unsettled(journal: Journal, survey: Survey | None) -> None:
 
 
 def notes_of(survey: Survey, recorded: Recorded) -> list[Entry]:
-    """What a survey adds to what is recorded besides verdicts; nothing where it says nothing new.
+    """What a survey adds to the ledger besides verdicts: that checkpoints exist, and where.
 
-    That there are checkpoints, and where: a verdict takes until one has been left alone for a
-    while, and its disk may be gone before.
+    A verdict comes only once a checkpoint was left alone for a while. Its disk may be gone before
+    that. Empty where the survey says nothing new.
     """
     there = [
         entry

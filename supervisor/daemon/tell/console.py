@@ -1,4 +1,4 @@
-"""Plain lines for whoever started the run; a reader that stalls must never stall the daemon."""
+"""Plain lines for the user who started the run. A stalled reader must never stall the daemon."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""What the daemon writes down: the ledger for the run, supervisor.log for whoever debugs us."""
+"""What the daemon writes down: the ledger for the run, supervisor.log to debug the daemon."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -48,10 +48,10 @@ class Journal:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Make durable at once, at the end, what is recorded inside: an fsync takes milliseconds.
+        """Sync all entries recorded inside once, at the end: an fsync takes milliseconds.
 
-        Orders go out before it: whoever obeys them does not outlive the power cut that could take
-        what is written and not synced. What the caller needs on the disk first it does outside.
+        Orders given inside go out before that sync. A power cut could lose the entries, but it
+        also ends the processes that obeyed. An entry that an order depends on is recorded outside.
         """
         self._is_together = True
         try:
@@ -67,7 +67,7 @@ class Journal:
 
 
 class _LogFile:
-    """A file for structlog: it starts anew when long, and counts what a full disk refuses."""
+    """A file for structlog: it starts anew at 8 MiB, and counts lines that the disk refuses."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -92,7 +92,7 @@ class _LogFile:
 
 
 def record_account(journal: Journal, state: State) -> None:
-    """Record the account up to now."""
+    """Record the account of the run's time, up to now."""
     account = spend(state, monotonic_s()).account
     spent = {one.name: round(getattr(account, one.name), 3) for one in fields(account)}
     journal.record(TimeEntry(**spent))

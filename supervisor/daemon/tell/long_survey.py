@@ -7,7 +7,7 @@ NEXT_WORD_S = 60.0
 
 
 class LongReading:
-    """Thousands of checkpoints, large ones, a slow disk: without a word it looks like a hang."""
+    """Many or large checkpoints on a slow disk: without a word the wait looks like a hang."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -15,7 +15,7 @@ class LongReading:
         self._next_word = 0.0
 
     def poll(self, now: float, *, is_waited_for: bool) -> None:
-        """Say how long it has taken, once in a while; `now` by the monotonic clock, in seconds."""
+        """Say how long it has taken, after 5 s and then each minute; `now` is monotonic seconds."""
         if not is_waited_for:
             self._since = None
             return

@@ -1,6 +1,7 @@
 """What the ledger says of a run's valid checkpoints since it last began from nothing.
 
-A survey holds it against the disk: what is on record and not there was lost, and is no fresh start.
+A survey compares the record with the disk. A checkpoint on record that is not on the disk was lost:
+the run must not begin from nothing as if it had none.
 """
 
 from supervisor.checkpoint.records import NOT_FINITE, Known
@@ -15,7 +16,7 @@ from supervisor.core.entries.saves import (
 )
 from supervisor.core.vocabulary import Tier
 
-# These took it away themselves, with another valid one at hand or because it was bad.
+# The supervisor's own removals: another valid checkpoint was at hand, or this one was bad.
 _REMOVED_BY_US = frozenset({"pruned", "invalid", "superseded"})
 
 
@@ -28,7 +29,7 @@ class Recorded:
         """The mount point that held them when they were last seen."""
 
     def known(self) -> tuple[Known, ...]:
-        """Those that ought to be on the disk, oldest record first."""
+        """The checkpoints that ought to be on the disk, oldest record first."""
         return tuple(self._known.values())
 
     def note(self, entry: Entry, wall: float) -> None:
@@ -51,16 +52,16 @@ class Recorded:
         path = entry.path
         before = self._known.pop(path, None)
         is_one = entry.valid and entry.reason != NOT_FINITE
-        # One of another run counts from when this run resumed from it.
+        # Another run's checkpoint counts once this run has resumed from it.
         if is_one and (entry.own_run or before is not None):
-            # What was only seen does not matter any more: a trainer may have removed it since.
+            # A proven checkpoint replaces those only seen: a trainer may have removed them since.
             self._known = {path: one for path, one in self._known.items() if one.is_proven}
             self._known[path] = Known(path, entry.fingerprint or "", entry.step, wall)
 
     def _note_removal(self, path: str, why: str | None) -> None:
         known = self._known.pop(path, None)
         if known is not None and why not in _REMOVED_BY_US and not self._known:
-            # A trainer's rotation leaves another one; without one this is what is missing.
+            # A trainer's rotation leaves another checkpoint. With no other, this one is missing.
             self._known[path] = known
 
     def _note_start(self, source: Source | None, wall: float) -> None:

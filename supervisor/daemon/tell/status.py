@@ -43,13 +43,13 @@ class StatusFacts:
     slurm: SlurmStatus | None = None
     warnings: tuple[str, ...] = ()
     missing: str | None = None
-    """Checkpoints that are not there, as long as that is so."""
+    """The sentence on missing checkpoints, as long as they are missing."""
     frozen: str | None = None
-    """That the launcher is stopped by a signal, as long as it is."""
+    """The sentence on a launcher stopped by a signal, as long as it is stopped."""
     unheard: str | None = None
-    """Why the operator's intent cannot be read, as long as that is so."""
+    """Why the operator's intent cannot be read, as long as it cannot."""
     doubts: tuple[str, ...] = ()
-    """Warnings that may pass: whose the checkpoints are."""
+    """Warnings that may pass: another run's directory, saves elsewhere, a doubtful resume."""
 
 
 def status_of(
@@ -146,7 +146,7 @@ def _absent(sentence: str | None) -> tuple[str, ...]:
 
 
 def _last_step(state: State) -> int | None:
-    """Where the last attempt ended; what any reached where that is not known."""
+    """The step where the last attempt ended; if unknown, the highest that any attempt reached."""
     return state.reached_step if state.activity.step is None else state.activity.step
 
 

@@ -1,4 +1,4 @@
-"""What the deciding loop tells systemd and the launcher: that it turns, and how the run is.
+"""Tells systemd and the launcher that the daemon's loop turns, and systemd how the run is.
 
 Nothing here decides; without systemd only the launcher is told.
 """
@@ -10,12 +10,13 @@ from supervisor.daemon.look.observer import Observation
 from supervisor.launcher.messages import Alive
 from supervisor.system import journal_stream, sd_notify
 
-# The launcher's patience is a third of systemd's and at most a minute (supervisor/launcher/pulse).
+# The launcher waits a third of systemd's WatchdogSec=, a minute at most
+# (launcher/children/daemon_watchdog.py).
 SIGNS_IN_WATCHDOG = 9
 LONGEST_PAUSE_S = 5.0
 STATUS_S = 1.0
-# Longer than a frozen daemon needs to be replaced in the middle of a stop: what the launcher waits
-# for, and a start.
+# A frozen daemon may have to be replaced in the middle of a stop. That takes less than this: the
+# launcher's wait, and a new daemon's start.
 EXTENSION_S = 90.0
 
 
@@ -33,7 +34,7 @@ class ServiceManager:
         self._is_ready = self._is_stopping = False
 
     def turned(self, state: State, look: Observation | None, now: float) -> None:
-        """To be called each time that the loop has turned; says what is due."""
+        """Send what is due; the loop calls it once a turn."""
         if now >= self._sign_at:
             self._sign_at = now + self._pause_s
             self._send_order(Alive())
@@ -61,15 +62,15 @@ class ServiceManager:
         return news
 
     def ended(self, state: State) -> None:
-        """The last word, heard before this process ends; at a reload there is none."""
+        """Send the last status, and wait until systemd has read it. At a reload send nothing."""
         if not self._listens or state.run not in TERMINAL:
             return
         text = status_text(state, None)
         if state.run in (RunState.HELD, RunState.STUCK):
             text += f" -- then: supervisor resume {self._run_dir}, and start the unit again"
         else:
-            # A finished run that is started again has nothing to get ready for, and systemd takes
-            # an end without that word for a failure.
+            # A finished run that is started again ends before its loop has said READY=1. systemd
+            # takes an end without READY=1 for a failure.
             sd_notify.notify("READY=1")
         extend = f"EXTEND_TIMEOUT_USEC={EXTENSION_S * 1e6:.0f}"
         sd_notify.notify(f"STATUS={text}", "STOPPING=1", extend)

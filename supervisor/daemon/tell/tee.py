@@ -1,4 +1,4 @@
-"""What the trainer prints, shown in the job's log or the journal as well. It blocks nobody."""
+"""Copies the trainer's output to the job's log or the journal as well. It never blocks."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,14 +8,14 @@ from supervisor.system.line_writer import write_lines
 
 
 def is_wanted(tee: bool | None, environ: Mapping[str, str]) -> bool:
-    """Whether to: as configured, by default where nobody sees a terminal (SLURM, systemd)."""
+    """Whether to copy: as configured; by default under SLURM and systemd, without a terminal."""
     if tee is not None:
         return tee
     return "SLURM_JOB_ID" in environ or "INVOCATION_ID" in environ
 
 
 class Tee:
-    """Copies lines to a descriptor that takes them at once, and counts those that it does not."""
+    """Copies lines to a descriptor that takes them at once, and counts the lines it refuses."""
 
     def __init__(self, fd: int, *, enabled: bool) -> None:
         self._fd = fd
@@ -34,6 +34,6 @@ class Tee:
             shown = shown[write_lines(self._fd, shown) :]
         except OSError:
             self._enabled = False  # the reader is gone; train.log has it all
-        # With the note still among them, what it counts is added, and it is not.
+        # If the note itself was refused, its count is carried over, and the note is not counted.
         is_untold = bool(self._dropped) and shown[:1] == [note]
         self._dropped = len(shown) + (self._dropped - 1 if is_untold else 0)
