@@ -1,4 +1,4 @@
-"""When a run's attempts began and ended, by the wall clock: what a survey tells files' ages by."""
+"""When a run's attempts began and ended, by the wall clock: a survey judges file times by it."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,8 @@ from supervisor.core.history import History
 class AttemptTimes:
     """When attempts began and ended, in seconds since 1970; None where there was none.
 
-    `begun`: the last one that began from nothing; `started` and `ended`: the last one.
+    `first`: the run's first attempt. `begun`: the last attempt that began from nothing. `started`
+    and `ended`: the last attempt.
     """
 
     first: float | None = None
@@ -17,13 +18,13 @@ class AttemptTimes:
     started: float | None = None
     ended: float | None = None
     was_killed: bool = True
-    """The last one was cut off, or nobody saw its end."""
+    """The last attempt was cut off, or nobody saw its end."""
     last_step: int | None = None
-    """The highest step that the last one was seen at."""
+    """The highest step that the last attempt was seen at."""
 
     @classmethod
     def of(cls, history: History) -> "AttemptTimes":
-        """Those that the ledger has."""
+        """The times in the ledger."""
         return cls(
             history.first_attempt_wall, history.begun_wall, history.attempt_wall,
             history.ended_wall, history.ended_killed, history.ended_step,
@@ -41,9 +42,9 @@ class AttemptTimes:
         self.ended, self.was_killed, self.last_step = wall, was_killed, step
 
     def note_clock(self, wall: float) -> None:
-        """Keep the first attempt's time by a clock that may be set back.
+        """Lower the first attempt's time where the clock was set back.
 
-        What is newer and has no manifest is taken for this run's own.
+        A checkpoint that is newer than this time and has no manifest is taken for this run's own.
         """
         if self.first is not None:
             self.first = min(self.first, wall)

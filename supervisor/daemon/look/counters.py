@@ -13,9 +13,9 @@ from typing import NamedTuple
 import psutil
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# A sleeping interpreter's housekeeping threads; a hundredth of a core is no training.
+# The housekeeping threads of a sleeping interpreter; a hundredth of a core is no training.
 _NOISE_CORES = 0.01
-# Less time than this between two samples says nothing.
+# Two samples closer together than this prove nothing.
 SHORTEST_S = 5.0
 
 
@@ -37,7 +37,7 @@ class CounterSample(NamedTuple):
 
 
 class Counters:
-    """Samples some processes and everything that they started."""
+    """Samples some processes and all their descendants."""
 
     def __init__(self, pids: Iterable[int]) -> None:
         """`pids` are the main process and the ranks; their descendants are found each time."""
@@ -108,7 +108,7 @@ def _io_bytes(path: Path) -> int | None:
 
 
 class _Gpus:
-    """NVML where it is installed and there is a driver; loaded only then, for its memory."""
+    """NVML, loaded only where it is installed and has a driver: it takes memory."""
 
     def __init__(self) -> None:
         self._is_usable = False
@@ -135,9 +135,9 @@ class _Gpus:
             for index in range(nvml.nvmlDeviceGetCount()):
                 device = nvml.nvmlDeviceGetHandleByIndex(index)
                 users = {user.pid for user in nvml.nvmlDeviceGetComputeRunningProcesses(device)}
-                # In a container NVML names no processes: then every device may be ours.
+                # In a container NVML names no processes: then every device may be the attempt's.
                 if not users or users & pids:
                     percents.append(int(nvml.nvmlDeviceGetUtilizationRates(device).gpu))
         except nvml.NVMLError:
-            return 100  # a device that does not answer: whatever it does, it is not known to rest
+            return 100  # a device that does not answer may be busy: it is not known to rest
         return max(percents, default=None)

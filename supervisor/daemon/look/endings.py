@@ -1,4 +1,4 @@
-"""From an exit report and what the attempt left behind to the core's `Ending`."""
+"""Makes the core's `Ending` from an exit report and the evidence that the attempt left."""
 
 import os
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ WORDS_CHARS = 200
 
 
 class AttemptFacts:
-    """What was so when the attempt began, to be compared with its end."""
+    """Readings from the beginning of the attempt, to compare with its end."""
 
     def __init__(self, attempt: int, printed: PrintedLog, now: float) -> None:
         self.attempt = attempt
@@ -60,7 +60,7 @@ class AttemptFacts:
 class SeenEnd:
     """How an attempt was seen to end, at `monotonic`; None is not known.
 
-    `is_unseen`: it trained in the main process's place, and nobody saw how it ended.
+    `is_unseen`: other processes trained in place of the main one, and nobody saw how they ended.
     """
 
     code: int | None
@@ -71,14 +71,15 @@ class SeenEnd:
 
     @classmethod
     def of(cls, report: ExitedReport) -> "SeenEnd":
-        """As the launcher reports it of the main process."""
+        """The main process's end, as the launcher reports it."""
         return cls(report.code, report.signal, report.monotonic, report.oom_kills)
 
 
 def judged_end(end: SeenEnd, state: State) -> SeenEnd:
-    """The end without what says nothing: how a main process that we ended ended.
+    """The end, without code and signal where the daemon itself killed the main process.
 
-    Its ranks had ended before, or had said how they end. A hang's ending is the core's to judge.
+    Such a code says nothing: the ranks had ended before, or had said how they end. After a hang or
+    a stop the code stays, and the core judges it.
     """
     kill = state.kill
     is_ours = kill is not None and kill.failure is None and state.stop is None
@@ -86,10 +87,10 @@ def judged_end(end: SeenEnd, state: State) -> SeenEnd:
 
 
 def agreed_outcome(pages: Sequence[Page], *, has_failed: bool) -> Outcome | None:
-    """What the ranks say of their end, where all of them say the same.
+    """The outcome that all ranks agree on; None where they differ or a rank has told none.
 
-    Where the main process `has_failed`, a process that attached second has not finished it: it may
-    have been an evaluation before a training that then died before its first step.
+    `has_failed`: the main process failed. Then the success of a process that attached second does
+    not count: it may be an evaluation's, before a training that died before its first step.
     """
     outcomes = [page.outcome for page in pages]
     if not outcomes or any(outcome is None for outcome in outcomes):
@@ -113,10 +114,10 @@ def logged_steps(lines: Sequence[str]) -> tuple[int, int] | None:
 
 
 def vanished_ranks(pages: Sequence[Page], main_pid: int | None) -> str | None:
-    """The ranks, if all ended without a word and only a main process was seen to end.
+    """The ranks as text, if every one of them ended without saying how; else None.
 
-    Where the main process is one of them its exit code tells. Workers of earlier versions say
-    nothing of their end.
+    None too where the main process is a rank: its exit code tells. None for workers of earlier
+    versions, which never say that they end in order.
     """
     ranks = [page for page in pages if page.is_begun]
     for page in ranks:
@@ -139,13 +140,13 @@ def ending_of(
 ) -> Ending:
     """All that is known of the end of an attempt, with its diagnosis.
 
-    `is_python`: the main process is the Python that trains, whose exit code is its own word.
+    `is_python`: the main process is the Python that trains, so the exit code is the trainer's own.
     """
     has_failed = end.signal is not None or bool(end.code)
     outcome = agreed_outcome(pages, has_failed=has_failed)
     lines = facts.last_lines()
     first_step = any(page.beats > 0 for page in pages) or step is not None
-    # A command that does not attach is seen to train by what it prints, whatever the pattern.
+    # A command that does not attach shows by its output that it trains, whatever the pattern.
     first_step = first_step or shows_steps([clean(line) for line in lines])
     if outcome is not None and outcome.step is not None:
         step = outcome.step
@@ -155,7 +156,7 @@ def ending_of(
         lines=lines,
         first_step_seen=first_step,
         step=step,
-        # The attempt's own cgroup, where it has one: ours does not count what happens in there.
+        # An attempt with its own cgroup: the daemon's cgroup does not count the kills in there.
         oom_kill_delta=facts.oom_kill_delta() if end.oom_kills is None else end.oom_kills,
         free_bytes=free_bytes(checkpoint_directory),
         kernel_lines=read_kernel_log(facts.started_at),
@@ -163,7 +164,7 @@ def ending_of(
     found = diagnose(evidence)
     last_words, record = None, None
     if evidence.code == 0 and evidence.signal is None and outcome is None:
-        # Its own words and records are asked whether it is to be believed.
+        # Whether to believe exit code 0: the log's end and the trainer's own record are asked.
         unhandled = find_unhandled(evidence.lines, has_begun=first_step or step is not None)
         if unhandled is not None:
             found = _diagnosis_of(unhandled, evidence)
@@ -173,7 +174,7 @@ def ending_of(
         record = read_own_record(checkpoint_directory, facts.started_wall())
     reason = found.reason
     if evidence.code == ExitCode.CONFIGURATION and evidence.lines:
-        # What it says of its configuration is what its user has to read.
+        # The last line says what is wrong with the configuration: the user has to read it.
         reason = f"{reason}: {clean(evidence.lines[-1])[:200]}"
     return Ending(
         attempt=facts.attempt,
@@ -201,7 +202,7 @@ def ending_of(
 
 
 def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence) -> Diagnosis:
-    """What a traceback says that nobody's exit code tells of."""
+    """The diagnosis of an unhandled traceback behind an exit code of 0."""
     found = diagnose(replace(evidence, code=unhandled.code))
     if found.failure is not Failure.UNKNOWN:
         return found
@@ -213,6 +214,6 @@ def _diagnosis_of(unhandled: Unhandled, evidence: ExitEvidence) -> Diagnosis:
 
 
 def _full_place(found: Diagnosis) -> str | None:
-    """The directory that a write for which there was no room names; nobody looks for it here."""
+    """The directory named by the write that found no room; the disk is not asked for it here."""
     named = place_of(found.evidence) if found.failure is Failure.DISK_FULL else None
     return None if named is None else os.path.abspath(named)  # noqa: PTH100 -- links unresolved

@@ -1,6 +1,6 @@
-"""Whether a command's exit code is a Python's own: a shell's may be that of a pipe's last command.
+"""Whether a command's exit code is Python's own; a shell's may be that of a pipe's last command.
 
-It must not ask what the program printed.
+It judges by the command alone, and must not ask what the program printed.
 """
 
 import os
@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 
 _NAMES = ("python", "pypy")
-# They become the command behind them, or end as it does.
+# Each of these becomes the command behind it, or exits with that command's code.
 _WRAPPERS = frozenset(
     {
         "env",
@@ -50,7 +50,7 @@ def runs_python(command: Sequence[str]) -> bool:
 
 
 def _is_python(program: str) -> bool:
-    """By its name, what a link leads to, or the first line of a script (`torchrun`, `./t.py`)."""
+    """Whether name, link target or a script's first line says so (`torchrun`, `./t.py`)."""
     if os.path.basename(program).startswith(_NAMES):  # noqa: PTH119
         return True
     found = shutil.which(program)
@@ -62,5 +62,5 @@ def _is_python(program: str) -> bool:
         with open(found, "rb") as script:
             first = script.read(_SHEBANG_BYTES).partition(b"\n")[0]
     except OSError:
-        return False  # not readable, only executable: no script that the kernel starts a Python for
+        return False  # executable but not readable: Python could not read such a script either
     return first.startswith(b"#!") and any(name.encode() in first for name in _NAMES)

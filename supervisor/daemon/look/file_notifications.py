@@ -17,11 +17,11 @@ from watchdog.observers.api import BaseObserver
 
 from supervisor.system.self_pipe import SelfPipe
 
-# Its complaints about a watch that ended while being read are for nobody (the poll goes on).
+# watchdog complains about a watch that ended while being read. Nobody needs that: the poll goes on.
 logging.getLogger("watchdog").addHandler(logging.NullHandler())
 logging.getLogger("watchdog").propagate = False
 
-# Only what appears or is renamed into place: an event for each log line cost 374 µs.
+# Only files that appear or are renamed into place: an event for each log line cost 374 µs.
 _FILTER: list[type[FileSystemEvent]] = [
     DirCreatedEvent,
     DirMovedEvent,
@@ -40,8 +40,8 @@ class WakeUps(FileSystemEventHandler):
         self._started = False
 
     def watch(self, directory: Path) -> None:
-        """Watch a directory that exists; where inotify is short the poll alone finds changes."""
-        # os.path's says no where Path's raises: of a mount that is dead, or closed to us.
+        """Watch a directory that exists; where inotify refuses, only the poll finds changes."""
+        # os.path.isdir says False where Path.is_dir raises: a dead mount, or no permission.
         if directory in self._watched or not os.path.isdir(directory):  # noqa: PTH112
             return
         try:

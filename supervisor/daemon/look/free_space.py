@@ -1,7 +1,7 @@
-"""Whether a directory has room for a checkpoint: asked by taking it, given back at once.
+"""Whether a directory has room for a checkpoint: the room is taken and given back at once.
 
-Free bytes are no proof: a quota and a want of inodes show none of it in statvfs. It runs in a child
-process (`prober.py`), writes only what is hidden and bears this run's name, and leaves nothing.
+Free bytes are no proof: neither a quota nor a lack of inodes shows in them. The probe runs in a
+child process (`prober.py`). It writes only hidden files with this run's name, and removes them.
 """
 
 import ctypes
@@ -17,18 +17,18 @@ from pathlib import Path
 from supervisor.system.mounts import filesystem_type
 
 PREFIX = ".supervisor-probe-"
-# Of what is free others want something meanwhile, too.
+# A tenth of the free room is left to others meanwhile.
 MOST_OF_FREE = 0.9
 WRITTEN_BYTES = 64 << 20
 MOST_FILES = 4096
-# In pieces: what a file system gives slowly is not waited for to its end.
+# Taken in pieces, for 20 s at most: a slow file system is not waited for to the end.
 _PIECE_BYTES = 1 << 30
 _TAKING_S = 20.0
 _WRITE_BYTES = 1 << 20
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-# What fallocate(2) says where a file system has none, or not so much in one file.
+# Errors of fallocate(2) where the file system lacks it, or allows no file of that size.
 _NOT_GIVEN = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EFBIG, errno.EINVAL})
-# Room in memory would be taken from the machine: there, what is counted is what there is.
+# Room here is the machine's memory: none is taken, and the counted room is believed.
 _IN_MEMORY = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 
 
@@ -45,7 +45,7 @@ def look_for_room(place: Path, *, needed_bytes: int, files: int, name: str) -> D
 
     `name` tells this run's probes from others. Raises OSError where `place` cannot be looked at.
     """
-    shutil.rmtree(place / f"{PREFIX}{name}", ignore_errors=True)  # of one that was killed
+    shutil.rmtree(place / f"{PREFIX}{name}", ignore_errors=True)  # left by a probe that was killed
     facts = os.statvfs(place)
     free = facts.f_bavail * facts.f_frsize
     what = f"{free / 1e6:.1f} MB free in {place}, {needed_bytes / 1e6:.1f} MB needed"
@@ -91,14 +91,14 @@ def _take_bytes(place: Path, amount: int, name: str) -> None:
                 raise
             os.ftruncate(fd, 0)
             _write(fd, min(amount, WRITTEN_BYTES))
-        # Given back before it is closed: of a file that is held open elsewhere nothing is.
+        # Truncated before it is closed: closing frees nothing while another holds the file open.
         os.ftruncate(fd, 0)
     finally:
         os.close(fd)
 
 
 def _nameless(place: Path, name: str) -> int:
-    """A file that nobody sees and that ends with its descriptor. Raises OSError."""
+    """A file without a name, which ends with its descriptor. Raises OSError."""
     try:
         return os.open(place, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
     except OSError as error:
@@ -116,7 +116,7 @@ def _nameless(place: Path, name: str) -> int:
 def _allocate(fd: int, amount: int) -> None:
     """Have the file system reserve the bytes, as fallocate(2) does. Raises OSError.
 
-    `os.posix_fallocate` writes every block where that is not supported: a disk of data.
+    Not `os.posix_fallocate`: without support it writes every block, a whole disk of data.
     """
     call = _fallocate()
     until, given = time.monotonic() + _TAKING_S, 0
@@ -131,7 +131,7 @@ def _allocate(fd: int, amount: int) -> None:
 
 def _fallocate() -> Callable[[int, int, int, int], int]:
     libc = ctypes.CDLL(None, use_errno=True)
-    # The second name has 64-bit offsets everywhere; musl has the first alone.
+    # fallocate64 has 64-bit offsets everywhere; musl has only fallocate.
     call = getattr(libc, "fallocate64", None) or getattr(libc, "fallocate", None)
     if call is None:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
@@ -142,9 +142,9 @@ def _fallocate() -> Callable[[int, int, int, int], int]:
 
 
 def _write(fd: int, amount: int) -> None:
-    """Write so many bytes down to the disk: a file server refuses only then. Raises OSError."""
+    """Write so many bytes and sync them: a file server refuses only then. Raises OSError."""
     left = amount
     while left > 0:
-        # No two blocks alike: one that compresses would need none of the room.
+        # Random blocks: a file system that compresses would need no room for equal ones.
         left -= os.write(fd, os.urandom(min(left, _WRITE_BYTES)))
     os.fsync(fd)

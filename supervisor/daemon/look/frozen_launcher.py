@@ -5,9 +5,9 @@ from collections.abc import Callable
 from supervisor.system import journal_stream
 from supervisor.system.identity import read_stat
 
-# Not for the blink between SIGSTOP and SIGCONT (Ctrl-Z and fg).
+# A shorter stop is not reported (Ctrl-Z and fg).
 SAID_AFTER_S = 2.0
-# While it runs: at every other poll.
+# A running launcher is looked at at every other poll.
 LOOK_S = 0.9
 _STOPPED = (b"T", b"t")
 
@@ -19,7 +19,7 @@ def is_frozen(pid: int) -> bool:
 
 
 def frozen_text(pid: int) -> str:
-    """What that means, and what to type."""
+    """The sentence on a stopped launcher: what it means, and what to type."""
     return (
         f"the launcher (pid {pid}) is stopped by a signal: what trains goes on, and nothing is"
         f" signalled, launched or seen to end until `kill -CONT {pid}`"
@@ -27,7 +27,7 @@ def frozen_text(pid: int) -> str:
 
 
 class FrozenLauncher:
-    """Looks at the launcher. `warning`: that it is stopped, as long as it is."""
+    """Looks at the launcher. `warning`: the sentence on it, while it is stopped."""
 
     def __init__(self, pid: int | None, say: Callable[[str, int], None]) -> None:
         self._pid = pid
@@ -39,11 +39,11 @@ class FrozenLauncher:
 
     @property
     def is_frozen(self) -> bool:
-        """Whether it was, at the last look."""
+        """Whether the launcher was stopped at the last look."""
         return self._since is not None
 
     def look(self, now: float) -> float | None:
-        """Look; how long it was stopped, in seconds, if it just goes on again."""
+        """Look; returns how many seconds the launcher was stopped, once it goes on again."""
         if self._pid is None or (self._since is None and now < self._look_at):
             return None
         self._look_at = now + LOOK_S

@@ -26,10 +26,10 @@ class BusyGpu(NamedTuple):
 
 
 class GpuUse:
-    """One question; `poll` until it is true. Without a driver there is nothing to ask."""
+    """One question: call `poll` until it is true. Without a driver it is true at once."""
 
     def __init__(self, pids: Collection[int], *, memory: bool = False) -> None:
-        """`memory`: devices whose memory one of them holds are told as well, idle or not."""
+        """`memory`: also report devices of which a process holds memory, idle or not."""
         self.busy: tuple[BusyGpu, ...] = ()
         self.is_answered = False
         self._began_at = monotonic()
@@ -48,7 +48,7 @@ class GpuUse:
             self.busy = (BusyGpu("the GPUs could not be asked"),)
 
     def poll(self) -> bool:
-        """Go on; true when it is answered or its time is over."""
+        """Go on; true once the answer is there or its time is over."""
         process = self._process
         if process is None:
             return True
@@ -64,7 +64,7 @@ class GpuUse:
         return True
 
     def close(self) -> None:
-        """End what was begun."""
+        """Kill the child process."""
         if self._process is not None:
             self._process.kill()
             with suppress(subprocess.TimeoutExpired):
@@ -103,7 +103,7 @@ def main(arguments: list[str]) -> None:
         device = nvml.nvmlDeviceGetHandleByIndex(index)
         users = {user.pid for user in nvml.nvmlDeviceGetComputeRunningProcesses(device)}
         percent = int(nvml.nvmlDeviceGetUtilizationRates(device).gpu)
-        # In a container NVML names no processes: then every device may be ours.
+        # In a container NVML names no processes: then every device may be the attempt's.
         if (is_memory and users & pids) or (percent and (not users or users & pids)):
             busy.append([index, percent, sorted(users)])
     print(json.dumps(busy))

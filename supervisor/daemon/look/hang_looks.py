@@ -1,6 +1,6 @@
-"""Takes three looks at an attempt that gives no sign of life; what they mean the core says.
+"""Takes three looks at an attempt that gives no sign of life; the core says what they mean.
 
-Nothing here waits: stacks and GPUs are read by processes apart, and `poll` is asked until done.
+Nothing here waits: other processes read stacks and GPUs, and `poll` is called until it is done.
 """
 
 import os
@@ -23,7 +23,7 @@ from supervisor.worker.page import Page
 
 LOOKS = 3
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# Of a command that does not attach these many Python processes are read, parents first.
+# Where the command does not attach, so many Python processes are read, the oldest first.
 _PYTHONS_MAX = 4
 
 
@@ -43,7 +43,7 @@ class HangLooks:
         last_sign_at: float,
         signal: Callable[[list[int]], None],
     ) -> None:
-        """`last_sign_at`: what was started since then was started instead of a step."""
+        """`last_sign_at`: a program started since then may be what a rank waits for."""
         self._attempt, self._asked_at = attempt, asked_at
         self._main_pid = main_pid
         self._heartbeat_dir = heartbeat_dir
@@ -70,7 +70,7 @@ class HangLooks:
         if self._reading is not None and self._reading.poll():
             self._stacks.append(self._reading.stacks)
             self._reading = None
-            if self._due:  # where the next stretch in which nothing may move begins
+            if self._due:  # the next interval begins here, after the reading
                 self._samples.append(self._sample())
         for gpu in list(self._gpus):
             if gpu.poll():
@@ -81,7 +81,7 @@ class HangLooks:
         return self._answer(log_grew_at)
 
     def close(self) -> None:
-        """End what was begun."""
+        """End the child processes that read stacks and GPUs."""
         if self._reading is not None:
             self._reading.close()
         for gpu in self._gpus:
@@ -100,7 +100,7 @@ class HangLooks:
         armed = {
             page.pid: self._heartbeat_dir / f"stacks-{page.local_rank}.txt"
             for page in self._there
-            # It would kill one that replaced itself by exec; one that is stopped answers later.
+            # SIGUSR2 kills a process that lost its handler by exec; a stopped one cannot answer.
             if page.stacks_armed and page.pid in read and catches_stack_signal(page.pid)
         }
         others = tuple(pid for pid in read if pid not in armed)
@@ -140,7 +140,8 @@ class HangLooks:
         else:
             ranks.append(self._program(everybody))
             seen = everybody
-        # A collective's kernels keep the GPUs of those busy that wait in it, and of nobody else.
+        # GPUs that ranks use are judged with the rank: a collective's kernels keep the GPUs of
+        # waiting ranks busy. A busy GPU of anybody else is work.
         moved += [gpu.name for gpu in self._busy if not gpu.users & seen]
         return Looked(self._attempt, self._asked_at, tuple(ranks), tuple(moved))
 
@@ -166,14 +167,14 @@ class HangLooks:
         )
 
     def _program(self, everybody: set[int]) -> RankSeen:
-        """The whole tree of a command that does not attach, as one."""
+        """The whole process tree of a command that does not attach, as one."""
         moved = list(movement(self._intervals(), everybody))
         for pid in self._read or ():
             known = [stacks[pid] for stacks in self._stacks if pid in stacks]
             if any(stacks != known[0] for stacks in known[1:]):
                 moved.insert(0, f"the stack of pid {pid} changes")
-        # What is no Python has no stacks to read: where the kernel has it must be enough.
         moved += [gpu.name for gpu in self._busy if gpu.users & everybody]
+        # A program that is not Python has no stacks to read: its counters must do.
         is_known = bool(self._samples[-1].processes) and all(
             pid in stacks for pid in self._read or () for stacks in self._stacks
         )
@@ -217,7 +218,7 @@ class HangLooks:
         return None
 
     def _child(self, pid: int, below: set[int], known: list[Stacks]) -> str | None:
-        """The program that a rank waits for, where it was started after the last sign of life."""
+        """The program that a rank waits for, if it was started after the last sign of life."""
         last = self._samples[-1]
         rank = last.processes.get(pid)
         if rank is None or not (rank.waits_for_child or any(waits_for_child(s) for s in known)):
@@ -234,7 +235,7 @@ def _age(sample: TreeSample) -> Callable[[int], tuple[int, int]]:
 
 
 def _started_at(process: TreeProcess) -> float:
-    """In seconds of CLOCK_MONOTONIC; the kernel says it in those that count a suspend too."""
+    """When it started, seconds of CLOCK_MONOTONIC; the kernel counts on CLOCK_BOOTTIME."""
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - process.start_ticks / _TICKS_PER_S
     return monotonic_s() - age_s
 

@@ -6,12 +6,12 @@ from supervisor.daemon.look.movement import Allowance, movement
 from supervisor.daemon.look.process_samples import TreeSample
 
 SAMPLES_S = 5.0
-# A shell or srun that waits uses none; the kernel counts in hundredths of a second.
+# A shell or srun that waits uses no CPU; the kernel counts it in hundredths of a second.
 _NOISE_S = 0.02
 
 
 class IdleProcesses:
-    """Looks every five seconds; begins anew with whatever moves."""
+    """Samples every five seconds; the quiet begins anew when something moves."""
 
     def __init__(self, sample: Callable[[], TreeSample]) -> None:
         self._sample = sample
@@ -34,7 +34,7 @@ class IdleProcesses:
         assert self._last is not None
         pids = {*self._first.processes, *self._last.processes, *sample.processes}
         elapsed_s = sample.at_s - self._first.at_s
-        # From the beginning of the quiet: what uses little, again and again, is at work.
+        # Compared since the quiet began: a process that uses little again and again is at work.
         whole = Allowance(cores=_NOISE_S / elapsed_s, wakes_per_s=1.0)
         return bool(
             movement([(self._first, sample)], pids, whole)

@@ -1,6 +1,6 @@
-"""Whether a trainer that beats has shown that its last step is done: a progress bar that is full.
+"""Whether a trainer that beats has done its last step, as a full progress bar shows.
 
-Like with like: the bar counts as the beats do. One of an epoch is full at another number.
+The bar must be full at the step that the beats show. A bar of one epoch is full at another number.
 """
 
 from collections.abc import Sequence
@@ -9,23 +9,23 @@ from supervisor.diagnosis.log_line import clean, read_step
 
 _LINES_MAX = 5
 _CHARS_MAX = 400
-# A trainer counts from 0 and its bar from 1.
+# A trainer may count from 0 where its bar counts from 1.
 _OFF_BY = 1
 
 
 class KnownTotal:
-    """Follows the log's last lines; a further step takes it back."""
+    """Follows the log's last lines; a further step takes the finding back."""
 
     def __init__(self) -> None:
         self._reached: int | None = None
 
     def is_reached(self, lines: Sequence[str], unended: str, step: int | None) -> bool:
-        """Whether the step is the last one. `unended`: a bar leaves its line without its end."""
+        """Whether `step` is the last one. `unended`: a line without newline, as a bar leaves it."""
         if step is None:
             return False
         ends = range(step - _OFF_BY, step + _OFF_BY + 1)
         for line in (*lines[-_LINES_MAX:], unended):
-            # A full bar has the number twice; other lines are not worth the expressions.
+            # A full bar has the number twice (`90/90`). Only such lines are worth the patterns.
             if any(line.count(str(end)) > 1 for end in ends) and (full := _full_at(line)) in ends:
                 self._reached = full
         return self._reached in ends

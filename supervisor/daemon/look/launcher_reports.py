@@ -1,4 +1,4 @@
-"""What the launcher says of an attempt, as the core's events: not started, not to be killed."""
+"""Makes the core's events from two launcher reports: not started, and not to be killed."""
 
 from collections.abc import Sequence
 
@@ -6,8 +6,8 @@ from supervisor.core.events import StartFailed, Unkillable
 from supervisor.launcher.messages import StartFailedReport, StuckProcess, UnkillableReport
 
 # Missing resources pass (fork(2)), file servers come back (EIO, EROFS, ENOTCONN, ESTALE) and quotas
-# are raised (EDQUOT); so it is with leftovers (EBUSY) and a launch that was called off (ECANCELED).
-# Anything else is a wrong command.
+# are raised (EDQUOT). Leftovers (EBUSY) and a launch that was called off (ECANCELED) pass as well.
+# Any other errno means a wrong command.
 _TRANSIENT_ERRNOS = frozenset({5, 11, 12, 16, 23, 24, 28, 30, 107, 116, 122, 125})
 
 
@@ -22,13 +22,13 @@ def unkillable(report: UnkillableReport) -> Unkillable:
 
 
 def describe(processes: Sequence[StuckProcess]) -> str:
-    """In one line, for the reason: who, and in which function of the kernel."""
+    """One line for the reason: each process, and the kernel function that it waits in."""
     parts = [f"pid {p.pid} ({p.comm}, state {p.state}, in {p.wchan or '?'})" for p in processes]
     return ", ".join(parts) or "a process of the attempt"
 
 
 def kernel_stacks(processes: Sequence[StuckProcess]) -> tuple[str, ...]:
-    """For the incident: one text a process, with its frames where they could be read."""
+    """For the incident: one text for each process, with the frames that could be read."""
     return tuple(
         "\n".join(
             [

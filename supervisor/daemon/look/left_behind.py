@@ -1,6 +1,7 @@
-"""What a main process has left behind with exit code 0: is it what trains? It only looks.
+"""Whether the processes that a main process left, with exit code 0, are what trains.
 
-Signs: a page that beats, steps in train.log, a new checkpoint, memory of a GPU. Living is none.
+Signs: a page that beats, steps in train.log, a new checkpoint, memory of a GPU. Being alive is no
+sign. It only looks.
 """
 
 import os
@@ -20,7 +21,7 @@ from supervisor.launcher.messages import ExitedReport, MainExitedReport
 from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.procfs import Process
 
-# A look at all processes costs milliseconds: one that is known to train is looked at less often.
+# A look at all processes costs milliseconds: once training is known, looks come less often.
 LOOK_S, LATER_LOOK_S = 1.0, 6.0
 _QUIET_S, _GPU_S = 300.0, 10.0
 # Services of loggers, agents and shells: they outlive a training, and none of them trains.
@@ -59,7 +60,7 @@ class LeftBehind:
         self._step = None if look is None else look.observed.step
 
     def begun(self) -> MainEnded:
-        """What the core is told first."""
+        """The first event for the core."""
         trained = self._run.history.left_training == self.number
         settled = self._are_idle() or self._are_ranks_done() or self._is_complete()
         return MainEnded(self.number, self._at, self.names(), settled, trained)
@@ -68,9 +69,9 @@ class LeftBehind:
         return bool(self._members) and all(_is_service(process) for process in self._members)
 
     def _are_ranks_done(self) -> bool:
-        """Whether ranks were there, and each has said how it ends, or has beaten and is gone.
+        """Whether there were ranks, and each said how it ends, or has beaten and is gone.
 
-        One that never beat may have attached only to start the one that trains.
+        A rank that never beat may have attached only to start the process that trains.
         """
         pages = () if self._attempt.look is None else self._attempt.look.pages
         unsaid = [page for page in pages if page.outcome is None]
@@ -78,7 +79,7 @@ class LeftBehind:
         return bool(pages) and have_beaten and len(self._attempt.ranks_gone(pages)) == len(unsaid)
 
     def _is_complete(self) -> bool:
-        """Whether all steps are made, as far as anything says so."""
+        """Whether the finish file, the finish step or the trainer's own record says: complete."""
         finish = self._run.config.finish
         if finish.file is not None and Path(finish.file).exists():
             return True
@@ -89,11 +90,11 @@ class LeftBehind:
         return record is not None and record.step >= record.total
 
     def names(self) -> tuple[str, ...]:
-        """What was there when it was last looked at and something was, each with its pid."""
+        """The processes of the last look that found any, each with its pid."""
         return tuple(f"{process.comm} ({process.pid})" for process in self._named)
 
     def note_lines(self) -> None:
-        """Read the lines of the attempt's last look for steps: once each."""
+        """Read steps from the lines of the attempt's last look; called once for each look."""
         look = self._attempt.look
         if look is None:
             return
@@ -103,15 +104,16 @@ class LeftBehind:
             return
         for line in look.lines:
             mark = read_step(split_prefix(clean(line)).body)
-            # One may be what the main process had still printed.
+            # The first step may still be of the main process: only a different one counts.
             if mark is not None:
                 self._has_stepped = self._has_stepped or self._mark not in (None, mark)
                 self._mark = mark
 
     def look(self, now: float, *, is_in_memory: bool) -> LeftSeen | None:
-        """What there is to say, now and then.
+        """Look if it is time; returns what was seen, None between the looks.
 
-        `is_in_memory`: there is a snapshot, which the persister may be putting onto the disk.
+        `is_in_memory`: memory holds a snapshot. The persister may be writing it, so a new
+        checkpoint on the disk is no sign then.
         """
         if now < self._due:
             return None
@@ -160,7 +162,7 @@ class LeftBehind:
         return f"a new checkpoint, {max(new, key=lambda one: one[1])[0]}" if new else None
 
     def _computes(self, now: float) -> str | None:
-        """What a GPU tells, where there is one: its memory once, from then on its work."""
+        """The sign that GPUs give: memory held, and once training is known, only work."""
         if self._gpu is None:
             if now >= self._gpu_due and self._members:
                 self._gpu_due = now + _GPU_S
@@ -175,7 +177,7 @@ class LeftBehind:
         return f"{'it computes on' if self.trains else 'it holds memory of'} {asked.busy[0].name}"
 
     def _stood_still(self, now: float) -> bool | None:
-        """Whether nothing moved since the look before: asked only of one long without a sign."""
+        """Whether nothing moved since the last look; measured only after 300 s without a sign."""
         if not self.trains or now - self._sign_at < _QUIET_S or not self._members:
             self._sample = None
             return None
@@ -184,7 +186,7 @@ class LeftBehind:
         return None if before is None else stood_still(before, self._sample)
 
     def _follow(self) -> None:
-        """Have stacks and counters taken of what trains, from now on."""
+        """From now on, have stacks and counters taken of a process that trains."""
         ranks = [p for p in self._members if p.pid in self._trainers]
         others = [p for p in self._members if not _is_service(p)]
         chosen = next(iter(ranks or others), None)
@@ -192,7 +194,7 @@ class LeftBehind:
             self._attempt.follow(chosen.pid, chosen.start_ticks)
 
     def suspects(self) -> frozenset[int]:
-        """Those that were seen, and are not known for what does not train, by pid."""
+        """All processes that were seen and are no known service, by pid."""
         return frozenset(self._suspects)
 
     def trainers(self) -> frozenset[int]:
@@ -202,18 +204,18 @@ class LeftBehind:
 
 
 def as_its_end(report: ExitedReport, trainers: frozenset[int], *, trained: bool) -> SeenEnd:
-    """An attempt's end with what trained in the main process's place.
+    """An attempt's end, judged by the processes that trained in the main process's place.
 
-    The launcher sees how those end that have no other parent. `trained`: something of them was
-    seen to train, the `trainers` as far as this daemon knows them. Else they are those that might
-    have, and only a single one that failed counts: a training that died as it began.
+    The launcher sees the exit of orphans (`left_ended`). `trained`: some processes were seen to
+    train, and `trainers` holds those that this daemon knows. Else `trainers` holds suspects, and
+    only a single process that failed counts: a training that died as it began.
     """
     end, ended = SeenEnd.of(report), report.left_ended
     failed = [one for one in ended if one.code != 0]
     if not trained:
         is_one = len(ended) == 1 and bool(failed) and failed[0].pid in trainers
         return replace(end, code=failed[0].code, signal=failed[0].signal) if is_one else end
-    # A daemon that has just taken over has looked at none of them.
+    # A daemon that has just taken over knows no trainers: then every orphan counts.
     followed = [one for one in ended if one.pid in trainers] or list(ended)
     if not followed:
         return replace(end, is_unseen=True)
@@ -222,7 +224,7 @@ def as_its_end(report: ExitedReport, trainers: frozenset[int], *, trained: bool)
 
 
 def _is_service(process: Process) -> bool:
-    """Whether it is known by its name: its own, or its script's or module's. No argument counts."""
+    """Whether its name, or that of its script or module, is in the list. Arguments do not count."""
     try:
         with open(f"/proc/{process.pid}/cmdline", "rb") as file:
             words = os.fsdecode(file.read(4096)).split("\0")

@@ -1,4 +1,4 @@
-"""Watches what a main process has left behind, from its end until the attempt's end."""
+"""Watches the processes that a main process left, from its end until the attempt's end."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ from supervisor.system.clock import monotonic_s
 
 
 class LeftWatch:
-    """Asked from the loop; most attempts leave nothing, and it does nothing."""
+    """Called from the loop. Most attempts leave no processes, and then it does nothing."""
 
     def __init__(self, run: Run, facts: StatusFacts, emit: Callable[[Event], None]) -> None:
         self._run = run
@@ -23,7 +23,7 @@ class LeftWatch:
         self._left: tuple[RunningAttempt, LeftBehind] | None = None
 
     def on_main_exited(self, attempt: RunningAttempt, report: MainExitedReport) -> None:
-        """The main process has ended; an older launcher asks nothing, and has ended the rest."""
+        """The main process has ended. An older launcher asks nothing: it has ended the others."""
         if report.awaits_word:
             attempt.observe(monotonic_s())
             left = LeftBehind(self._run, attempt, report)
@@ -31,7 +31,7 @@ class LeftWatch:
             self._emit(left.begun())
 
     def look(self, state: State, now: float) -> None:
-        """Behind each look at the attempt."""
+        """Look at the processes that were left; called after each look at the attempt."""
         if self._left is None:
             return
         attempt, left = self._left
@@ -42,14 +42,14 @@ class LeftWatch:
             self._facts.trainer_pid = attempt.pid
 
     def end_of(self, report: ExitedReport, state: State) -> SeenEnd:
-        """An attempt's end as it is judged: by what trained in the main process's place."""
+        """An attempt's end, judged by the processes that trained in the main process's place."""
         return judged_end(self._as_its_end(report, state), state)
 
     def _as_its_end(self, report: ExitedReport, state: State) -> SeenEnd:
         known, self._left = self._left, None
         if report.code != 0:
             return SeenEnd.of(report)
-        # It may have ended while no daemon was there.
+        # An earlier daemon may have seen training, which ended while no daemon was there.
         trained = self._run.history.left_training == report.attempt
         if known is None:
             return as_its_end(report, frozenset(), trained=trained)

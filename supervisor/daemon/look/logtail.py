@@ -28,7 +28,7 @@ class LogChunk:
 
 
 class LogTail:
-    """Follows one path, whichever file has it; or the path that `where` says at each look."""
+    """Follows one path, even if another file takes it; `where` may give the path anew each time."""
 
     __slots__ = (
         "_fd",
@@ -47,7 +47,7 @@ class LogTail:
         """Read from `offset` on; a line that began before it is given from there."""
         self._where = where or (lambda: path)
         self.skipped_bytes = 0
-        """How much was never given: bursts beyond 1 MiB a poll, lines beyond 64 KiB."""
+        """Bytes that no poll gave: bursts beyond 1 MiB a poll, lines beyond 64 KiB."""
         self._offset = offset
         self._fd: int | None = None
         self._identity: tuple[int, int] | None = None
@@ -58,8 +58,8 @@ class LogTail:
     def poll(self) -> LogChunk:
         """Read what is new, at most 1 MiB of it: the newest. Never raises for the file's state.
 
-        After a truncation the file is read from its beginning. Of a file renamed away first the
-        rest is read, then the one that took its name. A last line without an end waits for it.
+        After a truncation the file is read from its beginning. After a rename the old file is read
+        to its end, then the new file of that name. A last line without newline waits for its end.
         """
         path = self._where()
         found = _stat(path)
@@ -69,7 +69,8 @@ class LogTail:
         lines: list[str] = []
         taken = 0
         if self._fd is not None and identity != self._identity:
-            # Away, or its directory is: what still writes to it is read until one comes back.
+            # The file or its directory is away. A trainer may still write to it: it is read on
+            # until another file has the name.
             taken = self._take(lines)
             if identity is not None:
                 self._finish_line(lines)
@@ -80,7 +81,7 @@ class LogTail:
         return LogChunk(tuple(lines), taken > 0, taken, self._offset)
 
     def partial(self) -> str:
-        """The last line so far, if it has no end yet: the last words of one that died."""
+        """The last line so far, if it has no newline yet: a dead trainer may have left it so."""
         return self._partial.decode("utf-8", "replace")
 
     def close(self) -> None:
@@ -115,7 +116,7 @@ class LogTail:
             self._offset, self._known = 0, b""
         behind = size - self._offset
         if behind > READ_BYTES_MAX:
-            # The line being skipped into has lost its beginning: it is not given.
+            # The first line after the gap has lost its beginning: it is not given.
             self.skipped_bytes += behind - READ_BYTES_MAX + len(self._partial)
             self._offset = size - READ_BYTES_MAX
             self._partial, self._is_cut = b"", True
@@ -134,7 +135,7 @@ class LogTail:
         return taken
 
     def _is_continued(self) -> bool:
-        """Whether what was read last still stands there: a file can be truncated and outgrow it."""
+        """Whether the bytes read last are still there; a truncated file may have outgrown them."""
         assert self._fd is not None
         known = self._known
         return os.pread(self._fd, len(known), self._offset - len(known)) == known

@@ -30,20 +30,20 @@ from supervisor.memory.snapshot_proof import read_verdict
 from supervisor.memory.space import used_bytes
 from supervisor.system.clock import monotonic_s, wall_s
 
-# Until it has persisted something: slower than any disk that is used for checkpoints.
+# Assumed until a persist was timed: slower than any disk that is used for checkpoints.
 UNKNOWN_BYTES_PER_S = 50e6
 SIZED_EVERY_S = 5.0
-# A trainer that takes a snapshot every step makes every look cost a third of a millisecond.
+# With a snapshot at every step, each look costs a third of a millisecond.
 LOOK_EVERY_S = 1.0
 LEAVE_S = 30.0
-# One that has not answered what it was asked is not expected to.
+# A persister that has not answered a rescue by now is not waited for longer.
 LEAVE_UNANSWERED_S = 2.0
 _LEAVE_POLL_S = 0.02
 _DURABLE = frozenset({"persisted", "already"})
 
 
 class PersistFailure(NamedTuple):
-    """A persist that failed; `is_first` since one went well."""
+    """A persist that failed; `is_first`: the first failure since a success."""
 
     result: Result
     is_first: bool
@@ -102,7 +102,7 @@ class Snapshots:
         except OSError:
             self._board, self._board_seen = None, None
             return
-        # It is replaced whole, so another one is another inode, or has another time.
+        # The board is replaced as a whole: a new one has another inode or another time.
         seen = (facts.st_ino, facts.st_mtime_ns)
         if seen != self._board_seen:
             self._board, self._board_seen = read_board(self._paths.root), seen
@@ -130,7 +130,7 @@ class Snapshots:
         return find_persisted(whole) is not None or newer_on_disk(whole, self._board) is not None
 
     def _bytes_per_s(self) -> float | None:
-        """How fast the last one was that was written (and not found to be there)."""
+        """The speed of the last persist that wrote something; some find their checkpoint there."""
         for result in reversed(self._board.results if self._board else ()):
             if result.ok and result.seconds > 0.0 and result.bytes:
                 return result.bytes / result.seconds
@@ -151,16 +151,16 @@ class Snapshots:
         return found
 
     def order(self) -> None:
-        """Have the launcher see to it that a persister lives; where one does nothing happens."""
+        """Have the launcher start a persister, unless one lives."""
         self._is_ordered = True
         self._send(PersisterOrder(directory=str(self._paths.root)))
 
     def forget_order(self) -> None:
-        """Who was told of the persister is gone, or the directory was: tell again with a slot."""
+        """Order a persister again with the next slot: the launcher, or the directory, was lost."""
         self._is_ordered = False
 
     def rescue(self, why: str) -> None:
-        """Ask for the newest snapshot on the disk; `Rescued` comes with the answer."""
+        """Ask for the newest snapshot to be put on the disk; the answer comes as `Rescued`."""
         self.order()
         try:
             self._asked = persist_request.ask(self._paths.root, why)
@@ -174,7 +174,7 @@ class Snapshots:
         return self._asked is not None
 
     def poll_answer(self) -> None:
-        """Look for the answer alone: a stat, until there is news."""
+        """Look only for the answer: one stat, until the board changes."""
         if self._asked is not None:
             self._read_board()
             self._take_answer()
@@ -191,19 +191,19 @@ class Snapshots:
             self._emit(Rescued(is_durable=False, error="its directory in memory vanished"))
 
     def holds(self, path: str) -> bool:
-        """Whether a checkpoint's path is one in memory."""
+        """Whether this checkpoint's path is that of a snapshot in memory."""
         return Path(path).is_relative_to(self._paths.root)
 
     def void(self, path: str, *, wherever: bool) -> bool:
-        """Give up the slot that holds this checkpoint; False if it holds another. OSError.
+        """Give up the slot that holds this snapshot; False if no slot does. Raises OSError.
 
-        `wherever`: also what the persister made of it meanwhile, as the run goes back behind it.
+        `wherever`: the run goes back behind it, so its checkpoint on the disk is withdrawn as well.
         """
         for whole in read_whole(self._paths.root):
             if str(whole.path) == path:
                 void(whole.slot, is_bad=not wherever)
                 if wherever:
-                    wake(self._paths.root)  # it looks as well, and again where this fails
+                    wake(self._paths.root)  # the persister withdraws too, and again if this fails
                     withdraw(whole)
                 return True
         return False
@@ -252,7 +252,7 @@ class Snapshots:
     def only_in_memory(self) -> Whole | None:
         """The newest snapshot that is not known to be bad, if it is not on the disk.
 
-        What was put there is looked for: one that rotted since has been set aside.
+        The disk itself is looked at: a persisted checkpoint may have rotted and been set aside.
         """
         for whole in self._wholes:
             verdict = read_verdict(whole)

@@ -11,21 +11,20 @@ from typing import NamedTuple
 from supervisor.daemon.look.process_samples import TreeProcess, TreeSample
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-# A sleeping interpreter's housekeeping threads; a hundredth of a core is no training.
+# The housekeeping threads of a sleeping interpreter; a hundredth of a core is no training.
 _NOISE_CORES = 0.01
 # torchrun's agent polls its ranks ten times a second: 0.4 % of a core and 800 bytes a second here.
 _LAUNCHER_CORES = 0.05
 _LAUNCHER_BYTES_PER_S = 65_536.0
-# A process that is woken more often than that by what it waits for moves data: socket calls are
-# in no counter of bytes. A data loader's idle worker looks at its queue every 5 s, a loop that
-# only sleeps once a second.
+# A process that wakes more often than this moves data, perhaps over sockets, which no counter of
+# bytes includes. An idle data loader worker wakes every 5 s, a loop that only sleeps once a second.
 _IDLE_WAKES_PER_S = 2.0
 
 Interval = tuple[TreeSample, TreeSample]
 
 
 class Allowance(NamedTuple):
-    """What processes may use that only wait."""
+    """What processes may use and still be taken for waiting."""
 
     cores: float = _NOISE_CORES
     bytes_per_s: float = 0.0
@@ -39,7 +38,7 @@ LAUNCHER = Allowance(_LAUNCHER_CORES, _LAUNCHER_BYTES_PER_S, float("inf"))
 def movement(
     intervals: Sequence[Interval], pids: Collection[int], allowed: Allowance = WORKER
 ) -> tuple[str, ...]:
-    """What these processes did in the intervals, in words; nothing where they stood still."""
+    """What these processes did in the intervals, in words; empty if they stood still."""
     found: list[str] = []
     elapsed_s = sum(after.at_s - before.at_s for before, after in intervals)
     found += _changes(intervals, pids)
@@ -97,7 +96,7 @@ def _woken(intervals: Sequence[Interval], pids: Collection[int], allowed: Allowa
     found = []
     for pid, count in woken.items():
         process = names[pid]
-        # Whoever takes what it writes takes it slowly: any wake is a piece of it.
+        # It is blocked in a write. Each wake means that the reader has taken a piece.
         limit = 0.0 if process.is_writing else allowed.wakes_per_s * elapsed_s
         if count > limit:
             found.append(f"{process.name} was woken {count} times")

@@ -1,4 +1,4 @@
-"""What is seen of a running attempt: heartbeat pages, the log's growth, the step. It only looks."""
+"""Looks at a running attempt: heartbeat pages, the log's growth, the step. It only looks."""
 
 import os
 from collections import deque
@@ -23,8 +23,8 @@ class PageSet:
     """The pages of one attempt, kept open: they stay readable when their directory vanishes.
 
     systemd-logind's RemoveIPC empties a user's /dev/shm at logout; the trainer's mapping and these
-    descriptors outlive the names. A page that takes the place of one whose process lives and has
-    begun is a helper's, of a version that knows no owner: it is passed over for good.
+    descriptors outlive the names. A helper process with an old worker, which knows no page owners,
+    may replace the page of a living rank that has begun. Such a page is passed over for good.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -33,7 +33,7 @@ class PageSet:
         self._helpers: dict[str, tuple[int, int]] = {}
 
     def read(self) -> list[Page]:
-        """All pages by local rank; what is not a page is passed over."""
+        """All pages in the order of local ranks; files that are no pages are passed over."""
         try:
             found = [path.name for path in self._directory.iterdir()]
         except OSError:
@@ -53,7 +53,7 @@ class PageSet:
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
             return
-        # Kept open as well: the number of a file that is open is not given to another.
+        # The helper's page stays open too: an open file's inode number is not given to another.
         if known is not None and _is_of_a_helper(read_open_page(fd), read_open_page(known[0])):
             known, self._helpers[name] = helper, (fd, inode)
         else:
@@ -76,7 +76,7 @@ class PageSet:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """One look at an attempt; ages in seconds, absent is None."""
+    """One look at an attempt; ages in seconds, None for what is absent."""
 
     observed: Observed
     pages: tuple[Page, ...]
@@ -88,7 +88,7 @@ class Observation:
     last_save_s: float | None
     world_size: int | None
     beat_step: int | None = None
-    """The highest that a rank's beats show; the slowest may be another rank at each look."""
+    """The highest step of all beats. (`observed.step` is of the slowest rank, which may change.)"""
     printed: tuple[LogStep, ...] = ()
     """Steps in the lines."""
 
@@ -189,13 +189,13 @@ class Observer:
         before, self._beat = self._beat, (page.beats, page.beat_monotonic_ns)
         if before is None or page.beats <= before[0]:
             return None
-        # An evaluation or a save in between is no part of the step. Several beats between two
-        # looks: this is what one took on average.
+        # An evaluation or a save in between is no part of the step. With several beats between two
+        # looks this is the average gap.
         begun = max(before[1], min(page.phase_since_monotonic_ns, page.beat_monotonic_ns))
         return (page.beat_monotonic_ns - begun) / 1e9 / (page.beats - before[0])
 
     def _ended_age_s(self, pages: list[Page], there: list[Page], now: float) -> float | None:
-        # Without any of them it is no rank that takes long to end: that is work after training.
+        # With no rank alive, no rank lingers: a main process that goes on works after training.
         if not there or any(page.outcome is None for page in pages):
             self._ended_at = None
             return None
@@ -234,7 +234,7 @@ def _last_sign_ns(page: Page) -> int:
 
 
 def _is_of_a_helper(page: Page | None, owners: Page | None) -> bool:
-    """Whether a page has come where another process has begun, and lives."""
+    """Whether `page` has replaced that of another process, which has begun and lives."""
     if page is None or owners is None or not owners.is_begun:
         return False
     is_its_own = (page.pid, page.start_ticks) == (owners.pid, owners.start_ticks)

@@ -1,4 +1,4 @@
-"""What the operator wants, as last heard; that its file cannot be read changes nothing."""
+"""The operator's intent as last read. While its file is unreadable the last known one stands."""
 
 import errno
 from collections.abc import Callable
@@ -14,7 +14,7 @@ Tell = Callable[[str, int], None]
 
 
 class OperatorIntent:
-    """The intent file, read at each poll. `warning`: why it does not tell, while that is so."""
+    """The intent file, read at each poll. `warning`: why it cannot be read, while it cannot."""
 
     def __init__(self, paths: RunPaths, say: Tell) -> None:
         self._path = paths.intent
@@ -25,7 +25,7 @@ class OperatorIntent:
         self._heard = IntentRecord(Intent.RUN, "", "")
         record = self._read()
         if record is None:
-            # A daemon before this one may have heard it.
+            # An earlier daemon may have read it: its last status shows what it read.
             record, self._is_assumed = IntentRecord(_last_shown(paths), "", ""), True
             self._warn(f"the last known wish stands ({record.intent})")
         self._heard = record
@@ -36,7 +36,7 @@ class OperatorIntent:
         return self._heard.intent
 
     def changed(self) -> Intent | None:
-        """Look again; the intent, if another one was uttered since."""
+        """Read the file again; returns the intent if the operator gave a new one."""
         record = self._read()
         if record is None:
             self._warn(f"the last known wish stands ({self._heard.intent})")
@@ -45,10 +45,10 @@ class OperatorIntent:
             self.warning = None
         was_absent, self._is_absent = self._is_absent, record is DEFAULT
         if record is DEFAULT and self._heard is not DEFAULT and not was_absent:
-            return None  # `rm -rf` may be at work: believed when it is so at the next look, too
+            return None  # `rm -rf` may be at work: believed at the second look
         if record.id == self._heard.id:
             return None
-        # Nobody uttered it: it only could not be read before.
+        # An assumed intent that reads the same now is no news: nobody gave a new one.
         is_news = not (self._is_assumed and record.intent is self._heard.intent)
         self._heard, self._is_assumed = record, False
         return self.intent if is_news else None

@@ -1,21 +1,21 @@
-"""How often a run is looked at: twice a second, and once where it has been as it should be."""
+"""How often the daemon looks at a run: twice a second, once a second while training is calm."""
 
 from supervisor.core.states import State
 from supervisor.core.vocabulary import RunState
 
 POLL_S = 0.5
 CALM_POLL_S = 1.0
-# By then what a launch has to show was seen: its first step, a resume, where it saves.
+# By then an attempt has shown its first step, whether it resumed, and where it saves.
 CALM_AFTER_S = 20.0
-# A later look costs a deadline this part of it at most.
+# A later look may delay a deadline by this part of it at most.
 _PART = 1 / 30
 
 
 def pause_s(state: State, now: float) -> float:
     """Seconds until the next look; `now` is monotonic.
 
-    Only a pause of the deciding loop: whatever ends, arrives on a socket or appears in the
-    checkpoint directory wakes it at once.
+    Only polls are paced. A process's end, a message on a socket or a new checkpoint wakes the loop
+    at once.
     """
     activity = state.activity
     is_calm = (
@@ -29,7 +29,7 @@ def pause_s(state: State, now: float) -> float:
 
 
 def _shortest_limit_s(state: State) -> float:
-    """The shortest silence that the configuration allows; what is learned is a minute at least."""
+    """The shortest silence that the configuration allows; learned limits are a minute at least."""
     policy = state.policy
     limits = (policy.heartbeat_timeout_s, policy.startup_timeout_s, policy.log_silence_s)
     phases = (limit for _, limit in policy.phase_timeouts_s)

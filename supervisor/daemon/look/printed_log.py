@@ -1,6 +1,6 @@
 """The file that one attempt prints to, kept open: logrotate renames it, and `rm` takes its name.
 
-A trainer that leads its output elsewhere by itself is not followed there.
+A trainer that redirects its own output to another file is not followed there.
 """
 
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 class PrintedLog:
-    """Known by its inode: `train.log` when the attempt began."""
+    """The file that was `train.log` when the attempt began, known by its inode."""
 
     def __init__(
         self, train_log: Path, *, offset: int | None = None, inode: int | None = None
     ) -> None:
-        """`offset`, `inode`: of an attempt that a daemon before has seen begin."""
+        """`offset`, `inode`: as an earlier daemon recorded them when the attempt began."""
         self.train_log = train_log
         self.offset = 0
         """Where the attempt's lines begin."""
@@ -25,13 +25,13 @@ class PrintedLog:
             self.offset = facts.st_size if offset is None else offset
             self._inode = facts.st_ino if offset is None else inode
         except OSError:
-            self.offset, self._inode = offset or 0, inode  # the launcher makes it
+            self.offset, self._inode = offset or 0, inode  # no file yet: the launcher makes it
         if offset is not None:
             self._open()
 
     @property
     def inode(self) -> int | None:
-        """What the next daemon finds it by; None before the attempt has begun."""
+        """The inode by which the next daemon finds it; None before the attempt has begun."""
         return None if self._identity is None else self._identity[1]
 
     def begin(self, pid: int) -> None:
@@ -41,7 +41,7 @@ class PrintedLog:
             self._open()
 
     def where(self) -> Path:
-        """The path that it is to be read at now: its name, as long as that is its own."""
+        """Where to read now: the name while it is this file's, else the open descriptor."""
         if self._identity is None or self._fd is None:
             return self.train_log
         if _identity(self.train_log) == self._identity or self._is_left():
@@ -49,7 +49,7 @@ class PrintedLog:
         return Path(f"/proc/self/fd/{self._fd}")
 
     def tail(self, bytes_max: int, *, until: "PrintedLog | None" = None) -> bytes:
-        """The attempt's own last bytes. `until`: whose lines follow in the same file, perhaps.
+        """The attempt's own last bytes. `until`: the next attempt's log, perhaps in the same file.
 
         Raises OSError.
         """
@@ -64,7 +64,7 @@ class PrintedLog:
             return file.read(max(end - file.tell(), 0))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         if self._fd is not None:
             os.close(self._fd)
         self._fd = None
@@ -75,17 +75,17 @@ class PrintedLog:
             # NONBLOCK: the path may have become a fifo.
             self._fd = os.open(found, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError:
-            return  # not ours to read, or gone: its name is looked at
+            return  # not readable, or gone: the name is read instead
         facts = os.fstat(self._fd)
         if self._inode is not None and facts.st_ino != self._inode and self._pid is None:
-            self.close()  # another file has its name, and what was printed is gone
+            self.close()  # another file has its name, and the attempt's output is gone
             return
         if facts.st_ino != self._inode and self._inode is not None:
             self.offset = 0
         self._identity = (facts.st_dev, facts.st_ino)
 
     def _is_left(self) -> bool:
-        """Whether the main process lives and prints elsewhere, or nobody may look."""
+        """Whether the main process prints elsewhere by now, or its output may not be looked at."""
         try:
             return self._pid is not None and _must(f"/proc/{self._pid}/fd/1") != self._identity
         except FileNotFoundError:
@@ -109,7 +109,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 def find_log(train_log: Path, inode: int | None, pid: int | None) -> Path | None:
     """Where the file with this inode is: under its name, beside it, or open in a process.
 
-    `inode` None, for an attempt on record without one: under its name. None where it is nowhere.
+    With `inode` None, as in old records, it is `train_log`. Returns None where it is found nowhere.
     """
     if inode is None:
         return train_log

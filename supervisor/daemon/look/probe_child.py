@@ -1,4 +1,4 @@
-"""The process that makes one probe: told what by its argument, answers on standard output."""
+"""The process that makes one probe: its argument is the question, standard output the answer."""
 
 import json
 import sys

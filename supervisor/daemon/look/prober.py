@@ -1,4 +1,4 @@
-"""Has a probe made by a child process: a disk that does not answer stalls no daemon."""
+"""Has a probe made by a child process: a disk that does not answer must not stall the daemon."""
 
 import json
 import subprocess
@@ -26,11 +26,11 @@ class Prober:
         self._until = 0.0
 
     def look(self, order: Probe, run: Run) -> Probed | None:
-        """Look whether what the run waits for is there; the answer, where that needs no disk."""
+        """Probe for what the run waits for; returns the answer only if no disk is needed for it."""
         surveyor = run.surveyor
         directory, size = surveyor.directory, surveyor.largest_bytes
         if order.what is Failure.CHECKPOINTS_MISSING:
-            # Whether something is mounted is asked of the kernel.
+            # The kernel knows what is mounted, without a look at the disk.
             mount = surveyor.unmounted
             return probe(order.what, directory=directory, checkpoint_bytes=size, mount=mount)
         question = {
@@ -44,7 +44,7 @@ class Prober:
         return self.begin(question, monotonic_s())
 
     def begin(self, question: dict[str, Any], now: float) -> Probed | None:
-        """Start a probe, unless one is under way. Where none can be started, that is the answer.
+        """Start a probe, unless one is under way. Returns the answer if none can be started.
 
         `question` has the arguments of `probes.probe`.
         """
@@ -52,7 +52,7 @@ class Prober:
             return None
         self._lost = [process for process in self._lost if process.poll() is None]
         if self._lost:
-            # On a disk that does not answer not even SIGKILL ends one: no second is added to it.
+            # On a dead disk not even SIGKILL ends a probe: no second one is started beside it.
             return Probed(
                 clear=False, what=f"{question['directory']}: an earlier look has not ended"
             )
@@ -67,13 +67,13 @@ class Prober:
         return None
 
     def tell(self, emit: Callable[[Event], None], now: float) -> None:
-        """Tell the answer, once it is there."""
+        """Emit the answer as an event, once it is there."""
         found = self.poll(now)
         if found is not None:
             emit(found)
 
     def poll(self, now: float) -> Probed | None:
-        """The answer, once it is there, or once it is waited for no more."""
+        """The answer, or a failure after the deadline; None while the probe runs."""
         process = self._process
         if process is None:
             return None
@@ -93,7 +93,7 @@ class Prober:
             return Probed(clear=False, what=f"it cannot be looked at: {why}")
 
     def cancel(self) -> None:
-        """Give up the probe under way: what it made it makes no more of."""
+        """Kill the probe under way, and drop its answer."""
         process, self._process = self._process, None
         if process is None:
             return

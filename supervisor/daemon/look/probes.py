@@ -10,7 +10,7 @@ from supervisor.system.mounts import mount_points
 
 MARGIN = 1.2
 LEAST_FREE_BYTES = 16 << 20
-# A failed write names a file in a directory that it was about to make.
+# A failed write may name a file in a directory that was not made yet: so many parents are tried.
 _MISSING_PARTS_MOST = 2
 
 
@@ -35,7 +35,7 @@ def probe(
             is_there = Path(mount) in (mount_points() or ())
             return Probed(clear=is_there, what=f"{mount} is {'' if is_there else 'not '}mounted")
         case Failure.CHECKPOINTS_MISSING:
-            # Another daemon began the wait: the survey knows the mount.
+            # Another daemon began the wait, so the mount is not known here: the next survey looks.
             return Probed(clear=True, what="the checkpoints are looked at again")
         case Failure.DISK_FULL:
             concerned = _concerned(place, directory)
@@ -50,8 +50,8 @@ def probe(
 def needed_bytes(checkpoint_bytes: int, total_bytes: int) -> int:
     """How much must be free before a save can be hoped for.
 
-    A checkpoint and a fifth more; on a small file system at most a quarter of it is asked for
-    where no checkpoint tells its size.
+    The size of a checkpoint and a fifth more. If no checkpoint is known: 16 MiB, or a quarter of a
+    file system that is small.
     """
     if checkpoint_bytes:
         return int(checkpoint_bytes * MARGIN)
@@ -61,7 +61,7 @@ def needed_bytes(checkpoint_bytes: int, total_bytes: int) -> int:
 def _room(place: Path, directory: Path, checkpoint_bytes: int, files: int, name: str) -> Probed:
     facts = os.statvfs(place)
     holds_checkpoints = place.stat().st_dev == _existing(directory).stat().st_dev
-    # On another disk it was something else that found no room.
+    # On another disk something else found no room: no checkpoint has to fit there.
     size, count = (checkpoint_bytes, files) if holds_checkpoints else (0, 1)
     needed = needed_bytes(size, facts.f_blocks * facts.f_frsize)
     found = look_for_room(place, needed_bytes=needed, files=count, name=name)
@@ -69,7 +69,7 @@ def _room(place: Path, directory: Path, checkpoint_bytes: int, files: int, name:
 
 
 def _concerned(place: Path | None, directory: Path) -> Path:
-    """The directory that a failed write named, else that of the checkpoints."""
+    """The directory that the failed write named, else the checkpoint directory."""
     if place is not None:
         for near in (place, *place.parents[:_MISSING_PARTS_MOST]):
             if near.is_dir():

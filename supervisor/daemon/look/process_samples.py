@@ -13,7 +13,7 @@ from typing import NamedTuple
 from supervisor.system.identity import has_ended, read_stat
 from supervisor.system.procfs import all_pids, ascend, descend
 
-# Ranks have a hundred threads; the rest of a thousand tells nothing more.
+# Ranks have about a hundred threads; threads beyond these would tell nothing more.
 _THREADS_MAX = 256
 _PROCESSES_MAX = 512
 # Where the kernel waits for a disk, or for the server of a file system, without showing it as
@@ -36,23 +36,23 @@ class TreeProcess(NamedTuple):
     comm: str
     state: str
     cpu_ticks: int
-    """Of it, and of the children that it has waited for."""
+    """Its own CPU time, and that of the children that it has waited for."""
     io_bytes: int | None
     wakes: int | None
     """How often its main thread went to sleep by itself."""
     place: str
     """Where in the kernel its main thread waits."""
     is_at_disk: bool
-    """A thread of it waits for a disk or a file system."""
+    """One of its threads waits for a disk or a file system."""
 
     @property
     def key(self) -> tuple[int, int]:
-        """What no later process has."""
+        """Pid and start time, which no later process shares."""
         return (self.pid, self.start_ticks)
 
     @property
     def is_stopped(self) -> bool:
-        """Whether a signal stopped it; a debugger's stop is somebody at work."""
+        """Whether a signal stopped it. A debugger's stop does not count: a person is at work."""
         return self.state == "T"
 
     @property
@@ -67,7 +67,7 @@ class TreeProcess(NamedTuple):
 
     @property
     def name(self) -> str:
-        """As a person reads it."""
+        """Command and pid, for people."""
         return f"{self.comm} (pid {self.pid})"
 
 
@@ -93,8 +93,8 @@ class TreeSample(NamedTuple):
 def sample_tree(roots: Collection[int], main_pid: int | None) -> TreeSample:
     """Read all counters now: some 10 µs for each process of the machine. The dead are left out.
 
-    The tree is `roots` with their descendants, and the session of the main process: what was
-    started in the background keeps that after its parent has gone.
+    The tree is `roots` with their descendants, and the session of the main process. A background
+    process stays in that session after its parent has gone.
     """
     table: dict[int, list[bytes]] = {}
     names: dict[int, str] = {}

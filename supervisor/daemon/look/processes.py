@@ -45,7 +45,7 @@ def is_python(pid: int) -> bool:
 
 
 def catches_stack_signal(pid: int) -> bool:
-    """Whether SIGUSR2 has a handler there: one that replaced itself by exec would die of it."""
+    """Whether the process handles SIGUSR2. One that lost its handler by exec would die of it."""
     mask = _status(Path("/proc") / str(pid)).get("SigCgt", "0")
     return bool(int(mask, 16) >> (signal.SIGUSR2 - 1) & 1)
 

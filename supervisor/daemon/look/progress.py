@@ -1,6 +1,6 @@
-"""The step read from the log of a command that does not beat.
+"""Reads the step from the log of a command that does not beat.
 
-It must never fail on what a command prints, nor hold up who looks.
+It must never fail on what a command prints, and a slow pattern must not hold up the daemon.
 """
 
 import re
@@ -24,7 +24,7 @@ _TOTAL = re.compile(r"\s*(?:/|of)\s*(\d[\d,_]*)")
 
 
 class LogStep(NamedTuple):
-    """A step, and the line that it stands in, from `begin` to `end`."""
+    """A step, and the line in which it stands, from `begin` to `end`."""
 
     step: int
     line: str
@@ -33,9 +33,9 @@ class LogStep(NamedTuple):
 
     @property
     def shape(self) -> str:
-        """What two bars of one trainer differ by: the words before the step, the total after it.
+        """Tells progress bars of one trainer apart: words before the step, total after it.
 
-        It begins with `epoch|` where the line names one: the step may be of that epoch.
+        It begins with `epoch|` where the line names an epoch: the step may count within that epoch.
         """
         words = _NOT_WORDS.sub(" ", self.line[: self.begin]).strip().lower()
         total = _TOTAL.match(self.line, self.end)
@@ -46,7 +46,7 @@ class LogStep(NamedTuple):
 class ProgressReader:
     r"""Applies a pattern with a group named `step`, such as `step (?P<step>\d+)`.
 
-    A pattern that was too slow for several lines is applied no more, in any attempt.
+    A pattern that was too slow on several lines is switched off for this and later attempts.
     """
 
     __slots__ = ("_overruns", "_pattern", "slow_line")
@@ -61,12 +61,12 @@ class ProgressReader:
             raise ValueError(f"the pattern {pattern!r} has no group (?P<step>…)")
         self._overruns = 0.0
         self.slow_line: str | None = None
-        """A line that took too long, once the pattern is applied no more."""
+        """A line that took too long, once the pattern is switched off; None before."""
 
     def feed(self, lines: Sequence[str]) -> tuple[LogStep, ...]:
-        """The steps in these lines, in order; without what is no number.
+        """The steps in these lines, in order; matches that are no numbers are left out.
 
-        The newest lines are read first: what there is no time for is older.
+        The newest lines are read first. If time runs out, older lines stay unread.
         """
         if self.slow_line is not None:
             return ()
@@ -90,14 +90,14 @@ class ProgressReader:
 
     def _note_overrun(self, line: str, had_s: float) -> None:
         if had_s < LINE_CPU_S:
-            return  # it had less than a line may have
+            return  # the whole look ran out of time: the line had less than its share
         self._overruns += 1
         if self._overruns >= _OVERRUNS_MAX:
             self.slow_line = line[:_SHOWN_CHARACTERS]
 
 
 def _whole_number(text: str | None) -> int | None:
-    """`1,234`, `1_234` and `12.0` count too; a number that no training reaches does not."""
+    """`1,234`, `1_234` and `12.0` count too. A number over 15 digits is no step: it gives None."""
     digits = re.fullmatch(r"\s*(\d[\d,_]*)(?:\.0+)?\s*", text or "", re.ASCII)
     if digits is None:
         return None

@@ -1,6 +1,6 @@
 """Which attached ranks are there, and since when all of them are gone.
 
-A page's pid may be of another PID namespace: only what was seen alive here can be seen to be gone.
+A page's pid may be of another PID namespace: only a rank once seen alive can be seen to be gone.
 """
 
 from collections.abc import Sequence
@@ -19,13 +19,13 @@ class RankPresence:
     """Follows the ranks of one attempt; asked at each look."""
 
     def __init__(self, *, were_gone: bool = False) -> None:
-        """`were_gone`: a daemon before saw them, and saw that they had gone."""
+        """`were_gone`: an earlier daemon saw the ranks alive, and then saw them gone."""
         self._seen: set[tuple[int, int]] = set()
         self._gone_at: dict[tuple[int, int], float] = {}
         self._were_gone = were_gone
 
     def look(self, pages: Sequence[Page], now: float) -> list[Page]:
-        """Note who is there, and return their pages."""
+        """Note which ranks are there, and return their pages."""
         there = []
         for page in pages:
             key = _key(page)
@@ -39,9 +39,10 @@ class RankPresence:
         return there
 
     def gone_among(self, pages: Sequence[Page]) -> list[Page]:
-        """Those that ended without saying how, while the others go on.
+        """The ranks that ended without saying how, while the others go on.
 
-        Pages of an earlier round of torchrun stay behind where the next one has fewer ranks.
+        A torchrun restart with fewer ranks leaves pages of the round before. Ranks that were gone
+        before the youngest page was made are therefore passed over.
         """
         born = [
             page.created_monotonic_ns / 1e9 for page in pages if _key(page) not in self._gone_at

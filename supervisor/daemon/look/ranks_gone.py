@@ -25,7 +25,7 @@ class RanksGoneWatch:
     def facts(
         self, pages: Sequence[Page], main: ProcessIdentity | None, now: float
     ) -> RanksGone | None:
-        """Who has gone, and how long the main process has done nothing since; None otherwise."""
+        """Which ranks are gone, and how long the main process has been idle; None if one lives."""
         gone_at = self._presence.all_gone_at(pages)
         is_rank = main is not None and any(page.pid == main.pid for page in pages)
         if gone_at is None or main is None or is_rank or not is_alive(main):
@@ -51,9 +51,10 @@ class RanksGoneWatch:
         )
 
     def _is_attached(self, main_pid: int, now: float) -> bool:
-        """Whether one of its processes is a rank that no page names.
+        """Whether one of the main process's descendants is a rank that no page names.
 
-        A helper that attached before a rank's first beat takes its page, and leaves it as it ends.
+        A helper that attaches before a rank's first beat takes the rank's page. The page stays when
+        the helper ends.
         """
         if self._asked_at is None or now - self._asked_at >= SAMPLES_S:
             self._asked_at = now

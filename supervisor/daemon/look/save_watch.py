@@ -1,6 +1,6 @@
-"""Whether the trainer saves where nobody looks: asked from time to time, told once, recorded.
+"""Whether the trainer saves where the supervisor does not look: told once, and recorded.
 
-A run whose checkpoints are not seen would begin again from nothing over them.
+The next attempt of such a run would begin from nothing, and write over its checkpoints.
 """
 
 import os
@@ -40,9 +40,9 @@ class SaveWatch:
         """Where the trainer saves, with the lines to write; None where nothing was found."""
 
     def begin(self, main_pid: int | None, *, is_resumed: bool) -> None:
-        """An attempt runs; what is there now was not saved by it, as far as this daemon knows.
+        """An attempt runs; files that exist now are taken for not its own.
 
-        `is_resumed`: it began from a checkpoint. Else what was found before is there as well.
+        `is_resumed`: it began from a checkpoint, so an earlier finding is dropped. Else it stands.
         """
         self._main_pid = main_pid
         self._memo = Memo()
@@ -52,7 +52,7 @@ class SaveWatch:
             self.found = None
 
     def note_observed(self, observed: Observed, now: float) -> None:
-        """Note the attempt's first step; from then on what is written counts."""
+        """Note the attempt's first step: files written from then on count."""
         if self._stepped is None and (observed.beating or observed.step is not None):
             ago = 0.0 if observed.first_step_at is None else max(now - observed.first_step_at, 0.0)
             self._stepped = wall_s() - ago
@@ -71,7 +71,8 @@ class SaveWatch:
         takes_stock = not deciding and not self._has_taken_stock
         if not deciding:
             self._due_at = now + self._pause_s
-            # The stock is one look; what is written a second time takes two more, soon.
+            # The first look takes stock. A name written a second time shows in the two looks after
+            # it, which must come soon.
             self._pause_s = min(self._pause_s * (1 if takes_stock else 2), SELDOM_LOOKS_S)
             self._has_taken_stock = True
         config = self._run.config
@@ -97,7 +98,7 @@ class SaveWatch:
         return None if self.found is None else f"{self.found}; until then a failure is held"
 
     def note_survey(self, survey: Survey, attempt: int) -> None:
-        """Take in what a survey found; what is news is said and recorded."""
+        """Take in what a survey found; the first finding is told and recorded."""
         if survey.exists:
             self.found, self._due_at = None, float("inf")
             return
@@ -111,7 +112,7 @@ class SaveWatch:
         best = survey.sightings.saves[0]
         said = _sentence(best, self._run.surveyor.directory, Path(self._cwd))
         is_news, self.found = self.found is None, said
-        # Its names grow with each save: recorded once.
+        # The names grow with each save, so the finding is recorded only once.
         if not is_news:
             return
         self._run.journal.record(
@@ -127,7 +128,7 @@ class SaveWatch:
 
 
 def _working_directory(otherwise: Path) -> str:
-    """The trainer's, as this process was started in it; it may have been removed."""
+    """The working directory of daemon and trainer; `otherwise` if it was removed."""
     try:
         return os.getcwd()  # noqa: PTH109 -- links as they are
     except OSError:

@@ -1,6 +1,6 @@
-"""The SLURM job that the run is in, as the daemon deals with it: asked, told of, and requeued.
+"""The daemon's dealings with its SLURM job: asks the controller, signals tasks, requeues the job.
 
-Outside of a job nothing here does anything. It decides nothing: the core does, from `JobSeen`.
+Outside of a job it does nothing. It decides nothing: the core does, from `JobSeen`.
 """
 
 import os
@@ -30,12 +30,12 @@ from supervisor.slurm.steps import find_step, signal_step
 from supervisor.system import journal_stream
 from supervisor.system.clock import monotonic_s, rfc3339, wall_s
 
-# How long a time limit that somebody changed stays unseen; each look costs the controller one.
+# A changed time limit is seen this late at most; each look is a request to the controller.
 LOOK_S = 300.0
-# A stop waits for the answer, since it shortens the grace; training goes on meanwhile.
+# A stop waits so long for the answer, which may shorten the grace; training goes on meanwhile.
 BEFORE_STOP_S = 2.0
 _STDERR = 2
-# What a trainer ends with that was told to stop, and what a program ends with that was not asked.
+# Exit codes after a stop: of a trainer that obeyed it, and of a program that SIGTERM killed.
 _TOLD_TO_STOP = frozenset({0, ExitCode.PREEMPTED, 128 + signals.SIGTERM})
 
 
@@ -79,7 +79,7 @@ class Scheduler:
         elif now >= self._look_at:
             self._look_at = now + LOOK_S
             self._asked_at = now
-            # By name: by the number, all tasks of an array may come, more than a pipe holds.
+            # By name: by number scontrol may print all tasks of an array, more than a pipe holds.
             words = ["scontrol", "-o", "show", "job", self.own.name]
             try:
                 self._asked = subprocess.Popen(
@@ -107,9 +107,9 @@ class Scheduler:
         said = last_words.read(_STDERR, self.own.job_id, self._since_wall)
         found = facts(answer, self.own, wall=wall, kill_wait_s=self._kill_wait_s, said=said)
         if answer is None and said is None and self._facts is not None:
-            found = self._facts  # no news: what was known stands
+            found = self._facts  # no news: the facts known before stand
         self._facts = found
-        # Monotonic, and not moved by every look: a clock's tick is no news.
+        # Monotonic and in whole seconds: a clock's jitter between two looks is no news.
         until = None if found.killed_at is None else round(now + found.killed_at - wall)
         job = Job(self.own.name, found.end, until, self.save_s)
         if job != self._seen:
@@ -125,16 +125,16 @@ class Scheduler:
             self.save_s = save_s
 
     def told_to_stop(self, code: int | None, signal: int | None) -> StopSource | None:
-        """By whom an attempt that ended by itself was asked to: SLURM signals srun's tasks itself.
+        """Who told an attempt to stop, if not the daemon: SLURM signals srun's tasks itself.
 
-        None where it was not: it is judged as any end.
+        None if nobody did: then its end is judged as any other.
         """
         if self.own is None or not (code in _TOLD_TO_STOP or signal == signals.SIGTERM):
             return None
         found = self.look()
         if found is None or found.end is None:
             return None
-        # Near its time limit a job may well finish: only the word for "stopped" counts there.
+        # Near its time limit a job may well finish: exit code 0 is a stop only once time is up.
         if found.end is JobEnd.TIME_LIMIT and code == 0 and found.killed_at is not None:
             is_due = found.killed_at - wall_s() < (self._kill_wait_s or 30.0)
             return StopSource.SLURM if is_due else None
@@ -147,7 +147,7 @@ class Scheduler:
         return self.own is not None and is_srun(main_pid)
 
     def stop_tasks(self, main_pid: int | None, name: str) -> bool:
-        """Signal the tasks of the attempt's srun; False where it is none, or nobody could."""
+        """Signal the tasks of the attempt's srun; False if it is no srun, or the signal failed."""
         if main_pid is None or not self.has_srun(main_pid):
             return False
         assert self.own is not None
@@ -163,7 +163,7 @@ class Scheduler:
     # -- the end
 
     def leave(self, state: State) -> None:
-        """Have the job requeued if the run is to go on; everything else is on the disk by now."""
+        """Have the job requeued if the run is to go on. Everything else is on the disk by now."""
         if self.own is None or state.run is not RunState.PREEMPTED:
             return
         by = None if state.stop is None else state.stop.by
@@ -172,7 +172,7 @@ class Scheduler:
         said = last_words.read(_STDERR, self.own.job_id, self._since_wall)
         verdict = requeue.plan(self.own, said, wall_s())
         entry = RequeueEntry(job=self.own.name, verdict=verdict.value)
-        # Before it is ordered: SLURM ends whoever orders it.
+        # Recorded before the order: SLURM ends the process that orders a requeue.
         self._run.journal.record(entry)
         outcome = requeue.carry_out(self.own, verdict, self._by_hand(), requeue.scontrol)
         if outcome.verdict is not verdict:

@@ -1,4 +1,4 @@
-"""Tells of the user's regular expressions that take too long, each once in a daemon's life."""
+"""Warns of the user's regular expressions that take too long, each once in a daemon's life."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ ADVICE = (
 
 
 class SlowPatterns:
-    """Asked after each look; it says what has become known since."""
+    """Asked at each poll; gives the warnings that are new."""
 
     def __init__(self, progress: ProgressReader | None, surveyor: Surveyor) -> None:
         self._progress = progress
@@ -20,7 +20,7 @@ class SlowPatterns:
         self._told: set[str] = set()
 
     def news(self) -> Iterator[str]:
-        """Sentences that nobody was told yet."""
+        """The sentences that the user was not told yet."""
         line = None if self._progress is None else self._progress.slow_line
         if line is not None and "progress" not in self._told:
             self._told.add("progress")

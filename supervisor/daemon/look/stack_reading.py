@@ -1,6 +1,7 @@
 """Reads the stacks of some processes at one moment, into memory; it must never wait.
 
-Attached ranks write their own on SIGUSR2; of others py-spy reads the memory, in a process apart.
+Attached ranks write their own stacks on SIGUSR2. Of other processes py-spy reads the memory, as a
+child process.
 """
 
 import os
@@ -23,7 +24,7 @@ _BYTES_MAX = 1 << 20
 
 
 class StackReading:
-    """One reading. Have `to_signal` sent SIGUSR2, then `poll` until it is true."""
+    """One reading. Have SIGUSR2 sent to `to_signal`, then call `poll` until it is true."""
 
     def __init__(
         self, armed: Mapping[int, Path], others: tuple[int, ...], py_spy: str | None
@@ -40,7 +41,7 @@ class StackReading:
         self.to_signal = tuple(armed)
 
     def poll(self) -> bool:
-        """Go on; true when all is read or its time is over. Returns at once."""
+        """Go on; true once all is read or its time is over. Returns at once."""
         elapsed_s = monotonic() - self._began_at
         for pid, answer in list(self._answers.items()):
             text = answer.text()
@@ -59,7 +60,7 @@ class StackReading:
         return not (self._answers or self._spies)
 
     def close(self) -> None:
-        """End what was begun."""
+        """Kill each py-spy that runs."""
         for spy in self._spies.values():
             spy.kill()
         self._spies.clear()
@@ -79,7 +80,7 @@ class _RankAnswer:
         self._changed_at = 0.0
 
     def text(self) -> str | None:
-        """Its answer, once nothing was added for a while; None before."""
+        """The rank's answer, once nothing was added for a while; None before."""
         size = _size(self._path)
         if size != self._size:
             self._size, self._changed_at = size, monotonic()
@@ -92,7 +93,8 @@ class _RankAnswer:
         except OSError:
             return ""
         if size > _BYTES_MAX:
-            # The rank appends: a run of months with an evaluation each hour must not fill a tmpfs.
+            # Ranks append. In a run of months with an evaluation each hour, the file must not fill
+            # a tmpfs.
             with suppress(OSError):
                 os.truncate(self._path, 0)
         return text
@@ -116,7 +118,7 @@ class _SpyReading:
             raise
 
     def text(self) -> str | None:
-        """What it wrote, once it has ended; nothing where it failed."""
+        """What py-spy wrote, once it has ended; empty where it failed."""
         code = self._process.poll()
         if code is None:
             return None
@@ -125,7 +127,7 @@ class _SpyReading:
             return file.read(_BYTES_MAX).decode("utf-8", "replace") if code == 0 else ""
 
     def kill(self) -> None:
-        """End it; one that hangs in the kernel itself is reaped with the next that is started."""
+        """Kill py-spy. If it hangs in the kernel, the next child that is started reaps it."""
         self._process.kill()
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(_REAP_S)

@@ -10,10 +10,11 @@ _PY_SPY_HEAD = re.compile(r"^Thread (\d+|0x[0-9A-Fa-f]+) \(")
 _FAULTHANDLER_FRAME = re.compile(r'^  File "(.*)", line (\d+) in (.*)$')
 _PY_SPY_FRAME = re.compile(r"^    (.*) \((.*):(\d+)\)$")
 
-# Waiting for other ranks, or for what was queued on the GPU behind a collective of theirs.
+# Frames in these files wait for other ranks, or for GPU work queued behind their collective.
 _COLLECTIVES = ("distributed_c10d.py", "torch/nn/parallel/distributed.py", "deepspeed/comm/")
 _GPU_WAITS = ("torch/cuda/__init__.py", "torch/cuda/streams.py")
-# A collective's wrappers: a loop that computes inside of them is further in.
+# A wait has the collective's wrappers among so many innermost frames. Code that computes inside a
+# wrapper (DDP's forward) has the wrapper further out.
 _INNERMOST = 4
 _CHILD_WAITS = ("/subprocess.py", "multiprocessing/popen_", "subprocess.py", "popen_fork.py")
 
@@ -48,7 +49,7 @@ def main_thread(stacks: Stacks) -> tuple[StackFrame, ...]:
 
 
 def collective(stacks: Stacks) -> str | None:
-    """The collective that the main thread waits in, as far as Python's own frames tell."""
+    """The collective that the main thread waits in, as far as its Python frames tell."""
     for function, file, _ in main_thread(stacks)[:_INNERMOST]:
         if any(part in file for part in _COLLECTIVES):
             return function
@@ -58,7 +59,7 @@ def collective(stacks: Stacks) -> str | None:
 
 
 def is_in_backward(stacks: Stacks) -> bool:
-    """Whether it is in a backward pass, in which DDP waits for other ranks without saying so."""
+    """Whether it is in a backward pass, where DDP waits for other ranks without its own frame."""
     frames = main_thread(stacks)[:_INNERMOST]
     return any("autograd" in file and "backward" in function for function, file, _ in frames)
 

@@ -1,6 +1,6 @@
 """Where each process of a hung attempt stands, written into the incident's folder.
 
-It must never wait: py-spy and /proc can hang on what they look at, so `poll` is asked until done.
+It must never wait: py-spy and /proc can hang on a process, so `poll` is called until it is done.
 """
 
 import os
@@ -18,7 +18,8 @@ from supervisor.system.identity import start_ticks
 from supervisor.worker.page import Page
 
 DEADLINE_S = 10.0
-# faulthandler answers within milliseconds, also under a held GIL; one that does not is stopped.
+# faulthandler answers within milliseconds, even under a held GIL. A process that does not answer
+# is stopped.
 _ANSWER_S = 3.0
 _SETTLED_S = 0.2
 _REAP_S = 2.0
@@ -28,14 +29,14 @@ _AT_ONCE = 4
 
 
 class StackDump:
-    """One dump. Call start(), have `to_signal` sent SIGUSR2, then poll() until it is true."""
+    """One dump. Call start(), have SIGUSR2 sent to `to_signal`, then poll() until it is true."""
 
     def __init__(
         self, folder: Path, pages: Sequence[Page], main_pid: int, heartbeat_dir: Path
     ) -> None:
         self.folder = folder
         self.problems: list[str] = []
-        """What could not be written, in sentences."""
+        """What could not be read or written, in sentences."""
         alive = [page for page in pages if start_ticks(page.pid) == page.start_ticks]
         self._answers = [
             _AnswerFile(page.pid, heartbeat_dir / f"stacks-{page.local_rank}.txt")
@@ -54,7 +55,7 @@ class StackDump:
         return tuple(answer.pid for answer in self._answers)
 
     def start(self) -> None:
-        """Write processes.txt and begin; returns at once. What fails is in `problems`."""
+        """Write processes.txt and begin the dump; returns at once. Failures go into `problems`."""
         self._began_s = monotonic()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -66,14 +67,14 @@ class StackDump:
         others = [pid for pid in self._pids if pid not in armed]
         pythons = [pid for pid in others if is_python(pid)]
         if not pythons and not armed:
-            # A program with Python inside is not named so: py-spy finds out.
+            # A program that embeds Python has another name: py-spy finds out.
             pythons = others[:1]
         if len(pythons) > _PROCESSES_MAX:
             self.problems.append(f"stacks of {_PROCESSES_MAX} of {len(pythons)} processes only")
         self._waiting = pythons[:_PROCESSES_MAX]
 
     def poll(self) -> bool:
-        """Go on; true when all is written or 10 s have passed. Returns at once."""
+        """Go on, at once; true when all is written, after 10 s, or 12 s if a py-spy hangs."""
         elapsed_s = monotonic() - self._began_s
         for answer in list(self._answers):
             if answer.is_settled():
@@ -91,7 +92,7 @@ class StackDump:
         if elapsed_s >= DEADLINE_S and not self._gave_up:
             self._give_up()
         if elapsed_s >= DEADLINE_S + _REAP_S:
-            self._spies = []  # killed and still not gone: it hangs in the kernel itself
+            self._spies = []  # killed and not gone: py-spy hangs in the kernel
         return not (self._answers or self._spies or self._waiting)
 
     def _give_up(self) -> None:
@@ -137,14 +138,14 @@ class _AnswerFile:
         return self._size > self._start
 
     def is_settled(self) -> bool:
-        """Whether it has answered, and added nothing for a while."""
+        """Whether the process has answered, and added nothing for a while."""
         size = _size(self._path)
         if size != self._size:
             self._size, self._changed_s = size, monotonic()
         return self.has_begun and monotonic() - self._changed_s >= _SETTLED_S
 
     def text(self) -> str:
-        """Its answer, the first mebibyte."""
+        """The answer, its first mebibyte."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._start)

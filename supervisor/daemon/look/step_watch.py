@@ -1,6 +1,6 @@
-"""Notes what each source of steps shows of an attempt, and asks the core whether it resumed.
+"""Follows each source of an attempt's steps (beats, log), and judges whether the attempt resumed.
 
-It keeps what it has seen in the ledger: when a run began, where its counters stood at each save.
+The ledger keeps what was seen: where a run began, and where its counters stood at each save.
 """
 
 import zlib
@@ -40,15 +40,15 @@ class _Source:
     seen: StepsSeen
     samples: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_SAMPLES))
     saved: tuple[float, int] | None = None
-    """When the last save was written, and the step at it."""
+    """When the last save was written, and the step shown then."""
 
     def at(self, wall: float) -> int | None:
-        """The step that was shown at this time; None where that is too long ago, or before."""
+        """The step shown at this time; None if it is before the samples kept."""
         return next((step for when, step in reversed(self.samples) if when <= wall), None)
 
 
 class StepWatch:
-    """Called from the housekeeping; made once for a daemon."""
+    """Called from the periodic work; there is one for each daemon."""
 
     def __init__(self, run: Run, emit: Callable[[Event], None]) -> None:
         self._run = run
@@ -77,13 +77,13 @@ class StepWatch:
         self._sources, self._saves = {}, {}
 
     def note_look(self, look: Observation, now: float, wall: float) -> None:
-        """Take the steps of one look, and judge them while that can say something."""
+        """Take in the steps of one look; judge them until the attempt is known to go on."""
         if look.observed.attempt != self._attempt:
             return
         if look.beat_step is not None and look.observed.beating:
             self._take(self._beats, look.beat_step, now, wall, look.epoch)
         steps = look.printed
-        if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: its ends say enough
+        if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: its first and last steps do
             steps = (*steps[:_PRINTED_MAX], *steps[-_PRINTED_MAX:])
         for printed in steps:
             self._take(self._log + printed.shape, printed.step, now, wall, None)
@@ -91,7 +91,7 @@ class StepWatch:
             self._judge(self._path)
 
     def note_survey(self, survey: Survey) -> None:
-        """Note where the counters stood when what is new on the disk was written."""
+        """Note where the counters stood when each new checkpoint on the disk was written."""
         found = [one for one in survey.entries if _is_save(one)]
         self._on_disk = frozenset(str(one.path) for one in found)
         for entry in sorted(found, key=lambda one: one.mtime):
@@ -118,7 +118,8 @@ class StepWatch:
                 continue
             before, began = source.saved or source.samples[0]
             said = SourceAtSave(at=step, interval=max(step - began, 0))
-            # The first look at a save that is still being written may have come steps before.
+            # A save that is still being written may have been seen some steps before. The few steps
+            # since then are no whole interval.
             is_whole = 2 * (step - began) >= self._known.get(key, Counter()).interval
             if step > began and written > before and is_whole:
                 pace_s = round((written - before) / (step - began), 6)
@@ -151,7 +152,7 @@ class StepWatch:
             )
 
     def _judge(self, path: str) -> None:
-        # Beats know better than what is printed: a bar may count each attempt's own steps.
+        # Beats are trusted over printed steps: a bar may count each attempt's own steps.
         beats = self._beats in self._sources or self._beats in self._known
         keys = [k for k in self._sources if k == self._beats or not (beats or _PER_EPOCH in k)]
         suspected: str | None = None
@@ -187,9 +188,9 @@ class StepWatch:
 
 
 def _is_save(entry: CheckpointEntry) -> bool:
-    """Whether it is one of this run's on the disk that tells its step; it need not be proven yet.
+    """Whether it is this run's checkpoint on the disk and tells its step; it may be unproven.
 
-    A foreign one is only proven once it has been left alone for a while.
+    A checkpoint without our manifest is proven only once it has been left alone for a while.
     """
     return (
         entry.tier == Tier.DISK

@@ -1,6 +1,6 @@
-"""The process that reads checkpoints for the daemon: it stays, to answer at once.
+"""The child process that reads checkpoints for the daemon. It stays, so that it answers at once.
 
-One that a disk holds up is killed, or lost, and never waited for.
+A child that a disk holds up is killed, and waited for no longer than a second.
 """
 
 import json
@@ -20,14 +20,14 @@ _PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 
 
 class SurveyChild:
-    """One child after another; `folder` takes what is asked and answered, in memory."""
+    """One child at a time; questions and answers are files in `folder`, in memory."""
 
     def __init__(self, folder: Path) -> None:
         self.is_asked = False
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._lost: list[subprocess.Popen[bytes]] = []
-        # One pipe for all of them, so that the loop can watch it.
+        # One pipe for all children, one after another, so that the loop can watch it.
         self._answers, self._answering = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         self._heard = JsonLines(self._answers)
         self._generation = 0
@@ -37,7 +37,7 @@ class SurveyChild:
         return self._answers
 
     def ask(self, request: Mapping[str, Any]) -> None:
-        """Ask for one survey; whatever was asked before is forgotten. Raises OSError."""
+        """Ask for one survey; an earlier question is forgotten. Raises OSError."""
         self._generation += 1
         make_private(self._folder)
         self.file("request").write_text(json.dumps(request))
@@ -63,7 +63,7 @@ class SurveyChild:
 
     def file(self, name: str) -> Path:
         """Where the `request` and the `answer` of the present question are."""
-        # A child of a daemon that died may still be writing its own.
+        # Names with pid and number: a dead daemon's child may still be writing its own files.
         return self._folder / f"survey-{os.getpid()}-{self._generation}-{name}"
 
     @property
@@ -71,7 +71,7 @@ class SurveyChild:
         return self._folder / f"survey-{os.getpid()}-errors"
 
     def poll(self) -> dict[str, Any] | str | None:
-        """The survey as JSON values, or what is to be said of there being none; None: not yet."""
+        """The survey as JSON values, or a sentence on why there is none; None while it runs."""
         if not self.is_asked:
             return None
         said = self._hear()
@@ -90,7 +90,7 @@ class SurveyChild:
             self._remove_files()
 
     def _hear(self) -> dict[str, Any] | None:
-        """What answers the last question; what a killed child had said is passed over."""
+        """The answer to the last question; a killed child's answers are passed over."""
         answers = self._heard.read()
         return next((said for said in answers if said["id"] == self._generation), None)
 
@@ -100,14 +100,14 @@ class SurveyChild:
         return lines[-1] if lines else f"exit code {code}"
 
     def cancel(self) -> None:
-        """Give up what was asked, and the process with it."""
+        """Give up the survey, and kill the child process."""
         self.is_asked = False
         if self._process is not None:
             self._process.kill()
             try:
                 self._process.wait(LEFT_S)
             except subprocess.TimeoutExpired:
-                # On a disk that does not answer not even SIGKILL ends it: it is not waited for.
+                # On a dead disk not even SIGKILL ends it: it is not waited for any longer.
                 self._lost.append(self._process)
             self._let_go()
         self._lost = [process for process in self._lost if process.poll() is None]

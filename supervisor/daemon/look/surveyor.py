@@ -1,6 +1,6 @@
 """Has the checkpoints validated by a child process, so that a stalled disk cannot stall the daemon.
 
-What the child proved is remembered here and in the ledger: an unchanged one is not read twice.
+The child's verdicts are remembered here and in the ledger: no unchanged checkpoint is read twice.
 """
 
 import os
@@ -26,17 +26,17 @@ from supervisor.survey.request import SurveyRequest
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a survey brought: the event for the core, and what is new for the ledger."""
+    """What a survey found: the event for the core, and what is new for the ledger."""
 
     event: Surveyed | SurveyFailed
     survey: Survey | None
     news: tuple[CheckpointEntry, ...]
     gone: tuple[str, ...] = ()
-    """Remembered ones that are there no more: a trainer prunes its own."""
+    """Remembered checkpoints that have disappeared: a trainer prunes its own."""
 
 
 class _Question(NamedTuple):
-    """What a survey is asked for, beside what does not change."""
+    """The part of a survey's request that changes from one survey to the next."""
 
     deciding: bool
     pins: frozenset[str]
@@ -46,9 +46,9 @@ class _Question(NamedTuple):
 
 
 class Surveyor:
-    """At most one survey at a time; one that decides waits for one that only brings news.
+    """At most one survey at a time.
 
-    It then finds its verdicts remembered.
+    A survey for a decision waits until one for news has ended. It finds the verdicts remembered.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Surveyor:
         self.recorded = Recorded() if recorded is None else recorded
         self.unmounted: str | None = None
         self.caveats: dict[str, str] = {}
-        """What resuming loses, by the path of a checkpoint that is valid all the same."""
+        """What resuming from a valid checkpoint would lose, by the checkpoint's path."""
         self._set_aside = set_aside
         self._child = SurveyChild(folder)
         self._deciding = False
@@ -127,7 +127,7 @@ class Surveyor:
             mount=self.recorded.mount,
             search=question.search,
             pattern=self._pattern,
-            # Only for a decision: one that changes at each look is no news.
+            # Only for a decision: snapshots change at each look, and would always be news.
             snapshots=self._snapshots if question.deciding else None,
             set_aside=self._set_aside,
             reads_clock=question.reads_clock,
@@ -146,7 +146,7 @@ class Surveyor:
 
     @property
     def most_files(self) -> int:
-        """How many files the largest of them has; 1 where nobody knows."""
+        """The highest number of files in a known checkpoint; 1 if none is known."""
         return max((len(known.hashes) for known in self._memory.values()), default=1) or 1
 
     def listing(self) -> tuple[tuple[str, int], ...]:
@@ -156,7 +156,8 @@ class Surveyor:
         try:
             with os.scandir(self.directory) as entries:
                 for entry in entries:
-                    # What there was no time for may be one, until a later look has tried its name.
+                    # A name that was not tried for want of time may be a checkpoint's: a later look
+                    # will try it.
                     if patience.is_over or may_be_checkpoint(entry.name, self._pattern):
                         found.append((entry.name, entry.stat(follow_symlinks=False).st_mtime_ns))
         except OSError:
@@ -164,7 +165,7 @@ class Surveyor:
         return tuple(sorted(found))
 
     def unrecognised(self, since_wall: float) -> tuple[str, ...]:
-        """Files that look like weights, written since then, whose names say nothing to us."""
+        """Files that look like weights, written since then, whose names are not recognised."""
         patience = Patience(self._pattern)
         try:
             with os.scandir(self.directory) as entries:
@@ -182,7 +183,7 @@ class Surveyor:
 
     @property
     def slow_name(self) -> str | None:
-        """A name that the user's own expression took too long on."""
+        """A name on which the user's own expression took too long, None if there is none."""
         return slow_name(self._pattern)
 
     def poll(self) -> Answer | None:
@@ -210,7 +211,7 @@ class Surveyor:
             }
             missing = survey.missing
             self.unmounted = None if missing is None else missing.unmounted
-            # What is missing may come back as it was, with its mount.
+            # Missing checkpoints may come back unchanged, with their mount: they stay remembered.
             gone = tuple(p for p in self._memory if p not in there) if missing is None else ()
             for path in gone:
                 del self._memory[path]
@@ -226,13 +227,13 @@ class Surveyor:
             if known is None or entry.tier != Tier.DISK:
                 continue
             if self._forgotten.get(str(entry.path)) == known:
-                continue  # it was seen before it went
+                continue  # the survey saw it before it was moved away
             if self._memory.get(str(entry.path)) != known:
                 self._memory[str(entry.path)] = known
                 yield entry
 
     def forget(self, path: str) -> None:
-        """A checkpoint is no longer where it was, or will not be in a moment."""
+        """Forget a checkpoint that was moved or removed, or is about to be."""
         known = self._memory.pop(path, None)
         if known is not None:
             self._forgotten[path] = known
