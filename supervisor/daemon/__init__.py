@@ -10,7 +10,7 @@ scheduler. `act/` performs the effects: orders to the launcher, moved checkpoint
 `tell/` writes the run down: ledger, log, status.json, terminal, systemd. `attempt.py` holds what
 is known of the running attempt, `run.py` what belongs to the run, `parts.py` the working objects.
 
-What always holds: only the core decides, and it does no I/O. The loop never waits for a disk, a
-driver or a terminal: work that may hang is done in child processes. The daemon may die at any
-moment. The next one goes on from the ledger and from the launcher's hello.
+What always holds: only the core decides, and it does no I/O. Checkpoints are read, hashed and
+deleted in child processes, so that a stalled disk does not stall the loop. The daemon may die at
+any moment: the next one goes on from the ledger and from the launcher's hello.
 """

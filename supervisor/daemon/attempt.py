@@ -30,7 +30,7 @@ _COUNTERS_AT = 0.5
 
 
 class RunningAttempt:
-    """One attempt from its launch order to the report that everything of it is gone."""
+    """One attempt, from its launch order to the report that all its processes are gone."""
 
     def __init__(
         self,

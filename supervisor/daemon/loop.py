@@ -196,7 +196,7 @@ class Daemon:
             self._queue.append(IntentChanged(intent, wall_s()))
         self._facts.frozen, self._facts.unheard = self._frozen.warning, self._intent.warning
         self._wakeups.watch(self.run.surveyor.directory)  # the trainer may just have made it
-        # Before the attempt is looked at: the trainer prints the persister's failures once more.
+        # Before the attempt is looked at: its log repeats what the persister says of a save.
         self._house.note_failed_persists(self.parts.snapshots.poll(now), self.state)
         attempt = self.parts.attempt
         # At its own pace, not at every wake-up. Saves wake the daemon: it would look during saves

@@ -63,7 +63,7 @@ HELLO_S = 30.0
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Run the daemon. Unless it ordered exit, the launcher starts another one after it."""
+    """Run the daemon; returns its exit code. Unless it ordered exit, another one follows."""
     parser = argparse.ArgumentParser(prog="supervisor-daemon")
     parser.add_argument("--run-dir", type=Path, required=True)
     parser.add_argument("--socket-fd", type=int, required=True)

@@ -48,7 +48,7 @@ class DirectoryClaim:
     def note_survey(self, survey: Survey) -> None:
         """Claim again after a survey: the directory may be new, or another run's by now."""
         self._has_checkpoint = any(entry.tier == Tier.DISK for entry in survey.entries)
-        if self._has_begun:  # before the first launch nothing is marked: it may never come
+        if self._has_begun:  # no mark before the first launch, which may never come
             self._look_again()
 
     def poll(self) -> None:
@@ -57,7 +57,7 @@ class DirectoryClaim:
             self._look_again()
 
     def conflict(self) -> str | None:
-        """Why another run keeps this one from the directory, and what to do. It writes nothing."""
+        """Why this run may not use the directory, and what to do; else None. It writes nothing."""
         found = look(self._directory, self._claimant)
         refused = None if self._is_only_spoilt(found) else refusal(found, self._claimant)
         return None if refused is None else f"{refused.message}; {refused.hint}"

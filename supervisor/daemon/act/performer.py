@@ -276,7 +276,7 @@ class Performer:
                 ran_s = round(monotonic_s() - ended.started_at, 3)
                 return entry.with_course(ran_s, ended.last_save_s, finite(ended.last_loss))
             case DecisionEntry():
-                # A later `resume` is told by its other id: clocks may be set back.
+                # A later `resume` is known by another id, not by its time: clocks may be set back.
                 intent_id = last_intent_id(self.run.paths.intent)
                 return replace(entry, goodput=goodput(state.account), intent_id=intent_id)
             case _:

@@ -116,7 +116,8 @@ class PeriodicWork:
             attempt.number,
             told.path if told is not None and told.tier != Tier.MEMORY else None,
             wall_s(),
-            # `chosen` is this daemon's. What another daemon told its attempt is not known.
+            # `chosen` is a moment of this daemon's own launches. What another daemon told its
+            # attempt is not known.
             is_fresh=checkpoint is None and not is_its_own and "chosen" in attempt.moments,
         )
         if checkpoint is None and attempt.number > 1:

@@ -18,7 +18,7 @@ _PROGRAM = Path(supervisor.survey.__file__).with_name("__main__.py")
 
 
 class Pruner:
-    """Deletes in a child process: removing gigabytes takes a file system its time."""
+    """Deletes in a child process: removing gigabytes takes time."""
 
     def __init__(self, run: Run) -> None:
         self._run = run

@@ -12,7 +12,7 @@ report, `left_behind.py` follows processes that outlive their main process. `sav
 SLURM.
 
 What always holds: a look only finds facts, and the core decides from them. A counter that cannot
-be read counts as activity. Nothing here waits for a disk, a driver or a hung process; a child
-process does. A few objects also pass on what was decided, since they own the connection:
-`memory_tier.py` to the persister, `scheduler.py` to SLURM.
+be read counts as activity. Checkpoints are read, disks probed and stacks taken by other processes,
+which may hang. Two modules also carry out decisions, since they hold the connection:
+`memory_tier.py` tells the persister, and `scheduler.py` has SLURM signal and requeue.
 """

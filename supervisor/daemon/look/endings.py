@@ -45,7 +45,7 @@ class AttemptFacts:
         return data.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
 
     def started_wall(self) -> float:
-        """When it began, seconds since 1970 by today's clock."""
+        """When it began, seconds since 1970, by the clock as it is set now."""
         return wall_s() - (monotonic_s() - self.started_at)
 
     def oom_kill_delta(self) -> int | None:
@@ -90,7 +90,7 @@ def agreed_outcome(pages: Sequence[Page], *, has_failed: bool) -> Outcome | None
     """The outcome that all ranks agree on; None where they differ or a rank has told none.
 
     `has_failed`: the main process failed. Then the success of a process that attached second does
-    not count: it may be an evaluation's, before a training that died before its first step.
+    not count. It may be an evaluation's: the training after it died before its first step.
     """
     outcomes = [page.outcome for page in pages]
     if not outcomes or any(outcome is None for outcome in outcomes):
@@ -146,7 +146,7 @@ def ending_of(
     outcome = agreed_outcome(pages, has_failed=has_failed)
     lines = facts.last_lines()
     first_step = any(page.beats > 0 for page in pages) or step is not None
-    # A command that does not attach shows by its output that it trains, whatever the pattern.
+    # A command that does not attach shows in its output that it trains, whatever the pattern.
     first_step = first_step or shows_steps([clean(line) for line in lines])
     if outcome is not None and outcome.step is not None:
         step = outcome.step

@@ -79,7 +79,7 @@ class LeftBehind:
         return bool(pages) and have_beaten and len(self._attempt.ranks_gone(pages)) == len(unsaid)
 
     def _is_complete(self) -> bool:
-        """Whether the finish file, the finish step or the trainer's own record says: complete."""
+        """Whether training is complete, by finish file, finish step or the trainer's record."""
         finish = self._run.config.finish
         if finish.file is not None and Path(finish.file).exists():
             return True
@@ -104,7 +104,7 @@ class LeftBehind:
             return
         for line in look.lines:
             mark = read_step(split_prefix(clean(line)).body)
-            # The first step may still be of the main process: only a different one counts.
+            # The first step may still be the main process's: only a different one counts.
             if mark is not None:
                 self._has_stepped = self._has_stepped or self._mark not in (None, mark)
                 self._mark = mark

@@ -44,7 +44,7 @@ class LogTail:
     def __init__(
         self, path: Path, offset: int = 0, *, where: Callable[[], Path] | None = None
     ) -> None:
-        """Read from `offset` on; a line that began before it is given from there."""
+        """Read from `offset` on; of a line that began before it, the rest is given."""
         self._where = where or (lambda: path)
         self.skipped_bytes = 0
         """Bytes that no poll gave: bursts beyond 1 MiB a poll, lines beyond 64 KiB."""

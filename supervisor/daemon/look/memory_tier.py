@@ -130,7 +130,7 @@ class Snapshots:
         return find_persisted(whole) is not None or newer_on_disk(whole, self._board) is not None
 
     def _bytes_per_s(self) -> float | None:
-        """The speed of the last persist that wrote something; some find their checkpoint there."""
+        """The speed of the last persist that wrote something; others find it written already."""
         for result in reversed(self._board.results if self._board else ()):
             if result.ok and result.seconds > 0.0 and result.bytes:
                 return result.bytes / result.seconds
@@ -225,7 +225,7 @@ class Snapshots:
         )
 
     def persister_status(self) -> PersisterStatus | None:
-        """What the persister does; None before there was one."""
+        """What the persister does; None before the first one."""
         board = self._board
         if board is None:
             return None

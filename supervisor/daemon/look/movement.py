@@ -1,4 +1,4 @@
-"""What moved between two samples of an attempt's processes.
+"""What moved between samples of an attempt's processes.
 
 A guess here ends somebody's training: what cannot be read counts as movement.
 """

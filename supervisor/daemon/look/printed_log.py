@@ -95,7 +95,7 @@ class PrintedLog:
 
 
 def _must(path: str) -> tuple[int, int]:
-    facts = os.stat(path)  # noqa: PTH116 -- of what a link in /proc stands for, name or not
+    facts = os.stat(path)  # noqa: PTH116 -- the file behind a link in /proc, named or not
     return facts.st_dev, facts.st_ino
 
 

@@ -26,9 +26,9 @@ def probe(
 ) -> Probed:
     """Look once; it may block where a disk does not answer (`prober.py` has a child do it).
 
-    `checkpoint_bytes`, `files`: the size of the largest known checkpoint. `mount`: the mount point
-    that held the checkpoints, where they are missing. `place`: where a write failed for want of
-    room, if not in `directory`. `name` tells this run's probes from others.
+    `checkpoint_bytes`, `files`: the highest of any known checkpoint. `mount`: the mount point that
+    held the missing checkpoints. `place`: where a write found no room, if not in `directory`.
+    `name` tells this run's probes from others.
     """
     match cause:
         case Failure.CHECKPOINTS_MISSING if mount is not None:

@@ -16,8 +16,8 @@ from supervisor.system.procfs import all_pids, ascend, descend
 # Ranks have about a hundred threads; threads beyond these would tell nothing more.
 _THREADS_MAX = 256
 _PROCESSES_MAX = 512
-# Where the kernel waits for a disk, or for the server of a file system, without showing it as
-# state D: FUSE and Lustre sleep so that a signal can wake them.
+# Kernel functions that wait for a disk or a file server, also without state D. FUSE and Lustre
+# sleep so that a signal can wake them.
 _DISK_PLACES = (
     "request_wait_answer", "fuse_", "rpc_", "nfs", "cifs", "smb", "p9_", "ceph", "ptlrpc", "ldlm",
     "osc_", "cl_sync", "cl_lock", "ll_", "gpfs", "cxi", "folio_wait", "wait_on_page", "io_schedule",

@@ -37,7 +37,7 @@ def describe(pid: int) -> str:
 
 
 def is_python(pid: int) -> bool:
-    """Whether its executable is named like an interpreter."""
+    """Whether its executable is named like a Python interpreter."""
     try:
         return Path(f"/proc/{pid}/exe").readlink().name.startswith(("python", "pypy"))
     except OSError:

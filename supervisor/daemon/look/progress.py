@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from supervisor.system.bounded_pattern import BoundedPattern, PatternTimeoutError
 
-# A pattern that backtracks takes time with the length of a line; steps stand in short ones.
+# A pattern that backtracks takes longer on longer lines; steps stand in short lines.
 LINE_CHARACTERS_MAX = 2000
 LINE_CPU_S = 0.05
 LOOK_CPU_S = 0.1

@@ -25,7 +25,7 @@ class RanksGoneWatch:
     def facts(
         self, pages: Sequence[Page], main: ProcessIdentity | None, now: float
     ) -> RanksGone | None:
-        """Which ranks are gone, and how long the main process has been idle; None if one lives."""
+        """The ranks that are gone, and how long the main process is idle; None if a rank lives."""
         gone_at = self._presence.all_gone_at(pages)
         is_rank = main is not None and any(page.pid == main.pid for page in pages)
         if gone_at is None or main is None or is_rank or not is_alive(main):

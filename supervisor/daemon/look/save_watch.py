@@ -40,7 +40,7 @@ class SaveWatch:
         """Where the trainer saves, with the lines to write; None where nothing was found."""
 
     def begin(self, main_pid: int | None, *, is_resumed: bool) -> None:
-        """An attempt runs; files that exist now are taken for not its own.
+        """An attempt runs; files that exist now count as saved by others.
 
         `is_resumed`: it began from a checkpoint, so an earlier finding is dropped. Else it stands.
         """

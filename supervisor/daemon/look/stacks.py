@@ -184,7 +184,7 @@ class _SpyDump:
                 file.write(f"no stacks: py-spy ended with {code}{hint}\n")
 
     def kill(self) -> None:
-        """End it; is_done() reaps it."""
+        """Kill py-spy; is_done() reaps it."""
         self._process.kill()
 
 

@@ -28,7 +28,7 @@ from supervisor.daemon.run import Run
 from supervisor.survey.answer import Survey
 
 _SOURCES_MAX = 8
-# Five minutes of looks: a checkpoint is seen seconds after it was written.
+# Five minutes of looks or more: a checkpoint is seen seconds after it was written.
 _SAMPLES = 600
 _PRINTED_MAX = 100
 _PER_EPOCH = ":epoch|"
@@ -83,7 +83,7 @@ class StepWatch:
         if look.beat_step is not None and look.observed.beating:
             self._take(self._beats, look.beat_step, now, wall, look.epoch)
         steps = look.printed
-        if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: its first and last steps do
+        if len(steps) > 2 * _PRINTED_MAX:  # a loop gone wild: both ends are enough
             steps = (*steps[:_PRINTED_MAX], *steps[-_PRINTED_MAX:])
         for printed in steps:
             self._take(self._log + printed.shape, printed.step, now, wall, None)

@@ -23,7 +23,7 @@ def _stand_in(name: str) -> ModuleType:
 
 # Only structlog's asyncio methods need asyncio, which takes 2.7 MB with ssl.
 _later: dict[str, Any] = {} if "asyncio" in sys.modules else {"asyncio": _stand_in("asyncio")}
-# structlog.dev does without rich where there is none.
+# structlog.dev works without rich.
 _absent: dict[str, Any] = {} if "rich" in sys.modules else {"rich": None}
 sys.modules.update({**_later, **_absent})
 try:
