@@ -1,4 +1,20 @@
-"""The `supervisor` command. Subcommands are imported when called: `status` must stay quick."""
+"""The `supervisor` command. Subcommands are imported when called: `status` must stay quick.
+
+`main` runs the click group of `group.py`. The group imports one file of `commands/` and calls it.
+Most commands take a TARGET, which `target.py` turns into a run directory. `record.py` then reads
+what the launcher and the daemon have written there. `show/` turns that into text or JSON.
+
+A command decides nothing about a run. `stop`, `hold` and `resume` write the operator's wish into
+the intent file (`write_intent.py`), and the daemon reads it. Only `reload` signals a process: it
+sends SIGHUP to the daemon.
+
+`run` checks the configuration and the record (`start/admission.py`), takes the lock and becomes the
+launcher by exec (`start/handover.py`). `preflight/` answers the questions of `check`. `submit/`
+writes the texts for systemd and SLURM.
+
+What always holds: a failure that is expected reaches `main` as a SupervisorError, with a hint and
+an exit code. Names that come from elsewhere lose their control sequences before they are printed.
+"""
 
 import errno
 import io
@@ -18,7 +34,8 @@ def main() -> NoReturn:
     from supervisor.cli.group import supervisor
 
     for stream in (sys.stdout, sys.stderr):
-        # A file's name may be no text: as `\udcff` it can be printed, and JSON reads it back.
+        # A file's name may hold bytes that are not UTF-8. Written as `\udcff` such a byte can be
+        # printed, and JSON reads it back.
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     try:
@@ -32,7 +49,8 @@ def main() -> NoReturn:
     except SupervisorError as error:
         code = complain(error.message, error.hint, error.code)
     except BrokenPipeError:
-        # The reader went away (`supervisor events | head`): no error, and nothing more to flush.
+        # The reader went away (`supervisor events | head`). That is no error. stdout now leads to
+        # /dev/null, so the flush at exit cannot fail.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except OSError as error:
@@ -57,7 +75,7 @@ def complain(message: str, hint: str | None, code: int) -> int:
 
 
 def _fail(error: Exception) -> int:
-    """An error of ours: say where it is, since the user can only report it."""
+    """Say where the supervisor's own code failed, since the user can only report it."""
     import traceback
 
     if os.environ.get("SUPERVISOR_DEBUG"):

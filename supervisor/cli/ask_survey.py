@@ -1,4 +1,4 @@
-"""What a command asks of a run's checkpoints: what the daemon would, from the files alone."""
+"""Surveys a run's checkpoints for a command, as the daemon would, from the files alone."""
 
 import json
 import threading
@@ -25,7 +25,10 @@ Existing = Literal["use", "ignore"] | None
 
 
 def request_of(run_dir: Path) -> SurveyRequest:
-    """A survey of both tiers; what the ledger remembers unchanged is not read again. OSError."""
+    """A thorough survey of a run's checkpoints in both tiers.
+
+    Checkpoints that the ledger knows and that have not changed are not read again. Raises OSError.
+    """
     paths = RunPaths(run_dir)
     directory, existing, pattern = settings(paths)
     quiet = not read_record(run_dir).live
@@ -33,7 +36,7 @@ def request_of(run_dir: Path) -> SurveyRequest:
 
 
 def request_for(paths: RunPaths, config: RunConfig) -> SurveyRequest:
-    """What a start of this (resolved) configuration would look at, as far as it decides."""
+    """What a start of this (resolved) configuration would look at in order to decide."""
     directory = Path(config.checkpoints.directory or paths.run_dir)
     existing, pattern = config.resume.existing, config.checkpoints.pattern
     quiet = not is_held(paths)
@@ -74,25 +77,25 @@ def _request(
 
 
 def settings(paths: RunPaths) -> tuple[Path, Existing, str | None]:
-    """Where the run's checkpoints are, what was decided about those of others, their names."""
+    """The checkpoint directory, `resume.existing` and `checkpoints.pattern` of a run."""
     try:
         config: dict[str, Any] = json.loads(read_small_file(paths.config))
         section = config["checkpoints"]
         existing = config["resume"].get("existing")
         directory, home = Path(section["directory"]), Path(config["run_dir"])
         if directory.is_relative_to(home):
-            # A run directory that was moved or copied has its checkpoints with it.
+            # The run directory may have been moved or copied, and its checkpoints with it.
             directory = paths.run_dir / directory.relative_to(home)
         return directory, existing, section.get("pattern")
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        # Never started with this version, or moved away from its configuration.
+        # The run was never started with this version, or its written configuration is missing.
         return paths.run_dir, None, None
 
 
 def survey_aloud(request: SurveyRequest, *, silent: bool = False) -> Survey:
-    """A survey that says on stderr how far it is while it takes long. Raises OSError.
+    """A survey that reports its progress on stderr while it takes long. Raises OSError.
 
-    `silent`: a machine asked.
+    `silent`: report no progress, for `--json`.
     """
     if silent:
         return survey(request)
@@ -104,7 +107,7 @@ def survey_aloud(request: SurveyRequest, *, silent: bool = False) -> Survey:
 
 
 class _Progress:
-    """A thread of its own: one large checkpoint may take minutes, and brings no news meanwhile."""
+    """Speaks from a thread: one large checkpoint may take minutes without a call of `note`."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
@@ -115,11 +118,11 @@ class _Progress:
         self._thread.start()
 
     def note(self, done: int, total: int) -> None:
-        """How many were looked at, and of how many."""
+        """Take how many checkpoints were looked at, and of how many."""
         self._looked = f"{done:,} of {total:,} looked at"
 
     def end(self) -> None:
-        """Nothing is said from here on."""
+        """Stop speaking."""
         self._over.set()
         self._thread.join()
 

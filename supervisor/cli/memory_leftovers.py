@@ -1,7 +1,7 @@
 """What dead runs left in shared memory: whose it is, and what would be lost with it.
 
 A run is alive while any process holds its locks, has its files open or mapped, or carries its
-name in its environment. What is alive is never listed, so never touched.
+name in its environment. A living run is never listed, and so never touched.
 """
 
 import os
@@ -29,7 +29,8 @@ from supervisor.system import procfs
 from supervisor.system.clock import rfc3339, wall_s
 
 _YOUNG_S = 5.0
-# Whether a snapshot is worth something: nowhere else, on the disk too, of no use, or unknown.
+# What a snapshot is worth. "on the disk": the disk has its step or a later one. "none": there is
+# no snapshot.
 Worth = Literal["only copy", "on the disk", "useless", "unknown", "none"]
 
 
@@ -37,8 +38,8 @@ Worth = Literal["only copy", "on the disk", "useless", "unknown", "none"]
 class Leftover:
     """The directory of one dead run. `bytes` of memory; `run_dir` where it is known.
 
-    `whole`: its newest snapshot that can be used, else its newest. `disk_step`: the newest valid
-    checkpoint on the disk. `reason`: why the worth is what it is, where that has to be said.
+    `whole`: its newest usable snapshot; its newest one where none is usable. `disk_step`: the step
+    of the newest valid checkpoint on the disk. `reason`: explains the worth where that is needed.
     """
 
     path: Path
@@ -56,7 +57,7 @@ class Leftover:
 
     @property
     def loses_nothing(self) -> bool:
-        """Whether it may go without a thought."""
+        """Whether nothing of value is lost when the directory is removed."""
         return self.worth not in ("only copy", "unknown")
 
     def as_json(self) -> dict[str, Any]:
@@ -78,7 +79,7 @@ class Leftover:
 
 
 def find_leftovers() -> list[Leftover]:
-    """All of this user's, by name. Raises OSError."""
+    """All leftovers of this user, sorted by name. Raises OSError."""
     parent = runtime_parent()
     if parent is None:
         return []
@@ -90,23 +91,26 @@ def find_leftovers() -> list[Leftover]:
 
 
 def _is_young(path: Path) -> bool:
-    """Whether a process may have made it just now, and has not taken its lock yet."""
+    """Whether a process may have made the directory just now, and not yet taken its lock."""
     with suppress(OSError):
         return wall_s() - path.lstat().st_mtime < _YOUNG_S
     return True
 
 
 def snapshots_of(path: Path) -> Path:
-    """Where the slots of a run's directory are; without a supervisor it is that itself."""
+    """Where the slots of a run are: in `snapshots`, or in the directory itself.
+
+    A training script without a supervisor puts them into the directory itself.
+    """
     inside = path / "snapshots"
     return inside if inside.is_dir() else path
 
 
 def remove(leftover: Leftover) -> bool:
-    """Remove it; False if the run came alive meanwhile. Raises OSError."""
+    """Remove a leftover; False if a process uses the directory by now. Raises OSError."""
     paths = SnapshotPaths(snapshots_of(leftover.path))
     with ExitStack() as stack:
-        # Whoever begins to use it from here on finds it locked, and then gone.
+        # A process that begins to use the directory from here on finds it locked, and then gone.
         for path in _locks(paths):
             if not stack.enter_context(Lock(path)).acquire():
                 return False
@@ -119,13 +123,13 @@ def remove(leftover: Leftover) -> bool:
 
 
 def _locks(paths: SnapshotPaths) -> Iterator[Path]:
-    """The locks of a directory that are there: asking for one that is not would make it."""
+    """The lock files that exist in a directory. Opening a `Lock` would make a missing one."""
     locks = (paths.writer_lock, paths.persister_lock, *(slot.lock for slot in paths.slots))
     return (path for path in locks if path.is_file() and not path.is_symlink())
 
 
 def _in_use(folders: Collection[Path]) -> set[Path]:
-    """Those that a living process uses, or whose run a supervisor has."""
+    """The directories that a living process uses, or whose run a supervisor has."""
     used = {
         path for path in folders if any(map(is_locked, _locks(SnapshotPaths(snapshots_of(path)))))
     }
@@ -148,13 +152,13 @@ def _is_named(path: Path, traces: bytes) -> bool:
 
 
 def _traces(pid: int) -> bytes:
-    """All that names a process's files: environment, mappings, open files. Empty for a stranger's.
+    """The environment, the mappings and the open files of a process, as bytes to search in.
 
-    POSIX locks tell of no process in another container, and heartbeat pages have none.
+    POSIX locks do not show a process in another container, and heartbeat pages have no locks.
     """
     folder = Path(f"/proc/{pid}")
     parts = [procfs.read_environ(pid) or b""]
-    with suppress(OSError):  # it ended, or is another user's
+    with suppress(OSError):  # the process ended, or belongs to another user
         parts.append((folder / "maps").read_bytes())
         parts += (os.fsencode(fd.readlink()) for fd in (folder / "fd").iterdir())
     return b"\0".join([*parts, b""])
@@ -177,13 +181,14 @@ def _look(path: Path) -> Leftover:
 
 
 def _weigh(leftover: Leftover) -> Leftover:
-    """With what the disk has beside its snapshot."""
+    """Complete a leftover's worth by comparing its snapshot with the checkpoints on the disk."""
     assert leftover.whole is not None
     snapshot = leftover.whole.snapshot
     if leftover.run_dir is not None:
         request = replace(request_of(leftover.run_dir), snapshots=None, quiet=True, thorough=False)
     else:
-        # Without a supervisor a run has no id: what is in its directory is taken for its own.
+        # Without a supervisor a run has no id. Then each checkpoint in its directory counts as its
+        # own.
         request = SurveyRequest(
             directory=Path(snapshot.directory),
             run_id=snapshot.run_id,

@@ -1,4 +1,4 @@
-"""What is on record about a run, and whether somebody still keeps it; it writes nothing."""
+"""What is on record about a run, and whether a supervisor has it now; it writes nothing."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Unwatched(StrEnum):
-    """Where a run is that no supervisor has, and that did not end by its record."""
+    """The states of a run that no supervisor has and whose record names no end."""
 
     DOWN = "down"
     NEVER_STARTED = "never started"
@@ -34,7 +34,7 @@ class Unwatched(StrEnum):
 # The daemon writes once a second; on network file systems other machines see it later.
 FRESH_S = 30.0
 _LATE_S = 10.0
-# Every key of the contract, so that what is absent is null.
+# Every key that `status --json` promises: a value that is not known is null.
 _KEYS = (
     "run",
     "run_id",
@@ -84,26 +84,26 @@ class RunRecord:
 
     paths: RunPaths
     status: Status
-    """The last one that was written, with nothing in it where none can be read."""
+    """The status that was written last; an empty one where none can be read."""
     has_status: bool
     live: bool
     owner: Holder | None
     age_s: float | None
-    """Since the status was written; None where there is none."""
+    """Seconds since the status was written; None where there is none."""
     intent: Intent = Intent.RUN
-    """What the operator wants now, also where no daemon has heard it."""
+    """What the operator wants now, even if no daemon has read it yet."""
     snapshot: SnapshotStatus | None = None
-    """The newest snapshot in memory; as it is now where no daemon says so."""
+    """The newest snapshot in memory: from the status of a live run, else read from memory."""
     no_daemon: NoDaemon | None = None
-    """What the launcher says of daemons that do not come up."""
+    """What the launcher wrote about daemons that could not start."""
     has_ledger: bool = False
-    """Whether anything was ever written down: a run without a status may have been started."""
+    """Whether a status or a ledger entry exists: a run without a status may have been started."""
     still_running: tuple[StillRunning, ...] = ()
-    """What trains on without a supervisor, where none has the run: still_running.py."""
+    """The processes that train on while no supervisor has the run (still_running.py)."""
     launcher_frozen: bool = False
-    """Whether the launcher is stopped by a signal, so that nothing it is told is done."""
+    """Whether a signal has stopped the launcher, so that it does nothing it is told."""
     queued: "Queued | None" = None
-    """The SLURM job that waits its turn to go on with the run."""
+    """The SLURM job that waits in the queue to go on with the run."""
 
     @property
     def name(self) -> str:
@@ -112,7 +112,7 @@ class RunRecord:
 
     @property
     def state(self) -> str:
-        """The state on record; `down` where it was left behind by a supervisor that is gone."""
+        """The state on record; `down` where the supervisor that wrote it is gone."""
         recorded = self.status.state
         if self.live:
             return recorded or RunState.LAUNCHING
@@ -127,7 +127,7 @@ class RunRecord:
         return self.live and self.age_s is not None and self.age_s > late_s
 
     def as_json(self) -> dict[str, Any]:
-        """The status with every contract key, and `live`; ids of processes only while live."""
+        """The status with every promised key, and `live`; process ids only while live."""
         body: dict[str, Any] = dict.fromkeys(_KEYS)
         if self.has_status:
             body |= to_json(self.status)
@@ -151,7 +151,7 @@ class RunRecord:
 
 
 def read_record(run_dir: Path) -> RunRecord:
-    """Look at a run once. Files that are missing or not whole are as absent; never raises."""
+    """Look at a run once. A damaged file counts as a missing one; never raises."""
     paths = RunPaths(run_dir)
     known = read_status(paths.status)
     status = known or Status()
@@ -160,7 +160,7 @@ def read_record(run_dir: Path) -> RunRecord:
     owner = holder(paths)
     live = is_held(paths)
     if not live and owner is not None and not owner.is_here() and known is not None:
-        # Another machine's process cannot be looked at, so its last words decide.
+        # This machine cannot look at another machine's process, so its last status decides.
         live = status.state not in TERMINAL and age_s is not None and age_s < FRESH_S
     intent = _intent(paths, status)
     snapshot = _snapshot(paths, known, live=live)
@@ -185,7 +185,7 @@ def read_record(run_dir: Path) -> RunRecord:
 def _still_running(
     paths: RunPaths, status: Status, owner: Holder | None
 ) -> tuple[StillRunning, ...]:
-    """What is left of a run that nobody keeps, where it can be seen from here."""
+    """The processes of a run that no supervisor has, where this machine can see them."""
     if owner is not None and not owner.is_here():
         return ()
     from supervisor.cli.still_running import still_running  # `status` of a live run: not needed
@@ -194,7 +194,7 @@ def _still_running(
 
 
 def _is_frozen(status: Status, owner: Holder | None) -> bool:
-    """By a look at the launcher; on another machine as its daemon saw it last."""
+    """Look at the launcher; where it is on another machine, ask its daemon's last status."""
     if owner is not None and owner.is_here():
         return owner.is_alive() and is_frozen(owner.identity.pid)
     return status.launcher_frozen
@@ -208,14 +208,14 @@ def _has_ledger(paths: RunPaths) -> bool:
 
 
 def _queued(paths: RunPaths, status: Status) -> "Queued | None":
-    """The SLURM job that waits its turn to go on with a run that nobody keeps."""
+    """The SLURM job that waits in the queue to go on with a run that no supervisor has."""
     from supervisor.cli.show.slurm_queue import queued  # `status` of a live run need not pay for it
 
     return queued(paths, status)
 
 
 def _no_daemon(paths: RunPaths) -> NoDaemon | None:
-    """What the launcher has left there, as far as it can be read."""
+    """What the launcher wrote about daemons that could not start; None where nothing is read."""
     try:
         return from_json(NoDaemon, json.loads(read_small_file(paths.no_daemon)))
     except (OSError, ValueError, RecursionError):
@@ -233,7 +233,7 @@ def no_daemon_text(said: NoDaemon, now_s: float) -> str:
 
 
 def _snapshot(paths: RunPaths, status: Status | None, *, live: bool) -> SnapshotStatus | None:
-    """What is in memory: as the daemon says, else what it left there, if that is still so."""
+    """The newest snapshot: from the daemon's status while the run is live, else from memory."""
     if status is None:
         return None
     if not live:
@@ -244,7 +244,7 @@ def _snapshot(paths: RunPaths, status: Status | None, *, live: bool) -> Snapshot
 
 
 def _intent(paths: RunPaths, status: Status) -> Intent:
-    """What the operator wants; what the daemon last heard where the file is closed to us."""
+    """What the operator wants; where the file cannot be read, what the daemon heard last."""
     try:
         return read_intent(paths.intent).intent
     except OSError:
@@ -252,7 +252,7 @@ def _intent(paths: RunPaths, status: Status) -> Intent:
 
 
 def read_history(paths: RunPaths) -> "tuple[History, list[Stamped]]":
-    """What the ledger tells, folded, and its entries. Raises OSError."""
+    """The ledger summed up, and its entries. Raises OSError."""
     from supervisor.core.replay import fold  # `status` need not pay for it
     from supervisor.rundir.ledger_entries import iterate_entries
 

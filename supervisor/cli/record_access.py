@@ -1,4 +1,4 @@
-"""Whether the record of a run can be read here: what cannot was not "never started"."""
+"""Says why a run's record cannot be read, so that the run is not called "never started"."""
 
 import errno
 import os
@@ -15,9 +15,10 @@ _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
 
 
 def refuse_unreadable(paths: RunPaths) -> None:
-    """Say whose run it is, or what the disk says, where its record cannot be read.
+    """Refuse a run whose record exists but cannot be read.
 
-    Raises SupervisorError, and OSError where this process has too few descriptors.
+    Raises SupervisorError that names the owner or the disk's error. Raises OSError where this
+    process has too few descriptors.
     """
     refused = problem(paths)
     if refused is None:
@@ -29,9 +30,9 @@ def refuse_unreadable(paths: RunPaths) -> None:
 
 
 def problem(paths: RunPaths) -> str | None:
-    """What is in the way of reading a run's record; None where nothing is, or where there is none.
+    """Why a run's record cannot be read; None where it can be read, or where there is none.
 
-    Raises OSError on a shortage of descriptors, which says nothing of the run.
+    Raises OSError on a shortage of descriptors, since that says nothing about the run.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
     try:
@@ -57,7 +58,10 @@ def _sentence(path: Path, error: OSError) -> str | None:
 
 
 def _owner(path: Path) -> str:
-    """`: it belongs to alice`; nothing where the place itself cannot be seen."""
+    """`: /data/runs belongs to alice`, for the nearest place that can be seen.
+
+    Empty where that place belongs to the caller.
+    """
     for place in (path, *path.parents):
         try:
             uid = place.lstat().st_uid

@@ -1,7 +1,8 @@
 """Which runs of this user are live: one link a run, believed only if the run's lock is held.
 
-It is a convenience for `supervisor status` without a target; nothing may depend on it. /dev/shm is
-for everyone, so a stranger may have made the name: such a register is neither used nor believed.
+It is a convenience for `supervisor status` without a target; nothing may depend on it. Anyone may
+write to /dev/shm, so a stranger may have made a directory of this name. Such a register is neither
+written to nor read.
 """
 
 import os
@@ -25,7 +26,7 @@ def registry_directories() -> tuple[Path, ...]:
 
 
 def register(run_dir: Path) -> None:
-    """Leave a link to a run that is about to live. Where that is not possible nothing is lost."""
+    """Leave a link to a run that is about to start. A failure is ignored: nothing is lost."""
     import hashlib  # `status` need not pay for it
 
     name = hashlib.sha256(os.fsencode(run_dir)).hexdigest()[:16]
@@ -49,7 +50,7 @@ def live_runs() -> list[RunRecord]:
 
 
 def registered_directories() -> list[Path]:
-    """The run directories on the register, dead ones too; it changes nothing."""
+    """All registered run directories, dead runs included; it changes nothing."""
     found: dict[Path, None] = {}
     for directory in registry_directories():
         if is_believable(directory.parent, directory):
@@ -60,7 +61,7 @@ def registered_directories() -> list[Path]:
 
 
 def _registered() -> Iterable[RunRecord]:
-    """Each registered run once, dead ones taken off the register."""
+    """Each registered run once; the links of dead runs are removed."""
     seen: set[Path] = set()
     for directory in registry_directories():
         if not is_believable(directory.parent, directory):

@@ -1,6 +1,7 @@
-"""Where this user's runs keep what must not survive; it makes nothing and removes nothing.
+"""Finds the directories where this user's runs keep what a reboot may erase. It changes nothing.
 
-/dev/shm is everybody's, so only directories that are ours and closed to others are believed.
+Everybody may write to /dev/shm. So a directory is believed only if it belongs to this user and
+nobody else may write to it.
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from supervisor.system.private_directory import is_believable, shared_name
 
 
 def runtime_parent() -> Path | None:
-    """`/dev/shm/train-supervisor-<uid>`, where it is there and private."""
+    """`/dev/shm/train-supervisor-<uid>`; None where it is missing or not to be believed."""
     path = SHARED_MEMORY / shared_name()
     return path if is_believable(path) else None
 
@@ -34,7 +35,10 @@ def snapshot_root(paths: RunPaths, run_id: str | None) -> Path | None:
 
 
 def snapshot_facts(root: Path | None) -> SnapshotStatus | None:
-    """What `status` says of the memory tier of a run that nobody keeps; None without a snapshot."""
+    """What `status` says of the memory tier while no supervisor has the run.
+
+    None without a snapshot.
+    """
     wholes: list[Whole] = [] if root is None else read_whole(root)
     if root is None or not wholes:
         return None

@@ -1,4 +1,4 @@
-"""What still runs of a run that no supervisor has: found by its marks, as the launcher finds it."""
+"""Finds the processes of a run that no supervisor has, by the marks that the launcher uses."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,10 +20,11 @@ _WORDS_MOST = 200
 
 
 def still_running(paths: RunPaths, run_id: str | None) -> tuple[StillRunning, ...]:
-    """The trainer's processes.
+    """The trainer's processes, oldest first.
 
-    Those that have a heartbeat page, else those that no other of them started; oldest first.
-    Another account's are not seen, nor what has cleared its environment and lost its parents.
+    They are the processes that have a heartbeat page. Where none has one, they are the processes
+    whose parent is not among those found. Another account's processes are not seen, nor a process
+    that has cleared its environment and lost its parents.
     """
     run_id = run_id or _run_id(paths)
     if run_id is None:
@@ -42,7 +43,8 @@ def _told(found: list[Process]) -> Iterator[StillRunning]:
         for page in read_pages(folder):
             pages[(page.pid, page.start_ticks)] = page
     own = {process.pid for process in found}
-    # A worker in another PID namespace writes that one's pid: then the oldest speak.
+    # A worker in another PID namespace writes its pid of that namespace, so its page matches no
+    # process here. Then the processes without a parent among those found stand for the trainer.
     with_page = [process for process in found if (process.pid, process.start_ticks) in pages]
     chosen = with_page or [process for process in found if process.ppid not in own]
     for process in chosen[:_MOST]:

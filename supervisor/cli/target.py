@@ -51,7 +51,7 @@ def _readable(run_dir: Path) -> Path:
 
 
 def _of_directory(path: Path) -> Path:
-    """A run directory, also when its `.supervisor` was named. Raises SupervisorError."""
+    """A run directory; its `.supervisor` stands for it. Raises SupervisorError."""
     if path.name == ".supervisor":
         path = path.parent
     refuse_unreadable(RunPaths(path))
@@ -72,7 +72,8 @@ def _of_config(path: Path) -> Path:
     run_dir = run_directory(path, Path.cwd())
     if run_dir is not None and is_run(run_dir):
         return _readable(run_dir)
-    # Only now, since it takes longer than all the rest of `status`: what is wrong with the file.
+    # Loading the configuration takes longer than all the rest of `status`, so it comes last. It
+    # says what is wrong with the file.
     from supervisor.config.load import load_config
 
     run_dir = Path(load_config(path).config.resolved(Path.cwd()).run_dir or "")
@@ -119,12 +120,12 @@ def runs_below(directory: Path) -> list[Path]:
         except OSError:
             continue
         found += [child.absolute() for child in children if is_run(child)]
-    # The directory itself before links to it.
+    # Sort directories before links, so that `_distinct` keeps the directory itself.
     return sorted(_distinct(sorted(found, key=lambda path: path.is_symlink())))
 
 
 def _distinct(runs: list[Path]) -> list[Path]:
-    """Each run once, by its first path: links may lead to the same one."""
+    """Each run once, under its first path: two links may lead to the same run."""
     return list({path.resolve(): path for path in reversed(runs)}.values())[::-1]
 
 

@@ -1,4 +1,4 @@
-"""Says what the operator wants in a run's intent file; the daemon, or the next `run`, reads it."""
+"""Writes what the operator wants into a run's intent file, for the daemon or the next `run`."""
 
 from pathlib import Path
 
