@@ -5,14 +5,14 @@ import resource
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 
-# With 20 the daemon cannot look at checkpoints, and waits without end; with 24 it just can. Ranks,
-# their pages and a parked interpreter want some too.
+# With 20 descriptors the daemon cannot look at checkpoints, and waits without end. With 24 it just
+# can. The ranks, their heartbeat pages and a parked interpreter need some too.
 LEAST = 64
 _ROOM = 1024
 
 
 def problem() -> str | None:
-    """Why a run cannot live with the limit; None where it can, or may raise it."""
+    """Why a run cannot work under the hard limit; None where it can."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= LEAST:
         return None
@@ -20,7 +20,7 @@ def problem() -> str | None:
 
 
 def make_room() -> None:
-    """Raise the limit where it is too low and may be raised. Raises SupervisorError."""
+    """Raise the soft limit where it is too low. Raises SupervisorError if the hard one is."""
     refused = problem()
     if refused is not None:
         raise SupervisorError(

@@ -10,7 +10,10 @@ _QUERY = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader,
 
 @dataclass(frozen=True, slots=True)
 class Devices:
-    """GPU names with their memory, and who said so; `problem` is what keeps them from use."""
+    """GPU names with their memory, and the source that named them.
+
+    `problem`: why they cannot be used.
+    """
 
     names: tuple[str, ...]
     source: str

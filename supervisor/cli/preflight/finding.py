@@ -14,7 +14,7 @@ class Level(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One answer: what was looked at, how it is, and what to do if it is not well."""
+    """One answer: what was looked at, how bad it is, a sentence, and what to do about it."""
 
     what: str
     level: Level

@@ -19,7 +19,7 @@ from supervisor.config.places import unexpanded
 from supervisor.standby.command import Cold, parse
 from supervisor.system.mounts import filesystem_type, is_network
 
-# Bytes: the reserve, a config, a status and a ledger, and something to write a log with.
+# Bytes: the reserve, the configuration, status and ledger, and some room for a log.
 _LEAST_FREE = 8 << 20
 
 
@@ -55,7 +55,7 @@ def installation() -> Finding:
 
 
 def command(config: RunConfig) -> Finding:
-    """Whether the program can be found and executed, with the PATH that the trainer will have."""
+    """Whether the program can be found and executed with the trainer's PATH."""
     program = config.command[0]
     path = config.env.get("PATH", os.environ.get("PATH", os.defpath))
     found = shutil.which(program, path=path)
@@ -74,7 +74,7 @@ def command(config: RunConfig) -> Finding:
 
 
 def launching(config: RunConfig) -> Finding:
-    """Whether a relaunch can do without the imports."""
+    """Whether a relaunch finds an interpreter that has done its imports already."""
     if config.launch.mode == "cold":
         return Finding("launch", Level.OK, "each attempt is a new process (launch.mode: cold)")
     found = parse(config.command, {**os.environ, **config.env}, str(Path.cwd()))
@@ -85,7 +85,7 @@ def launching(config: RunConfig) -> Finding:
 
 
 def placeholders(config: RunConfig) -> Iterator[Finding]:
-    """`command` is passed as it stands: {checkpoint} in it would reach the trainer as such."""
+    """Warn of {checkpoint} in `command`: the trainer would be given these very characters."""
     for known in ("checkpoint", "checkpoint_dir"):
         if any(f"{{{known}}}" in word for word in config.command):
             yield Finding(
@@ -95,7 +95,7 @@ def placeholders(config: RunConfig) -> Iterator[Finding]:
 
 
 def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
-    """`command` and `env` are passed as they stand: a trainer would make a directory `$SCRATCH`."""
+    """Warn of shell variables: no shell expands them, so a trainer would make `$SCRATCH`."""
     for word in [*config.command[1:], *config.resume.args, *config.resume.fresh_args]:
         if unexpanded(word):
             yield Finding(
@@ -111,7 +111,7 @@ def unexpanded_words(config: RunConfig) -> Iterator[Finding]:
 
 
 def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
-    """Whether what will be written can be written."""
+    """Whether the run directory and the checkpoint directory can be made and written to."""
     checkpoints = Path(config.checkpoints.directory or run_dir)
     for what, path in dict.fromkeys([("run_dir", run_dir), ("checkpoints", checkpoints)]):
         if what == "checkpoints" and checkpoints == run_dir:
@@ -130,7 +130,7 @@ def directories(config: RunConfig, run_dir: Path) -> Iterator[Finding]:
 
 
 def locking(run_dir: Path) -> Finding:
-    """Whether flock alone proves who has the run."""
+    """Whether a lock there proves who has the run, and whether files there outlive a reboot."""
     kind = filesystem_type(run_dir) or "unknown"
     if is_network(run_dir):
         return Finding(
@@ -173,7 +173,7 @@ def space(needed_each: int | None, config: RunConfig, directory: Path) -> Findin
     if needed_each is None:
         return Finding("space", Level.OK, f"{size_text(free)} free; no checkpoint to measure yet")
     keep = config.checkpoints.keep
-    # Those that are there already take no more; at the worst all are still to come.
+    # Checkpoints that exist already take no more space. Assume the worst: that none exists yet.
     needed = needed_each * ((keep or 1) + 1)
     kept = f"keep: {keep}" if keep else "keep: null, so it will fill up"
     text = f"{size_text(free)} free, a checkpoint is {size_text(needed_each)} ({kept})"
@@ -199,7 +199,7 @@ def grace(config: RunConfig, run_dir: Path) -> Finding:
 
 
 def existing(config: RunConfig, directory: Path, attempts: int) -> Finding | None:
-    """Whether somebody decided about checkpoints that were there before."""
+    """Whether the configuration decides about checkpoints that were there before the run."""
     found = existing_checkpoints(directory, config.checkpoints.pattern) if attempts == 0 else []
     if not found:
         return None

@@ -11,7 +11,7 @@ from supervisor.cli.preflight.finding import Finding, Level
 from supervisor.system.mounts import filesystem_type, mount_options
 
 _ANSWER_S = 20.0
-# Another process with a description of its own: a lock of this one would not be in its way.
+# A second process, which opens the file itself. A lock held by its own process would not stop it.
 _SECOND = """
 import fcntl, sys
 with open(sys.argv[1], "r+b") as file:
@@ -30,7 +30,10 @@ _LOCAL_ONLY = frozenset({"nolock", "local_lock=all", "local_lock=flock", "localf
 
 
 def locks(run_dir: Path) -> Finding | None:
-    """Try a lock with two processes; None where no file can be made, which others report."""
+    """Try a lock with two processes.
+
+    None where the directory is not writable: another finding reports that.
+    """
     place = run_dir
     while not place.is_dir() and place != place.parent:
         place = place.parent
@@ -65,7 +68,7 @@ def locks(run_dir: Path) -> Finding | None:
 
 
 def _second(name: str, fd: int) -> list[str]:
-    """What another process got while the lock was held, and after. Raises OSError."""
+    """What a second process got while this one held the lock, and afterwards. Raises OSError."""
     child = subprocess.Popen(
         [sys.executable, "-I", "-S", "-c", _SECOND, name],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,

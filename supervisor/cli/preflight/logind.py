@@ -8,14 +8,14 @@ from pathlib import Path
 
 _FOLDERS = ("etc/systemd", "run/systemd", "usr/local/lib/systemd", "usr/lib/systemd")
 _NO = frozenset({"no", "n", "false", "f", "off", "0"})
-# The greatest uid of system users unless login.defs says otherwise; RemoveIPC spares those.
+# The greatest uid of a system user, unless login.defs names another. RemoveIPC spares system users.
 _SYSTEM_UID_MAX = 999
 
 
 def removes_shared_memory(uid: int, root: Path = Path("/")) -> bool:
-    """Whether a logout of this user's last session takes what is in /dev/shm.
+    """Whether logind empties /dev/shm of this user's files when the user's last session ends.
 
-    Never that of system users and of those who linger; not where logind does not run.
+    False for system users, for users who linger, and where logind does not run.
     """
     if uid <= _system_uid_max(root) or not (root / "run/systemd/users").is_dir():
         return False
@@ -42,12 +42,12 @@ def _system_uid_max(root: Path) -> int:
 def _is_set(root: Path) -> bool:
     """RemoveIPC as logind reads it: the main file, then the drop-ins in the order of their names.
 
-    Where no line says so it is what logind was compiled with, which the distribution's main file
-    shows in a comment (Red Hat's says no).
+    Where no line sets it, logind's compiled default counts. The distribution's main file shows that
+    default in a comment (Red Hat's says no).
     """
     main = next((path for f in _FOLDERS if (path := root / f / "logind.conf").is_file()), None)
     drop_ins: dict[str, Path] = {}
-    for folder in reversed(_FOLDERS):  # one in /etc stands for those of its name elsewhere
+    for folder in reversed(_FOLDERS):  # a drop-in in /etc replaces the others of its name
         for path in (root / folder / "logind.conf.d").glob("*.conf"):
             drop_ins[path.name] = path
     value = "yes"

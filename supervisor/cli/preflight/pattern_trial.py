@@ -1,4 +1,4 @@
-"""Tries the user's regular expressions before the run: on ordinary lines, and on hostile ones."""
+"""Tries the user's regular expressions before the run, on ordinary and on hostile text."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +67,8 @@ def _trial(
         return Finding(what, Level.FAIL, why, ADVICE.partition(";")[0])
     slow = _first_slow(_some(hostile_texts(text, length_max, are_long=True)), apply, cpu_s)
     if slow is not None:
-        # A power of the length: the kind that `Epoch (\d+).*?(\d+)/` is, and no line shows it.
+        # The time grows with a power of the length, as for `Epoch (\d+).*?(\d+)/`. No ordinary
+        # line is long and odd enough to show that, so it is no failure.
         why = f"'{text}' is quick; one as odd as {_shown(slow)}, {len(slow)} long, is passed over"
         return Finding(what, Level.OK, why)
     return Finding(what, Level.OK, f"'{text}' is quick, on hostile text too")
@@ -87,7 +88,7 @@ def _some(texts: Iterator[str]) -> Iterator[str]:
 
 
 def _own_lines(run_dir: Path) -> list[str]:
-    """The last lines of what this run has printed, if it has."""
+    """The last lines that this run has printed, if any."""
     log = RunPaths(run_dir).train_log
     try:
         tail = LogTail(log, max(log.stat().st_size - _LOG_BYTES, 0))

@@ -1,4 +1,4 @@
-"""The account that a unit trains as, and a rehearsal: `supervisor check` as it, without a shell."""
+"""The account that a unit runs as, and a rehearsal: `supervisor check` as that account."""
 
 import json
 import os
@@ -17,7 +17,7 @@ _REHEARSAL_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class ServiceAccount:
-    """Whoever the unit runs as."""
+    """The account that the unit runs as."""
 
     name: str
     uid: int
@@ -26,7 +26,10 @@ class ServiceAccount:
 
 
 def account_of(name: str | None) -> ServiceAccount:
-    """The account of that name; else who called sudo, else oneself. Raises SupervisorError."""
+    """The account of that name. Raises SupervisorError.
+
+    Without a name: the account that called sudo, else the caller's own.
+    """
     try:
         if name is not None:
             found = pwd.getpwnam(name)
@@ -40,7 +43,7 @@ def account_of(name: str | None) -> ServiceAccount:
 
 
 def search_path() -> str:
-    """PATH for the unit: this installation first, then the caller's, absolute ones only."""
+    """PATH for the unit: this installation first, then the absolute parts of the caller's PATH."""
     own = os.path.dirname(sys.executable)  # noqa: PTH120 -- links kept: a venv's Python is one
     words = [own, *os.environ.get("PATH", os.defpath).split(":")]
     return ":".join(dict.fromkeys(word for word in words if word.startswith("/")))
@@ -51,9 +54,9 @@ def rehearse(
 ) -> tuple[tuple[str, ...], list[str], list[str]]:
     """Run `supervisor check` as the unit would be run.
 
-    Returns the words of the `supervisor` command, what stands in the way, and the warnings. A
-    checkout that is only found from its own directory, an interpreter in a home that is closed to
-    the account, a command that only a shell's PATH finds: all show here.
+    Returns the words of the `supervisor` command, the problems, and the warnings. The rehearsal
+    finds what a shell hides. A checkout may be found only from its own directory. The interpreter
+    may lie in a home that is closed to the account. A shell's PATH alone may find the command.
     """
     program = (sys.executable, "-P", "-m", "supervisor")
     environment = {"PATH": path, "HOME": account.home, "LANG": os.environ.get("LANG", "C.UTF-8")}
@@ -84,7 +87,7 @@ def rehearse(
         last = (done.stderr.strip() or "it printed nothing").splitlines()[-1]
         return program, [f"{' '.join(program)} does not work for {account.name}: {last}"], []
     problems = [_line(found) for found in findings if found["level"] == Level.FAIL]
-    # That it is held, stopped or running already is news for `status`, not for a unit.
+    # Leave out the record's finding: `status` says whether the run is held, stopped or running.
     warned = [found for found in findings if found["level"] == Level.WARN]
     return program, problems, [_line(found) for found in warned if found["what"] != "record"]
 

@@ -15,7 +15,7 @@ from supervisor.system.mounts import filesystem_type
 
 
 def heartbeats() -> Finding:
-    """Heartbeat pages and snapshots live on tmpfs, which logind may empty at logout."""
+    """Whether heartbeat pages and snapshots find a tmpfs that survives a logout."""
     if filesystem_type(SHARED_MEMORY) != "tmpfs" or not os.access(SHARED_MEMORY, os.W_OK):
         return Finding(
             "heartbeats", Level.WARN,
@@ -35,8 +35,8 @@ def heartbeats() -> Finding:
 def snapshots(entries: Iterable[CheckpointEntry], root: Path | None) -> Finding:
     """Whether two snapshots of the size of the largest checkpoint fit into memory.
 
-    `root`: the run's snapshot directory, whose slots are used again. Only a warning: what does
-    not fit is saved straight to the disk.
+    `root`: the run's snapshot directory, whose slots are used again. At worst a warning: a snapshot
+    that does not fit is saved straight to the disk.
     """
     ours = [entry.bytes for entry in entries if entry.ours]
     if not ours:

@@ -50,7 +50,7 @@ def site_of(config: Mapping[str, str], partition: Mapping[str, str]) -> Site:
 
 
 def findings(config: RunConfig, partition: str | None) -> Iterator[Finding]:
-    """All answers; none on a machine that has nothing to do with SLURM."""
+    """All findings; none on a machine without SLURM."""
     job_id = os.environ.get("SLURM_JOB_ID")
     if job_id is None and shutil.which("scontrol") is None:
         if partition is not None:
@@ -95,12 +95,12 @@ def _last_save_s(config: RunConfig) -> float | None:
 
 
 def _is_warned(site: Site, *, uses_steps: bool) -> bool:
-    """Whether anything is signalled when the grace time of a preemption begins."""
+    """Whether SLURM sends a signal when the grace time of a preemption begins."""
     return site.grace_time_s > 0 and (site.sends_user_signal or uses_steps)
 
 
 def warning(site: Site, *, uses_steps: bool) -> Finding:
-    """Whether a preemption is announced at all in this layout."""
+    """Whether SLURM announces a preemption to the run, given the site and the use of srun."""
     what, mode = "preemption", site.preempt_mode.split(",")[0]
     if mode == "OFF":
         return Finding(what, Level.OK, f"jobs of {site.partition} are not preempted")

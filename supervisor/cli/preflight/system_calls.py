@@ -1,7 +1,7 @@
-"""How processes can be signalled here, and kept output be held: what `check` says of it.
+"""Whether two system calls work here: pidfds to signal with, and memory files to keep output in.
 
-A Python for an old glibc (conda's, uv's) has no function for some system calls, and a kernel or a
-sandbox may refuse them.
+A Python for an old glibc (conda's, uv's) has no function for them. A kernel or a sandbox may refuse
+them.
 """
 
 import errno
@@ -14,7 +14,7 @@ from supervisor.worker import system_call
 
 
 def findings() -> Iterator[Finding]:
-    """The way that signals take; and the one of output that is kept, where it is not the usual."""
+    """How signals are sent; and how output is kept, where that differs from the usual way."""
     refusal = _refusal(_signal_nothing)
     if refusal is not None:
         yield Finding(
@@ -43,7 +43,7 @@ def _has_functions() -> bool:
 
 
 def _refusal(attempt: Callable[[], None]) -> str | None:
-    """The name of the error of a call, None where it works."""
+    """The name of the error with which a call is refused; None where it works."""
     try:
         attempt()
     except OSError as error:

@@ -26,7 +26,7 @@ from supervisor.system.clock import wall_s
 
 
 class AdmissionVerdict(StrEnum):
-    """What `run` does with a run."""
+    """Whether `run` starts a run, and if not, why."""
 
     START = "start"
     FINISHED = "finished"
@@ -41,16 +41,18 @@ class Admission:
     verdict: AdmissionVerdict
     reason: str = ""
     resumed_by: str | None = None
-    """The id of the intent that lets a held run go on."""
+    """The id of the intent (`supervisor resume`) that lets a held run go on."""
     reopens: bool = False
 
 
 def admit(
     paths: RunPaths, config: RunConfig, *, again: bool, from_nothing: bool = False
 ) -> Admission:
-    """Decide from what is on record. Raises SupervisorError for another name's directory.
+    """Decide from what is on record.
 
-    `from_nothing`: `--from-nothing` was said, which answers what such a run is held for.
+    `from_nothing`: `--from-nothing` was given. It lets a run go on that is held because its
+    checkpoints are missing or unseen. Raises SupervisorError if the directory belongs to a run of
+    another name, and OSError.
     """
     history, ledger = read_history(paths)
     if history.name is not None and history.name != config.name:
@@ -89,7 +91,7 @@ def admit(
 
 
 def judge(history: History, intent: Intent, *, lifts: bool, again: bool) -> AdmissionVerdict:
-    """The verdict alone, pure; `lifts`: `supervisor resume` was said since the run is held."""
+    """The verdict alone, pure. `lifts`: the operator's answer ends the hold that is on record."""
     if history.finished and not again:
         return AdmissionVerdict.FINISHED
     if intent is Intent.STOP:
@@ -106,7 +108,8 @@ def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:
         place = directory
         while not os.path.lexists(place) and place != place.parent:
             place = place.parent
-        if place.exists() and not place.is_dir():  # a link that leads nowhere: not mounted, say
+        # A link that leads nowhere passes: its target may not be mounted now.
+        if place.exists() and not place.is_dir():
             raise SupervisorError(
                 f"{directory}: cannot be a {kind} directory: {place} is a file",
                 hint=f"choose another {key}",
@@ -115,10 +118,10 @@ def refuse_bad_place(run_dir: Path, checkpoints: Path) -> None:
 
 
 def refuse_living_original(paths: RunPaths, history: History) -> None:
-    """Refuse a copy of a run directory whose run lives elsewhere on this machine, or the reverse.
+    """Refuse a run whose directory is a copy of one that lives on this machine, or the reverse.
 
-    Both have one id: each would end the other's processes, and their snapshots have one place.
-    Raises SupervisorError with code 69 that names the other.
+    Original and copy have the same run id. So each would end the other's processes, and both would
+    use one place for their snapshots. Raises SupervisorError (69) that names the living one.
     """
     parent = runtime_parent()
     if parent is None or history.run_id is None:
@@ -127,7 +130,7 @@ def refuse_living_original(paths: RunPaths, history: History) -> None:
         other = RunPaths(Path((parent / history.run_id / PLACE).read_text()).parent)
         is_same = other.state_dir.samefile(paths.state_dir)
     except OSError:
-        return  # nobody has said so, or that directory is gone
+        return  # no run of this id has left its place there, or its directory is gone
     if is_same or not is_held(other):
         return
     owner = holder(other)
@@ -152,7 +155,10 @@ def refuse_over_checkpoints(paths: RunPaths, config: RunConfig) -> None:
 
 
 def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None:
-    """Refuse to begin beside checkpoints that nobody decided about. Raises SupervisorError."""
+    """Refuse a first start beside checkpoints of which `resume.existing` says nothing.
+
+    Raises SupervisorError.
+    """
     if config.resume.existing is not None or history.attempt:
         return
     directory = Path(config.checkpoints.directory or run_dir)
@@ -170,13 +176,13 @@ def refuse_undecided(config: RunConfig, run_dir: Path, history: History) -> None
 
 
 def existing_checkpoints(directory: Path, pattern: str | None = None) -> list[str]:
-    """Names of the checkpoints in a directory, newest first. None is read to its end."""
+    """Names of the checkpoints in a directory, newest first. No checkpoint is read to its end."""
     found = candidates.find(SurveyRequest(directory, pattern=pattern), directory)
     return [candidate.name for candidate in found]
 
 
 def _lifts(intent: IntentRecord, history: History, ledger: list[Stamped]) -> bool:
-    """Whether `supervisor resume` was said after the run was held, and not counted before."""
+    """Whether `supervisor resume` was called after the run was held, and has not been used yet."""
     if not intent.id or intent.id == history.last_intent_id:
         return False
     last = _last_decision(ledger, RunState.HELD, RunState.STUCK)
@@ -184,7 +190,7 @@ def _lifts(intent: IntentRecord, history: History, ledger: list[Stamped]) -> boo
         return True
     held_at, held = last
     if held.has("intent_id"):
-        # Said since then, whatever the clocks say: they may have been set back.
+        # Another id than the one at the hold is a newer intent. Clocks may have been set back.
         return intent.id != held.intent_id
     said_at = wall_of(intent.at)
     return said_at is not None and said_at > held_at

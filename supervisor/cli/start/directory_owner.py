@@ -1,4 +1,4 @@
-"""Whose checkpoint directory it is, before a start: refused, taken over, or told by `check`."""
+"""Whose checkpoint directory it is. `run` refuses it or takes it over; `check` reports it."""
 
 import os
 from pathlib import Path
@@ -20,10 +20,10 @@ from supervisor.rundir.paths import RunPaths
 def refuse_others_directory(
     config: RunConfig, paths: RunPaths, history: History, *, unseen_passes: bool = False
 ) -> None:
-    """Refuse a checkpoint directory that is another run's; it writes nothing.
+    """Refuse a checkpoint directory that belongs to another run; it writes nothing.
 
-    `unseen_passes`: but not one whose run cannot be seen from here. Raises SupervisorError with
-    code 78 that names both runs.
+    `unseen_passes`: accept the directory if that run cannot be seen from here. Raises
+    SupervisorError (78) that names both runs.
     """
     claimant = _claimant(config, paths, history.run_id)
     found = look(_directory(config, paths), claimant)
@@ -36,10 +36,10 @@ def refuse_others_directory(
 def take_over_unseen(
     config: RunConfig, paths: RunPaths, history: History, *, quiet: bool
 ) -> list[Entry]:
-    """Put this run's mark in the place of one whose run cannot be seen from here.
+    """Replace the mark of a run that cannot be seen from here by this run's own.
 
-    Only the holder of the run's lock may call it. Returns what has to be recorded: a run that never
-    started gets its id here, since the mark names it. Raises SupervisorError.
+    Only the holder of the run's lock may call it. Returns the entries to record. A run that never
+    started gets its id here, since the mark names that id. Raises SupervisorError.
     """
     directory = _directory(config, paths)
     if look(directory, _claimant(config, paths, history.run_id)).standing is not Standing.UNSEEN:
@@ -64,7 +64,7 @@ def take_over_unseen(
 
 
 def finding(config: RunConfig, paths: RunPaths, history: History) -> Finding:
-    """Whose the checkpoint directory is, as an answer of the preflight."""
+    """Whose the checkpoint directory is, as a finding of the preflight."""
     claimant = _claimant(config, paths, history.run_id)
     found = look(_directory(config, paths), claimant)
     refused = refusal(found, claimant)
@@ -86,7 +86,7 @@ def finding(config: RunConfig, paths: RunPaths, history: History) -> Finding:
 
 
 def _can_be_marked(directory: Path) -> bool:
-    """Whether the mark finds a place: beside it, or in it from the first checkpoint on."""
+    """Whether the mark can be written: beside the directory, or later inside it."""
     parent = directory.parent
     if not owner_mark.is_mount_root(directory):
         while not parent.exists() and parent != parent.parent:

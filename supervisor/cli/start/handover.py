@@ -1,6 +1,6 @@
 """From the command line to the launcher: directories, lock, records, and an exec.
 
-Nothing that decides may stand here: once the launcher runs, only it and the daemon do.
+Nothing here may decide about the run: after the exec only the launcher and the daemon are left.
 """
 
 import errno
@@ -45,7 +45,7 @@ class Start:
 
 
 def make_directories(paths: RunPaths) -> None:
-    """Make the run directory, and ours in it closed to others. Raises SupervisorError."""
+    """Make the run directory, and in it `.supervisor`, closed to others. Raises SupervisorError."""
     try:
         make_durably(paths.run_dir)
         make_durably(paths.state_dir, mode=0o700)
@@ -57,7 +57,7 @@ def make_directories(paths: RunPaths) -> None:
 def take_lock(start: Start) -> RunLock:
     """Take the run's lock.
 
-    Raises SupervisorError: 69 naming the holder, 78 where not writable, 75 where the disk is full.
+    Raises SupervisorError: 69 that names the holder, 78 if it cannot be written, 75 on a full disk.
     """
     try:
         return RunLock.acquire(start.paths, break_lock=start.break_lock, jobs=SlurmJobs())
@@ -67,9 +67,9 @@ def take_lock(start: Start) -> RunLock:
 
 
 def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> None:
-    """Write the configuration for the daemon, and what lets a held or finished run go on.
+    """Write the configuration for the daemon, and the entries that let the run go on.
 
-    `taken`: what was taken over from another run. Only the holder of the lock may call it: the
+    `taken`: the entries of `take_over_unseen`. Only the holder of the lock may call it, since the
     ledger has one writer. Raises SupervisorError.
     """
     paths = start.paths
@@ -99,7 +99,7 @@ def record(start: Start, admission: Admission, taken: Sequence[Entry] = ()) -> N
 
 
 def _refusal(error: OSError, what: str, hint: str) -> SupervisorError:
-    """Why a start cannot write: a full disk clears by itself (75), anything else does not (78)."""
+    """Why a start cannot write. A full disk may clear by itself (75); other causes do not (78)."""
     is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     return SupervisorError(
         f"{what}: {error.strerror}",
@@ -119,16 +119,16 @@ def become_launcher(start: Start, lock: RunLock) -> NoReturn:
     words += ["--view", start.view]
     sys.stdout.flush()
     sys.stderr.flush()
-    # Python ignores SIGPIPE for itself; what is exec'ed would inherit that.
+    # Python ignores SIGPIPE in its own process. The launcher would inherit that by the exec.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     environment = {**os.environ, "SUPERVISOR_CONFIG": str(start.loaded.path.absolute())}
     os.execve(sys.executable, words, environment)
 
 
 def _end_with_slurmstepd() -> None:
-    """Have a SIGTERM, and so a save, if the process that keeps SLURM's job is killed.
+    """Have the kernel send SIGTERM, and so cause a save, when slurmstepd dies.
 
-    Nobody would end this one then, while SLURM starts the job anew. Raises OSError.
+    Otherwise this process would go on while SLURM starts the job anew. Raises OSError.
     """
     parent = os.getppid()
     stat = read_stat(parent)
@@ -137,11 +137,11 @@ def _end_with_slurmstepd() -> None:
 
 
 def detach(console: Path) -> int | None:
-    """Go on in a process of its own session without a terminal.
+    """Fork a process in a session of its own, without a terminal. Returns in both processes.
 
-    Returns, in the process that stays, None once the other has become the launcher; in the other
-    one the descriptor to report an error to (`report_failure`). Raises SupervisorError with what
-    was reported.
+    The process at the terminal gets None once the detached one has become the launcher. The
+    detached process gets the descriptor for `report_failure`. Raises SupervisorError in the process
+    at the terminal, with the failure that was reported.
     """
     read_fd, write_fd = os.pipe2(os.O_CLOEXEC)
     sys.stdout.flush()
@@ -159,7 +159,7 @@ def detach(console: Path) -> int | None:
         return write_fd
     os.close(write_fd)
     os.waitpid(child, 0)
-    # The pipe closes by the exec; until then whatever is written is the reason of a failure.
+    # The exec closes the pipe. Bytes that come before that are the report of a failure.
     with os.fdopen(read_fd, "rb") as pipe:
         report = pipe.read()
     if report:

@@ -1,4 +1,4 @@
-"""Whether a launcher or daemon of a run lives, by the processes: its lock may be removed."""
+"""Looks among the processes for a run's launcher or daemon: its lock file may be removed."""
 
 import os
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _OPTION = b"--run-dir"
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """A process that keeps a run."""
+    """A launcher or daemon that has a run."""
 
     pid: int
     what: str
@@ -22,7 +22,7 @@ class Living:
 
 
 def refuse_living(run_dir: Path) -> None:
-    """Refuse a run that a launcher or a daemon here still has. Raises SupervisorError with 69."""
+    """Refuse a run that a launcher or daemon here still has. Raises SupervisorError (69)."""
     found = living(run_dir)
     if found is None:
         return
@@ -36,10 +36,10 @@ def refuse_living(run_dir: Path) -> None:
 
 
 def living(run_dir: Path) -> Living | None:
-    """A launcher or daemon that keeps exactly this directory, as far as it can be seen.
+    """A launcher or daemon that has exactly this run directory, as far as it can be seen.
 
-    Another container's same path is another directory; what cannot be told (another account's
-    process, another mount namespace) is none, and the lock decides alone.
+    The same path in another container is another directory. A process that cannot be looked into
+    (another account's) is passed over; then the lock alone decides.
     """
     try:
         pids = procfs.all_pids()
@@ -57,7 +57,7 @@ def living(run_dir: Path) -> Living | None:
 
 
 def _words(pid: int) -> list[bytes]:
-    """The command line; nothing of a zombie, whose memory has gone."""
+    """The words of a command line; none for a zombie, whose memory is gone."""
     try:
         return Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except OSError:
@@ -65,7 +65,10 @@ def _words(pid: int) -> list[bytes]:
 
 
 def _is_same(pid: int, place: Path, run_dir: Path) -> bool:
-    """Whether a directory as a process sees it is ours; it may be gone, and only its name be."""
+    """Whether `place`, as process `pid` sees it, is `run_dir`.
+
+    Where both processes see the same files the names decide, since the directory may be gone.
+    """
     try:
         is_shared = Path(f"/proc/{pid}/ns/mnt").samefile("/proc/self/ns/mnt")
         is_rooted = Path(f"/proc/{pid}/root").samefile("/proc/self/root")

@@ -1,6 +1,6 @@
 """The text of a SLURM batch script for a run, each line with its reason. It submits nothing.
 
-`slurm/` holds what it gives for a run that a user fills in; a test compares them.
+`slurm/` holds the scripts that a user fills in by hand; a test compares them with `template_text`.
 """
 
 import math
@@ -12,14 +12,14 @@ from supervisor.cli.submit.single_line import shown, single_line
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 
-# From the signal to the trainer: it is heard at once, but the step at hand is finished first.
+# Seconds besides the grace: the trainer hears the signal at once, but finishes its step first.
 LEAD_MARGIN_S = 30
 CHAIN_LENGTH = 10
 
 
 @dataclass(frozen=True, slots=True)
 class BatchScript:
-    """What differs between one script and another; paths are absolute, or variables of a shell."""
+    """What differs between two scripts; paths are absolute, or shell variables."""
 
     name: str
     program: tuple[str, ...]
@@ -33,7 +33,7 @@ class BatchScript:
     chain: int | None = None
     """How many jobs follow each other, for sites that do not allow requeues."""
     options: tuple[str, ...] = ()
-    """What the user gave to sbatch; in the script they come last, and win."""
+    """The user's options for sbatch; they come last in the script, and win."""
     has_variables: bool = False
 
     @property
@@ -90,7 +90,8 @@ def _body(script: BatchScript) -> list[str]:
     if script.has_variables:
         config, program = script.config, " ".join(script.program)
     else:
-        # A shell keeps a line break within quotes; sbatch reads lines, and before the shell.
+        # Quotes protect a line break from the shell. sbatch reads the script line by line before
+        # the shell does, and knows no such quotes.
         config = shlex.quote(single_line(script.config, "the path"))
         program = shlex.join([single_line(word, "the path") for word in script.program])
     return [
@@ -103,7 +104,7 @@ def _body(script: BatchScript) -> list[str]:
 
 
 def _lines_of(options: tuple[str, ...]) -> list[str]:
-    """Options one a line, a value with its option: `-p gpu`, `--time=1:00:00`."""
+    """The options, one a line, each with its value: `-p gpu`, `--time=1:00:00`."""
     lines: list[str] = []
     for word in options:
         if lines and not word.startswith("-"):
@@ -123,7 +124,7 @@ def _option(text: str) -> str:
 
 
 def _pattern(log: str) -> str:
-    """The name of a log. Raises SupervisorError for one that SLURM would read otherwise.
+    """The name of a log. Raises SupervisorError for a name with a backslash.
 
     sbatch(1), FILENAME PATTERN: a backslash turns the replacements off, `%j` among them.
     """

@@ -1,4 +1,4 @@
-"""Refuses what would become lines of its own in a file for systemd, sbatch or a shell."""
+"""Refuses a name that would become several lines in a file for systemd, sbatch or a shell."""
 
 import unicodedata
 
@@ -6,8 +6,8 @@ from supervisor.config.model import RunConfig
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 
-# Cc: C0, DEL and C1; Zl, Zp: the two separators that some readers take for line ends; Cs: bytes
-# that are no UTF-8, which systemd passes over with the whole line. Bidi: read as another name.
+# Cc: C0, DEL and C1. Zl, Zp: the two separators that some readers take for line ends. Cs: bytes
+# that are not UTF-8, for which systemd ignores the whole line. Bidi: a person reads another name.
 _REFUSED = frozenset({"Cc", "Zl", "Zp", "Cs"})
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
@@ -28,7 +28,10 @@ def single_line(text: str, what: str) -> str:
 
 
 def refuse_other_bytes(config: RunConfig) -> None:
-    """Refuse places whose names are not UTF-8: the records of a run are. Raises SupervisorError."""
+    """Refuse directories whose names are not UTF-8, since a run's records are.
+
+    Raises SupervisorError.
+    """
     places = (("run_dir", config.run_dir), ("checkpoints.directory", config.checkpoints.directory))
     for key, place in places:
         if place is not None and any(unicodedata.category(c) == "Cs" for c in place):

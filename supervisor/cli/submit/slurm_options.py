@@ -1,4 +1,4 @@
-"""What options for sbatch say, as far as it matters here: sbatch itself judges them."""
+"""Reads options for sbatch as far as the supervisor needs them; sbatch itself judges them."""
 
 from supervisor.config.durations import format_duration
 from supervisor.slurm.controller import limit_s
@@ -19,7 +19,7 @@ def option_value(options: tuple[str, ...], long: str, short: str) -> str | None:
 
 
 def time_limit_problem(options: tuple[str, ...], lead_s: float) -> str | None:
-    """What is wrong with a time limit beside the lead of the signal; None if nothing is."""
+    """Why a time limit is too short for the signal's lead; None if it is long enough."""
     text = option_value(options, "--time", "-t")
     limit = limit_s(text) if text else None
     # SLURM may send the signal up to a minute early (sbatch(1), --signal).

@@ -1,6 +1,7 @@
 """The text of a systemd unit for a run, each line with its reason. It writes nothing.
 
-`systemd/` holds what it gives for places that an administrator fills in; a test compares them.
+`systemd/` holds the units that an administrator fills in; a test compares them with
+`template_text`.
 """
 
 from dataclasses import dataclass
@@ -9,13 +10,13 @@ from supervisor.cli.submit.single_line import shown, single_line
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError
 
-# What a drain takes besides the grace: checkpoints are read, a snapshot is put onto the disk.
+# Seconds that a drain takes besides the grace: it reads checkpoints and copies a snapshot to disk.
 STOP_MARGIN_S = 90
 
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What differs between one unit and another; paths are absolute, or specifiers of systemd."""
+    """What differs between two units; paths are absolute, or systemd specifiers."""
 
     description: str
     program: tuple[str, ...]
@@ -159,15 +160,15 @@ def _install(unit: Unit) -> list[str]:
 
 
 def _value(unit: Unit, text: str) -> str:
-    """A value that is taken as it stands but for specifiers."""
+    """A value that systemd takes literally, except for `%` specifiers."""
     text = single_line(text, "the name")
     return text if unit.has_specifiers else text.replace("%", "%%")
 
 
 def _bare(directory: str) -> str:
-    """A directory for a value that knows no quotes. Raises SupervisorError.
+    """A directory for `WorkingDirectory=`, which takes no quotes. Raises SupervisorError.
 
-    systemd.syntax(7): a backslash at the end goes on with the next line, spaces there are dropped.
+    systemd.syntax(7): a backslash at the end joins the next line, and spaces there are dropped.
     """
     if directory.endswith("\\") or directory != directory.strip():
         raise SupervisorError(
