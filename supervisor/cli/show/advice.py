@@ -17,7 +17,7 @@ def next_steps(record: RunRecord) -> list[str]:
     again = f"  supervisor run {shown_config(status)}"
     resume = f"  supervisor resume {run_dir}"
     events = f"  supervisor events {run_dir}"
-    # Under a wish `run` starts nothing, so it has to be taken back first.
+    # After `stop` or `hold` a `run` starts nothing, so `resume` comes first.
     start = [again] if record.intent is Intent.RUN else [resume, again]
     go_on = "To go on where it stopped:" if status.checkpoint else "To start it again:"
     match record.state:
@@ -69,7 +69,7 @@ def next_steps(record: RunRecord) -> list[str]:
 
 
 def by_hand(pid: int) -> list[str]:
-    """How to end what no supervisor would end."""
+    """How to end a process of a run that no supervisor has."""
     return ["To end it by hand, it may save at this signal:", f"  kill -TERM {pid}"]
 
 
@@ -89,7 +89,7 @@ def intent_text(record: RunRecord) -> str:
 
 
 def shown_config(status: Status | None) -> str:
-    """The configuration as it may be typed here; a placeholder where it is not known."""
+    """The configuration's path as it may be typed here; `CONFIG` where it is not known."""
     known = None if status is None else status.config
     return shown_path(Path(known)) if known else "CONFIG"
 
@@ -102,7 +102,7 @@ def shown_path(path: Path) -> str:
 
 
 def shell_word(text: str) -> str:
-    r"""A word as a shell takes it; what cannot be printed as an escape: `$'a\x0ab'` (bash(1))."""
+    r"""A word as a shell takes it; `$'a\x0ab'` where a character is not printable (bash(1))."""
     if text.isprintable():
         return shlex.quote(text)
     plain = {"\\": "\\\\", "'": "\\'"}

@@ -32,7 +32,10 @@ _LATE_S = 10.0
 def render(
     record: RunRecord, log: list[str], console: Console, *, now_s: float, final: bool
 ) -> RenderableType:
-    """The whole display, no higher than the terminal; `final` is what stays at the end."""
+    """The whole display, no higher than the terminal.
+
+    `final`: the last picture, which stays on the terminal and says what to type next.
+    """
     facts = Table.grid(padding=(0, 2))
     facts.add_column(style="dim", no_wrap=True)
     facts.add_column(overflow="fold")
@@ -40,7 +43,7 @@ def render(
         facts.add_row(label, text)
     inside = console.options.update(width=max(10, console.size.width - 4))
     used = len(console.render_lines(facts, inside)) + (6 if final else 0)
-    # Frame, empty line, and one line for the cursor; a log line less than fits is no loss.
+    # Four lines: the frame takes two, an empty line and the cursor one each.
     room = max(0, min(_MOST_LOG_LINES, console.size.height - used - 4))
     parts: list[RenderableType] = [facts]
     if room and log:
@@ -107,7 +110,7 @@ def _phase_text(status: Status) -> str:
     if not status.phase:
         return ""
     if (age := status.heartbeat_age_s) is not None:
-        # Below the time between two looks the number would only flicker.
+        # An age below the time between two looks of the daemon would only flicker.
         return f"{status.phase}, heartbeat {'just now' if age < 2 else age_text(age)}"
     if status.log_age_s is not None:
         return f"{status.phase}, last log line {age_text(status.log_age_s)}"

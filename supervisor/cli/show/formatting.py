@@ -1,4 +1,4 @@
-"""Times and sizes as people read them; `--json` never uses it."""
+"""Times and sizes as people read them; `--json` never uses these texts."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def wall_of(text: Any) -> float | None:
-    """Seconds since 1970 of an RFC 3339 time, or None where it is none."""
+    """Seconds since 1970 of an RFC 3339 time; None where the text is no such time."""
     if not isinstance(text, str):
         return None
     try:
@@ -27,7 +27,7 @@ def age_text(seconds: float) -> str:
 
 
 def local_time(text: Any, *, now_s: float) -> str:
-    """A recorded time in local time: the clock today, with the date on other days."""
+    """A recorded time in local time; the date stands before it unless it is today."""
     wall = wall_of(text)
     if wall is None:
         return "--:--:--"

@@ -1,4 +1,4 @@
-"""How the last attempt was started and what there is for the next, for a person."""
+"""How the last attempt was started, and how the next will be, for a person."""
 
 from supervisor.cli.show.formatting import size_text
 from supervisor.core.status import LaunchStatus, ParkedStatus
@@ -25,7 +25,7 @@ def launch_text(launch: LaunchStatus | None) -> str:
 
 
 def _held(parked: ParkedStatus) -> str:
-    """What it holds: packages, memory, and a CUDA context if it was asked for."""
+    """What the parked interpreter holds: packages, memory, and a CUDA context if configured."""
     names = parked.preloaded or ()
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     parts = [", ".join(names[:_NAMED]) + more] if names else []

@@ -1,4 +1,4 @@
-"""The ledger told in sentences. An entry of a kind that is not known here is told as it is."""
+"""Tells the ledger in sentences. An entry of an unknown kind is shown as its JSON."""
 
 import json
 import signal
@@ -18,18 +18,18 @@ _SILENT = frozenset(
 
 
 class _UnsaidError(Exception):
-    """What a sentence is about is not on record."""
+    """An entry lacks a value that its sentence needs."""
 
 
 def sentence(entry: Entry) -> str | None:
-    """What an entry says, as a person would; None for mere accounting."""
+    """An entry as a sentence; None for an entry that only serves accounting."""
     kind = str(entry.record.get("type")) if isinstance(entry, UnknownEntry) else entry.kind
     if kind in _SILENT:
         return None
     try:
         told = _told(entry)
     except (_UnsaidError, ValueError):
-        told = None  # written by another version: better as it stands than not at all
+        told = None  # another version wrote it: show the JSON rather than nothing
     if told is not None:
         return told
     rest = {k: v for k, v in entry.to_json().items() if k not in {"type", "wall"}}
@@ -117,7 +117,7 @@ def _attempt_ended(entry: attempt.AttemptEndedEntry) -> str:
         if entry.exception:
             parts.append(f", {entry.exception}{where}")
     text = "".join(parts).rstrip(".") + "."
-    # "Killed, and nobody knows why" would be false: a stop ends so once its grace is over.
+    # The reason would say that nobody knows who killed it. After a stop's grace the supervisor did.
     is_known = entry.stop_requested and entry.signal == signal.SIGKILL
     return f"{text} {_whole(entry.reason)}" if entry.reason and not is_known else text
 
@@ -194,7 +194,7 @@ def _decision(entry: decision.DecisionEntry) -> str:
 def _incident(entry: run.IncidentEntry) -> str:
     done = f" Done: {entry.done}." if entry.done else ""
     folder = f" ({entry.folder})" if entry.folder else ""
-    # Without a number where its folder could not be made.
+    # An incident has no number where its folder could not be made.
     number = f" {entry.id}" if entry.id else ""
     return f"Incident{number}: {_whole(entry.what or entry.failure)}{done}{folder}"
 
@@ -218,7 +218,7 @@ def _requeue(entry: run.RequeueEntry) -> str:
 
 
 def _told(entry: Entry) -> str | None:
-    """The sentence; None for a kind that is not known here."""
+    """The sentence; None for an unknown kind."""
     match entry:
         case run.RunCreatedEntry():
             return f"The run {_said(entry.name)!r} was created (id {_said(entry.run_id)})."

@@ -1,4 +1,4 @@
-"""Which stretches of which files a run's attempts printed: rotation gives a file another name."""
+"""Finds the files, and the parts of them, that each attempt printed to, also after rotation."""
 
 import os
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _BLOCK_BYTES = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class LogPart:
-    """A stretch of a file; without an end it goes on to the file's own."""
+    """A stretch of a file, in bytes; without `end` it goes on to the end of the file."""
 
     path: Path
     start: int = 0
@@ -31,9 +31,9 @@ class _Printed:
 
 
 def all_parts(paths: RunPaths, pid: int | None) -> list[LogPart]:
-    """Every file that an attempt printed to and that is still there, the oldest first.
+    """Every file that an attempt printed to and that still exists, the oldest first.
 
-    `pid`: the trainer that runs, whose file may have no name any more.
+    `pid`: the running trainer. Its log may have been deleted, and is then read through /proc.
     """
     found: list[Path] = []
     for printed in _attempts(paths):
@@ -54,7 +54,10 @@ def newest_part(paths: RunPaths, pid: int | None) -> LogPart:
 
 
 def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
-    """What one attempt printed. Raises SupervisorError where it is on no record, or gone."""
+    """What one attempt printed.
+
+    Raises SupervisorError where the attempt is not on record, or its output is gone.
+    """
     attempts = _attempts(paths)
     mine = next((one for one in attempts if one.attempt == attempt), None)
     if mine is None:
@@ -72,7 +75,7 @@ def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
     start = mine.offset
     size = _size(path)
     if path is not None and size is not None and size < start and not later:
-        start = 0  # truncated under the attempt: what stands there is its own
+        start = 0  # truncated while the attempt printed: all that the file holds now is its own
     if path is None or (end is not None and (end < start or (size or 0) < end)):
         raise SupervisorError(
             f"what attempt {attempt} printed is not there any more",
@@ -83,7 +86,7 @@ def part_of(paths: RunPaths, attempt: int, pid: int | None) -> LogPart:
 
 
 def last_lines(parts: list[LogPart], lines: int) -> list[LogPart]:
-    """The end of these parts that has so many lines."""
+    """The last of these parts, cut to the last `lines` lines."""
     kept: list[LogPart] = []
     for part in reversed(parts):
         start, found = _start_of_last(part, lines)
@@ -95,7 +98,7 @@ def last_lines(parts: list[LogPart], lines: int) -> list[LogPart]:
 
 
 def _start_of_last(part: LogPart, lines: int) -> tuple[int, int]:
-    """Where the last lines of a part begin, and how many it has of them, at most so many."""
+    """Where the last lines of a part begin, and how many the part has, `lines` at most."""
     size = _size(part.path)
     if size is None:
         return part.start, 0
@@ -115,7 +118,7 @@ def _start_of_last(part: LogPart, lines: int) -> tuple[int, int]:
             if found + count <= lines:
                 found += count
                 continue
-            # The line that is wanted begins behind the newline that is one too many.
+            # Go back one newline more than lines are missing: the wanted lines begin behind it.
             at = len(block)
             for _ in range(lines - found + 1):
                 at = block.rindex(b"\n", 0, at)

@@ -1,4 +1,4 @@
-r"""What a trainer printed, as it comes: progress bars are drawn, and nothing steers a terminal.
+r"""Shows what a trainer printed: progress bars are drawn, and control sequences are removed.
 
 Memory is constant, whatever the length of a line.
 """
@@ -20,10 +20,10 @@ _CLEAR_LINE = "\r\x1b[K"
 
 
 class LogView:
-    r"""Writes a log's bytes to a text stream: whole lines, and of a bar (`\r`) the last drawing.
+    r"""Writes a log's bytes to a text stream: whole lines, and the last drawing of a bar (`\r`).
 
-    With `follows` also a line that has no end yet, at each `settle`: on a terminal a bar is drawn
-    over itself, elsewhere its drawings are lines, one a second at most.
+    With `follows`, each `settle` also shows a line that has no end yet. On a terminal a bar is
+    drawn over itself. Elsewhere each drawing becomes a line, one a second at most.
     """
 
     def __init__(self, out: TextIO, *, follows: bool) -> None:
@@ -39,7 +39,7 @@ class LogView:
     def feed(self, data: bytes) -> None:
         """Take the next bytes of the log."""
         is_harmless = not data.translate(None, _HARMLESS)
-        # A hole that a truncation left reads as NULs.
+        # A truncation may leave a hole in the file, which reads as NULs.
         text = self._decoder.decode(data.translate(None, b"\0")).replace("\r\n", "\n")
         if "\r" not in text and not self._is_returned:
             first, end, more = text.partition("\n")
@@ -57,7 +57,7 @@ class LogView:
             self._take(part)
 
     def settle(self) -> None:
-        """Show what there is of the last line; nothing more has come for now."""
+        """Show the unfinished last line: the caller has no more bytes for now."""
         shown = strip_controls(_BEGUN.sub("", self._line))
         now = time.monotonic()
         if not self._follows or shown == self._shown or not shown:
@@ -71,7 +71,7 @@ class LogView:
         self._out.flush()
 
     def end(self) -> None:
-        """The log does not go on: a last line without its end gets one."""
+        """End the log: an unfinished last line gets its line end."""
         self._take(self._decoder.decode(b"", final=True))
         if self._line or self._shown or self._is_begun:
             self._end_line()
@@ -84,7 +84,7 @@ class LogView:
         if not returned:
             self._extend(part)
             return
-        # What is last drawn stays, also when the cursor went back to its beginning.
+        # The last drawing stays visible, even if carriage returns follow it.
         _, inner, drawing = before.rstrip("\r").rpartition("\r")
         if not inner and drawing:
             self._extend(drawing)
@@ -121,7 +121,7 @@ class LogView:
         self._is_returned = self._is_redrawn = self._is_begun = False
 
     def _show(self, text: str) -> None:
-        """Bring the output's last line from what it shows to this text."""
+        """Replace what the output's last line shows by this text."""
         if text.startswith(self._shown) and not self._is_redrawn:
             self._out.write(text[len(self._shown) :])
         else:

@@ -18,7 +18,7 @@ def snapshot_text(record: RunRecord, snapshot: SnapshotStatus) -> str:
 
 
 def persister_text(persister: PersisterStatus | None) -> str:
-    """What is on its way to the disk, how fast, what waits, and how the last one failed."""
+    """The step that is copied to the disk, how fast, the step that waits, and the last error."""
     if persister is None:
         return ""
     rate = persister.bytes_per_s
@@ -44,7 +44,7 @@ def persister_text(persister: PersisterStatus | None) -> str:
 
 
 def _is_ahead(record: RunRecord, snapshot: SnapshotStatus) -> bool:
-    """Whether a run that nobody keeps has more in memory than on the disk, as far as is known."""
+    """Whether the snapshot is newer than the newest checkpoint on the disk by the status."""
     checkpoint = record.status.checkpoint
     durable = None if checkpoint is None else checkpoint.step
     return snapshot.step is not None and (durable is None or snapshot.step > durable)

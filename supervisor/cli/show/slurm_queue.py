@@ -1,4 +1,4 @@
-"""The SLURM job that waits its turn to go on with a run; asked of squeue only, and quickly."""
+"""Finds the SLURM job that waits in the queue to go on with a run. It asks squeue, 2 s at most."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +9,7 @@ from supervisor.rundir.paths import RunPaths
 from supervisor.slurm.controller import WAITING, ask
 from supervisor.slurm.submission import recall
 
-# `status` is to be quick, and a busy controller lets one wait.
+# `status` has to be quick, and a busy controller answers late.
 ANSWER_S = 2.0
 _OVER = frozenset({RunState.COMPLETED, RunState.HELD, RunState.STUCK})
 # squeue's words for a job's %r (squeue(1), JOB REASON CODES), for people.
@@ -26,7 +26,7 @@ _REASONS = {
 
 @dataclass(frozen=True, slots=True)
 class Queued:
-    """A job in the queue; `starts` as squeue has it, local time, None where it does not say."""
+    """A job in the queue. `starts`: squeue's local time; None where squeue gives none."""
 
     job_id: str
     state: str
@@ -46,7 +46,10 @@ class Queued:
 
 
 def queued(paths: RunPaths, status: Status) -> Queued | None:
-    """The job that waits for the run: submitted last, or requeued; None if none is known to."""
+    """The job that waits to go on with the run; None where none is known.
+
+    It is the job that was submitted last, or the job that the run had before, requeued.
+    """
     if status.state in _OVER:
         return None
     last = recall(paths.submission)

@@ -118,14 +118,14 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
     frozen = None if record.owner is None else frozen_text(record.owner.identity.pid)
     for warning in status.warnings:
         if warning == frozen:
-            continue  # it stands above, or is over
+            continue  # the line `launcher` says so above, or the launcher goes on again
         yield "warning", warning
     yield "directory", str(record.paths.run_dir)
     yield "supervisor", _supervisor_text(record)
 
 
 def _supervisor_text(record: RunRecord) -> str:
-    """Who has the run, as far as that can be seen from here."""
+    """Which supervisor has the run, or had it last, and when it was heard."""
     who = record.owner.describe() if record.owner else "none"
     if not record.live:
         ago = f"; last heard of {age_text(record.age_s)}" if record.age_s is not None else ""
@@ -186,10 +186,10 @@ def checkpoint_text(checkpoint: CheckpointStatus | None) -> str:
 
 
 def is_remarkable(status: Status) -> bool:
-    """Whether the last end was a failure; of other ends `why` says all there is to say."""
+    """Whether the last end was a failure; of other ends the line `why` says enough."""
     if not status.failure:
         return False
-    # A job that comes to its time limit may be wanted longer.
+    # Name a time limit as well: the user may want to give the job more time.
     is_limit = status.failure is Failure.TIME_LIMIT
     return is_limit or status.failure.nature is not Nature.ORDINARY
 
@@ -212,13 +212,13 @@ def next_text(status: Status, now_s: float) -> str:
 
 
 def stopping_text(status: Status, now_s: float) -> str:
-    """What was asked of the trainer, for how long yet, and what another Ctrl-C does."""
+    """What the trainer was asked to do, how long it has left, and what another Ctrl-C does."""
     stopping, step = status.stopping, status.step
     if stopping is None or status.state not in (RunState.DRAINING, RunState.KILLING):
         return ""
     if status.state == RunState.KILLING:
         return "the trainer is being killed" + (" on request" if status.interrupts > 2 else "")
-    # Only what calls attach() says that it saves; of the others nobody knows.
+    # Only a trainer that calls attach() reports that it saves.
     if status.phase == "save":
         text = "the trainer is saving" + (f" step {count_text(step)}" if step is not None else "")
     else:
@@ -259,7 +259,7 @@ def goodput_text(spent: GoodputStatus | None) -> str:
 
 
 def _budget_text(budget: BudgetStatus | None) -> str:
-    """What of the restart budgets is spent; nothing as long as nothing is."""
+    """How much of the restart budgets is spent; empty while nothing is."""
     if budget is None or not (budget.failures or budget.today):
         return ""
     noun = "failure" if budget.max_failures == 1 else "failures"

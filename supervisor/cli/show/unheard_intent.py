@@ -1,4 +1,4 @@
-"""A wish that reaches nobody who could act on it: what goes on all the same, and what to type."""
+"""What to say where no supervisor can act on the operator's wish: what runs, and what to type."""
 
 import textwrap
 
@@ -12,7 +12,7 @@ _WIDTH = 80
 
 
 def unwatched_lines(record: RunRecord) -> list[str]:
-    """What still runs though no supervisor is there to stop it; nothing where nothing does."""
+    """The processes that still run while no supervisor could stop them; empty where none does."""
     if record.live or not record.still_running:
         return []
     lines = []
@@ -25,12 +25,12 @@ def unwatched_lines(record: RunRecord) -> list[str]:
     ]
     if record.state == Unwatched.DOWN:
         return lines + next_steps(record)
-    # What ended by its record is not to be started again for a process that it left.
+    # By its record the run has ended. So advise how to end the process, not to start the run.
     return lines + by_hand(record.still_running[0].pid)
 
 
 def frozen_line(record: RunRecord) -> str:
-    """That the launcher is stopped by a signal; empty where it is not, or its pid is not known."""
+    """Says that a signal has stopped the launcher; empty where not, or its pid is not known."""
     if not record.launcher_frozen:
         return ""
     told = record.status.pids.launcher

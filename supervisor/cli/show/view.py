@@ -23,7 +23,8 @@ from rich.live import Live
 
 import supervisor.cli.runtime_directories
 
-# Of a run that has ended records are read with these. By then an upgrade may have replaced them.
+# `read_record` imports these, and the module above, only once the run has ended. An upgrade may
+# have replaced the files by then, so they are imported now.
 import supervisor.cli.show.slurm_queue
 import supervisor.cli.still_running  # noqa: F401
 from supervisor.cli.record import read_record
@@ -52,7 +53,7 @@ class LogEnd:
                 file.seek(max(0, size - _TAIL_BYTES))
                 data = file.read(_TAIL_BYTES)
         except OSError:
-            # Not there yet, or a network file system that stalls: the last known lines stay.
+            # The log does not exist yet, or a network file system stalls: keep the last lines.
             return self._lines
         self._size = size
         pieces = data.decode("utf-8", "replace").split("\n")
@@ -72,7 +73,7 @@ def watch(run_dir: Path, console: Console) -> None:
         place: object = None
         while True:
             if is_terminal and not os.isatty(sys.stdout.fileno()):
-                # rich would take it for a file from now on, and write nothing that could fail.
+                # rich would take stdout for a file now, and write nothing, so no write would fail.
                 raise OSError(errno.EIO, "the terminal is gone")
             record = read_record(run_dir)
             lines = log.lines()
@@ -82,8 +83,8 @@ def watch(run_dir: Path, console: Console) -> None:
                 drawn = facts
                 daemon = record.status.pids.daemon
                 if place not in (None, (console.size, daemon)):
-                    # Lines wrapped anew, or the launcher's words about the daemon: the old picture
-                    # is no longer where it was drawn. Above goes all that is seen, and below anew.
+                    # The terminal wrapped its lines anew, or the launcher printed a line about the
+                    # daemon. So the old picture has moved. Scroll it away, and draw from the top.
                     console.file.write("\n" * console.size.height + "\x1b[H\x1b[J")
                 place = (console.size, daemon)
                 picture = render(record, lines, console, now_s=time.time(), final=False)
@@ -131,7 +132,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="supervisor view")
     parser.add_argument("--run-dir", type=Path, required=True)
     run_dir: Path = parser.parse_args().run_dir
-    # Ctrl-C is for the launcher; the other two are waited for, not handled.
+    # Ctrl-C is for the launcher. `watch` waits for the other two signals with sigtimedwait.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGHUP})
     try:
