@@ -71,7 +71,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     try:
         refuse_bad_place(run_dir, directory)
     except SupervisorError:
-        return  # there is nothing to be read where no directory can be
+        return  # no directory can be made there, so there is nothing to read
     if (few := descriptors.problem()) is not None:
         yield Finding("descriptors", Level.FAIL, few, "ulimit -n 4096 in the shell before this one")
     if (refused := problem(paths)) is not None:
@@ -88,7 +88,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
     on_disk = [entry for entry in found.entries if entry.tier == Tier.DISK]
     there = [entry for entry in found.entries if entry.tier != Tier.SET_ASIDE]
     yield from _newest(there, found, history, config)
-    # The newest may be cut short.
+    # Measure by the largest: the newest checkpoint may be incomplete.
     largest = max((entry.bytes for entry in on_disk), default=None)
     yield findings.space(largest, config, directory)
     yield shared_memory.snapshots(on_disk, request.snapshots)
@@ -119,7 +119,7 @@ def _record(paths: RunPaths, config: RunConfig) -> Finding:
 def _newest(
     entries: list[CheckpointEntry], found: Survey, history: History, config: RunConfig
 ) -> Iterator[Finding]:
-    """What a start would resume from, and what newer ones are worth."""
+    """The checkpoint that a start would resume from, and why newer ones are passed over."""
     newest_valid = found.newest_valid
     if found.missing is not None and not history.begin_again:
         yield _missing(found.missing)
@@ -156,7 +156,7 @@ def _newest(
 
 
 def _missing(missing: Missing) -> Finding:
-    """Checkpoints that are on record and not there."""
+    """The record names checkpoints that are missing."""
     if missing.unmounted is not None:
         text = f"{missing.sentence}: nothing is mounted on {missing.unmounted}; it would wait"
         return Finding("checkpoint", Level.WARN, text, f"mount {missing.unmounted}")

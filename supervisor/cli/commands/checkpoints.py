@@ -109,7 +109,7 @@ def export_command(path: Path, destination: str, as_json: bool) -> None:
         place /= path.name
     target = place / path.name if place.is_dir() else place
     if path.is_dir() and any((place / inside.name).exists() for inside in path.iterdir()):
-        # Copied into it, this one would become part of the other.
+        # Copied into an existing checkpoint, this one would mix with it.
         raise SupervisorError(
             f"{place} is a checkpoint already", hint="give another name", code=ExitCode.USAGE
         )

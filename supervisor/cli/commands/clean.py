@@ -61,7 +61,7 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
 
 
 def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
-    """Those that were asked for. Raises SupervisorError for a name that is none of them."""
+    """The leftovers with these names; all without a name. Raises SupervisorError."""
     if not names:
         return found
     chosen = []
@@ -79,7 +79,7 @@ def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
 
 
 def _save(one: Leftover) -> Leftover:
-    """Put the only copy onto the disk, and say where it is; a failure leaves it as it was."""
+    """Copy an only copy to the disk, and say where. After a failure its worth is unchanged."""
     if one.whole is None or one.worth != "only copy":
         return one
     try:
@@ -93,7 +93,7 @@ def _save(one: Leftover) -> Leftover:
 
 
 def _lines(one: Leftover) -> Iterator[str]:
-    """What is left of one run, and what to type."""
+    """One leftover in words, and what to type."""
     status = None if one.run_dir is None else read_status(RunPaths(one.run_dir).status)
     whose = f" of {shown_path(one.run_dir)}" if one.run_dir is not None else ""
     yield f"{one.name}{whose}  {size_text(one.bytes)}"

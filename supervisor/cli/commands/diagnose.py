@@ -19,7 +19,7 @@ from supervisor.errors import SupervisorError
 def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_json: bool) -> None:
     """Say why a training run died, from its LOGFILE: the root cause, not what it led to."""
     if logfile.exists() and not logfile.is_file() and not logfile.is_dir():
-        # A fifo would be waited for, and a device read without end.
+        # Reading a fifo would wait, and reading a device might never end.
         raise SupervisorError(
             f"{logfile}: is no file", hint="copy it into one first", code=ExitCode.USAGE
         )

@@ -78,7 +78,7 @@ def _wrapped(stamp: str, text: str) -> str:
 
 
 def _coming(run_dir: Path) -> Iterator[dict[str, Any]]:
-    """Entries there are and those to come, until nobody has the run."""
+    """The ledger's entries, and new ones as they come, until no supervisor has the run."""
     path, offset = RunPaths(run_dir).ledger, 0
     while True:
         live = read_record(run_dir).live
@@ -87,7 +87,7 @@ def _coming(run_dir: Path) -> Iterator[dict[str, Any]]:
                 file.seek(offset)
                 for line in file:
                     if not line.endswith(b"\n"):
-                        break  # being written: read again from its start
+                        break  # this line is being written: read it again from its start
                     offset += len(line)
                     if (entry := decode_entry(line)) is not None:
                         yield entry

@@ -14,7 +14,7 @@ from supervisor.errors import SupervisorError
 
 
 class _CommandAfterDashes(click.Command):
-    """Keeps what stands behind `--` apart: without a PATH it would be taken for one."""
+    """Keeps the words behind `--` apart: without a PATH click would take the first for it."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Take the training command off before click reads the rest."""
@@ -39,7 +39,7 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
     given: list[Any] = ctx.meta["training_command"]
     command = [str(word) for word in given] or _guess()
     if path.exists() and not (path.is_file() or path.is_dir()):
-        # A fifo would be waited for, and a device written to.
+        # Opening a fifo would wait, and a device would be written to.
         raise SupervisorError(
             f"{path}: is no file that could be written",
             hint="another PATH",
@@ -70,7 +70,7 @@ def init_command(ctx: click.Context, path: Path, force: bool, as_json: bool) -> 
 
 
 def _guess() -> list[str]:
-    """A command for what lies in this directory."""
+    """A command that fits the files in this directory."""
     if Path("train.py").is_file():
         return ["python", "train.py"]
     if Path("train/__main__.py").is_file():
@@ -81,7 +81,7 @@ def _guess() -> list[str]:
 
 
 def _name(path: Path) -> str:
-    """The run's name: the file's, or the directory's where the file has an everyday name."""
+    """The run's name: the file's, or the directory's where the file has a common name."""
     stem = path.stem
     if stem in ("config", "supervisor", "run", "train") or path.is_dir():
         stem = path.absolute().parent.name if not path.is_dir() else path.absolute().name

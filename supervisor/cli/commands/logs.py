@@ -1,4 +1,4 @@
-"""`supervisor logs`: what the trainer printed, without what would steer the reader's terminal."""
+"""`supervisor logs`: what the trainer printed, without control sequences."""
 
 import os
 import sys
@@ -61,7 +61,7 @@ def logs_command(target: str | None, follow: bool, attempt: int | None, lines: i
 
 
 def _trainer(record: RunRecord) -> int | None:
-    """The pid of the trainer that runs: what it has open may have no name any more."""
+    """The pid of the running trainer: its log may have been deleted, and be open only there."""
     return record.status.pids.trainer if record.live else None
 
 
@@ -70,11 +70,11 @@ def _print(part: LogPart, view: LogView) -> None:
         with part.path.open("rb") as file:
             _read_on(file, part.start, view, end=part.end)
     except FileNotFoundError:
-        return  # just being replaced
+        return  # the file is just being replaced
 
 
 def _read_on(file: BinaryIO, offset: int, view: LogView, *, end: int | None = None) -> int:
-    """Show what stands from an offset on; where that ends."""
+    """Show the file from an offset on; returns the offset behind the last byte shown."""
     file.seek(offset)
     while block := file.read(_BLOCK_BYTES if end is None else min(_BLOCK_BYTES, end - offset)):
         offset += len(block)
@@ -83,14 +83,15 @@ def _read_on(file: BinaryIO, offset: int, view: LogView, *, end: int | None = No
 
 
 def _follow(run_dir: Path, part: LogPart, view: LogView) -> None:
-    """Show what is there and what is still to come, until nobody has the run."""
+    """Show the log and follow it, until no supervisor has the run."""
     paths = RunPaths(run_dir)
     file: BinaryIO | None = None
     offset = part.start
     known: tuple[object, object] | None = None
     try:
         while True:
-            # Before reading, so that what was printed last is read after the end is known.
+            # Look at the run before reading the log. So the trainer's last lines are read even if
+            # the run ends in between.
             record = read_record(run_dir)
             file = file or _opened(part.path)
             if file is not None:
@@ -102,7 +103,7 @@ def _follow(run_dir: Path, part: LogPart, view: LogView) -> None:
             if not record.live:
                 break
             named = record.status.attempt, _identity(paths.train_log)
-            if named != known:  # reading a long ledger takes its time
+            if named != known:  # only then: `newest_part` reads the ledger, which may be long
                 known, part = named, newest_part(paths, _trainer(record))
                 if file is not None and _identity(part.path) != _identity(file.fileno()):
                     view.end()
@@ -120,12 +121,12 @@ def _opened(path: Path) -> BinaryIO | None:
     try:
         return path.open("rb")
     except OSError:
-        return None  # not there yet, or just being replaced
+        return None  # the log does not exist yet, or is just being replaced
 
 
 def _identity(file: Path | int) -> tuple[int, int] | None:
     try:
-        facts = os.stat(file)  # noqa: PTH116 -- of what a link in /proc stands for, and of files
+        facts = os.stat(file)  # noqa: PTH116 -- follows links in /proc, and takes descriptors
     except OSError:
         return None
     return facts.st_dev, facts.st_ino

@@ -1,4 +1,4 @@
-"""`supervisor reload`: has the daemon end for a new one, training goes on; never a bare pid."""
+"""`supervisor reload`: ends the daemon so that a new one starts. It never signals a bare pid."""
 
 import os
 import signal
@@ -66,7 +66,7 @@ def _signal_daemon(record: RunRecord) -> int:
     identity = identify(pid) if pid is not None else None
     if pid is None or identity is None or not is_alive(identity):
         raise _gone(record)
-    # Checked after its start time was read: a pid in a file may long be somebody else's.
+    # Check after reading the start time: the pid on record may belong to another process by now.
     if not _is_daemon_of(pid, record.owner.identity.pid, record.paths.run_dir):
         raise SupervisorError(
             f"{record.name}: process {pid} is not the daemon of this run",

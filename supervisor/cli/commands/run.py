@@ -78,8 +78,8 @@ def run_command(
     Exits 0 finished, 75 to be started again later, 1 held, 69 another supervisor has it, 78
     configuration.
     """
-    # A stop that comes while we check is kept for the launcher, which inherits it by the exec: the
-    # default would end us by a signal, and a scheduler would read that as a failure.
+    # Keep a stop signal that comes during the checks: the launcher inherits it by the exec. By
+    # default it would kill this process, and a scheduler would read that as a failure.
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGUSR1})
     _refuse_run_directory(config)
     loaded = load_config(config)
@@ -123,7 +123,7 @@ def run_command(
 
 
 def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoReturn:
-    """Look once more, now that nobody else can change the record, and become the launcher."""
+    """Check again under the lock, since nobody else changes the record now; become the launcher."""
     refuse_living(start.paths.run_dir)
     refuse_living_original(start.paths, read_history(start.paths)[0])
     admission = admit(start.paths, start.config, again=again, from_nothing=start.from_nothing)
@@ -135,9 +135,9 @@ def _hand_over(start: Start, lock: RunLock, *, again: bool, quiet: bool) -> NoRe
 
 
 def _settle_owner(start: Start, *, quiet: bool) -> list[Entry]:
-    """See that the checkpoint directory is no other run's; what was taken over, to be recorded.
+    """Refuse a checkpoint directory of another run, or take it over where the user said so.
 
-    Raises SupervisorError.
+    Returns the entries to record. Raises SupervisorError.
     """
     history = read_history(start.paths)[0]
     taken: list[Entry] = []
@@ -167,7 +167,7 @@ def _run_detached(start: Start, *, again: bool, quiet: bool) -> None:
 
 
 def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -> None:
-    """Exit with what design says where the run must not start; return where it may."""
+    """Return where the run may start; else exit with the code of the verdict."""
     name, where = start.config.name, shown_path(start.paths.run_dir)
     config = shown_path(start.loaded.path)
     match admission.verdict:
@@ -194,13 +194,16 @@ def _leave_unless_admitted(start: Start, admission: Admission, *, quiet: bool) -
 
 
 def _tell_systemd(admission: Admission, *assignments: str) -> None:
-    """Say under systemd why nothing starts; an end before READY is a failure of the unit."""
+    """Tell systemd why nothing starts. A unit that ends before READY=1 counts as failed."""
     sd_notify.notify(*assignments, f"STATUS={admission.verdict}: {admission.reason}")
     sd_notify.wait_until_heard()
 
 
 def _refuse_run_directory(path: Path) -> None:
-    """Say which configuration is meant where a run directory was named. Raises SupervisorError."""
+    """Refuse a run directory in place of a configuration, and name its configuration.
+
+    Raises SupervisorError.
+    """
     if not (path.is_dir() and is_run(path)):
         return
     shown = shown_config(read_status(RunPaths(path).status))

@@ -79,8 +79,8 @@ def sbatch_command(
 def _script(
     config: Path, resolved: RunConfig, paths: RunPaths, options: tuple[str, ...], chain: int | None
 ) -> BatchScript:
-    """The script for a run; the interpreter that runs now is the one that will."""
-    # INT means a stop whatever `signals` says.
+    """The script for a run. The job uses the interpreter that runs this command."""
+    # INT is always a stop, whatever `signals` says.
     signal = next((name for name in ("USR1", "TERM") if name in resolved.signals), "INT")
     return BatchScript(
         name=resolved.name,
@@ -107,7 +107,7 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
     match admission.verdict:
         case AdmissionVerdict.START:
             history = read_history(paths)[0]
-            # The node that the job gets may see more than this one.
+            # The job's node may see a run that this machine cannot see, so accept that case here.
             refuse_others_directory(config, paths, history, unseen_passes=True)
             refuse_undecided(config, paths.run_dir, history)
         case AdmissionVerdict.FINISHED:
@@ -123,7 +123,7 @@ def _refuse_unless_admitted(paths: RunPaths, config: RunConfig, path: Path) -> N
 
 
 def _refuse_second_job(paths: RunPaths) -> None:
-    """Refuse a run that somebody has, or that waits its turn already. Raises SupervisorError."""
+    """Refuse a run that a supervisor has, or whose job is in the queue. Raises SupervisorError."""
     where = shown_path(paths.run_dir)
     if is_held(paths):
         owner = holder(paths)
@@ -173,7 +173,7 @@ def _submit(text: str, paths: RunPaths) -> Submission:
 
 
 def _log_of(script: BatchScript, submission: Submission) -> str:
-    """Where the job's own lines go, with the patterns filled in that are known now."""
+    """The file for the job's output, with the patterns filled in that are known now."""
     pattern = option_value(script.options, "--output", "-o") or script.log
     name = pattern.replace("%j", submission.job_id).replace("%A", submission.job_id)
     return name.replace("%a", "1").replace("%%", "%")

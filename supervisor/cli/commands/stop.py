@@ -1,4 +1,4 @@
-"""`supervisor stop`: says the wish in a file and follows what becomes of it; signals nobody."""
+"""`supervisor stop`: writes the wish to a file and follows the run's end; it signals nobody."""
 
 import time
 from pathlib import Path
@@ -16,7 +16,7 @@ from supervisor.daemon.look.frozen_launcher import SAID_AFTER_S
 from supervisor.system.clock import wall_s
 
 _LOOK_EVERY_S = 0.25
-# The daemon looks at the intent at least once a second; a frozen or absent one never does.
+# A daemon that works looks at the intent at least once a second.
 _UNHEARD_AFTER_S = 15.0
 
 
@@ -47,15 +47,15 @@ def stop_command(target: str | None, no_wait: bool, as_json: bool) -> None:
             echo(f"{record.name}: nothing runs; it stays so until `supervisor resume`")
     if as_json:
         click.echo(json_text(record.as_json()))
-    # A script must not take a run for ended that only a human can end.
+    # Exit with 1 so that a script does not take the run for ended: only a human can end it.
     if record.state == RunState.STUCK or (record.launcher_frozen and not no_wait):
         raise SystemExit(1)
 
 
 def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
-    """Wait until nobody has the run any more, telling each change; returns the last record.
+    """Wait until no supervisor has the run, and tell each change; returns the last record.
 
-    Under a launcher that stays stopped by a signal nothing ends, so that is not waited for.
+    A launcher that stays stopped by a signal ends nothing, so the wait is given up then.
     """
     asked = time.monotonic()
     told = ""
@@ -95,12 +95,12 @@ def _follow(run_dir: Path, *, quiet: bool) -> RunRecord:
 
 
 def _doing(record: RunRecord) -> str:
-    """One line about how the end comes on."""
+    """One line about how far the stop is."""
     detail = stopping_text(record.status, wall_s())
     return f"{record.name}: {record.state}" + (f": {detail}" if detail else "")
 
 
 def _patience_s(record: RunRecord) -> float:
-    """How long a launcher may look stopped: what another machine shows may be old."""
+    """How long a launcher may look stopped; longer from another machine, whose view may be old."""
     is_seen = record.owner is not None and record.owner.is_here()
     return SAID_AFTER_S if is_seen else FRESH_S
