@@ -9,7 +9,7 @@ _PLACEHOLDER = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
 def unknown_placeholders(argument: str) -> tuple[str, ...]:
-    """The names in `{…}` of an argument that stand for nothing."""
+    """The names in `{…}` of an argument that are no placeholders."""
     return tuple(name for name in _PLACEHOLDER.findall(argument) if name not in PLACEHOLDERS)
 
 

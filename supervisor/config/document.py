@@ -1,4 +1,4 @@
-"""A YAML text as values that still know their places; it must not know which keys are allowed."""
+"""A YAML text as values, with the place of each key; it must not know which keys are allowed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from supervisor.config.problems import Problem
 Path = Sequence[str | int]
 _TEXT = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
-# In these lists a number is what was typed: `--lr, 1e-4` must not come out as 0.0001.
+# In these lists a number stays the text that was typed: `--lr, 1e-4` must not become 0.0001.
 _WORD_LISTS = (("command",), ("resume", "args"), ("resume", "fresh_args"))
 
 
@@ -25,7 +25,7 @@ class NotYamlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """The values of a YAML text, its keys that stand twice, and the places of everything."""
+    """The values of a YAML text, its duplicate keys, and the parsed nodes with their places."""
 
     values: Any
     duplicates: tuple[Problem, ...]
@@ -47,13 +47,14 @@ class Document:
         except yaml.YAMLError as error:
             raise NotYamlError(_syntax_problem(error, text)) from None
         except (ValueError, RecursionError) as error:
-            # PyYAML lets both through: 2026-99-99 is no date, a thousand brackets no document.
+            # PyYAML raises these itself: ValueError for the date 2026-99-99, RecursionError for a
+            # thousand nested brackets.
             raise NotYamlError(Problem(None, None, "", f"is not readable YAML: {error}")) from None
         finally:
             loader.dispose()
 
     def place(self, path: Path) -> tuple[int | None, int | None]:
-        """Line and column (1-based) of a key, or of the nearest thing around it that exists."""
+        """Line and column (1-based) of a key, or of the nearest key around it that exists."""
         node, mark = self.root, self.root.start_mark if self.root is not None else None
         for part in path:
             match node:
@@ -70,7 +71,7 @@ class Document:
         return (mark.line + 1, mark.column + 1) if mark is not None else (None, None)
 
     def typed(self, path: Path) -> str | None:
-        """What stands in the file for a scalar value, before YAML gave it a type."""
+        """A scalar value as typed in the file, before YAML gave it a type; None for others."""
         node = _child(self.root, path)
         return str(node.value) if isinstance(node, yaml.ScalarNode) else None
 
@@ -89,7 +90,7 @@ def _child(node: yaml.Node | None, path: Path) -> yaml.Node | None:
 
 
 def _keep_as_typed(node: yaml.Node | None) -> None:
-    """Make the numbers in a list of words the words that were typed."""
+    """Turn the numbers in a list of words back into the text that was typed."""
     if isinstance(node, yaml.SequenceNode):
         for item in node.value:
             if isinstance(item, yaml.ScalarNode) and item.tag in _NUMBERS:

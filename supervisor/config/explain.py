@@ -1,4 +1,4 @@
-"""Turns what pydantic found into problems a person can act on; the wording is all that is here."""
+"""Puts pydantic's errors into words that a user can act on. It checks nothing itself."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
@@ -62,12 +62,12 @@ def _problem(details: ErrorDetails, document: Document) -> Problem:
 
 
 def _says_what_it_found(message: str) -> bool:
-    """Whether a message of our own validators is complete without the value."""
+    """Whether a message of our own validators needs no `found …` behind it."""
     return not message.startswith(("expected", "must be more"))
 
 
 def _not_text(found: object, typed: str | None) -> str:
-    """What to write instead of a number, a truth value or nothing where text belongs."""
+    """Says what was found in place of text, and what to write instead."""
     if isinstance(found, (dict, list)):
         return f"expected text, found {_shown(found)}"
     kind = {bool: "a truth value", int: "a number", float: "a number"}.get(type(found))
@@ -79,7 +79,7 @@ def _not_text(found: object, typed: str | None) -> str:
 
 
 def _shown(value: object) -> str:
-    """A value as short as it can be recognised."""
+    """A value for a message: its kind, or its text cut to 60 characters."""
     match value:
         case None:
             return "nothing"
@@ -103,7 +103,7 @@ def _dotted(path: tuple[str | int, ...]) -> str:
 
 
 def _keys_of(path: tuple[str | int, ...]) -> list[str]:
-    """The keys that may stand in the section at a path; empty where there is none."""
+    """The keys of the section at a path; empty where there is no section."""
     section: type[Section] = RunConfig
     for part in path:
         field = section.model_fields.get(str(part))
@@ -115,7 +115,7 @@ def _keys_of(path: tuple[str | int, ...]) -> list[str]:
 
 
 def _elsewhere(word: str) -> str | None:
-    """A like key of another section: `keep` at the top is meant as checkpoints.keep."""
+    """A similar key at the top or in a section: for `keep` at the top, `checkpoints.keep`."""
     for name, field in RunConfig.model_fields.items():
         if name == word:
             return name

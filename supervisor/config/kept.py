@@ -1,4 +1,4 @@
-"""The configuration as `supervisor run` keeps it in the run directory, for each daemon to read."""
+"""Reads the copy of the configuration that `supervisor run` keeps for the daemon."""
 
 import json
 from typing import Any
@@ -9,11 +9,11 @@ from supervisor.config.model import RunConfig
 
 
 def read_kept(data: bytes) -> tuple[RunConfig, tuple[str, ...]]:
-    """The configuration, and those of its keys that are passed over: this version has none such.
+    """The configuration, and the names of its keys that this version does not know.
 
-    An upgrade that is taken back leaves them: all keys are kept, set or not. What people write is
-    checked when a run begins; a daemon that refused would leave training unwatched. Raises
-    ValueError for what cannot be read all the same.
+    Unknown keys appear after a downgrade, since `run` writes all keys, set or not. The daemon
+    passes them over: if it refused, training would go on unwatched. Users' mistakes were found when
+    the run began. Raises ValueError where the rest cannot be read either.
     """
     try:
         return RunConfig.model_validate_json(data), ()

@@ -1,4 +1,4 @@
-"""Reads a configuration file and reports all that is wrong with it at once, each with its place."""
+"""Reads a configuration file and reports all its problems at once, each with its place."""
 
 import os
 from collections.abc import Mapping
@@ -57,9 +57,9 @@ def load_config(path: Path) -> LoadedConfig:
 def _with_expanded_paths(
     config: RunConfig, document: Document, environment: Mapping[str, str]
 ) -> tuple[RunConfig, list[Problem]]:
-    """The configuration with its paths expanded, and what cannot be, each with its place.
+    """The configuration with its paths expanded, and a problem for each path that cannot be.
 
-    Variables have the values that the trainer would see: `environment` under the file's `env`.
+    Variables have the values that the trainer would see: the file's `env` over `environment`.
     """
     known = {**environment, **config.env}
     problems: list[Problem] = []

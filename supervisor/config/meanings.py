@@ -1,6 +1,7 @@
 """What each key of a configuration means: the text below its field in `model.py` and `sections.py`.
 
-Read as source: `init` needs no pydantic, and pydantic's own way costs every start 30 ms.
+The texts are read from the source files: `init` needs no pydantic, and pydantic's own way would
+cost every start 30 ms.
 """
 
 import ast
@@ -14,14 +15,14 @@ _SOURCES = [Path(__file__).with_name(name) for name in ("model.py", "sections.py
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A key's documentation, without line breaks: the comment above it, and what else is known."""
+    """A key's documentation without line breaks: the comment for `init`, and further details."""
 
     comment: str
     details: str = ""
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The comment and the details."""
         return f"{self.comment} {self.details}".rstrip()
 
 
@@ -34,7 +35,7 @@ def key_meanings() -> dict[str, Meaning]:
 
 
 def texts_below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
-    """Each field of a class below which a text stands, and that text."""
+    """Each field of a class with a text below it, and that text."""
     for before, after in pairwise(definition.body):
         match before, after:
             case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
@@ -44,7 +45,7 @@ def texts_below(definition: ast.ClassDef) -> Iterator[tuple[str, str]]:
 def _documented(
     definition: ast.ClassDef, classes: dict[str, ast.ClassDef], above: str = ""
 ) -> Iterator[tuple[str, str]]:
-    """The keys of a section and of those in it, each with its text."""
+    """The keys of a section and of the sections in it, each with its text."""
     for name, text in texts_below(definition):
         yield above + name, text
     for statement in definition.body:

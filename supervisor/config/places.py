@@ -1,6 +1,7 @@
 """Paths as people write them: `~` and `$VARIABLE` are expanded or refused, never taken literally.
 
-A directory called `$SCRATCH` beside the trainer's real one hid every checkpoint from us.
+The supervisor once looked into a directory named `$SCRATCH`, beside the trainer's real one, and saw
+no checkpoint.
 """
 
 import os
@@ -10,15 +11,15 @@ from pathlib import Path
 
 _VARIABLE = re.compile(r"\$(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)|\{(?P<braced>[^}]*)\})?")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-# In a word of `command`: at its beginning, or behind the `=` of an option or an override.
+# Matches in a word of `command`, at its beginning or behind the `=` of an option or an override.
 _UNEXPANDED = re.compile(r"(?:^|=)(?:~(?:/|$)|\$[A-Za-z_{])")
 
 
 def expand(path: str, environment: Mapping[str, str]) -> str:
     """The path with its variables and a leading `~` filled in.
 
-    Raises ValueError saying what cannot be: a variable that is not set or empty, a `$` that names
-    none, a user nobody knows.
+    Raises ValueError for a variable that is unset or empty, a `$` without a variable's name, and
+    the home of an unknown user.
     """
 
     def value_of(match: re.Match[str]) -> str:
@@ -33,7 +34,7 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
             raise ValueError(f"${name} {what}: set it, or write the path itself")
         return value
 
-    # The home directory first: a variable's value is a path as it is on the disk.
+    # Expand `~` before the variables: a `~` in a variable's value is part of the path on the disk.
     if path.startswith("~"):
         head, slash, rest = path.partition("/")
         try:
@@ -46,7 +47,7 @@ def expand(path: str, environment: Mapping[str, str]) -> str:
 
 
 def absolute(path: str, directory: Path) -> str:
-    """An absolute path without `..`. Links are not followed; `expand` was before."""
+    """An absolute path without `..`. Links are not followed. Call `expand` first."""
     return os.path.abspath(directory / path)  # noqa: PTH100 -- keeps links
 
 

@@ -10,7 +10,7 @@ from supervisor.errors import SupervisorError
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One thing that is wrong: where (1-based), which key (dotted), what, and the nearest key."""
+    """One problem: its place (1-based), the dotted key, a sentence, and the nearest valid word."""
 
     line: int | None
     column: int | None
@@ -27,7 +27,7 @@ class Problem:
 
 
 class ConfigError(SupervisorError):
-    """A configuration that cannot be used; `problems` holds all that is wrong, in file order."""
+    """A configuration that cannot be used; `problems` holds every problem, in file order."""
 
     def __init__(self, path: str, problems: Sequence[Problem], *, hint: str | None = None) -> None:
         self.path = path

@@ -1,6 +1,6 @@
-"""Where the run of a configuration lies, without pydantic: most commands ask no more of the file.
+"""Finds the run directory of a configuration without pydantic: most commands need no more of it.
 
-What is unusual is left to `load.py`, which has the words for what is wrong.
+Where the file is not plain, `load.py` reads it and says what is wrong.
 """
 
 import os
@@ -11,7 +11,7 @@ from supervisor.config.document import Document, NotYamlError
 from supervisor.config.places import absolute_run_dir, expand
 from supervisor.config.source import NAME, default_name, read_text
 
-# Of RunConfig; a test compares. A key that is not here is perhaps a misspelt `run_dir`.
+# The keys of RunConfig; a test compares them. An unknown key may be a misspelt `run_dir`.
 KEYS = frozenset(
     {
         "name", "command", "run_dir", "checkpoints", "resume", "finish", "watch", "restart",
@@ -21,9 +21,10 @@ KEYS = frozenset(
 
 
 def run_directory(path: Path, directory: Path) -> Path | None:
-    """The absolute run directory of the run that a file describes; None where it is not plain.
+    """The absolute run directory of a configuration; None where `load.py` has to judge the file.
 
-    Relative ones are relative to `directory`. Raises ConfigError where the file cannot be read.
+    A relative run directory is relative to `directory`. Raises ConfigError where the file cannot be
+    read.
     """
     try:
         document = Document.parse(read_text(path))
@@ -49,7 +50,7 @@ def run_directory(path: Path, directory: Path) -> Path | None:
 
 
 def _are_texts(env: Any) -> bool:
-    """Whether these can be a file's `env`."""
+    """Whether a value can be the file's `env`: a mapping of texts to texts."""
     return isinstance(env, dict) and all(
         isinstance(name, str) and isinstance(value, str) for name, value in env.items()
     )

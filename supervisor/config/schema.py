@@ -16,7 +16,7 @@ def config_schema() -> dict[str, Any]:
         if (section := section_below(field)) is not None:
             for key, facts in schema["$defs"][section.__name__]["properties"].items():
                 facts["description"] = meanings[f"{name}.{key}"].text
-    schema["properties"]["name"].pop("default", None)  # it is the file's own name
+    schema["properties"]["name"].pop("default", None)  # `load.py` takes the file's own name
     names = schema["properties"]["signals"]["items"]
     names["enum"] = [*names["enum"], *(f"SIG{name}" for name in names["enum"])]
     return {

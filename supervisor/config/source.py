@@ -1,4 +1,4 @@
-"""The text of a configuration file, and the name that the file itself gives; no pydantic here."""
+"""Reads the text of a configuration file, and makes a run's name of the file's; no pydantic."""
 
 import errno
 import re
@@ -34,11 +34,11 @@ def read_text(path: Path) -> str:
 
 
 def _unreadable(path: Path, message: str) -> ConfigError:
-    """A file that could not be read at all."""
+    """The error for a file that cannot be read at all."""
     hint = "`supervisor init PATH` writes a configuration to start from"
     return ConfigError(str(path), [Problem(None, None, "", message)], hint=hint)
 
 
 def default_name(path: Path) -> str:
-    """The run's name when the file does not say: the file's own, made a sane file name."""
+    """The run's name where the configuration sets none: the file's, without odd characters."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem).strip("-._")[:64] or "run"

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from supervisor.config.meanings import key_meanings
 from supervisor.config.yaml_word import yaml_word
 
-# What a key means is put above it; where the line ends with `#`, behind it.
+# A key's meaning is put on the lines above it, or behind it where its line ends with `#`.
 _TEMPLATE = """\
 # How to keep this training run going:  supervisor check {path} && supervisor run {path}
 # Durations are 90s, 5m, 1h30m. Commented out is the default, or an example where there is none.
@@ -67,7 +67,7 @@ grace: 2m
 # env: {{OMP_NUM_THREADS: "1"}}
 """
 _WIDTH = 100
-# What stands before a key: the margin of its section, and `# ` where it alone is commented out.
+# Before a key stand the margin of its section, and `# ` where the key alone is commented out.
 _KEY = re.compile(r"(?P<margin>#? {2,3})?(?:# )?(?P<name>\w+):")
 
 
@@ -79,7 +79,7 @@ def config_template(*, path: str, name: str, command: Sequence[str]) -> str:
 
 
 def _explained(lines: Sequence[str]) -> Iterator[str]:
-    """The lines, each key with what it means."""
+    """The lines of the template, with the meaning of each key added."""
     meanings, section = key_meanings(), ""
     for line in lines:
         found = _KEY.match(line)

@@ -1,4 +1,4 @@
-"""A text as one word of YAML; it knows no document, and no pydantic."""
+"""Writes a text as one YAML scalar; it imports neither a YAML library nor pydantic."""
 
 import re
 
@@ -7,7 +7,7 @@ _NOT_TEXT = {"y", "n", "yes", "no", "on", "off", "true", "false", "null", "."}
 
 
 def yaml_word(word: str) -> str:
-    """A text as it stands in a YAML list, quoted where it must be."""
+    """A text as one item of a YAML list, quoted where needed."""
     if _PLAIN.fullmatch(word) and word.lower() not in _NOT_TEXT:
         return word
     if word.isprintable():
@@ -17,5 +17,5 @@ def yaml_word(word: str) -> str:
 
 
 def _escaped(character: str) -> str:
-    """A character as a double-quoted YAML text takes it."""
+    """A character inside a double-quoted YAML text, escaped unless it is printable."""
     return character if character.isprintable() else f"\\U{ord(character):08x}"
