@@ -1,6 +1,6 @@
-"""What a traceback's calls were about: loading a checkpoint, an upload, the network; no verdicts.
+"""Whether a traceback's calls loaded a checkpoint, read data, uploaded or used the network.
 
-Functions and files are read by their names, so a doubt is answered with "no".
+It judges by the names of functions and files, so in doubt the answer is no. It names no failure.
 """
 
 import re
@@ -19,7 +19,7 @@ _LOADER = re.compile(
 )
 _LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open)(?:_|$)")
 _CHECKPOINT_FILE = re.compile(r"(?:checkpoint|ckpt)\w{0,40}\.py$")
-# Gradient checkpointing has the name and nothing else of it.
+# Gradient checkpointing: it shares the name, but loads no checkpoint.
 _RECOMPUTING = ("torch/utils/checkpoint.py",)
 _LIBRARIES = (
     ("torch/serialization.py", ("load", "_load", "_legacy_load")),
@@ -53,14 +53,14 @@ _NETWORK_FILES = re.compile(
 
 
 def all_frames(found: Chain) -> tuple[Frame, ...]:
-    """The calls of all exceptions of a chain, the earliest exception's first."""
+    """The calls of all exceptions of a chain; the earliest exception's calls come first."""
     return tuple(chain.from_iterable(raised.frames for raised in found.raised))
 
 
 def loads_checkpoint(frames: Sequence[Frame]) -> bool:
-    """Whether a checkpoint was being loaded: by the function's name, its file, its source line.
+    """Whether a checkpoint was being loaded, by the names of functions and files and the source.
 
-    `torch.load` within a data set reads data.
+    `torch.load` within a data set counts as reading data.
     """
     if any(_names_checkpoint(frame) for frame in frames):
         return not _is_last_word_data(frames)
@@ -73,12 +73,12 @@ def reads_data(frames: Iterable[Frame]) -> bool:
 
 
 def is_upload(frames: Iterable[Frame]) -> bool:
-    """Whether something was being sent to where it is kept."""
+    """Whether something was being uploaded."""
     return any(_UPLOADER.search(frame.function) is not None for frame in frames)
 
 
 def is_network(frames: Sequence[Frame]) -> bool:
-    """Whether it was raised by what talks to a server, and not in the program's own code."""
+    """Whether the innermost call is in a network library, not in the program's own code."""
     return bool(frames) and _NETWORK_FILES.search(frames[-1].path) is not None
 
 
@@ -103,13 +103,16 @@ def _may_load(frame: Frame) -> bool:
 
 def _is_data(frame: Frame) -> bool:
     if any(folder in frame.path for folder in _LIBRARY_FOLDERS):
-        return False  # its `read_data` reads a checkpoint's
+        return False  # `read_data` in there reads a checkpoint
     if _DATA_FUNCTIONS.search(frame.function) is not None:
         return True
     return _DATA_FILES.search(frame.path) is not None
 
 
 def _is_last_word_data(frames: Sequence[Frame]) -> bool:
-    """Whether data was read within: a data set that is made anew while a run is resumed."""
+    """Whether data was read below the last call that names a checkpoint.
+
+    A run that is being resumed may build its data set anew.
+    """
     named = max(at for at, frame in enumerate(frames) if _names_checkpoint(frame))
     return any(_is_data(frame) and "state" not in frame.function for frame in frames[named + 1 :])

@@ -200,7 +200,7 @@ DEVICE: tuple[Pattern, ...] = (
         r"cuda error: (?:driver shutting down|context is destroyed)",
         Failure.CUDA_FAULT,
         Action.RESTART,
-        LineWeight.CASCADE,  # what destructors see while the interpreter ends
+        LineWeight.CASCADE,  # destructors print it while the interpreter ends
     ),
     Pattern(
         ("cuda error", "hip error", "cuda failure"),

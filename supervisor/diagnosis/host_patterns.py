@@ -3,7 +3,7 @@
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import LineWeight, Pattern
 
-# A scheduler announces the end and the trainer trains on until it has saved.
+# A scheduler announces the end, and the trainer trains on until it has saved.
 _SCHEDULER_OUTLASTS_STEPS = 100
 
 SCHEDULER: tuple[Pattern, ...] = (
@@ -170,7 +170,8 @@ STORAGE: tuple[Pattern, ...] = (
         Failure.FILESYSTEM,
         Action.BACKOFF,
     ),
-    # The kernel's own complaints: clients reconnect, so they explain and do not decide.
+    # The kernel's complaints about a file server. Clients reconnect, so these lines count less than
+    # a cause.
     Pattern(
         ("lustreerror", "not responding", "mount point", "ceph:"),
         r"\bLustreError: |\bnfs: server \S{1,200} not responding|\bceph: .{0,120}hung\b",

@@ -1,6 +1,7 @@
-"""What one log line is, apart from what it says: it must not name failures.
+"""Takes one log line apart; it must not name failures.
 
-Its text without control sequences, the process it came from, a finished step, a problem survived.
+It gives the text without control sequences, the process that wrote it, a finished step, and whether
+the writer survived a problem.
 """
 
 import re
@@ -55,7 +56,7 @@ _HEDGE = re.compile(
 
 
 class LinePrefix(NamedTuple):
-    """A line taken apart: the process it came from ("" when it does not say), and the rest."""
+    """A line taken apart: the label of its process ("" without one), the rest, and a time stamp."""
 
     stream: str
     body: str
@@ -89,14 +90,14 @@ def split_prefix(text: str) -> LinePrefix:
 
 
 class StepMark(NamedTuple):
-    """A sign that training got on: a number, comparable with others of the same `kind`."""
+    """A sign that training advanced: a number, comparable with others of the same `kind`."""
 
     kind: str
     number: int
 
 
 def read_step(text: str) -> StepMark | None:
-    """The step or progress bar that the line shows, if it shows one and no trouble."""
+    """The step or progress bar in a line; None where the line also speaks of trouble."""
     bar = _BAR.search(text)
     found = _STEP.search(text) if bar is None else None
     if (bar is None and found is None) or _NO_STEP.search(text) is not None:
@@ -108,18 +109,18 @@ def read_step(text: str) -> StepMark | None:
 
 
 def shows_going_on(text: str, *, is_stamped: bool) -> bool:
-    """Whether a process that writes this is at its work: a step, or an ordinary log record."""
+    """Whether the writer of this line is at work: it is a step, or an ordinary log record."""
     if _TROUBLE_LEVEL.search(text, 0, 160) is not None:
         return False
     return is_stamped or _LEVEL.search(text, 0, 160) is not None or read_step(text) is not None
 
 
 def tells_survival(text: str) -> bool:
-    """Whether the writer itself went on: a warning, a retry. NCCL's WARN is not one."""
+    """Whether the writer went on: the line is a warning or a retry. NCCL's WARN does not count."""
     return _LEVEL.search(text, 0, 160) is not None or _SURVIVED.search(text) is not None
 
 
 def without_hedge(text: str) -> str:
-    """The line up to "might be caused by": what follows is a guess and names no cause."""
+    """The line up to "might be caused by": the text behind it is a guess."""
     found = _HEDGE.search(text)
     return text if found is None else text[: found.start()]

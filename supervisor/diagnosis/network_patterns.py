@@ -1,19 +1,20 @@
 """What servers, hubs, object stores, logins and uploads print when they fail: rows only.
 
-All of them are outages: nothing of the run is wrong, and what is outside has to recover.
+Most rows are outages: nothing is wrong with the run, and the service outside has to recover.
 """
 
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.patterns import LineWeight, Pattern
 
-# Such words stand in ordinary output too, so they count where an exception's line begins.
+# The words of some rows occur in ordinary output too. They count only in a line that begins with
+# the name of an exception.
 _RAISED = (
     r"^(?:\w+\.)*\w{0,60}"
     r"(?:Error|Exception|Timeout|Exceeded|Unavailable|Unauthorized|Forbidden|Denied|Failed)\b"
 )
 
 OUTSIDE: tuple[Pattern, ...] = (
-    # Within one machine: a data-loader worker has died, and its peers see that.
+    # Within one machine these mean that a data-loader worker has died, and its peers see it.
     Pattern(
         ("brokenpipeerror", "keyboardinterrupt"),
         r"^BrokenPipeError\b|^KeyboardInterrupt\b",
@@ -113,7 +114,7 @@ OUTSIDE: tuple[Pattern, ...] = (
             "refresherror",
             "tokennotfound",
         ),
-        # Who asks for a name and a password asks nobody here: standard input is /dev/null.
+        # A library that prompts for a login gets EOFError: standard input is /dev/null.
         r"^EOFError: EOF when reading a line"
         r"|^(?:\w+\.)*(?:GatedRepoError|LocalTokenNotFoundError|NoCredentialsError"
         r"|\w{0,20}CredentialRetrievalError|TokenRetrievalError|UnauthorizedSSOTokenError"
@@ -135,7 +136,7 @@ OUTSIDE: tuple[Pattern, ...] = (
         Failure.EXCEPTION,
         Action.BACKOFF,
     ),
-    # DCP's envelope for what went wrong on each rank: their own tracebacks stand behind it.
+    # DCP wraps the errors of all ranks in this exception. Their own tracebacks follow it.
     Pattern(
         ("checkpointexception",),
         r"\bCheckpointException ranks:",

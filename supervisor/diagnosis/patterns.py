@@ -1,6 +1,7 @@
 """What a row of the pattern tables is, and how all rows are matched to many lines at once.
 
-The rows are in `device_patterns`, `host_patterns` and `program_patterns`; no row may decide alone.
+The rows are in `device_patterns`, `host_patterns`, `network_patterns` and `program_patterns`. No
+row may decide alone.
 """
 
 import bisect
@@ -12,17 +13,19 @@ from functools import lru_cache
 
 from supervisor.core.vocabulary import Action, Failure
 
-# Lines are searched in blocks, or the copies of a log with long lines would cost tens of megabytes.
+# Lines are searched in blocks: copies of a whole log with long lines would cost tens of megabytes.
 _BLOCK_CHARS = 512 * 1024
 
 
 class LineWeight(IntEnum):
-    """How much a line's word counts; of equals the earliest wins.
+    """How much a line counts; among equals the earliest wins.
 
-    STATED: kernel, driver or scheduler say it of themselves, and are right even when they are late.
-    CAUSE: the process that failed says why. FIRST_DEATH: how the rank died that torchrun saw die
-    first. CONSEQUENCE: what one process sees of another's end.
-    DEATH: how something ended, not why. MENTION: a warning or retry that its writer survived.
+    STATED: the kernel, a driver or the scheduler says so, and is right even when the line is late.
+    CAUSE: the process that failed says why.
+    FIRST_DEATH: how the rank ended that torchrun saw die first.
+    CONSEQUENCE: one process reports the end of another.
+    DEATH: how something ended, without a reason.
+    MENTION: a warning or retry that its writer survived.
     CASCADE: never a cause.
     """
 
@@ -39,10 +42,11 @@ class LineWeight(IntEnum):
 class Pattern:
     """One row: lines that contain a needle (lower case) and match `regex` without regard to case.
 
-    The needles are what makes it fast: the regular expression is tried only on lines that have one.
-    `unless` are innocent lines of the same words. `outlasts`: how many later steps do not refute it
-    (a scheduler's word stands while the trainer saves; a traceback does not once training goes on).
-    `names_killer`: it says who ended the process from outside, so it stands beside a SIGKILL.
+    The needles make it fast: the regular expression is tried only on lines that contain one.
+    `unless` matches innocent lines with the same words. `outlasts`: how many later steps do not
+    refute the line. A scheduler's line holds while the trainer trains on to save; a traceback is
+    refuted by the next step. `names_killer`: the line says who ended the process from outside, so
+    it can explain a SIGKILL.
     """
 
     needles: tuple[str, ...]
@@ -57,7 +61,7 @@ class Pattern:
     names_killer: bool = False
 
     def search(self, text: str) -> re.Match[str] | None:
-        """Where this row matches the line, if it does."""
+        """The match of this row in a line, or None."""
         found = _compiled(self.regex).search(text)
         if found is None or (self.unless is not None and _compiled(self.unless).search(text)):
             return None
@@ -66,7 +70,7 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A pattern that matched `text`, of line number `index`, from column `start` on."""
+    """A pattern that matched `text` from column `start` on; `index` is the line's number."""
 
     index: int
     start: int
@@ -82,10 +86,10 @@ def _compiled(regex: str) -> re.Pattern[str]:
 def scan(
     lines: Sequence[str], table: Sequence[Pattern], prepare: Callable[[str], str]
 ) -> Iterator[Hit]:
-    """All hits, row by row in the table's order; rows see what `prepare` makes of a line.
+    """All hits, row by row in the table's order. `prepare` is applied to a line before the regex.
 
-    Searching one joined text for each needle costs 0.02 ms a needle for 2,000 lines; trying each
-    row on each line took 0.3 s of the time in which a trainer should be running again.
+    Searching one joined text for each needle costs 0.02 ms a needle for 2,000 lines. Trying each
+    row on each line took 0.3 s, and delayed the next launch by as much.
     """
     begin, chars = 0, 0
     for index, line in enumerate(lines):

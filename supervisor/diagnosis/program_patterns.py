@@ -74,8 +74,8 @@ TRAINING: tuple[Pattern, ...] = (
 CONFIGURATION: tuple[Pattern, ...] = tuple(
     Pattern(needles, regex, Failure.CONFIGURATION, Action.HOLD, only_before_first_step=True)
     for needles, regex in (
-        # NameError, TypeError and AttributeError are missing on purpose: they hang on data and
-        # state as often as on a mistake, and a repeated death is held by its signature anyway.
+        # NameError, TypeError and AttributeError are left out on purpose. They depend on data and
+        # state as often as on a mistake. A repeated death is held by its signature anyway.
         (
             ("importerror", "modulenotfounderror", "syntaxerror", "indentationerror", "taberror"),
             r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",
@@ -154,7 +154,7 @@ CASCADE: tuple[Pattern, ...] = tuple(
     )
 )
 
-# torchrun ends the other ranks by itself, but what it lists as the root cause it only saw.
+# torchrun ends the other ranks itself. The rank that it lists as the root cause died before that.
 FIRST_DEATH_HEADER = "Root Cause (first observed failure)"
 FIRST_DEATHS = {
     -9: (Failure.KILLED, Action.RESTART),

@@ -1,6 +1,6 @@
 """Python tracebacks in an attempt's log, whose lines may come from many processes at once.
 
-It sorts lines by the process that wrote them; what a traceback is, `traceback_stream` knows.
+It sorts lines by the process that wrote them. `traceback_stream` reads the tracebacks.
 """
 
 import re
@@ -13,13 +13,13 @@ _STREAMS_MAX = 256
 _LABELS_MAX = 64
 _LABELLED_WITHIN_LINES = 8
 _LEAD_LINES = 20  # a traceback is led by a line of its own stream
-# What Python itself prints before the word is no label.
+# Text that Python itself prints before the header is no label.
 _MARGIN = re.compile(r"(?:Original | {0,80}\+ Exception Group | {0,80}\| {1,4})$")
 _NOT_PYTHON = ("nccl", "Lustre")
 
 
 def find_chains(lines: Sequence[str]) -> list[Chain]:
-    """All chains of exceptions in `lines` (already without control sequences), by first line."""
+    """All chains of exceptions in clean `lines`, sorted by their first lines."""
     first = next((at for at, line in enumerate(lines) if HEADER in line or 'File "' in line), None)
     if first is None:
         return []
@@ -44,7 +44,7 @@ def find_chains(lines: Sequence[str]) -> list[Chain]:
 
 
 def exception_of(line: str) -> str | None:
-    """The exception type that a line begins with ("ValueError: …"), if it does."""
+    """The exception type that a line begins with ("ValueError: …"), or None."""
     found = EXCEPTION.match(line)
     if found is None or not found[1].endswith(("Error", "Exception", "Interrupt")):
         return None
@@ -54,9 +54,9 @@ def exception_of(line: str) -> str | None:
 
 
 def _labels(lines: Sequence[str]) -> list[str]:
-    """What stands before a traceback's header and before its next lines too: a host, a logger.
+    """The texts before a traceback's header that its next lines begin with too: a host, a logger.
 
-    A progress bar stands before the header and no frame: it has no line end of its own.
+    A progress bar is no label: it has no line end, so the header stands behind it, but no frame.
     """
     labels: list[str] = []
     for index, line in enumerate(lines):

@@ -1,13 +1,13 @@
-"""Whether training made steps, and how far it went on after a line; it must not judge the line."""
+"""Counts the steps that training finished, also after a line; it must not judge the line."""
 
 import re
 from collections.abc import Sequence
 
 from supervisor.diagnosis.log_line import StepMark, read_step, split_prefix
 
-# Enough to know again the numbers that are printed once more at the end.
+# Enough lines to recognise numbers that are printed once more at the end.
 _LOOK_BACK_LINES = 200
-# A bar of training has no name, or an epoch's; one of a download says what it is.
+# A progress bar of training has no name, or an epoch's. The bar of a download has a name.
 _TRAINING_BAR = re.compile(
     r"\s{0,80}(?:\d{1,3}%\||(?:train(?:ing)?|epoch)\b.{0,40}\d{1,3}%\||\bepoch:? .{0,40}\d/\d)",
     re.I,
@@ -15,9 +15,10 @@ _TRAINING_BAR = re.compile(
 
 
 def shows_steps(lines: Sequence[str]) -> bool:
-    """Whether two steps were finished, one beyond the other, as clean `lines` tell it.
+    """Whether clean `lines` show that training advanced from one step to a later one.
 
-    One number alone may be where a run was resumed; a bar's first print is none of a step.
+    A single number may be the step at which the run was resumed. A bar's first print (0) is no
+    step.
     """
     lowest: dict[str, int] = {}
     losses = 0
@@ -51,8 +52,9 @@ class StepsAfter:
     def count(self, index: int) -> int:
         """How many new steps are shown after line `index`.
 
-        A number seen before is no step: tqdm draws its bar once more, and wandb sums up, while the
-        interpreter ends. That last bar may also be a little further on, so one bar proves nothing.
+        A number that was printed before is no new step: while the interpreter ends, tqdm draws its
+        bar once more, and wandb prints a summary. That last bar may show a slightly higher number,
+        so the first new number of a bar does not count.
         """
         before = {mark for at, mark in self._marks if at <= index}
         after = [mark for at, mark in self._marks if at > index]

@@ -1,4 +1,4 @@
-"""Which lines could say why an attempt died; it must not choose among them, that is `belief`."""
+"""Finds the lines that could say why an attempt died; `weighing` chooses among them."""
 
 import re
 from collections.abc import Sequence
@@ -62,7 +62,7 @@ _SECONDARY = re.compile(
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
 _TABLE_LINES = 8
 _IN_THREAD = re.compile(r"^(?:Exception in thread|Thread )")
-# What no wait mends: an address that is wrong, or that there is not.
+# Errors that no waiting mends: the address is wrong, or nothing is there.
 _ASKED_WRONGLY = re.compile(r"\b40[045]\b|invalid|missing|not found", re.IGNORECASE)
 _REPORTED = re.compile(
     r"\b(?:WARN(?:ING)?|warn(?:ing)?)\b.{0,200}(?:fail|error|could not|unable)", re.I
@@ -71,7 +71,7 @@ _REPORTED = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One explanation: where it begins and ends, how much its word counts, and what it says."""
+    """One explanation: its first and last line, its weight, its failure and its evidence."""
 
     index: int
     end: int
@@ -87,13 +87,13 @@ class Explanation:
     is_traceback: bool = False
     is_reported: bool = False
     loads_checkpoint: bool | None = None
-    """Its calls were loading a checkpoint; None where no calls are known."""
+    """Whether its calls were loading a checkpoint; None where no calls are known."""
     names_killer: bool = False
     from_kernel: bool = False
 
 
 def may_tell_of_a_start(lines: Sequence[str]) -> bool:
-    """Whether a word of a row stands there that counts before the first step alone."""
+    """Whether the lines contain a needle of a row that counts only before the first step."""
     text = "\n".join(lines).lower()
     return any(
         needle in text for row in TABLE if row.only_before_first_step for needle in row.needles
@@ -101,7 +101,7 @@ def may_tell_of_a_start(lines: Sequence[str]) -> bool:
 
 
 def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Explanation]:
-    """All that clean `lines`, oldest first, say about an end."""
+    """All explanations that clean `lines`, oldest first, give for an end."""
     table = _AFTER_FIRST_STEP if first_step_seen else TABLE
     chains = find_chains(lines)
     inside = frozenset[int]().union(*(chain.lines for chain in chains))
@@ -113,14 +113,18 @@ def find_candidates(lines: Sequence[str], *, first_step_seen: bool) -> list[Expl
 
 
 def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Explanation | None:
-    """What a chain of exceptions says: its earliest known member, else its root."""
+    """The explanation of a chain: its weightiest known exception, then the earliest, else its root.
+
+    None where that exception is a `CASCADE`.
+    """
     known = []
     frames = all_frames(chain)
     loads = loads_checkpoint(frames) if frames else None
     for order, raised in enumerate(chain.raised):
         row = _known_row(raised, table)
         if row is not None and not _is_refuted(row, raised, frames, loads):
-            # An import that failed and was handled is less than what then went wrong.
+            # A wrong configuration comes last: a failed import may have been handled before another
+            # exception was raised.
             known.append((row.standing, row.failure is Failure.CONFIGURATION, order, row))
     if known:
         standing, _, order, row = min(known, key=lambda entry: entry[:3])
@@ -161,7 +165,7 @@ def _from_chain(chain: Chain, table: Sequence[Pattern]) -> Explanation | None:
 
 
 def _known_row(raised: Raised, table: Sequence[Pattern]) -> Pattern | None:
-    """The row that an exception's line matches, else one of the lines below it."""
+    """The row that matches an exception's line, else the first that matches a line below it."""
     hit = first_match(without_hedge(raised.line), table)
     for detail in raised.details if hit is None else ():
         hit = first_match(without_hedge(detail), table)
@@ -172,7 +176,7 @@ def _known_row(raised: Raised, table: Sequence[Pattern]) -> Pattern | None:
 
 
 def _is_refuted(row: Pattern, raised: Raised, frames: Sequence[Frame], loads: bool | None) -> bool:
-    """Whether the calls show that it was no checkpoint that could not be read.
+    """Whether the calls show that the unreadable file was no checkpoint.
 
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
     """
@@ -182,7 +186,7 @@ def _is_refuted(row: Pattern, raised: Raised, frames: Sequence[Frame], loads: bo
 
 
 def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:
-    """Whether an exception that no row knows was raised by an upload, or on the network."""
+    """Whether an unknown exception came from an upload or from the network."""
     root = chain.raised[0]
     if root.exception.rpartition(".")[2] in PROGRAM_ERRORS or _ASKED_WRONGLY.search(root.line):
         return False
@@ -190,12 +194,12 @@ def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:
 
 
 def _is_within_machine(raised: Raised) -> bool:
-    """Whether it was about another process here: a data-loader worker that has died."""
+    """Whether the exception is about another process of this machine, such as a dead worker."""
     return bool(raised.frames) and "/multiprocessing/" in raised.frames[-1].path
 
 
 def _was_reported(lead: str) -> bool:
-    """Whether the line before a traceback is its writer's report of something that it outlived."""
+    """Whether the line before a traceback reports it as a problem that the writer survived."""
     if _REPORTED.search(lead) is not None:
         return True
     return (
@@ -206,7 +210,7 @@ def _was_reported(lead: str) -> bool:
 def _from_lines(
     lines: Sequence[str], table: Sequence[Pattern], inside: frozenset[int]
 ) -> list[Explanation]:
-    """What single lines say, outside of tracebacks (whose source text says nothing)."""
+    """The explanations of single lines. Lines of tracebacks are left out: they hold source text."""
     by_line: dict[int, Explanation] = {}
     for hit in scan(lines, table, _plain):
         row, text = hit.pattern, hit.text
@@ -235,7 +239,7 @@ def _from_lines(
 
 
 def _is_meant(hit: Hit) -> bool:
-    """Whether a line below an exception is of its message, and no report of something survived."""
+    """Whether a line below an exception belongs to its message, and reports nothing survived."""
     if hit.pattern.standing > LineWeight.CONSEQUENCE or tells_survival(hit.text):
         return False
     return _NEGATED.search(hit.text[: hit.start]) is None
@@ -246,7 +250,7 @@ def _plain(line: str) -> str:
 
 
 def _from_torchrun(lines: Sequence[str]) -> list[Explanation]:
-    """How the rank ended that torchrun's table names as the first to fail."""
+    """How the rank ended that torchrun's table lists as the first to fail."""
     found = []
     for header, line in enumerate(lines):
         if FIRST_DEATH_HEADER not in line:
@@ -261,7 +265,7 @@ def _from_torchrun(lines: Sequence[str]) -> list[Explanation]:
 
 
 def _from_xids(lines: Sequence[str]) -> list[Explanation]:
-    """What Xid lines of the kernel log say. Only an application's fault is not `STATED`."""
+    """What Xid lines of the kernel log say: `STATED`, but an application's fault is a `CAUSE`."""
     found = []
     for index, line in enumerate(lines):
         meaning = read_xid(line) if "Xid" in line else None

@@ -1,7 +1,7 @@
-"""One process's lines, read for Python tracebacks: each chain of exceptions, its root first.
+"""Reads Python tracebacks in one process's lines: each chain of exceptions, its root first.
 
-It knows how tracebacks are printed (interleaved ranks, chains, groups, re-raised worker errors),
-not what an exception means. One pass, a small state, never raises.
+It knows how tracebacks are printed: interleaved ranks, chains, groups, re-raised worker errors. It
+gives exceptions no meaning. It makes one pass with a small state, and never raises.
 """
 
 import re
@@ -15,11 +15,11 @@ HEADER = "Traceback (most recent call last)"
 _DIRECT = "The above exception was the direct cause of the following exception"
 _CONTEXT = "During handling of the above exception, another exception occurred"
 
-# An unlabelled stream mixes ranks: so many foreign lines may stand inside one traceback.
+# A stream without labels mixes ranks: at most so many foreign lines may stand inside a traceback.
 _FOREIGN_LINES_MAX = 40
 _DETAIL_LINES_MAX = 12
 _SCRIPT_LINES_MAX = 4
-# The outermost say what was being done, the innermost where it failed.
+# The outermost frames say what was being done, the innermost where it failed.
 _OUTER_FRAMES_MAX = 30
 _INNER_FRAMES_MAX = 30
 
@@ -29,7 +29,7 @@ EXCEPTION = re.compile(
 )
 _MARGIN = re.compile(r" {0,80}(?:\+-)?[|+] ?")
 _SEPARATOR = re.compile(r" {0,80}(?:\| {0,80})?\+-(?:\+-)?-{4,}(?: (\d+) -{4,})?")
-_MESSAGE_ENDS = ("", '"""')  # the second where a pool worker's traceback is quoted
+_MESSAGE_ENDS = ("", '"""')  # the quotes end a pool worker's traceback
 _BROKEN_SCRIPT = ("SyntaxError", "IndentationError", "TabError")
 
 
@@ -43,9 +43,10 @@ class Frame(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """One printed exception: its type as printed, its line, the innermost frame, what follows.
+    """One printed exception: its type as printed, its line, the innermost frame, further lines.
 
-    `frames` are its calls, the outermost first; of very many the middle ones are left out.
+    `frames` are its calls, the outermost first. In a very deep traceback the middle ones are left
+    out.
     """
 
     index: int
@@ -61,8 +62,8 @@ class Raised:
 class Chain:
     """Exceptions that led to one another, the earliest root first.
 
-    `start` is its first line's number, `end` that of its last exception; `lines` are all numbers
-    that belong to it (source text among them says nothing); `lead` is the line before it.
+    `start` is the number of its first line, `end` that of its last exception. `lines` are the
+    numbers of all its lines, source text included. `lead` is the line before it.
     """
 
     raised: tuple[Raised, ...]
@@ -76,8 +77,8 @@ class Chain:
 class _Link(Enum):
     """How the next traceback belongs to the exceptions before it."""
 
-    NEXT = auto()  # it came of them
-    ROOT = auto()  # they came of it: an original traceback, a group's first member
+    NEXT = auto()  # the earlier exceptions led to it
+    ROOT = auto()  # it led to them: an original traceback, or a group's first member
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class _Open:
         self.frames.append(Frame(path, function))
 
     def note_source(self, text: str) -> None:
-        """Take the source line of the last call; what underlines it is none."""
+        """Take the source line of the last call; a line of `^` and `~` below it is ignored."""
         if self.frames and not self.frames[-1].source and text.strip("^~ "):
             self.frames[-1] = self.frames[-1]._replace(source=text)
 
@@ -153,7 +154,7 @@ class TracebackStream:
             return body
         separator = _SEPARATOR.match(body)
         if separator is not None:
-            # Only the first member is followed, which is the earliest.
+            # Only the group's first member is read, since it is the earliest.
             number = separator[1]
             self.skips_group = number is not None and number != "1"
             if number == "1":
@@ -186,7 +187,7 @@ class TracebackStream:
     def _between(self, index: int, body: str, is_stamped: bool) -> None:
         frame = _FRAME.match(body)
         if frame is not None and frame[3] is None and not self.in_group:
-            # A script that does not compile has no header of its own.
+            # Python prints no header for a script that does not compile.
             lead = self.previous
             self.close_open()
             self.close_chain()

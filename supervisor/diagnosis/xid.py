@@ -45,8 +45,8 @@ MEANINGS: dict[int, XidMeaning] = {
     **dict.fromkeys(RESET_NUMBERS, _RESET),
     **dict.fromkeys(REBOOT_NUMBERS, _REBOOT),
     **dict.fromkeys(NVLINK_NUMBERS, _NVLINK),
-    # Double-bit and contained memory errors go by what they are; only the contained one (94) leaves
-    # the device usable.
+    # Both are memory errors. The contained one (94) leaves the device usable, the double-bit one
+    # (48) does not.
     48: XidMeaning(Failure.GPU_ECC, Action.EXCLUDE),
     94: XidMeaning(Failure.GPU_ECC, Action.RESTART),
 }
@@ -57,7 +57,7 @@ _RECOVERY = re.compile(r"\bto (0x[0-9a-f]+) \(([^)]{1,60})\)", re.IGNORECASE)
 
 
 def read_xid(line: str) -> XidMeaning | None:
-    """What a kernel line with an Xid means, or None where there is none or it asks for nothing."""
+    """What a kernel line with an Xid means; None without an Xid, or where it asks for nothing."""
     found = _XID.search(line)
     if found is None:
         return None
