@@ -1,24 +1,25 @@
 """The decision: from an attempt's ending to a failure, an action and the lines that say so.
 
-It reads no file, no clock and no process: all it knows is in the `Ending`. It never raises.
+It reads no file, no clock and no process: all it knows is in the `ExitEvidence`. It never raises.
 
-How lines are weighed, in this order:
+The exit is asked first. A printed line explains a SIGKILL only where it says who sent the signal:
+the kernel's log, or the scheduler. A trainer may print anything as a sample, and die of another
+cause.
 
-1. A line counts only if training did not go on after it: later step lines refute it, except for
-   the scheduler's and the hardware's word. A save that failed an hour ago killed nobody.
-2. What a process says of its own failure (`CAUSE`) beats how the first rank died
-   (`FIRST_DEATH`), that what its peers see (`CONSEQUENCE`), that how anything died (`DEATH`).
-   The machine's own word (`STATED`) beats all. Warnings and retries (`MENTION`) count last, and
-   never against a signal; `CASCADE` never.
-3. Of equals the earliest wins; within a chained traceback its root, unless only a later one is
-   known. In a single process a traceback after which it still logged was handled: the last wins.
-4. Without one of this process's own, a traceback up to three steps back counts: other ranks print a
-   few more steps before they notice.
-5. The signal or exit code alone.
+Then the lines are weighed by these rules, in this order:
 
-Before all that the exit is asked: what was printed explains a SIGKILL only where it says who sent
-it (the kernel's log, the scheduler). A trainer may print anything, as a sample, and die of another
-thing.
+1. A line counts only if training did not go on after it: later step lines refute it. Lines of the
+   scheduler and the hardware outlast some steps. A save that failed an hour ago killed nobody.
+2. The weights of `LineWeight` decide. The machine's own word (`STATED`) beats all. A process's word
+   about its own failure (`CAUSE`) comes next, then how the first rank died (`FIRST_DEATH`), what
+   its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). Warnings and retries (`MENTION`)
+   come last, and never explain a signal. `CASCADE` never counts.
+3. Among equals the earliest line wins. Within a chained traceback the root wins, unless only a
+   later exception is known. A process that logged on after a traceback has handled it: then its
+   later traceback wins.
+4. If rule 1 leaves no cause in a run of several ranks, a cause up to three steps back counts: other
+   ranks print a few more steps before they notice.
+5. If no line explains the end, the signal or the exit code decides alone.
 """
 
 from collections.abc import Sequence
@@ -42,9 +43,10 @@ from supervisor.diagnosis.weighing import choose
 EVIDENCE_LINES_MAX = 8
 EVIDENCE_CHARS_MAX = 500
 LINES_MAX = 5000
-# Less than this is full: no checkpoint fits. A file system with more that still says EIO is broken.
+# With less than this a disk is full, since no checkpoint fits. EIO with more free space means a
+# broken file system.
 FULL_DISK_BYTES = 64 * 1024 * 1024
-# Less than this may be why a log says nothing.
+# With less than this free, a full disk may be why the log says nothing.
 NO_LINE_BYTES = 64 * 1024
 
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
@@ -77,14 +79,15 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
         )
         return _plain(outcome, ())
     if ending.first_step_seen and may_tell_of_a_start([*kernel, *printed]):
-        # What would be a wrong configuration at the start is a failure like others by now.
+        # A line that means a wrong configuration at the start means an exception after the first
+        # step, like any other.
         candidate = _choose(kernel, printed, signal, first_step_seen=False)
         if candidate is not None and candidate.failure is Failure.CONFIGURATION:
             late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
             return _from_candidate(ending, late)
     said = "its exit is not known" if ending.code is None else f"it exited with code {ending.code}"
     if ending.code and ending.free_bytes is not None and ending.free_bytes < NO_LINE_BYTES:
-        # Its last words had nowhere to go either.
+        # The full disk has also swallowed the trainer's last words.
         reason = f"{said}, its log names no cause, and no disk space is left for checkpoints"
         return _plain(ExitMeaning(Failure.DISK_FULL, Action.HOLD, reason), ())
     reason = f"{said} and its log names no cause"
@@ -114,11 +117,11 @@ def _clean(given: Sequence[str]) -> list[str]:
 
 
 def _weakest_that_explains(signal: int | None) -> LineWeight:
-    """The least that a line must be to explain this ending better than the ending itself does."""
+    """The least weight with which a line explains the ending better than the exit does."""
     if signal is None:
         return LineWeight.MENTION
     name = from_signal(signal).failure
-    # An abort is how NCCL's watchdog and C++ exceptions end a process that has said why.
+    # NCCL's watchdog and C++ exceptions abort a process after it has printed why.
     explains_more = name in (Failure.ABORTED, Failure.UNKNOWN)
     return LineWeight.CONSEQUENCE if explains_more else LineWeight.CAUSE
 
@@ -132,7 +135,7 @@ def _was_killed_for_memory(
         return from_signal(signal).failure is Failure.KILLED
     if candidate is None or candidate.standing >= LineWeight.DEATH:
         return True
-    # A worker or a peer that vanished: the kernel's counter says why.
+    # The line tells of a worker or a peer that vanished. The kernel's counter says why.
     return candidate.failure in _MEMORY_VICTIMS or candidate.standing is LineWeight.CONSEQUENCE
 
 

@@ -48,7 +48,7 @@ class ExitMeaning(NamedTuple):
 def from_code(code: int | None) -> ExitMeaning | None:
     """What an exit code says for certain; None where the log has to be asked.
 
-    75 without a stop asked for is restarted at once (the caller knows of stops, and outranks this).
+    75 means a restart at once. The caller knows whether a stop was requested, and then overrules.
     """
     match code:
         case 0:
@@ -65,7 +65,7 @@ def from_code(code: int | None) -> ExitMeaning | None:
 
 
 def signal_of(code: int | None, signal: int | None) -> int | None:
-    """The signal that ended it, also where a shell in between made an exit code of it."""
+    """The signal that ended a process, also from a shell's exit code (128 + the signal)."""
     if signal is not None:
         return signal
     if code is not None and _SHELL_SIGNAL_BASE < code <= _SHELL_SIGNAL_BASE + 64:
@@ -75,7 +75,7 @@ def signal_of(code: int | None, signal: int | None) -> int | None:
 
 
 def from_signal(signal: int) -> ExitMeaning:
-    """What death by a signal says where nothing else explains it."""
+    """The meaning of a death by a signal where nothing else explains it."""
     failure = None
     try:
         known = signals.Signals(signal)

@@ -15,10 +15,11 @@ _KERNEL_WORDS = (b"NVRM", b"oom", b"out of memory", b"Killed process", b"I/O err
 def read_oom_kills(
     pid: int | None = None, *, proc: Path = Path("/proc"), cgroups: Path = Path("/sys/fs/cgroup")
 ) -> int | None:
-    """How many processes the kernel has killed for memory in the cgroup of `pid` (None: ours).
+    """How many processes the kernel has killed for memory in the cgroup of `pid` (None: our own).
 
-    A counter: the difference over an attempt is the evidence. cgroup v2 `memory.events` (with all
-    below it), v1 `memory.oom_control` (that group alone). See the kernel's cgroup-v2.rst, 5.2.
+    The counter only grows: its rise during an attempt is the evidence. With cgroup v2 it is in
+    `memory.events` and counts all groups below. With v1 it is in `memory.oom_control` and counts
+    one group alone. See the kernel's cgroup-v2.rst, 5.2.
     """
     membership = _read(proc / (str(pid) if pid is not None else "self") / "cgroup")
     if membership is None:
@@ -31,7 +32,7 @@ def read_oom_kills(
 
 
 def free_bytes(path: Path) -> int | None:
-    """Bytes free for us where `path` is or would be; 0 where it is out of inodes.
+    """Bytes that this user may still write where `path` is or would be; 0 without free inodes.
 
     None where that cannot be known. It can block on a dead network file system.
     """
@@ -63,7 +64,8 @@ def read_kernel_log(since_s: float, *, device: Path = Path("/dev/kmsg")) -> tupl
         for record in _kernel_records(fd):
             head, _, text = record.partition(b";")
             fields = head.split(b",")
-            # Its clock is not slewed and so drifts from the monotonic one: allow two seconds.
+            # The kernel log's clock is not slewed, so it drifts from the monotonic clock. Allow two
+            # seconds.
             if len(fields) < 3 or not fields[2].isdigit() or int(fields[2]) / 1e6 < since_s - 2:
                 continue
             if any(word in text for word in _KERNEL_WORDS):
@@ -79,9 +81,9 @@ def _kernel_records(fd: int) -> Iterator[bytes]:
         try:
             record = os.read(fd, _KERNEL_RECORD_BYTES)
         except BrokenPipeError:
-            continue  # overwritten while we read: the next read gives the oldest that is left
+            continue  # the record was overwritten: the next read gives the oldest one that exists
         except OSError:
-            return  # EAGAIN is the end; anything else is one as well
+            return  # EAGAIN marks the end; any other error ends the reading too
         if not record:
             return
         yield record
@@ -105,7 +107,8 @@ def _memory_files(membership: str, cgroups: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _upward(root: Path, path: str) -> Iterator[Path]:
-    # In a container the path can be the host's, and not be there: the nearest visible counts.
+    # In a container the path may be the host's, and not exist here. Then the nearest parent that
+    # exists counts.
     relative = PurePosixPath(path.lstrip("/"))
     if ".." not in relative.parts:
         yield root / relative

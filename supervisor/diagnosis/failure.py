@@ -8,10 +8,10 @@ from supervisor.core.vocabulary import Action, Failure
 
 @dataclass(frozen=True, slots=True)
 class ExitEvidence:
-    """All that is known about the end of one attempt; what is not known is None or empty.
+    """All that is known about the end of one attempt; an unknown fact is None or empty.
 
-    `lines` are the attempt's last log lines, oldest first; `kernel_lines` those of the kernel log
-    since the attempt began, about this machine. `start_errno` is set when it could not be started.
+    `lines` are the attempt's last log lines, oldest first. `kernel_lines` are this machine's kernel
+    log lines since the attempt began. `start_errno` is set when the command could not be started.
     """
 
     code: int | None
@@ -29,9 +29,10 @@ class ExitEvidence:
 class Diagnosis:
     """Why an attempt ended, what to do, and the lines that decided it.
 
-    `exception` and `frame` ("file.py:function", innermost, without directories) are the same on
-    every machine and in every attempt: with the step they make the signature of a death.
-    `loads_checkpoint`: it failed while it loaded a checkpoint; None where no calls are known.
+    `frame` is the innermost call as "file.py:function", without directories. So `exception` and
+    `frame` are the same on every machine and in every attempt. With the step they make the
+    signature of a death. `loads_checkpoint`: it failed while loading a checkpoint; None without
+    known calls.
     """
 
     failure: Failure

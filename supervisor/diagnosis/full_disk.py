@@ -1,10 +1,10 @@
-"""Where there was no room, as a failed write says it; it looks at no disk."""
+"""Finds the directory of a full disk in the message of a failed write; it looks at no disk."""
 
 import os
 import re
 from collections.abc import Iterable
 
-# OSError prints the file that it was about, and behind an arrow the one that it was to become.
+# OSError prints the file's name, and the new name of a failed rename behind an arrow.
 _NAMED = re.compile(
     r"\[Errno (?:28|122)\][^'\"]{0,100}: (?P<quote>['\"])(?P<file>.{1,4000}?)(?P=quote)"
     r"(?: -> (?P<other>['\"])(?P<becomes>.{1,4000}?)(?P=other))?(?:\s|$)"

@@ -1,9 +1,11 @@
-"""Whether a log ends with an unhandled traceback, whatever the exit code says: `python … | tee`.
+"""Whether a log ends with a death, whatever the exit code says: `python … | tee` exits with 0.
 
-Or with a shell's word that what it ran was killed, or a Python's that it never began.
+The last words are an unhandled traceback, an interpreter's fatal error, a shell's word that a
+signal ended its command, or the word that a program never began.
 
-It must not say why: that is `diagnose`. What Python itself survives (a thread's traceback, one that
-is ignored), and what a logger reports, is none.
+It must not say why the process died: `diagnose` does. A traceback that Python survives (a thread's,
+an ignored one) does not count. One that a logger reports counts only if it reaches the program's
+outermost call.
 """
 
 import re
@@ -16,7 +18,7 @@ from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain
 
 _LINES_MAX = 2000
-# Other ranks print so many steps before they notice that one has died.
+# How many steps other ranks print before they notice that one has died.
 _PEERS_STEPS = 3
 # A script without `set -e` says "done" after its trainer has died.
 _MORE_LINES_MAX = 5
@@ -27,10 +29,11 @@ _SURVIVED = re.compile(
 )
 _TROUBLE = re.compile(r"\b(?:ERROR|CRITICAL|FATAL|WARN(?:ING)?)\b|[Ww]arning:")
 _FIRST_FRAME = re.compile(r'File "([^"]{1,900})", line \d{1,9}, in (.{1,200})')
-# Where nothing is left to catch it: a script, `python -m`, a child's own first function.
+# Outermost calls, above which nothing can catch an exception: a script, `python -m`, a child's
+# first function.
 _ROOTS = frozenset({"<module>", "_run_module_as_main", "_run_code", "_bootstrap", "_main"})
 _BOX_TOP, _BOX_END, _BOX_ROOT = "╭", "╰", " in <module>"
-# What interpreters, loggers, launchers and shells still say of a process that has died.
+# Lines that interpreters, loggers, launchers and shells print after a process has died.
 _TRAILER = re.compile(
     r"^(?:wandb:|\W*(?:wandb|View run)\b|Exception ignored|sys:\d+: ResourceWarning"
     r"|.{0,300}resource_tracker|  ?warnings\.warn\(|\[?[WE]\d{4} |\[rank\d+\]:\[W"
@@ -40,17 +43,17 @@ _TRAILER = re.compile(
     r"|make(?:\[\d+\])?: \*\*\*|Command exited with|(?:real|user|sys)\s+\d+m|exit(?:ed)? code"
     r"|terminate called|  what\(\):|ERROR conda\.cli)",
 )
-# More of an exception's message, as torch and NCCL word it.
+# Further lines of an exception's message, as torch and NCCL word them.
 _MESSAGE = re.compile(
     r"^(?:\s{2,}\S|CUDA kernel errors might|For debugging consider|Compile with `TORCH_USE"
     r"|Last error:|nccl\w+Error:|Search for `?cuda)"
 )
 _DEATHS = {"Killed": 137, "Segmentation fault": 139, "Bus error": 135, "Aborted": 134}
 _DEATH = re.compile(rf"(?:\bline \d{{1,9}}|^\S{{1,80}}): +\d{{1,9}} ({'|'.join(_DEATHS)})\b")
-# dash says no more than this, on a line of its own.
+# dash prints only this, on a line of its own.
 _BARE_DEATHS = {**_DEATHS, "Terminated": 143}
 _BARE_DEATH = re.compile(rf"\s*({'|'.join(_BARE_DEATHS)})(?: \(core dumped\))?\s*")
-# What a Python, or a shell that finds none, says of a program that never began.
+# Messages of Python, or of a shell that finds no Python, about a program that never began.
 _USAGE = re.compile(r"^[Uu]sage: ")
 _USAGE_ERROR = re.compile(r"^(?:\S.{0,200}: error: |Error: )\S")
 _USAGE_LINES_MAX = 300
@@ -69,9 +72,11 @@ _BAR = re.compile(r"\d{1,3}%\||\d+it \[\d")
 
 
 class Unhandled(NamedTuple):
-    """Its exception's line. `is_certain`: not reported by a logger, and nothing of note follows.
+    """The line that tells of a death. `is_certain`: the trainer cannot have survived it.
 
-    `code`: how a process ended that a shell or Python itself tells of, as a shell's exit code.
+    A traceback is certain if it reaches the outermost call, no logger reported it and nothing of
+    note follows. `code`: the end that a shell or Python tells of, as a shell's exit code; None for
+    a traceback.
     """
 
     line: str
@@ -80,7 +85,7 @@ class Unhandled(NamedTuple):
 
     @property
     def words(self) -> str:
-        """What the log ends with, in a sentence."""
+        """The log's last words, as a sentence."""
         what = "an unhandled traceback" if self.code is None else "a shell's, of a death"
         if self.code in (_USAGE_CODE, _NOT_FOUND_CODE):
             what = "that the program did not start"
@@ -90,9 +95,9 @@ class Unhandled(NamedTuple):
 
 
 def find_unhandled(lines: Sequence[str], *, has_begun: bool = False) -> Unhandled | None:
-    """The unhandled traceback that raw `lines`, oldest first, end with; else None.
+    """The death with which raw `lines`, oldest first, end; None where they tell of none.
 
-    `has_begun`: training made a step, so that no refusal to start is the trainer's.
+    `has_begun`: training made a step. So a message that a program never began is not the trainer's.
     """
     text = [clean(piece) for line in lines[-_LINES_MAX:] for piece in _pieces(line)]
     found = _in_a_box(text) or _plain(text) or _fatal(text, has_begun=has_begun)
@@ -131,7 +136,10 @@ def _plain(text: Sequence[str]) -> Unhandled | None:
 
 
 def _told_by_a_shell(text: Sequence[str]) -> Unhandled | None:
-    """What bash says of a command of a script that a signal ended; a script may end others so."""
+    """A shell's word that a signal ended its command.
+
+    It is never certain: a script may end other commands by a signal.
+    """
     last = next((line for line in reversed(text) if line.strip()), "")
     bare = _BARE_DEATH.fullmatch(last)
     if bare is not None:
@@ -146,7 +154,7 @@ def _told_by_a_shell(text: Sequence[str]) -> Unhandled | None:
 
 
 def _fatal(text: Sequence[str], *, has_begun: bool) -> Unhandled | None:
-    """What an interpreter says of its own death, with nothing but its stack behind it."""
+    """An interpreter's fatal error, if only its stack follows."""
     for index in reversed(range(len(text))):
         found = _FATAL.match(split_prefix(text[index]).body)
         if found is None:
@@ -161,7 +169,7 @@ def _fatal(text: Sequence[str], *, has_begun: bool) -> Unhandled | None:
 
 
 def _never_began(text: Sequence[str]) -> Unhandled | None:
-    """A usage error, a file or module that is not there, no Python: as the very last words."""
+    """The very last words, if they are a usage error, a missing file or module, or no Python."""
     for index in reversed(range(len(text))):
         body = split_prefix(text[index]).body
         if not body.strip() or _TRAILER.match(body) is not None:
@@ -184,13 +192,16 @@ def _is_survived(chain: Chain, text: Sequence[str]) -> bool:
 
 
 def _begin_of_last(chain: Chain, text: Sequence[str]) -> int:
-    """The line of the header of the chain's last traceback: the one that nobody caught."""
+    """The number of the header line of the chain's last traceback, which nothing caught."""
     headers = [i for i in range(chain.start, chain.end + 1) if HEADER in text[i]]
     return headers[-1] if headers else chain.start
 
 
 def _end_of_message(text: Sequence[str], end: int) -> int:
-    """The first line behind an exception's message, whose further lines are indented or known."""
+    """The first line behind an exception's message.
+
+    Further lines of a message are indented, or match `_MESSAGE`.
+    """
     index = end + 1
     while index < len(text) and _MESSAGE.match(split_prefix(text[index]).body) is not None:
         index += 1
@@ -198,14 +209,14 @@ def _end_of_message(text: Sequence[str], end: int) -> int:
 
 
 def _label(header: str) -> str:
-    """What a filter puts before each line (`sed`, `srun -l`), as it stands before the header."""
+    """The label that a filter (`sed`, `srun -l`) puts before each line, read off the header."""
     body = split_prefix(header).body
     at = body.find(HEADER)
     return body[:at] if at > 0 else ""
 
 
 def _what_follows(text: Sequence[str], after: Sequence[int], label: str) -> int | None:
-    """How many lines of note come after it, None where they show that training goes on."""
+    """How many lines of note follow; None for too many, or where training goes on."""
     more = 0
     for index in after:
         prefix = split_prefix(text[index])
@@ -219,7 +230,7 @@ def _what_follows(text: Sequence[str], after: Sequence[int], label: str) -> int 
 
 
 def _is_root(text: Sequence[str], begin: int, end: int) -> bool:
-    """Whether its outermost frame is one above which nobody catches anything."""
+    """Whether a traceback begins at an outermost call, above which nothing can catch it."""
     for index in range(begin, end + 1):
         frame = _FIRST_FRAME.search(text[index])
         if frame is not None:
@@ -228,7 +239,7 @@ def _is_root(text: Sequence[str], begin: int, end: int) -> bool:
 
 
 def _in_a_box(text: Sequence[str]) -> Unhandled | None:
-    """The same for rich, which draws a box around the frames and says the exception below it."""
+    """The last words as rich prints them: a box around the frames, the exception below it."""
     end = next((i for i in reversed(range(len(text))) if _BOX_END in text[i]), None)
     if end is None or end + 1 >= len(text):
         return None

@@ -1,6 +1,6 @@
 """Diagnose a log file of any size in constant memory, for `supervisor diagnose LOGFILE`.
 
-It must not decide anything: it chooses which lines the decision gets to see.
+It only chooses the lines that `diagnose` gets to see, and decides nothing.
 """
 
 from collections import deque
@@ -18,10 +18,10 @@ _LAST_LINES = 2000
 
 
 class AttemptLines:
-    """The lines that matter of a long log: around the last step, the first after it, the last.
+    """The lines of a long log that matter: before the last step, right after it, and the last ones.
 
-    A root cause comes soon after the last step; with hundreds of ranks, thousands of lines of what
-    it led to can follow.
+    A root cause comes soon after the last step. With hundreds of ranks, thousands of lines about
+    its consequences can follow.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class AttemptLines:
             self._last.append(text)
 
     def lines(self) -> tuple[str, ...]:
-        """What is kept, oldest first."""
+        """The kept lines, oldest first."""
         return (*self._before, *self._first, *self._last)
 
 
@@ -62,9 +62,9 @@ def diagnose_file(
     signal: int | None = None,
     first_step_seen: bool | None = None,
 ) -> Diagnosis:
-    """Diagnose the log in `path` from byte `offset` on, knowing of the exit what is given.
+    """Diagnose the log in `path` from byte `offset` on; `code` and `signal` are the exit, if known.
 
-    Whether a first step was seen is read from the log where it is not given. Raises OSError.
+    Without `first_step_seen` the log says whether a first step was made. Raises OSError.
     """
     kept = AttemptLines()
     for line in read_lines(path, offset=offset):
@@ -74,7 +74,10 @@ def diagnose_file(
 
 
 def read_lines(path: Path, *, offset: int = 0) -> Iterator[str]:
-    """The file's lines; a progress bar's redraws are lines, longer ones than 64 KiB are cut up."""
+    """The file's lines. Each redraw of a progress bar is a line.
+
+    Lines longer than 64 KiB are cut up.
+    """
     with path.open("rb") as stream:
         stream.seek(offset)
         while True:

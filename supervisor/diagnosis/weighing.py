@@ -1,4 +1,4 @@
-"""Which of the candidates is to be believed; the rules and their order are in `diagnose`.
+"""Chooses one of the explanations; the rules and their order are in the docstring of `diagnose`.
 
 It must not know exit codes or signals.
 """
@@ -31,9 +31,10 @@ def choose(
     kernel: int,
     is_possible: Callable[[Explanation], bool],
 ) -> Explanation | None:
-    """The explanation to be believed among clean `lines`, oldest first; None if there is none.
+    """The best explanation in clean `lines`, oldest first; None if there is none.
 
-    The first `kernel` of them are the kernel log's own. `is_possible`: what the exit leaves open.
+    The first `kernel` lines are the kernel log's. `is_possible`: whether the exit allows an
+    explanation.
     """
     candidates = [
         replace(found, from_kernel=True) if found.index < kernel else found
@@ -76,7 +77,7 @@ def _weight(found: Explanation) -> tuple[LineWeight, int]:
 
 
 def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanation:
-    """Add what other lines say of the same failure: the traceback's frame, more evidence."""
+    """Add a traceback's frame and more evidence from other lines about the same failure."""
     same = [found for found in others if found.failure is best.failure and found is not best]
     evidence = list(best.evidence)
     for found in same[:_SAME_FAILURE_LINES]:
@@ -94,9 +95,10 @@ def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanati
 
 
 def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
-    """Leave out a device's word where its own process went on and died of something unrelated.
+    """Leave out a device's error where the process went on and died of something unrelated.
 
-    Who trains on kernel logs prints such lines as samples; what the kernel itself says stays.
+    A trainer whose data are kernel logs prints such lines as samples. Lines of the kernel log
+    itself stay.
     """
     fatal = max(
         (
@@ -104,7 +106,7 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
             for found in candidates
             if found.is_traceback
             and found.standing <= LineWeight.CAUSE
-            # What a device that is lost or broken may make of an exception.
+            # An exception of this nature may itself come from a lost or broken device.
             and found.failure.nature is not Nature.DEVICES
         ),
         default=-1,
@@ -119,9 +121,10 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
 def _demote_handled(
     candidates: Sequence[Explanation], lines: Sequence[str], *, is_distributed: bool
 ) -> list[Explanation]:
-    """Make a mention of what its own process outlived: it logged on and died of something later.
+    """Turn a `CAUSE` into a `MENTION` where its process survived it and died of a later traceback.
 
-    Lines without a label are one process only where nothing speaks of several.
+    It survived if it reported the problem, or logged on. Lines without a label count as one process
+    only where no line speaks of several.
     """
     result = []
     for found in candidates:
