@@ -4,9 +4,9 @@
 Most commands take a TARGET, which `target.py` turns into a run directory. `record.py` then reads
 what the launcher and the daemon have written there. `show/` turns that into text or JSON.
 
-A command decides nothing about a run. `stop`, `hold` and `resume` write the operator's wish into
-the intent file (`write_intent.py`), and the daemon reads it. Only `reload` signals a process: it
-sends SIGHUP to the daemon.
+A command leaves a live run to its daemon. `stop`, `hold` and `resume` write the operator's wish
+into the intent file (`write_intent.py`), and the daemon reads it. Only `reload` signals a process
+of a run: it sends SIGHUP to the daemon.
 
 `run` checks the configuration and the record (`start/admission.py`), takes the lock and becomes the
 launcher by exec (`start/handover.py`). `preflight/` answers the questions of `check`. `submit/`

@@ -11,13 +11,13 @@ Then the lines are weighed by these rules, in this order:
 1. A line counts only if training did not go on after it: later step lines refute it. Lines of the
    scheduler and the hardware outlast some steps. A save that failed an hour ago killed nobody.
 2. The weights of `LineWeight` decide. The machine's own word (`STATED`) beats all. A process's word
-   about its own failure (`CAUSE`) comes next, then how the first rank died (`FIRST_DEATH`), what
-   its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). Warnings and retries (`MENTION`)
-   come last, and never explain a signal. `CASCADE` never counts.
+   about its own failure (`CAUSE`) comes next. Then come how the first rank died (`FIRST_DEATH`),
+   what its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). Warnings and retries
+   (`MENTION`) come last, and never explain a signal. `CASCADE` never counts.
 3. Among equals the earliest line wins. Within a chained traceback the root wins, unless only a
    later exception is known. A process that logged on after a traceback has handled it: then its
    later traceback wins.
-4. If rule 1 leaves no cause in a run of several ranks, a cause up to three steps back counts: other
+4. If rule 1 leaves no cause in a run of several ranks, a cause up to three steps back counts. Other
    ranks print a few more steps before they notice.
 5. If no line explains the end, the signal or the exit code decides alone.
 """

@@ -6,8 +6,8 @@ from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.ending_codes import from_signal
 from supervisor.diagnosis.suspect_lines import Explanation
 
-# After a death by signal a printed line alone must not hold the run, exclude a device or roll back:
-# the trainer may have died of another cause.
+# After a segmentation fault a printed line alone must not hold the run, exclude a device or roll
+# back. The trainer may have died of another cause.
 _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 
 

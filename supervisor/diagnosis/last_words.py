@@ -1,7 +1,7 @@
 """Whether a log ends with a death, whatever the exit code says: `python … | tee` exits with 0.
 
-The last words are an unhandled traceback, an interpreter's fatal error, a shell's word that a
-signal ended its command, or the word that a program never began.
+The last words are an unhandled traceback, or an interpreter's fatal error. Or a shell says that a
+signal ended its command, or Python says that a program could not begin.
 
 It must not say why the process died: `diagnose` does. A traceback that Python survives (a thread's,
 an ignored one) does not count. One that a logger reports counts only if it reaches the program's

@@ -12,7 +12,7 @@ from supervisor.diagnosis.traceback_stream import EXCEPTION, HEADER, Chain, Trac
 _STREAMS_MAX = 256
 _LABELS_MAX = 64
 _LABELLED_WITHIN_LINES = 8
-_LEAD_LINES = 20  # a traceback is led by a line of its own stream
+_LEAD_LINES = 20  # the line before a traceback may stand so far back in a mix of streams
 # Text that Python itself prints before the header is no label.
 _MARGIN = re.compile(r"(?:Original | {0,80}\+ Exception Group | {0,80}\| {1,4})$")
 _NOT_PYTHON = ("nccl", "Lustre")

@@ -3,10 +3,10 @@
 `cli/group.py` holds the list of names, and imports a file only when its command is called. A new
 command is a file here and a line there.
 
-A command has the same parts each time: click's decorators with the options, the lookup of the run
-(`target_argument`, `find_run`) or of the configuration (`load_config`), and the answer. `--json`
-prints that answer for a program. The work is done elsewhere: in `preflight/`, `start/`, `submit/`,
-`show/`, or in the packages below the CLI.
+A command has the same parts each time. click's decorators declare the options. `find_run` looks up
+the run, or `load_config` the configuration. At the end stands the answer, which `--json` prints for
+a program. The work is done elsewhere: in `preflight/`, `start/`, `submit/`, `show/`, or in the
+packages below the CLI.
 
 The docstring of a command function is its `--help` text.
 

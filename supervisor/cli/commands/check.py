@@ -97,7 +97,7 @@ def _findings(path: Path, config: RunConfig, *, silent: bool) -> Iterator[Findin
 
 
 def _record(paths: RunPaths, config: RunConfig) -> Finding:
-    """Whether what is on record lets the run start."""
+    """Whether the run's record lets it start."""
     if is_held(paths):
         owner = holder(paths)
         who = owner.describe() if owner else "another process"

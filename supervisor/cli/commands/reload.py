@@ -49,7 +49,10 @@ def _daemon_of(record: RunRecord) -> int | None:
 
 
 def _signal_daemon(record: RunRecord) -> int:
-    """SIGHUP to exactly the daemon; returns its pid. Raises SupervisorError."""
+    """Send SIGHUP to this run's daemon and no other process; returns its pid.
+
+    Raises SupervisorError.
+    """
     if not record.live or record.owner is None:
         raise SupervisorError(
             f"{record.name}: nothing runs, so there is nothing to replace",

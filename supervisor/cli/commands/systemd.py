@@ -121,7 +121,10 @@ def _next_steps(name: str, for_user: bool) -> str:
 
 
 def _prepare(path: Path, for_user: bool, run_as: str | None) -> tuple[RunConfig, Unit, list[str]]:
-    """The unit, and what to be warned of. Raises SupervisorError with what stands in the way."""
+    """The configuration, its unit, and warnings.
+
+    Raises SupervisorError with every reason why the run would not work under systemd.
+    """
     if for_user and run_as is not None:
         raise SupervisorError(
             "a user manager runs everything as its user", hint="--run-as or --user, not both",
@@ -173,7 +176,7 @@ def _read_only(places: list[str]) -> list[str]:
 
 
 def _of_user_manager(account: ServiceAccount, grace_s: float) -> list[str]:
-    """What a user manager does that a system unit need not fear."""
+    """Warnings for a unit of a user manager: lingering, and its own limit for a stop."""
     warnings = []
     if not (LINGERING / account.name).exists():
         warnings.append(

@@ -1,8 +1,8 @@
 """How a run is shown to a person.
 
 `cli/record.py` reads a run once, as a `RunRecord`. From it `summary.py` makes the lines of `status`
-and `stop`. The live display of `run` draws the same facts: `display.py` lays them out, and
-`view.py` is the process that redraws them until the launcher ends it.
+and `stop`. The live display of `run` draws the same facts: `display.py` lays them out. `view.py` is
+the process that redraws them until the launcher ends it.
 
 `advice.py` says for each state what to type next. `unheard_intent.py` says it where no supervisor
 can act on a wish. `launching.py`, `memory_tier.py` and `slurm_queue.py` each put one part of the

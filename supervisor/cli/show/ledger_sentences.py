@@ -117,7 +117,8 @@ def _attempt_ended(entry: attempt.AttemptEndedEntry) -> str:
         if entry.exception:
             parts.append(f", {entry.exception}{where}")
     text = "".join(parts).rstrip(".") + "."
-    # The reason would say that nobody knows who killed it. After a stop's grace the supervisor did.
+    # The reason says that no evidence explains the SIGKILL. But the supervisor sent it, when the
+    # grace of the stop was over.
     is_known = entry.stop_requested and entry.signal == signal.SIGKILL
     return f"{text} {_whole(entry.reason)}" if entry.reason and not is_known else text
 

@@ -36,7 +36,7 @@ class AdmissionVerdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Admission:
-    """A verdict, why, and what has to be recorded before a start."""
+    """A verdict, its reason, and the facts to record before a start."""
 
     verdict: AdmissionVerdict
     reason: str = ""

@@ -33,7 +33,7 @@ from supervisor.system.identity import read_stat
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What is to be started; `config` is resolved, `loaded` as it was written."""
+    """The run to start, and the user's options. `config` is resolved, `loaded` as written."""
 
     paths: RunPaths
     config: RunConfig
