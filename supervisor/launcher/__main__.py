@@ -33,8 +33,8 @@ def main(words: list[str]) -> int:
     """Be the launcher and return its exit code."""
     options = _options(words)
     if any(mark in os.environ for mark in MARKS):
-        # Started from inside a trainer (say, by an sbatch there), we would carry its marks and
-        # be ended with its attempt. /proc shows the environment of exec, so exec again.
+        # A launcher started inside a trainer (say, by an sbatch there) carries that trainer's marks
+        # and would be ended with its attempt. /proc shows the environment of exec, so exec again.
         environ = {name: value for name, value in os.environ.items() if name not in MARKS}
         os.execve(sys.executable, sys.orig_argv, environ)
     if int(options["--lock-fd"]) >= 0:
@@ -70,5 +70,5 @@ if __name__ == "__main__":
     if root not in sys.path:
         sys.path.append(root)
     code = main(sys.argv[1:])
-    # Without the interpreter's tear-down: nothing is left to flush, and it can hang.
+    # Skip the interpreter's tear-down: there is nothing to flush, and it can hang.
     os._exit(code & 0xFF)

@@ -1,4 +1,4 @@
-"""Stays for one release: a launcher of the version before has it write what `status` then shows."""
+"""A stub for one release: a launcher of the version before has it write a file for `status`."""
 
 import os
 import sys

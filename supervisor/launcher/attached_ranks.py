@@ -1,7 +1,7 @@
-"""Who is attached: an attempt's heartbeat pages, and the byte in them that asks a rank to stop.
+"""Which ranks are attached: an attempt's heartbeat pages, and the byte that asks a rank to stop.
 
-The launcher uses it, and the daemon when the launcher has died. It makes no page and maps none (a
-truncated one would be SIGBUS). Stdlib only.
+The launcher uses it, and the daemon when the launcher has died. It makes no page and maps none: a
+truncated file would be a SIGBUS. Stdlib only.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ else:
 
 
 class Attached(NamedTuple):
-    """What one page says; `reads_stop`: its worker's should_stop looks at the asking byte."""
+    """What one page says; `reads_stop`: its worker's should_stop reads the byte that asks to stop.
+
+    `is_asked`: that byte is set.
+    """
 
     path: str
     pid: int
@@ -45,9 +48,9 @@ class Attached(NamedTuple):
 
 
 def attached(heartbeat_dir: str | None) -> list[Attached]:
-    """Return what the pages say now; what is no page is passed over. Never raises.
+    """Return what the pages say now; other files are passed over. Never raises.
 
-    None are seen in an emptied tmpfs (RemoveIPC): the ranks put their pages back within a second.
+    In an emptied tmpfs (RemoveIPC) there are no pages. The ranks put them back within a second.
     """
     if not heartbeat_dir:
         return []
@@ -60,16 +63,16 @@ def attached(heartbeat_dir: str | None) -> list[Attached]:
 
 
 def ask_to_stop(page: Attached) -> None:
-    """Set the byte that `should_stop` reads, in a page that is there and still this rank's.
+    """Set the byte that `should_stop` reads, if the page exists and still belongs to this rank.
 
-    Written with pwrite(2) into the file as it is: no page comes into being by it.
+    pwrite(2) changes the existing file, so this never makes a page.
     """
     if page.is_asked:
         return
     try:
         fd = os.open(page.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return  # gone since: the next look finds the page that is there then
+        return  # the page is gone since; the next look finds the one that replaces it
     try:
         found = os.fstat(fd)
         head = os.pread(fd, HEADER.size, 0)
@@ -79,7 +82,7 @@ def ask_to_stop(page: Attached) -> None:
         if (magic, version, pid, start_ticks) == (MAGIC, VERSION, page.pid, page.start_ticks):
             os.pwrite(fd, b"\1", STOP_ASKED)
     except OSError:
-        return  # a tmpfs that fails: the signal remains
+        return  # the tmpfs fails: the rank still gets the signal
     finally:
         os.close(fd)
 
@@ -87,9 +90,8 @@ def ask_to_stop(page: Attached) -> None:
 def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
     """Return the living process of a page, as this PID namespace numbers it; None for none.
 
-    A worker in a PID namespace of its own writes its number there: its process is the one with
-    that innermost number and the same start time. A page without a start time is of a worker that
-    could not read /proc.
+    A worker in its own PID namespace writes the number that it has in there. Its process has that
+    innermost number and the same start time. A worker that cannot read /proc writes start time 0.
     """
     for process in members:
         if process.pid == page.pid and page.start_ticks in (0, process.start_ticks):
@@ -101,10 +103,11 @@ def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
 
 
 def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = OWNER_PREFIX) -> bool:
-    """Tell whether a process is attached though no page names it: another one has its rank's.
+    """Tell whether a process is attached although another process has its rank's page.
 
-    So it is of helpers, and of ranks that were given no LOCAL_RANK. Known by the file beside the
-    page, which no child inherits. readlink(2) waits for no file system.
+    This happens to helpers, and to ranks without a LOCAL_RANK. Such a process keeps a file open
+    beside the page, which no child inherits; its name begins with `beside`. readlink(2) waits for
+    no file system.
     """
     if not heartbeat_dir:
         return False

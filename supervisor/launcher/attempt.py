@@ -1,4 +1,4 @@
-"""One attempt, from its launch until everything of it is gone. It knows nothing of why."""
+"""One attempt, from its launch until its last process has ended. It knows none of the reasons."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """A launch that was asked for; `is_over` once there is nothing of it."""
+    """A launch that the daemon ordered; `is_over` once no process of it lives."""
 
     def __init__(self, order: LaunchOrder, around: Surroundings) -> None:
         self.number = order.attempt
@@ -48,7 +48,7 @@ class Attempt:
 
     @property
     def is_over(self) -> bool:
-        """Tell whether there is nothing of it any more."""
+        """Tell whether no process of it lives any more, or none could be started."""
         return self.phase is AttemptPhase.OVER
 
     @property
@@ -57,7 +57,7 @@ class Attempt:
         return self._begun is not None
 
     def _move(self, happening: Happening, report: Report | None = None) -> None:
-        """Go on as the table says, and tell the daemon what it says."""
+        """Enter the table's next phase, and send the daemon the report that the table names."""
         kind = told(self.phase, happening)
         self.phase = after(self.phase, happening)
         assert kind == (None if report is None else report.kind)
@@ -117,7 +117,7 @@ class Attempt:
         if self.phase is not AttemptPhase.CLEARING:
             return
         if self._beginning and isinstance(begun := self._beginning.give_up(), MainProcess):
-            self._take(begun)  # it is the program already: to be stopped as one
+            self._take(begun)  # the parked interpreter is the program already: stop it as one
         else:
             self._fail(StartFailure(errno.ECANCELED, why), Happening.CALLED_OFF)
 
@@ -156,7 +156,7 @@ class Attempt:
             self._next_at = time.monotonic()
 
     def expect_stop(self) -> None:
-        """Note that the launcher was asked to stop: the daemon's word on it is on its way."""
+        """Note that the launcher received a stop signal: the daemon's order is on its way."""
         self._left.expect_stop()
 
     def _signal_exactly(self, pids: tuple[int, ...], signum: int) -> None:
@@ -251,9 +251,9 @@ class Attempt:
         self._move(happening, messages.StartFailedReport(attempt=self.number, **failure._asdict()))
 
     def _watch_the_end(self) -> None:
-        """See what is left; with the main process gone and nothing left, the attempt is over."""
+        """Stop or kill living processes as due; once all have ended, end the attempt."""
         survivors = self._survivors
-        # Should /proc be out of reach (EMFILE): try again, rather than never.
+        # Set first: if /proc cannot be read now (EMFILE), the next call tries again.
         self._next_at = time.monotonic() + LONGEST_PAUSE_S
         if self.phase is not AttemptPhase.ENDING:
             if survivors.killing_since is None and survivors.stop_signal is None:
@@ -277,7 +277,7 @@ class Attempt:
             return False
         adopted = self._adopted()
         if adopted is not None and (adopted or not self._survivors.killed):
-            # Exact: as subreaper we are the parent of whatever the main process has left.
+            # This is exact: as subreaper, the launcher is the parent of all orphans.
             return not adopted
         return not self._survivors.advance() and not self._adopted()
 

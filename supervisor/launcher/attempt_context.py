@@ -1,4 +1,4 @@
-"""What around an attempt is the launcher's. It starts nothing."""
+"""What an attempt uses of its launcher. It starts nothing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Surroundings:
-    """The launcher as an attempt sees it: its other children, its clock, the way to the daemon.
+    """The launcher as an attempt sees it: its other children, its limit, the way to the daemon.
 
     `stop_signal_at` is the monotonic time of the last stop signal that the launcher received.
     """
@@ -42,5 +42,5 @@ class Surroundings:
         self.stop_signal_at = float("-inf")
 
     def foreign_sessions(self) -> list[int]:
-        """Return the sessions whose processes belong to no attempt: of daemons, of the parked."""
+        """Return the sessions of the daemons and the parked interpreter: they have no attempt."""
         return [*self.daemon_sessions, self.parked.pid]

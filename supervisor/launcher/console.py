@@ -14,7 +14,7 @@ _faults: dict[str, int] = {}
 
 
 def say(text: str, priority: int = journal_stream.WARNING) -> None:
-    """Write a line to stderr if that is possible at once; otherwise it is dropped."""
+    """Write a line to stderr if that is possible at once; otherwise drop it."""
     text = f"supervisor: {text}"
     if journal_stream.is_journal(STDERR):
         text = journal_stream.mark(text, priority)
@@ -27,7 +27,8 @@ def say(text: str, priority: int = journal_stream.WARNING) -> None:
 def say_exception(where: str, error: BaseException) -> None:
     """Say an exception and the places it went through; never raises.
 
-    By hand: importing traceback costs 0.5 MB, and fails just when descriptors or memory are short.
+    It does without `traceback`, whose import costs 0.5 MB and fails when descriptors or memory are
+    short.
     """
     places = []
     trace = error.__traceback__
@@ -40,7 +41,7 @@ def say_exception(where: str, error: BaseException) -> None:
 
 
 def say_seldom(text: str) -> None:
-    """Say what may come again and again the 1st, 2nd, 4th, 8th … time: consoles are kept in files.
+    """Say a text that may repeat only the 1st, 2nd, 4th, 8th … time: consoles are kept in files.
 
     Never raises.
     """

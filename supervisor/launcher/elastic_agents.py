@@ -1,7 +1,8 @@
-"""Programs that look after ranks themselves: torchrun, accelerate, deepspeed.
+"""Elastic agents, which look after ranks themselves: torchrun, accelerate, deepspeed.
 
-They take a rank that leaves by itself for a failure: they start it again, and end the others in
-mid-save. So a stop has to reach them first, and they pass it on. It only looks.
+An agent takes a rank that ends by itself for a failure. It starts that rank again, and ends the
+others in mid-save. So a stop has to reach the agent first, which passes it on to its ranks. This
+module only looks.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ _MODULES = (
     "accelerate.commands",
     "deepspeed.launcher",
 )
-# Options of Python that take the word after them.
+# Options of Python that take the next word as their value.
 _TAKING = ("-W", "-X", "--check-hash-based-pycs")
 
 
 def is_agent(argv: Sequence[str]) -> bool:
-    """Tell whether an argument list is one of theirs: by program, script or `python -m`."""
+    """Tell whether an argument list starts an agent: as a program, a script or by `python -m`."""
     if not argv:
         return False
     name = os.path.basename(argv[0])
@@ -65,7 +66,7 @@ def _is_script(path: str) -> bool:
 
 
 def ancestors(process: Process, table: dict[int, Process], main_pid: int) -> list[Process]:
-    """Return a member's ancestors among the members, nearest first; the main process ends them."""
+    """Return a process's ancestors in `table`, nearest first, up to the main process."""
     found: list[Process] = []
     seen = {process.pid}
     while process.pid != main_pid and process.ppid in table and process.ppid not in seen:
@@ -76,10 +77,10 @@ def ancestors(process: Process, table: dict[int, Process], main_pid: int) -> lis
 
 
 def agent_of(rank: Process, above: Sequence[Process]) -> Process | None:
-    """Return who looks after a rank, of its ancestors (nearest first); None for nobody.
+    """Return a rank's agent among its ancestors `above` (nearest first); None for none.
 
-    The outermost that is known by its command (`deepspeed` starts a launcher of its own); else,
-    where the rank carries torchrun's mark, the nearest ancestor that does not.
+    It is the outermost ancestor with an agent's command: `deepspeed` starts a launcher of its own.
+    Else, if the rank carries torchrun's mark, it is the nearest ancestor without that mark.
     """
     for process in reversed(above):
         if is_agent(procfs.read_command(process.pid)):

@@ -1,4 +1,4 @@
-"""The launcher's one loop: collect, hand on, sleep. It decides nothing of the run."""
+"""The launcher's one loop: collect events, hand them on, sleep. It decides nothing of the run."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Launcher:
         self._ending: Shutdown | None = None
 
     def run(self) -> int:
-        """Run until the end and return the exit code; no stray exception ends it."""
+        """Run until the end and return the exit code; an unexpected exception does not end it."""
         take_over(self._wakeup)
         prctl.become_subreaper()
         self._around.cgroup = cgroup.settle()
@@ -69,7 +69,7 @@ class Launcher:
                 self._turn()
                 if self._ending is not None and self._ending.stage is Stage.DONE:
                     return self._ending.code
-            except Exception as error:  # the trainer hangs on this process: say it and go on
+            except Exception as error:  # the trainer depends on this process: say it and go on
                 say_exception("in the launcher", error)
                 # A fault that repeats at once must not burn a core.
                 select.poll().poll(PAUSE_AFTER_FAULT_S * 1000)
@@ -188,7 +188,7 @@ class Launcher:
                     if self._ending is None:
                         self._around.parked.order(order)
                 case messages.AttemptOrder():
-                    # Of one that has ended meanwhile the daemon has been or is being told.
+                    # If that attempt has ended, the daemon has been told or is being told.
                     if self._attempt is not None and order.attempt == self._attempt.number:
                         self._attempt.obey(order)
                 case Unfit():
@@ -196,7 +196,7 @@ class Launcher:
                     if order.what == messages.LaunchOrder.kind:
                         self._refuse(order.attempt, 0, order.why)
                 case messages.Noted() | messages.Alive() | messages.CannotStart():
-                    return  # the link has taken note of it
+                    return  # the link handled it in `read`
         except Exception as error:  # a bad order must not take the good ones with it
             say_exception(f"while obeying {type(order).__name__}", error)
             if isinstance(order, messages.LaunchOrder):
@@ -252,7 +252,7 @@ class Launcher:
         self._around.own_pids = {pid for pid in own if pid}
 
     def _take_over_if_alone(self) -> None:
-        """Act on a stop signal that no daemon is there to hear."""
+        """Act on a stop signal if no daemon is there to act on it."""
         due = self._link.takeover_at(STOP_NAMES)
         if due is not None and not self._has_taken_over and time.monotonic() >= due:
             self._has_taken_over = True
@@ -284,7 +284,7 @@ class Launcher:
                 os.kill(pid, signal.SIGTERM)
 
     def _pid_of(self, stage: Stage) -> int:
-        """Return whose end a stage waits for, 0 where there is nobody."""
+        """Return the pid that a stage waits for, the launcher's own for an attempt; 0 for none."""
         return {
             Stage.ATTEMPT: 0 if self._attempt is None else os.getpid(),
             Stage.PARKED: self._around.parked.pid,

@@ -1,7 +1,7 @@
-"""How an attempt's main process ended, and when to kill what it has left: mostly at once.
+"""How an attempt's main process ended, and when to kill its leftovers: mostly at once.
 
-What is left by one that exited with 0 may still train (`nohup python train.py &`): it waits for the
-daemon's word. It kills nothing.
+Leftovers are the processes that outlive a main process. If that exited with 0, they may still train
+(`nohup python train.py &`), and wait for the daemon's word. This module kills nothing.
 """
 
 from __future__ import annotations
@@ -13,17 +13,18 @@ import time
 from supervisor.launcher.messages import LeftEnd, MainExitedReport
 
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1)
-# A signal to a whole job (systemd, scancel --full) may end `bash` before the launcher's own copy
-# has come back to it as a stop: its ranks, who are saving, are not leftovers yet.
+# systemd and `scancel --full` signal every process of a job. That may end `bash` before the
+# launcher's own copy of the signal has led to a stop order. Until then the ranks, which are saving,
+# must not be killed as leftovers.
 STOP_MAY_COME_S = 0.25
 STOP_IS_COMING_S = 5.0
 _MOST_ENDS = 64
 
 
 def ending_of(attempt: int, status: int, word_s: float = 0.0) -> MainExitedReport:
-    """Return what is told of the end of a main process that was reaped just now.
+    """Return the report on a main process that was reaped just now.
 
-    `word_s`: how long the daemon is asked what becomes of what is left.
+    `word_s`: how long its leftovers wait for the daemon's word.
     """
     code, number = _outcome(status)
     return MainExitedReport(
@@ -43,11 +44,11 @@ def _outcome(status: int) -> tuple[int | None, int | None]:
 
 
 class Leftovers:
-    """What a main process has left, as far as time and ends go.
+    """The processes that outlive a main process: how long they may live, and how they ended.
 
-    `word_s`: how long the daemon's word on it is waited for, 0 where the daemon gives none.
-    `kill_at`: when it is killed, monotonic seconds; None for nothing decided. `ended`: how those of
-    it ended that ended by themselves.
+    `word_s`: how long they wait for the daemon's word, 0 if the daemon gives none. `kill_at`: when
+    to kill them, monotonic seconds; None while undecided. `ended`: how those ended that the
+    launcher did not kill.
     """
 
     __slots__ = ("ended", "kill_at", "word_s")
@@ -58,7 +59,7 @@ class Leftovers:
         self.ended: list[LeftEnd] = []
 
     def note_end(self, pid: int, status: int, killing_since: float | None) -> None:
-        """Keep how one of them ended, if not by our kill; the daemon knows which trained."""
+        """Keep how a leftover ended before the launcher's kill; the daemon knows which trained."""
         if killing_since is not None:
             return
         del self.ended[: -_MOST_ENDS + 1]
@@ -66,41 +67,41 @@ class Leftovers:
         self.ended.append(LeftEnd(pid=pid, code=code, signal=number))
 
     def keep(self, for_s: float) -> None:
-        """Let it live so long from now: the daemon's word, which it renews."""
+        """Let them live for `for_s` from now. It is the daemon's word, which it renews."""
         self.kill_at = time.monotonic() + for_s
 
     def expect_stop(self) -> None:
-        """Wait a little longer: a stop is on its way."""
+        """Let them live a little longer: a stop order is on its way."""
         if self.kill_at is not None:
             self.kill_at = max(self.kill_at, time.monotonic() + STOP_IS_COMING_S)
 
     def earlier(self, at: float | None) -> float | None:
-        """Return the earlier of `at` and of when it is killed, None for never."""
+        """Return the earlier of `at` and `kill_at`, None for never."""
         due = [one for one in (self.kill_at, at) if one is not None]
         return min(due, default=None)
 
     def is_due(self, now: float) -> bool:
-        """Tell once whether it is to be killed now."""
+        """Tell once that they are to be killed now."""
         if self.kill_at is None or now < self.kill_at:
             return False
         self.forget()
         return True
 
     def forget(self) -> None:
-        """Wait for nothing any more: it is being stopped, or killed."""
+        """Drop the deadline: they are being stopped, or killed."""
         self.kill_at = None
 
     def may_live(self, ending: MainExitedReport, stop_signal_at: float) -> bool:
-        """Tell whether it is left alone for now; False to kill it at once."""
+        """Tell whether they may live for now; False: kill them at once."""
         if self.kill_at is None:
             self.kill_at = kill_at(ending, stop_signal_at, self.word_s)
         return self.kill_at is not None
 
 
 def kill_at(ending: MainExitedReport, stop_signal_at: float, word_s: float = 0.0) -> float | None:
-    """Return when to kill what it has left, monotonic seconds; None for at once.
+    """Return when to kill the leftovers, monotonic seconds; None for at once.
 
-    `stop_signal_at`: when the launcher was last sent a stop. `word_s`: as in `Leftovers`.
+    `stop_signal_at`: when the launcher last got a stop signal. `word_s`: as in `Leftovers`.
     """
     now = time.monotonic()
     due = now

@@ -1,7 +1,7 @@
-"""What a message is: named fields, and the way to a JSON object and back by their annotations.
+"""The base class of messages: named fields, made into JSON objects and back by their annotations.
 
-To a type checker they are frozen dataclasses. Real ones would cost the launcher 0.9 MB, and 30 ms
-at each start of the launcher and of the daemon.
+A type checker takes messages for frozen dataclasses. Real dataclasses would cost the launcher
+0.9 MB, and 30 ms at each start of the launcher and of the daemon.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     def dataclass_transform(**_):
-        """Return what leaves a class as it is: only a type checker reads this mark."""
+        """Return a decorator that changes nothing: only a type checker reads it."""
         return lambda cls: cls
 
 
@@ -24,24 +24,24 @@ _SHOWN_CHARS = 80
 
 
 class UnfitError(Exception):
-    """A JSON object is not the message that it says it is; the text says why."""
+    """A JSON object does not fit the kind of message that it names; the text says why."""
 
 
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Message:
-    """Base of what launcher and daemon tell each other, and of the parts of it.
+    """Base of the messages between launcher and daemon, and of their parts.
 
-    `key` and `kind` are the first pair of its JSON object; a part has none, nor has a message that
-    stands within another.
+    `key` and `kind` are the first pair of its JSON object. A part has no such pair, nor has a
+    message within another message.
     """
 
     key: ClassVar[str] = ""
     kind: ClassVar[str] = ""
     fields: ClassVar[dict[str, str]] = {}
-    """Their annotations by name, in the order in which they are written."""
+    """The fields' annotations by name, in the order in which the fields are written."""
 
     def __init_subclass__(cls, kind: str = "") -> None:
-        """Take the annotations for fields, behind those of the base."""
+        """Make fields of the annotations, after the fields of the base."""
         cls.kind = kind
         cls.fields = {**cls.fields, **cls.__annotations__}
 
@@ -68,7 +68,7 @@ class Message:
         return self.values() == other.values()
 
     def __repr__(self) -> str:
-        """Return it as it would be made."""
+        """Return the call that would make it."""
         return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in self.values().items())})"
 
     def values(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class Message:
     def from_json(cls, told: Mapping[str, Any]) -> Self:
         """Return the message. Raises UnfitError.
 
-        What is null is as if it were not said, and has its default; what is unknown is passed over.
+        A field that is null or missing has its default. An unknown field is passed over.
         """
         values = {}
         for name, annotation in cls.fields.items():

@@ -1,4 +1,4 @@
-"""What daemon and launcher tell each other: orders to it (`do`), reports from it (`is`).
+"""The messages: orders from the daemon to the launcher (`do`), reports from the launcher (`is`).
 
 Fields stand in the order in which they are written. A field with a default may be missing: a
 daemon or a launcher of another version may not know it. `None` is not known, or not there.
@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# Said in the hello. A new kind or field needs no new one: it is passed over where it is not known.
+# Sent in the hello. A new kind or field needs no new number: a receiver passes over unknown ones.
 PROTOCOL = 1
 
 
@@ -29,7 +29,7 @@ class _Report(Message):
 
 
 class ProgramOrder(_Order):
-    """The program of an attempt: `env` on top of the launcher's environment, less `unset`."""
+    """The program of an attempt. Its environment is the launcher's, less `unset`, plus `env`."""
 
     attempt: int
     run_id: str
@@ -40,10 +40,10 @@ class ProgramOrder(_Order):
 
 
 class LaunchOrder(ProgramOrder, kind="launch"):
-    """Begin an attempt; `why_cold` is None where a parked interpreter may be used.
+    """Begin an attempt; `why_cold` is None if a parked interpreter may be used.
 
-    `patience_s`: how long one that is not ready yet is waited for. `word_s`: how long what the main
-    process leaves behind with exit code 0 waits for the daemon's word, 0 where that gives none.
+    `patience_s`: how long a parked interpreter may still import. `word_s`: how long leftovers of a
+    main process that exits with 0 wait for the daemon's word; 0 if the daemon gives none.
     """
 
     log: str | None = None
@@ -53,7 +53,7 @@ class LaunchOrder(ProgramOrder, kind="launch"):
 
 
 class ParkOrder(ProgramOrder, kind="park"):
-    """Have a spare interpreter for such a program; `preload` is "auto" or names of modules."""
+    """Park an interpreter for such a program; `preload` is "auto" or names of modules."""
 
     attempt: int = 0
     record: str | None = None
@@ -63,13 +63,13 @@ class ParkOrder(ProgramOrder, kind="park"):
 
 
 class AttemptOrder(_Order):
-    """What concerns an attempt that was launched."""
+    """An order for an attempt that was launched."""
 
     attempt: int
 
 
 class StopOrder(AttemptOrder, kind="stop"):
-    """Have it save and end within `grace_s`; daemons of earlier versions say none."""
+    """Have it save and end within `grace_s`; daemons of earlier versions send no grace."""
 
     signal: int
     grace_s: float | None = None
@@ -77,30 +77,30 @@ class StopOrder(AttemptOrder, kind="stop"):
 
 
 class KillOrder(AttemptOrder, kind="kill"):
-    """SIGKILL all of it."""
+    """SIGKILL every process of it."""
 
 
 class KeepOrder(AttemptOrder, kind="keep"):
-    """The word on what its main process has left: it may live so long from now, 0 for no more."""
+    """The daemon's word on leftovers: they may live for `for_s` from now, 0 for no longer."""
 
     for_s: float
 
 
 class SignalOrder(AttemptOrder, kind="signal"):
-    """Send a signal to these processes, as far as they are its own."""
+    """Send a signal to those of `pids` that belong to the attempt."""
 
     signal: int
     pids: tuple[int, ...]
 
 
 class PersisterOrder(_Order, kind="persister"):
-    """Have a persister for a snapshot directory; None: it may finish, within `patience_s`."""
+    """Keep a persister for a directory of snapshots; None: it may finish, within `patience_s`."""
 
     directory: str | None = None
     patience_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values; the patience only where it is said."""
+        """Return it as JSON values, without `patience_s` if that is None."""
         told = Message.to_json(self)
         if self.patience_s is None:
             del told["patience_s"]
@@ -108,7 +108,7 @@ class PersisterOrder(_Order, kind="persister"):
 
 
 class RelockOrder(_Order, kind="relock"):
-    """Take the run's lock anew at `path`, as the descriptor that both have open as `fd`."""
+    """Take the run's lock anew at `path`; launcher and daemon both have it open as `fd`."""
 
     path: str
     fd: int
@@ -121,7 +121,7 @@ class ExitOrder(_Order, kind="exit"):
 
 
 class Noted(_Order, kind="noted"):
-    """A signal was heard, whatever comes of it."""
+    """The daemon received a signal, whatever it decides."""
 
 
 class Alive(_Order, kind="alive"):
@@ -129,7 +129,7 @@ class Alive(_Order, kind="alive"):
 
 
 class CannotStart(_Order, kind="failed"):
-    """Why this daemon ends before it has begun."""
+    """The daemon cannot start and ends; `why` says the reason."""
 
     why: str
 
@@ -141,9 +141,9 @@ Order = (
 
 
 class StartReport(_Report):
-    """An attempt's main process: `launch` is "warm" or "cold", `why` it was not warm.
+    """An attempt's main process: `launch` is "warm" or "cold", `why` says why it was not warm.
 
-    `asked`: the monotonic time at which the way was clear. `cgroup`: the attempt's own directory.
+    `asked`: the monotonic time at which all leftovers had ended. `cgroup`: the attempt's directory.
     """
 
     attempt: int
@@ -172,7 +172,7 @@ class StartFailedReport(_Report, kind="start_failed"):
 class EndReport(_Report):
     """How a main process ended, at `monotonic`; None is not known.
 
-    `awaits_word`: the daemon is asked what becomes of what it has left.
+    `awaits_word`: leftovers of it wait for the daemon's word (KeepOrder).
     """
 
     attempt: int
@@ -184,11 +184,11 @@ class EndReport(_Report):
 
 
 class MainExitedReport(EndReport, kind="main_exited"):
-    """The main process has ended, and others of the attempt live."""
+    """The main process has ended, and other processes of the attempt live."""
 
 
 class LeftEnd(Message):
-    """How a process ended that a main process had left."""
+    """How a process ended that outlived the main process."""
 
     pid: int
     code: int | None = None
@@ -196,9 +196,9 @@ class LeftEnd(Message):
 
 
 class ExitedReport(EndReport, kind="exited"):
-    """All of an attempt is gone: `leftovers` were killed, `left_ended` ended by themselves.
+    """No process of an attempt lives: `leftovers` were killed, `left_ended` ended by themselves.
 
-    `oom_kills` is None where the attempt has no cgroup of its own.
+    `oom_kills` is None if the attempt has no cgroup of its own.
     """
 
     leftovers: int = 0
@@ -208,9 +208,9 @@ class ExitedReport(EndReport, kind="exited"):
 
 
 class ParkedReport(_Report, kind="parked"):
-    """The spare interpreter has changed; `reason` is why there is none.
+    """The parked interpreter has changed; `reason` says why there is none.
 
-    `said` is what it says of itself, handed on as it is: it may be newer than the launcher.
+    `said` is its report on itself, handed on unchanged: it may be newer than the launcher.
     """
 
     stage: str = "absent"
@@ -222,13 +222,13 @@ class ParkedReport(_Report, kind="parked"):
 
 
 class RelockedReport(_Report, kind="relocked"):
-    """The lock was taken anew, or why not."""
+    """The lock was taken anew, or `error` says why not."""
 
     error: str | None = None
 
 
 class SignalReport(_Report, kind="signal"):
-    """The launcher was sent a signal, TERM for SIGTERM."""
+    """The launcher received a signal, "TERM" for SIGTERM."""
 
     signal: str
     monotonic: float | None = None
@@ -253,7 +253,7 @@ class UnkillableReport(_Report, kind="unkillable"):
 
 
 class KnownAttempt(StartReport):
-    """An attempt as the next daemon has to know it; `ending` where only others of it live."""
+    """An attempt as the next daemon has to know it; `ending` if its main process has ended."""
 
     run_id: str = ""
     started_monotonic: float | None = None
@@ -271,9 +271,9 @@ class KnownAttempt(StartReport):
 
 
 class Hello(_Report, kind="hello"):
-    """The first report to each daemon. `last_exit`: until the next launch. `protocol`: PROTOCOL.
+    """The first report to each daemon. `last_exit` is repeated until the next launch.
 
-    `signals`: those that no daemon may have acted on. `daemon_restarts`: how many were before it.
+    `signals`: those that possibly no daemon has acted on. `daemon_restarts`: the daemons before it.
     """
 
     protocol: int = 0
@@ -286,7 +286,7 @@ class Hello(_Report, kind="hello"):
     daemon_restarts: int = 0
 
     def to_json(self) -> dict[str, Any]:
-        """Return it as JSON values. Daemons of version 0 take `last_exit` for the report itself."""
+        """Return it as JSON values. Daemons of version 0 read `last_exit` as a whole report."""
         told = Message.to_json(self)
         if self.last_exit is not None:
             told["last_exit"] = self.last_exit.to_json()

@@ -1,4 +1,4 @@
-"""Which survivors of a launcher program are training ranks, so that a stop reaches them."""
+"""Which processes are ranks once their main process has ended, so that a stop reaches them."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ def _has_local_rank(pid: int) -> bool:
 
 
 def choose(members: list[Process], heartbeat_dir: str | None, since_ticks: int | None) -> Ranks:
-    """Choose among an attempt's living processes (oldest first) those a stop has to reach.
+    """Choose among an attempt's living processes (oldest first) those that a stop has to reach.
 
-    Processes with a heartbeat page; else those with LOCAL_RANK whose parent has none (the rest are
-    their data-loader workers, which must not get SIGTERM); else the oldest. `since_ticks` is the
-    main process's start: a page of a later process proves that this attempt's ranks have pages,
-    also when none of them lives any more.
+    These are the processes with a heartbeat page. Without pages, they are those with LOCAL_RANK
+    whose parent has none: the others are data-loader workers, which must not get SIGTERM. Else the
+    oldest process is the guess.
+
+    `since_ticks` is the main process's start. A page of a later process proves that this attempt's
+    ranks have pages, even if none of them lives any more.
     """
     if heartbeat_dir:
         pages = attached(heartbeat_dir)

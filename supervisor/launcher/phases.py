@@ -1,6 +1,6 @@
 """An attempt's life as the launcher sees it, as a table. It starts and signals nothing.
 
-`Attempt` obeys it, and the model check (tests/model) explores it with everybody's crashes.
+`Attempt` obeys the table. The model check (tests/model) explores it with a crash at any step.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ class AttemptPhase(Enum):
     """How far an attempt has come."""
 
     CLEARING = "clearing"
-    """It was asked for, and nothing of it runs: leftovers of others are being ended first, then the
-    parked interpreter is asked."""
+    """The daemon ordered it, and nothing of it runs. First the launcher ends leftovers of other
+    attempts, then it asks the parked interpreter."""
     RUNNING = "running"
     ENDING = "ending"
-    """The main process is reaped, its status known; others of the attempt may live."""
+    """The main process is reaped; other processes of the attempt may live."""
     OVER = "over"
 
 
@@ -24,30 +24,31 @@ class Happening(Enum):
     """What moves an attempt on."""
 
     SPAWNED = "spawned"
-    """A main process is there: a new one, or the parked interpreter has become it."""
+    """There is a main process: a new one, or the parked interpreter has become it."""
     NO_START = "no start"
     """Nothing could be started, leftovers cannot be killed, or exec failed."""
     CALLED_OFF = "called off"
-    """A stop, a kill, or the end of the daemon that asked, before anything ran."""
+    """Before anything ran, a stop or a kill came, or the daemon that ordered the launch ended."""
     MAIN_ENDED = "main ended"
     ALL_GONE = "all gone"
 
 
-# From a phase by a happening to the next phase, with the message that tells the daemon of it. What
-# "exited" says is kept for the next daemon until a launch is asked for: no end is lost.
+# From a phase by a happening to the next phase, with the kind of report that tells the daemon of
+# it. The launcher keeps the "exited" report for the next daemon until the next launch order, so
+# that no end is lost.
 PHASES: dict[tuple[AttemptPhase, Happening], tuple[AttemptPhase, str | None]] = {
     (AttemptPhase.CLEARING, Happening.SPAWNED): (AttemptPhase.RUNNING, None),
     (AttemptPhase.CLEARING, Happening.NO_START): (AttemptPhase.OVER, "start_failed"),
     (AttemptPhase.CLEARING, Happening.CALLED_OFF): (AttemptPhase.OVER, "start_failed"),
     (AttemptPhase.RUNNING, Happening.NO_START): (AttemptPhase.OVER, "start_failed"),
-    # "main_exited" follows, unless all of it is gone by then.
+    # The report "main_exited" follows, unless no process of the attempt lives by then.
     (AttemptPhase.RUNNING, Happening.MAIN_ENDED): (AttemptPhase.ENDING, None),
     (AttemptPhase.ENDING, Happening.ALL_GONE): (AttemptPhase.OVER, "exited"),
 }
 
 
 class IllegalPhaseError(Exception):
-    """The table has no such row: a fault in the launcher; nothing happened."""
+    """The table has no such row. It is a fault in the launcher, and nothing happened."""
 
 
 def after(phase: AttemptPhase, happening: Happening) -> AttemptPhase:
@@ -59,5 +60,5 @@ def after(phase: AttemptPhase, happening: Happening) -> AttemptPhase:
 
 
 def told(phase: AttemptPhase, happening: Happening) -> str | None:
-    """Return the kind of message by which the daemon is told of it, None for none."""
+    """Return the kind of report that tells the daemon of it, None for none. Raises KeyError."""
     return PHASES[(phase, happening)][1]

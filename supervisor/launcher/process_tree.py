@@ -26,9 +26,9 @@ def _is_marked(pid: int, run_id: str, attempt: int | None) -> bool:
 
 
 def _is_anothers(environ: bytes) -> bool:
-    """Tell whether another launcher started it and lives: it is no leftover.
+    """Tell whether another living launcher started the process, which then is no leftover.
 
-    A copied run directory has the run's id; and a parked interpreter belongs to no attempt yet.
+    A copied run directory has the same run id, and a parked interpreter belongs to no attempt yet.
     """
     value = procfs.mark(environ, procfs.LAUNCHER)
     pid, _, rest = (value or "").partition(":")
@@ -36,7 +36,7 @@ def _is_anothers(environ: bytes) -> bool:
     if not (pid.isdigit() and ticks.isdigit()) or int(pid) == os.getpid():
         return False
     if namespace != str(os.stat("/proc/self/ns/pid").st_ino):
-        return False  # its pids mean nothing here
+        return False  # a pid of another namespace means nothing here
     launcher = procfs.read_process(int(pid))
     return launcher is not None and launcher.start_ticks == int(ticks) and not launcher.has_ended
 
@@ -50,9 +50,10 @@ def find(
 ) -> list[Process]:
     """Return the living processes of an attempt (None: of any attempt of the run), oldest first.
 
-    Those whose environment carries the marks, those in `roots`, and everything that descends from
-    either: a program may overwrite the memory that /proc/PID/environ shows (setproctitle does), or
-    start a child with an empty environment. Never this process, its ancestors or `spare`.
+    They are the processes whose environment carries the marks, those in `roots`, and the
+    descendants of both. Marks alone are too few: a program may overwrite the memory that
+    /proc/PID/environ shows (setproctitle does), or start a child with an empty environment. This
+    process, its ancestors and `spare` are never among them.
     """
     marked = {
         pid for pid in procfs.all_pids() if pid not in spare and _is_marked(pid, run_id, attempt)
@@ -72,10 +73,15 @@ def adopted(
 ) -> list[int] | None:
     """Return the launcher's children that belong to the attempt begun at `since_ticks`.
 
-    As a subreaper it is the parent of all orphans of the attempt; zombies are included, since they
-    have to be reaped first. Left out are `own` (daemon, view), what a dead daemon left behind,
-    children from before the attempt (a shell's that became us by exec) and, as PID 1, those that
-    came into the container from outside (`docker exec`). None if the kernel does not tell.
+    As a subreaper the launcher is the parent of all orphans of the attempt. Zombies are included,
+    since they have to be reaped first. Left out are:
+
+    - `own` (daemon, view), and what a dead daemon left behind (`daemon_sessions`);
+    - children older than the attempt, say of a shell that became the launcher by exec;
+    - processes with the mark of another run;
+    - without a mark, if the launcher is PID 1: they came from outside (`docker exec`).
+
+    Returns None if the kernel does not list a process's children.
     """
     pids = procfs.children(os.getpid())
     if pids is None:

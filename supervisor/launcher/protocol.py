@@ -1,4 +1,4 @@
-"""What launcher and daemon say to each other, from JSON objects to messages; it never raises."""
+"""From JSON objects to the messages between launcher and daemon. Nothing here raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 
 class Unfit(Message):
-    """What was sent and is left out: `why` goes on from `what`. `attempt`: where it says one."""
+    """A message that cannot be used: its kind `what`, and `why` as the rest of a sentence.
+
+    `attempt` is the number that it gives, if any.
+    """
 
     what: str
     attempt: int | None

@@ -1,4 +1,4 @@
-"""Taking the run's lock anew where its file was removed under the launcher. Stdlib only."""
+"""Taking the run's lock anew after its file was removed under the launcher. Stdlib only."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ _MOST_BYTES = 1 << 16
 
 
 def relock(path: str, lock_fd: int) -> None:
-    """Make the lock file again and have `lock_fd` be that one, with the same words in it.
+    """Make the lock file again, copy the old one's words into it, and let `lock_fd` refer to it.
 
-    Raises BlockingIOError where somebody else has the lock by now, and OSError.
+    Raises BlockingIOError if another process has the lock by now, and OSError.
     """
     fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if os.path.sameopenfile(fd, lock_fd):
-            return  # It is there: another part of the record was removed.
+            return  # The lock file is still there: another part of the record was removed.
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -35,7 +35,7 @@ def relock(path: str, lock_fd: int) -> None:
 
 
 def obey(order: RelockOrder) -> RelockedReport:
-    """Take the lock anew for the daemon, which cannot: it has to be the launcher's as well."""
+    """Take the lock anew on the daemon's order: the lock has to be the launcher's as well."""
     try:
         relock(order.path, order.fd)
     except BlockingIOError:

@@ -1,4 +1,4 @@
-"""The launcher's own end, step by step, as a table that it obeys. It decides no code."""
+"""The launcher's own end, step by step, as a table that it obeys. It decides no exit code."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import time
 from enum import Enum
 
 GOODBYE_S = 2.0
-# After SIGKILL: a process in a broken disk's D state is not waited for.
+# How long to wait after SIGKILL: a process in D state on a broken disk may never end.
 FAREWELL_S = 1.0
 
 
 class Stage(Enum):
-    """Who has to go next."""
+    """Which process has to end next."""
 
     ATTEMPT = "attempt"
     PARKED = "parked"
@@ -24,18 +24,19 @@ class Stage(Enum):
 
 
 class Asked(Enum):
-    """How whoever has to go is asked."""
+    """How a process is asked to end."""
 
     ALREADY = "already"
-    """It was: the attempt and the parked one are being killed, the persister may finish."""
+    """It was asked before: the attempt and the parked interpreter are being killed, and the
+    persister may finish."""
     BY_SIGTERM = "SIGTERM"
     BY_GOODBYE = "goodbye"
-    """It reads the end of the conversation."""
+    """The launcher shuts the socket down, and the daemon reads its end."""
 
 
-# Who goes after whom, how it is asked, how long it is waited for (None: whoever ends it says), and
-# whether it is killed then. The daemon goes after the attempt, so that it hears of the attempt's
-# end; the persister last, so that what anybody left in memory is on the disk.
+# In this order processes end: how each is asked, how long the launcher waits (None: the caller
+# says), and whether it is killed then. The daemon ends after the attempt, so that it hears of the
+# attempt's end. The persister ends last, so that every snapshot in memory can reach the disk.
 FAREWELLS: tuple[tuple[Stage, Asked, float | None, bool], ...] = (
     (Stage.ATTEMPT, Asked.ALREADY, None, False),
     (Stage.PARKED, Asked.ALREADY, FAREWELL_S, True),
@@ -46,7 +47,10 @@ FAREWELLS: tuple[tuple[Stage, Asked, float | None, bool], ...] = (
 
 
 class Shutdown:
-    """Begun by "exit", or by the launcher when it is left alone; the first code stands."""
+    """The launcher's end, begun by an exit order, or by the launcher itself without a daemon.
+
+    `code` is the exit code. `attempt_limit_s`: how long the first stage, the attempt, may take.
+    """
 
     def __init__(self, code: int, attempt_limit_s: float) -> None:
         self.code = code
@@ -56,7 +60,7 @@ class Shutdown:
 
     @property
     def stage(self) -> Stage:
-        """Return who has to go now."""
+        """Return which process has to end now."""
         return FAREWELLS[self._row][0] if self._row < len(FAREWELLS) else Stage.DONE
 
     def deadline(self) -> float:
@@ -64,9 +68,9 @@ class Shutdown:
         return self._give_up_at
 
     def waits_for(self, pid: int) -> bool:
-        """Tell whether whoever has to go is still waited for; kills it when patience ends.
+        """Tell whether to wait longer for the stage's process; kill it when patience ends.
 
-        `pid` is 0 where there is nobody any more.
+        `pid` is 0 once the process is gone.
         """
         if not pid:
             return False
@@ -81,9 +85,9 @@ class Shutdown:
         return True
 
     def go_on(self, until: float) -> Asked:
-        """Go to the next stage and return how to ask whoever has to go in it.
+        """Go to the next stage and return how to ask its process to end.
 
-        `until`: how long to wait where the table does not say, monotonic seconds.
+        `until`: when to stop waiting if the table does not say, monotonic seconds.
         """
         self._row += 1
         if self.stage is Stage.DONE:

@@ -1,4 +1,4 @@
-"""The signals that the launcher takes, and those that it tells the daemon of. It acts on none."""
+"""The signals that the launcher catches, and those that it reports to the daemon."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from supervisor.system.self_pipe import SelfPipe
 
-# The names under which the daemon is told of them. SIGCHLD only wakes.
+# The names under which the daemon is told of them. SIGCHLD only wakes the loop.
 REPORTED = {
     signal.SIGTERM: "TERM",
     signal.SIGINT: "INT",
@@ -20,7 +20,7 @@ REPORTED = {
 
 
 def take_over(pipe: SelfPipe) -> None:
-    """Lead this process's signals into the pipe, whatever it inherited (nohup, a blocked mask)."""
+    """Catch this process's signals in the pipe, whatever it inherited (nohup, a blocked mask)."""
     pipe.catch((signal.SIGCHLD, *REPORTED))
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

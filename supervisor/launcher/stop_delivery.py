@@ -1,8 +1,8 @@
-"""How a stop reaches an attempt: who gets the page's byte, who the signal, and when.
+"""How a stop reaches an attempt: which processes get the page's byte or the signal, and when.
 
-Ranks that are attached are told at once, by page and by signal. A main process that is no rank is
-told when they have ended: a shell, `unshare` or a Python launcher that dies first takes them along,
-or never tells them. torchrun and its like are told first (`agents`). It kills nothing. Stdlib only.
+Attached ranks are told at once, by page and by signal. A main process that is no rank is told when
+they have ended: a shell, `unshare` or a Python launcher that dies first takes them along, or never
+tells them. torchrun and its like are told first (`elastic_agents`). Nothing is killed. Stdlib only.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
     from supervisor.system.identity import ProcessIdentity
 
-# What is left for the main process when its ranks have not ended in time: a quarter of the grace.
+# A main process whose ranks do not end in time gets a quarter of the grace, at most this.
 LATEST_S = 10.0
-# An order of an older daemon says no grace, nor does a launch request outside a supervisor.
+# For a stop order of an older daemon, and a launch order without SUPERVISOR_GRACE_S.
 UNTOLD_GRACE_S = 20.0
 AGENT_FIRST_S = 1.0
-# Between its page and its handlers a worker takes milliseconds; on a loaded machine, longer.
+# A worker installs its handlers milliseconds after it made its page; on a loaded machine, later.
 ATTACHING_S = 2.0
 LINGER_S = 2.0
 
@@ -44,7 +44,7 @@ def main_due_after(grace_s: float) -> float:
 
 
 class _Rank:
-    """An attached process that lives, its page if it has one, and who looks after it."""
+    """A living attached process, its page if it has one, its ancestors, and its elastic agent."""
 
     __slots__ = ("above", "agent", "page", "process")
 
@@ -55,12 +55,12 @@ class _Rank:
 
     @property
     def has_said_its_end(self) -> bool:
-        """Whether its page has an outcome; a rank without one has to end."""
+        """Whether its page has an outcome; of a rank without a page only its end can be seen."""
         return self.page is not None and self.page.has_outcome
 
 
 class StopDelivery:
-    """One stop on its way to one attempt. `look` again and again: ranks may attach late."""
+    """One stop on its way to one attempt. Call `look` repeatedly: ranks may attach late."""
 
     def __init__(
         self, signum: int, main: ProcessIdentity | None, heartbeat_dir: str | None
@@ -88,19 +88,19 @@ class StopDelivery:
         self._helpers: set[tuple[int, int]] = set()
 
     def order(self, grace_s: float, *, is_hang: bool) -> None:
-        """Take an order, or its repeat: it may leave less time, or be of a hang."""
+        """Take a stop order or its repeat, which may shorten the grace or say that it hangs."""
         due = time.monotonic() + main_due_after(grace_s)
         self._main_due_at = min(self._main_due_at, due)
         self._is_hang = self._is_hang or is_hang
 
     def tell(self, pid: int, start_ticks: int) -> None:
-        """Signal a process once, and let it go on if it was stopped by a signal."""
+        """Signal a process, and continue it if a signal had stopped it."""
         self._told.add((pid, start_ticks))
         procfs.send_signal(pid, start_ticks, self.signum)
         procfs.send_signal(pid, start_ticks, signal.SIGCONT)
 
     def holds(self, process: Process) -> bool:
-        """Tell whether it stands still because of us, until the ranks have saved."""
+        """Tell whether this delivery has stopped it (SIGSTOP) until the ranks have saved."""
         return (process.pid, process.start_ticks) in self._frozen
 
     def was_told(self, process: Process) -> bool:
@@ -108,21 +108,21 @@ class StopDelivery:
         return (process.pid, process.start_ticks) in self._told
 
     def concerns(self, process: Process) -> bool:
-        """Tell whether a process has to be watched: what is only served by it has not."""
+        """Tell whether it has to be watched: the main process, a rank, an agent, a frozen shell."""
         key = (process.pid, process.start_ticks)
         is_main = process.pid == self._main_pid
         return is_main or any(key in known for known in (self._seen, self._agents, self._frozen))
 
     def look(self, members: Sequence[Process], *, main_lives: bool, is_whole: bool = True) -> bool:
-        """Tell whoever is to be told by now; return whether any of those still lives, but main.
+        """Tell each process that is due; return whether a rank, agent or released shell lives.
 
-        `members`: the living processes of the attempt, the main process among them if it lives;
-        of a look that is not whole only those that it concerns.
+        `members`: the living processes of the attempt, with the main process if it lives. If not
+        `is_whole`, they are only those that `concerns` names.
         """
         self._table = table = {process.pid: process for process in members}
         main = table.get(self._main_pid) if main_lives else None
         if main is None and main_lives and self._main is not None and not self._main_told:
-            self._main_told = True  # hidden by /proc's mount options
+            self._main_told = True  # /proc's mount options hide it
             self.tell(self._main.pid, self._main.start_ticks)
         if main is not None and self.signum == signal.SIGCONT:
             self._tell_once(main)  # srun: its tasks are told through the controller
@@ -152,7 +152,7 @@ class StopDelivery:
         *,
         is_whole: bool,
     ) -> list[_Rank]:
-        """Return the living ranks: also those whose page is gone, or has become another's."""
+        """Return the living ranks, also if their page is gone or belongs to another process."""
         found = {}
         for page in pages:
             process = process_of(page, members)
@@ -184,9 +184,9 @@ class StopDelivery:
     def _is_rank_without_page(
         self, process: Process, owners: set[int], table: dict[int, Process]
     ) -> bool:
-        """Tell whether it trains beside a page's owner: spawned without LOCAL_RANK, say.
+        """Tell whether it is a rank, but another has its page: it has no LOCAL_RANK, say.
 
-        What an owner has started is its helper (an evaluation): it follows the page by itself.
+        A process that a page's owner started is a helper (an evaluation): it follows the page.
         """
         if process.pid in owners:
             return False
@@ -195,14 +195,14 @@ class StopDelivery:
         key = (process.pid, process.start_ticks)
         above = elastic_agents.ancestors(process, table, self._main_pid)
         if any(one.pid in owners for one in above):
-            self._helpers.add(key)  # also when it has outlived the owner
+            self._helpers.add(key)  # kept, since it may outlive the owner
         return key not in self._helpers and keeps_open(process.pid, self._heartbeat_dir)
 
     def _main_is_agent(self, main: Process | None) -> bool:
         return main is not None and elastic_agents.is_agent(procfs.read_command(main.pid))
 
     def _ask(self, pages: list[Attached], ranks: list[_Rank], *, has_agent: bool) -> None:
-        """Write the byte, also for a rank whose process is not to be found (a container's)."""
+        """Write the byte, also for a rank whose process cannot be found (in a container)."""
         known = {rank.page.path: rank for rank in ranks if rank.page is not None}
         is_early = time.monotonic() < self.begun_at + AGENT_FIRST_S and not self._is_hang
         for page in pages:
@@ -217,9 +217,9 @@ class StopDelivery:
             return
         if procfs.would_die_of(process.pid, self.signum):
             if rank.page is None or rank.page.reads_stop:
-                return  # the page does it: attach() in another thread, or its handler was taken out
+                return  # the page tells it: attach() in another thread, or its handler was removed
             if time.monotonic_ns() - rank.page.created_ns < ATTACHING_S * 1e9:
-                return  # it has its page, and its handlers in a moment
+                return  # it is attaching, and will have its handlers in a moment
         self.tell(process.pid, process.start_ticks)
 
     def _tell_once(self, process: Process) -> None:
@@ -231,7 +231,7 @@ class StopDelivery:
     ) -> None:
         now = time.monotonic()
         if self.was_told(main) or any(rank.process.pid == main.pid for rank in ranks):
-            self._main_told = True  # as what it is: an agent, or a rank
+            self._main_told = True  # `look` told it as an agent or as a rank
             return
         if self._are_some_missing is None:
             self._are_some_missing = bool(ranks) and not agents_here and _are_missing(pages, ranks)
@@ -242,7 +242,7 @@ class StopDelivery:
             self._done_at = None
             self._freeze(_sequencers(main, ranks))
         else:
-            # All have said how they end: a moment for their ends, in which nothing new begins.
+            # All ranks have said how they end. Until they have ended, nothing new may begin.
             self._done_at = self._done_at or now
             if now < self._done_at + LINGER_S:
                 self._freeze([main, *_sequencers(main, ranks)])
@@ -261,9 +261,9 @@ class StopDelivery:
                 self._frozen[key] = process
 
     def _release(self, main: Process) -> None:
-        """Tell the main process, and the shells on the way to the ranks, and let them go on.
+        """Signal the main process and the shells on the way to the ranks, then continue them.
 
-        The signal comes first: a process that is continued acts on it before anything else.
+        The signal comes first: a continued process acts on it before anything else.
         """
         self._main_told = True
         told = {(main.pid, main.start_ticks): main, **self._frozen}
@@ -282,7 +282,7 @@ def _is_in(process: Process, table: dict[int, Process]) -> bool:
 
 
 def _are_missing(pages: list[Attached], ranks: list[_Rank]) -> bool:
-    """Tell whether this node has ranks that are not attached: they hear of it from main alone."""
+    """Tell whether this node has ranks that are not attached: only the main process tells them."""
     environ = procfs.read_environ(ranks[0].process.pid) or b""
     count = procfs.mark(environ, "LOCAL_WORLD_SIZE") or ""
     here = len(pages) + sum(rank.page is None for rank in ranks)

@@ -1,7 +1,7 @@
-"""Ending an attempt: the stop (see `delivery`), the kill loop, what is left of it.
+"""Ending an attempt: the stop (see `stop_delivery`), the kill loop, the processes that survive.
 
-The launcher uses it, and the daemon when the launcher has died; so it must not need to be the
-parent of anything. Stdlib only.
+The launcher uses this module, and so does the daemon when the launcher has died. So nothing here
+may need to be the parent of a process. Stdlib only.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ UNKILLABLE_AFTER_S = 60.0
 _MOST_FRAMES = 24
 FIRST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.25
-# While ranks save and the main process waits for their end: it is not to begin anything after it.
+# While ranks save: a short pause, so that the main process begins nothing new once they have ended.
 WATCHFUL_PAUSE_S = 0.02
-# A look at all processes of the host, for ranks that attach late. They save meanwhile.
+# Between looks at all processes of the host, for ranks that attach late, while the others save.
 STOPPING_PAUSE_S = 1.0
 
 
@@ -57,7 +57,7 @@ class Survivors:
         group: Group | None = None,
         grace_s: float = UNTOLD_GRACE_S,
     ) -> None:
-        """`grace_s`: what a stop leaves the attempt, where its order does not say."""
+        """`grace_s`: the attempt's time to save and end, if the stop order names none."""
         self.run_id = run_id
         self.attempt = attempt
         self.heartbeat_dir = heartbeat_dir
@@ -83,7 +83,7 @@ class Survivors:
         self._has_seen_any = False
 
     def members(self) -> list[Process]:
-        """Return what lives now, oldest first; the main process included."""
+        """Return the processes that live now, oldest first; the main process included."""
         roots = set(self._roots())
         roots.update(self._group.pids())
         if self.main_is_alive():
@@ -107,7 +107,7 @@ class Survivors:
 
     @property
     def is_left_alone(self) -> bool:
-        """Tell whether nobody has begun to stop or to kill it."""
+        """Tell whether neither a stop nor a kill has begun."""
         return self.killing_since is None and self.stop_signal is None
 
     def is_anything_left(self) -> bool:
@@ -118,10 +118,11 @@ class Survivors:
         return bool(self.members() or self.members())
 
     def stop(self, signum: int, grace_s: float | None = None, is_hang: bool = False) -> None:
-        """Deliver a stop, never to a group: see `StopDelivery`.
+        """Deliver a stop to processes, never to a process group: see `StopDelivery`.
 
-        Whatever was stopped by a signal is continued, so that it can act. A repeat tells nobody
-        twice; it may leave less time (`grace_s`), or be of a hang: then all are told at once.
+        A process that a signal had stopped is continued, so that it can act. A repeat tells no
+        process twice. It may shorten the grace (`grace_s`), or say that the attempt hangs: then all
+        are told at once.
         """
         members = self.members()
         stopped = []
@@ -130,17 +131,17 @@ class Survivors:
             stopped = [process for process in members if process.state == "T"]
         self._delivery.order(self._grace_s if grace_s is None else grace_s, is_hang=is_hang)
         self._deliver(members)
-        # After the signal: one that is continued acts on it before it makes another step.
+        # Continued after the signal: a process acts on that before it does anything else.
         for process in stopped:
             if not self._delivery.holds(process):
                 procfs.send_signal(process.pid, process.start_ticks, signal.SIGCONT)
-        # Only now: were /proc out of reach (EMFILE), a repeated stop would have to work.
+        # Noted last, so that a repeated stop works if /proc could not be read now (EMFILE).
         if self.stop_signal is None:
             self.stop_signal = signum
             self.stopped_at = time.monotonic()
 
     def _deliver(self, members: list[Process], *, is_whole: bool = True) -> None:
-        """Tell whoever is to be told by now; with the main process and the ranks gone, kill."""
+        """Tell each process that is due; after main process and ranks, stop the others."""
         delivery = self._delivery
         assert delivery is not None
         main_lives = self.main_is_alive()
@@ -161,7 +162,7 @@ class Survivors:
             self.pause_s = FIRST_PAUSE_S
 
     def advance(self) -> bool:
-        """Do what is due now and return whether anything is left."""
+        """Do what is due now and return whether a process is left."""
         watched = self._watched()
         members = watched or self.members()
         if not members and self._has_seen_any:
@@ -171,7 +172,7 @@ class Survivors:
         if self.killing_since is None and self._delivery is not None:
             self._deliver(members, is_whole=not watched)
         if self.killing_since is not None:
-            # Counted one by one; the group takes what was forked meanwhile, and all at once.
+            # Killed one by one to be counted. The cgroup's kill takes all at once, new forks too.
             for process in members:
                 if procfs.send_signal(process.pid, process.start_ticks, signal.SIGKILL):
                     self.killed.add((process.pid, process.start_ticks))
@@ -180,7 +181,7 @@ class Survivors:
         return True
 
     def _watched(self) -> list[Process]:
-        """Return whom a stop concerns, of the last look, where the next whole one is not due."""
+        """Return the living processes to watch; none if the next look at all of them is due."""
         now = time.monotonic()
         is_watchful = self._delivery is not None and self._delivery.is_withholding
         is_due = self.killing_since is not None or now >= self._look_again_at
@@ -197,7 +198,7 @@ class Survivors:
         ]
 
     def unkillable(self) -> tuple[StuckProcess, ...]:
-        """Return what is left when a kill has lasted too long (again after as long), else none."""
+        """Return the survivors when a kill has lasted too long, and again after as long."""
         now = time.monotonic()
         if self.killing_since is None or now < self._complain_at:
             return ()
@@ -213,10 +214,10 @@ class Survivors:
         ]
 
     def _stop_others(self, members: list[Process]) -> None:
-        """Stop ranks that are not attached; when all known ones have ended, kill what served them.
+        """Stop ranks that are not attached; once all known ranks have ended, kill the others.
 
-        Where ranks were only guessed (the oldest survivor), the next oldest is told instead: it
-        may be the trainer, and nothing that may be saving is killed before the grace is over.
+        If a rank was only a guess (the oldest survivor), the next oldest is told after its end: it
+        may be the trainer. Nothing that may be saving is killed before the grace is over.
         """
         assert self._delivery is not None
         living = {(process.pid, process.start_ticks) for process in members}
@@ -238,11 +239,11 @@ class Survivors:
 
 
 def stuck_process(process: Process) -> StuckProcess:
-    """Return what the kernel tells of a process that does not end: for those who have to look.
+    """Return what the kernel tells of a process that SIGKILL does not end, for the incident.
 
     `wchan`: the function it sleeps in; `syscall`: the number and arguments of its system call;
-    `stack`: the kernel's frames (root only). Of the first thread in uninterruptible sleep, else
-    of the main one. "" and none where it may not be read: proc(5).
+    `stack`: the kernel's frames (root only). They are of the first thread in uninterruptible sleep,
+    else of the main thread. They are empty if they may not be read: proc(5).
     """
     task = _stuck_task(process.pid)
     stack = [line.rpartition("] ")[2] for line in _text(f"{task}/stack", 4096).splitlines()]
@@ -273,4 +274,4 @@ def _text(path: str, most: int) -> str:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read(most).strip()
     except OSError:
-        return ""  # not for us to read, or gone
+        return ""  # it may not be read, or is gone

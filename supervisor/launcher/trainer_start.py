@@ -1,4 +1,4 @@
-"""From a launch order, with the way clear, to a process: the parked interpreter, or a new one."""
+"""Starts an attempt's main process once all leftovers have ended: parked interpreter or new one."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 else:
     from supervisor.system.named_tuple import NamedTuple
 
-# It only compares and stats; on a dead disk it is given up for a process that will hang there, too.
+# The parked interpreter only compares and stats before it answers. On a dead disk it is killed, and
+# a new process starts instead, which will hang there, too.
 ANSWER_S = 10.0
 UNKILLABLE_AFTER_S = 60.0
 
@@ -29,7 +30,7 @@ UNKILLABLE_AFTER_S = 60.0
 class MainProcess(NamedTuple):
     """An attempt's main process; `why` says why it was not warm, `report_fd` is -1 if it was.
 
-    `asked` is the monotonic time at which the way was clear.
+    `asked` is the monotonic time at which all leftovers had ended.
     """
 
     main: identity.ProcessIdentity
@@ -40,10 +41,10 @@ class MainProcess(NamedTuple):
 
 
 class Beginning:
-    """One start, warm if there is a parked interpreter that agrees; nothing here waits."""
+    """One start, warm if a parked interpreter agrees. No call blocks."""
 
     def __init__(self, order: LaunchOrder, group: str | None, link: ParkedLink) -> None:
-        """`group`: the directory of the cgroup that it is to run in."""
+        """`group`: the directory of the cgroup in which the process is to run."""
         self._order = order
         self._group = group
         self._link = link
@@ -57,7 +58,7 @@ class Beginning:
         return self._until
 
     def advance(self) -> MainProcess | StartFailure | None:
-        """Do the next thing; None as long as the parked one has not decided."""
+        """Do the next thing; None as long as the parked interpreter has not decided."""
         link, now = self._link, time.monotonic()
         if link.stage is standby.IMPORTING and (self._why is not None or now >= self._until):
             waited = f"it was not ready within {self._order.patience_s:.1f} s"
@@ -68,7 +69,7 @@ class Beginning:
                 link.discard(self._why)
             else:
                 if self._group is not None:
-                    # Before it is told: nothing that the program starts can be outside.
+                    # Before "go", so that nothing that the program starts can be outside.
                     cgroup.enter(self._group, link.pid)
                 link.go(self._order)
                 self._until = now + ANSWER_S
@@ -85,7 +86,7 @@ class Beginning:
         return None
 
     def _outlast(self, now: float) -> StartFailure | None:
-        """Wait until a killed one has gone: there are never two programs."""
+        """Wait until the killed parked interpreter has ended: two programs never run at once."""
         if self._killed_at is None:
             self._killed_at = now
         self._until = self._killed_at + UNKILLABLE_AFTER_S
@@ -94,7 +95,7 @@ class Beginning:
         return StartFailure(errno.EBUSY, "the parked interpreter survives SIGKILL")
 
     def give_up(self) -> MainProcess | StartFailure | None:
-        """Call off a start; a process that has become the program meanwhile is returned."""
+        """Call off a start; return the parked interpreter if it has become the program already."""
         self._link.read()
         if self._link.stage is standby.GONE:
             return self.advance()
@@ -111,7 +112,7 @@ class Beginning:
             main = identity.identify(spawned.pid)
         except OSError:
             main = None
-        if main is None:  # it cannot be gone, since we have not reaped it: /proc is out of reach
+        if main is None:  # it is not reaped, so /proc shows it, unless /proc cannot be read
             os.kill(spawned.pid, signal.SIGKILL)
             os.close(spawned.report_fd)
             return StartFailure(errno.EIO, "/proc does not show the new process")

@@ -1,4 +1,4 @@
-"""Shells between a main process and its ranks, that stand still while ranks save. It only looks."""
+"""Which shells between a main process and its ranks are frozen while ranks save. It only looks."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# They do one thing after another, and nothing for the ranks: while ranks save they are stopped, or
-# they would go on to the next command when a rank has saved and ended.
+# These programs run one command after another, and do nothing for the ranks. While ranks save they
+# are frozen. Otherwise they would begin the next command once a rank has saved and ended.
 SHELLS = ("sh", "bash", "dash", "ash", "busybox", "zsh", "ksh", "ksh93", "mksh", "fish", "tcsh")
 SEQUENCERS = frozenset((*SHELLS, "csh", "xargs", "make", "gmake"))
 
@@ -27,13 +27,13 @@ def sequencers(processes: Iterable[Process]) -> list[Process]:
 def is_needed(
     process: Process, ranks: Iterable[Process], table: dict[int, Process], main_pid: int
 ) -> bool:
-    """Tell whether a rank could wait for this ancestor of it at a pipe.
+    """Tell whether a rank could block on a pipe to this ancestor, so that it must not be frozen.
 
-    It writes what a rank reads (a coprocess), or reads what a process below it writes
+    The ancestor writes what a rank reads (a coprocess), or reads what a process below it writes
     (`$(train.py | tee log)`, zsh's `train.py | while read`). Named pipes are not looked for.
     """
     reads, writes = _pipes(process.pid)
-    # A pipe of which one process has both ends is a store (make's job server): all have both.
+    # A pipe with both ends in one process is a store (make's job server): all its users have both.
     both = reads & writes
     reads, writes = reads - both, writes - both
     if writes and any(writes & _pipes(rank.pid)[0] for rank in ranks):
@@ -46,7 +46,7 @@ def is_needed(
 
 
 def _pipes(pid: int) -> tuple[set[str], set[str]]:
-    """Return the pipes of which a process has the end to read, and those to write."""
+    """Return the pipes that a process has open for reading, and those for writing."""
     reads, writes = set(), set()
     folder = f"/proc/{pid}/fd"
     try:

@@ -1,4 +1,4 @@
-"""When a process that is to live is started again: soon, and ever later where it keeps dying.
+"""When a child that has ended is started again: soon at first, later and later if it keeps ending.
 
 It starts nothing. All times are monotonic seconds.
 """
@@ -7,12 +7,12 @@ from __future__ import annotations
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 30.0
-# One that has lived so long did come up: the next pause is the first again.
+# After a life this long the next pause is the first one again.
 GOOD_LIFE_S = 60.0
 
 
 class Respawn:
-    """The time of the next start; `at` is None where there is to be none, or one lives."""
+    """The time of the next start: `at`, None while the process lives or if none is wanted."""
 
     __slots__ = ("_pause_s", "at", "started_at")
 
@@ -26,7 +26,7 @@ class Respawn:
         return self.at is not None and now >= self.at
 
     def put_off(self, now: float) -> None:
-        """Try again after a pause, in case that the start fails that is tried now."""
+        """Set the next try, in case the start that is tried now fails."""
         self.at = now + self._pause_s
 
     def started(self, now: float) -> None:
@@ -35,7 +35,7 @@ class Respawn:
         self.started_at = now
 
     def ended(self, now: float) -> float:
-        """Note its end, and return how many seconds later the next is started."""
+        """Note its end, and return after how many seconds the next one starts."""
         if now - self.started_at >= GOOD_LIFE_S:
             self._pause_s = FIRST_PAUSE_S
         pause_s = self._pause_s

@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 SETTLED_AFTER_S = 5.0
 HUNG_UP_GRACE_S = 2.0
-# A daemon answers a signal at once, whatever it makes of it; one that does not is frozen.
+# A daemon answers a signal at once, whatever it decides. A daemon that does not is frozen.
 UNANSWERED_S = 15.0
 ANSWERS = (messages.Noted, messages.StopOrder, messages.KillOrder, messages.ExitOrder)
 QUEUE_BYTES = 64 << 10
 LONGEST_REASON = 300
-# What may be left out when a frozen daemon reads nothing; the rest is bounded by its commands.
+# Reports to drop while a frozen daemon reads nothing. Its own orders bound the number of others.
 DROPPABLE = (messages.SignalReport, messages.UnkillableReport)
 
 
@@ -45,12 +45,12 @@ def _how_it_ended(status: int) -> str:
 
 
 class DaemonLink:
-    """One daemon after another, and the messages to and from the one that lives."""
+    """One daemon after another, and the messages to and from the living daemon."""
 
     def __init__(
         self, argv: Sequence[str], lock_fd: int = -1, state_dir: str | None = None
     ) -> None:
-        """`lock_fd`: the run's lock, which each daemon shares: it ends with the last of them."""
+        """`lock_fd`: the run's lock. Launcher and daemon share it: the last to end releases it."""
         self.pid = 0
         self.lines: JsonLines | None = None
         self.restarts = -1
@@ -67,14 +67,15 @@ class DaemonLink:
         self._kill_at: float | None = None
         self._unanswered_since: float | None = None
         self._pulse = DaemonWatchdog()
-        # Signals with the time they were handed over, kept until a daemon has surely acted on them.
+        # Signals with the time at which a daemon got them (None: none got them), kept until a
+        # daemon has surely acted on them.
         self._signals: list[tuple[str, float | None]] = []
 
     def start(self, hello: messages.Hello) -> None:
         """Start a daemon and greet it. Raises OSError when there can be no process now."""
         self._respawn.put_off(time.monotonic())
         spawned, self.lines = spawn_connected(self._program)
-        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        # A failed exec is read from this pipe once the process has ended: nothing waits for it.
         self._report_fd = spawned.report_fd
         self.pid = spawned.pid
         self._kill_at = None
@@ -98,11 +99,11 @@ class DaemonLink:
         return self.pid == 0 and self._respawn.is_due(time.monotonic())
 
     def pids(self) -> tuple[int, int]:
-        """Return the daemon's pid, and that of who writes that there is none; 0 where not there."""
+        """Return the pids of the daemon and of the child that writes no-daemon.json; 0 for none."""
         return self.pid, self.absence.pid
 
     def is_settled(self) -> bool:
-        """Tell whether a daemon lives that has said something, or lived long enough to listen."""
+        """Tell whether the daemon has said something, or lived long enough to listen."""
         now = time.monotonic()
         return self.lines is not None and (
             self._has_spoken or now - self._respawn.started_at >= SETTLED_AFTER_S
@@ -115,7 +116,7 @@ class DaemonLink:
         return self._absent_since + SETTLED_AFTER_S
 
     def deadline(self) -> float | None:
-        """Return the monotonic time of the next restart, or of the end of a hung-up daemon."""
+        """Return the monotonic time of the next restart or kill of a daemon, None for never."""
         due = [self._pulse.deadline(), self._kill_at, self._answer_due_at()]
         if self.pid == 0:
             due = [self._pulse.deadline(), self._respawn.at]
@@ -126,7 +127,7 @@ class DaemonLink:
         return None if since is None else since + UNANSWERED_S
 
     def wants(self) -> tuple[bool, bool]:
-        """Tell whether to read from and to write to it: one who never reads is not read."""
+        """Tell whether to read from it, and to write: a daemon that never reads is not read."""
         unsent = b"" if self.lines is None else self.lines.unsent
         return len(unsent) <= QUEUE_BYTES, bool(unsent)
 
@@ -142,7 +143,7 @@ class DaemonLink:
         self.send(messages.SignalReport(signal=name, monotonic=now))
 
     def send(self, report: Report) -> None:
-        """Queue a report and write what goes at once; without a daemon the hello will tell."""
+        """Queue a report and write what the socket takes; without a daemon the hello will tell."""
         if self.lines is None or (isinstance(report, DROPPABLE) and not self.wants()[0]):
             return
         self.lines.write(report.to_json())
@@ -157,7 +158,7 @@ class DaemonLink:
                 self._hang_up()
 
     def read(self, *, all_of_it: bool = False) -> list[Order | Unfit]:
-        """Return the orders that have arrived; `all_of_it`: by a daemon that has ended."""
+        """Return the orders that have arrived; `all_of_it`: to the end, of a daemon that ended."""
         lines = self.lines
         if lines is None:
             return []
@@ -172,22 +173,22 @@ class DaemonLink:
         return orders
 
     def _note(self, order: Order | Unfit) -> None:
-        """Take from an order what it says of the daemon."""
+        """Take note of what a message shows of the daemon itself."""
         self._has_spoken = True
         if isinstance(order, ANSWERS):
-            # What it sent before it froze may be read only now, and is no answer to a signal.
+            # Others are no answers: the daemon may have sent them before it froze.
             self._unanswered_since = None
         if isinstance(order, messages.CannotStart):
             self.absence.said = order.why[:LONGEST_REASON]
         elif isinstance(order, messages.Alive):
             self._pulse.heard()
         elif isinstance(order, messages.ExitOrder):
-            # A stop that it orders may be on no record yet, and call off what never ran: the next
-            # one would launch again.
+            # Forget the signals once the daemon orders exit. A daemon started later would take them
+            # for a new stop.
             self._signals.clear()
 
     def _hang_up(self) -> None:
-        """Close the line; a daemon that lives on without it is ended a little later."""
+        """Close the socket; a daemon that lives on is killed a little later."""
         if self.lines is None:
             return
         now = time.monotonic()
@@ -208,7 +209,7 @@ class DaemonLink:
         self._pulse.begin()
 
     def say_goodbye(self) -> None:
-        """Let the daemon read the end of the conversation."""
+        """Shut our end of the socket down, so that the daemon reads its end."""
         if self.lines is not None:
             try:
                 with socket.socket(fileno=os.dup(self.lines.fileno())) as ours:
@@ -217,7 +218,7 @@ class DaemonLink:
                 self._hang_up()  # ENOTCONN: it has closed its end
 
     def on_reaped(self, status: int, going_on: str) -> None:
-        """Note the daemon's death and when to start the next; `going_on` says what of training."""
+        """Note the daemon's death and when to start the next; `going_on` is added to the line."""
         now = time.monotonic()
         failure = read_report(self._report_fd)
         os.close(self._report_fd)
@@ -233,7 +234,7 @@ class DaemonLink:
         self._pulse.lost(line)
 
     def on_deadline(self) -> None:
-        """End a daemon that closed its socket and stays, or that does not answer a signal."""
+        """Kill a daemon that has closed its socket and stays, or that is frozen."""
         due = self._answer_due_at()
         unanswered = due is not None and time.monotonic() >= due
         silent = self._pulse.is_silent()
@@ -243,7 +244,7 @@ class DaemonLink:
             say(line)
             self._pulse.lost(line)
             self._unanswered_since = None
-            # The next one is told of what this one was deaf to.
+            # The next daemon is told of the signals that this one did not answer.
             self._signals = [(name, None) for name, _ in self._signals]
             os.kill(self.pid, signal.SIGKILL)
         if self.pid and self._kill_at is not None and time.monotonic() >= self._kill_at:

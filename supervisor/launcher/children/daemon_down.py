@@ -1,7 +1,7 @@
-"""No daemon comes up (a broken upgrade): said ever louder, and left where `status` can read it.
+"""What the launcher does when no daemon comes up (a broken upgrade): it says so, and writes a file.
 
-The file is written by a forked child: a disk that hangs would hang the launcher. Nothing here
-removes it: the next daemon that lives does.
+From the second death on it is said as an error, and `status` reads the file. A forked child writes
+it: a disk that hangs would hang the launcher. The next daemon that lives removes it.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 FILE = "no-daemon.json"
 # One death is an accident, and mended at once.
 LOUD_FROM = 2
-# A daemon that has lived so long did come up.
+# After a life this long the count of deaths begins again.
 SETTLED_S = 10.0
-# The launcher has some dozens.
+# A child closes descriptors up to this number; the launcher has some dozens open.
 _MOST_DESCRIPTORS = 4096
 
 
 class DaemonDown:
-    """How long the run has had no daemon that lives, and why."""
+    """Since when daemons have died in a row, and why."""
 
     def __init__(self, state_dir: str | None) -> None:
         """`state_dir`: the run's `.supervisor`; None: nothing is written."""
@@ -35,11 +35,11 @@ class DaemonDown:
 
     @property
     def is_loud(self) -> bool:
-        """Tell whether it is more than one death."""
+        """Tell whether more than one daemon has died in a row."""
         return self._count >= LOUD_FROM
 
     def note(self, how: str, lived_s: float, again_in_s: float, going_on: str) -> str:
-        """Count a death, write it down, and return what is to be said of it."""
+        """Count a death, write the file from the second on, and return the line to say."""
         if lived_s >= SETTLED_S:
             self._count = 0
         self._count += 1
@@ -66,14 +66,14 @@ class DaemonDown:
 
     def _write(self, facts: dict[str, Any]) -> None:
         if self._path is None or self.pid:
-            return  # the one before still writes: its disk is slow, and this one will be told again
+            return  # the child before still writes to a slow disk; the next death is written again
         import json
 
         text = json.dumps(facts).encode() + b"\n"
         try:
             pid = os.fork()
         except OSError:
-            return  # no process to be had: the line above is said all the same
+            return  # there can be no process now; the line is said all the same
         if pid == 0:
             _replace(self._path, text)
         self.pid = pid
@@ -83,7 +83,7 @@ def _replace(path: str, text: bytes) -> NoReturn:
     """Write the file and end, as a child of the launcher: a disk that stalls must not stall it."""
     code = 1
     try:
-        # The run's lock among them: it is not to be held by a child that waits for a disk.
+        # The run's lock is among them: a child that waits for a disk must not hold it.
         os.closerange(0, _MOST_DESCRIPTORS)
         fd = os.open(f"{path}.tmp", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.write(fd, text)

@@ -1,6 +1,6 @@
-"""Whether the daemon's deciding loop still turns; and what systemd hears while none does.
+"""Whether the daemon's deciding loop still turns, and what systemd hears while there is no daemon.
 
-A frozen daemon is replaced long before systemd's WatchdogSec= would end the whole of it.
+A frozen daemon is replaced long before systemd's WatchdogSec= would end the whole unit.
 """
 
 from __future__ import annotations
@@ -10,11 +10,12 @@ import time
 from supervisor.system import sd_notify
 
 LONGEST_SILENCE_S = 60.0
-# A daemon that dies again and again (a broken upgrade), or hangs in the kernel on a dead disk, is
-# being dealt with, and training goes on: systemd must not end that for the want of a daemon.
+# While a daemon keeps dying (a broken upgrade) or hangs in the kernel on a dead disk, the launcher
+# answers systemd's watchdog, every WatchdogSec= divided by this. Training goes on meanwhile, and
+# systemd must not end it for the want of a daemon.
 SPOKEN_FOR_EVERY = 4
-# Waking this late, the launcher was stopped itself (SIGSTOP, a frozen container), and the daemon
-# with it: it gets its time again.
+# A launcher that wakes this late was stopped itself (SIGSTOP, a frozen container), and the daemon
+# with it. The daemon's time then begins anew.
 LATE_S = 2.0
 
 
@@ -30,7 +31,7 @@ class DaemonWatchdog:
         self._why = ""
 
     def begin(self) -> None:
-        """Wait, as long as it takes, for the first sign of a daemon that was just started."""
+        """Wait without a limit for the first sign of life of a daemon that was just started."""
         self._heard_at = self._speak_at = None
 
     def heard(self) -> None:
@@ -39,7 +40,7 @@ class DaemonWatchdog:
         self._speak_at = None
 
     def lost(self, why: str) -> None:
-        """Note that there is none, or that it is being replaced, and say so instead of it."""
+        """Note that the daemon is gone or being replaced, and tell systemd so in its place."""
         self._heard_at = None
         self._why = why
         sd_notify.notify(f"STATUS={why}", "WATCHDOG=1")
@@ -53,7 +54,7 @@ class DaemonWatchdog:
         return self._heard_at + self.limit_s
 
     def is_silent(self) -> bool:
-        """Tell, once, that the daemon has been silent for too long; speaks for a lost one."""
+        """Tell once that the daemon has been silent too long; answer systemd for a lost daemon."""
         now = time.monotonic()
         if self._heard_at is None:
             if self._speak_at is not None and now >= self._speak_at:

@@ -1,6 +1,6 @@
 """The process that copies snapshots to the disk: started on the daemon's word, never waited for.
 
-It outlives the trainer and the daemon; of this process's death it learns by the end of its stdin.
+It outlives the trainer and the daemon. It learns of the launcher's death by the end of its stdin.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from supervisor.launcher.messages import PersisterOrder
 
-# How long it may take to finish what is wanted on the disk, once nobody wants it any more.
+# How long it may take to finish its pending copies once no persister is wanted any more.
 PATIENCE_S = 30.0
-# Where its directory is gone (RemoveIPC) there is nothing to do until somebody makes it again.
+# If its directory is gone (RemoveIPC), there is nothing to do until a process makes it again.
 LOOK_AGAIN_S = 1.0
-# It yields to the trainer's threads, and still gets a quarter of a core that they want all of.
+# It yields to the trainer's threads, yet gets a quarter of a core of which they want all.
 NICE = "5"
 
 
@@ -31,7 +31,7 @@ class PersisterLink:
     """One persister after another, and the pipe whose end tells the last one to finish."""
 
     def __init__(self, argv: Sequence[str] | None = None) -> None:
-        """`argv` stands for the program in tests; the directory is appended to it."""
+        """`argv` replaces the program in tests; the directory is appended to it."""
         self.pid = 0
         self._argv = argv
         self.give_up_at = float("inf")
@@ -40,18 +40,18 @@ class PersisterLink:
         self._respawn = Respawn()
 
     def obey(self, order: PersisterOrder, *, is_ending: bool) -> None:
-        """Do what the daemon asks; once the launcher ends no other persister begins."""
+        """Do what the daemon orders; once the launcher ends, no other persister begins."""
         if order.directory is None:
             self.order(None, PATIENCE_S if order.patience_s is None else order.patience_s)
         elif not is_ending:
             self.order(order.directory)
 
     def order(self, directory: str | None, patience_s: float = PATIENCE_S) -> None:
-        """Want a persister for a snapshot directory from now on; None: none, it may finish.
+        """Want a persister for a snapshot directory from now on; None: the present one may finish.
 
-        Where one is wanted already and lives nothing happens; one that is to be started again
-        later is started now. One that may finish is ended `patience_s` later, at `give_up_at`,
-        but not before the launcher ends.
+        Nothing happens if a persister for the directory lives already. If its next start was put
+        off, it is started now. A persister that may finish is killed `patience_s` later, at
+        `give_up_at`, but not before the launcher ends.
         """
         if directory != self._directory:
             self._let_go()
@@ -83,7 +83,7 @@ class PersisterLink:
         argv = command(directory, "--nice", NICE)
         if self._argv is not None:
             argv = [*self._argv, directory]
-        # From its fork on, not only from its own first line.
+        # It ignores these signals from its fork on, before its own first line runs.
         program = Program(argv, dict(os.environ), stdin_fd=reading, ignored=IGNORED)
         try:
             spawned = spawn(program)
@@ -92,7 +92,7 @@ class PersisterLink:
             raise
         finally:
             os.close(reading)
-        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        # A failed exec shows in the exit status; nothing waits for the report.
         os.close(spawned.report_fd)
         self._let_go()
         self._pipe = writing
@@ -112,7 +112,7 @@ class PersisterLink:
             say(f"the persister {how}; starting it again in {pause_s:g} s")
 
     def _let_go(self) -> None:
-        """Close the pipe: the persister finishes what is wanted and ends."""
+        """Close the pipe: the persister finishes its pending copies and ends."""
         if self._pipe >= 0:
             os.close(self._pipe)
             self._pipe = -1

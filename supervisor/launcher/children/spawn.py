@@ -118,7 +118,7 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
     try:
         _reset_signals(program.ignored)
         if program.cgroup is not None:
-            # By the child itself, before its exec: nothing that it starts can be outside.
+            # The child enters it before its exec, so that nothing that it starts can be outside.
             cgroup.enter(program.cgroup)
         if program.new_session:
             os.setsid()
@@ -157,7 +157,7 @@ def _become(program: Program, launcher_pid: int, report_fd: int) -> NoReturn:
 
 
 def spawn(program: Program) -> Spawned:
-    """Fork the program's process; whether it started is learnt from `report_fd` (non-blocking).
+    """Fork the program's process; `report_fd` (non-blocking) tells whether it started.
 
     Raises OSError when there can be no fork (EAGAIN, ENOMEM) or no pipe.
     """

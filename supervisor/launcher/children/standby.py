@@ -1,6 +1,7 @@
-"""The spare interpreter: started on the daemon's word, given to an attempt at "go".
+"""The parked interpreter: started on the daemon's word, an attempt's main process from "go" on.
 
-Until then it is no part of any attempt. It is never waited for, and ends with this process.
+Until then it is no part of any attempt. The launcher never waits for it, and it ends with the
+launcher.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ WAITING = "waiting"
 GOING = "going"
 # It is the program: `take` makes it the attempt's.
 GONE = "gone"
-# Killed, or refusing, and not reaped yet: there may be no other program beside it.
+# Killed or refusing, and not reaped yet: no other program may start beside it.
 ENDING = "ending"
 LONGEST_IMPORT_S = 1800.0
 NONE_YET = "nothing is parked yet"
@@ -53,7 +54,7 @@ class ParkedLink:
         self._said: dict[str, Any] = {}
 
     def report(self) -> ParkedReport:
-        """Return what the daemon has to know."""
+        """Return the report to the daemon on the parked interpreter."""
         is_there = self.stage in (IMPORTING, WAITING)
         return ParkedReport(
             stage=self.stage if is_there else ABSENT,
@@ -65,7 +66,7 @@ class ParkedLink:
         )
 
     def order(self, order: ParkOrder) -> None:
-        """Start one, unless there is one; what keeps it from starting is no fault of anything."""
+        """Start one, unless there is one. A start that fails is reported, never raised."""
         if self.stage is not ABSENT:
             return
         try:
@@ -102,7 +103,7 @@ class ParkedLink:
             )
 
         spawned, self.lines = spawn_connected(program_of)
-        # Whether exec went well shows in how the process ends; nobody has to wait for it.
+        # A failed exec shows in the exit status; nothing waits for the report.
         os.close(spawned.report_fd)
         self.pid = spawned.pid
         self._is_reaped = self._has_died = False
@@ -116,18 +117,18 @@ class ParkedLink:
         return self._since + LONGEST_IMPORT_S if self.stage is IMPORTING else None
 
     def on_time(self) -> None:
-        """Give up one whose imports never end."""
+        """Kill a parked interpreter whose imports never end."""
         due = self.deadline()
         if due is not None and time.monotonic() >= due:
             self.discard(f"its imports took more than {LONGEST_IMPORT_S:.0f} s")
 
     def verify(self) -> None:
-        """Have it look at its files now, since a launch is near."""
+        """Let it check its files now, since a launch is near."""
         if self.stage is WAITING and self.lines is not None:
             self.lines.write(start.verify())
 
     def go(self, order: LaunchOrder) -> None:
-        """Tell a waiting one to be the program."""
+        """Tell a waiting interpreter to be the program."""
         self.stage = GOING
         message = start.go(
             order.argv,
@@ -140,7 +141,7 @@ class ParkedLink:
         self.lines.write(message)
 
     def read(self) -> None:
-        """Take what it has said."""
+        """Read its messages and act on them."""
         if self.lines is None:
             return
         for message in self.lines.read():
@@ -159,7 +160,7 @@ class ParkedLink:
             self.stage = GONE
 
     def discard(self, reason: str) -> None:
-        """End it, unless it is the program already; without a reason how it ended will be one."""
+        """Kill it, unless it is the program already; without a reason, its exit status is one."""
         if self.stage in (ABSENT, GONE, ENDING):
             return
         self.stage, self.reason = ENDING, reason
@@ -175,7 +176,7 @@ class ParkedLink:
         return found
 
     def on_reaped(self, status: int) -> bool:
-        """Note its end; True if it ended as the program, which is for the attempt to note."""
+        """Note its end; True if it was the program by then: the attempt has to note that end."""
         self._is_reaped = True
         self.read()
         if self.stage is GONE:
@@ -192,7 +193,7 @@ class ParkedLink:
 
     @staticmethod
     def _end_children(session: int) -> None:
-        """Kill what imports had started and left: it belongs to no attempt."""
+        """Kill the processes that its imports left behind: they belong to no attempt."""
         for pid in procfs.children(os.getpid()) or ():
             process = procfs.read_process(pid)
             if process is not None and process.session == session:

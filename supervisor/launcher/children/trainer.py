@@ -1,4 +1,4 @@
-"""An attempt's process as the daemon orders it: its environment, its grace. It starts nothing."""
+"""An attempt's main process as the daemon orders it: environment, grace. It starts nothing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def environ_of(order: ProgramOrder) -> dict[str, str]:
-    """Return the environment with the marks by which all of an attempt are known."""
+    """Return the environment with the marks by which an attempt's processes are known."""
     environ = dict(os.environ)
     for name in (*order.unset, *sd_notify.PRIVATE):
         environ.pop(name, None)
     environ.update(order.env)
     environ[procfs.RUN_ID] = order.run_id
     environ[procfs.ATTEMPT] = str(order.attempt)
-    # The namespace tells a worker whether our pid means to it what it means to us.
+    # By the namespace a worker knows whether the launcher's pid means the same process to it.
     namespace = os.stat("/proc/self/ns/pid").st_ino
     who = f"{os.getpid()}:{identity.start_ticks(os.getpid())}:{namespace}"
     environ["SUPERVISOR_LAUNCHER"] = who
@@ -37,7 +37,7 @@ def heartbeat_dir(order: LaunchOrder) -> str | None:
 
 
 def grace_s(order: LaunchOrder) -> float:
-    """Return what a stop leaves the attempt to save and end, seconds."""
+    """Return how long a stop lets the attempt save and end, seconds."""
     try:
         return max(float(order.env.get("SUPERVISOR_GRACE_S", "")), 0.0)
     except ValueError:
