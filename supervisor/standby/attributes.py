@@ -1,7 +1,7 @@
-"""The names of modules and classes as they were, kept so that comparing many takes little.
+"""The attributes of modules and classes at one moment, kept so that comparing many is quick.
 
-It runs inside the trainer, as `interpreter.py`. All values lie in one list: thousands of copied
-dictionaries would have the garbage collector look at all that the program has.
+It runs inside the trainer, like `interpreter.py`. All values are in one list: thousands of copied
+dictionaries would make the garbage collector look at all that the program has.
 """
 
 import os
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 _HEAP_TYPE = 1 << 9  # Include/object.h: a class that was made at run time, and can be changed
 _FUNCTIONS = (type(os.fsencode), type(len))
-# Only what is printed depends on them, and many scripts change them.
+# Many scripts replace these, and only what is printed depends on them.
 _OF_OUTPUT = frozenset({("builtins", "print"), ("sys", "stdout"), ("sys", "stderr")})
 _MODULES_OF_OUTPUT = frozenset({"warnings", "traceback", "logging"})
 _MISSING = object()
 
 
 def quietly(name: str) -> "Any":
-    """A module that is built in, with sys.modules as it was; None where it is not built in."""
+    """A module that is loaded or built in, else None; sys.modules stays as it was."""
     if name in sys.modules or name not in sys.builtin_module_names:
         return sys.modules.get(name)
     module = __import__(name)
@@ -34,22 +34,22 @@ _is = quietly("_operator").is_
 
 
 class Attributes:
-    """What stood in modules, and in the classes that they define."""
+    """The attributes of modules, and of the classes that they define."""
 
     def __init__(self) -> None:
         self._owners: list[Any] = []
         self._ends = [0]
         self._names: list[str] = []
         self._values: list[Any] = []
-        # Of each module how many names it had, and the classes among them.
+        # By module: how many names it had, and the classes that it defines.
         self._classes: dict[str, tuple[int, list[type]]] = {}
 
     def forget(self) -> None:
-        """Begin anew; which names are classes is known on."""
+        """Forget all attributes, but not which classes a module defines."""
         self._owners, self._ends, self._names, self._values = [], [0], [], []
 
     def add(self, name: str, module: "ModuleType") -> None:
-        """Take a module as it is now."""
+        """Add a module as it is now."""
         if name in _MODULES_OF_OUTPUT:
             return
         namespace = dict_of(module)
@@ -76,7 +76,7 @@ class Attributes:
         self._ends.append(len(self._values))
 
     def changed(self) -> "Iterator[str]":
-        """Dotted names of what can be called and was replaced, removed, or came from elsewhere."""
+        """Yield dotted names of callables that were replaced, removed, or added by others."""
         for i, owner in enumerate(self._owners):
             begin, end = self._ends[i], self._ends[i + 1]
             is_class = issubclass(type(owner), type)
@@ -98,7 +98,7 @@ def _changed(now: "Any", then: "dict[str, Any]", module: str) -> "Iterator[str]"
         if before is value:
             continue
         if before is _MISSING:
-            # Lazy modules fill themselves in, with what is their own.
+            # A lazy module adds names to itself, which are of its own package.
             if _is_lively(value) and _top(home_of(value)) != _top(module):
                 yield name
         elif _is_lively(before):
@@ -109,12 +109,12 @@ def _changed(now: "Any", then: "dict[str, Any]", module: str) -> "Iterator[str]"
 
 
 def _is_lively(value: object) -> bool:
-    """Whether a value is one of those that programs replace: what is counted or cached is not."""
+    """Whether it is a value that programs replace: a callable, not a counter or a cache."""
     return callable(value) and not isinstance(value, type(sys))
 
 
 def home_of(value: "Any") -> object:
-    """The module of a class or a function, else of its kind; it asks no proxy anything."""
+    """The module of a class or a function, else of the value's type; no proxy's code is run."""
     kind = type(value)
     if issubclass(kind, type):
         return type.__getattribute__(value, "__module__")
@@ -122,7 +122,7 @@ def home_of(value: "Any") -> object:
 
 
 def dict_of(module: object) -> "dict[str, Any]":
-    """The names of a module, without waking a lazy one. Raises AttributeError."""
+    """The namespace of a module, read without waking a lazy module. Raises AttributeError."""
     found: dict[str, Any] = object.__getattribute__(module, "__dict__")
     return found
 

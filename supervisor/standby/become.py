@@ -1,4 +1,4 @@
-"""From "go" to the program: everything that can fail, then the answer, then no way back."""
+"""From "go" to the program: first all that can fail, then the answer, then no way back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ParkedInterpreter:
         output: Output,
         priority: LowPriority,
     ) -> None:
-        """Prepare what can be before the imports. Raises Refused."""
+        """Prepare all that can be prepared before the imports. Raises Refused."""
         self._settings = settings
         self._output = output
         self._priority = priority
@@ -52,14 +52,14 @@ class ParkedInterpreter:
         self._sources, self._shadows, self._places = sources, shadows, places
 
     def verify(self) -> None:
-        """Look whether the preloaded files are what they were; good for a second. Or Refused."""
+        """Check that the preloaded files are unchanged, once a second at most. Raises Refused."""
         if time.monotonic() - self._verified_at > VERIFIED_FOR_S:
             if (path := self._sources.changed()) is not None:
                 raise Refused(f"{path} has changed")
             self._verified_at = time.monotonic()
 
     def become(self, message: dict[str, Any], answer: Callable[[], None]) -> None:
-        """Be the program when this returns. Raises Refused before `answer` is called."""
+        """Become the program, which runs once this returns. Raises Refused only before `answer`."""
         environ: dict[str, str] = message["env"]
         cwd: str | None = message["cwd"]
         command = self._command(message["argv"], environ, cwd)
@@ -127,9 +127,10 @@ class ParkedInterpreter:
 
 
 def _at_exec() -> list[bytes]:
-    """Return the environment of exec, after wrappers (pyenv's shims), without what parks us.
+    """Return the environment of exec without the variables that park this process.
 
-    Not os.environ: Python itself may have set LC_CTYPE there (PEP 538).
+    Wrappers (pyenv's shims) may have added to it. It is not read from os.environ, where Python
+    itself may have set LC_CTYPE (PEP 538).
     """
     with open("/proc/self/environ", "rb") as file:
         entries = file.read().split(b"\0")[:-1]
@@ -144,7 +145,7 @@ def _at_exec() -> list[bytes]:
 
 
 def _start_clocks() -> None:
-    """Logging counts %(relativeCreated)d from its import; that would be hours."""
+    """Restart the clock of logging: %(relativeCreated)d counts from its import, hours ago."""
     if (logging := sys.modules.get("logging")) is None:
         return
     match getattr(logging, "_startTime", None):

@@ -22,7 +22,7 @@ _IMPOSSIBLE = {
     "i": "goes on interactively",
     "x": "skips the script's first line",
     "v": "prints every import",
-    # The parked one stops in `sitecustomize`, found through PYTHONPATH.
+    # The parked interpreter stops in `sitecustomize`, which it finds by PYTHONPATH.
     "E": "makes Python ignore the variables by which it is parked",
     "I": "makes Python ignore the variables by which it is parked",
     "S": "starts Python without `site`, where it is parked",
@@ -92,7 +92,7 @@ def _after_value(
     cwd: str | None,
     name: str,
 ) -> PythonCommand | Cold:
-    """Go on behind an option whose value is the next word."""
+    """Parse the words after an option whose value is the next word."""
     head, rest = words[: place + 2], words[place + 2 :]
     if len(head) < place + 2:
         return Cold(f"{words[place]} has no value")

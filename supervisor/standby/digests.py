@@ -1,13 +1,13 @@
-"""What stands for a variable's value where the value itself is nobody's business. Imports late.
+"""A digest of a variable's value, for records that must not show the value itself.
 
-The observer of a trainer's imports uses it: nothing may be in sys.modules before its time.
+It imports zlib late: the observer uses it in a trainer, where no module may be loaded early.
 """
 
 import os
 
 
 def digest(value: str) -> str:
-    """Return what stands for this value: equal for equal ones, and short."""
+    """Return a short text that is equal for equal values."""
     import zlib
 
     data = os.fsencode(value)

@@ -1,7 +1,7 @@
-"""What a program can change of its interpreter that an import may see, and what it has changed.
+"""Which parts of its interpreter a program has changed, of those that an import may read.
 
-The observer runs it inside the trainer, before the program: it imports nothing that Python has not
-loaded by then, and only looks. Comparing is by identity; values are read where they are cheap.
+The observer uses it inside the trainer. It only looks, and imports nothing that Python has not
+loaded before the program. Objects are compared by identity; values are read where that is cheap.
 """
 
 import posix  # not what the program may have put into `os`
@@ -19,7 +19,7 @@ _LOCALE, _GC, _SIGNAL = quietly("_locale"), quietly("gc"), quietly("_signal")
 
 
 def _of_proc(name: str, *fields: bytes) -> bytes:
-    """Lines of a file of /proc/self; nothing where it cannot be read."""
+    """Lines of a file of /proc/self, those of `fields` if given; nothing if it cannot be read."""
     try:
         fd = posix.open(f"/proc/self/{name}", posix.O_RDONLY | posix.O_CLOEXEC)
     except OSError:
@@ -32,7 +32,7 @@ def _of_proc(name: str, *fields: bytes) -> bytes:
 
 
 def _loaded(name: str) -> "Any":
-    """A module that is loaded whole, else None."""
+    """A module whose import has ended, else None."""
     module = sys.modules.get(name)
     spec = getattr(module, "__spec__", None)
     return None if getattr(spec, "_initializing", False) else module
@@ -61,7 +61,7 @@ def _error_filters() -> "object":
 
 
 def _asked(name: str, question: str) -> "object":
-    """What a function of a module says; None without it: a stub may stand for the module."""
+    """What a module's function returns; None without one: the module may be a stub."""
     function = getattr(_loaded(name), question, None)
     return function() if callable(function) else None
 
@@ -96,7 +96,7 @@ FACTS: "dict[str, Callable[[], object]]" = {
     ),
 }
 
-# What an import does not read, but may change: it matters where both do, program and import.
+# State that imports do not read, but may change. It matters if program and imports both change it.
 BESIDES: "dict[str, Callable[[], object]]" = {
     "logging": _logging,
     "signal handlers": _signal_handlers,
@@ -105,10 +105,10 @@ BESIDES: "dict[str, Callable[[], object]]" = {
 
 
 class Interpreter:
-    """The interpreter as it was at some moment, to be compared with what has become of it.
+    """The interpreter's state at one moment, to be compared with its present state.
 
-    `is_compared` says by name and module whose attributes are: all of a large program's would
-    take long.
+    `is_compared` tells by name and module whether the attributes are compared: to compare those of
+    all modules of a large program would take long.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Interpreter:
         self.note()
 
     def note(self) -> None:
-        """Take what is now for what is known."""
+        """Take the present state as the known one."""
         self._note_rest()
         self._is_whole = True
         self._modules: dict[str, Any] = {}
@@ -129,7 +129,7 @@ class Interpreter:
         self.note_new()
 
     def note_late(self) -> None:
-        """The same after a late import, of which there may be many: attributes are left out."""
+        """Do the same after a late import, without attributes: there may be many late imports."""
         self._note_rest()
         self._is_whole = False
         self._modules = dict(sys.modules)
@@ -139,7 +139,7 @@ class Interpreter:
         self._finders = self._found_by()
 
     def note_new(self) -> None:
-        """Take modules that are known under no name yet as they are now."""
+        """Add the modules under new names as they are now."""
         for name, module in list(sys.modules.items()):
             if name not in self._modules:
                 self._modules[name] = module
@@ -151,7 +151,7 @@ class Interpreter:
         return [*finders, None, *sys.path_hooks]
 
     def changes(self, *, weak: bool) -> "Iterator[str]":
-        """What is otherwise now, as phrases; `weak`: only how modules are found, and which are."""
+        """Yield what has changed, as phrases; `weak`: only the modules and how they are found."""
         yield from self._of_modules(weak=weak)
         if list(map(id, self._found_by())) != list(map(id, self._finders)):
             yield "changes how modules are found"
@@ -171,7 +171,7 @@ class Interpreter:
             if before is module:
                 continue
             if weak and module is not None and _is_inside_another(name):
-                continue  # what torch.compile makes, torch itself puts there
+                continue  # torch itself puts there what torch.compile makes
             if before is not then:
                 yield f"replaces {name} in sys.modules"
             elif not _is_imported(name, module):
@@ -183,13 +183,13 @@ class Interpreter:
 
 
 def _is_inside_another(name: str) -> bool:
-    """Whether a name is one inside a package that is loaded."""
+    """Whether a name is inside a package that is loaded."""
     package, dot, _ = name.partition(".")
     return bool(dot) and _is_imported(package, sys.modules.get(package))
 
 
 def _is_imported(name: str, module: object) -> bool:
-    """Whether an entry of sys.modules is the work of an import."""
+    """Whether an import made this entry of sys.modules."""
     try:
         spec = dict_of(module).get("__spec__")
     except AttributeError:

@@ -1,7 +1,7 @@
-"""Follows a cold trainer's imports: what the program has changed before each of a package.
+"""Follows a cold trainer's imports, and notes what the program changed before it imports a package.
 
-It sits in sys.meta_path until the first step, finds nothing itself, and must never fail an import:
-where it cannot follow one it says so, and the next launch is cold.
+It sits in sys.meta_path until the first step, finds nothing itself, and must never fail an import.
+If it cannot follow an import, it notes that, and the next launch is cold.
 """
 
 import os
@@ -26,13 +26,13 @@ _MOST_CHANGES = 8
 
 
 class ImportObserver:
-    """A finder that hears of every import of a program; `write` is told of each news."""
+    """A finder that sees every import of a program, and calls `write` whenever there is news."""
 
-    # By it a first beat finds this one, which may be of another version.
+    # The first beat finds the observer by this attribute: it may be of another version.
     _is_import_observer = True
 
     def __init__(self, write: "Callable[[dict[str, object]], None]") -> None:
-        """`write` takes all that is known, and gets it at once, too."""
+        """`write` takes all facts known so far; it is called at once, too."""
         self._write = write
         self._pid = posix.getpid()
         self._origins = Origins()
@@ -52,7 +52,7 @@ class ImportObserver:
         self._write(self.facts())
 
     def facts(self) -> "dict[str, Any]":
-        """What it has seen, as the record has it."""
+        """Return what it has seen, in the form of the record."""
         return {
             "changes": self.changes,
             "environment": self.environment,
@@ -69,7 +69,7 @@ class ImportObserver:
     def find_spec(
         self, name: str, path: "Sequence[str] | None" = None, target: "ModuleType | None" = None
     ) -> "Any":
-        """Let the others find it, and follow what they found, if the program imports it."""
+        """Return what the other finders find, and follow it if the program imports it."""
         if posix.getpid() != self._pid:
             return None  # in a forked child
         if self._pending is not None and self._is_within():
@@ -77,7 +77,7 @@ class ImportObserver:
                 self._note_package(name)
             return None
         if self.spoiled is not None or sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
-            return None  # only asked for, by importlib.util.find_spec
+            return None  # the program only asks, by importlib.util.find_spec
         spec = self._found(name, path, target)
         if spec is None or name.partition(".")[0] == _OURS:
             return spec
@@ -88,7 +88,7 @@ class ImportObserver:
         return spec
 
     def _found(self, name: str, path: "Sequence[str] | None", target: "ModuleType | None") -> "Any":
-        """What the finders after this one find; what they raise is raised as without us."""
+        """Return what the finders after this one find. Their exceptions pass unchanged."""
         after = False
         for finder in list(sys.meta_path):
             if after:
@@ -120,7 +120,7 @@ class ImportObserver:
     def _is_late(self, frame: "FrameType | None") -> bool:
         """Whether installed code imports more of itself while it runs, as optimizers do.
 
-        A lazy module that the program's own import wakes is as the import.
+        If the program wakes a lazy module (`__getattr__`), the import counts as the program's own.
         """
         beneath = ""
         is_late = False
@@ -131,7 +131,7 @@ class ImportObserver:
             ):
                 kind = self._origins.kind_of(code.co_filename)
                 name = str(frame.f_globals.get("__name__"))
-                # What ours imports is as if the program did: that is installed, or it is not.
+                # An import by `supervisor`, installed or not, counts as one by the program.
                 if kind == OWN or name == "__main__" or name.partition(".")[0] == _OURS:
                     return is_late and beneath != "__getattr__"
                 is_late = is_late or kind == INSTALLED
@@ -164,19 +164,19 @@ class ImportObserver:
             self.packages.append(name)
 
     def _news(self) -> str:
-        """What is worth a write: of the packages only those that are looked for by name."""
+        """The facts worth a write, as text: of packages only whether there are any, and torch."""
         facts = {**self.facts(), "packages": [bool(self.packages), "torch" in self.packages]}
         return str(facts)
 
     def _on_end(self, spec: "Any") -> None:
-        """The import that was followed has ended, one way or the other."""
+        """Note that the followed import has ended, whether or not it succeeded."""
         self._pending = None
         try:
             before, self._written = self._written, self._news()
             if before != self._written:
                 self._write(self.facts())
             if self._origins.kind_of(origin_of(spec)) == INSTALLED:
-                # What packages change by their imports, the parked interpreter has, too.
+                # The same import makes the same changes in the parked interpreter.
                 if self._is_pending_late:
                     self._interpreter.note_late()
                 else:
@@ -189,14 +189,14 @@ class ImportObserver:
             self._spoil(f"{type(error).__name__} after the import of {spec.name}: {error}")
 
     def _is_within(self) -> bool:
-        """Whether the import that is followed goes on; one that never began has failed."""
+        """Whether the followed import still runs; if it never began, it has failed: let it go."""
         spec = self._pending
         if spec.__dict__.get("_began"):
             return True
         frame: FrameType | None = sys._getframe(2)
         while frame is not None:
             if frame.f_code.co_name == "_load_unlocked" and frame.f_locals.get("spec") is spec:
-                return True  # an extension imports others while it is being made
+                return True  # an extension module imports others while it is created
             frame = frame.f_back
         _let_go(spec)
         self._on_end(spec)
@@ -208,7 +208,7 @@ class ImportObserver:
             self._write(self.facts())
 
     def _is_compared(self, name: str, module: "ModuleType") -> bool:
-        """Of installed packages only what stands at their top; of Python's own, all."""
+        """Whether attributes are compared: of packages the top module's, of Python's own all."""
         known = self._compared.get(name)
         if known is None:
             spec = dict_of(module).get("__spec__")
@@ -219,7 +219,7 @@ class ImportObserver:
 
 
 def _let_go(spec: "Any") -> "ImportObserver | None":
-    """Make a spec what it was before it was followed."""
+    """Restore a spec as it was before it was followed; return its observer."""
     spec.__class__ = _ModuleSpec
     spec.__dict__.pop("_began", None)
     observer: ImportObserver | None = spec.__dict__.pop("_observer", None)
@@ -229,7 +229,7 @@ def _let_go(spec: "Any") -> "ImportObserver | None":
 class _Followed(_ModuleSpec):  # type: ignore[misc]
     """The spec of a module while it is imported: importlib marks the begin and the end in it.
 
-    So no frame of ours stands in a traceback, and the loader is the module's own.
+    So no frame of the observer is in a traceback, and the loader is the module's own.
     """
 
     @property

@@ -1,4 +1,4 @@
-"""Where a cold trainer begins to be observed: after `site`, before its program."""
+"""Begins to observe a cold trainer: after `site`, before its program."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from supervisor.worker.imports.observations import Notes
 
 
 def begin() -> None:
-    """Put an observer before all finders. What fails leaves no notes, and the next launch cold."""
+    """Put an observer before all finders. If that fails, the notes say so: the next is cold."""
     record = os.environ.get("SUPERVISOR_IMPORTS", "")
     notes = Notes(record, os.environ.get("SUPERVISOR_ATTEMPT", ""))
     try:

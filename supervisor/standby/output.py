@@ -1,4 +1,4 @@
-"""Standard output and error while parked: kept, and said at "go", as the imports would have."""
+"""Keeps what is printed while parked, and writes it at "go", as imports in a cold launch would."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SHARED_MEMORY = "/dev/shm"
 
 
 class Output:
-    """File descriptors 1 and 2, led into memory until `give` leads them to their place.
+    """File descriptors 1 and 2, redirected into memory until `give` puts them in their place.
 
     sys.stdout and sys.stderr stay the objects that Python made at its start.
     """
 
     def __init__(self) -> None:
-        """Lead them away. Raises Refused where there is no memory to lead them into."""
+        """Redirect both into memory. Raises Refused if no file in memory can be made."""
         self.lost: str | None = None
         self._first = [_kept_aside(1), _kept_aside(2)]
         self._kept = _memory()
@@ -30,7 +30,7 @@ class Output:
         self._log = -1
 
     def open_log(self, log: str | None) -> None:
-        """Open where it goes, as the launcher does for a cold launch. Raises Refused."""
+        """Open the log as the launcher does for a cold launch. Raises Refused, also past 1 MiB."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC
         if log is not None:
             try:
@@ -41,7 +41,7 @@ class Output:
             raise Refused("its imports print more than 1 MiB")
 
     def give(self) -> None:
-        """Lead both to their place, and say what was said while parked."""
+        """Redirect both to the log, or to where they led first, and write what was printed."""
         for stream in (sys.stdout, sys.stderr):
             if stream is not None:
                 stream.flush()
@@ -52,7 +52,7 @@ class Output:
             while said:
                 said = said[os.write(1, said) :]
         except OSError as error:
-            # The way back is closed, and a full disk must not end a program before its first line.
+            # This is the program already: a full disk must not end it before its first line.
             self.lost = str(error)
         for fd in (*self._first, self._kept, self._log):
             if fd >= 0:
@@ -60,16 +60,16 @@ class Output:
 
 
 def _kept_aside(fd: int) -> int:
-    # Above 2, whatever is closed, so that it does not become a standard stream.
+    # Above 2, even if 0, 1 or 2 is closed: it must not become a standard stream.
     return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3)
 
 
 def _memory() -> int:
-    """A file without a name, in memory where that is possible. Raises Refused."""
+    """Return a file without a name, in memory. Raises Refused."""
     try:
         return memory_file("parked-output")
     except OSError:
-        # An old kernel, or a sandbox that refuses it: a file that is removed at once is the same.
+        # An old kernel or a sandbox refuses it. A file that is removed at once does the same.
         stage = os.path.join(_SHARED_MEMORY, f".parked-output-{os.getpid()}-{os.urandom(8).hex()}")
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         try:

@@ -1,4 +1,4 @@
-"""Which modules to import before "go", and importing them; never the user's own files."""
+"""Chooses the modules to import before "go", and imports them; never the user's own files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Preload:
     """The imports of one parked interpreter; `left_out` says which were not made, and why."""
 
     def __init__(self, wanted: str | Sequence[str], record: str | None, places: Places) -> None:
-        """`record` is what the trainer wrote; None where nobody asked it. Raises Refused."""
+        """`record` is the file that the trainer wrote; None without one. Raises Refused."""
         self.left_out: list[tuple[str, str]] = []
         self.own_files: list[tuple[str, int, int, int]] = []
         self._places = places
@@ -50,10 +50,10 @@ class Preload:
             self.names = list(WITHOUT_RECORD) if uses_torch and not _is_missing("torch") else []
 
     def perform(self, on_import: Callable[[], None]) -> None:
-        """Import all, the user's folders out of reach; `on_import` is called before each search.
+        """Import all with the user's folders out of reach; call `on_import` before each search.
 
-        Raises Refused if they were not made as after the program's own beginning, or if the user's
-        own files were imported on the way.
+        Raises Refused if the imports went otherwise than after the program's first lines, or if
+        they imported the user's own files.
         """
         known = set(sys.modules)
         known_packages = modules_of_packages().keys()
@@ -84,7 +84,7 @@ class Preload:
                 raise Refused(f"an installed package imports your own {source[1]}")
 
     def packages(self) -> list[str]:
-        """Return the names of what was preloaded, the standard library and helpers left out."""
+        """Return the names of preloaded packages, without the standard library and `_` names."""
         names = dict.fromkeys(name.partition(".")[0] for name in self.names)
         foreign = names.keys() - sys.stdlib_module_names
         return [n for n in names if n in foreign and n in sys.modules and not n.startswith("_")]

@@ -1,4 +1,4 @@
-"""Low priority while importing, taken back without privilege before anything is promised.
+"""Low priority while importing. It ends, without privilege, before the process says "parked".
 
 A raised nice value, and SCHED_IDLE, cannot be undone under RLIMIT_NICE 0 (sched(7)); SCHED_BATCH
 and an autogroup's nice value can.
@@ -13,12 +13,12 @@ import time
 _SCORE = "/proc/self/oom_score_adj"
 _AUTOGROUP = "/proc/self/autogroup"
 _MOST_EXPENDABLE = 1000
-# The kernel lets unprivileged processes write an autogroup's nice value once in 100 ms, all told.
+# Unprivileged processes may, all together, write an autogroup's nice value once in 100 ms.
 _AUTOGROUP_TRIES, _AUTOGROUP_PAUSE_S = 50, 0.06
 
 
 def _may_leave_idle() -> bool:
-    """Try it in a child, since there may be no way back."""
+    """Tell whether SCHED_IDLE can be left. A child tries it, since there may be no way back."""
     pid = os.fork()
     if pid == 0:
         try:
@@ -50,9 +50,9 @@ def _set_autogroup(nice: int, tries: int) -> bool:
 
 
 class LowPriority:
-    """The process, giving way to others until `end`, and until `forgive` the first to be killed.
+    """Low priority until `end`, and until `forgive` the first to be killed for memory.
 
-    Of scheduling policies only SCHED_OTHER is touched: another one was the user's wish.
+    Only the policy SCHED_OTHER is changed: another one was the user's wish.
     """
 
     def __init__(self) -> None:
@@ -66,14 +66,14 @@ class LowPriority:
             else:
                 self.name = "SCHED_BATCH"
                 os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-                # It counts only for a whole session, which the launcher has given us.
+                # It counts for a whole session: the launcher made one for this process.
                 if os.getsid(0) == os.getpid() and _set_autogroup(19, 2):
                     self._had_autogroup = True
                     self.name += ", autogroup nice 19"
         self._score = _swap_score(_MOST_EXPENDABLE)
 
     def end(self) -> None:
-        """Give all threads, those that libraries have started included, their priority back."""
+        """Give all threads their priority back, also those that libraries have started."""
         if self._had_autogroup:
             _set_autogroup(0, _AUTOGROUP_TRIES)
         if self._policy != os.SCHED_OTHER:

@@ -50,7 +50,7 @@ class MainProgram:
     """
 
     def __init__(self, decoy: str, *, is_script: bool, is_code: bool) -> None:
-        """Find the places. Raises Refused where they cannot be found, each exactly once."""
+        """Find the places. Raises Refused unless each is found exactly once."""
         self._ends_line = is_code
         text = _wide(decoy + "\n" if is_code else decoy) + _wide("\0")
         try:
@@ -78,7 +78,7 @@ class MainProgram:
         self._first_at = lists[0] if is_script else 0
 
     def replace(self, target: str) -> None:
-        """Have Python run this script, module or code. Nothing fails from the first write on."""
+        """Let Python run this script, module or code. Nothing fails after the first write."""
         run = target
         if self._ends_line:
             run += "\n"
@@ -92,7 +92,7 @@ class MainProgram:
 
 
 def _absolute(path: str) -> str:
-    """As _Py_abspath() in Python/fileutils.c; sys.argv keeps what was typed."""
+    """Do as _Py_abspath() in Python/fileutils.c; sys.argv keeps the path as it was typed."""
     return path if path.startswith("/") else f"{os.getcwd()}/{path}"
 
 
@@ -163,8 +163,9 @@ class _Map(ctypes.Structure):
 def show(argv: list[str], environ: list[bytes]) -> None:
     """Have /proc/PID/cmdline and environ show these, as after an exec.
 
-    The memory of the first ones stays as it is: libraries keep what getenv(3) gave them. Needs no
-    privilege, but CONFIG_CHECKPOINT_RESTORE: prctl(2), PR_SET_MM_MAP. Raises Refused without it.
+    The memory of the old ones stays as it is: libraries keep pointers that getenv(3) gave them. It
+    needs no privilege, but CONFIG_CHECKPOINT_RESTORE: prctl(2), PR_SET_MM_MAP. Raises Refused
+    without it.
     """
     words = b"".join(os.fsencode(word) + b"\0" for word in argv)
     block = b"".join(entry + b"\0" for entry in environ)

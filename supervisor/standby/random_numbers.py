@@ -1,4 +1,4 @@
-"""Whether imports touch the random numbers that programs seed: cold, the seed would come before."""
+"""Whether imports change random generators that a program may seed before them in a cold launch."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ if TYPE_CHECKING:
 
 
 class RandomNumbers:
-    """The generators that all of a process shares, as they were when first seen."""
+    """The generators that the whole process shares, with their state when first seen."""
 
     def __init__(self) -> None:
         self._first: dict[str, object] = {}
-        # Seeded by chance when it is imported: known from then on.
+        # `random` seeds itself by chance when it is imported: its state is known from then on.
         __import__("random")
         self.look()
 
     def look(self) -> None:
-        """Note those that are new; called at each import, so before a package can have drawn."""
+        """Note new generators. Called at each import, so before a package can draw from one."""
         for name, read in _READERS.items():
             if name not in self._first and (found := read()) is not None:
                 self._first[name] = found
 
     def drawn(self) -> str | None:
-        """Return the name of one that is not as it was, None if all are."""
+        """Return the name of a generator whose state has changed, None for none."""
         for name, first in self._first.items():
             if _READERS[name]() != first:
                 return name

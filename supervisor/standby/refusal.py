@@ -2,4 +2,4 @@
 
 
 class Refused(Exception):  # noqa: N818 - a decision, not a fault
-    """A process that cannot become the program exactly; its text says why."""
+    """The parked interpreter cannot become exactly the program; the text says why."""

@@ -1,7 +1,7 @@
-"""What the launcher execs and says to have a parked interpreter; it starts nothing itself.
+"""Command line, environment and messages by which the launcher has a parked interpreter.
 
-The command line that is started names a program that does not exist: should the hook in
-`startup/` not be reached, Python ends with an error, and there is never a second trainer.
+The command line names a program that does not exist, the decoy. If the hook in `startup/` is not
+reached, Python ends with an error, so there is never a second trainer. Nothing here is started.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 VARIABLE = "SUPERVISOR_PARKED"
 STARTUP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "startup")
-# What differs from one attempt to the next, and is no part of the environment of imports.
+# Variables with this prefix differ from one attempt to the next, and no import depends on them.
 OWN_PREFIX = "SUPERVISOR_"
 
 
@@ -34,7 +34,7 @@ def digests(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def decoy(kind: str, nonce: str) -> str:
-    """Return a program of this kind that does not exist, or does nothing."""
+    """Return a program of this kind that does not exist, or only exits."""
     if kind == MODULE:
         return f"_parked_{nonce}"
     if kind == CODE:
@@ -63,7 +63,7 @@ def environ(
 ) -> dict[str, str]:
     """Return the environment to exec with, made from that of an attempt.
 
-    `control_fd` is inherited by the parked one; `record` is the file that `recorder.record` wrote;
+    The parked interpreter inherits `control_fd`; `record` is the file that `recorder.record` wrote;
     `preload` is "auto" or names of modules; `standby` is None or "cuda".
     """
     own = {name: value for name, value in attempt.items() if not name.startswith(OWN_PREFIX)}
@@ -93,7 +93,7 @@ def _with_startup(environ: Mapping[str, str]) -> str:
 def observed(environ: dict[str, str]) -> dict[str, str]:
     """Return the environment of a cold launch whose imports are followed, if that is wanted.
 
-    What was seen of another attempt is removed: it must not be taken for this one's.
+    The notes on an earlier attempt are removed: they must not be taken for this attempt's.
     """
     record = environ.get("SUPERVISOR_IMPORTS")
     if not record:
@@ -103,12 +103,12 @@ def observed(environ: dict[str, str]) -> dict[str, str]:
     except FileNotFoundError:
         pass
     except OSError:
-        return environ  # then it is out of reach for the trainer, too
+        return environ  # the trainer could not write it either
     return {**environ, "PYTHONPATH": _with_startup(environ)}
 
 
 def verify() -> dict[str, Any]:
-    """Return the message that has it look at its files now, to be quicker at "go"."""
+    """Return the message that lets it check its files now, to be quicker at "go"."""
     return {"verify": True}
 
 
@@ -122,8 +122,8 @@ def go(
 ) -> dict[str, Any]:
     """Return the message that makes it the program; the answer is {"going": true} or a refusal.
 
-    All are those of a cold launch. `log` None leaves stdout and stderr as they were at its start;
-    `death_signal` is what it gets when the launcher ends (PR_SET_PDEATHSIG).
+    The arguments are those of a cold launch. `log` None leaves stdout and stderr as they were at
+    its start. `death_signal` is sent to it when the launcher ends (PR_SET_PDEATHSIG).
     """
     message = {
         "argv": list(argv),

@@ -21,12 +21,13 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-# On a machine whose cores are all wanted, SCHED_IDLE would take minutes.
+# Imports that take longer go on at normal priority. On a machine whose cores are all busy, they
+# would take minutes in SCHED_IDLE.
 LOW_PRIORITY_FOR_S = 60.0
 
 
 class Control(JsonLines):
-    """The inherited descriptor to the launcher, which blocks. Its end is ours."""
+    """The inherited socket to the launcher, which blocks. At its end this process ends."""
 
     def __init__(self, fd: int) -> None:
         os.set_inheritable(fd, False)
@@ -34,13 +35,13 @@ class Control(JsonLines):
         self._heard: list[dict[str, Any]] = []
 
     def say(self, message: dict[str, Any]) -> None:
-        """Write one message; end if nobody is there to read it."""
+        """Write one message; end this process if the launcher is gone."""
         self.write(message)
         if self.is_lost:
             os._exit(0)
 
     def hear(self) -> dict[str, Any]:
-        """Wait for the next message; ends this process when there will be none."""
+        """Wait for the next message; end this process if the launcher is gone."""
         while not self._heard:
             if self.is_lost:
                 os._exit(0)
@@ -49,7 +50,7 @@ class Control(JsonLines):
 
 
 def park(nonce: str, text: str, loaded_before: frozenset[str]) -> None:
-    """Import, wait, and return to be the program; every other way ends the process.
+    """Import, wait, and return to be the program; in every other case end the process.
 
     `loaded_before` are the modules that Python itself has loaded by now, in every start.
     """
@@ -107,7 +108,7 @@ def _prepare(
 
 
 def _import_customizations() -> None:
-    """Import what `site` would, before anything else, and what it would import after us."""
+    """Import the user's sitecustomize and usercustomize, as `site` does before any program."""
     for name in ("sitecustomize", "usercustomize"):
         if name == "usercustomize" and not sys.modules["site"].ENABLE_USER_SITE:
             continue

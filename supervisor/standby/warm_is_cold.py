@@ -1,6 +1,7 @@
-"""Whether a program may go on in an interpreter that imported before it: what was seen of it says.
+"""Whether a program would run the same in an interpreter that made the imports before it began.
 
-The trainer's side is `observer.py`; this is the parked one's, before and after its imports.
+`observer.py` has noted what the program did in a cold launch. This module judges by the notes, in
+the parked interpreter, before and after its imports.
 """
 
 from __future__ import annotations
@@ -36,8 +37,8 @@ _SET_AT_RUN_TIME = frozenset(
         "WORLD_SIZE",
     }
 )
-# Set by libraries in their own process while they run: between two of their late imports these say
-# nothing of the program. What the program sets before it imports a package counts all the same.
+# Libraries set these while they run. A change between two of their late imports says nothing of the
+# program. What the program sets before it imports a package counts all the same.
 _SET_BY_LIBRARIES = frozenset(
     {
         "CUDA_DEVICE_ORDER",
@@ -55,10 +56,10 @@ _BY_LIBRARIES = ("ACCELERATE_", "KMP_", "NCCL_", "TORCHELASTIC_", "TORCH_NCCL_",
 
 
 class Likeness:
-    """What is known of the program's imports; all methods raise Refused where they must be cold."""
+    """What was observed of the program's imports; raises Refused if the launch must be cold."""
 
     def __init__(self, record: str) -> None:
-        """`record` is the file of the imports; what the observer saw lies beside it."""
+        """`record` is the file of the imports; the observer's notes lie beside it."""
         seen = observations.read(record)
         if isinstance(seen, str):
             raise Refused(seen)
@@ -74,13 +75,13 @@ class Likeness:
         self._numbers = RandomNumbers()
 
     def on_import(self) -> None:
-        """Look at what can be looked at only while others are imported."""
+        """Note the random generators of packages as they are imported."""
         self._numbers.look()
 
     def check(self) -> None:
-        """Look whether the imports did what has to come after what the program does before them."""
+        """Check that the imports ran as they do after the program's own first lines."""
         for name, value in sorted(self._environment.items()):
-            # What its imports themselves set is set by now.
+            # Variables that the imports themselves set are set by now.
             now = os.environ.get(name)
             if (digest(now) if now is not None else None) != value:
                 raise Refused(f"the program sets {name} itself before its imports")
@@ -91,7 +92,7 @@ class Likeness:
             raise Refused(f"its imports draw or seed random numbers of {source}")
 
     def check_modules(self, recorded: dict[str, str], loaded: dict[str, str]) -> None:
-        """Look whether what was imported is what the program had imported, name by name.
+        """Check that each module was imported by the program, too, and from the same file.
 
         `loaded` are the modules of packages that were not there before; values are files.
         """
@@ -100,7 +101,7 @@ class Likeness:
                 raise Refused(f"its imports load {name}, which the program's did not")
             if os.path.realpath(recorded[name]) != os.path.realpath(origin):
                 raise Refused(f"the program has {name} from {recorded[name]}")
-        # Of ours nothing is followed: it changes nothing.
+        # Modules of `supervisor` are not followed: they change nothing.
         if not self.packages and any(name.partition(".")[0] != "supervisor" for name in loaded):
             raise Refused("its imports could not be followed")
 
@@ -115,13 +116,13 @@ def _environment(seen: dict[str, Any]) -> dict[str, str | None]:
     return {
         name: value
         for name, value in found.items()
-        # What begins so is a library's own, as _TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR.
+        # Such names are a library's own, as _TORCHINDUCTOR_PYOBJECT_TENSOR_DATA_PTR.
         if name not in _SET_AT_RUN_TIME and not name.startswith("_")
     }
 
 
 def modules_of_packages() -> dict[str, str]:
-    """Return what is loaded of installed packages under its own name, and its files."""
+    """Return the modules of installed packages that are loaded under their own name: files."""
     found = {}
     for name, module in list(sys.modules.items()):
         source = module_source(module)

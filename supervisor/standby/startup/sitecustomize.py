@@ -1,6 +1,7 @@
-"""Found through PYTHONPATH by `import site`: a parked interpreter stops here, an observer begins.
+"""`import site` finds it by PYTHONPATH: a parked interpreter stops here, an observer begins here.
 
-It is inert elsewhere, and has to be readable by every Python 3, so that one too old can say so.
+It does nothing in other processes. Every Python 3 has to read it, so that too old a Python can say
+so.
 """
 
 import os
@@ -13,7 +14,7 @@ def _is_meant(nonce: str) -> bool:
 
 
 def _erase(here: str) -> None:
-    """Take this folder out of all that the program, or its children, will see."""
+    """Remove this folder from all that the program and its children will see."""
     found = os.environ.get("PYTHONPATH", "")
     if found == here:
         del os.environ["PYTHONPATH"]
@@ -25,7 +26,7 @@ def _erase(here: str) -> None:
 
 
 def _load(name: str) -> "object":
-    """Import a module of ours, and leave no trace of that in what the program sees."""
+    """Import a module of `supervisor`, and leave no trace of it that the program sees."""
     package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     root = os.path.dirname(os.path.dirname(package))
     known = "__future__" in sys.modules
@@ -53,13 +54,13 @@ def _park(nonce: str, text: str) -> None:
 
 
 def _is_watched() -> bool:
-    """Whether this is a trainer of which the launcher wants to know what it imports."""
+    """Whether this is a trainer whose imports the launcher wants to know."""
     launcher = os.environ.get("SUPERVISOR_LAUNCHER", "").partition(":")[0]
     return bool(os.environ.get("SUPERVISOR_IMPORTS")) and launcher == str(os.getppid())
 
 
 def _watch() -> None:
-    """Follow the imports from the moment when `site` has done all that it does."""
+    """Begin to follow the imports once `site` has finished."""
     begin = _load("supervisor.standby.observing").begin  # type: ignore[attr-defined]
     site = sys.modules.get("site")
     last = getattr(site, "execusercustomize", None)
@@ -99,7 +100,8 @@ else:
     _follow = not _nonce and _is_watched()
 
 try:
-    # The one that this one hid. Where there is none, `site` expects exactly this error.
+    # Import the user's own sitecustomize, which this file hid. If there is none, `site` expects
+    # exactly this error.
     import sitecustomize  # type: ignore[import-not-found]  # noqa: F401
 finally:
     if _follow:
