@@ -1,7 +1,7 @@
 """Start of the persister, by path, from anywhere and with any environment.
 
-`python -P .../snapshot/__main__.py persist --directory S [--until-pid PID] [--nice N]
-[--rescue-at-end]`: serves until PID is gone, and until standard input, if that is a pipe, ends.
+`python -P .../memory/__main__.py persist --directory S [--until-pid PID] [--nice N]
+[--rescue-at-end]`: serves until PID is gone, or until standard input, if that is a pipe, ends.
 With `--rescue-at-end` it then persists the newest snapshot, wanted or not, and removes S.
 """
 
@@ -13,15 +13,15 @@ from contextlib import suppress
 from pathlib import Path
 
 if __package__ in (None, ""):
-    # Run by path: the folder of this file must not be where modules are looked for, its parent's
-    # parent may have to be.
+    # Run by path: modules must not be looked for in this file's folder, but in the one that holds
+    # `supervisor`.
     _HERE = str(Path(__file__).resolve().parent)
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
 
     from supervisor.memory.persister_process import IGNORED
 
-    # Not even in the 50 ms that the other imports take.
+    # Ignored from here on, since the other imports take 50 ms.
     for _number in IGNORED:
         signal.signal(_number, signal.SIG_IGN)
 
@@ -32,10 +32,10 @@ USAGE = "persist --directory S [--until-pid PID] [--nice N] [--rescue-at-end]"
 
 
 def _be_batch() -> None:
-    """Have no hurry at any moment, where that may be said (a container's filter can refuse it).
+    """Run under SCHED_BATCH, if that is allowed (a container's filter can refuse it).
 
-    Waking up it takes no core from the training's threads then (sched(7)); its share of a busy one
-    stays its nice value's.
+    The persister then takes no core from the training's threads when it wakes up (sched(7)). Its
+    share of a busy core stays that of its nice value.
     """
     with suppress(OSError):
         if os.sched_getscheduler(0) == os.SCHED_OTHER:

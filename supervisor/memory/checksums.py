@@ -1,8 +1,9 @@
-"""The CRC-32s of a torch archive, filled in as it streams by: a slot's are those of its layout.
+"""Fills in the CRC-32s of a torch archive as it streams by.
 
-`torch.serialization.skip_data` leaves zeros, and what is copied in place afterwards changes them.
-Both places of a record's CRC, the data descriptor and the central directory (PKWARE APPNOTE
-6.3.10, 4.3.9 and 4.3.12), come after its data, so one pass is enough.
+A slot's archive has the CRCs of its layout: `torch.serialization.skip_data` leaves zeros for data,
+and what is copied in place afterwards has other CRCs. A record's CRC is in two places, the data
+descriptor and the central directory (PKWARE APPNOTE 6.3.10, 4.3.9 and 4.3.12). Both come after its
+data, so one pass is enough.
 """
 
 import heapq
@@ -33,7 +34,7 @@ class Checksums:
         self._patches: list[tuple[int, bytes]] = []
 
     def fill(self, chunk: memoryview, begin: int) -> None:
-        """Take the chunk that begins at that offset, and put right the CRCs that lie in it."""
+        """Take the chunk that begins at offset `begin`, and correct the CRCs that lie in it."""
         end = begin + len(chunk)
         while self._index < len(self._records):
             record = self._records[self._index]
@@ -53,7 +54,7 @@ class Checksums:
             heapq.heappop(self._patches)
 
     def finish(self) -> None:
-        """Say that the archive has ended. Raises DamagedError."""
+        """Take note of the archive's end. Raises DamagedError if a record or CRC is missing."""
         if self._index < len(self._records) or self._patches:
             raise DamagedError("ended while it was being read")
 

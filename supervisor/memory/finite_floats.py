@@ -11,10 +11,10 @@ _BLOCK_BYTES = 256 << 10
 
 
 class _FiniteBits(NamedTuple):
-    """How to look at one little-endian dtype.
+    """How to tell that a float of one little-endian dtype is not finite.
 
-    `suspicious`: values of the last byte of an item that one not finite has. `mask`: bits of the
-    byte before it that are then all set if it really is; 0 if the last byte settles it.
+    `suspicious`: the values that its last byte may have then. `mask`: the bits of the byte before
+    it that are then all set; 0 if the last byte alone decides.
     """
 
     item_bytes: int
@@ -40,7 +40,7 @@ _LAYOUTS = {
 
 
 def item_bytes(dtype: str) -> int:
-    """The size of what is looked at as one float. Raises ValueError for a dtype not known."""
+    """The size of one float, of a complex number half of it. Raises ValueError: dtype not known."""
     return _layout(dtype).item_bytes
 
 
@@ -71,7 +71,7 @@ def _is_finite(block: bytes, layout: _FiniteBits) -> bool:
         return True
     if not layout.mask:
         return False
-    # Both questions as one bit a float, so that a tensor full of huge values costs no loop.
+    # Both answers as one byte a float, so that a tensor full of huge values costs no loop.
     before = block[layout.item_bytes - 2 :: layout.item_bytes]
     is_suspicious = last.translate(_table(frozenset(layout.suspicious)))
     is_full = before.translate(

@@ -26,8 +26,8 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
     """Copy a snapshot to its checkpoint directory; the caller holds the slot's lock, shared.
 
     `progress` is told the bytes written so far. Raises OSError (ENOSPC, EIO, EFBIG, …), and
-    ValueError for a snapshot that is no checkpoint or was given up meanwhile; nothing is left
-    behind then, and a next call begins from scratch.
+    ValueError for a snapshot that is no checkpoint or was given up meanwhile. Then nothing stays on
+    the disk, and a next call begins from scratch.
     """
     began = time.monotonic()
     there = find_persisted(whole)
@@ -48,13 +48,15 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
                 raise ValueError(_GIVEN_UP)
             path = writer.commit()
             if whole.is_left_behind() and _inode_of(whole.slot.seal) == seal:
-                # Syncing takes a while. Who gives one up looks for it on the disk after that, so
-                # that one of both finds it: the next attempt must not be resumed from it. Where
-                # nobody could pin the slot, that attempt may be writing it already. What stays is
-                # the checkpoint of a slot that vanished, or that was damaged after it was read.
+                # Syncing takes a while, and the daemon may have given the snapshot up meanwhile:
+                # the next attempt must not be resumed from it. The daemon gives up first, and
+                # looks on the disk then. So either the daemon finds the checkpoint, or this check
+                # finds the seal. If the slot could not be pinned, the next attempt may be writing
+                # it already. The checkpoint stays if the slot vanished, or was damaged after it
+                # was read.
                 withdraw(whole)
                 if writer.superseded is not None and not os.path.lexists(path):
-                    # of the same name, and from before the step that the run went back behind
+                    # the earlier checkpoint of this name, from before the run went back
                     put_back(writer.superseded, path)
                 raise ValueError(_GIVEN_UP)
     except DamagedError as error:
@@ -65,7 +67,7 @@ def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> P
 
 
 def _inode_of(path: Path) -> int | None:
-    """Which file has the name; None if none has."""
+    """The inode of the file at a path; None if there is none."""
     try:
         return path.lstat().st_ino
     except OSError:
@@ -73,14 +75,14 @@ def _inode_of(path: Path) -> int | None:
 
 
 def writer_for(snapshot: Snapshot) -> CheckpointWriter:
-    """What writes the checkpoint that a snapshot describes. Raises OSError, ValueError.
+    """Make the writer of the checkpoint that a snapshot describes. Raises OSError, ValueError.
 
-    What a writer before it left of an unfinished one is removed.
+    Files of an unfinished checkpoint that an earlier writer left are removed.
     """
     parent = Path(snapshot.directory)
     if not parent.is_absolute():
         raise ValueError(f"{snapshot.directory!r} is no absolute path of a checkpoint directory")
-    # What a persister that was killed left would make the disk full for the next one.
+    # The files that a killed persister left would fill the disk for the next one.
     clean_staging(parent)
     return CheckpointWriter(
         parent,
@@ -114,8 +116,8 @@ def _write_all(
             data = part.data
             while data:
                 data = data[os.write(fd, data) :]
-            # Starts to write back what is dirty, and drops nothing, as it is all dirty: the disk
-            # works while the next chunk is made ready.
+            # This starts the write-back. It drops no pages, since all are dirty. So the disk works
+            # while the next chunk is prepared.
             os.posix_fadvise(fd, part.offset, len(part.data), os.POSIX_FADV_DONTNEED)
             done += len(part.data)
             if progress is not None:
@@ -139,7 +141,7 @@ def _require_space(folder: Path, stock: FileListing) -> None:
 
 
 def sync_file(path: Path) -> None:
-    """Make a file that a checkpoint counts on durable; one that is gone has nothing to lose."""
+    """Make a file durable that a checkpoint depends on; a file that is gone is passed over."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

@@ -19,9 +19,9 @@ class RescueRequest(NamedTuple):
 
 
 def ask(root: Path, why: str) -> int:
-    """Ask for the newest whole snapshot on the disk; the id that the answer will have.
+    """Ask that the newest whole snapshot be put onto the disk; the id that the answer will have.
 
-    It may come before the persister does. Raises OSError (no such directory, a full tmpfs).
+    The persister may start after the request. Raises OSError (no such directory, a full tmpfs).
     """
     before = read(root)
     board = read_board(root)

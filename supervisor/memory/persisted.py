@@ -1,4 +1,4 @@
-"""What became of a snapshot on the disk: found there again, and taken back."""
+"""The checkpoint that a snapshot became on the disk: finding it, and setting it aside."""
 
 import os
 from contextlib import suppress
@@ -41,16 +41,16 @@ def find_persisted(whole: Whole) -> Persisted | None:
             return None
         if any((path / name).lstat().st_size != file.size for name, file in manifest.files.items()):
             return None
-    except (OSError, ValueError, OverflowError):  # a time that no calendar has
+    except (OSError, ValueError, OverflowError):  # no such file, or `written` is no date
         return None
     return Persisted(path, snapshot.bytes, 0.0, manifest.finite, was_there=True)
 
 
 def withdraw(whole: Whole) -> Path | None:
-    """Put aside what a snapshot became that was given up; None if it is not there. OSError."""
+    """Set aside the checkpoint of a snapshot that was given up; None for none. Raises OSError."""
     there = find_persisted(whole)
     if there is None:
         return None
-    with suppress(FileNotFoundError):  # somebody else was quicker
+    with suppress(FileNotFoundError):  # another process was quicker
         return put_aside(there.path, SUPERSEDED, "the run went back behind it")
     return None

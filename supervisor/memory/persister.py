@@ -1,6 +1,6 @@
 """The one process that puts snapshots onto the disk: it does what is next, and tells how it went.
 
-It outlives trainer and daemon. No snapshot and no disk may end it: what fails is a result.
+It outlives trainer and daemon. No snapshot and no disk may end it: a failure is a result.
 """
 
 import sys
@@ -60,14 +60,14 @@ class Persister:
         self._is_owing = False
 
     def run(self) -> None:
-        """Serve; returns when the directory is gone, or the service has ended and all is done."""
+        """Serve until the directory is gone, or the service has ended and all is done."""
         try:
             lock = Lock(self._paths.persister_lock)
         except FileNotFoundError:
             return
         with lock:
             while not lock.acquire():
-                # Another one is at work: what is wanted is its business to the end.
+                # Another persister serves the directory, and finishes all that is wanted.
                 if self._bell.has_ended or self._bell.is_lost:
                     return
                 self._bell.wait(_LOCK_CHECK_S)
@@ -99,27 +99,28 @@ class Persister:
         if before is not None:
             self._board = self._board._replace(rescue=before.rescue, results=before.results)
         while True:
-            self._bell.wait(0)  # before each look, so that a ring during it is not lost
+            self._bell.wait(0)  # empty it before each look, so that a ring during it is not lost
             if self._bell.is_lost:
                 return
             if self._do_next():
                 continue
             self._publish("idle")
             if not self._bell.has_ended:
-                # What the tmpfs did not take is told as soon as it does, not at the next ring.
+                # Try again soon, not at the next ring, if the tmpfs did not take the board.
                 is_done = self._board == self._published and not self._is_owing
                 self._bell.wait(None if is_done else _TELL_AGAIN_S)
             elif not self._rescue_at_end and is_locked(self._paths.writer_lock):
-                # A trainer whose launcher was killed is about to save, and has nobody else.
+                # A trainer whose launcher was killed is about to save: only this process is left.
                 self._bell.wait(_LOCK_CHECK_S)
             else:
                 return
 
     def _take_back(self) -> None:
-        """What stands on the disk although the run went back behind it, and is found only now.
+        """Set aside checkpoints of snapshots that the run went back behind.
 
-        Its persister was killed before it saw that, or the shelf could not be written. Once each:
-        what somebody puts back after that is meant to be there.
+        The persister that wrote such a checkpoint was killed before it saw that, or the checkpoint
+        could not be set aside. Each is looked for once: a checkpoint that the user puts back after
+        that is meant to be there.
         """
         self._is_owing = False
         for whole in read_given_up(self._root):
@@ -166,7 +167,7 @@ class Persister:
         return wanted is not None or self._request() is not None or self._bell.has_ended
 
     def _rescue(self, number: int = 0) -> RescueOutcome:
-        """See that the newest snapshot that is good is on the disk; the answer goes to `number`."""
+        """Put the newest good snapshot onto the disk; the answer is to the request `number`."""
         answer = RescueResult(number, "nothing", None, None, None)
         for whole in queue.rescue_order(read_whole(self._root)):
             newer = queue.newer_on_disk(whole, self._board)
@@ -174,7 +175,7 @@ class Persister:
                 answer = RescueResult(number, "already", newer.step, newer.path, None)
                 break
             result, outcome = self._persist(whole, "rescue")
-            if result is None:  # its writer went on meanwhile: it lives, and so does the other slot
+            if result is None:  # its writer lives, since it went on: the other slot is whole
                 continue
             if answer.outcome in ("nothing", "failed"):
                 answer = RescueResult(number, outcome, result.step, result.path, result.error)
@@ -186,7 +187,7 @@ class Persister:
         return answer.outcome
 
     def _persist(self, whole: Whole, why: Why) -> tuple[Result | None, RescueOutcome]:
-        """Persist one snapshot; no result if the slot changed, which is nobody's failure."""
+        """Persist one snapshot; no result if the slot changed meanwhile, which is no failure."""
         snapshot = whole.snapshot
         current = Current(whole.sequence, snapshot.step, snapshot.name, snapshot.bytes, 0, wall_s())
         self._publish("persisting", current)
@@ -195,9 +196,9 @@ class Persister:
         path, error, finite, count = None, None, None, 0
         try:
             with Lock(whole.slot.lock) as lock:
-                # Shared, it pins the slot. A writer that has just closed it lets go in a moment.
-                # One that stands still may have it, on a hang: then the seal tells, before the
-                # commit, whether the slot stayed as it was.
+                # A shared lock pins the slot. A writer that has just closed the seal releases its
+                # lock in a moment. A writer that hangs may keep it: then the seal tells, before the
+                # commit, whether the slot has changed.
                 give_up_s = monotonic_s() + _PIN_S
                 while not lock.acquire(shared=True) and monotonic_s() < give_up_s:
                     time.sleep(_PIN_POLL_S)
@@ -240,8 +241,8 @@ class Persister:
         try:
             write_board(self._root, self._board)
         except OSError:
-            # The tmpfs is full, or the directory is gone. The stage that was removed rings the
-            # bell, so trying again at once would never end.
+            # The tmpfs is full, or the directory is gone. Removing the staged file rings the bell,
+            # so trying again at once would never end.
             self._tell_at_s = monotonic_s() + _TELL_AGAIN_S
             return
         self._published = self._board

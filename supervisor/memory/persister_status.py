@@ -1,4 +1,4 @@
-"""The persister's board: what it does and did, for whoever looks. It is a mirror, not a record."""
+"""The persister's board: what it does and did, for trainer, daemon and next persister to read."""
 
 import json
 import os
@@ -36,7 +36,7 @@ class Current(NamedTuple):
 
 
 class RescueResult(NamedTuple):
-    """How the rescue of that id ended; `path` and `step` of what is on the disk now."""
+    """How the rescue request `id` ended; `path` and `step` of the checkpoint on the disk now."""
 
     id: int
     outcome: RescueOutcome
@@ -46,7 +46,7 @@ class RescueResult(NamedTuple):
 
 
 class Result(NamedTuple):
-    """One persist that ended; `path` where it is if `ok`, `at` in wall seconds."""
+    """One persist that ended; `path` of the checkpoint if `ok`, `at` in wall seconds."""
 
     sequence: int
     step: int
@@ -62,7 +62,7 @@ class Result(NamedTuple):
 
 
 class PersisterRecord(NamedTuple):
-    """All of it; `results` has the newest last."""
+    """The whole board; `results` has the newest last."""
 
     pid: int
     start_ticks: int
@@ -109,9 +109,9 @@ def read_board(root: Path) -> PersisterRecord | None:
 
 
 def _known(kind: type[NamedTuple], values: dict[str, Any]) -> dict[str, Any]:
-    """What a board's part has of it, if its numbers and texts are such. Raises TypeError.
+    """The fields of `kind` in a part of the board, their types checked. Raises TypeError.
 
-    The rest is passed over: after an upgrade the persister is of another version than the daemon.
+    Others are passed over: after an upgrade the persister is of another version than the daemon.
     """
     found = {name: values[name] for name in kind._fields if name in values}
     for name, value in found.items():

@@ -1,4 +1,4 @@
-"""What the persister has to do next, from the slots and from what it did; it does none of it."""
+"""What the persister has to do next, judged from the slots and its board. It changes nothing."""
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
@@ -11,8 +11,8 @@ from supervisor.memory.snapshot_proof import read_verdict
 def next_wanted(wholes: Sequence[Whole], board: PersisterRecord) -> Whole | None:
     """The newest snapshot that is wanted on the disk and was not tried.
 
-    `wholes` are newest first. Older ones are dropped once a newer one is on the disk, unless that
-    one's weights are not finite.
+    `wholes` are newest first. Older ones are dropped once a newer one is on the disk, unless the
+    newer one's weights are not finite.
     """
     for whole in wholes:
         result = _result_of(whole, board)
@@ -32,12 +32,12 @@ def next_unvetted(wholes: Sequence[Whole], vetted: Collection[int]) -> Whole | N
 
 
 def rescue_order(wholes: Sequence[Whole]) -> list[Whole]:
-    """Newest first, and behind them those that are known to be bad."""
+    """The snapshots newest first, and after them those that are known to be bad."""
     return sorted(wholes, key=_is_known_bad)
 
 
 def newer_on_disk(whole: Whole, board: PersisterRecord) -> Result | None:
-    """What was persisted after a snapshot was taken, and is still where it was put."""
+    """The result of a newer snapshot that was persisted, if its checkpoint is still there."""
     for result in reversed(board.results):
         is_newer = result.sequence > whole.sequence and result.step >= whole.snapshot.step
         if is_newer and result.ok and result.finite is not False and result.path is not None:

@@ -1,7 +1,8 @@
-"""A slot's seal: the one page that says whether the slot is whole, and of what. It decides nothing.
+"""A slot's seal: the one page that says whether the slot is whole, and of which snapshot.
 
-It outlives a killed process, not a power cut, so the order of stores is all that it relies on: the
-state says WRITING before the first byte of the slot changes, and WHOLE after the last.
+It outlives a killed process, not a power cut. So it relies on the order of stores alone: the state
+says WRITING before the first byte of the slot changes, and WHOLE after the last. It decides
+nothing.
 """
 
 import json
@@ -38,7 +39,7 @@ class SlotState(IntEnum):
 
 
 class Move(IntEnum):
-    """What its writer does to a slot, or whoever gives it up."""
+    """What a writer does to a slot, or the daemon, which gives it up."""
 
     BEGIN = 0
     CLOSE = 1
@@ -46,7 +47,7 @@ class Move(IntEnum):
 
 
 # Which moves there are, and what they lead to; the model check (tests/model) explores this table.
-# A seal is closed only over a slot that was begun: nothing becomes whole by itself.
+# A seal is closed only over a slot that was begun, so that nothing else becomes whole.
 MOVES: dict[tuple[SlotState, Move], SlotState] = {
     **dict.fromkeys(((state, Move.BEGIN) for state in SlotState), SlotState.WRITING),
     (SlotState.WRITING, Move.CLOSE): SlotState.WHOLE,
@@ -55,7 +56,7 @@ MOVES: dict[tuple[SlotState, Move], SlotState] = {
 
 
 class IllegalMoveError(RuntimeError):
-    """The table has no such move: a fault in the writer; nothing happened."""
+    """The table has no such move. It is a fault in the writer, and nothing happened."""
 
 
 def after(state: SlotState, move: Move) -> SlotState:
@@ -71,9 +72,9 @@ class Snapshot(NamedTuple):
     `name`: what the checkpoint is called (`checkpoint-510`), also the directory in the slot.
     `directory`: where checkpoints of the run go, absolute. `epoch` is an index from 0. `kind` as
     in the manifest. `is_wanted`: it is to be persisted, not only kept. `before`: absolute paths
-    of files that must be on the disk before the checkpoint is (fsynced by whoever persists).
-    `bytes`: the size of all files. `written`: wall seconds since 1970, which with run and step
-    tells a snapshot from the one of a replayed step.
+    of files that must be on the disk before the checkpoint is (the persister fsyncs them).
+    `bytes`: the size of all files. `written`: wall seconds since 1970. Together with run and step
+    it tells a snapshot from that of the same step, replayed.
     """
 
     name: str
@@ -107,7 +108,7 @@ class SealWriter:
         """Open it, or make it anew. Raises OSError (ENOSPC on a full tmpfs)."""
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
         try:
-            # Written or fallocated, never truncated to length: a hole in a full tmpfs is SIGBUS.
+            # Fallocated, never truncated to its length: a hole in a full tmpfs is SIGBUS.
             os.posix_fallocate(fd, 0, SEAL_BYTES)
             self._page = mmap.mmap(fd, SEAL_BYTES)
         finally:
@@ -117,9 +118,9 @@ class SealWriter:
 
     @property
     def current(self) -> Seal:
-        """What it says now. The persister and a daemon may have given it up since it was written.
+        """What it says now. The daemon may have given the slot up since this process wrote it.
 
-        A snapshot asks for it many times, and nearly always finds what it has read before.
+        One snapshot asks for it many times, and the page has nearly always stayed the same.
         """
         raw = bytes(self._page)
         if raw != self._read:
@@ -153,21 +154,22 @@ class SealWriter:
         self._page[_RECORD_AT : _RECORD_AT + len(record)] = record
         header = (MAGIC, VERSION, SlotState.WRITING, 0, sequence, len(record), signed)
         _HEADER.pack_into(self._page, 0, *header)
-        # Last, and one aligned word: before it the slot was not whole, after it it is.
+        # This store comes last, and is one aligned word: it alone makes the slot whole.
         self._move(Move.CLOSE)
 
     def void(self, *, is_bad: bool = False) -> None:
-        """Say that the slot's content is given up, as the run goes back behind it.
+        """Say that the slot's content is given up, since the run goes back behind it.
 
-        `is_bad`: as it was damaged in memory. What became of it on the disk is another matter then.
+        `is_bad`: since it was damaged in memory. Its checkpoint on the disk is then left alone.
         """
         if not is_bad:
-            # First: nobody may take it for one that is damaged. Of a WHOLE slot it says nothing.
+            # Stored first, so that no reader takes the slot for a damaged one. It has no meaning
+            # while the slot is WHOLE.
             _SEQUENCE.pack_into(self._page, _LEFT_AT, self.current.sequence)
         self._move(Move.GIVE_UP)
 
     def settle(self, sequence: int) -> None:
-        """Say that the disk has been looked at for what was given up. For any process."""
+        """Say that the disk was searched for a snapshot that was given up. For any process."""
         _SEQUENCE.pack_into(self._page, _SETTLED_AT, sequence)
 
     def close(self) -> None:
@@ -176,7 +178,7 @@ class SealWriter:
 
 
 def read_seal(path: Path) -> Seal:
-    """Read a seal; one that is absent, short or no seal reads as EMPTY. Never raises, never waits.
+    """Read a seal; a file that is absent, short or no seal reads as EMPTY. Never raises or waits.
 
     A WHOLE seal whose record is damaged reads as VOID.
     """
@@ -184,15 +186,15 @@ def read_seal(path: Path) -> Seal:
 
 
 class SupersededSnapshot(NamedTuple):
-    """The last of a slot that the run went back behind, whatever is in the slot by now."""
+    """The last snapshot of a slot that the run went back behind, whatever the slot holds by now."""
 
     sequence: int
     snapshot: Snapshot | None
-    """What it was; None where the slot was written since, or somebody has looked for it."""
+    """What it was; None if the slot was written since, or `settle` has marked it."""
 
 
 def read_left_behind(path: Path) -> SupersededSnapshot | None:
-    """Read it; None where there is none, or it is whole after all. Never raises, never waits."""
+    """Read it; None if there is none, or it is whole after all. Never raises, never waits."""
     raw = _read(path)
     seal = parse(raw)
     if seal.state is SlotState.EMPTY:
@@ -212,7 +214,7 @@ def read_left_behind(path: Path) -> SupersededSnapshot | None:
 
 
 def _read(path: Path) -> bytes:
-    """The bytes of a seal; none where it cannot be read."""
+    """The bytes of a seal; b"" if it cannot be read."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -246,10 +248,10 @@ def parse(raw: bytes) -> Seal:
 
 
 def _parse_record(record: bytes) -> Snapshot | None:
-    """None for what no writer puts there: nobody after this has to expect it."""
+    """The snapshot of a record; None if a value is such as no writer puts there."""
     try:
         values: dict[str, Any] = json.loads(record)
-        # A trainer of another version may say more of it: it is whole all the same.
+        # A trainer of another version may write more fields: the snapshot is whole all the same.
         known = {name: values[name] for name in Snapshot._fields}
         snapshot = Snapshot(**{**known, "before": tuple(known["before"])})
     except (ValueError, TypeError, KeyError, RecursionError):

@@ -1,4 +1,4 @@
-"""Whose turn it is: which slots may be written next. Pure; the model check explores it."""
+"""Which slots may be written next. Pure; the model check explores it."""
 
 from collections.abc import Sequence
 
@@ -13,5 +13,5 @@ def writable(seals: Sequence[Seal]) -> list[int]:
 
     order = sorted(range(len(seals)), key=key)
     whole = [index for index in order if key(index)[0]]
-    # The last whole one goes only where another is whole as well, or none is.
+    # The only whole slot is left out: it may be written only once another is whole.
     return order if len(whole) != 1 else [index for index in order if index not in whole]

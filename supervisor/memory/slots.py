@@ -1,8 +1,8 @@
-"""Where the memory tier's two slots are, who may touch one, and which holds the newest.
+"""Where the memory tier's two slots are, which process may touch one, and which is the newest.
 
 A slot's lock is a POSIX record lock (fcntl(2)): it ends with its process however that dies, and
-forked data-loader workers do not share it. Closing any descriptor of the lock file would drop it,
-so nothing else may open that file.
+forked data-loader workers do not share it. Closing any descriptor of the lock file drops the lock,
+so no other code of the process may open that file.
 """
 
 import errno
@@ -56,7 +56,7 @@ class SnapshotPaths(NamedTuple):
 
     @property
     def rescue(self) -> Path:
-        """What the daemon wants: that the newest snapshot is persisted."""
+        """The daemon's request that the newest snapshot be persisted, JSON."""
         return self.root / "rescue.json"
 
     def slot(self, index: int) -> "SlotPaths":
@@ -76,7 +76,7 @@ class SlotPaths(NamedTuple):
 
     @property
     def seal(self) -> Path:
-        """Whether it is whole, and of what (`seal.py`)."""
+        """Whether the slot is whole, and of which snapshot (`seal.py`)."""
         return self.folder / "seal"
 
     @property
@@ -86,12 +86,12 @@ class SlotPaths(NamedTuple):
 
     @property
     def weights(self) -> Path:
-        """Which bytes of its files are weights (`finite.py`)."""
+        """Which bytes of its files are weights (`weights.py`)."""
         return self.folder / "weights.json"
 
     @property
     def verdict(self) -> Path:
-        """What was found of a sequence's weights, JSON."""
+        """The verdict on the snapshot of one sequence, JSON (`snapshot_proof.py`)."""
         return self.folder / "verdict.json"
 
     @property
@@ -122,7 +122,7 @@ class Whole(NamedTuple):
         return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
 
     def is_left_behind(self) -> bool:
-        """Whether the run has gone back behind it; not: it was damaged, written over, vanished."""
+        """Whether the run went back behind it; False if it was only damaged, or has vanished."""
         left = read_left_behind(self.slot.seal)
         return left is not None and left.sequence == self.sequence
 
@@ -138,7 +138,7 @@ def read_whole(root: Path) -> list[Whole]:
 
 
 def read_given_up(root: Path) -> list[Whole]:
-    """What the run went back behind, where nobody has looked for it on the disk since."""
+    """The snapshots that the run went back behind, without those that `settle` has marked."""
     found = []
     for slot in SnapshotPaths(root).slots:
         left = read_left_behind(slot.seal)
@@ -153,9 +153,9 @@ def read_seals(root: Path) -> list[Seal]:
 
 
 def void(slot: SlotPaths, *, is_bad: bool = False) -> None:
-    """Give up what a slot holds, as the run goes back behind it or (`is_bad`) it is damaged.
+    """Give up a slot's snapshot: the run goes back behind it, or (`is_bad`) it is damaged.
 
-    With no writer alive. Raises OSError.
+    No writer of the slot may be alive. Raises OSError.
     """
     if slot.seal.exists():
         seal = SealWriter(slot.seal)
@@ -164,7 +164,7 @@ def void(slot: SlotPaths, *, is_bad: bool = False) -> None:
 
 
 def settle(whole: Whole) -> None:
-    """Note that the disk has been looked at for what was given up. Raises OSError."""
+    """Note that the disk was searched for a snapshot that was given up. Raises OSError."""
     if whole.slot.seal.exists():
         seal = SealWriter(whole.slot.seal)
         seal.settle(whole.sequence)
@@ -183,8 +183,8 @@ def make_root(root: Path) -> SnapshotPaths:
 
 
 def remove_root(root: Path) -> None:
-    """Remove a snapshot directory that nobody needs. Raises OSError."""
-    # Out of everybody's way first: who asks for a lock in it would make that file anew.
+    """Remove a snapshot directory that no process needs. Raises OSError."""
+    # Renamed first: a process that asks for a lock in it would make the lock file anew.
     target = root.with_name(f"{REMOVING}{root.name}")
     discard(target)
     root.rename(target)
@@ -200,7 +200,7 @@ def wake(root: Path) -> bool:
     try:
         os.write(fd, b"\n")
     except BlockingIOError:
-        return True  # it has more wake-ups waiting than it needs
+        return True  # the FIFO is full of wake-ups
     except OSError:
         return False
     finally:
@@ -211,7 +211,7 @@ def wake(root: Path) -> bool:
 class Lock:
     """A POSIX record lock on a file of its own; open it once in a process.
 
-    `shared` for readers, else exclusive; never waits.
+    It is shared for readers, else exclusive. Taking it never waits.
     """
 
     def __init__(self, path: Path) -> None:
@@ -252,7 +252,7 @@ class Lock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds a lock; do not ask for a lock of this very process."""
+    """Whether another process holds a lock. Asking for one that this process holds drops that."""
     try:
         lock = Lock(path)
     except OSError:

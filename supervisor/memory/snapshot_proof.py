@@ -22,9 +22,10 @@ _BUFFER_BYTES = 1 << 20
 
 
 class SlotVerdict(NamedTuple):
-    """What was found. `problem` is why it is no whole checkpoint, None if it is one.
+    """What was found. `problem` says why it is no whole checkpoint, None if it is one.
 
-    `finite` is None where nobody says which bytes are weights; `reason` says where they are not.
+    `finite`: whether all weights are, None if it is unknown which bytes are weights. `reason` says
+    which file has others.
     """
 
     finite: bool | None
@@ -41,8 +42,8 @@ def vet(
 ) -> SlotVerdict | None:
     """Look at a snapshot's structure and weights, and keep the verdict in its slot (if `keep`).
 
-    Takes no lock, so it never keeps a trainer from writing: None if the slot changed meanwhile, or
-    `should_stop`, asked every MiB, said so. Raises nothing for anything in a slot.
+    It takes no lock, so it never keeps a trainer from writing. Returns None if the slot changed
+    meanwhile, or if `should_stop`, asked every MiB, said so. Nothing in a slot makes it raise.
     """
     try:
         verdict = _look(whole, should_stop)
@@ -60,7 +61,7 @@ def vet(
 
 
 def read_verdict(whole: Whole) -> SlotVerdict | None:
-    """The verdict kept of this very snapshot; None if nobody vetted it."""
+    """The verdict kept of this very snapshot; None if it was not vetted."""
     raw = read_small(whole.slot.verdict)
     if raw is None:
         return None
@@ -68,7 +69,7 @@ def read_verdict(whole: Whole) -> SlotVerdict | None:
         values = json.loads(raw)
         if values["sequence"] != whole.sequence:
             return None
-        # A persister of another version may say more of it.
+        # A persister of another version may write more fields.
         verdict = SlotVerdict(*(values[name] for name in SlotVerdict._fields))
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
@@ -79,9 +80,9 @@ def read_verdict(whole: Whole) -> SlotVerdict | None:
 
 
 def keep_verdict(whole: Whole, verdict: SlotVerdict) -> None:
-    """Keep a verdict in the slot that it is of."""
+    """Keep a verdict in its snapshot's slot."""
     record = json.dumps({"sequence": whole.sequence, **verdict._asdict()}).encode()
-    # The slot is gone, or the tmpfs is full: whoever needs it looks again.
+    # If the slot is gone or the tmpfs is full, the next reader vets the snapshot again.
     with suppress(OSError):
         replace_file(whole.slot.verdict, record, sync=False)
 

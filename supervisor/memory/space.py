@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 _MEMORY_RESERVE_BYTES = 256 << 20
 _TMPFS_RESERVE_BYTES = 1 << 20
-# What a limit that is none reads as in cgroup v1 (PAGE_COUNTER_MAX), rounded to pages.
+# cgroup v1 shows "no limit" as PAGE_COUNTER_MAX, rounded to pages, which is above this.
 _NO_LIMIT = 1 << 62
 PROC = Path("/proc")
 
 
 class MemoryRoom(NamedTuple):
-    """Whether it fits, the two figures in bytes that say so (None: unknown), and why, in words."""
+    """Whether it fits, the two figures in bytes that decide (None: unknown), and why, in words."""
 
     fits: bool
     tmpfs_free: int | None
@@ -27,8 +27,8 @@ class MemoryRoom(NamedTuple):
 def room(directory: Path, need_bytes: int, *, proc: Path = PROC) -> MemoryRoom:
     """Whether `need_bytes` more (two slots: twice the state) fit on the tmpfs of `directory`.
 
-    It need not exist yet. A reserve is left free: of the tmpfs 1 MiB and 1/64 of the need, of
-    memory 256 MiB and 1/16 of it. Raises nothing.
+    `directory` need not exist yet. A reserve is left free: of the tmpfs 1 MiB and 1/64 of the need,
+    of memory 256 MiB and 1/16 of the need. Raises nothing.
     """
     tmpfs_free = _free(directory)
     left = memory_left(proc=proc)
@@ -122,7 +122,7 @@ def _groups(proc: Path) -> Iterator[Path]:
         if kind not in paths or (kind == "cgroup" and "memory" not in options.split(",")):
             continue
         root, mount = before[3:5]
-        # Where the mount shows only a part of the tree (a container), our path begins above it.
+        # In a container the mount may show only a part of the tree: our path begins above it.
         inside = os.path.relpath(paths[kind], root) if _is_below(paths[kind], root) else "."
         folder = Path(mount)
         yield folder

@@ -1,7 +1,7 @@
-"""A snapshot's files made ready to be written: read, CRCs filled in, hashed, judged, in one pass.
+"""Prepares a snapshot's files in one pass: reads them, fills in CRCs, hashes, checks weights.
 
-One thread does it and writes too. A second one that worked ahead was no quicker (the CRCs take a
-thirtieth of what zlib's took), and ran on the core that training has.
+One thread does this and writes, too. A second thread that worked ahead was no quicker (the CRCs
+take a thirtieth of what zlib's took), and ran on the core that training has.
 """
 
 import mmap
@@ -19,8 +19,8 @@ from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.slots import Whole
 from supervisor.memory.weights import FiniteStream, Weights, reason
 
-# Larger writes have the kernel look for larger pages: 300 MB took 0.17 to 0.78 s of CPU time by
-# 4 MiB at a time, and 0.17 by 1 MiB (ext4, Linux 6.18).
+# For larger writes the kernel looks for larger pages. 300 MB took 0.17 to 0.78 s of CPU time in
+# writes of 4 MiB, and 0.17 s in writes of 1 MiB (ext4, Linux 6.18).
 CHUNK_BYTES = 1 << 20
 
 
@@ -75,11 +75,11 @@ class SnapshotStream:
         self._weights = weights
         self._buffer = mmap.mmap(-1, CHUNK_BYTES)
         self.reason: str | None = None
-        """Which weights are not finite, once they were seen."""
+        """Which file has weights that are not finite, once one was seen."""
 
     @property
     def finite(self) -> bool | None:
-        """Whether all weights are, at the end; None where nobody says which bytes they are."""
+        """Whether all weights are finite, at the end; None if it is unknown where they are."""
         if self.reason is not None:
             return False
         return True if self._weights else None
@@ -129,7 +129,7 @@ class SnapshotStream:
 def _fill(buffer: mmap.mmap, fd: int, count: int) -> memoryview:
     """The next `count` bytes of a file, all of them. Raises DamagedError if it is cut short.
 
-    Read, not mapped: a page that a mapping of a tmpfs lacks is SIGBUS.
+    It reads, since touching a page that a mapped tmpfs file lacks is SIGBUS.
     """
     data = memoryview(buffer)[:count]
     done = 0

@@ -1,4 +1,4 @@
-"""What the persister sleeps on: a ring, the end of whom it serves, the loss of its directory."""
+"""What wakes the persister: a ring, the end of its service, or the loss of its directory."""
 
 import fcntl
 import os
@@ -18,7 +18,7 @@ _END_CHECK_S = 1.0
 
 
 class WakeupFifo:
-    """Sleeps without a wake-up of its own until one of the three comes.
+    """Sleeps until one of the three comes, without a timer where the kernel allows it.
 
     `stdin_fd`: a pipe whose end of file ends the service; `until_pid`: a process whose end does.
     Make it in the main thread: it takes SIGIO.
@@ -47,22 +47,23 @@ class WakeupFifo:
                 self._patience_s = _END_CHECK_S
 
     def attach(self) -> None:
-        """Answer the rings from now on: bytes in the directory's FIFO. Raises OSError."""
-        # For writing too, so that it never reads as ended when the last who rang goes.
+        """Take rings from now on: bytes in the directory's FIFO. Raises OSError."""
+        # Opened for writing, too: else it would read as ended when the last writer closes it.
         self._wake_fd = os.open(self._paths.wake, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._poll.register(self._wake_fd, select.POLLIN)
         signal.signal(signal.SIGIO, lambda *_: None)
         signal.set_wakeup_fd(self._wake_fd, warn_on_full_buffer=False)
         folder_fd = os.open(self._paths.root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            # SIGIO when a name in it is removed (F_NOTIFY in fcntl(2)), and thereby a ring.
+            # SIGIO comes when a name in it is removed (F_NOTIFY in fcntl(2)), and becomes a ring by
+            # the wake-up descriptor.
             fcntl.fcntl(folder_fd, fcntl.F_NOTIFY, fcntl.DN_DELETE | fcntl.DN_MULTISHOT)
         except OSError:  # a kernel without dnotify: look from time to time
             self._patience_s = self._patience_s or _LOST_CHECK_S
 
     @property
     def is_lost(self) -> bool:
-        """Whether the directory is gone, or is no longer the one whose bell this is."""
+        """Whether the directory is gone, or another one has taken its place."""
         try:
             found = self._paths.wake.lstat()
         except OSError:
@@ -73,7 +74,7 @@ class WakeupFifo:
         return (found.st_dev, found.st_ino) != (ours.st_dev, ours.st_ino)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Sleep until something comes, answer it, and say whether it did. 0 only looks."""
+        """Sleep until something comes, take it, and tell whether it came. 0 only looks."""
         timeout_s = self._patience_s if timeout_s is None else timeout_s
         ready = self._poll.poll(None if timeout_s is None else timeout_s * 1000)
         for fd, _ in ready:

@@ -24,9 +24,10 @@ Weights = dict[str, tuple[Range, ...]]
 
 
 def read_weights(slot: SlotPaths, sizes: Mapping[str, int]) -> Weights:
-    """The weights of each file by its name; none where nobody can say which bytes they are.
+    """The weights of each file by its name; empty if it is unknown which bytes they are.
 
-    `sizes` are those of the snapshot's files in bytes: what lies beyond one was said of others.
+    `sizes` are those of the snapshot's files in bytes. If a range ends beyond its file, the ranges
+    are of another snapshot.
     """
     raw = read_small(slot.weights, _MOST_BYTES)
     if raw is None:
@@ -53,7 +54,7 @@ def _parse(dtype: object, offset: object, length: object) -> Range:
 
 
 def reason(name: str) -> str:
-    """Why a snapshot is not finite, in words."""
+    """Say in words that a file's weights are not finite."""
     return f"{name} holds weights that are NaN or infinite"
 
 
@@ -79,8 +80,8 @@ class FiniteStream:
 def scan_range(fd: int, one: Range, buffer: memoryview, pause: Callable[[], None]) -> bool | None:
     """Whether the floats in a range of a file are finite; None if it ends before they do.
 
-    `buffer` (a multiple of 8 bytes) is what it may use; `pause` is called before each filling,
-    and what that raises goes through. Raises OSError.
+    It reads into `buffer` (a multiple of 8 bytes), and calls `pause` before each read: what that
+    raises goes through. Raises OSError.
     """
     position = one.offset
     while position < one.end:
