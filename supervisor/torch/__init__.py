@@ -5,6 +5,21 @@ with Checkpointer({"model.pt": model, "optimizer.pt": optimizer}, directory="out
         …
         keep.after_step(step)
     keep.save(step, kind="final", wait=True)
+
+A `Checkpointer` asks its sources for their states (`sources.py`). The first time it lays each state
+out in the background (`preparation.py`): it finds where every storage lies in its .pt file
+(`layout.py`, `binding.py`), and makes mapped files on tmpfs (`pages.py`) for the two slots
+(`tier.py`, `slot.py`). From then on a snapshot only moves bytes into a slot (`copying.py`). Copies
+from a device go on while training does (`inflight.py`), and then the slot's seal is closed
+(`sealing.py`).
+
+A save is a snapshot that is wanted on the disk. The persister copies it there, and `persisting.py`
+reads from its board how that ended. If memory has no room, the save goes straight to the disk
+(`streaming.py`), and training waits.
+
+These things always hold. The only whole slot is never written. A snapshot whose weights are seen to
+change during the copies is given up. Only one process of a run writes. Without a supervisor this
+package starts a persister of its own.
 """
 
 try:

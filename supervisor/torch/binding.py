@@ -11,7 +11,7 @@ from torch.nn import Buffer, Parameter
 from supervisor.torch.structure import Leaves, MismatchError, Shape, UnknownError
 
 _KNOWN_TYPES = (Tensor, Parameter, Buffer)
-# Those that copy_ moves bit by bit; all others are moved as bytes.
+# The dtypes that copy_ moves bit by bit; all others are moved as bytes.
 _COPIED_AS_THEY_ARE = frozenset(
     {
         torch.float64, torch.float32, torch.float16, torch.bfloat16,
@@ -20,7 +20,7 @@ _COPIED_AS_THEY_ARE = frozenset(
 )  # fmt: skip
 
 
-# Those whose finiteness can be told from their bytes (supervisor.memory.finite_floats).
+# The dtypes whose finiteness can be told from their bytes (supervisor.memory.finite_floats).
 _FLOATS = frozenset(
     {
         "float32", "float64", "float16", "bfloat16", "complex64", "complex128", "float8_e4m3fn",
@@ -82,7 +82,7 @@ class Binding:
         numbers = {storage._cdata: number for number, storage in enumerate(storages)}
         self.numbers = [numbers[tensor.untyped_storage()._cdata] for tensor in tensors]
         """For each leaf, which storage it has."""
-        # one leaf for each storage that is not empty, the covering one where there is one
+        # one leaf for each storage that is not empty; a covering leaf if there is one
         chosen: dict[int, Covering | StoragePart] = {}
         for leaf, (number, tensor) in enumerate(zip(self.numbers, tensors, strict=True)):
             one = _look_at(leaf, tensor)
@@ -106,10 +106,10 @@ class Binding:
         return any(device.type == "cuda" for device in self._sort.devices)
 
     def match(self, content: Any) -> Leaves:
-        """The leaves of a state of now, all alike. Raises MismatchError."""
+        """The leaves of the present state, if its tensors are as before. Raises MismatchError."""
         leaves = self._shape.match(content)
         tensors = leaves.tensors
-        # first: a leaf that is no tensor any more has nothing that could be asked for
+        # types first: a leaf that is no tensor any more has no dtype, shape or stride
         if list(map(type, tensors)) != self._sort.types or _sort_of(tensors) != self._sort:
             raise MismatchError
         places = list(map(Tensor.data_ptr, tensors))
@@ -154,7 +154,7 @@ class Binding:
         return list(found.values())
 
     def _bind_anew(self, tensors: list[Tensor], places: list[int]) -> None:
-        """Take tensors that have moved (`p.data = …`), if what is shared by whom stays."""
+        """Take tensors that have moved (`p.data = …`), if they share storages as before."""
         covering = {one.leaf for one in self._chosen if isinstance(one, Covering)}
         for leaf, (now, before) in enumerate(zip(places, self._places, strict=True)):
             if now != before and leaf in covering:
@@ -187,7 +187,7 @@ def _sort_of(tensors: list[Tensor]) -> _Sort:
 
 
 def _pattern(tensors: Iterable[Tensor]) -> list[int]:
-    """For each tensor, which was the first that has its storage; -1 for those without bytes."""
+    """For each tensor, the index of the first one with its storage; -1 if that has no bytes."""
     first: dict[int, int] = {}
     pattern = []
     for index, tensor in enumerate(tensors):

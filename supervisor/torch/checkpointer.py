@@ -1,6 +1,6 @@
 """What a training loop talks to: snapshots in memory, and saves that the disk takes later.
 
-It decides when; how a state is laid out, copied and persisted is elsewhere.
+It decides when to take one. How a state is laid out, copied and persisted is elsewhere.
 """
 
 import logging
@@ -31,7 +31,7 @@ from supervisor.torch.streaming import save_directly
 from supervisor.worker import Worker
 
 _log = logging.getLogger("supervisor.torch")
-# SGD without momentum never gets a state: after so many steps nothing more is waited for.
+# SGD without momentum never gets a state: after so many steps its state is not waited for.
 _STEPS_TO_WAIT = 4
 
 
@@ -42,8 +42,8 @@ class Checkpointer:
     state, or dicts. `snapshot_steps`: how often memory gets the state; `auto`: as often as costs
     less than 1 % of the time; 0: only saves. `save_steps` counts for `after_step`. `weights`:
     files all of whose floats must be finite, beside the parameters of modules. `patience_s`: how
-    long a save waits for one before it that waits for the disk, rather than to take its place.
-    Raises AlreadyWrittenError, ConfigurationError, TypeError, ValueError. A context that closes it.
+    long a save waits until an earlier save is on the disk; after that it may replace that one.
+    Raises AlreadyWrittenError, ConfigurationError, TypeError, ValueError. `with` closes it.
     """
 
     def __init__(
@@ -120,11 +120,11 @@ class Checkpointer:
         files: Mapping[str, bytes] | None = None,
         before: Sequence[Path | str] = (),
     ) -> Taken:
-        """Put the state of now into memory. `epoch` is an index from 0.
+        """Put the present state into memory. `epoch` is an index from 0.
 
         `state` goes into `training_state.json`, `files` beside it. `before`: files that have to be
-        durable before this checkpoint is (a metrics file). Raises ValueError for what contradicts
-        itself, and what torch.save raises for a state that cannot be pickled.
+        durable before this checkpoint is (a metrics file). Raises ValueError if `state` contradicts
+        the step or epoch, and what torch.save raises for a state that cannot be pickled.
         """
         kind = Kind.PERIODIC
         return self._take(
@@ -143,17 +143,17 @@ class Checkpointer:
         before: Sequence[Path | str] = (),
         wait: bool = False,
     ) -> Taken:
-        """A snapshot that is wanted on the disk; `news` tells when it is there.
+        """Take a snapshot that is wanted on the disk; `news` tells when it is there.
 
-        With `wait` it returns when the disk has it, or has refused it: `saved` says which. Where
-        memory has no room it goes straight to the disk, and training waits for that. Raises as
-        `snapshot` does.
+        With `wait` it returns when the disk has it, or has refused it: `saved` says which. If
+        memory has no room, the state goes straight to the disk, and training waits for that. Raises
+        as `snapshot` does.
         """
         request = make_request(step, epoch, kind, name, state, files, before, is_wanted=True)
         return self._take(request, wait=wait)
 
     def news(self) -> list[Saved]:
-        """The saves that ended since the last call, well or not. Cheap: a stat."""
+        """The saves that ended since the last call, successful or not. Cheap: a stat."""
         self._memory.look()
         news = self._persisting.news()
         self._is_patient = self._is_patient or bool(news)
@@ -170,7 +170,7 @@ class Checkpointer:
         self._persisting.drain()
 
     def wait_for_copies(self) -> None:
-        """Return when the last snapshot is whole: before weights change outside of an optimizer."""
+        """Return when the last snapshot is whole. Call it before weights change by other means."""
         self._memory.finish()
 
     def close(self) -> None:
@@ -207,7 +207,7 @@ class Checkpointer:
             if wait:
                 is_whole = self._memory.finish()
                 saved = self._persisting.wait_for(kept.sequence)
-                saved = saved if is_whole else None  # the state is here still
+                saved = saved if is_whole else None  # the state can still be saved directly
         self._is_owed = kept.reason == PREPARING
         if kept.sequence is None or (wait and saved is None):
             if kept.reason != PREPARING:
@@ -231,7 +231,7 @@ class Checkpointer:
         self._memory.hold()
 
     def _after_optimizer(self, _optimizer: Optimizer, _args: Any, _kwargs: Any) -> None:
-        """Have the memory made once the optimizers have their state: long before it is needed."""
+        """Begin to make the memory once the optimizers have their state: before it is needed."""
         self._steps_seen += 1
         waited = self._steps_seen >= _STEPS_TO_WAIT * len(self._sources.optimizers)
         if self._sources.is_complete or waited:
@@ -239,7 +239,7 @@ class Checkpointer:
             self._memory.prepare()
 
     def _become_bystander(self) -> None:
-        """In a forked child (a data-loader worker): touch nothing of the parent's."""
+        """Let go of the parent's persister, in a forked child (a data-loader worker)."""
         self._persisting.become_bystander()
 
 

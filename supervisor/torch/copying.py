@@ -1,7 +1,7 @@
-"""Copying a state into a slot: at once on the host, behind the next steps from a device.
+"""Copying a state into a slot: at once on the host; from a device, while the next step runs.
 
-What only an optimizer's step changes is read from the device while forward and backward run; all
-else (buffers, averages, a scaler) may change there, so the device clones it first.
+Tensors that only an optimizer's step changes are read from the device while forward and backward
+run. All others (buffers, averages, a scaler) may change there, so the device clones them first.
 """
 
 import itertools
@@ -24,14 +24,14 @@ class Streams(Protocol):
     """A device's queues, as far as they are needed here."""
 
     def takes(self, sources: Sequence[Tensor]) -> list[bool]:
-        """For each tensor, whether it is copied by these."""
+        """For each tensor, whether these queues copy it."""
 
     def copy(self, pairs: Pairs) -> Copying:
-        """Begin to copy, after all that the device was told so far."""
+        """Begin to copy, after all work that the device was given so far."""
 
 
 class Copier:
-    """Copies sources into views; what it returns is still under way, None: all is there."""
+    """Copies sources into views; returns the copies still under way, None if all are done."""
 
     def __init__(self, optimizers: list[Optimizer], streams: Streams | None = None) -> None:
         self._optimizers = optimizers
@@ -41,7 +41,7 @@ class Copier:
 
     @torch.no_grad()
     def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> InFlight | None:
-        """Begin. The sources may change once this has returned, but for the optimizers' own."""
+        """Begin to copy. Once this returns, sources may change, but for the optimizers' own."""
         taken = self._streams.takes(sources)
         if not any(taken):
             self._host(views, sources)
@@ -54,7 +54,7 @@ class Copier:
             self._host([view for view, _ in on_host], [source for _, source in on_host])
             copies = InFlight(copying, live)
         except BaseException:
-            copying.wait()  # nobody may use that memory while the device writes there
+            copying.wait()  # that memory must not be used while the device writes there
             raise
         if self._is_patient:
             copying.wait()
@@ -66,9 +66,10 @@ class Copier:
         self._is_patient = True
 
     def _unchanging(self, pairs: Pairs) -> tuple[Pairs, list[Tensor]]:
-        """The same, with clones where a forward pass may change a source; and what was not cloned.
+        """The pairs, with clones of sources that may change; and the tensors that are not cloned.
 
-        The latter are the optimizers' own tensors, which count their changes.
+        The latter are the optimizers' own. A forward pass does not change them, and they count
+        their changes.
         """
         owned = {_place(tensor): tensor for tensor in live_tensors(self._optimizers)}
         kept: Pairs = []
@@ -82,7 +83,7 @@ class Copier:
             try:
                 kept.append((view, source.clone()))
             except torch.OutOfMemoryError:
-                view.copy_(source)  # the device has no room for a clone: this one is waited for
+                view.copy_(source)  # the device has no room for a clone: wait for this copy
         return kept, live
 
 
@@ -113,7 +114,7 @@ class CudaStreams:
                 torch._foreach_copy_(
                     [view for view, _ in here], [source for _, source in here], non_blocking=True
                 )
-                # blocking: whoever waits for it sleeps instead of spinning
+                # blocking: a thread that waits for it sleeps instead of spinning
                 event = torch.cuda.Event(blocking=True)  # type: ignore[no-untyped-call]
                 event.record(stream)
             events[device] = event

@@ -1,4 +1,4 @@
-"""Copies within the host's memory, by cores that stand idle too: one alone does not fill its bus.
+"""Copies within the host's memory, by idle cores, too: one core does not fill the memory bus.
 
 Measured on two cores of an AMD EPYC: two threads take 0.55 to 0.78 of one's time.
 """
@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 _PIECE_BYTES = 2 << 20
-# What is less is copied before another thread has begun.
+# Less than this is copied before another thread has begun.
 _LEAST_BYTES = 8 << 20
-# More of them only wait for the memory.
+# More threads would only wait for the memory.
 _MOST_HELPERS = 3
 
 
@@ -32,12 +32,12 @@ class HostCopier:
     """Copies tensors into views of the same form; all is there when it returns."""
 
     def __init__(self, helpers: int | None = None) -> None:
-        """`helpers`: threads besides the caller's; None: as many as cores that torch leaves."""
+        """`helpers`: threads besides the caller's; None: one for each core of `idle_cores`."""
         self._helpers = helpers
         self._pool: ThreadPoolExecutor | None = None
 
     def __call__(self, views: Sequence[Tensor], sources: Sequence[Tensor]) -> None:
-        """Copy. The threads take piece after piece: one that gets no core holds nobody up."""
+        """Copy. The threads take piece after piece: one that gets no core delays no other."""
         if not sources:
             return
         helpers = idle_cores() if self._helpers is None else self._helpers
@@ -47,7 +47,7 @@ class HostCopier:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_MOST_HELPERS, thread_name_prefix="snapshot-copy")
         work = _Work(_pieces(views, sources))
-        # no thread begins where the interpreter ends, or the system has too many
+        # no thread can begin if the interpreter ends, or if the system has too many
         with suppress(RuntimeError):
             for _ in range(helpers):
                 self._pool.submit(work.do)
@@ -55,7 +55,7 @@ class HostCopier:
 
 
 class _Work:
-    """Pieces that any thread may take; who takes one is waited for, and nobody else."""
+    """Pieces that any thread may take; `finish` waits only for threads that have taken one."""
 
     def __init__(self, pieces: Iterable[_Piece]) -> None:
         self._pieces = deque(pieces)
@@ -69,12 +69,12 @@ class _Work:
             problem: BaseException | None = None
             try:
                 _copy(piece)
-            except BaseException as error:  # it belongs to the thread that finishes
+            except BaseException as error:  # `finish` raises it
                 problem = error
             self._give_back(problem)
 
     def finish(self) -> None:
-        """Do what others leave; returns when nobody copies any more. Raises what copying raised."""
+        """Copy what is left, and return when no thread copies. Raises what copying raised."""
         try:
             self.do()
         finally:
@@ -101,9 +101,9 @@ class _Work:
 
 
 def idle_cores() -> int:
-    """Cores that a training leaves idle, as far as they help: where torch computes on one alone.
+    """The number of idle cores that can help: 0 unless torch computes on one core alone.
 
-    Where it computes on several, its own copies are made by as many.
+    Where torch computes on several, its own copies use as many.
     """
     if torch.get_num_threads() > 1:
         return 0

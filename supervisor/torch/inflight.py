@@ -1,7 +1,7 @@
-"""Copies that are under way while training goes on, and whether what they read stayed as it was.
+"""Copies that run while training goes on, and whether the tensors that they read stayed the same.
 
-The next optimizer step waits for them. Weights that are changed in another way meanwhile would be
-in a snapshot by half, with sums that are right: it must not count.
+The next optimizer step waits for them. If weights change in another way meanwhile, the snapshot may
+have only a part of the change, with checksums that are right. It must not count then.
 """
 
 import threading
@@ -15,7 +15,7 @@ class Copying(Protocol):
     """Copies on a device's queues."""
 
     def hold(self) -> None:
-        """Make what the device is told from now on wait for them; the caller does not wait."""
+        """Make the device's later work wait for them; the caller does not wait."""
 
     def wait(self) -> None:
         """Return when all bytes are there."""
@@ -25,8 +25,8 @@ class InFlight:
     """Copies, and the live tensors that they read.
 
     Every tensor counts the changes made in place to it and its views (torch, "In-place correctness
-    checks"), by an optimizer, `copy_` or `load_state_dict` alike. Nobody counts what goes through
-    `.data`, a collective, DLPack or a replayed CUDA graph.
+    checks"), by an optimizer, `copy_` or `load_state_dict` alike. Changes through `.data`, a
+    collective, DLPack or a replayed CUDA graph are not counted.
     """
 
     def __init__(self, copying: Copying, live: Sequence[Tensor]) -> None:
@@ -37,17 +37,17 @@ class InFlight:
         self._has_changed: bool | None = None
 
     def hold(self) -> None:
-        """An optimizer is about to step: from now on changes come after the copies."""
+        """Note that an optimizer is about to step: from now on changes come after the copies."""
         self._look()
         self._copying.hold()
 
     def wait(self) -> bool:
-        """Return when all bytes are there: whether they are of one moment."""
+        """Wait until all bytes are there; return whether they are of one moment."""
         self._copying.wait()
         return not self._look()
 
     def _look(self) -> bool:
-        """Whether anything changed until the first look, after which it may."""
+        """Whether a tensor had changed by the first look; later changes do not count."""
         with self._lock:
             if self._has_changed is None:
                 self._has_changed = _versions(self._live) != self._versions

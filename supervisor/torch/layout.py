@@ -25,8 +25,8 @@ _MARK_BYTES = 9
 class StateContents(NamedTuple):
     """A state as it is to be copied: what data.pkl must say, and where each storage's bytes are.
 
-    `sources` has one tensor for each place that is not empty: of the storage's own bytes
-    (`raw`), or one that covers it all.
+    `sources` has one tensor for each place that is not empty: the storage's own bytes
+    (`raw_bytes`), or a tensor that covers the whole storage.
     """
 
     pickle: bytes
@@ -64,7 +64,7 @@ class Layout:
         return self.binding is not None and self.binding.is_on_gpu
 
     def take(self, content: Any) -> StateContents:
-        """Find the storages and the pickle of a state of now. Raises MismatchError."""
+        """Find the storages and the pickle of the present state. Raises MismatchError."""
         if self.binding is None or self._text is None:
             return self._take_unknown(content)
         leaves = self.binding.match(content)
@@ -73,7 +73,7 @@ class Layout:
         )
 
     def views(self, memory: Tensor) -> list[Tensor]:
-        """A tensor on the file's memory (uint8) for each of a moment's sources."""
+        """A tensor on the file's memory (uint8) for each of `StateContents.sources`."""
         raw = [memory[place.offset : place.offset + place.bytes] for place in self.places]
         return raw if self.binding is None else self.binding.views(raw)
 
@@ -105,7 +105,7 @@ def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], 
             shape = Shape(content)
             values = shape.match(content).values
             marks = list(_marks(len(values)))
-            # a mark is shorter than a long text
+            # a long text takes more bytes than the mark that stands for it
             more = sum(max(len(encode(value)) - _MARK_BYTES, 0) for value in values)
             marked = copy_with(content, iter(marks))
             pickled, capacity = write_without_data(
@@ -120,8 +120,8 @@ def build(name: str, content: Any, scratch: Path, is_weight: Callable[[Tensor], 
         weights = [] if binding is None else binding.weights(content, is_weight, places)
         return Layout(name, size, frame, pickle_at, capacity, places, binding, text, weights)
     except (RuntimeError, DamagedError) as error:
-        # torch's zip writer does not say that it was the file: whatever can be pickled could have
-        # been laid out.
+        # torch's zip writer does not say that the file was at fault. It was, if the state can be
+        # pickled.
         pickle_only(content)
         free = os.statvfs(path.parent)
         is_full = free.f_bavail * free.f_frsize < 1 << 20
@@ -139,14 +139,14 @@ def _capacity(length: int) -> int:
 def _read_back(
     path: Path, pickled: Pickled
 ) -> tuple[list[StoragePlace], int, list[tuple[int, bytes]], int]:
-    """The storages' places, the file's size, what is outside of them, and where its pickle is.
+    """The storages' places, the file's size, all bytes outside the places, and the pickle's offset.
 
     Raises DamagedError for a file that is not what was written: a layout is used for many states.
     """
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         size = os.fstat(fd).st_size
-        # Not torch's own reader: of a read that failed it makes places that are none.
+        # Not torch's own reader: after a read that failed it returns wrong places.
         records = {one.name.partition(b"/")[2]: one for one in read_records(fd, size)}
         pickle = records.get(b"data.pkl")
         places = []
@@ -165,7 +165,7 @@ def _read_back(
 
 
 def _gaps(places: list[StoragePlace], size: int) -> Iterator[tuple[int, int]]:
-    """What of a file belongs to no storage."""
+    """The ranges of a file that belong to no storage."""
     position = 0
     for place in sorted(places):
         if place.offset > position:
@@ -182,7 +182,7 @@ def _marks(count: int) -> Iterator[float]:
 
 
 class _Text:
-    """A pickle in parts: what never changes, and between two of them a plain value."""
+    """A pickle in parts: those that never change, and a plain value between each two of them."""
 
     def __init__(self, data: bytes, marks: Sequence[float]) -> None:
         """Find the marks in a pickle. Raises UnknownError if one is not there."""

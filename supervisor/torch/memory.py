@@ -1,4 +1,4 @@
-"""The memory tier as far as a loop has to do with it: there or not, full, vanished, in use."""
+"""The memory tier as a training loop meets it: there or not, full, vanished, in use."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from supervisor.torch.slot import Slot
 from supervisor.torch.sources import StateSources
 from supervisor.torch.tier import MemoryTier
 
-# Memory that was too little is looked at again after so long.
+# After a failure memory is tried again this much later.
 RETRY_S = 300.0
 _SLOT_S = 30.0
 _POLL_S = 0.005
@@ -31,14 +31,14 @@ _log = logging.getLogger("supervisor.torch")
 
 
 class Kept(NamedTuple):
-    """The number of a snapshot in memory; None and why, where there is none."""
+    """The number of a snapshot in memory; None, and why, if there is none."""
 
     sequence: int | None
     reason: str | None = None
 
 
 class Memory:
-    """One snapshot after another. Raises AlreadyWrittenError if another process does the same."""
+    """Keeps one snapshot after another. Raises AlreadyWrittenError if another process does so."""
 
     def __init__(
         self,
@@ -65,16 +65,16 @@ class Memory:
 
     @property
     def rebuilds(self) -> int:
-        """How many times a state was laid out anew, as it had another shape."""
+        """How many times a state was laid out, the first included."""
         return self._rebuilds_before + (0 if self._tier is None else self._tier.rebuilds)
 
     @property
     def is_laid_out(self) -> bool:
-        """Whether layouts are there, or are being made."""
+        """Whether layouts are there, or are being made; also True if there is no memory now."""
         return self._tier is None or self._tier.is_laid_out
 
     def prepare(self) -> None:
-        """Begin to lay the state of now out, in the background."""
+        """Begin to lay the present state out, in the background."""
         tier = self._tier
         if tier is None or tier.is_laid_out:
             return
@@ -85,7 +85,7 @@ class Memory:
             self._refuse(error)
 
     def keep(self, request: SaveRequest, contents: Mapping[str, Any]) -> Kept:
-        """Put a state into a slot. One that is wanted on the disk waits for its memory.
+        """Put a state into a slot. If it is wanted on the disk, wait until its memory is made.
 
         Raises what torch.save raises for such a state.
         """
@@ -118,7 +118,7 @@ class Memory:
             self.finish()
 
     def finish(self) -> bool:
-        """Return when the last snapshot is whole; False if it was given up, not of one moment."""
+        """Wait for the last snapshot; True if it is whole (or there is none), False if given up."""
         sealing = self._sealing
         if sealing is None:
             return True
@@ -150,7 +150,7 @@ class Memory:
             if moments is not None:
                 reason = IN_USE
                 self._persisting.look()
-                # the newest wins: only what nobody asked for makes way for what waits
+                # a save may replace a save that waits for the disk, a mere snapshot may not
                 waiting = None if request.is_wanted else self._persisting.newest_waiting
                 slot = tier.choose(spare=waiting)
                 if slot is not None:
@@ -198,7 +198,7 @@ class Memory:
             self._refuse(error)
 
     def _remake(self) -> MemoryTier:
-        """Begin anew where somebody emptied the directory (logind's RemoveIPC). Raises OSError."""
+        """Begin anew after the directory was emptied (logind's RemoveIPC). Raises OSError."""
         assert self._tier is not None
         self._let_go_of(self._tier)
         self._persisting.forget()
@@ -206,7 +206,7 @@ class Memory:
         return self._tier
 
     def _refuse(self, problem: OSError | NoRoomError) -> Kept:
-        """Do without memory for a while, and give back what is of no use."""
+        """Do without memory for a while, and give back that of slots that are not whole."""
         text = str(problem)
         if isinstance(problem, OSError) and problem.strerror:
             text = f"{problem.strerror} ({problem.filename or self._root})"

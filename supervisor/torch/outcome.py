@@ -1,4 +1,4 @@
-"""What became of a snapshot and of a save: values, as both fail while training goes on."""
+"""What became of a snapshot and of a save: values, since both may fail while training goes on."""
 
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,7 +8,7 @@ class Saved(NamedTuple):
     """How putting one snapshot onto the disk ended; `seconds` is what the disk took.
 
     `replaced`: a newer one was wanted while it waited for the disk. `finite`: whether all weights
-    are; None where nobody looked. `path` is where it is, or was to be.
+    are; None if they were not checked. `path` is where it is, or was to be.
     """
 
     outcome: Literal["saved", "failed", "replaced"]
@@ -29,8 +29,8 @@ class Taken(NamedTuple):
     """What one call did; training stood still for `stall_s`.
 
     `sequence` numbers the snapshot in memory; None: none was taken, and `reason` says why. `saved`
-    is there where the end of a save is known already: it was waited for, or there was no memory
-    and it went straight to the disk.
+    says how a save ended, if that is known already: the call waited for it, or the state went
+    straight to the disk.
     """
 
     step: int

@@ -8,7 +8,7 @@ LEAST_S = 1.0
 
 
 class Pace:
-    """Told of steps and of what snapshots cost; times in seconds of any monotonic clock."""
+    """It is told of steps and of what snapshots cost; times in seconds of any monotonic clock."""
 
     def __init__(self, steps: int | str) -> None:
         """Raises ValueError for anything but `auto`, a number of steps, or 0 for never."""
@@ -28,7 +28,7 @@ class Pace:
             self._last = self._last_step = now
             return False
         self._step_s, self._last_step = now - self._last_step, now
-        # rather after this step than after the next, if that is nearer to the time
+        # due after this step, if it is nearer to the time than the next step is
         return now - self._last + self._step_s / 2 >= max(
             self.interval_s, LEAST_S + self._step_s / 2
         )
@@ -39,6 +39,6 @@ class Pace:
         return max(LEAST_S, median(self._stalls) / COST) if self._stalls else LEAST_S
 
     def taken(self, now: float, stall_s: float) -> None:
-        """A snapshot was taken, and training stood still for so long."""
+        """Note that a snapshot was taken, and that training stood still for `stall_s`."""
         self._last = now
         self._stalls.append(stall_s)

@@ -1,7 +1,7 @@
 """Memory on tmpfs that is really there: allocated and populated before it is needed.
 
-A mapping of pages that a full tmpfs could not give is SIGBUS at the first touch (mmap(2)), so
-nothing is mapped that was not allocated (posix_fallocate(3)).
+Touching a mapped page that a full tmpfs cannot give is SIGBUS (mmap(2)). So nothing is mapped that
+was not allocated (posix_fallocate(3)).
 """
 
 import ctypes
@@ -33,7 +33,7 @@ class Pages(NamedTuple):
 
 
 def map_file(path: Path, size: int, go_on: Callable[[], None]) -> Pages:
-    """A file of that size, made or adopted; its pages are allocated.
+    """Make or adopt a file of that size, allocate its pages, and map it.
 
     It stays mapped as long as the tensor, or a view of it, lives. `go_on` is called between parts,
     and what it raises goes through. Raises OSError (ENOSPC).

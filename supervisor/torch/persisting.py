@@ -1,4 +1,4 @@
-"""The persister from the trainer's side: one of its own where nobody brings one, and its board."""
+"""The persister as the trainer sees it: its board, and its start where no supervisor starts it."""
 
 import logging
 import os
@@ -25,9 +25,9 @@ from supervisor.torch.outcome import Saved
 _log = logging.getLogger("supervisor.torch")
 _POLL_S = 0.005
 _LOOK_S = 0.25
-# No persister for so long: the trainer does it itself. A launcher starts one within a second.
+# After so long without a persister the trainer persists itself. A launcher starts one in a second.
 UNATTENDED_S = 5.0
-# A persister that does something else, or cannot tell, for so long.
+# After so long a persister that does something else, or cannot tell, is no longer waited for.
 UNHEARD_S = 60.0
 _AGAIN_S = 10.0
 
@@ -36,7 +36,7 @@ class Persisting:
     """What became of the snapshots that were wanted on the disk."""
 
     def __init__(self, root: Path, *, is_own: bool) -> None:
-        """`is_own`: nobody else starts a persister for this directory."""
+        """`is_own`: this process has to start the persister for the directory."""
         self.root = root
         self._paths = SnapshotPaths(root)
         self._is_own = is_own
@@ -54,43 +54,43 @@ class Persisting:
 
     @property
     def newest_waiting_step(self) -> int | None:
-        """The step of that one."""
+        """The step of `newest_waiting`."""
         return None if not self._waiting else self._waiting[max(self._waiting)][0]
 
     def start(self) -> None:
-        """See that there is a persister, if that is this process's business."""
+        """Start a persister if this process has to and it has none."""
         if not self._is_own or time.monotonic() - self._started_s < _AGAIN_S:
             return
         if self._process is not None and self._process.poll() is None:
             return
         self._started_s = time.monotonic()
         self._let_go()
-        # a pipe for `close`, and the pid for a death: workers that were forked hold the pipe
+        # `close` ends it by the pipe, a death by the pid: forked workers hold the pipe open
         until = ("--until-pid", str(os.getpid()))
         try:
             self._process = persister_process.start(self.root, *until, "--rescue-at-end")
         except OSError as error:
-            # what is in memory is whole, and who waits for the disk does it without one
+            # snapshots in memory are whole, and `wait_for` persists without a persister
             _log.warning("no process can be started that puts snapshots onto the disk: %s", error)
 
     def want(self, sequence: int, step: int, path: Path) -> None:
-        """A snapshot is whole that is to be at that path on the disk."""
+        """Note that a snapshot is whole, and wanted on the disk at that path."""
         self._waiting[sequence] = (step, path)
 
     def fail(self, sequence: int, record: Snapshot, error: str) -> None:
-        """A snapshot that was wanted on the disk did not become whole."""
+        """Note that a snapshot that was wanted on the disk did not become whole."""
         path = Path(record.directory, record.name)
         self._ended[sequence] = Saved("failed", record.step, path, error)
 
     def keep_only(self, whole: set[int]) -> None:
-        """Only these sequences are still in memory: others that waited are not to come."""
+        """Note that only these sequences are still in memory: others that waited are replaced."""
         gone = self._waiting.keys() - whole
         if not gone:
             return
         board = read_board(self.root)
         for sequence in sorted(gone):
             if board is not None and _is_at(board, sequence):
-                # it let go of the slot a moment ago, and is about to tell how that ended
+                # the persister has just released the slot, and is about to tell how that ended
                 self._doubtful = sequence
             else:
                 self._replace(sequence)
@@ -125,20 +125,20 @@ class Persisting:
                 _, path = self._waiting.pop(result.sequence)
                 self._ended[result.sequence] = _saved(result, path)
             if result.ok and result.finite is not False:
-                # the persister takes the newest first, and leaves what is older than that
+                # the persister takes the newest first, and skips those that are older
                 for older in [one for one in list(self._waiting) if one < result.sequence]:
                     self._replace(older)
         if self._doubtful in self._waiting and not _is_at(board, self._doubtful):
             self._replace(self._doubtful)
 
     def news(self) -> list[Saved]:
-        """What ended since the last call, but for what was waited for."""
+        """The saves that ended since the last call, without those that `wait_for` returned."""
         self.look()
         found, self._ended = list(self._ended.values()), {}
         return found
 
     def wait_for(self, sequence: int) -> Saved | None:
-        """How a wanted snapshot ended; None if nobody can tell, so that it has to go another way.
+        """Wait for a wanted snapshot, and return how it ended; None if the persister cannot tell.
 
         Persists it in this process if there is no persister.
         """
@@ -162,7 +162,7 @@ class Persisting:
         return self._ended.pop(sequence, None)
 
     def drain(self) -> None:
-        """Return when nothing waits, or nobody can tell any more."""
+        """Return when no snapshot waits; one of which the persister cannot tell has failed."""
         while self._waiting:
             sequence = max(self._waiting)
             step, path = self._waiting[sequence]
@@ -181,13 +181,13 @@ class Persisting:
         return not self._waiting
 
     def forget(self) -> None:
-        """The directory vanished, and all that was wanted in it."""
+        """Note that the directory vanished, with all that was wanted in it."""
         self.keep_only(set())
         self._seen = None
         self._started_s = float("-inf")
 
     def close(self) -> str | None:
-        """End an own persister when it has done everything; what it had to say, if not all well."""
+        """End this process's persister once it has done everything; return what went wrong."""
         if self._process is None:
             if self._is_own:
                 self._remove_what_is_empty()
@@ -198,7 +198,7 @@ class Persisting:
         return None
 
     def _remove_what_is_empty(self) -> None:
-        """Of a training that ended before its first snapshot, for which nothing was started."""
+        """Remove the directory of a training that ended before its first snapshot."""
         with suppress(OSError), Lock(self._paths.persister_lock) as lock:
             if (
                 lock.acquire()
@@ -208,9 +208,9 @@ class Persisting:
                 remove_root(self.root)
 
     def become_bystander(self) -> None:
-        """In a forked child: the persister is none of its business."""
+        """Let go of the persister, in a forked child."""
         if self._process is not None and self._process.stdin is not None:
-            # the parent's end of file has to be the last
+            # else the persister would not see the parent's end of file
             with suppress(OSError):
                 self._process.stdin.close()
         self._process = None
@@ -225,7 +225,7 @@ class Persisting:
     def _do_it_here(self, sequence: int) -> None:
         with Lock(self._paths.persister_lock) as lock:
             if not lock.acquire():
-                return  # one came after all
+                return  # a persister came after all
             step, path = self._waiting.pop(sequence)
             for whole in read_whole(self.root):
                 if whole.sequence == sequence:

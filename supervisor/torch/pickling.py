@@ -43,8 +43,8 @@ def write_without_data(
 ) -> tuple[Pickled, int]:
     """Save to `path` with holes where the storages' bytes belong.
 
-    `capacity` tells how many bytes a pickle of that length gets; zeros fill the rest, which is
-    behind the pickle's STOP and is read by nobody. Returns the pickle and that number of bytes.
+    `capacity` tells how many bytes a pickle of that length gets. Zeros fill the rest: they are
+    behind the pickle's STOP, so they are never read. Returns the pickle and that number of bytes.
     Raises OSError and what pickling raises.
     """
     catch = _Catch(pad_to=capacity)
@@ -62,7 +62,7 @@ class _Catch:
         catch = self
 
         class Pickler(pickle.Pickler):
-            """torch derives its own from this one, to name the storages."""
+            """torch derives its own Pickler from this one, to name the storages."""
 
             _sink: io.BytesIO
             _storages: dict[str, UntypedStorage]
@@ -91,5 +91,5 @@ class _Catch:
                     raise _Done
                 self._sink.write(bytes(pad_to(len(data)) - len(data)))
 
-        # torch asks a pickle module for its name, and nothing else of it
+        # besides the Pickler, torch reads only the name of a pickle module
         self.module = SimpleNamespace(Pickler=Pickler, __name__="pickle")

@@ -1,4 +1,4 @@
-"""Where snapshots are when no supervisor says so: a place for each checkpoint directory."""
+"""Where snapshots are kept without a supervisor: a place for each checkpoint directory."""
 
 import hashlib
 import os
@@ -20,9 +20,10 @@ _POLL_S = 0.02
 
 
 def own_root(directory: Path) -> tuple[Path, str | None]:
-    """The snapshot directory that goes with a checkpoint directory, the same each time.
+    """The snapshot directory of a checkpoint directory, the same each time, and why it is unusable.
 
-    And why it cannot be used, where there is no shared memory or somebody else has laid the place.
+    The reason is that there is no shared memory, or that another user has made the place. It is
+    None if the directory can be used.
     """
     parent = SHARED_MEMORY / shared_name()
     where = os.fsencode(os.path.realpath(directory))
@@ -38,10 +39,10 @@ def own_root(directory: Path) -> tuple[Path, str | None]:
 
 
 def settle(directory: Path | str) -> list[str]:
-    """Put onto the disk what a dead trainer of this checkpoint directory left in memory.
+    """Persist the newest snapshot that a dead trainer of this checkpoint directory left in memory.
 
-    Call it before the newest checkpoint is looked for: the persister of a trainer that was killed
-    a moment ago may be at it still. Returns what could not be done, in words.
+    Call it before the newest checkpoint is looked for. If the dead trainer's persister still works
+    on that, this waits for it. Returns what could not be done, in words.
     """
     root, refusal = own_root(Path(directory))
     if refusal is not None or not root.is_dir():

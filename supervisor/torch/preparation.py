@@ -15,7 +15,7 @@ from supervisor.torch.slot import Slot
 from supervisor.torch.structure import UnknownError, copy_containers
 
 WeightTest = Callable[[str], Callable[[Tensor], bool]]
-"""For a file's name, what tells its tensors that must be finite."""
+"""Returns, for a file's name, the test whether a tensor must be finite."""
 SCRATCH = "layout"
 
 
@@ -24,13 +24,13 @@ class NoRoomError(Exception):
 
 
 class _UnwantedError(Exception):
-    """Nobody wants the result any more."""
+    """The preparation was stopped."""
 
 
 class Preparation:
-    """One run of it, in a thread that the training thread asks now and then.
+    """One preparation, in a thread; the training thread asks whether it is done.
 
-    It only begins slots that it was given, and lets go of them at its end.
+    It only begins slots that it was given, and releases them at its end.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Preparation:
         slots: list[Slot],
         weight_test: WeightTest,
     ) -> None:
-        """`contents` are states to be laid out anew, of files that `layouts` may have too."""
+        """`contents` are states to be laid out anew; `layouts` may have older ones of the files."""
         self._root = root
         self._slots = slots
         self._weight_test = weight_test
@@ -52,7 +52,7 @@ class Preparation:
         self._contents: dict[str, Any] = {}
         for name, content in contents.items():
             try:
-                # containers of its own: training goes on in those that it was given
+                # copied, since training goes on to change the containers that it was given
                 self._contents[name] = copy_containers(content)
             except UnknownError:
                 self._build(name, content)
@@ -65,7 +65,7 @@ class Preparation:
         return not self._thread.is_alive()
 
     def result(self) -> dict[str, Layout]:
-        """Wait for the layouts, which the slots have now.
+        """Wait for the layouts; the slots that were free have them then.
 
         Raises NoRoomError, OSError, and whatever torch.save raises for such a state.
         """
@@ -75,7 +75,7 @@ class Preparation:
         return self.layouts
 
     def stop(self) -> None:
-        """Give it up; returns when it has ended."""
+        """Stop it, and return when it has ended."""
         self._is_stopping = True
         self._thread.join()
 
@@ -89,7 +89,7 @@ class Preparation:
                 self._lay_out(slot)
         except _UnwantedError:
             return
-        except BaseException as error:  # it belongs to the thread that asks for the result
+        except BaseException as error:  # `result` raises it
             self._problem = error
 
     def _build(self, name: str, content: Any) -> None:
@@ -107,21 +107,21 @@ class Preparation:
 
     def _lay_out(self, slot: Slot) -> None:
         if not slot.begin():
-            return  # a reader has it: the next preparation gets it
+            return  # a reader has it: the next preparation lays it out
         try:
             slot.lay_out(self.layouts, self._populate, self._go_on)
         finally:
             slot.give_up()
 
     def _populate(self, pages: Pages) -> None:
-        """In a thread of its own: a low priority is for life, and this one needs the GIL."""
+        """Populate in another thread: it cannot leave low priority, and this one needs the GIL."""
         problems: list[BaseException] = []
 
         def run() -> None:
             try:
                 be_nice()
                 populate(pages, self._go_on)
-            except BaseException as error:  # raised below, where it is asked for
+            except BaseException as error:  # raised below, in the thread that waits
                 problems.append(error)
 
         thread = threading.Thread(target=run, name="snapshot-pages", daemon=True)

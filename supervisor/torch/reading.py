@@ -28,6 +28,6 @@ def load(path: Path | str) -> dict[str, Any]:
 
 
 def _check_plain(file: Path) -> None:
-    """Raise ValueError for what a checkpoint never holds: a pipe would be waited for for ever."""
+    """Raise ValueError for a file that no checkpoint holds: to read a pipe would wait for ever."""
     if file.is_symlink() or (file.exists() and not file.is_file()):
         raise ValueError(f"{file} is a link or no file, which is not followed")

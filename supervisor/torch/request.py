@@ -1,4 +1,4 @@
-"""One snapshot as it was asked for, and what its record says of who asked."""
+"""The request for one snapshot, and what the snapshot's record says of its writer."""
 
 import json
 import os
@@ -41,7 +41,7 @@ def make_request(
     *,
     is_wanted: bool,
 ) -> SaveRequest:
-    """Check and complete what a caller said. Raises ValueError, TypeError."""
+    """Check and complete the arguments of a snapshot or save. Raises ValueError, TypeError."""
     name = f"checkpoint-{step}" if name is None else name
     if not is_safe_name(name) or "/" in name or name.startswith("."):
         raise ValueError(f"{name!r} cannot be the name of a checkpoint")
@@ -58,7 +58,7 @@ def make_request(
 
 
 class Writer(NamedTuple):
-    """Who writes, and where checkpoints go."""
+    """The run and attempt that write, and where checkpoints go."""
 
     directory: Path
     run_id: str | None
@@ -103,7 +103,7 @@ def writer_of(directory: Path | str, run: Worker | None, resumed_from: str | Non
     looked_at = _path("SUPERVISOR_CHECKPOINT_DIR")
     if resumed_from is None and resumed is not None:
         resumed_from = resumed.name
-    # absolute, and not through links: these are the user's to change
+    # absolute, but links are kept: the user may change them
     where = Path(os.path.abspath(directory))  # noqa: PTH100
     if looked_at is not None and where.resolve() != looked_at.resolve():
         raise ConfigurationError(

@@ -1,4 +1,4 @@
-"""A snapshot whose copies are still under way: whole when they are done, and of one moment."""
+"""Ends a snapshot whose copies are under way: it is whole once they are done and of one moment."""
 
 import threading
 from collections.abc import Callable
@@ -13,9 +13,9 @@ CHANGED = (
 
 
 class Sealing:
-    """Waits for copies and closes the slot after them, or gives it up: once, in whichever thread.
+    """Waits for copies, then closes the slot or gives it up: once, in the first thread that can.
 
-    An interrupt of the training thread (Ctrl-C) at any moment leaves it to be done, or done.
+    If the training thread is interrupted (Ctrl-C), this is either done, or can be done later.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Sealing:
         self._over = threading.Event()
 
     def begin(self) -> None:
-        """Have it done in the background; at once where no thread can be had."""
+        """Do it in the background, or at once if no thread can be started."""
         try:
             threading.Thread(target=self._work, name="snapshot-seal", daemon=True).start()
         except RuntimeError:
@@ -60,7 +60,7 @@ class Sealing:
         try:
             self._close()
         except Exception as error:
-            # its directory has vanished, say: the next snapshot mends that
+            # say, its directory has vanished: the next snapshot mends that
             self.problem = f"it could not be kept in memory: {error}"
         except BaseException:
             self._turn.release()

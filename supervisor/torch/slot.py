@@ -55,7 +55,7 @@ class Slot:
         return self._seal.current
 
     def has(self, layouts: Mapping[str, Layout]) -> bool:
-        """Whether its files are laid out so."""
+        """Whether its files are laid out by these layouts."""
         return self._files.keys() == layouts.keys() and all(
             file.layout is layouts[name] for name, file in self._files.items()
         )
@@ -68,7 +68,7 @@ class Slot:
         if not self._lock.acquire():
             return False
         try:
-            # first the seal: a name alone says nothing
+            # the seal first: readers go by the seal, not by the name
             self._seal.begin()
             if self._name != WRITING:
                 (self.paths.folder / self._name).rename(self.paths.writing)
@@ -107,9 +107,10 @@ class Slot:
     def write(
         self, moments: Mapping[str, StateContents], small: Mapping[str, bytes], copy: Copy
     ) -> tuple[int, InFlight | None]:
-        """Put a state in; between `begin` and `finish`, which waits for the copies under way.
+        """Put a state in, between `begin` and `finish`.
 
-        Returns the bytes of all files, and what `copy` does. Raises OSError.
+        Returns the bytes of all files, and the copies under way, which have to be done before
+        `finish`. Raises OSError.
         """
         size = 0
         for name, data in small.items():
@@ -139,7 +140,7 @@ class Slot:
             self._lock.release()
 
     def give_up(self) -> None:
-        """Let go of a slot that was begun and stays as it is: not whole."""
+        """Release a slot that was begun; it stays as it is: not whole."""
         self._lock.release()
 
     def empty(self) -> None:
@@ -177,7 +178,7 @@ class Slot:
         return found[0]
 
     def _remove_others(self, layouts: Mapping[str, Layout]) -> None:
-        """Remove files that the state has no more; what stays of them is mapped by nobody."""
+        """Remove the files that the state no longer has, and let go of their mappings."""
         for name in self._files.keys() - layouts.keys():
             self._files.pop(name).let_go()
         for folder, _, names in os.walk(self.paths.writing):

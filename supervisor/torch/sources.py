@@ -12,10 +12,10 @@ EMA_FILE = "ema_model.pt"
 
 
 class StateSources:
-    """The named sources of one checkpoint. Raises TypeError for what can tell no state."""
+    """The named sources of one checkpoint. Raises TypeError for a source without a state."""
 
     def __init__(self, sources: Mapping[str, Source], weights: Collection[str] | None) -> None:
-        """`weights`: files all of whose floats must be finite; of modules it is the parameters."""
+        """`weights`: files all of whose floats must be finite; of modules only the parameters."""
         for name, source in sources.items():
             if not name.endswith(".pt"):
                 raise ValueError(f"{name!r}: a state's file ends in .pt")
@@ -27,12 +27,12 @@ class StateSources:
         self._weights = {EMA_FILE} if weights is None else set(weights)
 
     def collect(self) -> dict[str, Any]:
-        """The states of now, their tensors live."""
+        """The present states, with their live tensors."""
         return {name: _state_of(source) for name, source in self._sources.items()}
 
     @property
     def optimizers(self) -> list[Optimizer]:
-        """Those among the sources."""
+        """The optimizers among the sources."""
         return [one for one in self._sources.values() if isinstance(one, Optimizer)]
 
     @property
@@ -41,7 +41,7 @@ class StateSources:
         return all(optimizer.state for optimizer in self.optimizers)
 
     def weight_test(self, name: str) -> Callable[[Tensor], bool]:
-        """What tells the tensors of a file that must be finite where it is resumed from."""
+        """The test whether a tensor of this file must be finite for a run to resume from it."""
         parameters = getattr(self._sources[name], "parameters", None)
         if not callable(parameters) or isinstance(self._sources[name], Optimizer):
             is_all = name in self._weights
@@ -58,7 +58,7 @@ def _state_of(source: Source) -> Any:
 
 
 def live_tensors(optimizers: list[Optimizer]) -> Iterator[Tensor]:
-    """What only an optimizer's step changes: its parameters, and its own state."""
+    """The tensors that only an optimizer's step changes: its parameters, and its own state."""
     for optimizer in optimizers:
         for group in optimizer.param_groups:
             yield from group["params"]

@@ -27,7 +27,7 @@ def save_directly(
     small: Mapping[str, bytes],
     weight_test: WeightTest,
 ) -> Saved:
-    """Write and commit a checkpoint of now. Raises what torch.save raises for such a state."""
+    """Write and commit the present state. Raises what torch.save raises for such a state."""
     began = time.monotonic()
     path = Path(snapshot.directory) / snapshot.name
     size = 0
@@ -85,7 +85,7 @@ class _HashedFile:
 
 
 def _write(writer: CheckpointWriter, name: str, write: Callable[[_HashedFile], object]) -> int:
-    """One file of the checkpoint; its size."""
+    """Write one file of the checkpoint, and return its size."""
     hashed: _HashedFile | None = None
     try:
         with writer.open(name) as file:
@@ -109,14 +109,13 @@ def _put(data: bytes, file: _HashedFile) -> None:
 
 
 def _is_finite(contents: Mapping[str, Any], weight_test: WeightTest) -> bool | None:
-    """Whether all weights are; None where there are none."""
+    """Whether all weights are finite; None if there are none."""
     found: list[Tensor] = []
     for name, content in contents.items():
         is_weight = weight_test(name)
         for tensor in _tensors(content):
             if (tensor.is_floating_point() or tensor.is_complex()) and is_weight(tensor):
                 found.append(_all_finite(tensor))
-    # one answer from the device, not one for each tensor
     return bool(torch.stack([one.cpu() for one in found]).all()) if found else None
 
 

@@ -1,7 +1,7 @@
 """The shape of a state: which containers, keys, tensors and plain values, and where each is.
 
-Matching a state against its shape is what a snapshot does instead of pickling, so it has to be
-fast: 0.2 ms for a thousand tensors. It never looks into a tensor.
+A snapshot matches a state against its shape instead of pickling it. So matching has to be fast:
+0.2 ms for a thousand tensors. It never looks into a tensor.
 """
 
 from collections import OrderedDict
@@ -10,12 +10,12 @@ from typing import Any, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-# What changes from step to step and can be put into a pickle at any place: none of these is
-# remembered by a pickler to be named again.
+# Types of values that change from step to step. Each value can be put into a pickle at its place,
+# without the pickler's memo.
 PLAIN = frozenset({bool, int, float, str, type(None)})
 _FIXED = frozenset({bytes, torch.dtype, torch.device, torch.Size, torch.layout, complex})
 _KEYS = frozenset({str, int, float, bool, bytes, type(None)})
-# More than these are compared and pickled anew as a whole: a part for each would cost more.
+# A state with more plain values is pickled anew as a whole: a part for each would cost more.
 MOST_PLAIN_VALUES = 4096
 
 
@@ -24,7 +24,7 @@ class MismatchError(Exception):
 
 
 class UnknownError(Exception):
-    """A state holds what only pickling can tell about."""
+    """A state holds a part of which only pickling can tell what it is."""
 
 
 class Leaves(NamedTuple):
@@ -101,7 +101,7 @@ _VALUE = _ValueNode()
 
 
 class Shape:
-    """A state's shape. Raises UnknownError where it has parts that cannot be told apart."""
+    """A state's shape. Raises UnknownError if a part's type is not known here."""
 
     def __init__(self, content: Any) -> None:
         self._plain_count = 0
@@ -115,7 +115,8 @@ class Shape:
     def match(self, content: Any) -> Leaves:
         """The leaves of a state of this shape. Raises MismatchError.
 
-        Tensors are found to be tensors, and plain values to be plain; no more.
+        It checks that plain values are plain. In a dict that had only tensors, it does not check
+        that they still are: `Binding.match` does.
         """
         leaves = Leaves([], [])
         self._root.collect(content, leaves)
@@ -147,15 +148,15 @@ class Shape:
         attributes = None
         if type(part) is OrderedDict:
             attributes = _copy_plain(part.__dict__)
-        # values that are not tensors any more would only be found when they are used
+        # for speed; `Binding.match` finds values that are not tensors any more
         is_all_tensors = bool(children) and all(child is _TENSOR for child in children)
         return _DictNode(type(part), list(part), None if is_all_tensors else children, attributes)
 
 
 def copy_with(content: Any, values: Any) -> Any:
-    """The same state in containers of its own, its plain values taken from an iterator.
+    """Copy a state's containers, but not its tensors; plain values are taken from an iterator.
 
-    Only for a state that has a Shape; what is the same container twice comes out as two.
+    Only for a state that has a Shape. A container that is in the state twice becomes two.
     """
     kind = type(content)
     if kind in PLAIN:
@@ -171,12 +172,12 @@ def copy_with(content: Any, values: Any) -> Any:
 
 
 def copy_containers(content: Any) -> Any:
-    """The same state in containers of its own. Raises UnknownError for one without a Shape."""
+    """Copy a state's containers, but not its tensors. Raises UnknownError without a Shape."""
     return copy_with(content, iter(Shape(content).match(content).values))
 
 
 def _copy_plain(part: Any) -> Any:
-    """A copy of what a module's state_dict has beside its entries: plain values in dicts."""
+    """Copy what a module's state_dict has beside its entries: plain values in dicts."""
     kind = type(part)
     if kind is dict or kind is OrderedDict:
         return kind((key, _copy_plain(value)) for key, value in part.items())

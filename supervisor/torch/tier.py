@@ -43,7 +43,7 @@ class MemoryTier:
         self._is_fresh = False
 
     def has_vanished(self) -> bool:
-        """Whether somebody emptied the directory (logind's RemoveIPC does)."""
+        """Whether the directory was emptied (logind's RemoveIPC does that)."""
         return not os.path.lexists(self._writer_path)
 
     @property
@@ -52,12 +52,12 @@ class MemoryTier:
         return bool(self._layouts) or self._preparation is not None
 
     def prepare(self, contents: Mapping[str, Any]) -> None:
-        """Begin to lay a state out, in the background; at once if it is being done already."""
+        """Begin to lay a state out, in the background, unless that has begun already."""
         if self._preparation is None:
             self._start(contents, self._layouts)
 
     def take(self, contents: Mapping[str, Any], *, wait: bool) -> dict[str, StateContents] | None:
-        """What to copy for a state of now; None while memory is being made, unless `wait`.
+        """What to copy of the present state; None while memory is being made, unless `wait`.
 
         A state that changed its shape is laid out anew. Raises NoRoomError, OSError, and whatever
         torch.save raises for such a state.
@@ -68,7 +68,7 @@ class MemoryTier:
             moments, changed = self._match(contents)
             if not changed and moments.keys() == self._layouts.keys():
                 return moments
-            # a layout that was obsolete before its first use: the state changes all the time
+            # wait if the last layout was obsolete before its first use: the state always changes
             wait = wait or self._is_fresh
             kept = {name: self._layouts[name] for name in moments if name in self._layouts}
             self._start({name: contents[name] for name in changed}, kept)
@@ -76,7 +76,7 @@ class MemoryTier:
     def choose(self, *, spare: int | None) -> Slot | None:
         """Begin the slot to be written next; None if there is none now.
 
-        `spare`: a sequence that must stay, as it is wanted on the disk and not there yet.
+        `spare`: a sequence that must stay, since it is wanted on the disk and not there yet.
         """
         for slot in self._order():
             seal = slot.seal
@@ -104,11 +104,11 @@ class MemoryTier:
 
     @property
     def whole(self) -> set[int]:
-        """The sequences of what is in memory."""
+        """The sequences of the whole snapshots in memory."""
         return {slot.seal.sequence for slot in self._slots if is_whole(slot.seal)}
 
     def shrink(self) -> None:
-        """Give back the memory of all slots that are not whole, as there is too little of it."""
+        """Give back the memory of all slots that are not whole, since memory is short."""
         self._layouts = {}
         for slot in self._slots:
             if not is_whole(slot.seal):
@@ -134,7 +134,7 @@ class MemoryTier:
             slots = [slot]
         else:
             order = self._order()
-            # of two whole ones only the older: the newest goes when the other is whole again
+            # of two whole slots only the older: the newer waits until the other is whole again
             slots = order[:1] if is_whole(order[0].seal) else order
         self._preparation = Preparation(self.root, kept, contents, slots, self._weight_test)
 
