@@ -11,8 +11,8 @@ other attempts, starts a main process (`trainer_start.py`), watches that, and en
 it. `process_tree.py` finds an attempt's processes, `stop_delivery.py` stops them and
 `termination.py` kills them. The other processes that the launcher keeps are in `children/`.
 
-These things always hold. The launcher never waits for the daemon. An attempt is over
-only when no process of it lives, and only then may the next one start. The launcher keeps the last
-exit report until the next launch, so that a daemon started later learns of it. Only the standard
-library is imported, to keep the process small.
+These things always hold. The launcher never waits for the daemon. An attempt is over only when no
+process of it lives, and only then may the next one start. The launcher keeps the last exit report
+until the next launch, so that a daemon started later learns of it. Nothing from outside the
+standard library is imported, to keep the process small.
 """

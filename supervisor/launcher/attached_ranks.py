@@ -1,7 +1,7 @@
 """Which ranks are attached: an attempt's heartbeat pages, and the byte that asks a rank to stop.
 
-The launcher uses it, and the daemon when the launcher has died. It makes no page and maps none: a
-truncated file would be a SIGBUS. Stdlib only.
+The launcher uses it, and the daemon when the launcher has died. It makes no page and maps none: to
+touch a mapped page of a truncated file is SIGBUS. Stdlib only.
 """
 
 from __future__ import annotations
@@ -105,9 +105,9 @@ def process_of(page: Attached, members: Iterable[Process]) -> Process | None:
 def keeps_open(pid: int, heartbeat_dir: str | None, beside: str = OWNER_PREFIX) -> bool:
     """Tell whether a process is attached although another process has its rank's page.
 
-    This happens to helpers, and to ranks without a LOCAL_RANK. Such a process keeps a file open
-    beside the page, which no child inherits; its name begins with `beside`. readlink(2) waits for
-    no file system.
+    This happens to helpers, and to ranks without a LOCAL_RANK. Such a process has a file open
+    beside the page, whose name begins with `beside`. No child inherits that descriptor. readlink(2)
+    waits for no file system.
     """
     if not heartbeat_dir:
         return False

@@ -143,7 +143,7 @@ Order = (
 class StartReport(_Report):
     """An attempt's main process: `launch` is "warm" or "cold", `why` says why it was not warm.
 
-    `asked`: the monotonic time at which all leftovers had ended. `cgroup`: the attempt's directory.
+    `asked`: the monotonic time at which all leftovers had ended. `cgroup`: its cgroup's directory.
     """
 
     attempt: int

@@ -47,7 +47,7 @@ FAREWELLS: tuple[tuple[Stage, Asked, float | None, bool], ...] = (
 
 
 class Shutdown:
-    """The launcher's end, begun by an exit order, or by the launcher itself without a daemon.
+    """The launcher's end, on the daemon's exit order, or because no daemon comes up.
 
     `code` is the exit code. `attempt_limit_s`: how long the first stage, the attempt, may take.
     """

@@ -1,8 +1,8 @@
 """How a stop reaches an attempt: which processes get the page's byte or the signal, and when.
 
 Attached ranks are told at once, by page and by signal. A main process that is no rank is told when
-they have ended: a shell, `unshare` or a Python launcher that dies first takes them along, or never
-tells them. torchrun and its like are told first (`elastic_agents`). Nothing is killed. Stdlib only.
+they have ended. A shell, `unshare` or a Python launcher may take them along if it dies first, or
+never tell them. torchrun and its like are told first (`elastic_agents`). It kills nothing. Stdlib.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 A snapshot directory has two slots. The trainer (`supervisor.torch`) writes its state into one of
 them, in place, while the other stays whole (`slot_choice.py`). The seal of a slot (`seal.py`) says
-whether the slot is whole, and of which step. A closed seal and a byte in the FIFO wake the
-persister.
+whether the slot is whole, and of which step. Once it has closed the seal, the trainer wakes the
+persister by a byte in a FIFO (`wakeup_fifo.py`).
 
 The persister (`__main__.py`, `persister.py`) is a process apart, which outlives trainer and daemon.
 It picks what is next (`queue.py`), locks that slot (`slots.py`), and writes it to the disk as a
@@ -13,6 +13,6 @@ are not finite (`stream.py`, `checksums.py`, `weights.py`). It tells how that en
 snapshot by a file (`persist_request.py`).
 
 These things always hold. A slot is written only between WRITING and WHOLE of its seal, and locks
-end with their process. So a killed process leaves at most one slot that is not whole. Nothing that
-is found in a slot is trusted: what cannot be read is a value. No module here imports torch.
+end with their process. So a killed trainer spoils only the slot that it was writing. Nothing that
+is found in a slot is trusted: a damaged slot is a value. No module here imports torch.
 """

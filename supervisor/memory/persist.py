@@ -23,11 +23,11 @@ _GIVEN_UP = "it was given up while it was persisted"
 
 
 def persist(whole: Whole, *, progress: Callable[[int], None] | None = None) -> Persisted:
-    """Copy a snapshot to its checkpoint directory; the caller holds the slot's lock, shared.
+    """Copy a snapshot to its checkpoint directory; the caller may pin the slot by its shared lock.
 
     `progress` is told the bytes written so far. Raises OSError (ENOSPC, EIO, EFBIG, …), and
-    ValueError for a snapshot that is no checkpoint or was given up meanwhile. Then nothing stays on
-    the disk, and a next call begins from scratch.
+    ValueError for a snapshot that is no checkpoint, or that was given up or overwritten meanwhile.
+    Then nothing stays on the disk, and a next call begins from scratch.
     """
     began = time.monotonic()
     there = find_persisted(whole)

@@ -169,7 +169,7 @@ class SealWriter:
         self._move(Move.GIVE_UP)
 
     def settle(self, sequence: int) -> None:
-        """Say that the disk was searched for a snapshot that was given up. For any process."""
+        """Say that the disk was searched for a snapshot that was given up. Any process may."""
         _SEQUENCE.pack_into(self._page, _SETTLED_AT, sequence)
 
     def close(self) -> None:

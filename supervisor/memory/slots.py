@@ -252,7 +252,7 @@ class Lock:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether another process holds a lock. Asking for one that this process holds drops that."""
+    """Whether another process holds a lock. Never ask for this process's own: that drops it."""
     try:
         lock = Lock(path)
     except OSError:

@@ -25,7 +25,7 @@ class SlotVerdict(NamedTuple):
     """What was found. `problem` says why it is no whole checkpoint, None if it is one.
 
     `finite`: whether all weights are, None if it is unknown which bytes are weights. `reason` says
-    which file has others.
+    which file has weights that are not.
     """
 
     finite: bool | None

@@ -26,8 +26,8 @@ Weights = dict[str, tuple[Range, ...]]
 def read_weights(slot: SlotPaths, sizes: Mapping[str, int]) -> Weights:
     """The weights of each file by its name; empty if it is unknown which bytes they are.
 
-    `sizes` are those of the snapshot's files in bytes. If a range ends beyond its file, the ranges
-    are of another snapshot.
+    `sizes` are those of the snapshot's files in bytes. A range that ends beyond its file shows that
+    the slot's ranges are of another snapshot: then the answer is empty, too.
     """
     raw = read_small(slot.weights, _MOST_BYTES)
     if raw is None:

@@ -76,7 +76,7 @@ class Attributes:
         self._ends.append(len(self._values))
 
     def changed(self) -> "Iterator[str]":
-        """Yield dotted names of callables that were replaced, removed, or added by others."""
+        """Yield dotted names of callables that were replaced, removed, or are another package's."""
         for i, owner in enumerate(self._owners):
             begin, end = self._ends[i], self._ends[i + 1]
             is_class = issubclass(type(owner), type)

@@ -1,4 +1,4 @@
-"""Whether a command is a Python program, and which; it starts nothing and looks only at PATH."""
+"""Whether a command is a Python program, and which. It starts nothing, and reads no file."""
 
 from __future__ import annotations
 

@@ -8,7 +8,7 @@ from supervisor.worker.imports.observations import Notes
 
 
 def begin() -> None:
-    """Put an observer before all finders. If that fails, the notes say so: the next is cold."""
+    """Put an observer before all finders. If that fails, it is noted: the next launch is cold."""
     record = os.environ.get("SUPERVISOR_IMPORTS", "")
     notes = Notes(record, os.environ.get("SUPERVISOR_ATTEMPT", ""))
     try:

@@ -30,7 +30,7 @@ class Output:
         self._log = -1
 
     def open_log(self, log: str | None) -> None:
-        """Open the log as the launcher does for a cold launch. Raises Refused, also past 1 MiB."""
+        """Open the log as for a cold launch. Raises Refused, also if over 1 MiB was printed."""
         flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOCTTY | os.O_CLOEXEC
         if log is not None:
             try:

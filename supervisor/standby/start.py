@@ -1,4 +1,4 @@
-"""Command line, environment and messages by which the launcher has a parked interpreter.
+"""Command line, environment and messages with which the launcher parks an interpreter.
 
 The command line names a program that does not exist, the decoy. If the hook in `startup/` is not
 reached, Python ends with an error, so there is never a second trainer. Nothing here is started.

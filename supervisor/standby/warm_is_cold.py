@@ -122,7 +122,7 @@ def _environment(seen: dict[str, Any]) -> dict[str, str | None]:
 
 
 def modules_of_packages() -> dict[str, str]:
-    """Return the modules of installed packages that are loaded under their own name: files."""
+    """Return the file of each module of installed packages that is loaded under its own name."""
     found = {}
     for name, module in list(sys.modules.items()):
         source = module_source(module)

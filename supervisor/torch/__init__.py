@@ -7,8 +7,8 @@ with Checkpointer({"model.pt": model, "optimizer.pt": optimizer}, directory="out
     keep.save(step, kind="final", wait=True)
 
 A `Checkpointer` asks its sources for their states (`sources.py`). The first time it lays each state
-out in the background (`preparation.py`): it finds where every storage lies in its .pt file
-(`layout.py`, `binding.py`), and makes mapped files on tmpfs (`pages.py`) for the two slots
+out in the background (`preparation.py`). It finds where every storage lies in its .pt file
+(`layout.py`, `binding.py`). It makes mapped files on tmpfs (`pages.py`) for the two slots
 (`tier.py`, `slot.py`). From then on a snapshot only moves bytes into a slot (`copying.py`). Copies
 from a device go on while training does (`inflight.py`), and then the slot's seal is closed
 (`sealing.py`).

@@ -162,7 +162,7 @@ class Persisting:
         return self._ended.pop(sequence, None)
 
     def drain(self) -> None:
-        """Return when no snapshot waits; one of which the persister cannot tell has failed."""
+        """Return when no snapshot waits. If the persister cannot tell of one, that has failed."""
         while self._waiting:
             sequence = max(self._waiting)
             step, path = self._waiting[sequence]

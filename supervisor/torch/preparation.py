@@ -114,7 +114,7 @@ class Preparation:
             slot.give_up()
 
     def _populate(self, pages: Pages) -> None:
-        """Populate in another thread: it cannot leave low priority, and this one needs the GIL."""
+        """Populate in another thread, which stays at low priority: this one needs the GIL."""
         problems: list[BaseException] = []
 
         def run() -> None:

@@ -163,8 +163,8 @@ def spawn(program: Program) -> Spawned:
     """
     launcher_pid = os.getpid()
     report_fd, child_fd = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
-    # Until the child has its own dispositions, a signal to it would run our handlers there and
-    # write into our wake-up pipe.
+    # Until the child has its own dispositions, a signal to it would run the launcher's handlers
+    # there, and write into the launcher's wake-up pipe.
     previous = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         pid = os.fork()

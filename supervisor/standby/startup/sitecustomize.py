@@ -1,7 +1,7 @@
 """`import site` finds it by PYTHONPATH: a parked interpreter stops here, an observer begins here.
 
-It does nothing in other processes. Every Python 3 has to read it, so that too old a Python can say
-so.
+It does nothing in other processes. Every Python 3 must be able to read it, so that a Python that is
+too old can say so.
 """
 
 import os
