@@ -122,7 +122,7 @@ class Whole(NamedTuple):
         return seal.state is SlotState.WHOLE and seal.sequence == self.sequence
 
     def is_left_behind(self) -> bool:
-        """Whether the run went back behind it; False if it was only damaged, or has vanished."""
+        """Whether the run went back behind it; False if only damaged, written over or vanished."""
         left = read_left_behind(self.slot.seal)
         return left is not None and left.sequence == self.sequence
 
