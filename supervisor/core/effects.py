@@ -1,4 +1,4 @@
-"""What the daemon is told to do, in this order."""
+"""What a decision tells the daemon to do. Effects are performed in the order given."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ class SurveyCheckpoints:
 
 @dataclass(frozen=True, slots=True)
 class SetAside:
-    """With nothing running: move aside invalid ones, and those later than `after_step`."""
+    """Move aside invalid checkpoints, and those later than `after_step`. Nothing runs then."""
 
     invalid: tuple[tuple[str, str], ...]
     later: tuple[str, ...]
@@ -30,7 +30,7 @@ class Launch:
     why_cold: str | None = None
     """Why it must be a new process; None: the parked interpreter may become it."""
     patience_s: float = 0.0
-    """How long one that still imports is waited for."""
+    """How long to wait for a parked interpreter that still imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +46,9 @@ class SendStop:
 
     attempt: int
     grace_s: float | None = None
-    """What is left until SIGKILL, seconds."""
+    """Seconds left until SIGKILL."""
     is_hang: bool = False
-    """The attempt is ended, not asked to save: all are told at once."""
+    """The attempt is ended, not asked to save: all processes are told at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class KeepLeft:
-    """Let what the main process has left live so long, unless told again; 0 ends it."""
+    """Let what the main process left live for `for_s` seconds, unless told again. 0 ends it."""
 
     attempt: int
     for_s: float
@@ -98,7 +98,7 @@ class Probe:
 
     what: Failure
     place: str | None = None
-    """The directory concerned; None: that of the checkpoints."""
+    """The directory concerned. None: the checkpoint directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,7 @@ class Say:
 
     line: str
     is_doubt: bool = False
-    """It may be wrong to go on as decided: a warning, which `status` shows as well."""
+    """A warning, which `status` shows as well: it may be wrong to go on as decided."""
 
 
 @dataclass(frozen=True, slots=True)

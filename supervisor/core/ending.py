@@ -25,16 +25,17 @@ PROGRAM_ERRORS = frozenset(
 
 
 def cut_off(signal: int | None, code: int | None, failure: Failure | None) -> bool:
-    """Whether a process was ended from outside; shells and launchers say 128 + the signal."""
+    """Whether a process was ended from outside. Shells and launchers exit with 128 + the signal."""
     said = failure is not None and failure.nature is Nature.CUT_OFF
     return signal is not None or (code or 0) > 128 or said
 
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
-    """An unhandled traceback with which a log ends. `is_certain`: nothing else explains it.
+    """An unhandled traceback at the end of a log.
 
-    Else a trainer may have survived it: it is reported by a logger, or a few lines follow.
+    `is_certain`: the trainer died of it. Otherwise the trainer may have survived it: a logger has
+    reported the traceback, or a few lines follow it.
     """
 
     words: str
@@ -43,7 +44,7 @@ class LastWords:
 
 @dataclass(frozen=True, slots=True)
 class OwnRecord:
-    """What a trainer itself has written down of its training: HF's `trainer_state.json`.
+    """A trainer's own record of its training: HF's `trainer_state.json`.
 
     `is_end`: it was written as training ended, not at a routine save. `is_at_evaluation`: an
     evaluation was made at this step, as before every stop that a metric decides.
@@ -85,29 +86,29 @@ class Ending:
     attached: bool = False
     finish_met: bool | None = None
     ended_by_us: bool = False
-    """We ended it as hung: what it exits with then says nothing about why."""
+    """The daemon ended it for a failure of its own finding: the exit code says nothing then."""
     loads_checkpoint: bool | None = None
-    """It died while it loaded a checkpoint; None where its calls are not known."""
+    """The attempt died while it loaded a checkpoint. None: its calls are not known."""
     full_place: str | None = None
-    """The directory that a write for which there was no room names."""
+    """The directory named by the write that found no room."""
 
     @property
     def is_programs_own(self) -> bool:
-        """Whether it is a mistake of the program, whatever it was doing."""
+        """Whether the exception is a mistake of the program, wherever it was raised."""
         return (self.exception or "").rpartition(".")[2] in PROGRAM_ERRORS
 
     logged: tuple[int, int] | None = None
-    """The first and last step that its last lines show, where they never go backwards."""
+    """The first and last step in the log's last lines, if the steps there never go backwards."""
     end_unseen: bool = False
-    """What trained in the main process's place is gone, and nobody saw how it ended."""
+    """A process that trained after the main process ended is gone, and nobody saw how it ended."""
     last_words: LastWords | None = None
     record: OwnRecord | None = None
     vanished: str | None = None
-    """The ranks that ended without a word, as what is killed does, and whose exit nobody told."""
+    """Ranks that ended without saying how, as if killed, and whose exit nobody reported."""
 
     @property
     def was_killed(self) -> bool:
-        """Whether it was cut off, not ended by its own program: by a signal, or as a hang."""
+        """Whether the attempt was cut off by a signal or as hung, not ended by its own program."""
         return self.ended_by_us or cut_off(self.signal, self.code, self.failure)
 
     @property
@@ -122,7 +123,7 @@ class Ending:
         """What makes two deaths the same: exception type, top frame, step."""
         if self.exception is not None:
             return (self.exception, self.frame, self.step)
-        # A hang is none: the next one that stands there is given more time, it may be at work.
+        # A hang has no signature. The next attempt at this step may be at work: it gets more time.
         if self.failure in {Failure.SEGFAULT, Failure.ABORTED} and self.step is not None:
             return (self.failure, self.frame, self.step)
         return None

@@ -1,4 +1,4 @@
-"""What the daemon can learn. Times are monotonic seconds, ages are seconds."""
+"""Everything that the daemon can learn. Times are monotonic seconds, ages are seconds."""
 
 from dataclasses import dataclass
 
@@ -14,32 +14,32 @@ from supervisor.core.vocabulary import ExitCode, Failure, Intent, Phase, RunStat
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A daemon began, with what history and the launcher know."""
+    """A daemon began. The fields are what the history and the launcher know."""
 
     intent: Intent
     alive: bool = False
     stop_sent: bool = False
     kill_sent: bool = False
     stop_sent_at: float | None = None
-    """When the launcher sent it, where it still knows."""
+    """When the launcher sent the stop; None where it no longer knows."""
     kill_sent_at: float | None = None
     stop_by: StopSource | None = None
     """Who asked the attempt to stop, as recorded by the daemon before."""
     stop_since: float | None = None
-    """When that was, moved by what was a suspend: the grace counts from here."""
+    """When the stop was asked for, later by every suspend since. The grace counts from here."""
     stop_wall: float | None = None
-    """When that was, seconds since 1970."""
+    """When the stop was asked for, seconds since 1970."""
     hung: str | None = None
     """Why the daemon before was ending the attempt."""
     hung_as: Failure | None = Failure.HANG
-    """The failure that this end is; None where its own words or its log say that."""
+    """The failure to record for that end. None: the attempt's own words or its log decide."""
     not_resumed: str | None = None
-    """Why the daemon before was killing it: it trains from nothing over the run's checkpoints."""
+    """Why the daemon before was killing an attempt that trains over the run's checkpoints."""
     held: str | None = None
-    """Why the run is held on record, and not resumed since."""
+    """Why the run is held by the record, with no `supervisor resume` since."""
     finished: bool = False
     pause: RunState | None = None
-    """`backoff` or `waiting`, where the daemon before was in it."""
+    """`backoff` or `waiting`, where the daemon before was in that state."""
     wake_at: float | None = None
     """When that pause ends."""
 
@@ -49,27 +49,27 @@ class Surveyed:
     """The checkpoint directory was read and validated."""
 
     candidates: tuple[Checkpoint, ...] = ()
-    """Valid ones to choose from, newest first."""
+    """Valid checkpoints to choose from, newest first."""
     exists: bool = False
     """There is at least one checkpoint of this run, valid or not."""
     invalid: tuple[tuple[str, str], ...] = ()
-    """Paths of invalid ones, each with the reason."""
+    """Paths of invalid checkpoints, each with the reason."""
     undecided: tuple[str, ...] = ()
-    """Checkpoints of others that the configuration does not say what to do with."""
+    """Checkpoints that this run did not make and the configuration says nothing about."""
     taken: str | None = None
-    """Another run has the checkpoint directory: which, and what to do."""
+    """Set where another run owns the checkpoint directory: which run, and what to do."""
     missing: str | None = None
-    """Valid checkpoints of this run are on record and not on the disk: which, and since when."""
+    """Valid checkpoints of this run that are on record and not on the disk, and since when."""
     unmounted: str | None = None
-    """The mount point that held the missing ones, where nothing is mounted on it now."""
+    """The mount point that held the missing checkpoints, if nothing is mounted on it now."""
     torn_first: str | None = None
     """The only checkpoint there: the run's first save, cut off by the end of its attempt."""
     unseen: str | None = None
-    """Where the trainer saves, if not where it is looked for; with the lines to write."""
+    """Where the trainer saves outside of the checkpoint directory, with the lines to write."""
     clock_ahead_s: float | None = 0.0
     """How far the checkpoints' file system is ahead of the machine's clock; None: not known."""
     deciding: bool = True
-    """Made with nothing running, for a decision; otherwise only news."""
+    """The survey was made for a decision, with nothing running. Otherwise it is only news."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Started:
 
     attempt: int
     is_warm: bool = False
-    """It is the interpreter that was parked."""
+    """The parked interpreter became it."""
     why_cold: str | None = None
 
 
@@ -99,7 +99,7 @@ class StartFailed:
     message: str
     transient: bool
     exit_code: ExitCode = ExitCode.HELD
-    """What the supervisor ends with where that is not transient."""
+    """The supervisor's exit code where the failure is not transient."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +116,7 @@ class Unkillable:
     attempt: int
     what: str
     evidence: tuple[str, ...] = ()
-    """Where in the kernel it is."""
+    """Where in the kernel the process is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,9 +129,9 @@ class Observed:
     """At least one beat came."""
     phase: Phase = Phase.STARTUP
     beat_age_s: float = 0.0
-    """Since the last beat or change of phase of the slowest rank."""
+    """Age of the slowest rank's last beat or change of phase."""
     gap_s: float | None = None
-    """Between the last two beats, where a new one came."""
+    """Seconds between the last two beats; None where no new beat came."""
     finished_phases: tuple[tuple[Phase, float], ...] = ()
     """The longest finished eval, save and compile so far."""
     step: int | None = None
@@ -139,30 +139,30 @@ class Observed:
     """When the first step was done, monotonic seconds, as the trainer says."""
     log_age_s: float = 0.0
     ended_age_s: float | None = None
-    """Since all ranks had said that they end; None where one has not."""
+    """Seconds since every rank has said that it ends; None where one has not."""
     stood_still: bool | None = None
     """CPU, GPU and I/O counters did not move; None where that was not measured."""
     is_at_total: bool = False
-    """A progress bar that counts as the beats do is full: no further step is expected."""
+    """A progress bar that counts like the beats is full: no further step is expected."""
     gone: RanksGone | None = None
     """All attached ranks have ended, and the main process lives."""
 
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What `Look` brought: three looks at all processes of the attempt."""
+    """The answer to `Look`: three looks at all processes of the attempt."""
 
     attempt: int
     asked_at: float
-    """As in the order that this answers."""
+    """`asked_at` of the `Look` that this answers."""
     ranks: tuple[RankSeen, ...] = ()
     moved: tuple[str, ...] = ()
-    """What moved besides the ranks and what they started: the log, a helper, a GPU."""
+    """What moved apart from the ranks and their child processes: the log, a helper, a GPU."""
 
 
 @dataclass(frozen=True, slots=True)
 class BeginsAnew:
-    """An attempt was told to go on from a checkpoint, and its steps begin near nothing."""
+    """An attempt was told to go on from a checkpoint, and its steps begin near the run's first."""
 
     attempt: int
     path: str
@@ -172,12 +172,12 @@ class BeginsAnew:
     last: int
     is_beat: bool
     writes_over: bool
-    """Its next save would take the place of a checkpoint that is there."""
+    """The attempt's next save would take the place of an existing checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
 class GoesOn:
-    """The steps of an attempt go on from where its checkpoint's were."""
+    """The steps of an attempt go on from its checkpoint's step."""
 
     attempt: int
 
@@ -191,21 +191,21 @@ class StacksTaken:
 
 @dataclass(frozen=True, slots=True)
 class MemorySeen:
-    """What the newest snapshot in memory is has changed; None where there is none."""
+    """The newest snapshot in memory has changed. `memory` is None where there is none."""
 
     memory: MemorySnapshot | None
 
 
 @dataclass(frozen=True, slots=True)
 class ParkedSeen:
-    """What the spare interpreter is has changed."""
+    """The state of the spare interpreter has changed."""
 
     parked: Parked
     took_s: float | None = None
-    """What its imports took; known once it waits."""
+    """Seconds that its imports took; known once it waits."""
     rss_bytes: int | None = None
     is_loud: bool = False
-    """That there is none is worth a line: something can be done about it."""
+    """The user is told that there is none, and can do something about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,9 +223,9 @@ class StopAsked:
 
     by: StopSource
     wall: float | None = None
-    """When that was, seconds since 1970; None where nobody knows when the trainer heard of it."""
+    """When that was, seconds since 1970. None: when the trainer heard of it is unknown."""
     is_anew: bool = False
-    """The launcher has died, which carried out the orders: a stop under way is ordered again."""
+    """The launcher, which carries out orders, has died: a stop under way is ordered again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a run has behind it: budgets and verdicts survive the daemon."""
+"""The history of a run, summed up from its ledger: budgets and verdicts survive the daemon."""
 
 from dataclasses import dataclass, field
 
@@ -33,19 +33,19 @@ class History:
     attempt: int = 0
     first_attempt_wall: float | None = None
     budget: Budget = field(default_factory=Budget)
-    """Without `recent`, which counts in seconds of this boot: `failed_at` outlives it."""
+    """`recent` is empty, since it counts seconds of one boot: `failed_at` outlives a reboot."""
     failed_at: tuple[Moment, ...] = ()
-    """When what was charged to the budget was seen."""
+    """When each failure that was charged to the budget was seen."""
     progress_before: tuple[int | None, float | None] = (None, None)
     """Durable progress (step, time) as the last attempt began."""
     source: Checkpoint | None = None
-    """What the last attempt was resumed from; None: from nothing."""
+    """The checkpoint that the last attempt was resumed from. None: it began from nothing."""
     ever_attached: bool = False
     reached_step: int | None = None
     resumed_step: int | None = None
     rollback: bool = False
     back_to: int | None = None
-    """Going back was begun: the step that was chosen, until an attempt has started from it."""
+    """The step that the run is going back to, until an attempt has started from it."""
     begin_again: bool = False
     """`run --from-nothing` was said, until an attempt has started."""
     begun_wall: float | None = None
@@ -59,15 +59,15 @@ class History:
     ended_step: int | None = None
     """The highest step that the last attempt was seen at, once its end is on record."""
     left_training: int | None = None
-    """The attempt whose main process has left something that trains on."""
+    """The attempt whose main process has ended and left a process that trains on."""
     doubt: Doubt | None = None
     """Why the last attempt's exit with 0 was not taken for the end of training."""
     unseen: str | None = None
-    """Where the trainer was seen to save outside of where it is looked for."""
+    """Where the trainer was seen to save outside of the checkpoint directory."""
     reopened: bool = False
     held: str | None = None
     held_for: Failure | None = None
-    """The failure that goes with it."""
+    """The failure that the run is held for."""
     finished: bool = False
     last_intent_id: str | None = None
     learned: Learned = field(default_factory=Learned)
@@ -75,14 +75,14 @@ class History:
     boot: str | None = None
     """The machine's boot in which the last daemon began."""
     accounted: Moment | None = None
-    """Up to when `account` counts; what came after was spent with nobody counting."""
+    """Up to when `account` counts. No daemon counted the time after that."""
     ended_state: str | None = None
     """How the last supervisor ended; None while one runs, or where it was killed."""
     restarts: int = 0
     log_offset: int | None = None
     """Where the last attempt's lines begin in train.log."""
     log_inode: int | None = None
-    """Which file that was, by its inode: rotation may have given it another name."""
+    """The inode of that train.log: rotation may have renamed the file."""
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
     end_told: bool = False
@@ -99,30 +99,30 @@ class History:
     """Who asked the last attempt to stop; None where nobody did, or its end is on record."""
     stop_at: Moment | None = None
     stop_wall: float | None = None
-    """The same as the trainer's files tell it, seconds since 1970."""
+    """When that stop was asked for, seconds since 1970, to compare with file times."""
     stop_excused_s: float = 0.0
     """How long everything stood still (a suspend) since that stop was asked for."""
     pause: Pause | None = None
-    """What the last supervisor was waiting for; None where it was not."""
+    """What the last supervisor was waiting for. None: it was not waiting."""
     stop_late: bool = False
-    """That stop came when the attempt had ended by itself."""
+    """That stop came after the attempt had ended by itself."""
     asked_by: StopSource | None = None
-    """The signal that this supervisor was asked to end by; only the next one may launch again."""
+    """The signal that asked this supervisor to end. Only the next supervisor may launch again."""
     hung: str | None = None
-    """Why the last attempt was being ended by us."""
+    """Why the daemon was ending the last attempt."""
     hung_as: Failure | None = Failure.HANG
-    """The failure that this end is; None where its own words or its log say that."""
+    """The failure to record for that end. None: the attempt's own words or its log decide."""
     hung_at: HungAt | None = None
     begun_at: int | None = None
-    """The step that the last attempt was resumed from, 0 from nothing; None: nobody knows."""
+    """The step that the last attempt was resumed from; 0: from nothing. None: unknown."""
     ranks_gone: bool = False
     """All ranks of the last attempt were seen to have ended before its main process."""
     not_resumed: str | None = None
-    """Why the last attempt was being killed: it trained from nothing over the run's checkpoints."""
+    """Why the last attempt was being killed for training anew over the run's checkpoints."""
     resume_doubt: str | None = None
     """Why an attempt may not have resumed; nothing is pruned until that is known."""
     resume_is_trusted: bool = False
-    """`supervisor resume` was said after a run was held for that."""
+    """The user said `supervisor resume` after the run was held for an ignored resume."""
     resumed_from: str | None = None
     """The checkpoint on the disk that the last attempt was told to go on from."""
     counters: CountersBySource = field(default_factory=dict, hash=False)
@@ -133,4 +133,4 @@ class History:
     launched: Launched | None = None
     warm: WarmTrust = WarmTrust.TRUSTED
     rss_bytes: int | None = None
-    """What the last parked interpreter took of memory."""
+    """The memory that the last parked interpreter took."""

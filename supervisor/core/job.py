@@ -29,7 +29,7 @@ class Job:
     name: str
     """As `scontrol requeue` takes it."""
     end: JobEnd | None = None
-    """Why it ends soon; None: as far as is known it does not."""
+    """Why it ends soon. None: nothing says that it does."""
     until: float | None = None
     """When everything in it is killed."""
     save_s: float | None = None
@@ -45,5 +45,5 @@ class IdleStops:
     """The budget's progress at the last end that was counted."""
 
     def counted(self, progress: tuple[int | None, float | None]) -> "IdleStops":
-        """With one more end."""
+        """The count after one more end, at this `progress` (step, time)."""
         return IdleStops(self.count + 1 if progress == self.progress else 0, progress)

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON objects and back: what does not fit is as if absent, and nothing raises."""
+"""Dataclasses as JSON objects and back. A value that does not fit counts as absent."""
 
 from dataclasses import MISSING, fields
 from functools import cache, partial
@@ -8,7 +8,7 @@ from supervisor.core.json_values import SCALARS, FieldTypes, MisfitError, Reader
 
 
 class AnyDataclass(Protocol):
-    """Any dataclass, of a module that does not defer annotations: the types are looked at."""
+    """Any dataclass. Its module must not defer annotations: the field types are looked at."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -17,20 +17,20 @@ R = TypeVar("R", bound=AnyDataclass)
 
 
 def to_json(record: AnyDataclass) -> dict[str, Any]:
-    """The fields in their order; a tuple is a list, a member of an enumeration its text."""
+    """The fields in their order. A tuple becomes a list, an enumeration's member its text."""
     body = {}
     for name in _names(type(record)):
         value = getattr(record, name)
-        # Of most fields nothing else is asked: a status is written every second.
+        # Most fields are plain, and need no call: a status is written every second.
         is_plain = value is None or type(value) in SCALARS
         body[name] = value if is_plain else plain(value, to_json)
     return body
 
 
 def from_json(kind: type[R], data: object) -> R | None:
-    """The record that an object of JSON stands for; None where it is none.
+    """The record that a JSON object stands for, or None. It never raises.
 
-    A field that is missing or of another type has its default; without a default there is no
+    A field that is missing or of another type gets its default. If it has no default, there is no
     record. Keys that the record does not know are passed over.
     """
     try:

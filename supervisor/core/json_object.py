@@ -1,6 +1,6 @@
 """Dataclasses that stand for JSON objects on record, of this version and of any other.
 
-What another version wrote stays as it is: its keys, their order, and words that are not known here.
+A record of another version keeps its keys, their order, and words that are not known here.
 """
 
 from collections.abc import Mapping
@@ -22,34 +22,35 @@ _to_json = methodcaller("to_json")
 
 
 def left_out(default: T) -> T:
-    """A field that does not stand on record while it has its default."""
+    """A field that is left out of the record while it has this default."""
     said: T = field(default=default, metadata={LEFT_OUT: True})
     return said
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonObject:
-    """The fields of a subclass are the object's keys, in this order; a default stands for none.
+    """A JSON object: the fields of a subclass are its keys, in this order.
 
-    A type may be built of numbers, text, enums, tuples, mappings, and other such classes.
+    A key that is missing on record has the field's default. Types are built of numbers, text,
+    enums, tuples, mappings, and other such classes.
     """
 
     extra: Mapping[str, Any] = field(default_factory=lambda: _NOTHING, compare=False, repr=False)
-    """What stands under keys that are not known here."""
+    """The values of keys that are not known here."""
     keys: tuple[str, ...] | None = field(default=None, compare=False, repr=False)
-    """The keys on record, in their order, where they are not just those of the fields."""
+    """The keys on record, in their order. None: they are those of the fields."""
 
     def has(self, key: str) -> bool:
         """Whether the key stands on record."""
         return self.keys is None or key in self.keys
 
     def without(self, *keys: str) -> Self:
-        """The same, these keys not on record."""
+        """The same object, without these keys on record."""
         left = tuple(key for key in self.keys or _plan(type(self)).keys if key not in keys)
         return replace(self, keys=left)
 
     def to_json(self) -> dict[str, Any]:
-        """As it stands on record."""
+        """The object as it is written to the record."""
         plan = _plan(type(self))
         if self.keys is None:
             return {
@@ -84,15 +85,15 @@ class JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is to be known of a class, looked up once."""
+    """How a class is read and written, worked out once."""
 
     keys: tuple[str, ...]
-    """Those that every object of this version has."""
+    """The keys that every object of this version has."""
     names: Mapping[str, str]
-    """The field of a key."""
+    """The field name of each key."""
     read: tuple[tuple[str, str, Ways], ...]
     written: tuple[tuple[str, str, Any], ...]
-    """Key, field, and the value with which it is left out."""
+    """Key, field name, and the value for which the key is left out."""
     required: frozenset[str]
 
 
@@ -126,5 +127,5 @@ def _planned(cls: type[JsonObject]) -> _Plan:
 
 @cache
 def _shared(keys: tuple[str, ...]) -> tuple[str, ...]:
-    """One tuple for all records of a shape: a ledger of weeks has few."""
+    """One tuple for all records with the same keys: a ledger of weeks has few such sets."""
     return keys

@@ -1,4 +1,4 @@
-"""Values of JSON as the types of a dataclass's fields want them, and back."""
+"""Turns JSON values into the types of a dataclass's fields, and back."""
 
 from collections.abc import Callable, Mapping
 from enum import Enum
@@ -8,26 +8,26 @@ from typing import Any, Union, get_args, get_origin
 
 Reader = Callable[[Any], Any]
 Ways = Mapping[type, Reader | None]
-"""How a value is read, by its type in JSON; None: it is taken as it is."""
+"""The reader for each JSON type. None: the value is taken as it is."""
 
 SCALARS = frozenset({str, int, float, bool})
-# NaN is not below it, nor infinity, nor a whole number that no float can hold.
+# A comparison to it refuses NaN, infinity, and whole numbers that no float can hold.
 _LARGEST = 1e300
 _EVERYTHING: Ways = dict.fromkeys((*SCALARS, list, dict, NoneType))
 
 
 class MisfitError(Exception):
-    """A value that does not fit the type: another version, or nobody, wrote it."""
+    """A value that does not fit the field's type: another version, or no version, wrote it."""
 
 
 def read(ways: Ways, value: Any) -> Any:
-    """The value as its field wants it. Raises MisfitError."""
+    """The value in the type of its field. Raises MisfitError."""
     reader = ways.get(type(value), misfit)
     return value if reader is None else reader(value)
 
 
 def misfit(value: Any) -> Any:
-    """The reader of what fits nothing. Raises MisfitError."""
+    """The reader for JSON types that the field does not take. Raises MisfitError."""
     raise MisfitError(value)
 
 
@@ -81,7 +81,7 @@ def plain(value: Any, of_class: Callable[[Any], Any]) -> Any:
 
 
 def _any_of(kinds: list[Ways]) -> Ways:
-    """The first of two that take the same JSON type is tried first."""
+    """How a union is read. If two members take the same JSON type, the first is tried first."""
     found: dict[type, Reader | None] = {}
     for ways in kinds:
         for told, reader in ways.items():

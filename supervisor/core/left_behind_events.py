@@ -1,11 +1,11 @@
-"""What the daemon learns of processes that a main process has left behind with exit code 0."""
+"""Events about processes that a main process has left behind with exit code 0."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class MainEnded:
-    """The main process has exited with 0 and left processes, and the launcher asks what of them."""
+    """The main process has exited with 0; the launcher asks what to do with those it left."""
 
     attempt: int
     at: float
@@ -14,18 +14,18 @@ class MainEnded:
     is_settled: bool = False
     """Training is known to be over, or none of them can train: nothing is waited for."""
     trained: bool = False
-    """A daemon before has seen that they train."""
+    """An earlier daemon has seen that they train."""
 
 
 @dataclass(frozen=True, slots=True)
 class LeftSeen:
-    """One look at what the main process has left."""
+    """One look at the processes that the main process has left."""
 
     attempt: int
     sign: str | None = None
-    """What shows that it trains, since the look before; None for nothing."""
+    """What shows that they trained since the last look. None: nothing does."""
     names: tuple[str, ...] = ()
     is_idle: bool = False
-    """All of them are known by their names for what does not train."""
+    """All of them have names of programs that are known not to train."""
     stood_still: bool | None = None
-    """Their counters did not move since the look before; None where that was not measured."""
+    """Their counters did not move since the last look. None: that was not measured."""

@@ -1,4 +1,4 @@
-"""What looks at an overdue attempt bring, and what is kept of them: facts alone."""
+"""Facts that looks at an overdue attempt bring, and what the state keeps of them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +13,7 @@ class Health(StrEnum):
     SILENT = "silent"
     """The log of a trainer that does not beat has not grown."""
     LINGERING = "lingering"
-    """It has said how it ends, and has not."""
+    """The attempt has said how it ends, and has not ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ class Looks:
     overdue: Judgement | None = None
     """As last observed; None while it is within its deadline."""
     asked_at: float | None = None
-    """Looks were ordered then, and are not answered."""
+    """When looks were ordered that are not answered yet."""
     next_at: float | None = None
     """When it is looked at again."""
     was_late: bool = False
@@ -57,29 +57,29 @@ class RankSeen:
     name: str
     """`rank 1 (pid 7)`."""
     is_gone: bool = False
-    """Its process has ended, and it had not said how."""
+    """The process has ended, and had not said how."""
     is_stopped: bool = False
     waits_in: str | None = None
     """The collective that it waits in, in all looks."""
     moved: tuple[str, ...] = ()
-    """What changed of it and of what it started: `its stack`, `CPU (1.0 cores)`."""
+    """What changed in it and in the processes it started: `its stack`, `CPU (1.0 cores)`."""
     blocked: str | None = None
-    """What it waits for that may take any time: a disk, a child, ranks of another machine."""
+    """What it waits for, if that may take any time: a disk, a child, ranks of another machine."""
     is_known: bool = True
     """Its stacks could be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class RanksGone:
-    """All attached ranks have ended and the main process, which is none, lives."""
+    """All attached ranks have ended, and the main process, which is no rank, lives."""
 
     ranks: str
     """`rank 0 (pid 7)`."""
     main: str
     """`sh (pid 5)`."""
     age_s: float
-    """Since they were seen to be gone."""
+    """Seconds since the ranks were seen to be gone."""
     has_ended_well: bool
-    """All had said how they end, or their programs came to an end."""
+    """All ranks had said how they end, or their programs ran to the end."""
     quiet_s: float = 0.0
-    """How long the main process and what it started have used nothing and started nothing."""
+    """Seconds in which the main process and its children used nothing and started nothing."""

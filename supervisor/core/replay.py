@@ -1,4 +1,4 @@
-"""The ledger, summed up into the history that it tells."""
+"""Sums the ledger's entries up into the history of the run."""
 
 from collections.abc import Iterable
 from dataclasses import fields, replace
@@ -63,7 +63,7 @@ def fold(ledger: Iterable[Stamped]) -> History:
         history = fold_entry(history, noted)
         first = history.first_attempt_wall
         if first is not None and 0.0 < noted.wall < first:
-            # The clock was set back: what is made from now on is no older than this.
+            # The clock was set back. Files of this run now carry times from this entry's on.
             history = replace(history, first_attempt_wall=noted.wall)
     return history
 
@@ -89,7 +89,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
             return _with_start(past, entry, wall)
         case StopRequestedEntry():
             asked_by = past.asked_by if entry.by is StopSource.INTENT else entry.by
-            if past.stop_by is None:  # another one who asks gives no more time
+            if past.stop_by is None:  # a further request gives no more time
                 past = replace(past, stop_at=noted.moment(past.boot), stop_excused_s=0.0)
                 past = replace(past, stop_wall=entry.asked_wall or wall)
             return replace(past, stop_by=entry.by, stop_late=entry.late, asked_by=asked_by)
@@ -144,7 +144,7 @@ def fold_entry(past: History, noted: Stamped) -> History:
         case CheckpointVerdictEntry(valid=True, own_run=True) if past.unseen is not None:
             return replace(past, unseen=None)
         case BeginAgainEntry():
-            # What was reached before is gone: steps count anew.
+            # The run begins again from nothing, so that steps count anew.
             budget = replace(cleared(past.budget), progress_step=None, progress_written=None)
             return replace(
                 past, begin_again=True, held=None, pause=None, budget=budget,
@@ -153,7 +153,8 @@ def fold_entry(past: History, noted: Stamped) -> History:
                 counters=fold_counters(past.counters, entry), resume_doubt=None,
             )  # fmt: skip
         case GoingBackEntry():
-            # Decided, once: a daemon that dies among the moves leaves the rest of them to the next.
+            # Going back is decided once: a daemon that dies between the moves leaves the rest
+            # of them to the next daemon.
             return replace(past, rollback=False, back_to=entry.step)
         case ResumedEntry():
             idle_stops = IdleStops(0, past.budget.idle_stops.progress)
@@ -178,7 +179,7 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
     is_fresh = source is None
     steps = (past.resumed_step, None if source is None else source.step)
     known = None if past.launched is None else past.launched.why_cold
-    # Nobody knows what a trainer finds that looks for its checkpoints itself.
+    # A trainer that looks for its checkpoints itself may find one: its first step is unknown.
     fresh_at = None if entry.resumes_by == "trainer" else 0
     return replace(
         past,
@@ -203,14 +204,14 @@ def _with_start(past: History, entry: AttemptStartedEntry, wall: float) -> Histo
 
 
 def _checkpoint(source: Source | None) -> Checkpoint | None:
-    """What an attempt was resumed from."""
+    """The checkpoint that an attempt was resumed from."""
     if source is None:
         return None
     return Checkpoint(source.path, source.step, tier=source.tier, proof=source.proof)
 
 
 def _on_disk(source: Source | None) -> str | None:
-    """The path of a checkpoint that tells its step and is on the disk."""
+    """The path of the checkpoint, if that tells its step and is on the disk."""
     is_told = source is not None and source.step is not None and source.tier != Tier.MEMORY
     return source.path if source is not None and is_told else None
 

@@ -1,4 +1,4 @@
-"""What the end of an attempt leaves in the history, as the ledger tells it."""
+"""Replays the end of an attempt from the ledger into the history."""
 
 from dataclasses import replace
 
@@ -45,14 +45,14 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
 
 
 def _with_stop(budget: Budget, entry: AttemptEndedEntry) -> Budget:
-    """The count of jobs without progress, as that end left it."""
+    """The budget with the count of jobs without progress that the entry recorded."""
     if entry.idle_progress is None:
         return budget
     return replace(budget, idle_stops=IdleStops(entry.idle_stops or 0, entry.idle_progress))
 
 
 def _with_death(budget: Budget, entry: AttemptEndedEntry) -> Budget:
-    """One more death of an attempt that had made steps, if it is one."""
+    """The budget with one more death in training, if the entry tells of one."""
     # Earlier versions did not say whether it died after its last step.
     trained = entry.ended_training if entry.has("ended_training") else entry.first_step
     if not entry.exception or not entry.charged or not trained:
@@ -80,7 +80,7 @@ def _warm(past: History, noted: Stamped, entry: AttemptEndedEntry) -> WarmTrust:
 
 
 def charged(past: History, noted: Stamped, entry: AttemptEndedEntry | StartFailedEntry) -> History:
-    """The history with what an entry costs, if it does."""
+    """The history with the failure that an entry charges to the budget, if it charges one."""
     if not entry.charged:
         return past
     spent = replace(

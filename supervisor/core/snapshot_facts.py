@@ -1,4 +1,4 @@
-"""The memory tier as decisions see it: facts about snapshots that a power cut would take."""
+"""The memory tier as decisions see it: facts about snapshots, which a power cut destroys."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ class MemorySnapshot:
     is_durable: bool = False
     """A checkpoint on the disk holds it."""
     persist_s: float = 0.0
-    """What persisting it takes, as far as that can be told, in seconds."""
+    """How long persisting it takes, in seconds, as far as that can be told."""
 
 
 @dataclass(frozen=True, slots=True)
 class RescueWait:
-    """The supervisor's end waits until a snapshot is on the disk; once, and not for ever."""
+    """The supervisor waits before its end until a snapshot is on the disk: once, and for a time."""
 
     limit_s: float
     is_over: bool = False
     error: str | None = None
-    """Why it is not on the disk; None as long as nobody said so."""
+    """Why the snapshot is not on the disk. None: no error was reported."""

@@ -31,43 +31,43 @@ class Checkpoint:
     kind: str | None = None
     own_run: bool = True
     written: float | None = None
-    """When it was written, seconds since 1970; without a step only this tells two apart."""
+    """When it was written, seconds since 1970. Without a step, only this tells two apart."""
     tier: Tier = Tier.DISK
     says_who: bool = True
-    """It names the run that wrote it; else any trainer that saves here may have."""
+    """It names the run that wrote it. Otherwise any trainer that saves here may have written it."""
     proof: str | None = None
-    """How it was proven good: by `hashes`, its `structure`, its `files`; None: not on record."""
+    """How it was proven good: `hashes`, `structure` or `files`. None: not on record."""
 
     def as_source(self) -> Source:
-        """As the ledger tells what an attempt was resumed from."""
+        """The checkpoint as an attempt's ledger entry names it."""
         return Source(path=self.path, step=self.step, tier=self.tier, proof=self.proof)
 
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What restarts have been spent; it lives in the ledger and survives the daemon."""
+    """What restarts have been spent. The ledger keeps it, so that it survives the daemon."""
 
     failures: int = 0
     """Failures since the last durable progress."""
     recent: tuple[float, ...] = ()
-    """Monotonic seconds of the failures of the last day (may lie before this boot: negative)."""
+    """When failures of the last day came, monotonic seconds; negative: before this boot."""
     signature: tuple[str, str | None, int | None] | None = None
     repeats: int = 0
     """How often in a row the same death came without durable progress."""
     progress_step: int | None = None
     """The highest validated step that this run has reached."""
     progress_written: float | None = None
-    """When the newest checkpoint without a step was written, as far as it was progress."""
+    """When the newest checkpoint without a step was written, if it counted as progress."""
     progressed: bool = False
     """Whether durable progress was made since the last failure."""
     idle_stops: IdleStops = field(default_factory=IdleStops)
-    """Jobs that the scheduler ended, in a row, in which there was no durable progress."""
+    """Jobs in a row that the scheduler ended without durable progress."""
     outages: int = 0
     """Deaths that said nothing about the checkpoint, since the last durable progress."""
     full_deaths: int = 0
     """Deaths for want of room on a disk, since the last durable progress."""
     died_in_training: tuple[tuple[str, str | None], ...] = ()
-    """Exception and frame of the last different deaths of attempts that had made steps."""
+    """Exception and frame of the last few distinct deaths of attempts that had made steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,24 +80,24 @@ class Stop:
     progress_before: int | None = None
     written_before: float | None = None
     late: bool = False
-    """The attempt had ended by itself when the stop came: its end is judged as it was."""
+    """The attempt had ended before the stop came: its exit with 0 is no answer to the stop."""
     until: float = 0.0
     """When the grace ends."""
     rescued: bool = False
-    """What is in memory was ordered onto the disk before the grace ends."""
+    """Persisting the newest snapshot in memory was ordered, before the grace ends."""
     limit: float | None = None
     """When the scheduler kills everything, whatever the grace."""
     is_unsaveable: bool = False
-    """A save would not fit what is left: it is not begun, the attempt ends without one."""
+    """A save would take longer than the time left: the attempt is ended without one."""
     besides: StopSource | None = None
-    """A signal that asks for the same as the intent: who takes back the one leaves the other."""
+    """A signal that asked for this stop as well. It stays in force if the intent is taken back."""
     wall: float | None = None
-    """When that was, seconds since 1970: files tell by it what is newer; None: not known."""
+    """When the stop was asked for, seconds since 1970: file times compare to it. None: unknown."""
 
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """An end that we bring about ourselves."""
+    """An end that the daemon brings about itself."""
 
     stage: KillStage
     failure: Failure | None
@@ -107,13 +107,13 @@ class Kill:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What a main process that exited with 0 has left, and whether it trains. Monotonic seconds."""
+    """What a main process left at exit 0, and whether that trains. Times are monotonic seconds."""
 
     since: float
     sign_at: float
-    """When it last gave a sign of training, or was first looked at."""
+    """When they last gave a sign of training, or were first looked at."""
     kept_at: float
-    """When the launcher was last told to let it live."""
+    """When the launcher was last told to let them live."""
     trains: bool = False
     longest_gap_s: float = 0.0
     """The longest time between two signs."""
@@ -121,7 +121,7 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """What earlier steps and phases took, the longest of each, in seconds."""
+    """The longest time that each phase took so far, in seconds."""
 
     longest: tuple[tuple[Phase, float], ...] = ()
 
@@ -148,13 +148,13 @@ class Activity:
     attached: bool = False
     silence_reported: bool = False
     excused_since: float | None = None
-    """Ages count from here at most: the machine or this daemon itself was suspended until then."""
+    """Ages count from here at most: the machine or this daemon was suspended until then."""
     started_at: float = 0.0
     unknown_s: float = 0.0
-    """What of its time is booked as unknown: no step of it was seen yet."""
+    """Seconds of this attempt that are booked as unknown: no step of it was seen yet."""
     looks: Looks = field(default_factory=Looks)
     is_desertion_told: bool = False
-    """It was said that its ranks have ended and its main process has not."""
+    """The user was told that all ranks have ended and the main process lives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Account:
     waiting_s: float = 0.0
     down_s: float = 0.0
     unknown_s: float = 0.0
-    """Nobody counted, or nobody knows whether it trained: no steps were seen."""
+    """No daemon counted, or no steps were seen, so that training is not proven."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class State:
     intent: Intent = Intent.RUN
     attempt: int = 0
     alive: bool = False
-    """A launch was ordered and the end of its attempt was not reported yet."""
+    """A launch was ordered, and the end of its attempt is not reported yet."""
     surveying: bool = False
     stop: Stop | None = None
     kill: Kill | None = None
@@ -190,7 +190,7 @@ class State:
     activity: Activity = field(default_factory=Activity)
     account: Account = field(default_factory=Account)
     checkpoint: Checkpoint | None = None
-    """What the current or last attempt was resumed from."""
+    """The checkpoint that the current or last attempt was resumed from."""
     newest: Checkpoint | None = None
     """The newest validated checkpoint on the disk, as last surveyed."""
     memory: MemorySnapshot | None = None
@@ -202,38 +202,38 @@ class State:
     warm: WarmTrust = WarmTrust.TRUSTED
     ever_attached: bool = False
     reopened: bool = False
-    """`run --again`: the final checkpoint of before does not end the run."""
+    """`run --again`: the final checkpoint of an earlier end does not end the run."""
     begin_again: bool = False
-    """`run --from-nothing`: missing checkpoints do not keep the next launch."""
+    """`run --from-nothing`: missing checkpoints do not prevent the next launch."""
     rollback: bool = False
     """The next launch resumes one checkpoint further back than the newest."""
     back_to: int | None = None
-    """The step that a daemon before was going back to: what is later is not resumed from."""
+    """The step that an earlier daemon was going back to. No later checkpoint is resumed from."""
     reached_step: int | None = None
     """The highest step that any attempt was seen at: steps up to here are replayed, not new."""
     reached_before: int | None = None
-    """The same, before the attempt that runs now."""
+    """`reached_step` before the attempt that runs now."""
     progress_before: tuple[int | None, float | None] = (None, None)
     """The budget's durable progress (step, time) as the attempt began."""
     full_place: str | None = None
-    """The directory in which room is waited for; None: that of the checkpoints."""
+    """The directory that the run waits for room in. None: the checkpoint directory."""
     full_looks: int = 0
     """How many looks have found no room since the wait began."""
     resumed_step: int | None = None
     """The highest step that any attempt was resumed from."""
     left: Left | None = None
-    """What the attempt's main process has left behind; None as long as that lives."""
+    """The processes that the main process left behind. None while the main process lives."""
     doubt: Doubt | None = None
     """Why the last attempt's exit with 0 was not taken for the end of training."""
     begun_at: int | None = None
-    """The step that the current attempt was resumed from, 0 from nothing; None: nobody knows."""
+    """The step that the current attempt was resumed from; 0: from nothing. None: unknown."""
     hung_at: HungAt | None = None
     end_unseen: bool = False
-    """The last attempt's end is on no record: it may have come further than it was seen."""
+    """The last attempt's end is on no record: it may have come further than any step seen."""
     resume_doubt: str | None = None
-    """Why an attempt may have begun anew though it was told to go on; nothing is pruned then."""
+    """Why an attempt told to go on may have begun anew. No checkpoint is pruned meanwhile."""
     resume_is_trusted: bool = False
-    """`supervisor resume` said that the trainer does resume: the steps prove nothing against it."""
+    """The user said by `supervisor resume` that the trainer does resume, whatever steps show."""
     job: Job | None = None
     """The scheduler's job that the run is in; None outside of one."""
     wake_at: float | None = None

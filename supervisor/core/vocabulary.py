@@ -1,4 +1,4 @@
-"""The words in which a run is told: on record, in `status.json`, between processes, as exit codes.
+"""The vocabulary of a run: on record, in `status.json`, between processes, as exit codes.
 
 Every part imports them from here, the launcher and `supervisor.checkpoint` too: nothing but `enum`
 and what the worker defines may be imported.
@@ -24,7 +24,7 @@ __all__ = [
 
 
 class _Word(StrEnum):
-    """A word that is read from records: one of another version stays as it stands there."""
+    """A word that is read from records. A word that another version wrote is kept unchanged."""
 
     @classmethod
     def _missing_(cls, value: object) -> "_Word":
@@ -34,14 +34,14 @@ class _Word(StrEnum):
 
 
 class Nature(Enum):
-    """What kind of end a failure is, as far as anything is decided by it."""
+    """The kinds of failure that decisions tell apart."""
 
     ORDINARY = auto()
-    """It was done, or was asked to end."""
+    """The attempt was finished, or was asked to end."""
     CUT_OFF = auto()
-    """Its process did not end by itself: what it was writing, it may have written in part."""
+    """The process was cut off: a file that it was writing may be torn."""
     DEVICES = auto()
-    """Told by a GPU or by what connects several: every rank may tell it, whichever began it."""
+    """A GPU or a link between GPUs failed. Every rank may report it, not only the first."""
     OTHER = auto()
 
 
@@ -81,11 +81,11 @@ class Failure(_Word):
     HANG = "hang"
     STUCK = "stuck"
     CHECKPOINTS_MISSING = "checkpoints_missing"
-    """Valid ones are on record and not on the disk."""
+    """Valid checkpoints are on record, and not on the disk."""
     CHECKPOINTS_UNSEEN = "checkpoints_unseen"
-    """The trainer saves where nobody looks."""
+    """The trainer saves where the supervisor does not look."""
     RESUME_IGNORED = "resume_ignored"
-    """Told to go on from a checkpoint, the trainer began from nothing."""
+    """The trainer was told to go on from a checkpoint, and began from nothing."""
     UNKNOWN = "unknown"
 
     @property
@@ -95,7 +95,7 @@ class Failure(_Word):
 
     @property
     def nature(self) -> Nature:
-        """What kind of end it is; without `case _`, so that mypy asks it of a new name."""
+        """The kind of this failure. No `case _`: mypy reports a new member without a kind."""
         match self.known:
             case (
                 Failure.COMPLETED
@@ -155,20 +155,20 @@ class Relaunch(Enum):
     BY_A_HUMAN = auto()
     """Launching again is of no use before somebody has acted."""
     LATER = auto()
-    """By whom or what ended the run: nothing here launches."""
+    """The supervisor launches nothing more: the user or the scheduler may run it again."""
 
 
 class Action(_Word):
-    """What is to be done about it (`action` in `--json` output)."""
+    """What is to be done about a failure (`action` in `--json` output)."""
 
     RESTART = "restart"
     RESTART_COLD = "restart_cold"
-    """At once and uncharged, where a warm launch made no step."""
+    """Launch a new process at once, uncharged: the warm launch before made no step."""
     BACKOFF = "backoff"
     ROLLBACK = "rollback"
     HOLD = "hold"
     WAIT = "wait"
-    """The run waits for what clears by itself; records say `hold`, beside the state `waiting`."""
+    """The run waits for a cause that clears by itself. Records say `hold` in state `waiting`."""
     EXCLUDE = "exclude"
     RESUME_LATER = "resume_later"
     NONE = "none"
@@ -180,7 +180,7 @@ class Action(_Word):
 
     @property
     def relaunch(self) -> Relaunch:
-        """When the next launch comes; without `case _`, so that mypy asks it of a new name."""
+        """When the next launch comes. No `case _`: mypy reports a new member without an answer."""
         match self.known:
             case Action.RESTART | Action.RESTART_COLD | Action.ROLLBACK:
                 return Relaunch.AT_ONCE
@@ -198,12 +198,12 @@ class Action(_Word):
 
     @property
     def told(self) -> "Action":
-        """As the ledger and `status.json` say it."""
+        """The action as the ledger and `status.json` name it."""
         return Action.HOLD if self is Action.WAIT else self
 
     @classmethod
     def read(cls, said: object, state: object = None) -> "Action | None":
-        """The inverse of `told`, by the state that is told with it; None where nothing is said."""
+        """The inverse of `told`; `state` is the state recorded beside it. None where `said` is."""
         if said is None:
             return None
         waits = said == cls.HOLD and state == RunState.WAITING
@@ -241,7 +241,7 @@ class Intent(StrEnum):
 
 
 class StopSource(_Word):
-    """Who asked for a stop (`by` on record). Signals that are not named here are words as well."""
+    """Who asked for a stop (`by` on record). The names of all other signals are valid as well."""
 
     INTENT = "intent"
     SIGINT = "SIGINT"
@@ -250,21 +250,21 @@ class StopSource(_Word):
     SLURM = "SLURM"
     LAUNCHER_DEATH = "the launcher's death"
     EARLIER = "an earlier request"
-    """A daemon before this one had the attempt stopped, and nobody recorded for whom."""
+    """An earlier daemon had the attempt stopped, and no record says who asked for it."""
 
     @property
     def is_user(self) -> bool:
-        """Whether a person asked, and nothing goes on by itself."""
+        """Whether a person asked: the run then goes on only when a person says so."""
         return self in (StopSource.INTENT, StopSource.SIGINT)
 
     @property
     def shown(self) -> str:
-        """In the words that were typed, for people."""
+        """The source as people read it: for an intent, the command that was typed."""
         return "`supervisor stop`" if self is StopSource.INTENT else self.value
 
 
 class Tier(_Word):
-    """Where a checkpoint is: what is in memory is resumed from, but is no durable progress."""
+    """Where a checkpoint is. One in memory can be resumed from, but is no durable progress."""
 
     DISK = "disk"
     MEMORY = "memory"

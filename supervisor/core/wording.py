@@ -6,9 +6,9 @@ HELD_IDLE = f"held by {_HOLD}; `supervisor resume` lets it go on"
 
 
 def is_operators_hold(reason: str | None) -> bool:
-    """Whether a run is held for its operator, by the reason in `status.json`: nothing else tells.
+    """Whether the operator holds the run. Only the reason in `status.json` tells that.
 
-    The intent may be `hold` as well where the run is held for another reason.
+    The intent may be `hold` although the run is held for another reason.
     """
     return _HOLD in (reason or "")
 

@@ -26,7 +26,7 @@ def on_started(state: State, event: Started, now: float) -> Reaction:
     launched = Launched(event.is_warm, known if event.is_warm else event.why_cold)
     parked = state.parked
     if event.is_warm or (parked is not None and parked.stage is ParkedStage.ABSENT):
-        parked = None  # what stood in the way of the last one need not stand in the way of the next
+        parked = None  # what prevented the last spare interpreter need not prevent the next
     state = replace(state, launched=launched, parked=parked)
     if state.run is not RunState.LAUNCHING:
         return Reaction("noted", state)
@@ -100,7 +100,7 @@ def on_exited(state: State, event: Exited, now: float) -> Reaction:
             ended_by_us=True,
         )
     elif state.kill is not None and state.stop is None and ending.failure is Failure.UNKNOWN:
-        ending = replace(ending, reason=state.kill.reason)  # nobody knows more than why we ended it
+        ending = replace(ending, reason=state.kill.reason)  # all that is known: why we ended it
     reached = max((s for s in (state.reached_step, ending.step) if s is not None), default=None)
     state = replace(
         state,

@@ -1,7 +1,8 @@
 """A hang is shown, not timed: past its deadline an attempt is looked at, and what is seen decides.
 
-The deadline says when to look. Nothing moves, or a rank is missing: a hang, now. Something moves:
-work, told once and looked at again; a hang only ten deadlines later.
+The deadline says when to look. If nothing moves, or a rank is missing, the attempt hangs. If
+something moves, it is at work: the daemon says so once and looks again. Only ten deadlines later
+is that a hang, too.
 """
 
 from dataclasses import replace
@@ -18,15 +19,15 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import Failure, Phase, RunState
 
 SPAN_S = 10.0
-# A short deadline that somebody configured asks for a quick answer; less time than this between
-# the first look and the last would say nothing.
+# A short configured deadline asks for a quick answer. Less time than this between the first look
+# and the last would say nothing.
 SHORTEST_SPAN_S = 5.0
-# The looks themselves take their span and a few seconds: without an answer they are taken again.
+# The looks take their span and a few seconds. Without an answer in this time they are taken again.
 ANSWER_S = 60.0
 
 
 def within_deadline(state: State) -> State:
-    """The state once there is a sign of life: what was being looked at is over."""
+    """The state after a sign of life: it forgets the looks at an overdue attempt."""
     looks = state.activity.looks
     if looks.overdue is None:
         return state
@@ -34,14 +35,14 @@ def within_deadline(state: State) -> State:
 
 
 def on_overdue(state: State, event: Observed, judged: Judgement, now: float) -> Reaction:
-    """It is past its deadline: have it looked at, unless that is under way or not yet due."""
+    """The attempt is past its deadline: order looks, unless they are under way or not yet due."""
     looks = replace(state.activity.looks, overdue=judged)
     state = _with(state, looks)
     factor = 2 ** doublings(state) if judged.health is Health.OVERDUE else 1
     if judged.age_s <= judged.limit_s * factor:
         return _wait_longer(state, judged, factor)
     if judged.health is Health.SILENT and not event.stood_still:
-        # It computes without printing, or that was not measured yet.
+        # The trainer computes without printing, or its counters were not measured yet.
         return report_silence(state, judged.why, "silent")
     if looks.asked_at is not None and now - looks.asked_at < ANSWER_S:
         return Reaction("overdue", state)
@@ -68,7 +69,7 @@ def _wait_longer(state: State, judged: Judgement, factor: int) -> Reaction:
 
 
 def on_looked(state: State, event: Looked, now: float) -> Reaction:
-    """What was seen decides."""
+    """The looks are answered: end the attempt, or go on and look again."""
     looks = state.activity.looks
     judged = looks.overdue
     is_answer = event.attempt == state.attempt and event.asked_at == looks.asked_at
@@ -81,9 +82,9 @@ def on_looked(state: State, event: Looked, now: float) -> Reaction:
         return _end(state, judged, seen.what, now)
     is_over = judged.age_s >= longest
     if is_over and (judged.health is not Health.SILENT or seen.sight is Sight.UNCLEAR):
-        # An endless retry looks like work; without a step in so long a time it is none.
+        # An endless retry looks like work. Without a step in so long a time it is a hang.
         return _end(state, judged, f"{seen.what}, and no step for so long", now)
-    # Looked at again when it has stood twice as long: what hangs after work is found by then.
+    # Look again when it has stood twice as long: by then a hang that follows work is found.
     pause_s = min(max(judged.age_s, SPAN_S), max(longest - judged.age_s, 0.0))
     looks = replace(looks, asked_at=None, next_at=now + pause_s)
     state = _with(state, looks)
@@ -118,7 +119,7 @@ def _end(state: State, judged: Judgement, seen: str, now: float) -> Reaction:
 
 
 def report_silence(state: State, why: str, condition: str) -> Reaction:
-    """Stacks and a notice, once, of a trainer of which only its log is known."""
+    """Take stacks and say so, once, of a silent trainer that is known only by its log."""
     if state.activity.silence_reported:
         return Reaction(condition, state)
     state = replace(state, activity=replace(state.activity, silence_reported=True))

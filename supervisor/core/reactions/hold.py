@@ -1,4 +1,4 @@
-"""How a run is held: the one place for what is then its state, on record, said, and its exit."""
+"""Holds a run: the one place that sets its state, records it, says it, and ends the supervisor."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,7 +9,7 @@ from supervisor.core.reactions.records import plain_decision
 from supervisor.core.states import Kill, KillStage, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, RunState
 
-# When a run can go on that is held for a mistake.
+# When a run that is held for a mistake can go on.
 MENDED = "once that is mended"
 
 
@@ -29,7 +29,8 @@ def hold(
     """Launch nothing more until a human has looked; `run` is held, or stuck.
 
     `once`: when the run can go on, said with what to type then. `notes` go before the rest.
-    `is_known`: it is on record, or the operator's own intent: neither recorded nor said again.
+    `is_known`: the hold is on record, or is the operator's own intent. It is neither recorded nor
+    said again then.
     """
     state = replace(
         state,
@@ -52,14 +53,14 @@ def hold(
 def hold_stuck(
     state: State, condition: str, reason: str, evidence: tuple[str, ...] = ()
 ) -> Reaction:
-    """The same for an attempt that SIGKILL does not end."""
+    """Hold the run as stuck, for an attempt that SIGKILL does not end."""
     incident = Incident(state.attempt, Failure.STUCK, reason, evidence, "the run is held")
     run, failure = RunState.STUCK, Failure.STUCK
     return hold(state, condition, reason, failure, run=run, incident=incident)
 
 
 def condemned(state: State, why: str, wake_at: float) -> State:
-    """SIGKILL is ordered, or was by a daemon before; the run is held once all of it is gone."""
+    """The state while SIGKILL ends an attempt; the run is held once all of the attempt is gone."""
     failure, action = Failure.RESUME_IGNORED, Action.HOLD
     kill = Kill(KillStage.KILL, failure, why, action)
     return replace(state, kill=kill, failure=failure, action=action, reason=why, wake_at=wake_at)

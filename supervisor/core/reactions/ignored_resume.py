@@ -13,10 +13,10 @@ from supervisor.core.vocabulary import Failure, RunState
 
 
 def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
-    """It trains from nothing over the run's checkpoints: end it, or say that it may be so.
+    """The attempt trains from nothing over the run's checkpoints: end it, or warn that it may.
 
-    SIGKILL at once: what a SIGTERM would have it save is a few steps from nothing, and it may save
-    them over a good checkpoint, or beside it as the newest.
+    It gets SIGKILL at once. At a SIGTERM it would save its few steps from nothing, perhaps over a
+    good checkpoint, or beside it as the newest.
     """
     running = state.run is RunState.RUNNING and state.alive and event.attempt == state.attempt
     told = state.policy.has_resume_args or state.activity.attached
@@ -49,7 +49,7 @@ def on_begins_anew(state: State, event: BeginsAnew, now: float) -> Reaction:
 
 
 def on_goes_on(state: State, event: GoesOn) -> Reaction:
-    """Its steps go on from the checkpoint's: an earlier doubt is over."""
+    """The attempt's steps go on from its checkpoint's: an earlier doubt is over."""
     if state.resume_doubt is None or event.attempt != state.attempt:
         return Reaction("noted", state)
     note = Record(ResumeSeenEntry(attempt=event.attempt))

@@ -1,4 +1,4 @@
-"""How an attempt is ended by us: stacks, SIGTERM, SIGKILL; on record before anything is done."""
+"""How the daemon ends an attempt: on record first, then stacks, SIGTERM, SIGKILL."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ STACKS_S = 20.0
 
 
 def end_hung(state: State, why: str, lost_s: float, now: float) -> Reaction:
-    """End an attempt that hangs; `lost_s` is what it was booked for and did not do."""
+    """End an attempt that hangs; `lost_s`: seconds booked as training in which it hung."""
     state = replace(
         state,
         account=lost_to_hang(state.account, lost_s),
@@ -41,14 +41,14 @@ def end_hung(state: State, why: str, lost_s: float, now: float) -> Reaction:
         "stacks taken; then SIGTERM, and SIGKILL if that is not enough within 15 s",
     )
     line = f"hang: {why}; taking stacks, then ending the attempt"
-    # Before the kill, and not only after it: an attempt in a broken disk's D state never ends.
+    # Persist before the kill: an attempt in a system call on a broken disk (state D) never ends.
     rescue = (Rescue("the attempt hangs"),) if is_memory_ahead(state) else ()
     record = _on_record(state, why, Failure.HANG)
     return Reaction("hung", state, (record, *rescue, stacks, Say(line)))
 
 
 def end_lingering(state: State, why: str, now: float) -> Reaction:
-    """End what is there still of an attempt that has said how it ends: what it said stands."""
+    """End an attempt that has said how it ends, and has not ended. Its own word stands."""
     kill = Kill(KillStage.STACKS, None, why)
     state = replace(state, kill=kill, reason=why, wake_at=now + STACKS_S)
     stacks = TakeStacks(state.attempt, Failure.HANG, why, "stacks taken, then ended")
@@ -57,7 +57,7 @@ def end_lingering(state: State, why: str, now: float) -> Reaction:
 
 
 def end_deserted(state: State, why: str, now: float) -> Reaction:
-    """End a main process whose ranks have died: they are what is judged, not how it ends."""
+    """End a main process whose ranks have died. Their deaths are judged, not how it ends."""
     kill = Kill(KillStage.TERM, None, why)
     state = replace(state, kill=kill, reason=why, wake_at=now + TERM_S)
     notes = (_on_record(state, why, None), Say(f"{why}: ending it"))
@@ -66,7 +66,7 @@ def end_deserted(state: State, why: str, now: float) -> Reaction:
 
 
 def _on_record(state: State, why: str, failure: Failure | None) -> Record:
-    """The next daemon must not take the SIGTERM for a stop that somebody asked for."""
+    """Tells the next daemon that the SIGTERM is no stop that somebody asked for."""
     return Record(HungEntry(attempt=state.attempt, reason=why, failure=failure))
 
 
@@ -86,7 +86,7 @@ def _terminate(state: State, condition: str, now: float) -> Reaction:
 
 
 def next_stage(state: State, now: float) -> Reaction:
-    """What was done was not enough in its time."""
+    """The stage's time is over and the attempt has not ended: go on to the next stage."""
     kill = state.kill or Kill(KillStage.KILL, None, "")
     match kill.stage:
         case KillStage.STACKS:

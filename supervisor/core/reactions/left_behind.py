@@ -1,7 +1,7 @@
-"""Reactions to what a main process leaves behind with exit code 0: it may be what trains.
+"""Reactions to processes that a main process leaves behind with exit code 0: they may train.
 
-`nohup python train.py &` at the end of a script: the script is over, and the training is not. What
-only lives (a logger's service, TensorBoard, an agent) is no training, and is ended as always.
+A script may end with `nohup python train.py &`: the script is over, and the training is not. Other
+processes (a logger's service, TensorBoard, an agent) do not train, and are ended as always.
 """
 
 from dataclasses import replace
@@ -16,11 +16,11 @@ from supervisor.core.rules.patience import LONGEST_MULTIPLE
 from supervisor.core.states import Left, State
 from supervisor.core.vocabulary import RunState
 
-# So long is given for the first sign of training, from the main process's end on.
+# The time given for the first sign of training, from the main process's end on.
 TRIAL_S = 60.0
-# A daemon that comes after another has seen nothing yet: it looks at least so long itself.
+# A daemon that follows another has seen nothing yet: it looks at least so long itself.
 TRIAL_AT_LEAST_S = 30.0
-# How long the launcher waits for the next word: a daemon may die, and the next one need a while.
+# How long the launcher waits for the next order: a daemon may die, and its successor needs time.
 KEPT_ON_TRIAL_S = 150.0
 KEPT_S = 3600.0
 RENEWED_S = 60.0
@@ -28,7 +28,10 @@ _NAMES_MAX = 4
 
 
 def on_main_ended(state: State, event: MainEnded, now: float) -> Reaction:
-    """Keep what is left for a sign of training, or end it where training is known to be over."""
+    """Wait for a sign of training from what is left, or end it where training is known to be over.
+
+    A stop or a kill that is under way ends it in any case.
+    """
     if state.stop is not None or state.kill is not None:
         return Reaction("noted", state)
     if event.is_settled:
@@ -41,7 +44,7 @@ def on_main_ended(state: State, event: MainEnded, now: float) -> Reaction:
 
 
 def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
-    """It trains as long as a sign of it comes in time; what gives none in 60 s never did."""
+    """Training goes on as long as its signs come in time. Without one in 60 s there was none."""
     left = state.left
     if left is None or state.run is not RunState.RUNNING:
         return Reaction("noted", state)
@@ -58,7 +61,7 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
         over = KeepLeft(state.attempt, 0.0), Say(line)
         return Reaction("over", replace(state, left=None), over)
     silent_s, limit_s = now - left.sign_at, _limit_s(left)
-    # What computes without a sign is an evaluation, until so many times the limit.
+    # Counters that move without a sign are an evaluation's, for LONGEST_MULTIPLE times the limit.
     if silent_s < limit_s or not (event.stood_still or silent_s >= LONGEST_MULTIPLE * limit_s):
         return _kept(state, left, now)
     why = f"what the main process left training has shown no step for {silent_s:.0f} s"
@@ -68,7 +71,7 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
 
 
 def excused(left: Left | None, gap_s: float) -> Left | None:
-    """The same state, with `gap_s` more time: no daemon looked then, and may have missed a sign."""
+    """The same state with `gap_s` more time: no daemon looked in it, and a sign may be missed."""
     if left is None:
         return None
     return replace(left, since=left.since + gap_s, sign_at=left.sign_at + gap_s)
@@ -89,7 +92,7 @@ def _trains(state: State, left: Left, event: LeftSeen, now: float) -> Reaction:
 
 
 def _kept(state: State, left: Left, now: float) -> Reaction:
-    """Renew the launcher's word in time."""
+    """Renew the order to the launcher in time."""
     if now - left.kept_at < RENEWED_S:
         return Reaction("trains" if left.trains else "noted", replace(state, left=left))
     state = replace(state, left=replace(left, kept_at=now))

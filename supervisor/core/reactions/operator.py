@@ -27,7 +27,7 @@ TERM_S = 15.0
 
 
 def on_begun(state: State, event: Begun, now: float) -> Reaction:
-    """Take up what history and the launcher say."""
+    """A daemon begins: take up what the history and the launcher say."""
     if event.alive:
         return _take_over(replace(state, alive=True), event, now)
     if event.finished:
@@ -50,8 +50,8 @@ def on_begun(state: State, event: Begun, now: float) -> Reaction:
 def _take_over(state: State, event: Begun, now: float) -> Reaction:
     """Go on with an attempt as the daemon before would have: its stop or its kill included.
 
-    Their time has been running meanwhile: a daemon that dies again and again must not keep an
-    attempt alive that was to be killed.
+    Their time has been running meanwhile. Otherwise a daemon that dies again and again would keep
+    an attempt alive that was to be killed.
     """
     sent_at = now if event.stop_sent_at is None else event.stop_sent_at
     if event.stop_by is not None:
@@ -79,7 +79,7 @@ def _take_over(state: State, event: Begun, now: float) -> Reaction:
             state = with_stop(state, StopSource.EARLIER, sent_at, wall=event.stop_wall)
         state = until_stopped(state)
         assert state.stop is not None
-        # A repeat changes nothing, and the first one may have died with its daemon.
+        # A repeated order does no harm, and the first one may have died with its daemon.
         order = SendStop(state.attempt, max(state.stop.until - now, 0.0))
         return Reaction("attempt stopping", state, (order,))
     return Reaction("attempt alive", state)
@@ -91,7 +91,7 @@ def on_stop_asked(state: State, event: StopAsked, now: float) -> Reaction:
         case RunState.DRAINING:
             return _again(state, event, now)
         case RunState.KILLING:
-            # Whoever was to carry the order out may have died with it: a repeat changes nothing.
+            # The process that was to carry out the order may have died. Repeating it does no harm.
             if state.stop is not None:
                 state, notes = _besides(state, event)
                 return Reaction("noted", state, (*notes, *_repeated(state)))
@@ -131,7 +131,7 @@ def _noted(state: State) -> Record:
 
 
 def _besides(state: State, event: StopAsked) -> tuple[State, tuple[Effect, ...]]:
-    """Note another one who asks for the stop: it outlives the intent and this daemon."""
+    """Note a further source that asks for the stop: it outlives the intent and this daemon."""
     stop = state.stop
     assert stop is not None
     if event.by in (stop.by, stop.besides):
@@ -217,7 +217,7 @@ def on_intent_changed(state: State, event: IntentChanged, now: float) -> Reactio
 
 
 def _has_more_in_memory(state: State) -> bool:
-    """Whether a run that waits for its next attempt would leave something behind in memory."""
+    """Whether the run waits for its next attempt, and memory is ahead of the disk."""
     return state.run in {RunState.BACKOFF, RunState.WAITING} and is_memory_ahead(state)
 
 
@@ -241,7 +241,7 @@ def _hold_idle(state: State, condition: str, *notes: Effect) -> Reaction:
 
 
 def _unjudged(state: State) -> tuple[Effect, ...]:
-    """An end whose checkpoints could not be read yet goes on record all the same."""
+    """The entry of an attempt's end whose checkpoints were not read yet, if there is one."""
     return () if state.ending is None else (Record(ended_unread(state)),)
 
 

@@ -14,12 +14,12 @@ from supervisor.core.vocabulary import Action, Failure, RunState, Tier
 # The disk may be busier than when it was measured, and the checkpoint has to be renamed, too.
 MARGIN = 1.5
 SLACK_S = 2.0
-# Longer than any disk that works takes; with a persister that answers nothing is waited so long.
+# Longer than any working disk takes. The daemon waits so long for a persister that does not answer.
 PATIENCE_S = 600.0
 PATIENCE_MULTIPLE = 4.0
-# Whoever asked for a stop does not wait for ever for a disk that does not answer.
+# A user who asked for a stop does not wait for ever for a disk that does not answer.
 AFTER_STOP_S = 60.0
-# Even where the scheduler leaves nothing: what is read in no time is read.
+# Given even where the scheduler leaves no time: checkpoints that are read quickly are read.
 LEAST_S = 2.0
 
 _ENDS = frozenset({Verdict.HOLD, Verdict.FINISHED, Verdict.PREEMPTED, Verdict.STOPPED})
@@ -28,7 +28,7 @@ _ENDS = frozenset({Verdict.HOLD, Verdict.FINISHED, Verdict.PREEMPTED, Verdict.ST
 def ahead_of_disk(
     candidates: tuple[Checkpoint, ...], without: tuple[str, ...] = ()
 ) -> Checkpoint | None:
-    """The newest candidate in memory, where none on the disk is as far; else None."""
+    """The newest candidate in memory, if it is ahead of all on the disk; else None."""
     gone = frozenset(without)
     left = [c for c in candidates if c.step is not None and c.path not in gone]
     durable = max(
@@ -47,7 +47,7 @@ def newest_durable(
 
 
 def is_memory_ahead(state: State) -> bool:
-    """Whether the newest snapshot, as last seen, is on no disk."""
+    """Whether the newest snapshot, as last seen, is not on the disk yet."""
     memory, newest = state.memory, state.newest
     if memory is None or memory.is_durable:
         return False
@@ -55,7 +55,7 @@ def is_memory_ahead(state: State) -> bool:
 
 
 def until_stopped(state: State) -> State:
-    """With the next moment of a stop: the rescue, as late as is safe, or the end of the grace."""
+    """Wake up at a stop's next moment: the rescue, as late as is safe, or the end of the grace."""
     stop = state.stop
     if stop is None or not state.alive:
         return state
@@ -67,7 +67,7 @@ def until_stopped(state: State) -> State:
 
 
 def after_stop(stop: Stop, policy: Policy, now: float) -> float:
-    """Until when a stopped attempt's checkpoints may take: to be read, or to be written."""
+    """The latest time for a stopped attempt's checkpoints to be read or written, monotonic."""
     until = max(stop.since + policy.grace_s, now + AFTER_STOP_S)
     return until if stop.limit is None else min(until, max(stop.limit, now + LEAST_S))
 
@@ -81,7 +81,7 @@ def on_memory_seen(state: State, event: MemorySeen) -> Reaction:
 
 
 def rescue_now(state: State) -> Reaction:
-    """What is left of the grace is what persisting takes."""
+    """The grace left is what persisting takes: order it now."""
     assert state.stop is not None
     if not is_memory_ahead(state):
         return Reaction("early", until_stopped(state))
@@ -91,7 +91,7 @@ def rescue_now(state: State) -> Reaction:
 
 
 def waits_first(state: State, decision: Decision, ahead: Checkpoint | None) -> bool:
-    """Whether a decision has to wait for the persister: it is an end, and was not waited for."""
+    """Whether a decision has to wait for the persister: it ends the supervisor, and no wait was."""
     return decision.verdict in _ENDS and ahead is not None and state.rescue is None
 
 
@@ -100,7 +100,7 @@ def wait_for_rescue(
 ) -> Reaction:
     """Have a snapshot persisted before the supervisor ends; the decision is made again after.
 
-    `invalid` ones are out of the way then: one of the same step would be taken for done.
+    `invalid` checkpoints are set aside before: one of the same step would pass for the snapshot's.
     """
     if state.stop is not None:
         limit_s = after_stop(state.stop, state.policy, now) - now
@@ -149,7 +149,10 @@ def _look_again(state: State, condition: str, error: str | None, now: float) -> 
 
 
 def with_loss(state: State, decision: Decision, ahead: Checkpoint | None) -> Decision:
-    """The decision with what could not be put onto the disk; an end that lacks it is none."""
+    """The decision, with a snapshot named that could not be put onto the disk.
+
+    A finish without that snapshot becomes a hold.
+    """
     if decision.verdict not in _ENDS or ahead is None or state.rescue is None:
         return decision
     why = state.rescue.error or "no checkpoint came of it"

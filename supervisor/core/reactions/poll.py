@@ -37,7 +37,7 @@ from supervisor.core.vocabulary import Phase, RunState
 
 
 def on_observed(state: State, event: Observed, now: float) -> Reaction:
-    """Learn from one look; say whether the attempt lives."""
+    """One look at a running attempt: learn from it, and judge whether the attempt is healthy."""
     if event.attempt != state.attempt or not state.alive:
         return Reaction("noted", state)
     first = event.beating and not state.activity.first_step_seen
@@ -52,7 +52,7 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
         is_late = looks.overdue is not None
         if not is_late or looks.was_late:
             learned = learned.with_seen(Phase.STEP, event.gap_s)
-        # One that was looked at is no step: an evaluation between two. Two in a row are slow steps.
+        # A gap past the deadline is an evaluation between two steps; two in a row are slow steps.
         looks = replace(looks, was_late=is_late)
     for phase, seconds in event.finished_phases:
         learned = learned.with_seen(phase, seconds)
@@ -83,7 +83,7 @@ def on_observed(state: State, event: Observed, now: float) -> Reaction:
     if state.run is not RunState.RUNNING:
         return Reaction("noted", state, notes)
     if has_begun and is_wanted(state.parked, state.policy.launch_mode, now, state.warm):
-        # A look later than the first step: by then the trainer has said what it had imported.
+        # One look after the first step: by then the trainer has said what it had imported.
         state = replace(state, parked=Parked(ParkedStage.IMPORTING, since=now))
         notes = (*notes, Park(state.attempt))
     reaction = _judged(state, event, now)
@@ -140,10 +140,10 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     notes: tuple[Effect, ...] = ()
     if stop is not None:
         stop = replace(stop, until=stop.until + event.gap_s)
-        # The grace goes on under the next daemon, too.
+        # On record, so that the next daemon extends the grace, too.
         notes = (Record(SuspendedEntry(gap_s=round(event.gap_s, 3))),)
     if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
-        # The trainer was suspended with us and had nothing of the time that passed.
+        # The trainer was suspended as well, and could not use the time that passed.
         wake_at += event.gap_s
     left = excused(state.left, event.gap_s)
     state = replace(state, activity=activity, stop=stop, wake_at=wake_at, left=left)

@@ -1,4 +1,4 @@
-"""The ranks have ended and the main process lives: work after training, or a wait for nobody."""
+"""All ranks have ended and the main process lives: it works after training, or waits in vain."""
 
 from dataclasses import replace
 
@@ -9,7 +9,7 @@ from supervisor.core.reactions.kill import end_deserted
 from supervisor.core.reactions.reaction import Reaction
 from supervisor.core.states import State
 
-# torchrun has started its ranks again by then; it is told within ten seconds.
+# torchrun has started its ranks again by then. The user is told within ten seconds.
 TELL_S = 5.0
 # A launcher that starts its ranks again uses CPU for it (torchrun's agent polls ten times a
 # second, and reads and writes as it does), and so does what comes after training.
@@ -17,7 +17,7 @@ QUIET_S = 60.0
 
 
 def on_ranks_gone(state: State, gone: RanksGone, now: float) -> Reaction:
-    """Tell it; end the main process only where the ranks died and it has long done nothing."""
+    """Tell the user; end the main process only if the ranks died and it has long done nothing."""
     if gone.age_s < TELL_S:
         return Reaction("overdue", state)
     if not gone.has_ended_well and gone.quiet_s >= QUIET_S:

@@ -16,7 +16,7 @@ _STATES = {
     Verdict.STOPPED: RunState.STOPPED,
 }
 
-# What a survey has not judged does not stand on record.
+# The keys of an end without a survey. A survey judges all others, so they are left out.
 _UNREAD = (
     *("attempt", "code", "signal", "failure", "action", "reason", "step", "stop_requested"),
     *("saved", "charged"),
@@ -75,7 +75,7 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> AttemptEn
 
 
 def ended_unread(state: State) -> AttemptEndedEntry:
-    """The same where the checkpoints could not be read."""
+    """How an attempt ended, where the checkpoints could not be read."""
     ending = state.ending
     return AttemptEndedEntry(
         attempt=state.attempt,

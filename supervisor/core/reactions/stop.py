@@ -19,7 +19,7 @@ from supervisor.core.vocabulary import RunState, StopSource
 def begin_stop(
     state: State, by: StopSource, now: float, wall: float | None
 ) -> tuple[State, tuple[Effect, ...]]:
-    """Ask the attempt to save and end; one whose save would not fit any more is ended."""
+    """Ask the attempt to save and end. If a save would not fit the time left, end it."""
     state = until_stopped(with_stop(state, by, now, interrupt=by is StopSource.SIGINT, wall=wall))
     assert state.stop is not None
     left_s = max(state.stop.until - now, 0.0)
@@ -36,7 +36,10 @@ def begin_stop(
 
 
 def _begin_end(state: State, left_s: float, save_s: float) -> tuple[State, tuple[Effect, ...]]:
-    """A save that no longer fits what the scheduler leaves is not begun: memory has to do."""
+    """End an attempt whose save would not fit the time that the scheduler leaves.
+
+    A snapshot in memory goes to the disk first, if that fits.
+    """
     stop = state.stop
     assert stop is not None
     persist_s = 0.0 if state.memory is None else state.memory.persist_s
@@ -61,13 +64,13 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
         state = replace(state, stop=replace(stop, limit=limit, until=min(stop.until, limit)))
         if state.run is RunState.DRAINING and state.alive and not stop.is_unsaveable:
             state = until_stopped(state)
-            # A repeat tells nobody twice: the main process's turn comes earlier.
+            # No process is told twice by a repeat: the main process's turn comes earlier.
             orders = (SendStop(state.attempt, max(min(stop.until, limit) - now, 0.0)),)
     return Reaction("noted", state, orders)
 
 
 def stop_requested(stop: Stop) -> StopRequestedEntry:
-    """The ledger's entry of a stop; `asked_wall` is earlier than the entry, which is synced."""
+    """The ledger's entry of a stop. Its own time is later than `asked_wall`: it is synced first."""
     asked_wall = None if stop.wall is None else round(stop.wall, 3)
     return StopRequestedEntry(by=stop.by, asked_wall=asked_wall, late=stop.late)
 
@@ -81,7 +84,7 @@ def with_stop(
     late: bool = False,
     wall: float | None = None,
 ) -> State:
-    """The state with a stop that was asked for now; what is saved from here on is its doing."""
+    """The state with a stop asked for at `now`; checkpoints from here on count as saved by it."""
     written = state.newest.written if state.newest else state.budget.progress_written
     until = now + state.policy.grace_s
     limit = None if state.job is None else state.job.until
@@ -93,7 +96,7 @@ def with_stop(
 
 
 def judged_late(state: State, by: StopSource, now: float, *, wall: float | None = None) -> State:
-    """The same for a stop that finds an attempt ended, and its end not yet judged."""
+    """The state with a stop that came after the attempt's end, which is not yet judged."""
     interrupt = by is StopSource.SIGINT
     state = with_stop(state, by, now, interrupt=interrupt, late=True, wall=wall)
     assert state.stop is not None

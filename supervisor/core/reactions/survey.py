@@ -47,7 +47,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
     ending, incidents = state.ending, list[Effect]()
     progressed = with_progress(state.budget, event.candidates, ahead=is_ahead(state))
     effects: list[Effect] = [*_progress(state.budget, progressed)]
-    # What an attempt saved before it hung is no progress beyond that.
+    # A checkpoint from before a hang is no progress beyond it.
     has_hung = ending is not None and ending.failure is Failure.HANG
     is_further = progressed != state.budget and not has_hung
     if ending is not None:
@@ -73,7 +73,8 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         wake_at=None,
     )
     if decision.verdict is Verdict.LAUNCH:
-        # Collecting the evidence takes longer than all else between a death and the next launch.
+        # Incidents come last: to collect their evidence takes longer than all else between a death
+        # and the next launch.
         reaction = _carry_out(state, event, decision, effects, now)
         return replace(reaction, effects=(*reaction.effects, *incidents))
     return _carry_out(state, event, decision, [*effects, *incidents], now)
@@ -124,9 +125,9 @@ def _carry_out(
 
 
 def _rescue(survey: Surveyed, decision: Decision) -> tuple[Effect, ...]:
-    """In the background: what is only in memory has to be on the disk as soon as it can be."""
+    """In the background, put a snapshot that only memory has onto the disk as soon as possible."""
     if survey.unmounted is not None:
-        return ()  # it would be written under the bare mount point, and hidden by the mount
+        return ()  # it would land under the bare mount point, where the mount hides it later
     ahead = ahead_of_disk(survey.candidates, decision.later)
     return () if ahead is None else (Rescue("it is all that there is of its steps"),)
 
@@ -143,7 +144,8 @@ def _launch(
     if survey.invalid or decision.later:
         step = chosen.step if chosen else None
         if decision.later:
-            # First: it takes several moves, and whoever is killed among them went back already.
+            # On record before the moves: a daemon that is killed between them leaves the rest to
+            # the next.
             effects.append(Record(GoingBackEntry(step=step, later=decision.later)))
         effects.append(SetAside(survey.invalid, decision.later, step))
     state = replace(
@@ -196,7 +198,7 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
 
 def _is_incident(ending: Ending, decision: Decision) -> bool:
     if ending.ended_by_us:
-        return False  # It became one, with stacks, when it was found to hang.
+        return False  # It became an incident, with stacks, when it was found to hang.
     failure = decision.failure
     return failure is not None and failure.nature is not Nature.ORDINARY
 

@@ -1,4 +1,4 @@
-"""Reactions while a run waits for what clears by itself: when it is looked at, what comes of it."""
+"""Reactions while a run waits for a cause that clears by itself: when to look, and what follows."""
 
 from dataclasses import replace
 
@@ -10,12 +10,12 @@ from supervisor.core.states import State
 from supervisor.core.vocabulary import Failure, RunState
 
 PROBE_EVERY_S = 5.0
-# A look writes where nothing may answer: the daemon gives it up long before.
+# A look writes to a disk that may not answer. The daemon gives the look up before this.
 PROBE_ANSWER_S = 180.0
 
 
 def look_again(state: State, now: float) -> Reaction:
-    """The wait is over: have it looked at."""
+    """The pause is over: have the cause looked at."""
     is_full = state.failure is Failure.DISK_FULL
     state = replace(state, wake_at=now + (PROBE_ANSWER_S if is_full else PROBE_EVERY_S))
     probe = Probe(state.failure or Failure.UNKNOWN, state.full_place)

@@ -21,7 +21,7 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
     Where a checkpoint does not tell its step (`ckpt.pt`, rewritten in place), a newer one counts
     if training was seen `ahead` of all earlier attempts.
     """
-    # A power cut would take what is in memory: it never counts.
+    # A snapshot in memory never counts: a power cut would destroy it.
     mine = [c for c in candidates if c.own_run and c.tier != Tier.MEMORY]
     newest = max((c.step for c in mine if c.step is not None), default=None)
     higher = newest is not None and (budget.progress_step is None or newest > budget.progress_step)
@@ -39,12 +39,12 @@ def with_progress(budget: Budget, candidates: tuple[Checkpoint, ...], *, ahead: 
 
 
 def with_headway(budget: Budget) -> Budget:
-    """The budget refilled: steps alone show that the run gets further."""
+    """The budget refilled, since the run gets further: by a checkpoint, or by steps alone."""
     return replace(_refilled(budget), progressed=True)
 
 
 def cleared(budget: Budget) -> Budget:
-    """The budget refilled by people, who may have changed anything: no death of before counts."""
+    """The budget refilled by a person, who may have changed anything: no earlier death counts."""
     return replace(_refilled(budget), died_in_training=())
 
 
@@ -53,7 +53,7 @@ def _refilled(budget: Budget) -> Budget:
 
 
 def is_ahead(state: State) -> bool:
-    """Whether the attempt was seen beyond all earlier ones; a step nobody knows counts as such."""
+    """Whether the attempt was seen beyond all earlier ones. An unknown step counts as beyond."""
     step = state.activity.step if state.ending is None else state.ending.step
     return step is None or state.reached_before is None or step > state.reached_before
 

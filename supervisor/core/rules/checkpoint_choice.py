@@ -1,4 +1,4 @@
-"""Which checkpoint is resumed from, of those that are valid; and which are too late then."""
+"""Which of the valid checkpoints is resumed from, and which are too late then."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,10 @@ from supervisor.core.states import Checkpoint, State
 
 
 def newest_but_left(candidates: Sequence[Checkpoint], back_to: int | None) -> Checkpoint:
-    """The newest of candidates, the newest first; not one later than where the run goes back to.
+    """The newest candidate that is not later than `back_to`; candidates come newest first.
 
-    `back_to`: a step, where a daemon before was killed among the moves of the later ones.
+    `back_to`: the step that an earlier daemon was going back to when it was killed, while it moved
+    later checkpoints away. None: there was no such daemon.
     """
     if back_to is None:
         return candidates[0]
@@ -17,7 +18,7 @@ def newest_but_left(candidates: Sequence[Checkpoint], back_to: int | None) -> Ch
 
 
 def one_further_back(candidates: Sequence[Checkpoint], newest: Checkpoint) -> Checkpoint:
-    """The newest of another step, on the disk or in memory; the newest itself if there is none."""
+    """The newest candidate of another step, on the disk or in memory; `newest` if there is none."""
     return next((one for one in candidates if one.step != newest.step), newest)
 
 
@@ -26,7 +27,7 @@ def doubt(chosen: Checkpoint, state: State) -> str | None:
     if chosen.says_who or not chosen.own_run or chosen.step is None:
         return None
     if state.reached_step is None or state.end_unseen:
-        return None  # nobody knows how far the run has come
+        return None  # how far the run has come is not known
     if chosen.step <= max(state.reached_step, state.resumed_step or 0):
         return None
     name = chosen.path.rpartition("/")[2]
@@ -37,7 +38,7 @@ def doubt(chosen: Checkpoint, state: State) -> str | None:
 
 
 def later_than(candidates: Sequence[Checkpoint], chosen: Checkpoint) -> tuple[str, ...]:
-    """The paths of those that must not be there when the run goes on from this one."""
+    """The paths of later candidates, which must be moved away before the run goes on."""
     if chosen.step is None:
         return ()
     return tuple(c.path for c in candidates if c.step is not None and c.step > chosen.step)

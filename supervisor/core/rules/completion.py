@@ -22,9 +22,9 @@ class Belief:
 def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
     """What an exit with 0 is worth, where the configuration has no `finish` of its own.
 
-    The trainer's own word outranks what its log ends with: all ranks said that they finished, or
-    its record counts all steps. An attempt after one that was not believed, which makes no step and
-    exits with 0 again, had nothing left to do.
+    The trainer's own word outranks the end of its log: all ranks said that they finished, or its
+    record counts all steps. If an exit with 0 was not believed, and the next attempt makes no step
+    and exits with 0 again, there was nothing left to do.
     """
     against = _against(ending, survey)
     if against is None:
@@ -35,7 +35,7 @@ def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
     again = _no_step_again(state, survey, ending, against) or _stopped_again(state, ending, against)
     is_unnumbered = against.kind == TRACEBACK and against.step is None
     if again is None and is_unnumbered and _has_trained(state, survey, ending):
-        # Only its checkpoints tell how far it came.
+        # Only the checkpoints tell how far the attempt came.
         against = replace(against, step=max(_saved(survey), default=None))
     return Belief(None, again) if again is not None else Belief(against)
 
@@ -52,7 +52,7 @@ def failure_of(
     if is_traceback or (doubt is not None and doubt.kind == TRACEBACK):
         failure, action = ending.failure, ending.action
         if action.needs_human and _has_trained(state, survey, ending):
-            # What it printed may be a sample: a relaunch that finds nothing to do shows that.
+            # The traceback may be a printed sample: a relaunch that finds nothing to do shows that.
             failure = Failure.EXCEPTION if failure is Failure.CONFIGURATION else failure
             action = Action.RESTART
         return failure, action, f"{ending.reason}; it exited with 0 all the same"
@@ -73,7 +73,7 @@ def _against(ending: Ending, survey: Surveyed) -> Doubt | None:
         return Doubt(VANISHED, f"{ending.vanished} ended without a word, as if killed", step)
     record = ending.record
     if record is not None and record.is_end and record.step < record.total:
-        # One that a checkpoint is ahead of is of an earlier training.
+        # A record that a checkpoint is ahead of comes from an earlier training.
         if record.is_early_stop or record.step < max(_saved(survey), default=0):
             return None
         words = f"its own record ({record.name}) says step {record.step} of {record.total}"
@@ -91,7 +91,7 @@ def _proof(ending: Ending) -> str | None:
 
 
 def _is_unsaved(step: int | None, survey: Surveyed) -> bool:
-    """Whether steps were made that no checkpoint holds: a training that is done saves its last."""
+    """Whether steps were made that no checkpoint holds. A finished training saves its last step."""
     saved = _saved(survey)
     return step is not None and bool(saved) and step > max(saved)
 
@@ -109,11 +109,11 @@ def _no_step_again(
         return None
     if against is not None:
         if before.kind == TRACEBACK and before.step is None and began.step is not None:
-            return None  # nothing shows that the one before trained: it failed at its start too
+            return None  # nothing shows that the attempt before trained: it failed at its start too
         known = began.step is not None and before.step is not None
         left = known and (began.step or 0) < (before.step or 0)
         if left or (not known and against.words != before.words):
-            return None  # steps that it was to make again: it did not come so far
+            return None  # it had steps to make again, and did not come as far as the one before
     return (
         f": it made no step and exited with 0 again (attempt {ending.attempt - 1}: {before.words})"
     )
@@ -138,7 +138,7 @@ def _stopped_again(state: State, ending: Ending, against: Doubt) -> str | None:
 
 
 def _has_trained(state: State, survey: Surveyed, ending: Ending) -> bool:
-    """Whether anything shows that the attempt came to train: then it is not held at once."""
+    """Whether anything shows that the attempt trained. If so, the run is not held at once."""
     has_saved = state.checkpoint is None and bool(_saved(survey))
     return ending.first_step_seen or has_saved or _made_a_step(state, survey, ending)
 

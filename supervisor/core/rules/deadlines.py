@@ -8,7 +8,7 @@ from supervisor.core.vocabulary import Phase
 
 STEP_FLOOR_S = 60.0
 STEP_MULTIPLE = 10.0
-# Until this daemon has seen a step it knows nothing: one step of a large batch may take minutes.
+# Until this daemon has seen a step it knows no duration: a step of a large batch may take minutes.
 UNKNOWN_STEP_S = 1800.0
 # Resuming may skip data for hours without a step (transformers #11284, #21934).
 STARTUP_FLOOR_S = 120.0
@@ -20,15 +20,15 @@ PHASE_FLOOR_S = {
     Phase.FINAL: 1800.0,
 }
 PHASE_MULTIPLE = 5.0
-# Tearing down NCCL, or a logger that uploads what it has, takes minutes; then it is looked at.
+# NCCL's teardown, or a logger's last upload, takes minutes. After that the attempt is looked at.
 LINGER_S = 600.0
 
 
 def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
     """How long `phase` may go without a sign of life, in seconds; None: no limit yet.
 
-    A number in the configuration holds as it is. Learned ones are a floor, or a multiple of the
-    longest seen in this run (ft_launcher, too, takes 5 × the observed maximum).
+    A number in the configuration holds as it is. A learned deadline is a multiple of the longest
+    time seen in this run, and a floor at least. ft_launcher, too, takes 5 × the observed maximum.
     """
     longest = learned.get(phase)
     match phase:
@@ -50,7 +50,7 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
 
 
 def phase_in_force(seen: Observed, step: int | None, policy: Policy) -> Phase:
-    """The phase whose deadline counts: past the last step no other one is expected."""
+    """The phase whose deadline counts: `final` once the last step is made, as no other follows."""
     phase, last = seen.phase, policy.finish_step
     is_done = seen.is_at_total or (last is not None and step is not None and step >= last)
     return Phase.FINAL if is_done and phase in {Phase.STARTUP, Phase.STEP} else phase
@@ -68,9 +68,9 @@ def judge_health(
 ) -> Judgement:
     """Whether the attempt is past its deadline, and the sentence that says so.
 
-    `standing_at` is the step that it is at, or resumed from. Past its deadline, but not past
-    `factor` times that, it is not looked at yet. An attached trainer that beats is
-    known to be late; any other is only known to be silent.
+    `standing_at` is the step that the attempt is at, or resumed from. It is looked at only after
+    `factor` times its deadline. An attached trainer that beats is known to be late; any other is
+    only known to be silent.
     """
     excused = now - activity.excused_since if activity.excused_since is not None else float("inf")
     if seen.ended_age_s is not None:

@@ -1,4 +1,4 @@
-"""What a survey leads to, as a value: the verdict, and what it was decided from."""
+"""What a survey of the checkpoints leads to, as a value: a verdict and its grounds."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A verdict with what it was decided from."""
+    """A verdict with its grounds, and what follows from it."""
 
     verdict: Verdict
     failure: Failure | None
@@ -37,6 +37,6 @@ class Decision:
     doubt: Doubt | None = None
     """Why an exit with 0 is not taken for the end of training."""
     place: str | None = None
-    """Where room on a disk is waited for; None: in the checkpoint directory."""
+    """The directory that the run waits for room in. None: the checkpoint directory."""
     ended_training: bool | None = None
-    """The failure came while training: after a first step and before the last one."""
+    """The failure came in training: after a first step and before the last one."""

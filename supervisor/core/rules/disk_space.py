@@ -14,14 +14,14 @@ AGAIN_MOST = 5
 def wait_s(budget: Budget, looks: int = 0) -> float:
     """How long until the next look, after `looks` that found no room; in seconds.
 
-    It doubles with each look, and with each death for which a look had found room before.
+    The wait doubles with each look, and with each death that came after a look had found room.
     """
     doublings = min(max(budget.full_deaths - 1, 0) + looks, 30)
     return min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0**doublings)
 
 
 def with_full_disk(budget: Budget, now: float) -> Budget:
-    """The budget after a death for want of room: no failure of the run, but one of the day."""
+    """The budget after a death on a full disk: charged to the day's failures, not the run's."""
     return replace(
         budget,
         full_deaths=budget.full_deaths + 1,
@@ -31,7 +31,7 @@ def with_full_disk(budget: Budget, now: float) -> Budget:
 
 
 def why_held(budget: Budget, policy: Policy, place: str | None) -> str | None:
-    """Why no more room is waited for; None while it is."""
+    """Why the run stops waiting for room and is held. None: it goes on waiting."""
     again = budget.full_deaths - 1
     if again >= AGAIN_MOST:
         where = "the checkpoint directory" if place is None else place

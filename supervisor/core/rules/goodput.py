@@ -22,7 +22,7 @@ def spend(state: State, now: float) -> State:
 
 
 def bucket(state: State) -> str | None:
-    """The `Account` field for time spent in this state; None for time nobody wanted used."""
+    """The `Account` field for time spent in this state. None: a final state, which counts none."""
     match state.run:
         case RunState.LAUNCHING:
             return "launching_s"
@@ -52,13 +52,13 @@ def bucket(state: State) -> str | None:
 
 
 def lost_to_hang(account: Account, seconds: float) -> Account:
-    """What a hang took was booked as training while it lasted; it was not."""
+    """The account after a hang: its seconds were booked as training while it lasted."""
     moved = min(seconds, account.training_s)
     return replace(account, training_s=account.training_s - moved, down_s=account.down_s + moved)
 
 
 def with_first_step(account: Account, activity: Activity) -> Account:
-    """The log has shown a step: what came before it was the attempt's start."""
+    """The account once the log has shown a step: the time before it was the attempt's start."""
     moved = min(activity.unknown_s, account.unknown_s)
     return replace(
         account, unknown_s=account.unknown_s - moved, launching_s=account.launching_s + moved
@@ -68,8 +68,8 @@ def with_first_step(account: Account, activity: Activity) -> Account:
 def goodput(account: Account) -> float | None:
     """Productive seconds over all that were counted, 0 to 1; None where no steps were seen.
 
-    Steps that were lost and made again count once, as in Google's definition (only preserved
-    progress is productive): their second making is `replaying`.
+    Steps that were lost and made again count once: the second time is `replaying`. Google defines
+    it so, too: only preserved progress is productive.
     """
     counted = total_s(account) - account.unknown_s
     if account.training_s + account.replaying_s <= 0 or counted <= 0:

@@ -1,4 +1,4 @@
-"""What looks show: nothing moves, somebody is missing, or there is work. It judges facts only."""
+"""Judges what looks have shown: nothing moves, a rank is missing, or the attempt is at work."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -21,7 +21,7 @@ class Sight(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """The judgement, and in words what it is made from."""
+    """The judgement, and its grounds in words."""
 
     sight: Sight
     what: str
@@ -30,8 +30,8 @@ class Sighting:
 def judge(looked: Looked) -> Sighting:
     """What three looks at the whole tree of processes say.
 
-    A false kill is the worst that can come of it: what could not be read is no stillness, and a
-    rank that is gone proves nothing while another one works.
+    The worst outcome is a false kill. So a stack that could not be read is no proof of stillness,
+    and a rank that is gone proves nothing while another one works.
     """
     living = [rank for rank in looked.ranks if not rank.is_gone]
     if not living:

@@ -1,7 +1,7 @@
-"""Deaths that say nothing about the checkpoint: what is outside failed, not the run.
+"""Deaths that say nothing about the checkpoint: something outside of the run failed.
 
-No rollback and no "same death" comes of them. The pause grows up to `backoff_max` first; only then
-do they count as failures, so that an outage of minutes holds no run.
+They cause no rollback, and never count as the "same death". The pause grows up to `backoff_max`
+first. Only then do they count as failures, so that an outage of minutes holds no run.
 """
 
 from dataclasses import replace
@@ -14,7 +14,7 @@ from supervisor.core.rules.budget import DAY_S
 from supervisor.core.states import Budget, Checkpoint, State
 from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
 
-# A wrong backoff of nothing, say, never comes to its maximum.
+# For a pause that never comes to its maximum: a backoff that is set to 0, say.
 UNCHARGED_MOST = 16
 _ITS_OWN_WORD = frozenset({ExitCode.PREEMPTED, ExitCode.CONFIGURATION})
 DEATHS_KNOWN_MOST = 8
@@ -24,12 +24,12 @@ Death = tuple[str, str | None]
 
 
 def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Ending:
-    """The ending as the checkpoints let it be read; the diagnosis knows the log alone."""
+    """The ending, corrected by what the checkpoints show: the diagnosis knows the log alone."""
     if ending.effective_code in _ITS_OWN_WORD:
         return ending
     is_late = ending.first_step_seen or _has_own(survey, budget)
     if ending.failure is Failure.CONFIGURATION and is_late:
-        # It has trained with this configuration: one bad record raises the same exceptions.
+        # The run has trained with this configuration. A bad data record raises the same exceptions.
         said = ending.reason.removeprefix(Failure.CONFIGURATION)
         reason = ending.reason if said == ending.reason else f"{Failure.EXCEPTION}{said}"
         ending = replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=reason)
@@ -39,13 +39,13 @@ def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> End
 
 
 def _weigh_corruption(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Ending:
-    """A checkpoint is not corrupt by the look of a message alone."""
+    """The ending without its verdict of corruption, where facts speak against the log message."""
     used = state.checkpoint
     if used is not None and used.proof == "hashes":
         why = f"{ending.reason}; but the hashes of {_name(used)} were proven before the launch"
         return replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART, reason=why)
     if ending.loads_checkpoint is not True and made_steps(state, survey, ending, budget):
-        # What it was resumed from had long been read.
+        # The attempt had long read its checkpoint, and made steps since.
         return replace(ending, failure=Failure.EXCEPTION, action=Action.RESTART)
     return ending
 
@@ -54,15 +54,15 @@ class Outage(StrEnum):
     """A death that says nothing about the checkpoint."""
 
     OUTSIDE = "outside"
-    """It counts as a failure once the pause has come to its longest."""
+    """It counts as a failure only once the pause has come to its longest."""
     OWN = "own"
     """It may be the program's own fault: it counts at once."""
 
 
 def outage_of(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Outage | None:
-    """What kind of outage the death is, as `weigh` has left it; None: it is the run's own.
+    """What kind of outage the death is. None: the death is the run's own.
 
-    `budget`: after the survey.
+    `ending`: as `weigh` returned it. `budget`: as it is after the survey.
     """
     if ending.action is Action.BACKOFF:
         return Outage.OUTSIDE
@@ -76,7 +76,7 @@ def outage_of(state: State, survey: Surveyed, ending: Ending, budget: Budget) ->
         return None
     if (ending.exception, ending.frame) in budget.died_in_training:
         return None
-    # What has never trained may have a mistake that no wait mends.
+    # A run that has never trained may have a mistake that no wait mends.
     has_trained = state.reached_step is not None or _has_own(survey, budget)
     return Outage.OUTSIDE if has_trained and not ending.is_programs_own else Outage.OWN
 
@@ -99,7 +99,7 @@ def made_steps(state: State, survey: Surveyed, ending: Ending, budget: Budget) -
     if not ending.first_step_seen:
         return False
     began = None if state.checkpoint is None else state.checkpoint.step
-    # "Resuming at step 40" shows a step, and none was made.
+    # The line "Resuming at step 40" shows a step that this attempt has not made.
     return ending.step is None or began is None or ending.step > began
 
 
@@ -109,7 +109,7 @@ def ended_training(state: State, survey: Surveyed, ending: Ending, budget: Budge
 
 
 def made_headway(state: State, survey: Surveyed) -> bool:
-    """Whether memory holds more than the attempt began with: not durable, but it did work."""
+    """Whether memory holds a later step than the attempt began with: it worked, if not durably."""
     began = -1 if state.checkpoint is None else state.checkpoint.step or -1
     steps = [c.step for c in survey.candidates if c.tier == Tier.MEMORY and c.step is not None]
     return max(steps, default=-1) > began
@@ -118,7 +118,7 @@ def made_headway(state: State, survey: Surveyed) -> bool:
 def with_outage(budget: Budget, outage: Outage, policy: Policy, now: float) -> Budget:
     """The budget after an outage: charged once the pause has come to `backoff_max`.
 
-    What went before is left as it was: an outage between two same deaths tells them not apart.
+    `signature` and `repeats` stay: two same deaths are the same with an outage between them, too.
     """
     outages = budget.outages + 1
     full = policy.backoff_s * 2.0 ** min(outages - 1, 60)
@@ -141,7 +141,7 @@ def remembered(budget: Budget, ending: Ending) -> Budget:
 
 
 def with_death(known: tuple[Death, ...], death: Death) -> tuple[Death, ...]:
-    """The deaths known with one more, the oldest forgotten where they are many."""
+    """The known deaths with one more; the oldest beyond DEATHS_KNOWN_MOST is forgotten."""
     return (*(other for other in known if other != death), death)[-DEATHS_KNOWN_MOST:]
 
 
@@ -152,7 +152,7 @@ def _has_own(survey: Surveyed, budget: Budget) -> bool:
 
 
 def _fails_to_load(state: State, ending: Ending) -> bool:
-    """Whether it died while it read what it was resumed from."""
+    """Whether the attempt died while it read the checkpoint that it was resumed from."""
     has_one = state.checkpoint is not None or state.policy.trainer_finds_checkpoints
     return has_one and ending.loads_checkpoint is True
 

@@ -83,10 +83,10 @@ def began_by(state: State, ending: Ending, now: float) -> bool:
 
 
 def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) -> bool:
-    """Whether it is done although a stop was asked for.
+    """Whether the training is finished although a stop was asked for.
 
-    After one an exit code of 0 means nothing (Lightning and HF exit so on SIGTERM): either it came
-    before the stop, or the configuration says by what else it is finished, and that is so.
+    After a stop, exit code 0 means nothing: Lightning and HF exit so on SIGTERM. It counts only if
+    it came before the stop, or if the finish condition of the configuration is met.
     """
     if not _is_finished(state, survey, ending):
         return False
@@ -96,7 +96,7 @@ def _is_finished_all_the_same(state: State, survey: Surveyed, ending: Ending) ->
 def _ended_by_stop(state: State, ending: Ending) -> bool:
     """Whether an exit with 0 may be the answer to a stop that was taken back meanwhile.
 
-    Training goes on then; one that was done after all makes no step and exits with 0 again.
+    Training goes on then. A training that was done after all makes no step and exits with 0 again.
     """
     if state.stop is None or state.stop.late or state.policy.has_finish_condition:
         return False
@@ -110,7 +110,7 @@ def _was_withdrawn(state: State) -> bool:
 
 
 def _asker(state: State, stop: Stop) -> StopSource:
-    """Who wants the stop now: the intent, as long as it stands, or the signal that came besides."""
+    """Who wants the stop now. Once the intent is taken back, a signal that came besides counts."""
     return stop.by if state.intent is not Intent.RUN or stop.besides is None else stop.besides
 
 
@@ -126,7 +126,7 @@ def _after_stop(state: State, survey: Surveyed, ending: Ending, budget: Budget) 
     decision = replace(decision, budget=budget)
     if idle.count < state.policy.max_failures:
         return decision
-    # Requeued for ever it would hold GPUs for ever, and never get further.
+    # A job that is requeued for ever would hold GPUs for ever, and never get further.
     reason = (
         f"{decision.reason}; {counted(idle.count, 'job')} in a row ended without a newer validated"
         f" checkpoint (restart.max_failures: {state.policy.max_failures})"
@@ -160,7 +160,7 @@ def _is_finished(state: State, survey: Surveyed, ending: Ending) -> bool:
     if policy.finish_step is not None:
         steps = [c.step for c in survey.candidates if c.step is not None and c.tier != Tier.MEMORY]
         if ending.step is not None and ending.effective_code == 0:
-            # A death at the last step may have come before it was saved.
+            # A death at the last step may have come before that step was saved.
             steps.append(ending.step)
         return max(steps, default=-1) >= policy.finish_step
     return ending.finish_met is True
@@ -187,7 +187,7 @@ def _after_failure(
     action = action if outage is None else Action.BACKOFF
     is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
     if is_unseen and ending.step is not None and is_ahead(state):
-        # Only the log tells how far a trainer comes whose checkpoints are not seen.
+        # This trainer's checkpoints are not seen: only its log tells how far it comes.
         before = with_headway(before)
     progressed = before.progressed or made_headway(state, survey)
     if failure is Failure.DISK_FULL:

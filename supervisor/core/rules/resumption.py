@@ -1,4 +1,4 @@
-"""The state that a run goes on from: its history, as of now."""
+"""Makes a new daemon's first state from the history of the run."""
 
 from dataclasses import replace
 
@@ -22,15 +22,15 @@ def initial_state(
 ) -> State:
     """The state to begin from, at monotonic `now` of the boot `boot` and wall time `wall`.
 
-    Failures keep their age (`Moment.age_s`): a wall clock that jumps refills no budget within a
-    boot, and one that was set back never does. `alive`: an attempt runs on.
+    Failures keep their age (`Moment.age_s`). Within a boot, a wall clock that jumps refills no
+    budget, and a clock that was set back never does. `alive`: an attempt is still running.
     """
     here = Moment(wall, now, boot)
     recent = tuple(now - failed.age_s(here) for failed in past.failed_at)
     account = past.account
     if past.accounted is not None and past.ended_state not in _IDLE_AFTER:
         unseen = past.accounted.age_s(here)
-        if past.ended_state is None:  # Whatever went on meanwhile, nobody counted.
+        if past.ended_state is None:  # An attempt may have trained, but no daemon counted.
             account = replace(account, unknown_s=account.unknown_s + unseen)
         else:
             account = replace(account, down_s=account.down_s + unseen)

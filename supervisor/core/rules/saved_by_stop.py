@@ -1,4 +1,4 @@
-"""What a stop saved: a file's time decides, not when it was seen."""
+"""What a stop saved. The time when a file was written decides, not when the daemon saw it."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ from supervisor.core.vocabulary import ExitCode
 # The kernel stamps files by a clock that ticks every 1 to 10 ms. A signal to a whole job reaches
 # the trainer a little earlier than the daemon.
 MARGIN_S = 0.1
-# A file system that keeps whole seconds rounds down, FAT to even ones.
+# A file system that keeps whole seconds rounds down; FAT rounds down to even seconds.
 WHOLE_SECONDS_S = 2.0
 _SHORT_S, _MINUTES_S, _HOURS_S = 1.0, 120.0, 7200.0
 
 
 @dataclass(frozen=True, slots=True)
 class SavedByStop:
-    """Whether the stop left something behind, and how to say what it holds and what is lost."""
+    """Whether the stop saved a checkpoint, and the words for what is saved and what is lost."""
 
     is_saved: bool
     words: str
@@ -30,9 +30,9 @@ def what_was_saved(
 ) -> SavedByStop:
     """What became of a stop, by the durable `candidates`, newest first.
 
-    `clock_ahead_s`: how far the checkpoints' file system is ahead of the machine's clock; None
-    where that is not known. Times cannot be compared then, and what was not seen before the stop
-    counts as saved after it.
+    `clock_ahead_s`: how far the checkpoints' file system is ahead of the machine's clock. None:
+    that is not known. Times cannot be compared then, and a checkpoint that was not seen before the
+    stop counts as saved after it.
     """
     if not candidates:
         return _nothing(ending)
@@ -44,7 +44,7 @@ def what_was_saved(
 
 
 def _is_after(one: Checkpoint, stop: Stop, ahead_s: float | None) -> bool:
-    """Whether its writing ended after the stop; it may have begun before."""
+    """Whether the checkpoint's write ended after the stop. It may have begun before."""
     age_s = _age_at_stop_s(one, stop, ahead_s)
     if age_s is not None:
         return age_s < 0
@@ -55,7 +55,7 @@ def _is_after(one: Checkpoint, stop: Stop, ahead_s: float | None) -> bool:
 
 
 def _age_at_stop_s(one: Checkpoint, stop: Stop, ahead_s: float | None) -> float | None:
-    """How long before the stop it was written, negative for after; None where nobody can say."""
+    """How long before the stop it was written, negative for after; None where that is unknown."""
     if one.written is None or stop.wall is None or ahead_s is None:
         return None
     age_s = stop.wall - (one.written - ahead_s)
@@ -64,7 +64,7 @@ def _age_at_stop_s(one: Checkpoint, stop: Stop, ahead_s: float | None) -> float 
 
 
 def _furthest(candidates: tuple[Checkpoint, ...]) -> Checkpoint:
-    """The one with the highest step; the newest where none tells its step."""
+    """The checkpoint with the highest step, or the newest where none tells its step."""
     known = [one for one in candidates if one.step is not None]
     return max(known, key=lambda one: one.step or 0) if known else candidates[0]
 
@@ -78,7 +78,7 @@ def _after(newest: Checkpoint, ending: Ending) -> SavedByStop:
 
 
 def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | None) -> SavedByStop:
-    """A routine checkpoint from before the stop, told as what it is."""
+    """A stop that saved nothing: the newest checkpoint is a routine one from before it."""
     what = _name(newest) if newest.step is None else f"step {newest.step}"
     age_s = _age_at_stop_s(newest, stop, ahead_s)
     words = f"; newest checkpoint: {what}, from {'' if age_s is None else _long(age_s)}before"
@@ -87,7 +87,8 @@ def _before(newest: Checkpoint, stop: Stop, ending: Ending, ahead_s: float | Non
     if lost is None:
         return SavedByStop(False, f"{_at(ending)}{words}; what was done since then is lost")
     if lost == 0:
-        # At its last step it had nothing to save any more; only its own word says so for certain.
+        # The newest checkpoint holds the last step: nothing was left to save. Only the trainer's
+        # own outcome says for certain that it stopped in order.
         says_so = ending.outcome_code == ExitCode.PREEMPTED
         return SavedByStop(says_so, f"{words}; no step since then is lost")
     return SavedByStop(False, f"{words}; {_lost(lost)}")
@@ -105,7 +106,7 @@ def _steps_since(step: int, ending: Ending) -> int | None:
         return ending.step - step if ending.step >= step else None
     if ending.logged is None:
         return None
-    # Like with like: the log counted past this very step, and never back.
+    # The log counts as the checkpoint does: it went past this very step, and never back.
     first, last = ending.logged
     return last - step if first <= step <= last else None
 

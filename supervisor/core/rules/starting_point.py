@@ -1,4 +1,4 @@
-"""What the next attempt begins from: a checkpoint, nothing at all, or that it must not begin."""
+"""What the next attempt begins from, a checkpoint or nothing; or why it must not begin."""
 
 from dataclasses import replace
 
@@ -63,12 +63,12 @@ def launch(
 
 
 def _lost(state: State, survey: Surveyed, decision: Decision) -> Decision | None:
-    """What to do where the record knows valid checkpoints and the disk shows none; else None."""
+    """What to do where valid checkpoints are on record and none is on the disk; else None."""
     on_disk = any(candidate.tier != Tier.MEMORY for candidate in survey.candidates)
     if survey.missing is None or on_disk or state.begin_again:
         return None
     if survey.unmounted is not None:
-        # Also where memory could be resumed from: the next save would land under the mount point.
+        # Wait even if memory holds a snapshot: the next save would land under the mount point.
         why = f"{survey.missing}; nothing is mounted on {survey.unmounted} ({FROM_NOTHING})"
         return replace(
             decision,
@@ -117,7 +117,7 @@ def _hold(
 
 
 def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bool:
-    """Whether the trainer was seen to run without ever learning of a checkpoint."""
+    """Whether the trainer has run before, and has no way to learn of a checkpoint."""
     policy = state.policy
     return (
         state.attempt > 0
@@ -130,5 +130,5 @@ def _ignores_checkpoints(state: State, candidates: tuple[Checkpoint, ...]) -> bo
 
 
 def _stands_for_the_end(state: State) -> bool:
-    # A finish condition, or `run --again`, says that more is wanted than the trainer's own end.
+    # With a finish condition, or `run --again`, the trainer's own end is not the end of the run.
     return not state.reopened and not state.policy.has_finish_condition

@@ -1,4 +1,4 @@
-"""What each source of steps showed over a run: like is compared with like.
+"""What each source of steps showed over a run. Steps are compared within one source only.
 
 A source is a trainer's beats, or lines of one shape that one pattern matched, under one command.
 """
@@ -13,7 +13,7 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 
 SAVES_KEPT = 2000
-# Batches that are skipped take less: such a loop counts through what it does not train on.
+# A step that takes less than this share of the run's pace is none: the loop skips batches then.
 _PACE_LEAST = 0.5
 
 
@@ -29,9 +29,9 @@ class Counter:
     interval: int = 0
     """The most steps between two saves."""
     went_back: bool = False
-    """Within an attempt, ever: a counter of batches of an epoch, say."""
+    """The steps went back within some attempt, as a counter of an epoch's batches does."""
     saves: Mapping[str, int] = field(default_factory=dict)
-    """What it showed when a checkpoint was written, by the checkpoint's path."""
+    """The step that it showed when a checkpoint was written, by the checkpoint's path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ CountersBySource = Mapping[str, Counter]
 
 
 def fold_counters(known: CountersBySource, entry: Entry) -> CountersBySource:
-    """What is known, with one more ledger entry."""
+    """The counters with one more ledger entry."""
     match entry:
         case StepsBeganEntry(source=key):
             before = known.get(key, Counter())
@@ -90,7 +90,7 @@ def _saved(before: Counter | None, path: str, seen: SourceAtSave) -> Counter:
 def judge(counter: Counter | None, path: str, seen: StepsSeen) -> ResumeFinding:
     """What a source says of an attempt that was told to go on from the checkpoint at `path`.
 
-    Two rising steps are needed, at a pace of training, near where the run's fresh start began.
+    BEGINS_ANEW needs two rising steps, at a pace of training, near where the run's fresh start was.
     """
     if counter is None or counter.went_back or seen.went_back or counter.interval <= 0:
         return ResumeFinding.NOTHING
@@ -109,9 +109,9 @@ def judge(counter: Counter | None, path: str, seen: StepsSeen) -> ResumeFinding:
 
 
 def writes_over(counter: Counter, step: int, on_disk: Set[str]) -> bool:
-    """Whether the next save of an attempt at this step would take an existing one's place.
+    """Whether an attempt at this step would next save in the place of an existing checkpoint.
 
-    Its place is that of the save which this source has shown at the next such step before.
+    The next save is expected where this source has shown an earlier save at the next higher step.
     """
     later = [(at, path) for path, at in counter.saves.items() if at > step]
     at, path = min(later, default=(step, ""))

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from supervisor.core.vocabulary import Action
 
-# Long enough for what killed it (the kernel, short of memory) to be over.
+# Long enough for the cause of its death (the kernel was short of memory) to be over.
 AGAIN_S = 600.0
 # A trainer whose steps nobody sees is taken to have begun after this long.
 UNSEEN_BEGIN_S = 60.0
-# With `launch: {mode: warm}` one that still imports is waited for at least so long.
+# With `launch: {mode: warm}` a launch waits at least so long for one that still imports.
 INSISTING_S = 60.0
 
 
@@ -43,15 +43,15 @@ class Parked:
 
 
 class WarmTrust(StrEnum):
-    """Whether warm launches of this run are believed to be as cold ones."""
+    """Whether warm launches of this run are believed to be as good as cold ones."""
 
     TRUSTED = "trusted"
     DOUBTED = "doubted"
-    """One failed before its first step; a cold attempt is to show whether it was the warmth."""
+    """A warm launch failed before its first step. A cold one is to show whether that was why."""
     BLAMED = "blamed"
-    """The cold one made its steps: no launch is warm any more."""
+    """The cold attempt made its steps: no launch is warm any more."""
     CLEARED = "cleared"
-    """The cold one failed alike: warm launches go on, and their failures count."""
+    """The cold attempt failed as well: warm launches go on, and their failures count."""
 
 
 _WHY_COLD = {
@@ -62,7 +62,7 @@ _WHY_COLD = {
 
 @dataclass(frozen=True, slots=True)
 class LaunchTimes:
-    """What was measured last, in seconds: start to first step, each way, and the parking."""
+    """The last measured times, in seconds: start to first step, cold and warm, and parking."""
 
     cold_s: float | None = None
     warm_s: float | None = None
@@ -75,26 +75,26 @@ class LaunchTimes:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """How the last attempt was started; `why_cold` is of the last one that was not warm."""
+    """How the last attempt was started. `why_cold` belongs to the last cold start."""
 
     is_warm: bool
     why_cold: str | None = None
 
 
 def has_begun(*, first_step_seen: bool, attached: bool, step: int | None, ran_s: float) -> bool:
-    """Whether an attempt came to its first step; of one that is not attached a minute tells."""
+    """Whether an attempt came to its first step. Where none attaches, a minute's run counts."""
     return first_step_seen or (not attached and (step is not None or ran_s >= UNSEEN_BEGIN_S))
 
 
 def tries_cold(trust: WarmTrust, launched: Launched | None, *, began: bool) -> bool:
-    """Whether the end of an attempt says nothing before a cold one has failed as well."""
+    """Whether a warm attempt's end says nothing until a cold attempt has failed as well."""
     return trust is WarmTrust.TRUSTED and launched is not None and launched.is_warm and not began
 
 
 def trust_after(
     trust: WarmTrust, action: Action | None, *, began: bool, was_asked: bool = False
 ) -> WarmTrust:
-    """The trust once an attempt has ended; one that was asked to end shows nothing."""
+    """The trust after an attempt's end. An attempt asked to end before a step shows nothing."""
     if action is Action.RESTART_COLD:
         return WarmTrust.DOUBTED
     if trust is not WarmTrust.DOUBTED or (was_asked and not began):
@@ -103,14 +103,14 @@ def trust_after(
 
 
 def trust_at_first_step(trust: WarmTrust) -> WarmTrust:
-    """The trust once an attempt made its first step: while one is doubted, attempts are cold."""
+    """The trust after an attempt's first step. Attempts are cold while a warm one is doubted."""
     return WarmTrust.BLAMED if trust is WarmTrust.DOUBTED else trust
 
 
 def is_wanted(
     parked: Parked | None, mode: LaunchMode, now: float, trust: WarmTrust = WarmTrust.TRUSTED
 ) -> bool:
-    """Whether one is to be ordered, once the attempt has begun."""
+    """Whether to order a spare interpreter, once the attempt has begun."""
     if mode is LaunchMode.COLD or trust in _WHY_COLD:
         return False
     if parked is None:
@@ -132,17 +132,17 @@ def why_cold(
 
 
 def patience_s(parked: Parked | None, mode: LaunchMode, times: LaunchTimes, now: float) -> float:
-    """How long a launch waits for one that still imports, in seconds.
+    """How long a launch waits for a spare interpreter that still imports, in seconds.
 
-    It waits where that is expected to be quicker than a cold start, and then no longer than could
-    be won by it: at the worst it takes twice as long.
+    It waits only if that is expected to be quicker than a cold start. It waits no longer than the
+    time that a warm start would win: at the worst a launch takes twice as long.
     """
     if parked is None or parked.stage is not ParkedStage.IMPORTING:
         return 0.0
     at_least = INSISTING_S if mode is LaunchMode.WARM else 0.0
     if times.cold_s is None:
         return at_least
-    # What was never measured: all of a cold start may be imports.
+    # Parking was never measured: all of a cold start may be imports.
     takes_s = times.cold_s if times.park_s is None else times.park_s
     then_s = 0.0 if times.warm_s is None else times.warm_s
     left_s = max(takes_s - (now - parked.since), 0.0)
