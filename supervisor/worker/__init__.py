@@ -1,8 +1,20 @@
-"""What a training script imports: `attach`. This folder imports nothing of `supervisor` around it.
+"""What a training script imports: `attach`, early and in the main thread.
 
-Relative imports and the standard library alone, for Python 3.9 and newer: it is loaded into the
-interpreters of users too. Those who need the page's layout import it by its module, and bring
-nothing else in.
+`run = attach()` makes the process a rank of the run. `run.resume_from` is the checkpoint to go on
+from. `run.beat(step=…)` follows each step. When `run.should_stop` turns true, the script saves and
+leaves by `run.exit_preempted(…)`; at the end of training it calls `run.finish(…)`. Data-loader
+workers take `ignore_stop_signals` as their `worker_init_fn`.
+
+`rank` reads what the launcher has put into the environment (`environment`), and writes a page of
+4096 bytes, one for each rank (`heartbeat`, `page_layout`). The daemon reads it (`page_reading`);
+the launcher sets one byte of it to ask for a stop. `page_owner` says which process a page belongs
+to, `page_place` and `page_repair` keep it where the supervisor looks. `stop_signals` and
+`stop_barrier` make `should_stop`. At the first beat `imports` records what was imported.
+
+What always holds: without a supervisor all of it works and has no effect, and none of it fails a
+training run. This folder imports relatively and from the standard library alone, for Python 3.9 and
+newer: it is loaded into the interpreters of users, too. The names below are imported when one is
+asked for. The launcher, which needs only the page's layout, imports that module and nothing else.
 """
 
 TYPE_CHECKING = False

@@ -1,6 +1,7 @@
-"""What a training process says of itself: its phases and its exit codes. `enum` and nothing else.
+"""The words in which a training process tells of itself: its phases and its exit codes.
 
-Trainers import it in Pythons of their own (3.9 and newer); `core/vocabulary.py` takes it from here.
+It imports `enum` and nothing else: trainers load it into their own Python (3.9 and newer).
+`core/vocabulary.py` takes these words from here.
 """
 
 from enum import IntEnum
@@ -8,11 +9,11 @@ from enum import IntEnum
 EXIT_PREEMPTED = 75
 """Stopped on request, state saved."""
 EXIT_CONFIGURATION = 78
-"""What is wrong has to be corrected by a person."""
+"""A person has to correct what is wrong."""
 
 
 class Phase(IntEnum):
-    """What a rank is doing, as its page has it; each phase has its own deadline."""
+    """What a rank is doing, as its page shows it. Each phase has its own deadline."""
 
     STARTUP = 0
     STEP = 1
@@ -20,9 +21,9 @@ class Phase(IntEnum):
     SAVE = 3
     COMPILE = 4
     FINAL = 5
-    """What comes after the last step: no step is expected any more."""
+    """The time after the last step: no step is expected any more."""
 
     @property
     def word(self) -> str:
-        """As people, `run.phase(…)` and `status.json` say it."""
+        """The phase's name as people, `run.phase(…)` and `status.json` write it."""
         return self.name.lower()

@@ -1,4 +1,4 @@
-"""What a training process finds in its environment: its rank, its peers, the supervisor's words.
+"""What a training process finds in its environment: its rank, its peers, and its supervisor.
 
 Stdlib only: trainers import it.
 """
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def is_spawn_import() -> bool:
-    """Whether a spawned data-loader worker is only importing the script again: it is no rank."""
+    """Whether this is a spawned data-loader worker, which imports the script again: no rank."""
     multiprocessing = sys.modules.get("multiprocessing.process")
     return multiprocessing is not None and hasattr(multiprocessing.current_process(), "_inheriting")
 

@@ -1,7 +1,6 @@
-"""The heartbeat page, one a rank: how it is written and read.
+"""The heartbeat page, one a rank: how it is written.
 
-It must stay stdlib only and light (trainers import it), a beat must make no system call, and a
-reader must never raise on what it finds nor map what it reads (a truncated page is SIGBUS).
+It must stay stdlib only and light, since trainers import it. A beat must make no system call.
 """
 
 from __future__ import annotations
@@ -57,7 +56,7 @@ class Beat(Protocol):
 
 
 class PageWriter:
-    """The writing half. Without a path it writes to private memory: the same cost, no effect."""
+    """Writes the page. Without a path it writes to private memory: the same cost, no effect."""
 
     __slots__ = (
         "_durations", "_first_ns", "_octets", "_phase", "_place", "_redirect", "_since", "_words",
@@ -159,17 +158,17 @@ class PageWriter:
 
     @property
     def is_shared(self) -> bool:
-        """Whether anybody else can read what is written."""
+        """Whether other processes can read what is written."""
         return self._place is not None and self._place.is_shared
 
     @property
     def is_bystander(self) -> bool:
-        """Whether the page is another process's: this one is a helper, seen by nobody."""
+        """Whether another process owns the page: this one is a helper that nobody sees."""
         return self._place is not None and not self._place.is_shared
 
     @property
     def is_owner_asked(self) -> bool:
-        """Whether the process that has the page in place of this one was asked to stop."""
+        """Whether the process that owns the page instead of this one was asked to stop."""
         return self._place is not None and self._place.is_owner_asked
 
     def enter(self, phase: Phase) -> int:
@@ -206,7 +205,7 @@ class PageWriter:
 
     @property
     def is_stop_asked(self) -> bool:
-        """Whether the launcher has asked for a stop; the first read says that somebody reads it.
+        """Whether the launcher has asked for a stop. The first read tells the launcher of a reader.
 
         No system call: a look at the mapped page.
         """
@@ -224,7 +223,7 @@ class PageWriter:
         self._octets[STACKS_ARMED] = 1
 
     def show_end(self, *, in_order: bool) -> None:
-        """Say that this process has ended in order, or, before, that it would say so."""
+        """Say that this process has ended in order; before its end, that it is going to say so."""
         self._octets[END] = ENDED_IN_ORDER if in_order else END_IS_TOLD
 
     def write_outcome(self, code: int, step: int | None, checkpoint: str | None) -> None:
@@ -244,7 +243,7 @@ class PageWriter:
         octets[OUTCOME_AT] = 1
 
     def look(self) -> bool:
-        """See that the page is where it is looked for; whether it was put there now.
+        """Put the page where the supervisor looks, if it is not there; True if that was done now.
 
         Raises OSError (its directory is not there yet, no space).
         """
@@ -256,7 +255,7 @@ class PageWriter:
             self._place.let_go()
         self._place = self.at_first_beat = None
         self._write_to(memoryview(bytearray(self._words)).cast("q"))
-        self._octets[STOP_ASKED] = 0  # a stop is the parent's affair
+        self._octets[STOP_ASKED] = 0  # a stop concerns the parent only
 
     def _write_to(self, words: memoryview) -> None:
         self._words, self._octets = words, words.cast("B")

@@ -46,7 +46,7 @@ def find_mount(path: Path) -> tuple[str, frozenset[str]] | None:
         mount = mount_place(os.fsencode(fields[4]))
         if target.is_relative_to(mount):
             depth = len(mount.parts)
-            # The last of equal ones wins: it is mounted over the others.
+            # The last of several mounts on one place wins: it is mounted over the others.
             if best is None or depth >= best[0]:
                 options = [*fields[5].split(","), *(own[2].split(",") if len(own) > 2 else ())]
                 best = (depth, own[0], frozenset(options))
@@ -63,6 +63,6 @@ def _octal(found: re.Match[bytes]) -> bytes:
 
 
 def is_remote(path: Path) -> bool:
-    """True where another machine, or a process, keeps the files: it stamps them by its clock."""
+    """True where another machine, or a process, keeps the files and stamps them by its clock."""
     kind = filesystem_type(path)
     return kind is not None and (kind in NETWORK_TYPES or kind.startswith("fuse"))

@@ -1,4 +1,4 @@
-"""Whether a process ends in order: neither killed, nor of an exception that nothing handled.
+"""Whether a process ends in order: neither killed, nor ended by an unhandled exception.
 
 Stdlib only: trainers import it. A shell hides its child's exit code, so the child says it itself.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 def at_orderly_end(tell: Callable[[], None]) -> None:
     """Have `tell` called when this process, and no fork of it, ends in order.
 
-    What `sys.exit` was given is not known then, except in a child of multiprocessing.
+    The argument of `sys.exit` is not known then, except in a child of multiprocessing.
     """
     from multiprocessing import parent_process, util
 
@@ -26,7 +26,7 @@ def at_orderly_end(tell: Callable[[], None]) -> None:
             tell()
 
     def in_a_child() -> None:
-        # It is run while what ended the child's function is being raised, if anything was.
+        # If an exception ended the child's function, it is still being raised here.
         if os.getpid() == owner and _is_success(sys.exc_info()[1]):
             tell()
 

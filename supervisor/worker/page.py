@@ -1,6 +1,7 @@
 """What a heartbeat page says: the record that one read of it gives.
 
-Stdlib only and light; it must not open, write or read anything: heartbeat.py does.
+Stdlib only and light. It must not open, write or read anything: page_place.py and page_reading.py
+do.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from .page_layout import (
 
 
 class Outcome(NamedTuple):
-    """How a trainer says it ended; where set it outranks the exit code that launchers change."""
+    """How a trainer says that it ended. It outranks the exit code, which launchers change."""
 
     code: int
     step: int | None
@@ -65,18 +66,18 @@ class Page(NamedTuple):
     stop_seen: bool
     stacks_armed: bool
     is_second: bool
-    """It attached where a process had that lived, and had not begun: one of them is no rank."""
+    """It attached where a living process had attached and not begun: one of the two is no rank."""
     outcome: Outcome | None
     tells_its_end: bool
-    """Its worker is one that says when it ends in order."""
+    """Its worker is of a version that says when it ends in order."""
     has_ended_in_order: bool
-    """Its program came to an end: it was not killed, and no exception ended it."""
+    """Its program came to its end: it was not killed, and no exception ended it."""
     is_torn: bool
     """The writer was stopped inside a write: its numbers may belong to two neighbouring beats."""
 
     @property
     def is_begun(self) -> bool:
-        """Whether its process has beaten, entered a phase or ended: then the page is its own."""
+        """Whether the process has beaten, entered a phase or ended: then it owns the page."""
         has_entered = self.phase_since_monotonic_ns != self.created_monotonic_ns
         return self.beats > 0 or has_entered or self.outcome is not None
 

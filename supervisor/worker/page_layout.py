@@ -1,7 +1,7 @@
-"""Where on a heartbeat page what stands, and how its files are called: numbers and names alone.
+"""The layout of a heartbeat page and the names of its files: numbers and names alone.
 
-The launcher, the daemon and the worker import it, the worker in Pythons of its own (3.9 and newer):
-nothing but `struct`.
+It imports nothing but `struct`. The launcher, the daemon and the worker import it, the worker in
+the user's own Python (3.9 and newer).
 """
 
 import struct
@@ -19,9 +19,9 @@ CHECKPOINT_BYTES_MAX = 1024
 # world size 16, local rank 20, start ticks 24.
 HEADER = struct.Struct("<4sIIIII Q QI")  # …, created (monotonic ns) 32, attempt 40
 STOP_SEEN, STACKS_ARMED = 44, 45
-# The launcher writes the first; the second says that this worker's should_stop reads it. Workers of
-# earlier versions never set it. Both stay outside VERSION: another one would hide every worker that
-# users' environments have installed.
+# The launcher writes the first byte. The second says that this worker's should_stop reads it;
+# workers of earlier versions never set that. Neither has raised VERSION: another version would hide
+# every worker that is installed in users' environments.
 STOP_ASKED, STOP_READ = 46, 47
 IS_SECOND = 48
 # How the process ended. The page says it because a shell in between hides an exit code. Workers of

@@ -1,7 +1,7 @@
-"""To which process a rank's page belongs: the first that beats or enters a phase, while it lives.
+"""Which process owns a rank's page: the first that beats or enters a phase, while it lives.
 
 A trainer's helpers attach as well: an evaluation script has the same lines in it. Stdlib only:
-trainers import it. It must never wait long, nor raise for what it cannot find out.
+trainers import it. It must never wait long, and never raise because it cannot find something out.
 """
 
 from __future__ import annotations
@@ -22,19 +22,20 @@ if TYPE_CHECKING:
 
     from .page import Page
 
-# Two bytes of the file beside the page. Record locks (fcntl(2)), not flock(2): no forked child has
-# them, also none that a C library forks, so they end with their process; and they hold across PID
-# namespaces. They end with *any* descriptor of the file that the process closes: it opens one.
+# Two bytes of the file beside the page. They are locked by record locks (fcntl(2)), not flock(2).
+# No forked child inherits those, not even one that a C library forks: they end with their process.
+# They hold across PID namespaces. They end when the process closes *any* descriptor of the file: so
+# it opens only one.
 _OWNED, _BUSY = 0, 1
 _BUSY_S = 0.5
 _PAUSE_S = 0.001
 _HELD = (errno.EACCES, errno.EAGAIN)
-# Where pages usually are; elsewhere the mounts have to be asked.
+# Pages are usually here. Elsewhere the mounts have to be asked what file system it is.
 _SHARED_MEMORY = "/dev/shm/"
 
 
 class PageOwner:
-    """Whether this process may own the page at `path`; `start_ticks` are of this process."""
+    """Whether this process may own the page at `path`; `start_ticks` are this process's."""
 
     __slots__ = ("_fd", "_file", "_has_locks", "_lock_path", "_path", "_self")
 
@@ -43,16 +44,17 @@ class PageOwner:
         self._path = path
         self._lock_path = os.path.join(folder, OWNER_PREFIX + name.rpartition("-")[2])
         self._self = os.getpid(), start_ticks
-        # A lock on NFS can wait for a server that has gone: there the page alone tells.
+        # A lock on NFS can wait for a server that has gone: there the page alone decides.
         self._has_locks = path.startswith(_SHARED_MEMORY) or not _is_remote(folder)
         self._fd = -1
         self._file = 0, 0
 
     def settle(self, place: Callable[[bool], None]) -> bool:
-        """At attach: put the page there unless another process owns it; whether that was done.
+        """At attach: put the page there unless another process owns it. True if that was done.
 
-        A page whose process has not begun is taken over: it may only have started this one. Then
-        `place` is told that this one came second. Raises what `place` raises.
+        A page is taken over from a process that has not begun: it may only have started this one.
+        `place` puts the page there; its argument says that this process came second. Raises what
+        `place` raises.
         """
         with self.alone():
             page = read_page(self._path)
@@ -62,9 +64,10 @@ class PageOwner:
         return True
 
     def claim(self, place: Callable[[], None]) -> bool:
-        """At the first beat or phase: whether the page is this process's from now on.
+        """At the first beat or phase: whether this process owns the page from now on.
 
-        `place` puts its page there, where another one that owns nothing is. It must not raise.
+        `place` puts this process's page there, if none or one without an owner is there. It must
+        not raise.
         """
         with self.alone():
             if not self._try_lock(_OWNED):
@@ -78,25 +81,25 @@ class PageOwner:
         return True
 
     def has_died(self, page: Page | None) -> bool:
-        """Whether the owner of a page that is there has ended."""
+        """Whether the owner of this page has ended."""
         if page is None or self.is_living_owner(page):
-            return False  # an emptied directory says nothing of it
+            return False  # an emptied directory says nothing of the owner
         with self.alone():
             return not self._is_locked_elsewhere()
 
     def is_living_owner(self, page: Page | None) -> bool:
-        """Whether this is the page of another process, which has begun and lives here.
+        """Whether this is the page of another process that has begun and lives here.
 
-        A process of another PID namespace is not found: there the lock tells.
+        A process of another PID namespace is not found: there the lock decides.
         """
         return page is not None and page.is_begun and self._lives(page)
 
     def _lives(self, page: Page) -> bool:
         """Whether it is the page of another process that lives here."""
         if page.start_ticks == 0:
-            return False  # it could not read /proc
+            return False  # the process that wrote the page could not read /proc
         if (page.pid, page.start_ticks) == self._self:
-            return False  # its own, of before an exec
+            return False  # this process's own page, from before an exec
         try:
             stat = read_stat(page.pid)
         except OSError:
@@ -104,7 +107,7 @@ class PageOwner:
         return stat is not None and int(stat[1][19]) == page.start_ticks and not has_ended(stat[1])
 
     def give_up(self) -> None:
-        """Own the page no more: it is another's."""
+        """Unlock the page: another process owns it."""
         if self._has_file():
             self._unlock(_OWNED)
 
@@ -122,7 +125,7 @@ class PageOwner:
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep others of this rank from attaching and claiming meanwhile, for half a second."""
+        """Keep this rank's other processes from attaching and claiming. It waits 0.5 s at most."""
         self._open()
         until = monotonic() + _BUSY_S
         while not self._try_lock(_BUSY) and monotonic() < until:
@@ -133,7 +136,7 @@ class PageOwner:
             self._unlock(_BUSY)
 
     def _open(self) -> None:
-        """Open the file that has the name now: an emptied directory takes its locks along."""
+        """Open the file that has the name now: an emptied directory has lost the locks with it."""
         if self._has_file():
             with suppress(OSError):
                 named = os.stat(self._lock_path)
@@ -178,5 +181,5 @@ def _is_remote(folder: str) -> bool:
     try:
         from . import mounts  # few need it: pages are in memory
     except ImportError:
-        return True  # an upgrade is just removing it: as with a remote one, the page alone tells
+        return True  # an upgrade is removing it right now: let the page alone decide, as on NFS
     return mounts.is_remote(Path(folder))

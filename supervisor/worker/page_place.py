@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class PagePlace:
-    """The place of one page; `words` gives its bytes, `write_to` leads all writing elsewhere."""
+    """The place of one page. `words` gives its bytes; `write_to` redirects all writing."""
 
     __slots__ = (
         "_created_ns", "_has_claimed", "_inode", "_is_displaced", "_owner", "_path", "_words",
@@ -27,9 +27,9 @@ class PagePlace:
     )  # fmt: skip
 
     is_shared: bool
-    """Whether anybody else can read what is written."""
+    """Whether other processes can read what is written."""
     is_owner_asked: bool
-    """Whether the process that has the page in place of this one was asked to stop."""
+    """Whether the process that owns the page instead of this one was asked to stop."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class PagePlace:
         words: Callable[[], memoryview],
         write_to: Callable[[memoryview], None],
     ) -> None:
-        """Put the page there, unless one with a living owner is. Raises OSError."""
+        """Put the page there, unless one with a living owner is there. Raises OSError."""
         self._path = path
         self._created_ns = created_ns
         self._words = words
@@ -51,7 +51,7 @@ class PagePlace:
         self.is_shared = self._owner.settle(self._put_first)
 
     def claim(self) -> None:
-        """Make the page this process's, or find that it is another's, and write to none of it."""
+        """Own the page; if another process owns it, write to private memory from now on."""
         if self._has_claimed:
             return
         if not self.is_shared:
@@ -62,10 +62,10 @@ class PagePlace:
             self._lose()
 
     def look(self) -> bool:
-        """See that the page is where it is looked for; whether it was put there now.
+        """Put the page where the supervisor looks, if it is not there; True if that was done now.
 
-        It may be gone (RemoveIPC), or be that of a helper whose version knows no owner. Raises
-        OSError (its directory is not there yet, no space).
+        The page may be gone (RemoveIPC), or a helper of a version that knows no owners may have put
+        its own there. Raises OSError (its directory is not there yet, no space).
         """
         if not self.is_shared:
             self._ask()
@@ -82,7 +82,7 @@ class PagePlace:
             self._is_displaced = True
             self._ask()
         if self._is_displaced:
-            return False  # until it beats: the other one may be the trainer
+            return False  # until this process beats: the other one may be the trainer
         with self._owner.alone():
             if os.path.lexists(self._path):
                 return False
@@ -100,13 +100,13 @@ class PagePlace:
         self._owner.give_up()
         self.is_shared = self._has_claimed = False
         self._write_to(memoryview(bytearray(before)).cast("q"))
-        # A reader that has this one open must not take it for the owner's.
+        # A reader that has the old page open must not take it for the owner's.
         before.cast("B")[: len(MAGIC)] = bytes(len(MAGIC))
 
     def _succeed(self) -> bool:
-        """Take the page of an owner that has ended, if this process attached before it did.
+        """Take the page of an owner that has ended, if this process attached before that owner.
 
-        A helper that attached later stays one: it knows nothing of how training went.
+        A helper that attached later stays a helper: it knows nothing of how training went.
         """
         page = read_page(self._path)
         if page is None or page.created_monotonic_ns <= self._created_ns:
@@ -117,10 +117,10 @@ class PagePlace:
         return True
 
     def _defend(self) -> bool:
-        """Put the page back where it is gone, or where a page stands that owns nothing."""
+        """Put the page back, unless a living owner that attached earlier has put its own there."""
         with self._owner.alone():
             page = read_page(self._path)
-            # In an emptied directory two may have claimed: the one that attached first has it.
+            # In an emptied directory two processes may have claimed: the first to attach has it.
             is_earlier = page is not None and page.created_monotonic_ns < self._created_ns
             if is_earlier and self._owner.is_living_owner(page):
                 self._lose()
@@ -148,7 +148,7 @@ class PagePlace:
 
 
 def _nothing() -> None:
-    """What is done where the page stands already."""
+    """For a claim where the page is in its place already."""
 
 
 def _is_asked(path: str) -> bool:
@@ -161,7 +161,7 @@ def _is_asked(path: str) -> bool:
 
 
 def _put(path: str, content: bytes) -> tuple[mmap.mmap, int]:
-    """Put a page there whole, by rename: a reader never meets half a page, nor two writers one.
+    """Put a whole page there by rename: a reader never meets half a page or one of two writers.
 
     Returns its mapping and its inode's number.
     """

@@ -27,11 +27,12 @@ def read_page(path: str | os.PathLike[str]) -> Page | None:
 
 
 def read_open_page(fd: int) -> Page | None:
-    """The same of a page that is open.
+    """Read one page from its open descriptor; None if it is not one of ours. Never raises.
 
-    It takes two copies in a row that are alike: the kernel copies with the processor's string
-    instructions, which need not read upwards, so that the words around one copy can agree while
-    what is between them is of the beat before or after. Of a later copy everything is later.
+    It copies the page until two copies in a row are alike. One copy is not enough: the kernel
+    copies with the processor's string instructions, which need not read upwards. The counters
+    around a beat can then agree while the words between are of the beat before or after. All of
+    the second copy was read after all of the first.
     """
     try:
         raw = os.pread(fd, PAGE_BYTES, 0)
@@ -42,7 +43,7 @@ def read_open_page(fd: int) -> Page | None:
     except OSError:
         return None
     page = parse(raw)
-    # it beats faster than it can be read, or was stopped midway
+    # The copies never agreed: the process beats faster than its page can be read.
     return page if page is None or raw == before else page._replace(is_torn=True)
 
 

@@ -18,12 +18,12 @@ LOOKS_S = 1.0
 
 
 class PageRepair:
-    """The files of one rank in the heartbeat directory; looked after at most once a second."""
+    """Looks after the files of one rank in the heartbeat directory, at most once a second."""
 
     __slots__ = ("_look_at", "_page", "_stacks", "_stacks_fd")
 
     def __init__(self, page: PageWriter, stacks: Path | None) -> None:
-        """Put the stacks file there; the page is there. Raises OSError."""
+        """Put the stacks file there; the page is there already. Raises OSError."""
         self._page = page
         self._stacks = stacks
         self._stacks_fd = -1
@@ -39,12 +39,12 @@ class PageRepair:
             if self._page.look():
                 self._arm_stacks()
         except OSError:
-            return  # its directory is not there again yet, or the tmpfs is full: a second later
+            return  # no directory again yet, or a full tmpfs: the next look is a second later
 
     def _arm_stacks(self) -> None:
         """On SIGUSR2 write all threads' stacks there, unless the script uses that signal itself."""
         if self._stacks is None or self._page.is_bystander:
-            return  # the file is the owner's
+            return  # the stacks file is the page owner's
         if signal.getsignal(signal.SIGUSR2) is not signal.SIG_DFL:
             return
         # Opened now and kept: the handler of a hung process can open nothing.

@@ -1,4 +1,4 @@
-"""Processes as /proc tells of them: whether one is there, and since when. Stdlib only and light."""
+"""Processes as /proc shows them: whether one is there, and since when. Stdlib only and light."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 def raise_on_shortage(error: OSError) -> None:
     """Raise `error` again if it says nothing of the process: out of descriptors or of memory.
 
-    What is left means gone (ENOENT, ESRCH) or hidden (EPERM, EACCES: hidepid, another user's).
+    Any other error means that the process is gone (ENOENT, ESRCH) or hidden (EPERM, EACCES:
+    hidepid, another user's).
     """
     if error.errno in _SHORTAGES:
         raise error
@@ -44,9 +45,9 @@ def read_stat(pid: int | str) -> tuple[str, list[bytes]] | None:
 
 
 def has_ended(fields: list[bytes]) -> bool:
-    """Tell from the fields of `read_stat` whether only an entry to be reaped is left.
+    """Tell from the fields of `read_stat` whether the process has ended and waits to be reaped.
 
-    A zombie with threads is one whose main thread ended while others go on.
+    A zombie with threads has not: its main thread has ended while others go on.
     """
     return fields[0] in (b"Z", b"X", b"x") and int(fields[17]) <= 1
 
@@ -60,8 +61,8 @@ def start_ticks(pid: int) -> int | None:
 def own_start_ticks() -> int | None:
     """Return the start time of this process, None without /proc.
 
-    In a PID namespace that kept its parent's /proc (`unshare --pid --fork`), our own number there
-    is somebody else's, and only "self" is us.
+    In a PID namespace that kept its parent's /proc (`unshare --pid --fork`), this process's number
+    is another process's there. Only "self" is this process.
     """
     stat = read_stat("self")
     return None if stat is None else int(stat[1][19])

@@ -125,7 +125,7 @@ class Worker:
     def checkpoint_dir(self) -> Path | None:
         """Where the supervisor looks for checkpoints; None without one. Reading it makes it.
 
-        The supervisor does not: trainers that find their directory taken begin another one.
+        The supervisor does not make it: a trainer that finds its directory there may begin another.
         Raises OSError where it cannot be made.
         """
         if self._checkpoint_dir is not None:
@@ -141,8 +141,8 @@ class Worker:
     def is_bystander(self) -> bool:
         """Whether another process is this rank: what this one does has no effect outside.
 
-        So it is of a helper, an evaluation script that the trainer starts. `attached` is false
-        then; `should_stop` follows the stop all the same.
+        A helper is a bystander, such as an evaluation script that the trainer starts. `attached` is
+        false then. `should_stop` follows the stop all the same.
         """
         return self._page.is_bystander
 
@@ -206,7 +206,7 @@ class Worker:
         raise SystemExit(EXIT_PREEMPTED)
 
     def exit_configuration(self, message: str) -> NoReturn:
-        """Leave with 78: what is wrong has to be corrected by a person; never relaunched."""
+        """Leave with 78: a person has to correct what is wrong, and nothing is relaunched."""
         print(message, file=sys.stderr, flush=True)
         self._end(EXIT_CONFIGURATION, None, None)
         raise SystemExit(EXIT_CONFIGURATION)
@@ -239,8 +239,9 @@ class Worker:
 def attach(*, handle_interrupt: bool = False) -> Worker:
     """Become a rank of the supervised run; call it early, in the main thread. Idempotent.
 
-    Flags SIGTERM and SIGUSR1 (with `handle_interrupt` SIGINT too) instead of dying of them. In a
-    child forked after it, it returns the parent's object, without effect on the parent's page.
+    SIGTERM and SIGUSR1 (with `handle_interrupt` SIGINT, too) then set a flag instead of killing the
+    process. In a child forked later it returns the parent's object, which has no effect on the
+    parent's page there.
     """
     global _worker
     if is_spawn_import():
@@ -256,21 +257,21 @@ def attach(*, handle_interrupt: bool = False) -> Worker:
 
 
 def _record_imports() -> None:
-    """Write down what was imported by now, for the next trainer's interpreter to begin with."""
+    """Write down what was imported by now: the next trainer's interpreter begins with it."""
     path = os.environ.get("SUPERVISOR_IMPORTS")
     if not path:
         return
     try:
-        from .imports import recorder  # nobody else needs it
+        from .imports import recorder  # other processes do not need it
 
         recorder.record(path)
     except Exception as error:
-        # It looks at modules of every kind, and a warm start is not worth a training run.
+        # The recorder looks at modules of every kind. A warm start is not worth a training run.
         text = f"imports not recorded, the next start may be slower: {error}"
         warnings.warn(text, RuntimeWarning, stacklevel=4)
 
 
 def _nowhere() -> tuple[PageWriter, PageRepair]:
-    """A page that nobody sees."""
+    """A page in private memory, which nobody sees."""
     page = PageWriter(None)
     return page, PageRepair(page, None)

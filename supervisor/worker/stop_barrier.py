@@ -1,6 +1,6 @@
 """One step at which all ranks of a node stop: a rank that left alone would hang the collectives.
 
-It must not wait for anybody: a rank only ever asks whether the agreed step has been reached.
+A rank must never wait here: it only asks whether the agreed step has been reached.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _CLAIM_PATIENCE_S = 1.0
 
 
 class StopBarrier:
-    """The step, in a page that all ranks of this attempt map; 0 until somebody has proposed it."""
+    """The agreed step, in a page that all ranks of an attempt map; 0 until a rank proposes one."""
 
     __slots__ = ("_attempt", "_claim", "_directory", "_step", "_waiting_since")
 
     def __init__(self, directory: Path, attempt: int, round_name: str) -> None:
-        """Map the page, made by whichever rank comes first. Raises OSError."""
+        """Map the page, which the first rank to come makes. Raises OSError."""
         self._directory = directory
         self._attempt = attempt
         self._claim = directory / f"stop-{round_name}.claim"

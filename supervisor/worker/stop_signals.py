@@ -1,4 +1,4 @@
-"""How a training process learns that it should stop, and how its bystanders are kept out of it.
+"""How a training process learns that it should stop, and how its data loaders are kept out of it.
 
 Handlers only set a flag: nothing may be saved, printed or raised in one.
 """
@@ -29,7 +29,7 @@ _FIRST_PID_NAMESPACE = 0xEFFFFFFC
 
 
 class StopSignals:
-    """Flags the stop signals of the process that made it, and of no child of it."""
+    """Flags the stop signals of the process that made this object, and of none of its children."""
 
     __slots__ = ("_handled", "_on_stop", "_owner_pid", "asked")
 
@@ -56,7 +56,7 @@ class StopSignals:
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
         if os.getpid() != self._owner_pid:
-            # Forked in a way that ran no after-fork hook: die of it, as a child should.
+            # A child forked in a way that ran no after-fork hook: die of the signal, as it should.
             signal.signal(number, signal.SIG_DFL)
             os.kill(os.getpid(), number)
             return
@@ -64,10 +64,10 @@ class StopSignals:
         self._on_stop()
 
     def _ignore(self) -> None:
-        """At the end of the process: one that comes too late must not change how it ended.
+        """Ignore stop signals at the end of the process: a late one must not change how it ended.
 
-        Python puts the default dispositions back before it is gone, but only where a handler of
-        its own was; by then all is saved, and the outcome is written.
+        Python puts the default dispositions back before it is gone, but only for signals with a
+        Python handler: an ignored one stays ignored. All is saved by then, and the outcome written.
         """
         if os.getpid() == self._owner_pid:
             for number in self._handled:
@@ -113,11 +113,11 @@ class LauncherWatch:
         self._look_at = monotonic() + _LAUNCHER_LOOKS_S
 
     def _has_another_its_number(self) -> bool:
-        """Whether the pid is nobody's by now, or of a process that started at another time."""
+        """Whether no process has the pid by now, or one that started at another time has it."""
         try:
             return start_ticks(self._pid) != self._ticks
         except OSError:
-            return False  # out of descriptors: a training must not end of that
+            return False  # out of descriptors: a training must not end because of that
 
     @property
     def is_parent(self) -> bool:
@@ -125,7 +125,7 @@ class LauncherWatch:
         return self._pid > 0 and os.getppid() == self._pid
 
     def look(self) -> bool:
-        """Whether it is gone; a system call at most once a second."""
+        """Whether the launcher is gone; a system call at most once a second."""
         if not self.is_gone and monotonic() >= self._look_at:
             self._look_at = monotonic() + _LAUNCHER_LOOKS_S
             if self._poller is not None:
@@ -155,9 +155,9 @@ def ignore_stop_signals(_worker_id: int = 0) -> None:
     """Make a data-loader worker survive the stop signals; for `worker_init_fn`, main thread only.
 
     A stop sent to the whole group (`kill -- -PGID`, SLURM, Ctrl-C) must not kill the workers, or
-    the trainer fails before it has saved. Ignoring outright would hang its exit though, because
-    multiprocessing ends workers with SIGTERM and then joins them without a limit. So the sender
-    decides, which only sigwaitinfo(2) tells: the parent's SIGTERM ends the worker, others nothing.
+    the trainer fails before it has saved. If they ignored all signals, the trainer's exit would
+    hang: multiprocessing ends workers with SIGTERM and then joins them without a limit. So the
+    sender decides, which only sigwaitinfo(2) tells: the parent's SIGTERM ends the worker.
     """
     from multiprocessing import util
 
@@ -182,9 +182,9 @@ def ignore_stop_signals(_worker_id: int = 0) -> None:
             signal.pthread_kill(thread.ident, signal.SIGUSR1)
         thread.join()
         if _is_ending_well():
-            # A spawned worker goes on to tear its interpreter down, under the feet of the queue's
-            # feeder thread: inside torch's C++ that thread then ends by std::terminate, and the
-            # trainer is told of an aborted worker. A forked one is ended just like this.
+            # A spawned worker goes on to tear its interpreter down while the queue's feeder thread
+            # runs. Inside torch's C++ that thread then ends by std::terminate, and the trainer is
+            # told of an aborted worker. A forked worker is ended just like this.
             util._flush_std_streams()  # type: ignore[attr-defined]
             os._exit(0)
 
@@ -201,8 +201,8 @@ def _is_ending_well() -> bool:
 def end_workers_at_exit() -> None:
     """Make sure that the trainer's exit does not wait for workers that ignore others' signals.
 
-    A SIGTERM that arrives while another is pending is lost, so a worker can miss its parent's when
-    the group got one just before; and multiprocessing sends it once, then joins without a limit.
+    A SIGTERM that arrives while another is pending is lost. So a worker can miss its parent's when
+    the group got one just before, and multiprocessing sends it once, then joins without a limit.
     """
     from multiprocessing import active_children, util
 

@@ -1,4 +1,4 @@
-"""System calls that Python may have been built without: conda's and uv's are, for an old glibc.
+"""System calls that Python may have been built without: conda and uv build theirs for an old glibc.
 
 Stdlib only and light: the launcher and trainers import it. ctypes is loaded where it is needed.
 """

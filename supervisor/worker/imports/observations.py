@@ -1,10 +1,10 @@
 """What the observer in a trainer has seen, as a file beside the record of imports.
 
-It is written by hand: `json` may be among what the program replaces before it is imported.
+It makes its JSON by hand: the program may replace the module `json` before it is imported.
 """
 
 import os
-import posix  # not what the program may have put into `os`
+import posix  # the program may have replaced functions of `os`
 import sys
 
 TYPE_CHECKING = False
@@ -53,7 +53,7 @@ class Notes:
         self._attempt = attempt
 
     def write(self, facts: "Mapping[str, object]") -> None:
-        """Replace the file; 0600. Where it cannot be written, none may be left: it would be old."""
+        """Replace the file; 0600. If that fails, remove it: it would be of an earlier attempt."""
         whole = {
             "format": FORMAT,
             "python": sys.version,
@@ -78,7 +78,7 @@ class Notes:
         try:
             posix.unlink(path)
         except OSError:
-            return  # it is not there, or the whole place is gone: nobody will read it
+            return  # the file is not there, or its directory is gone: nobody will read it
 
 
 def read(record: str) -> "dict[str, Any] | str":

@@ -1,6 +1,6 @@
 """Whose a module is, by its file: Python's, an installed package's, or the program's own.
 
-As `places.py`, without what Python has not loaded when a program begins.
+It does the work of `places.py` with only those modules that Python loads before a program begins.
 """
 
 import os
@@ -20,7 +20,7 @@ def origin_of(spec: "Any") -> "str | None":
         return spec.origin
     try:
         found = next(iter(spec.submodule_search_locations or ()), None)
-    except Exception:  # a namespace that cannot be looked at belongs to nobody
+    except Exception:  # a namespace that cannot be looked at has no known place
         return None
     return found if isinstance(found, str) else None
 

@@ -28,8 +28,9 @@ def _with_real(paths: Iterable[str]) -> list[str]:
 class Places:
     """The installed folders of this interpreter, and the entries of sys.path that are the user's.
 
-    A folder that PYTHONPATH names is the user's, whatever its name; so is what an editable install
-    points to. This package is installed, wherever it lies: it changes nothing when imported.
+    A folder that PYTHONPATH names is the user's, whatever its name. So is a folder that an editable
+    install points to. This package counts as installed wherever it lies: it changes nothing when
+    imported.
     """
 
     def __init__(self) -> None:
@@ -53,7 +54,7 @@ class Places:
     def path_for(self, name: str, entries: Iterable[str]) -> list[str]:
         """Return those of the entries of sys.path where an installed module may be found.
 
-        This package's lies among the user's own where it is not installed but pointed to.
+        This package's own entry is one, even if it is pointed to and not installed.
         """
         is_ours = name.partition(".")[0] == os.path.basename(_OURS)
         root = os.path.realpath(os.path.dirname(_OURS))
@@ -65,7 +66,7 @@ class Places:
 
     @property
     def folders(self) -> list[str]:
-        """The installed folders on sys.path: what appears in them may be found instead."""
+        """The installed folders on sys.path: a module that appears there may be found instead."""
         return [path for path in sys.path if path not in self.own_entries and os.path.isdir(path)]
 
     def is_installed(self, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a training process has imported by its first step, for the next one to be preloaded with."""
+"""Records what a training process has imported by its first step: the next one is preloaded."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def observed() -> dict[str, Any]:
 
 
 def _own_files() -> list[tuple[str, int, int, int]]:
-    """Return the program's own files as they are: another program may do other things first."""
+    """Return the program's own files as they are: a changed program may do other things first."""
     origins = Origins()
     main = getattr(sys.modules.get("__main__"), "__file__", None)
     paths = {main} if isinstance(main, str) else set()
@@ -53,7 +53,7 @@ def _own_files() -> list[tuple[str, int, int, int]]:
 
 
 def _end_of_following(path: str) -> bool | None:
-    """End the observer; False where it is gone, None where this process never had one."""
+    """End the observer. True if it was there, False if it is gone, None if there never was one."""
     for finder in list(sys.meta_path):
         if getattr(finder, "_is_import_observer", False):
             sys.meta_path.remove(finder)
@@ -66,7 +66,7 @@ def _end_of_following(path: str) -> bool | None:
 def record(path: str) -> None:
     """Write the record for the next interpreter, replacing the file; 0600. Raises OSError.
 
-    A warm program's imports are those of the cold one before: that one's record stays.
+    A warm program imports what the cold one before it did: the cold one's record stays.
     """
     is_followed = _end_of_following(path)
     if is_followed is None and os.path.isfile(path):

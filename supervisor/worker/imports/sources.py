@@ -27,7 +27,7 @@ def module_source(module: object) -> tuple[str, str] | None:
 
 
 def _mapped_files() -> set[str]:
-    """Return the shared libraries: most of torch is in files that no module names."""
+    """Return the files mapped into memory: most of torch is in libraries that no module names."""
     with open("/proc/self/maps", encoding="utf-8", errors="surrogateescape") as file:
         words = [line.rstrip("\n").split(maxsplit=5) for line in file]
     return {word[5] for word in words if len(word) == 6 and word[5].startswith("/")}
@@ -43,7 +43,7 @@ def signature_of(path: str) -> Signature | None:
 
 
 class SourceFiles:
-    """What was on disk when the preloaded modules were read.
+    """The files that were on disk when the preloaded modules were read.
 
     Modules, shared libraries, the folders that packages are installed in, and their `.pth` files.
     """
@@ -53,7 +53,7 @@ class SourceFiles:
         self._known: list[tuple[str, Signature | None]] = []
 
     def note(self, since: float) -> str | None:
-        """Note all files; return one that changed after `since` (wall clock): maybe read before."""
+        """Note all files. Return one changed after `since` (wall clock): it may be read before."""
         sources = [module_source(module) for module in list(sys.modules.values())]
         files = {source[1] for source in sources if source is not None}
         files |= {path for path in _mapped_files() if not path.endswith(" (deleted)")}
@@ -100,14 +100,14 @@ class Shadows:
     """Files of the user's that a cold start would have imported instead of a preloaded module."""
 
     def __init__(self, loaded_before: Iterable[str]) -> None:
-        """`loaded_before`: what Python loads before it has the program's folder on sys.path."""
+        """`loaded_before`: modules that Python loads before the program's folder is on sys.path."""
         before = {name.partition(".")[0] for name in loaded_before}
         names = {name.partition(".")[0] for name in sys.modules} - before
         self._packages = names - set(sys.builtin_module_names)
         self._files = {name + suffix for name in self._packages for suffix in all_suffixes()}
 
     def found_in(self, folder: str) -> str | None:
-        """Return the path of one in this folder of sys.path, None if there is none."""
+        """Return the path of such a file in this folder of sys.path, None if there is none."""
         try:
             entries = set(os.listdir(folder or "."))
         except OSError:
