@@ -1,7 +1,8 @@
-r"""A user's regular expression, applied for a bounded time; nothing else applies one.
+r"""A user's regular expression, applied for a bounded time. No other module applies one.
 
-Python's engine backtracks: `(\w+\s?)*step` takes longer than any training on one line of words. It
-asks for signals while it does, so a timer of CPU time ends it: a loaded machine ends nothing early.
+Python's engine backtracks: `(\w+\s?)*step` takes longer than any training on one line of words. The
+engine looks for signals meanwhile, so that a timer can end it. The timer counts CPU time: on a
+loaded machine no match ends early.
 """
 
 import re
@@ -18,14 +19,14 @@ _is_armed = False
 
 
 class PatternTimeoutError(Exception):
-    """The text was given up: what the pattern would have found in it is not known."""
+    """The match was given up: what the pattern would have found in the text is not known."""
 
 
 class BoundedPattern:
     """One compiled expression. `cpu_s` is how long it may take, to the clock's tick (4 to 10 ms).
 
-    The timer only works in a process's main thread. Elsewhere an expression is applied if its shape
-    bounds its time, and is too slow if not.
+    The timer only works in a process's main thread. In other threads an expression is applied only
+    if its shape bounds its time; any other counts as too slow.
     """
 
     __slots__ = ("_compiled", "_is_surely_quick", "text")
@@ -73,7 +74,7 @@ def _interrupted_after(cpu_s: float, work: Callable[[], _Found]) -> _Found:
 
 
 def _on_timer(number: int, frame: FrameType | None) -> None:
-    """End the match under way; a signal that comes a moment after it ends nothing."""
+    """End the match under way. A signal that comes just after the match ends nothing."""
     global _is_armed
     if _is_armed:
         _is_armed = False

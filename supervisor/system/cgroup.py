@@ -1,7 +1,8 @@
 """A cgroup v2 of its own for each attempt, where that part of the tree was given to us.
 
-What an attempt starts cannot leave it by a double fork, setsid or another environment. Where the
-tree is not ours nothing here writes: marks and the subreaper then do alone (kin, survivors).
+A process of the attempt cannot leave it by a double fork, setsid or another environment. Where the
+tree is not ours nothing here writes: marks and the subreaper then do without it (process_tree.py
+and termination.py of the launcher).
 """
 
 from __future__ import annotations
@@ -14,10 +15,11 @@ if TYPE_CHECKING:
 
 # systemd's mark on what Delegate= gives away (systemd.io/CGROUP_DELEGATION); `user.` since 251.
 DELEGATION_MARKS = ("user.delegate", "trusted.delegate")
-# A user manager leaves no mark, so our unit for it says so; for its main process alone.
+# A user manager leaves no mark, so our unit for it sets this variable. It counts for the unit's
+# main process alone.
 UNIT_SAYS = "SUPERVISOR_CGROUP"
 OWN_GROUP = "supervisor"
-# For memory.events: who was killed for memory, counted for the attempt alone.
+# For memory.events, which counts those processes of the attempt that were killed for memory.
 CONTROLLER = "memory"
 _PROCS = "cgroup.procs"
 
@@ -27,7 +29,7 @@ def _read(path: str) -> str:
         with open(path, encoding="ascii", errors="replace") as file:
             return file.read()
     except OSError:
-        return ""  # not there, or not for us: the callers take it for empty
+        return ""  # missing, or not for us to read: the callers take it for empty
 
 
 def _write(path: str, text: str) -> bool:
@@ -70,7 +72,7 @@ def own_folder() -> str | None:
         prefix = root.rstrip("/")
         if place == root or place.startswith(prefix + "/"):
             folder = (mount.rstrip("/") + place[len(prefix) :]).rstrip("/")
-            # Namespaces can make the two disagree: only the kernel's own list proves it.
+            # Namespaces can make both files disagree: only the kernel's own list proves the place.
             if str(os.getpid()) in _read(f"{folder}/{_PROCS}").split():
                 return folder
     return None
@@ -98,14 +100,14 @@ def is_delegated(folder: str) -> bool:
         above = os.stat(f"{os.path.dirname(folder)}/{_PROCS}").st_uid
     except OSError:
         return False
-    # Chowned to us here and not above: where an older systemd, or an administrator, gave it away.
+    # Chowned to us here and not above: so an older systemd, or an administrator, gives it away.
     return owner == os.getuid() and owner != 0 and above != owner
 
 
 def settle() -> str | None:
     """Return the cgroup below which attempts get their own, None where there is none for us.
 
-    Where the memory controller can be had, this process moves into a leaf first: a cgroup with
+    Where there is a memory controller, this process moves into a leaf first: a cgroup with
     processes may not give controllers to others (cgroup-v2.rst, No Internal Process Constraint).
     """
     folder = own_folder()
@@ -128,20 +130,20 @@ def settle() -> str | None:
 def enter(folder: str, pid: int = 0) -> bool:
     """Move a process (0: this one) into a cgroup with all its threads; False if that cannot be.
 
-    Marks and subreaper then still hold it, and what the daemon is told says so.
+    Marks and the subreaper still hold such a process, and the daemon is told so.
     """
     return _write(f"{folder}/{_PROCS}", str(pid))
 
 
 class Group:
-    """The cgroup of one attempt, or those of all attempts of a run; none: it holds nobody."""
+    """The cgroup of one attempt, or those of all attempts of a run. Without any it is empty."""
 
     def __init__(self, *folders: str) -> None:
         self._folders = folders
 
     @classmethod
     def make(cls, base: str | None, run_id: str, attempt: int) -> Group:
-        """Make the one for an attempt; none where that is not possible."""
+        """Make the cgroup of an attempt; an empty group where that is not possible."""
         if base is None:
             return cls()
         folder = f"{base}/attempt-{run_id}-{attempt}"
@@ -152,13 +154,13 @@ class Group:
         return cls(folder)
 
     def replaced(self, base: str | None, run_id: str, attempt: int) -> Group:
-        """Remove this one, of attempts whose launcher died, and make that of the next."""
+        """Remove these, of attempts whose launcher died, and make that of the next attempt."""
         self.remove()
         return self.make(base, run_id, attempt)
 
     @classmethod
     def everything_of(cls, base: str | None, run_id: str) -> Group:
-        """Find what attempts of this or of a dead launcher have left."""
+        """Find the cgroups that attempts of this or of a dead launcher have left."""
         try:
             names = [] if base is None else os.listdir(base)
         except OSError:
@@ -167,17 +169,17 @@ class Group:
 
     @property
     def folder(self) -> str | None:
-        """Return the directory of an attempt's, None where it has none."""
+        """Return the directory of the attempt's cgroup, None where it has none."""
         return self._folders[0] if self._folders else None
 
     def _all(self) -> Iterator[str]:
-        # The trainer may have divided its own; the innermost first, as they have to be removed.
+        # The trainer may have made cgroups inside its own. The innermost must be removed first.
         for folder in self._folders:
             for path, _, _ in os.walk(folder, topdown=False):
                 yield path
 
     def pids(self) -> list[int]:
-        """Return the processes in it and below, zombies left out by the kernel."""
+        """Return the processes in it and below. The kernel leaves zombies out."""
         return [
             int(word)
             for path in self._all()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2
-# What a file system or a kernel that cannot answers (renameat2(2)): NFS, Lustre of old.
+# The errors of a file system or kernel that cannot exchange names (renameat2(2)): NFS, old Lustre.
 _CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
 # vfat, exFAT and some FUSE file systems know no hard links (link(2)).
 NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK)
@@ -38,9 +38,9 @@ def rename_durably(source: Path, target: Path) -> None:
 
 
 def exchange(one: Path, other: Path) -> bool:
-    """Let two names mean each other's thing, at once; False where the file system cannot.
+    """Exchange the things that two names stand for, at once; False where the file system cannot.
 
-    Neither name is ever missing, whatever dies when. Raises OSError.
+    Neither name is ever missing, whichever process dies at whatever time. Raises OSError.
     """
     import ctypes  # 1 MB that only few processes need
 
@@ -62,8 +62,8 @@ def replace_file(
     """Write `data` beside `path` and rename it there: readers see the old or the new, never half.
 
     Without `sync` the file is atomic for readers but may be lost in a power cut: for files that
-    only mirror what is recorded elsewhere (`status.json`). `stage`: a free name in a directory
-    that is not ours; the file gets exactly that mode then, whatever the umask. Raises OSError and
+    only mirror what is recorded elsewhere (`status.json`). `stage`: a free name, for a directory
+    that is not ours. The file then gets exactly `mode`, whatever the umask. Raises OSError and
     leaves no stage.
     """
     is_ours = stage is None
@@ -81,7 +81,7 @@ def replace_file(
 
 
 def replace_link(path: Path, target: str, stage: Path) -> None:
-    """Let a link lead elsewhere, at once and durably; `stage` as for `replace_file`. OSError."""
+    """Let a link point to `target`, at once and durably; `stage` as in `replace_file`. OSError."""
     stage.symlink_to(target)
     try:
         stage.rename(path)
@@ -130,7 +130,7 @@ def _write_and_close(fd: int, data: bytes, *, mode: int | None, sync: bool) -> N
 
 
 def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
-    """Be the only one to create `path`, whole and at once, also on NFS; False where it is there.
+    """Create `path` whole and at once, also on NFS; False where it is there already.
 
     Without hard links a reader may see it before it is whole. Raises OSError.
     """
@@ -139,7 +139,7 @@ def create_durably(path: Path, data: bytes, *, mode: int) -> bool:
     try:
         os.link(stage, path, follow_symlinks=False)
     except FileExistsError:
-        # NFS may repeat a call that was carried out: the second link says so (open(2)).
+        # NFS may repeat a call that was carried out: a second link proves that it was (open(2)).
         if stage.stat().st_nlink < 2:
             return False
     except OSError as error:

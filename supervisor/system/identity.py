@@ -106,8 +106,8 @@ def is_alive(identity: ProcessIdentity) -> bool:
 def send_signal(pid: int, started: int, signum: int) -> bool:
     """Signal exactly the process that started at `started` ticks; False if gone or not ours.
 
-    It is held by a pidfd meanwhile. Where the kernel or a sandbox refuses that, its start time is
-    compared right before the signal. Raises OSError on a shortage (EMFILE, ENOMEM).
+    A pidfd holds the process meanwhile. Where the kernel or a sandbox refuses that, its start time
+    is compared right before the signal. Raises OSError on a shortage (EMFILE, ENOMEM).
     """
     try:
         pidfd = system_call.open_pidfd(pid)
@@ -125,7 +125,7 @@ def send_signal(pid: int, started: int, signum: int) -> bool:
         return False
     except OSError as error:
         raise_on_shortage(error)
-        # Refused for itself, or it has changed its user: kill(2) tells which.
+        # The call itself is refused, or the process has changed its user: kill(2) tells which.
         return _send_by_number(pid, started, signum)
     else:
         return True
@@ -140,5 +140,5 @@ def _send_by_number(pid: int, started: int, signum: int) -> bool:
         os.kill(pid, signum)
     except OSError as error:
         raise_on_shortage(error)
-        return False  # it ended, or changed its user
+        return False  # the process ended, or changed its user
     return True

@@ -10,8 +10,8 @@ ERROR, WARNING, NOTICE, INFO = 3, 4, 5, 6
 def is_journal(fd: int) -> bool:
     """Tell whether what is written to `fd` goes to the journal (JOURNAL_STREAM, systemd.exec(5)).
 
-    The variable is inherited by whatever a service starts with its output elsewhere, so device and
-    inode have to be the descriptor's.
+    Every process that a service starts inherits the variable, also with its output elsewhere. So
+    device and inode have to be the descriptor's.
     """
     device, _, inode = os.environ.get("JOURNAL_STREAM", "").partition(":")
     if not (device.isdigit() and inode.isdigit()):

@@ -1,6 +1,6 @@
 """One JSON object a line over a descriptor, both ways: how launcher, daemon and children talk.
 
-It imports `json` and `os` alone: what the parked interpreter loads, a warm trainer has loaded.
+It imports `json` and `os` alone: modules that the parked interpreter loads stay in a warm trainer.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def encode(message: Mapping[str, Any]) -> bytes:
 
 
 class Decoder:
-    """Turn a byte stream back into messages; `garbage` counts the lines that were none."""
+    """Turn a byte stream back into messages; `garbage` counts lines that are no message."""
 
     __slots__ = ("_partial", "_skipping", "garbage")
 
@@ -65,13 +65,13 @@ class Decoder:
 class JsonLines:
     """One end of a connection; the descriptor is its own from now on.
 
-    On a descriptor that does not block, nothing here waits: what does not go at once is kept, for
-    `flush`. On one that blocks, `write` and `read` wait.
+    On a descriptor that does not block, nothing here waits: bytes that cannot be written at once
+    are kept for `flush`. On one that blocks, `write` and `read` wait.
     """
 
     def __init__(self, fd: int) -> None:
         self.is_lost = False
-        """Whether the other end is gone. What it had said may still be read."""
+        """Whether the other end is gone. Its last messages may still be read."""
         self.decoder = Decoder()
         self.unsent = bytearray()
         self._fd = fd
@@ -81,12 +81,12 @@ class JsonLines:
         return self._fd
 
     def write(self, message: Mapping[str, Any]) -> None:
-        """Write a message behind those that wait; to nobody, where the other end is gone."""
+        """Write a message behind those that wait. It is dropped if the other end is gone."""
         self.unsent += encode(message)
         self.flush()
 
     def flush(self) -> None:
-        """Write what waits, as far as it goes."""
+        """Write the bytes that wait, as far as the descriptor takes them."""
         try:
             while self.unsent and not self.is_lost:
                 del self.unsent[: os.write(self._fd, self.unsent)]
@@ -97,7 +97,7 @@ class JsonLines:
         self.unsent.clear()
 
     def read(self, reads: int = MOST_READS) -> list[dict[str, Any]]:
-        """Return the messages that have come: of one that never stops writing, those of so many."""
+        """Return the messages that have come, of `reads` reads at most: a peer may never stop."""
         messages: list[dict[str, Any]] = []
         for _ in range(reads):
             try:
@@ -113,5 +113,5 @@ class JsonLines:
         return messages
 
     def close(self) -> None:
-        """Close it: the other end reads what was written, and then its end."""
+        """Close the descriptor: the other end reads what was written, and then the end."""
         os.close(self._fd)

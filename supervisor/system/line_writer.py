@@ -1,6 +1,6 @@
-"""Writes lines for a person to read, and never waits: a reader that stalls must stall nobody.
+"""Writes lines for a person to read, and never waits: a stalled reader must not stall the writer.
 
-Terminals, pipes, a job's log, the journal. Stdlib only.
+The lines go to terminals, pipes, a job's log, the journal. Stdlib only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CUT = b" ...\n"
 def write_lines(fd: int, lines: Sequence[str]) -> int:
     """Write as many lines as the descriptor takes at once, and return how many.
 
-    A line that is too long is cut, and ends in ` ...`. Raises OSError where nobody reads any more.
+    A line that is too long is cut, and ends in ` ...`. Raises OSError if the reader is gone.
     """
     poller = select.poll()
     poller.register(fd, select.POLLOUT)
@@ -33,7 +33,7 @@ def write_lines(fd: int, lines: Sequence[str]) -> int:
             while data:
                 data = data[os.write(fd, data) :]
         except BlockingIOError:
-            break  # made non-blocking by another process that has the same terminal
+            break  # another process with the same terminal has made it non-blocking
         written = upto
     return written
 

@@ -40,7 +40,7 @@ def mount_points() -> frozenset[Path] | None:
 
 
 def mount_point(path: Path) -> Path | None:
-    """The mount that holds the path's nearest existing ancestor; None where nobody knows."""
+    """The mount that holds the path's nearest existing ancestor; None where /proc does not tell."""
     points = mount_points()
     place = Path(os.path.realpath(path))
     while not os.path.lexists(place) and place != place.parent:
@@ -53,7 +53,7 @@ def mount_point(path: Path) -> Path | None:
 
 
 def remote_mount_points() -> frozenset[Path]:
-    """Where something is mounted whose server, or process, may not answer any more."""
+    """The mount points of file systems whose server, or process, may stop answering."""
     try:
         lines = Path("/proc/self/mountinfo").read_bytes().splitlines()
     except OSError:

@@ -31,4 +31,4 @@ class _NamedTupleMeta(type):
 
 
 class NamedTuple(metaclass=_NamedTupleMeta):
-    """Derived from, as `typing.NamedTuple` is."""
+    """The base class to derive from, as from `typing.NamedTuple`."""

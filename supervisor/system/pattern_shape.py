@@ -1,7 +1,7 @@
-r"""What a regular expression's shape says of the time it may take. It applies none.
+r"""What a regular expression's shape says of the time it may take. It applies no expression.
 
-The parser is the standard library's own, without a public name; where it changes, nothing is
-claimed of any expression.
+The parser is the standard library's own and has no public name. If it changes, no expression is
+called quick.
 """
 
 import re
@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from typing import Any
 
-# A body repeated so often shows an exponential; to the length of a text, a power.
+# A part repeated so often shows a time that grows exponentially. To show a power of the text's
+# length, the part is repeated up to that length.
 _SHORT_REPEATS = 60
 _CHOICES_AT_MOST = 2.5
 _LEFT_OUT = 0.1
@@ -23,8 +24,8 @@ _Items = Iterable[tuple[Any, Any]]
 def is_surely_quick(pattern: str) -> bool:
     """Whether its time grows with a low power of the text's length, whatever the text is.
 
-    So it is with two repetitions at most, a few parts that may be left out, and neither of them,
-    nor an alternative, inside a repetition.
+    That holds for two repetitions at most and a few optional parts. No repetition, optional part
+    or alternative may lie inside a repetition.
     """
     tree = _parsed(pattern)
     return tree is not None and _choices(tree) <= _CHOICES_AT_MOST
@@ -33,7 +34,8 @@ def is_surely_quick(pattern: str) -> bool:
 def hostile_texts(pattern: str, length_max: int, *, are_long: bool = False) -> Iterator[str]:
     """Texts that make it backtrack, if any do: each repeated part again and again, then an end.
 
-    Short ones show a time that grows exponentially; `are_long`: a power of the text's length.
+    Short texts show a time that grows exponentially. With `are_long`, the texts show a time that
+    grows with a power of their length.
     """
     tree = _parsed(pattern)
     for before, body in () if tree is None else _repeated(tree, ""):
@@ -87,7 +89,7 @@ def _repeated(items: _Items, before: str) -> Iterator[tuple[str, _Items]]:
 
 
 def _inner(name: str, value: Any) -> list[_Items]:
-    """The parts that an item is made of; a repetition's is not asked for."""
+    """The parts that an item is made of. The callers look into repetitions themselves."""
     match name:
         case "SUBPATTERN":
             return [value[3]]
@@ -113,7 +115,7 @@ def _samples(items: _Items) -> Iterator[str]:
 
 
 def _sample(items: _Items, *, is_full: bool) -> str:
-    """A text that these items match; `is_full`: with what may be left out."""
+    """A text that these items match; `is_full`: with its optional parts."""
     text = ""
     for kind, value in items:
         name = str(kind)
@@ -135,7 +137,7 @@ def _sample(items: _Items, *, is_full: bool) -> str:
 
 
 def _of_class(entries: _Items) -> str:
-    """A character of a class; the first that is likely, for one that is all but some."""
+    """A character of a class. For a negated class, the first candidate that it does not exclude."""
     parts = [(str(kind), value) for kind, value in entries]
     if parts and parts[0][0] == "NEGATE":
         return next((c for c in _CLASS_CANDIDATES if not _is_of(c, parts[1:])), "~")

@@ -1,7 +1,7 @@
-"""Directories in shared memory: nobody but their user may enter one, whoever made it again.
+"""Directories in shared memory that only their user may enter, also after they are made again.
 
-`Path.mkdir(parents=True)` gives its mode to the last directory alone (CPython's documentation): a
-parent that had vanished would be back for all to read, and refused from then on.
+`Path.mkdir(parents=True)` gives its mode to the last directory alone (CPython's documentation). A
+parent that had vanished would come back readable for all, and be refused from then on.
 """
 
 import errno
@@ -11,12 +11,12 @@ from pathlib import Path
 
 
 def shared_name() -> str:
-    """What the one directory of this user is called in `/dev/shm`, which is everybody's."""
+    """The name of this user's one directory in `/dev/shm`, which all users share."""
     return f"train-supervisor-{os.getuid()}"
 
 
-# What others must not have of a directory. stat(2) shows the rights of ACL entries too: they end at
-# the mask, which stands where the group's rights stand (acl(5)).
+# Rights on a directory that others must not have. stat(2) covers ACL entries, too: the ACL's mask
+# bounds them, and stat shows the mask in the place of the group's rights (acl(5)).
 _ENTRY = 0o077
 _WRITING = 0o022
 
@@ -30,9 +30,9 @@ def is_ours_alone(folder: Path) -> bool:
 
 
 def is_believable(*folders: Path) -> bool:
-    """Whether only this user can have laid what is in each of these directories.
+    """Whether only this user can have put anything into each of these directories.
 
-    Asked before what is there already is read or removed: that others may look is no lie.
+    Asked before files that are there already are read or removed. Others may be able to read them.
     """
     try:
         return all(_is_closed(folder, _WRITING) for folder in folders)
@@ -41,7 +41,7 @@ def is_believable(*folders: Path) -> bool:
 
 
 def _is_closed(folder: Path, rights: int) -> bool:
-    """Whether it is a directory of this user's, no link to one, on which no other has any."""
+    """Whether it is a directory of this user, no link, on which others have none of `rights`."""
     facts = folder.lstat()
     is_ours = stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
     return is_ours and not facts.st_mode & rights
@@ -50,7 +50,7 @@ def _is_closed(folder: Path, rights: int) -> bool:
 def make_private(folder: Path) -> None:
     """Make a directory and those above it that are missing, all 0700.
 
-    Raises OSError: PermissionError where somebody else has made this user's place in `/dev/shm`.
+    Raises OSError: PermissionError where another user has made this user's place in `/dev/shm`.
     """
     if not folder.is_dir():
         make_private(folder.parent)
@@ -61,7 +61,10 @@ def make_private(folder: Path) -> None:
 
 
 def make_below(base: Path, folder: Path) -> None:
-    """The same below `base`, which has to be there already. Raises OSError, ValueError."""
+    """Make `folder` and those between it and `base`, all 0700; `base` has to be there already.
+
+    Raises OSError, and ValueError where `folder` is not below `base`.
+    """
     names = folder.relative_to(base).parts
     for count in range(1, len(names) + 1):
         base.joinpath(*names[:count]).mkdir(mode=0o700, exist_ok=True)

@@ -57,8 +57,8 @@ def all_pids() -> list[int]:
 def children(pid: int) -> list[int] | None:
     """Return the children, zombies included, of a single-threaded process; None if unknown.
 
-    Exact when `pid` is the caller: only it takes entries out of its list. None where the kernel
-    was built without CONFIG_PROC_CHILDREN.
+    Exact when `pid` is the caller: only the caller takes entries out of its own list. None where
+    the kernel was built without CONFIG_PROC_CHILDREN.
     """
     try:
         with open(f"/proc/{pid}/task/{pid}/children", "rb") as file:
@@ -73,7 +73,8 @@ def descend(
 ) -> list[int]:
     """Return these processes and all that descend from them, parents first.
 
-    `parents` has each one's parent. Neither `spare` nor what descends from those alone.
+    `parents` has each process's parent. Left out are the processes of `spare`, and those that
+    descend from them alone.
     """
     children: dict[int, list[int]] = {}
     for pid, parent in parents.items():

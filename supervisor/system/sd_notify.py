@@ -1,6 +1,6 @@
-"""What systemd is told, as datagrams (sd_notify(3)); stdlib only, and it never blocks.
+"""Tells systemd of the service's state by datagrams (sd_notify(3)). Stdlib only.
 
-Anybody may call it anywhere: without systemd nothing is sent.
+`notify` never blocks. Without systemd nothing is sent, so that it may be called anywhere.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import socket
 
 SOCKET = "NOTIFY_SOCKET"
 WATCHDOG = "WATCHDOG_USEC"
-# What systemd gives its service and a trainer must not have: with NotifyAccess=all a library in it
-# that says READY=1 or STOPPING=1 for itself would say it for the run.
+# Variables that systemd gives its service and a trainer must not have. With NotifyAccess=all, a
+# library in the trainer that says READY=1 or STOPPING=1 for itself would say it for the run.
 PRIVATE = (SOCKET, WATCHDOG, "WATCHDOG_PID", "JOURNAL_STREAM")
 
 
 def is_listened_to() -> bool:
-    """Tell whether a service manager wants to hear anything."""
+    """Tell whether a service manager listens."""
     return os.environ.get(SOCKET, "")[:1] in ("/", "@")
 
 
@@ -28,7 +28,7 @@ def watchdog_s() -> float | None:
 
 
 def notify(*assignments: str) -> bool:
-    """Send assignments such as `READY=1` as one datagram; False if there was nobody to take it.
+    """Send assignments such as `READY=1` as one datagram; False if it could not be delivered.
 
     A newline inside a value would begin another assignment, so it becomes a space.
     """
@@ -70,5 +70,5 @@ def _send(data: bytes, descriptors: tuple[int, ...]) -> bool:
             sender.connect(address)
             socket.send_fds(sender, [data], list(descriptors))
     except OSError:
-        return False  # systemd is being re-executed, or its queue is full: the next one tells it
+        return False  # systemd is being re-executed, or its queue is full: the next datagram tells
     return True

@@ -1,6 +1,7 @@
-"""A pipe of a process to itself, so that a signal or a thread's word ends its poll.
+"""A pipe of a process to itself: a signal, or another thread, ends the poll of its main loop.
 
-None is lost between looking and sleeping. It acts on none. Stdlib only.
+No signal is lost between looking and sleeping. The loop acts on signals; this module does not.
+Stdlib only.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class SelfPipe:
         return self._read_fd
 
     def catch(self, signals: Iterable[int]) -> None:
-        """Have these signals do nothing but come here; one pipe of a process can."""
+        """Have these signals do nothing but come here. Only one pipe of a process can do so."""
         signal.set_wakeup_fd(self._write_fd, warn_on_full_buffer=False)
         for number in signals:
             signal.signal(number, _only_wake)

@@ -1,4 +1,4 @@
-"""Reads small files that anybody may have laid there, without waiting and not without end."""
+"""Reads small files that any user may have put there. It never waits, and never reads on and on."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _KINDS = (
 def read_small_file(path: Path, most_bytes: int = LARGEST_BYTES) -> bytes:
     """All bytes of a regular file. Raises OSError, also for another kind of file or a larger one.
 
-    A fifo would be waited for without end, and /dev/zero read without end.
+    To open a fifo could take for ever, and to read /dev/zero would.
     """
     # Asked before the open as well: opening a device may do something (a tape is wound back).
     _refuse_other_kinds(path, path.stat())
@@ -27,7 +27,7 @@ def read_small_file(path: Path, most_bytes: int = LARGEST_BYTES) -> bytes:
         _refuse_other_kinds(path, facts)
         if facts.st_size > most_bytes:
             raise OSError(errno.EFBIG, f"is {facts.st_size} bytes long, too many", str(path))
-        # Files of /proc have no size; one that grows meanwhile is cut off.
+        # Files of /proc have no size, and others may grow meanwhile: count the bytes that are read.
         pieces, left = [], most_bytes + 1
         while left and (piece := os.read(fd, left)):
             pieces.append(piece)
