@@ -1,1 +1,17 @@
-"""What a run keeps in its directory, and who may write there."""
+"""What a run keeps in its directory, and who may write there.
+
+`supervisor run` takes the run (`lock`) and becomes the launcher. Launcher and daemon share the
+lock's descriptor, so that the run is free once both are gone. The daemon is then the one writer of
+the record: it appends to the `ledger` what happened, replaces `status.json` (`status_file`), and
+makes a folder for each failure (`incidents`). `ledger_entries` reads the ledger back as the core's
+entries, for the next daemon and for the CLI. The CLI writes one thing: the operator's `intent`,
+which the daemon looks at.
+
+Outside of the run directory, `runtime_directory` is the run's place in memory, with the trainer's
+heartbeat pages and snapshots. `ownership` judges the marks of other runs at a checkpoint directory;
+`claiming` puts the run's own mark there. `paths` names all files of a run directory.
+
+What always holds: one supervisor has a run at a time, and neither a lock nor a mark is passed over
+for its age. The ledger is never rewritten; `status.json` only mirrors it. Each record can be read
+without a daemon. No damaged file raises anything but OSError to its reader.
+"""

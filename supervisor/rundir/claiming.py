@@ -1,4 +1,4 @@
-"""Makes a checkpoint directory a run's own, unless it is another's; it judges by `ownership`."""
+"""Makes a checkpoint directory a run's own, unless another run has it; `ownership` judges that."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from supervisor.checkpoint.owner_mark import MarkFile, OwnerMark
 from supervisor.core.entries.run import TookOverEntry
 from supervisor.rundir.ownership import Claimant, Judged, Ownership, Standing, look
 
-# Two runs that begin at once change the mark under each other's eyes, a few times at most.
+# Two runs that begin at the same time change the mark while the other looks, a few times at most.
 _TRIES = 8
 
 
@@ -20,7 +20,7 @@ class Claim:
     ownership: Ownership
     """As it was found last."""
     taken: tuple[Judged, ...] = ()
-    """The marks of others whose directory this now is."""
+    """The marks of other runs, from which the directory was taken over."""
     place: Path | None = None
     """Where the run's own mark lies; None where there is none yet."""
     problem: str | None = None
@@ -30,11 +30,11 @@ class Claim:
 def claim(
     directory: Path, claimant: Claimant, *, has_checkpoint: bool, by_force: bool = False
 ) -> Claim:
-    """Mark the directory as the run's, in place of runs that are over, unless it is another's.
+    """Mark the directory as the run's, unless another run has it. Marks of ended runs go.
 
-    `has_checkpoint`: the mark may lie inside; tools refuse an output directory that is not empty.
-    `by_force`: a run that cannot be seen from here is over as well. What cannot be written is told
-    in the claim.
+    `has_checkpoint`: the mark may lie inside. Without one it may not, since tools refuse an output
+    directory that is not empty. `by_force`: a run that cannot be seen from here is over as well.
+    A mark that cannot be written is told in the claim.
     """
     assert claimant.run_id is not None
     mine = owner_mark.mark_of(claimant.run_id, claimant.name, claimant.run_dir)
@@ -42,7 +42,7 @@ def claim(
     for _ in range(_TRIES):
         found = look(directory, claimant)
         if any(owner_mark.put_back(one.file) for one in found.marks):
-            continue  # a run that was killed had moved it
+            continue  # a run that was killed had moved the mark
         if found.of(Standing.TAKEN) or (found.of(Standing.UNSEEN) and not by_force):
             return Claim(found, tuple(taken))
         others = (*found.of(Standing.OVER), *found.of(Standing.UNSEEN))
@@ -51,13 +51,13 @@ def claim(
                     for one in others]  # fmt: skip
         taken += [one for one, how in zip(others, replaced, strict=True) if how]
         if any(how is not None for how in replaced):
-            continue  # look again: they are the run's own now, or another run was quicker
+            continue  # look again: the marks are the run's own now, or another run was quicker
         kept = frozenset(one.file.path for one in others)
         place = _settle(found, mine, problems, kept, has_checkpoint=has_checkpoint)
         if place is False:
             continue
         if place is not None and not found.of(Standing.OWN):
-            taken += others  # marks that cannot be removed are told of once
+            taken += others  # marks that cannot be removed are told about once
         return Claim(found, tuple(taken), place, "; ".join(problems) or None)
     return Claim(found, tuple(taken), None, "others mark it again and again")
 
@@ -79,7 +79,7 @@ def took_over(made: Claim) -> list[tuple[TookOverEntry, str]]:
 
 
 def _replace(file: MarkFile, mine: OwnerMark, problems: list[str]) -> bool | None:
-    """Whether the run's mark stands where another's was; None where nothing can be changed."""
+    """Put the run's mark in another's place; False if a third came between, None if it fails."""
     try:
         return owner_mark.replace_other(file, mine)
     except OSError as error:
@@ -95,10 +95,10 @@ def _settle(
     *,
     has_checkpoint: bool,
 ) -> Path | Literal[False] | None:
-    """Where the run's own mark lies; False where another mark came in between.
+    """Make or renew the run's own mark, and return its place; False where another came in between.
 
-    `kept`: marks of runs that are over which could not be replaced (another user's, in a sticky
-    directory): the other place is tried.
+    None where no place could be written. `kept`: marks of ended runs that could not be replaced
+    (another user's, in a sticky directory). The other place is tried then.
     """
     directory = found.directory
     is_root = owner_mark.is_mount_root(directory)
@@ -121,13 +121,13 @@ def _settle(
         again = owner_mark.find(directory)
         if any(file.path == place for file in again):
             return False
-        # `ckpt/ckpt` has beside it what `ckpt` has inside: a name that stands for another one.
+        # The mark beside `ckpt/ckpt` has the name of the mark inside `ckpt`: it is for that one.
         problems.append(f"{place}: it is the mark of another directory")
     return own[0].path if own else None
 
 
 def _renew(file: MarkFile, mine: OwnerMark, problems: list[str]) -> None:
-    """Say where the run is now: its directory was moved, or it goes on on another machine."""
+    """Renew the mark if the run's directory was moved, or the run is on another machine now."""
     said = file.mark
     if said is None or said.is_like(mine):
         return

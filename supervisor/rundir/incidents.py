@@ -1,6 +1,6 @@
 """Incident folders: what happened, the evidence, what was done.
 
-Best effort: on a full disk they are lost before anything else is.
+Best effort: on a full disk, incidents are the first thing that is lost.
 """
 
 import json
@@ -49,7 +49,7 @@ class IncidentFolders:
     ) -> None:
         """Write the report, the end of the log and the state of the machine. Raises OSError.
 
-        `log`: the attempt's last so many bytes.
+        `log`: returns as many last bytes of the attempt's log as it is asked for.
         """
         report: dict[str, Any] = {
             "at": rfc3339(wall_s()),
@@ -80,7 +80,7 @@ class IncidentFolders:
         return "\n\n".join(parts) + "\n"
 
     def _begin_gpu_report(self, folder: Path) -> None:
-        # A broken GPU can hang nvidia-smi for minutes: it is not waited for.
+        # A broken GPU can hang nvidia-smi for minutes: the daemon does not wait for it.
         self._children = [child for child in self._children if child.poll() is None]
         program, limit = shutil.which("nvidia-smi"), shutil.which("timeout")
         if program is None or limit is None:

@@ -12,12 +12,12 @@ from supervisor.system.durable import write_durably
 from supervisor.system.small_file import read_small_file
 
 UNREADABLE = "unreadable"
-"""The id of what nobody can understand."""
+"""The id of an intent that cannot be understood."""
 
 
 @dataclass(frozen=True, slots=True)
 class IntentRecord:
-    """An intent, with an id so that the same wish uttered twice can be told from one."""
+    """An intent. By its id, the same intent given twice differs from one given once."""
 
     intent: Intent
     id: str
@@ -29,10 +29,10 @@ _MOST_BYTES = 1 << 16
 
 
 def read_intent(path: Path) -> IntentRecord:
-    """What the operator wants; `run` where nothing was ever said.
+    """What the operator wants; `run` where the operator never said anything.
 
-    A file that cannot be understood is a `hold`: training over a wish nobody can read is worse
-    than waiting for its author. Raises OSError for one that cannot be read at all.
+    A file that cannot be understood counts as `hold`. To train against an unreadable wish would be
+    worse than to wait for its author. Raises OSError for a file that cannot be read at all.
     """
     try:
         data = json.loads(read_small_file(path, _MOST_BYTES))
@@ -50,7 +50,7 @@ def read_intent(path: Path) -> IntentRecord:
 
 
 def last_intent_id(path: Path) -> str:
-    """The id of what was said last, "" where that cannot be read."""
+    """The id of the last intent, "" where it cannot be read."""
     try:
         return read_intent(path).id
     except OSError:
@@ -58,7 +58,7 @@ def last_intent_id(path: Path) -> str:
 
 
 def write_intent(path: Path, intent: Intent) -> IntentRecord:
-    """Say it durably. Raises OSError."""
+    """Write a new intent durably, and return it. Raises OSError."""
     record = IntentRecord(intent, uuid.uuid4().hex, rfc3339(wall_s()))
     body = {"intent": record.intent.value, "id": record.id, "at": record.at}
     write_durably(path, json.dumps(body).encode() + b"\n")

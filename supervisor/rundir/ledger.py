@@ -23,8 +23,8 @@ _FULL = (errno.ENOSPC, errno.EDQUOT)
 def encode_entry(entry: Mapping[str, Any]) -> bytes:
     """One line: the JSON of `entry` with the CRC-32 of everything before it as its last field.
 
-    What JSON has no word for (an infinite loss) is null, and names that are not UTF-8 pass as they
-    are: an entry that cannot be written would cost the run its decision.
+    A value that JSON has no word for (an infinite loss) becomes null. Names that are not UTF-8 pass
+    as they are. An entry that could not be written would cost the run its decision.
     """
     body = json.dumps(_plain(entry), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     head = body.encode("utf-8", "surrogatepass")[:-1]
@@ -56,7 +56,7 @@ def decode_entry(line: bytes) -> dict[str, Any] | None:
 
 
 def iterate_ledger(path: Path) -> Iterator[dict[str, Any]]:
-    """The same one by one: a ledger of weeks is never in memory as a whole. Raises OSError."""
+    """All whole entries, one by one: a ledger of weeks is never in memory as a whole. OSError."""
     try:
         file = path.open("rb")
     except FileNotFoundError:
@@ -74,7 +74,7 @@ def read_ledger(path: Path) -> list[dict[str, Any]]:
 
 
 def read_ledger_report(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """All whole entries, and how many lines were not. A file that is not there has none."""
+    """All whole entries, and how many lines were damaged. A missing file has none of both."""
     entries: list[dict[str, Any]] = []
     bad = 0
     try:
@@ -93,13 +93,13 @@ def read_ledger_report(path: Path) -> tuple[list[dict[str, Any]], int]:
 
 
 class LedgerWriter:
-    """The one writer: it belongs to the holder of the run's lock."""
+    """The one writer of a ledger: it belongs to the holder of the run's lock."""
 
     def __init__(self, path: Path, reserve: Path) -> None:
         self._path = path
         self._reserve = reserve
         self._backlog: list[bytes] = []
-        # How many of these are in the file, and perhaps not on the disk yet.
+        # How many entries of the backlog are in the file, and perhaps not on the disk yet.
         self._written = 0
         self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self._mid_line = _ends_mid_line(self._fd)
@@ -111,20 +111,20 @@ class LedgerWriter:
         return len(self._backlog) - self._written
 
     def append(self, entries: Iterable[Mapping[str, Any]], *, sync: bool = True) -> bool:
-        """Append with one fsync; True when all is durable.
+        """Append with one fsync; True when all is durable (without `sync`: written).
 
-        Without `sync` it is only written: the daemon's death loses nothing of it, a power cut may,
-        until `sync` is called or something is appended with it.
-        On a full disk the reserve is given back first; what still does not fit is kept and written
-        with the next call, so that a decision is never lost while the daemon lives.
+        Without `sync` the entries survive the daemon's death. A power cut may lose them until the
+        next `sync`, or the next `append` that syncs.
+        On a full disk the reserve is given back first. Entries that still do not fit are kept and
+        written with the next call: while the daemon lives, no decision is lost.
         """
-        # Both clocks: the wall's may jump, the other one ends with the boot.
+        # Both clocks: wall time may jump, monotonic time ends with the boot.
         at = {"at": rfc3339(wall_s()), "monotonic": round(monotonic_s(), 3)}
         self._backlog += [encode_entry({**at, **entry}) for entry in entries]
         return self._flush(sync=sync)
 
     def sync(self) -> bool:
-        """Make durable what was written without it; True when all is."""
+        """Make entries durable that were appended without `sync`; True when all are."""
         return self._flush(sync=True)
 
     def _flush(self, *, sync: bool) -> bool:
@@ -149,7 +149,7 @@ class LedgerWriter:
                 if written:
                     self._mid_line = written < len(line)
                 if written < len(line):
-                    # A short write is how a disk that just filled up answers; it starts anew.
+                    # A disk that has just filled up answers so. The entry is written anew, whole.
                     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
                 self._written += 1
         finally:
@@ -160,13 +160,13 @@ class LedgerWriter:
         try:
             os.fsync(self._fd)
             if not self._is_named:
-                # POSIX promises the bytes with the file's fsync, not that its name is found.
+                # By POSIX, a file's fsync makes its bytes durable, not its name in the directory.
                 fsync_directory(self._path.parent)
                 self._is_named = True
         except OSError as error:
             if error.errno in _FULL:
-                # NFS tells of a full disk only here, and what was written is gone: all of it
-                # is written again. Twice on record harms less than never.
+                # NFS tells of a full disk only here, and all that was written is gone: write it
+                # again. An entry that is on record twice harms less than one that is lost.
                 self._mid_line, self._written = True, 0
             raise
         finally:
@@ -182,7 +182,7 @@ class LedgerWriter:
         return True
 
     def ensure_reserve(self) -> bool:
-        """Lay the reserve by if it is not there; False where the disk has no room for it."""
+        """Make the reserve if it is not there; False where the disk has no room for it."""
         try:
             if self._reserve.stat().st_size >= RESERVE_BYTES:
                 return True
@@ -202,7 +202,7 @@ class LedgerWriter:
         return True
 
     def is_removed(self) -> bool:
-        """Whether the file's name is gone, and the file lives on by its descriptor alone."""
+        """Whether the ledger was removed, and lives on by this descriptor alone."""
         try:
             there = self._path.stat()
         except OSError as error:
@@ -211,9 +211,10 @@ class LedgerWriter:
         return held.st_nlink == 0 and (held.st_dev, held.st_ino) != (there.st_dev, there.st_ino)
 
     def restore(self) -> bool:
-        """Give what was removed its name again, as a copy; False where it is there. Raises OSError.
+        """Put a copy in the place of a ledger that was removed; False if it was not.
 
-        The link count of a removed file is 0, and no link(2) brings that back.
+        The link count of a removed file is 0, and link(2) cannot give it a name again. Raises
+        OSError.
         """
         if not self.is_removed():
             return False
@@ -234,7 +235,7 @@ class LedgerWriter:
         return True
 
     def close(self) -> None:
-        """Close the file; what is in the backlog is lost, so `append` first."""
+        """Close the file. Entries in the backlog are lost, so `append` first."""
         os.close(self._fd)
 
 

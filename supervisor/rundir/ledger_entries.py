@@ -13,12 +13,12 @@ from supervisor.core.entries.run import RunCreatedEntry
 from supervisor.rundir.ledger import iterate_ledger
 from supervisor.system.clock import parse_rfc3339
 
-# No machine is up so long.
+# No machine is up for so many seconds.
 _MOST_S = 1e12
 
 
 def stamped(record: dict[str, Any]) -> Stamped:
-    """One record of the ledger; a wall time that nobody can read is 0."""
+    """One record of the ledger as an entry; a wall time that cannot be read is 0."""
     wall, monotonic = 0.0, record.get("monotonic")
     with suppress(TypeError, ValueError, OverflowError, KeyError):
         wall = parse_rfc3339(record["at"])
@@ -27,7 +27,7 @@ def stamped(record: dict[str, Any]) -> Stamped:
 
 
 def iterate_entries(path: Path) -> Iterator[Stamped]:
-    """All whole entries in order, one by one: a ledger of weeks is long. Raises OSError."""
+    """All whole entries in order, one by one, since a ledger of weeks is long. Raises OSError."""
     return map(stamped, iterate_ledger(path))
 
 

@@ -46,11 +46,11 @@ class Holder:
     """How often that job had been requeued when it took the run."""
 
     def is_here(self) -> bool:
-        """Whether it was a process of this machine."""
+        """Whether the holder is a process of this machine."""
         return self.identity.machine_id == machine_id() and self.host == os.uname().nodename
 
     def is_alive(self) -> bool:
-        """Whether the process is there, as far as this machine can see."""
+        """Whether the holder's process lives, as far as this machine can see."""
         return self.is_here() and is_alive(self.identity)
 
     def describe(self) -> str:
@@ -64,7 +64,7 @@ class Holder:
 
 
 def holder(paths: RunPaths) -> Holder | None:
-    """Who wrote the lock last; None where nobody did or the file cannot be understood."""
+    """Who wrote the lock file last; None where it is missing or cannot be understood."""
     try:
         data = json.loads(read_small_file(paths.lock))
         identity = ProcessIdentity(
@@ -100,7 +100,7 @@ def is_held(paths: RunPaths) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class RunLock:
-    """A lock that is ours while `fd` stays open in some process."""
+    """The lock of a run, held as long as `fd` stays open in some process."""
 
     fd: int
     path: Path
@@ -111,7 +111,7 @@ class RunLock:
     ) -> "RunLock":
         """Take the run, or raise SupervisorError with code 69 that names the holder.
 
-        `jobs` is asked where the holder was in a job of another machine.
+        `jobs` is asked whether the holder's job has ended, where that was on another machine.
         """
         fd = os.open(paths.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
@@ -132,8 +132,8 @@ class RunLock:
     ) -> "RunLock":
         """Go on with the lock of a dead launcher, whose descriptor this process shares.
 
-        Raises SupervisorError with code 69 where another one has the run: a file system without
-        flock, on which only the holder's name tells.
+        Raises SupervisorError with code 69 where another supervisor has the run. That can be on a
+        file system without flock, where only the holder in the lock file tells.
         """
         owner = holder(paths)
         if owner is not None and owner.identity.pid != launcher_pid:
@@ -164,7 +164,7 @@ def _may_be_alive(owner: Holder, paths: RunPaths, jobs: Jobs | None) -> bool:
     if owner.is_alive():
         return True
     if owner.is_here() or not is_network(paths.state_dir):
-        # Gone from this machine; or the file system is local, where our flock proves it.
+        # It is gone from this machine, or the file system is local: then our flock proves it gone.
         return False
     return jobs is None or not _job_is_over(owner, jobs)
 
@@ -174,7 +174,7 @@ def _job_is_over(owner: Holder, jobs: Jobs) -> bool:
     if job is None:
         return False
     if own is not None and own[0] == job and owner.slurm_restart is not None:
-        # The same job, started again since then: the scheduler has given that node up.
+        # The holder's job was started again since, as ours: the scheduler has given that node up.
         return owner.slurm_restart < own[1]
     return jobs.is_over(job)
 

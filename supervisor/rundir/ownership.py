@@ -27,16 +27,16 @@ _MOST_LINE = 4 << 20
 
 
 class Standing(StrEnum):
-    """How a run stands to a checkpoint directory, the weightier the later."""
+    """How a run stands to a checkpoint directory. A later member outweighs an earlier one."""
 
     FREE = "free"
     OWN = "own"
     OVER = "over"
-    """Marked by a run that is provably no more, or finished and to be gone on from."""
+    """Marked by a run that provably exists no more, or is finished and may be gone on from."""
     UNSEEN = "unseen"
-    """Marked by a run that nobody here can ask."""
+    """Marked by a run whose record cannot be seen from here."""
     TAKEN = "taken"
-    """Marked by a run that is there."""
+    """Marked by a run that exists."""
 
 
 _WEIGHT = {standing: weight for weight, standing in enumerate(Standing)}
@@ -44,10 +44,10 @@ _WEIGHT = {standing: weight for weight, standing in enumerate(Standing)}
 
 @dataclass(frozen=True, slots=True)
 class Claimant:
-    """The run that asks."""
+    """The run that asks for the directory."""
 
     run_id: str | None
-    """None before its first daemon."""
+    """None before the run's first daemon."""
     name: str
     run_dir: Path
     goes_on_from_others: bool
@@ -68,7 +68,7 @@ class Ownership:
     """A directory's marks, and the one of them that counts."""
 
     directory: Path
-    """Links resolved."""
+    """The checkpoint directory, with links resolved."""
     marks: tuple[Judged, ...]
 
     @property
@@ -111,7 +111,7 @@ def refusal(ownership: Ownership, claimant: Claimant) -> Refusal | None:
     where = ownership.directory
     if found.standing is Standing.TAKEN and mark is not None:
         said = f"{where}: {mark.describe()} saves there{found.why}; {asks} cannot save there, too"
-        # Its run directory may hold the checkpoints: never that.
+        # Never advise to remove the other run's directory: it may hold the checkpoints.
         over = f"; if that one is over for good, remove {found.file.path}"
         if found.why:
             over = ", or go on from its checkpoints: `resume: {existing: use}`"
@@ -149,7 +149,7 @@ def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
     if run_id is None:
         return Judged(file, Standing.UNSEEN, f"{there.ledger} does not say whose it is")
     hidden = _hidden(mark)
-    # The same path on another machine's own disk is another directory.
+    # On another machine's own disk, the same path is another directory.
     if hidden is None and not mark.is_here() and not is_network(there.run_dir):
         hidden = f"another run is in {there.run_dir} here"
     if hidden is not None:
@@ -158,7 +158,7 @@ def _judge(file: MarkFile, directory: Path, claimant: Claimant) -> Judged:
 
 
 def _is_bare(directory: Path) -> bool:
-    """Whether nothing that two runs could mix up is there."""
+    """Whether the directory holds nothing that two runs could mix up: no visible file."""
     try:
         with os.scandir(directory) as entries:
             return all(entry.name.startswith(".") for entry in entries)
@@ -169,28 +169,28 @@ def _is_bare(directory: Path) -> bool:
 
 
 def _judge_gone(file: MarkFile, mark: OwnerMark, there: RunPaths, claimant: Claimant) -> Judged:
-    """Nothing is recorded where the mark says: gone, or only not to be seen from here."""
+    """Judge a mark whose run directory has no ledger: the run is gone, or not seen from here."""
     hidden = _hidden(mark)
     if hidden is None and not mark.is_here() and not _would_be_seen(there, claimant):
         hidden = f"{there.run_dir} is not there on this machine"
     if hidden is not None:
         return Judged(file, Standing.UNSEEN, hidden)
     if not _is_same(there.run_dir, claimant.run_dir) and _is_living(there):
-        return Judged(file, Standing.TAKEN)  # a full disk kept its first record back
+        return Judged(file, Standing.TAKEN)  # it lives: a full disk has delayed its first record
     return Judged(file, Standing.OVER, "its run directory is gone")
 
 
 def _would_be_seen(there: RunPaths, claimant: Claimant) -> bool:
-    """Whether another machine's run directory would be seen here, were it still there.
+    """Whether another machine's run directory would be seen from here, if it still existed.
 
-    It would on a network file system, and where this run has its own: a container has another
-    host's name at each start.
+    It would be on a network file system. It would also be if this run's directory is the same: a
+    container has another host name at each start.
     """
     return _is_same(there.run_dir, claimant.run_dir) or is_network(there.run_dir)
 
 
 def _hidden(mark: OwnerMark) -> str | None:
-    """Why what is seen at the mark's run directory proves nothing; None where it does."""
+    """Why a look at the mark's run directory proves nothing; None where it proves something."""
     points = mount_points()
     if mark.mount is None or mark.mount == "/" or points is None or not mark.is_here():
         return None
@@ -202,7 +202,7 @@ def _is_same(one: Path, other: Path) -> bool:
 
 
 def _is_living(there: RunPaths) -> bool:
-    """Whether a supervisor has that run; a pipe in the lock's place is not waited for."""
+    """Whether a supervisor has that run. It never waits for a pipe in the lock's place."""
     try:
         return stat.S_ISREG(there.lock.stat().st_mode) and is_held(there)
     except OSError:
@@ -212,7 +212,7 @@ def _is_living(there: RunPaths) -> bool:
 def _recorded(ledger: Path) -> tuple[str | None, bool]:
     """The id of the run that a ledger tells of, and whether that run is finished.
 
-    Raises OSError, ValueError for what is no file.
+    Raises OSError, and ValueError where the ledger is no regular file.
     """
     if not stat.S_ISREG(ledger.stat().st_mode):
         raise ValueError("it is no file")
@@ -229,7 +229,10 @@ def _recorded(ledger: Path) -> tuple[str | None, bool]:
 
 
 def _entries(ledger: Path) -> Iterator[Entry]:
-    """Its entries, each line bounded: the mark that led here may be anybody's. Raises OSError."""
+    """The ledger's entries. Lines are bounded: any user may have written the mark that led here.
+
+    Raises OSError.
+    """
     fd = os.open(ledger, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(fd, "rb") as file:
         while line := file.readline(_MOST_LINE):

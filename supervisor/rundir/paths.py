@@ -12,27 +12,27 @@ class RunPaths:
 
     @property
     def train_log(self) -> Path:
-        """What the trainer printed, all attempts, appended."""
+        """All that the trainer printed, each attempt's output after the one before."""
         return self.run_dir / "train.log"
 
     @property
     def state_dir(self) -> Path:
-        """Our own directory, 0700."""
+        """The supervisor's own directory, 0700."""
         return self.run_dir / ".supervisor"
 
     @property
     def lock(self) -> Path:
-        """Who has the run."""
+        """The lock file: who has the run."""
         return self.state_dir / "run.lock"
 
     @property
     def status(self) -> Path:
-        """What is so now, readable without the daemon."""
+        """The run's present state, readable without the daemon."""
         return self.state_dir / "status.json"
 
     @property
     def no_daemon(self) -> Path:
-        """What the launcher says while no daemon comes up; not there where one does."""
+        """Written by the launcher while no daemon can be started; missing otherwise."""
         return self.state_dir / "no-daemon.json"
 
     @property
@@ -42,7 +42,7 @@ class RunPaths:
 
     @property
     def ledger(self) -> Path:
-        """What happened, append-only."""
+        """What happened to the run, append-only."""
         return self.state_dir / "ledger.jsonl"
 
     @property
@@ -57,7 +57,7 @@ class RunPaths:
 
     @property
     def incidents(self) -> Path:
-        """One numbered folder an incident."""
+        """One numbered folder for each incident."""
         return self.state_dir / "incidents"
 
     @property
@@ -72,7 +72,7 @@ class RunPaths:
 
     @property
     def set_aside(self) -> Path:
-        """Checkpoints that were set aside, where a rename gets there."""
+        """Checkpoints that were set aside, if a rename can move them here."""
         return self.state_dir / "set-aside"
 
     @property

@@ -14,7 +14,7 @@ PLACE = "place"
 
 
 class RuntimeDirectory:
-    """`/dev/shm/train-supervisor-<uid>/<run id>/`, 0700; under .supervisor/ where there is none."""
+    """`/dev/shm/train-supervisor-<uid>/<run id>/`, 0700; below .supervisor/ if that is unusable."""
 
     def __init__(self, run_id: str, fallback: Path) -> None:
         """Make the directory. Raises OSError where neither place can be made."""
@@ -27,7 +27,7 @@ class RuntimeDirectory:
 
     @property
     def root(self) -> Path:
-        """The directory that is there."""
+        """The directory, which `__init__` has made."""
         assert self.path is not None
         return self.path
 
@@ -37,7 +37,7 @@ class RuntimeDirectory:
         return filesystem_type(self.root) == "tmpfs"
 
     def claim(self, state_dir: Path) -> None:
-        """Say whose it is: a copied run directory has the same id. Raises OSError."""
+        """Note whose run directory uses it: a copied one has the same run id. Raises OSError."""
         (self.root / PLACE).write_text(str(state_dir.resolve()))
 
     def heartbeat_dir(self, attempt: int) -> Path:
@@ -59,12 +59,12 @@ class RuntimeDirectory:
         return folder
 
     def repair(self, attempt: int) -> None:
-        """Make again what somebody removed under a running attempt. Raises OSError."""
+        """Make directories again that were removed under a running attempt. Raises OSError."""
         for folder in (self.snapshot_dir, self.heartbeat_dir(attempt)):
             make_private(folder)
 
     def remove(self, *, but_snapshots: bool = False) -> None:
-        """Nothing stays in memory after a run has ended, but what is on no disk."""
+        """Remove the directory after the run; `but_snapshots`: keep snapshots that no disk has."""
         if not but_snapshots:
             shutil.rmtree(self.root, ignore_errors=True)
             return
@@ -74,7 +74,7 @@ class RuntimeDirectory:
 
 
 def _private(parent: Path, name: str) -> Path | None:
-    # /dev/shm is everybody's: a directory that somebody else laid there first is not used.
+    # All users share /dev/shm: a directory that another user made there first is not used.
     try:
         parent.mkdir(mode=0o700, exist_ok=True)
         if not is_ours_alone(parent):

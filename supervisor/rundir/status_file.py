@@ -1,4 +1,4 @@
-"""`status.json`: what is so now, for people and programs, readable without the daemon."""
+"""`status.json`: the run's present state, for people and programs, readable without the daemon."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ from supervisor.system.small_file import read_small_file
 def write_status(path: Path, status: Status) -> None:
     """Replace the file; it mirrors the ledger, so it is not synced. Raises OSError."""
     body = json.dumps(to_json(status), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    # Of a path that is not UTF-8 this makes `\udcff`, which JSON reads back.
+    # A path that is not UTF-8 becomes `\udcff`, which JSON reads back.
     replace_file(path, body.encode("utf-8", "backslashreplace") + b"\n", sync=False)
 
 
