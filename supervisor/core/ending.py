@@ -120,7 +120,7 @@ class Ending:
 
     @property
     def signature(self) -> tuple[str, str | None, int | None] | None:
-        """What makes two deaths the same: exception type, top frame, step."""
+        """Exception type, top frame and step: two deaths are the same if these are equal."""
         if self.exception is not None:
             return (self.exception, self.frame, self.step)
         # A hang has no signature. The next attempt at this step may be at work: it gets more time.

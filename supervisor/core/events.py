@@ -205,7 +205,7 @@ class ParkedSeen:
     """Seconds that its imports took; known once it waits."""
     rss_bytes: int | None = None
     is_loud: bool = False
-    """The user is told that there is none, and can do something about it."""
+    """The lack of a spare interpreter is told: the user can do something about it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ class Rescued:
 
 @dataclass(frozen=True, slots=True)
 class StopAsked:
-    """Somebody wants the run to save and end, for now (a signal) or until resumed (an intent)."""
+    """A user or scheduler wants the run to save and end, for now (a signal) or until resumed."""
 
     by: StopSource
     wall: float | None = None

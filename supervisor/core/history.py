@@ -86,7 +86,7 @@ class History:
     last_attempt_open: bool = False
     """The last attempt's end is not on record."""
     end_told: bool = False
-    """It is on record that the last attempt ended while nobody watched."""
+    """It is on record that the last attempt ended while no daemon watched."""
     failure: Failure | None = None
     action: Action | None = None
     reason: str = ""

@@ -11,7 +11,7 @@ class JobEnd(StrEnum):
     TIME_LIMIT = "time_limit"
     CANCELLED = "cancelled"
     REQUEUED = "requeued"
-    """Somebody else has requeued it: an administrator, or the trainer itself."""
+    """An administrator, or the trainer itself, has requeued the job."""
 
 
 IN_WORDS = {

@@ -72,7 +72,7 @@ class Budget:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """A stop that was asked for; whatever the trainer does now, it is not a failure."""
+    """A stop that was asked for. Nothing that the trainer does from now on is a failure."""
 
     by: StopSource
     since: float
@@ -86,7 +86,7 @@ class Stop:
     rescued: bool = False
     """Persisting the newest snapshot in memory was ordered, before the grace ends."""
     limit: float | None = None
-    """When the scheduler kills everything, whatever the grace."""
+    """When the scheduler kills everything, even within the grace."""
     is_unsaveable: bool = False
     """A save would take longer than the time left: the attempt is ended without one."""
     besides: StopSource | None = None
@@ -130,7 +130,7 @@ class Learned:
         return dict(self.longest).get(phase)
 
     def with_seen(self, phase: Phase, seconds: float) -> "Learned":
-        """The same with one more observation."""
+        """The times with one more observation."""
         known = dict(self.longest)
         if seconds <= known.get(phase, 0.0):
             return self

@@ -153,7 +153,7 @@ class Relaunch(Enum):
     AT_ONCE = auto()
     AFTER_A_PAUSE = auto()
     BY_A_HUMAN = auto()
-    """Launching again is of no use before somebody has acted."""
+    """Launching again is of no use before a person has acted."""
     LATER = auto()
     """The supervisor launches nothing more: the user or the scheduler may run it again."""
 
@@ -193,7 +193,7 @@ class Action(_Word):
 
     @property
     def needs_human(self) -> bool:
-        """Whether launching again is of no use before somebody has acted."""
+        """Whether launching again is of no use before a person has acted."""
         return self.relaunch is Relaunch.BY_A_HUMAN
 
     @property

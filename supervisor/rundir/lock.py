@@ -164,7 +164,7 @@ def _may_be_alive(owner: Holder, paths: RunPaths, jobs: Jobs | None) -> bool:
     if owner.is_alive():
         return True
     if owner.is_here() or not is_network(paths.state_dir):
-        # It is gone from this machine, or the file system is local: then our flock proves it gone.
+        # The holder is gone from this machine. Or the file system is local: our flock proves it.
         return False
     return jobs is None or not _job_is_over(owner, jobs)
 

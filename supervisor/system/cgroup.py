@@ -107,7 +107,7 @@ def is_delegated(folder: str) -> bool:
 def settle() -> str | None:
     """Return the cgroup below which attempts get their own, None where there is none for us.
 
-    Where there is a memory controller, this process moves into a leaf first: a cgroup with
+    Where there is a memory controller, this process moves into a leaf first. A cgroup with
     processes may not give controllers to others (cgroup-v2.rst, No Internal Process Constraint).
     """
     folder = own_folder()
@@ -209,7 +209,7 @@ class Group:
         return sum(counts) if counts else None
 
     def remove(self) -> None:
-        """Remove it; one that still has a process stays, and is found again before a launch."""
+        """Remove it. A cgroup that still has a process stays, and is found before a launch."""
         for path in list(self._all()):
             try:
                 os.rmdir(path)

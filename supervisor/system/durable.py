@@ -61,8 +61,8 @@ def replace_file(
 ) -> None:
     """Write `data` beside `path` and rename it there: readers see the old or the new, never half.
 
-    Without `sync` the file is atomic for readers but may be lost in a power cut: for files that
-    only mirror what is recorded elsewhere (`status.json`). `stage`: a free name, for a directory
+    Without `sync` the file is atomic for readers but may be lost in a power cut. That is for files
+    that only mirror other records (`status.json`). `stage`: a free name, for a directory
     that is not ours. The file then gets exactly `mode`, whatever the umask. Raises OSError and
     leaves no stage.
     """

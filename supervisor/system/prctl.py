@@ -24,7 +24,7 @@ def become_subreaper() -> None:
 
 
 def die_with_parent(signum: int, parent_pid: int) -> None:
-    """Have the kernel send us `signum` when our parent ends; exits at once if it already has.
+    """Have the kernel send `signum` when the parent ends; exits at once if it already has.
 
     PR_SET_PDEATHSIG survives execve(2), except of a set-user-ID program. Raises OSError.
     """

@@ -15,8 +15,8 @@ def shared_name() -> str:
     return f"train-supervisor-{os.getuid()}"
 
 
-# Rights on a directory that others must not have. stat(2) covers ACL entries, too: the ACL's mask
-# bounds them, and stat shows the mask in the place of the group's rights (acl(5)).
+# Rights on a directory that others must not have. ACL entries are covered, too: the ACL's mask
+# bounds them, and stat(2) shows the mask in the place of the group's rights (acl(5)).
 _ENTRY = 0o077
 _WRITING = 0o022
 

@@ -41,8 +41,8 @@ def notify(*assignments: str) -> bool:
 def wait_until_heard(timeout_s: float = 5.0) -> bool:
     """Wait until systemd has acted on all that was sent (sd_notify_barrier(3)).
 
-    Before an exit: systemd finds the unit of a message by the sender's cgroup in /proc, and a
-    process that was reaped has none any more.
+    Call it before an exit. systemd finds the unit of a message by the sender's cgroup in /proc, and
+    a process that was reaped has none any more.
     """
     if not is_listened_to():
         return False

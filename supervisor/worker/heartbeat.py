@@ -163,7 +163,7 @@ class PageWriter:
 
     @property
     def is_bystander(self) -> bool:
-        """Whether another process owns the page: this one is a helper that nobody sees."""
+        """Whether another process owns the page: the supervisor does not see this one, a helper."""
         return self._place is not None and not self._place.is_shared
 
     @property

@@ -30,8 +30,8 @@ IS_SECOND = 48
 END = 49
 END_IS_TOLD, ENDED_IN_ORDER = 1, 2
 # Two seqlocks. The word written *last* stands *first*, because a reader copies upwards: a copy
-# whose two words agree then holds one write. The beat is one cache line; each of its stores is
-# one aligned word, so even a page whose writer was stopped midway has no half-written number.
+# whose two words agree then holds one write. The beat is one cache line. Each of its stores is
+# one aligned word: even a page whose writer was stopped midway has no half-written number.
 BEAT = struct.Struct("<QqqqdQ")  # end 64, ns 72, step 80, epoch 88, loss 96, begin 104
 BEAT_AT = 64
 STATE = struct.Struct("<QqqqqqqqQ")  # end 128, phase, since, first step, 4 durations, begin 192

@@ -1,6 +1,6 @@
 """Which process owns a rank's page: the first that beats or enters a phase, while it lives.
 
-A trainer's helpers attach as well: an evaluation script has the same lines in it. Stdlib only:
+A trainer's helpers attach as well: an evaluation script calls `attach`, too. Stdlib only:
 trainers import it. It must never wait long, and never raise because it cannot find something out.
 """
 

@@ -272,6 +272,6 @@ def _record_imports() -> None:
 
 
 def _nowhere() -> tuple[PageWriter, PageRepair]:
-    """A page in private memory, which nobody sees."""
+    """A page in private memory, which no other process sees."""
     page = PageWriter(None)
     return page, PageRepair(page, None)

@@ -13,8 +13,8 @@ from time import monotonic
 from .page_layout import PAGE_BYTES
 from .page_reading import read_pages
 
-# A rank at the boundary after step s lets no other finish s + 1 without it, but their steps may
-# have run ahead of their beats; one more step is the margin for a beat under way.
+# A rank at the boundary after step s lets no other finish s + 1 without it. But the others' steps
+# may have run ahead of their beats: one more step is the margin for a beat under way.
 STEPS_AHEAD = 2
 _CLAIM_PATIENCE_S = 1.0
 

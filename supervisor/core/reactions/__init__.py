@@ -1,7 +1,7 @@
 """Reactions: what comes of an event, by the state that the run is in.
 
-`core.step` calls one function for each event. It gets the state, the event and the time (monotonic
-seconds), and returns a `reaction.Reaction`: the condition that it found, the changed facts, and the
+`core.step` calls one function for each event, with the state, the event and the time (monotonic
+seconds). It returns a `reaction.Reaction`: the condition that it found, the changed facts, and the
 effects to perform. A reaction does not choose the next state of the run: its condition selects a
 row of `core.table`, and that row names the state.
 

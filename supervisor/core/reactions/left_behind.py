@@ -28,9 +28,9 @@ _NAMES_MAX = 4
 
 
 def on_main_ended(state: State, event: MainEnded, now: float) -> Reaction:
-    """Wait for a sign of training from what is left, or end it where training is known to be over.
+    """Wait for a sign that the processes left behind train, or end them if training is over.
 
-    A stop or a kill that is under way ends it in any case.
+    A stop or a kill that is under way ends them in any case.
     """
     if state.stop is not None or state.kill is not None:
         return Reaction("noted", state)
@@ -71,7 +71,7 @@ def on_left_seen(state: State, event: LeftSeen, now: float) -> Reaction:
 
 
 def excused(left: Left | None, gap_s: float) -> Left | None:
-    """The same state with `gap_s` more time: no daemon looked in it, and a sign may be missed."""
+    """`left` with `gap_s` more time: no daemon looked meanwhile, and a sign may be missed."""
     if left is None:
         return None
     return replace(left, since=left.since + gap_s, sign_at=left.sign_at + gap_s)

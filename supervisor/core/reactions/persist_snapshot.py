@@ -17,7 +17,7 @@ SLACK_S = 2.0
 # Longer than any working disk takes. The daemon waits so long for a persister that does not answer.
 PATIENCE_S = 600.0
 PATIENCE_MULTIPLE = 4.0
-# A user who asked for a stop does not wait for ever for a disk that does not answer.
+# A stop does not wait for ever for a disk that does not answer.
 AFTER_STOP_S = 60.0
 # Given even where the scheduler leaves no time: checkpoints that are read quickly are read.
 LEAST_S = 2.0
@@ -67,7 +67,7 @@ def until_stopped(state: State) -> State:
 
 
 def after_stop(stop: Stop, policy: Policy, now: float) -> float:
-    """The latest time for a stopped attempt's checkpoints to be read or written, monotonic."""
+    """Until when a stopped attempt's checkpoints may be read or written, monotonic seconds."""
     until = max(stop.since + policy.grace_s, now + AFTER_STOP_S)
     return until if stop.limit is None else min(until, max(stop.limit, now + LEAST_S))
 
@@ -81,7 +81,7 @@ def on_memory_seen(state: State, event: MemorySeen) -> Reaction:
 
 
 def rescue_now(state: State) -> Reaction:
-    """The grace left is what persisting takes: order it now."""
+    """Order the snapshot onto the disk: the grace that is left is just what persisting takes."""
     assert state.stop is not None
     if not is_memory_ahead(state):
         return Reaction("early", until_stopped(state))
@@ -91,7 +91,7 @@ def rescue_now(state: State) -> Reaction:
 
 
 def waits_first(state: State, decision: Decision, ahead: Checkpoint | None) -> bool:
-    """Whether a decision has to wait for the persister: it ends the supervisor, and no wait was."""
+    """Whether a decision must wait for the persister: it ends the supervisor, and none waited."""
     return decision.verdict in _ENDS and ahead is not None and state.rescue is None
 
 
@@ -100,7 +100,8 @@ def wait_for_rescue(
 ) -> Reaction:
     """Have a snapshot persisted before the supervisor ends; the decision is made again after.
 
-    `invalid` checkpoints are set aside before: one of the same step would pass for the snapshot's.
+    `invalid` checkpoints are set aside before. One of the snapshot's step would be taken for the
+    snapshot itself, as if that were on the disk already.
     """
     if state.stop is not None:
         limit_s = after_stop(state.stop, state.policy, now) - now

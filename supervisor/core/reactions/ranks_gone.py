@@ -11,8 +11,8 @@ from supervisor.core.states import State
 
 # torchrun has started its ranks again by then. The user is told within ten seconds.
 TELL_S = 5.0
-# A launcher that starts its ranks again uses CPU for it (torchrun's agent polls ten times a
-# second, and reads and writes as it does), and so does what comes after training.
+# A launcher that starts its ranks again uses CPU for it: torchrun's agent polls ten times a second,
+# and reads and writes as it does. Work after training uses CPU, too.
 QUIET_S = 60.0
 
 

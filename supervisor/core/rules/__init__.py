@@ -10,7 +10,7 @@ After a survey of the checkpoints, the reaction calls `restart_policy.decide`, w
 - `starting_point` and `checkpoint_choice` say what the next attempt resumes from.
 
 The answer is one `decision.Decision`. While an attempt runs, `deadlines` says when it is overdue,
-`hang_evidence` judges what looks have shown, and `patience` gives more time where an earlier
+and `hang_evidence` judges what looks have shown. `patience` gives more time where an earlier
 attempt was ended as hung. `step_counters` tells whether a trainer has resumed, `warm_launch` when
 to have a spare interpreter, `goodput` where the time went. `resumption` makes a new daemon's state.
 """

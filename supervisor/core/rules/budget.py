@@ -93,8 +93,8 @@ def exhausted(budget: Budget, policy: Policy) -> str | None:
 def backoff_s(policy: Policy, failures: int, attempt: int) -> float:
     """How long to wait before the next attempt, in seconds.
 
-    Exponential with jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"); the jitter
-    is drawn from the run's seed and the attempt, so that a replay of the ledger waits the same.
+    Exponential with jitter (AWS Architecture Blog, "Exponential Backoff and Jitter"). The jitter
+    is drawn from the run's seed and the attempt, so that a replay of the ledger waits as long.
     """
     exponent = min(max(failures - 1, 0), 60)
     full = min(policy.backoff_max_s, policy.backoff_s * 2.0**exponent)

@@ -23,8 +23,8 @@ def weigh_exit(state: State, survey: Surveyed, ending: Ending) -> Belief:
     """What an exit with 0 is worth, where the configuration has no `finish` of its own.
 
     The trainer's own word outranks the end of its log: all ranks said that they finished, or its
-    record counts all steps. If an exit with 0 was not believed, and the next attempt makes no step
-    and exits with 0 again, there was nothing left to do.
+    record counts all steps. An exit with 0 may not be believed. If the next attempt then makes no
+    step and exits with 0 again, there was nothing left to do.
     """
     against = _against(ending, survey)
     if against is None:

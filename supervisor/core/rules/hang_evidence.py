@@ -13,7 +13,7 @@ class Sight(StrEnum):
     STILL = "still"
     """Stacks equal and counters still."""
     MISSING = "missing"
-    """A rank is stopped or gone, or others wait for one that stands elsewhere."""
+    """A rank is stopped or gone, or others wait in a collective that one rank has not reached."""
     UNCLEAR = "unclear"
     """Counters stood still, and stacks could not be read or do not tell a wait from a hang."""
     WORK = "work"

@@ -118,7 +118,7 @@ def made_headway(state: State, survey: Surveyed) -> bool:
 def with_outage(budget: Budget, outage: Outage, policy: Policy, now: float) -> Budget:
     """The budget after an outage: charged once the pause has come to `backoff_max`.
 
-    `signature` and `repeats` stay: two same deaths are the same with an outage between them, too.
+    `signature` and `repeats` stay: an outage between two equal deaths does not make them differ.
     """
     outages = budget.outages + 1
     full = policy.backoff_s * 2.0 ** min(outages - 1, 60)

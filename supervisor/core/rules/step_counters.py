@@ -13,7 +13,7 @@ from supervisor.core.entries.entry import Entry
 from supervisor.core.entries.saves import SaveSeenEntry, SourceAtSave
 
 SAVES_KEPT = 2000
-# A step that takes less than this share of the run's pace is none: the loop skips batches then.
+# Steps that take less than this share of the run's pace are no training: the loop skips batches.
 _PACE_LEAST = 0.5
 
 

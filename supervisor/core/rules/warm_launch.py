@@ -69,7 +69,7 @@ class LaunchTimes:
     park_s: float | None = None
 
     def with_start(self, seconds: float, *, warm: bool) -> "LaunchTimes":
-        """The same with one more start."""
+        """The times with one more start."""
         return replace(self, warm_s=seconds) if warm else replace(self, cold_s=seconds)
 
 
