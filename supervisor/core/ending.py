@@ -86,7 +86,7 @@ class Ending:
     attached: bool = False
     finish_met: bool | None = None
     ended_by_us: bool = False
-    """The daemon ended it for a failure of its own finding: the exit code says nothing then."""
+    """The daemon ended the attempt for a failure that it had found: the exit code says nothing."""
     loads_checkpoint: bool | None = None
     """The attempt died while it loaded a checkpoint. None: its calls are not known."""
     full_place: str | None = None

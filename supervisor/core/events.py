@@ -26,7 +26,7 @@ class Begun:
     stop_by: StopSource | None = None
     """Who asked the attempt to stop, as recorded by the daemon before."""
     stop_since: float | None = None
-    """When the stop was asked for, later by every suspend since. The grace counts from here."""
+    """When the stop was asked for, moved on by each suspend since. The grace counts from here."""
     stop_wall: float | None = None
     """When the stop was asked for, seconds since 1970."""
     hung: str | None = None

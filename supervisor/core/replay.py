@@ -63,7 +63,7 @@ def fold(ledger: Iterable[Stamped]) -> History:
         history = fold_entry(history, noted)
         first = history.first_attempt_wall
         if first is not None and 0.0 < noted.wall < first:
-            # The clock was set back. Files of this run now carry times from this entry's on.
+            # The clock was set back: files of this run may be as old as this entry, but not older.
             history = replace(history, first_attempt_wall=noted.wall)
     return history
 

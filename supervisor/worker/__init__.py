@@ -14,7 +14,7 @@ to, `page_place` and `page_repair` keep it where the supervisor looks. `stop_sig
 What always holds: without a supervisor all of it works and has no effect, and none of it fails a
 training run. This folder imports relatively and from the standard library alone, for Python 3.9 and
 newer: it is loaded into the interpreters of users, too. The names below are imported when one is
-asked for. The launcher, which needs only the page's layout, imports that module and nothing else.
+asked for: so the launcher can import the page's layout by its module, and brings nothing else in.
 """
 
 TYPE_CHECKING = False

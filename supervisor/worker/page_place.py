@@ -161,7 +161,7 @@ def _is_asked(path: str) -> bool:
 
 
 def _put(path: str, content: bytes) -> tuple[mmap.mmap, int]:
-    """Put a whole page there by rename: a reader never meets half a page or one of two writers.
+    """Put a whole page there by rename: none is ever seen half, and none has two writers.
 
     Returns its mapping and its inode's number.
     """

@@ -1,8 +1,8 @@
 """A hang is shown, not timed: past its deadline an attempt is looked at, and what is seen decides.
 
 The deadline says when to look. If nothing moves, or a rank is missing, the attempt hangs. If
-something moves, it is at work: the daemon says so once and looks again. Only ten deadlines later
-is that a hang, too.
+something moves, it is at work: the daemon says so once and looks again. Only after ten deadlines
+without a step is that taken for a hang as well.
 """
 
 from dataclasses import replace

@@ -70,7 +70,7 @@ def on_job_seen(state: State, event: JobSeen, now: float) -> Reaction:
 
 
 def stop_requested(stop: Stop) -> StopRequestedEntry:
-    """The ledger's entry of a stop. Its own time is later than `asked_wall`: it is synced first."""
+    """The ledger's entry of a stop. `asked_wall` tells when, since the entry is written later."""
     asked_wall = None if stop.wall is None else round(stop.wall, 3)
     return StopRequestedEntry(by=stop.by, asked_wall=asked_wall, late=stop.late)
 

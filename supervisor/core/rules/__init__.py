@@ -6,7 +6,7 @@ After a survey of the checkpoints, the reaction calls `restart_policy.decide`, w
 - `budget` counts durable progress and refills what restarts may cost;
 - `completion` says whether an exit with 0 is the end of training;
 - `saved_by_stop` says what a stop has saved;
-- `outage` tells deaths that say nothing about the checkpoint, `disk_space` those of a full disk;
+- `outage` finds deaths that say nothing about the checkpoint, `disk_space` plans waits for room;
 - `starting_point` and `checkpoint_choice` say what the next attempt resumes from.
 
 The answer is one `decision.Decision`. While an attempt runs, `deadlines` says when it is overdue,

@@ -50,7 +50,7 @@ def deadline_s(phase: Phase, policy: Policy, learned: Learned) -> float | None:
 
 
 def phase_in_force(seen: Observed, step: int | None, policy: Policy) -> Phase:
-    """The phase whose deadline counts: `final` once the last step is made, as no other follows."""
+    """The phase whose deadline counts: after the last step, `final` replaces startup and step."""
     phase, last = seen.phase, policy.finish_step
     is_done = seen.is_at_total or (last is not None and step is not None and step >= last)
     return Phase.FINAL if is_done and phase in {Phase.STARTUP, Phase.STEP} else phase

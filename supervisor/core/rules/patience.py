@@ -23,7 +23,7 @@ def standing_at(state: State) -> int | None:
 
 
 def doublings(state: State) -> int:
-    """How often the deadline in force doubles; 0 where no attempt was hung at this step."""
+    """How often the deadline doubles; 0 where no attempt was ended as hung at this step."""
     hung = state.hung_at
     if hung is None or not _is_same(hung.step, standing_at(state)):
         return 0

@@ -47,7 +47,7 @@ class WarmTrust(StrEnum):
 
     TRUSTED = "trusted"
     DOUBTED = "doubted"
-    """A warm launch failed before its first step. A cold one is to show whether that was why."""
+    """A warm launch failed before its first step. A cold one shows whether warmth was the cause."""
     BLAMED = "blamed"
     """The cold attempt made its steps: no launch is warm any more."""
     CLEARED = "cleared"

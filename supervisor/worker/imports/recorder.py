@@ -1,4 +1,4 @@
-"""Records what a training process has imported by its first step: the next one is preloaded."""
+"""Records what a training process has imported by its first step, to preload the next one."""
 
 from __future__ import annotations
 
