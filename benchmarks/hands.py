@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.faults import Fault, Planned
 from benchmarks.soaked_run import SNAPSHOT_STEPS, SoakedRun, SoakError, Stamp
-from supervisor.checkpoint.names import MANIFEST
+from supervisor.checkpoint.layout import MANIFEST
 from supervisor.memory.persister_status import read_board
 from supervisor.system.clock import wall_s
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from demo.runs import DemoError, SupervisedRun, UninterruptedRun, newest_checkpoint, step_of
 from demo.victim import Victim
-from supervisor.checkpoint.names import MANIFEST
+from supervisor.checkpoint.layout import MANIFEST
 from supervisor.core.entries.attempt import AttemptStartedEntry
 from supervisor.worker.heartbeat import Phase
 

@@ -10,9 +10,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
-from supervisor.checkpoint.listing import FileListing
+from supervisor.checkpoint.listing import FileListing, read_object
 from supervisor.checkpoint.names import is_best_name, series
-from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.records import CheckpointEntry
 

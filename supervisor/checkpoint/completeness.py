@@ -6,14 +6,14 @@ from collections.abc import Set
 from typing import Any
 
 from supervisor.checkpoint.contents import state_files
-from supervisor.checkpoint.format import is_safe_name
-from supervisor.checkpoint.formats import dcp, deepspeed
+from supervisor.checkpoint.formats import dcp_shards, deepspeed
+from supervisor.checkpoint.layout import is_safe_name
 from supervisor.checkpoint.listing import FileListing
-from supervisor.checkpoint.names import INCOMPLETE_MARK
 from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
+INCOMPLETE_MARK = "checkpoint-is-incomplete.txt"
 _MOST_INDEX_BYTES = 32 << 20
 _INDEX_SUFFIX = ".index.json"
 _SHARD = r"(.*)-(\d{5,6})-of-(\d{5,6})(\..*)"
@@ -104,6 +104,6 @@ def _check_last_written(names: Set[str]) -> None:
     ):
         raise DamagedError("random_states_0.pkl is missing, which accelerate writes last")
     for name in names:
-        if name.endswith(SHARD_SUFFIX) and dcp.lacks_metadata(name, names):
+        if name.endswith(SHARD_SUFFIX) and dcp_shards.lacks_metadata(name, names):
             folder, slash, _ = name.rpartition("/")
             raise DamagedError(f"{folder}{slash}{METADATA} is missing, which DCP writes last")

@@ -3,7 +3,7 @@
 from supervisor.checkpoint.completeness import check_completeness
 from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.formats import dcp
+from supervisor.checkpoint.formats import dcp_shards
 from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
@@ -18,7 +18,7 @@ def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
     """
     state = check_completeness(stock)
     own = own_files(stock.files) if stock.is_directory else _own_name(stock)
-    saves = dcp.ShardSaves(stock)
+    saves = dcp_shards.ShardSaves(stock)
     hashes: dict[str, str] = {}
     is_proof = True
     with open_root(stock) as root_fd:
@@ -48,11 +48,13 @@ def _own_name(stock: FileListing) -> frozenset[str]:
     return frozenset(stock.files if parse_name(stock.path.name) is not None else ())
 
 
-def _check(stock: FileListing, fd: int, name: str, saves: dcp.ShardSaves, *, is_own: bool) -> Check:
+def _check(
+    stock: FileListing, fd: int, name: str, saves: dcp_shards.ShardSaves, *, is_own: bool
+) -> Check:
     size = stock.files[name].size
     save = saves.of(name)
     if save is not None:
-        return dcp.ShardCheck(fd, size, save, name)
+        return dcp_shards.ShardCheck(fd, size, save, name)
     if saves.have_read(name):
         return SeenAtOnce(is_proof=True)
     return inspect(fd, name, size, is_alone=not stock.is_directory, is_own=is_own)

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 import xxhash
 
-from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE, is_safe_name, parse_step
+from supervisor.checkpoint.layout import MANIFEST, TRAINING_STATE, is_safe_name
 from supervisor.checkpoint.proofs.bounded_json import parse, whole
 
 __all__ = [
@@ -19,7 +19,6 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "is_safe_name",
-    "parse_step",
     "resembles_manifest",
 ]
 

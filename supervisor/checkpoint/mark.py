@@ -8,7 +8,7 @@ import stat
 
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.format import resembles_manifest
-from supervisor.checkpoint.names import MANIFEST, TRAINING_STATE
+from supervisor.checkpoint.layout import MANIFEST, TRAINING_STATE
 from supervisor.checkpoint.proofs.bounded_json import parse
 
 _MOST_BYTES = 32 << 20

@@ -8,9 +8,9 @@ from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
-from supervisor.checkpoint.listing import FileListing, list_files
+from supervisor.checkpoint.file_walk import list_files
+from supervisor.checkpoint.listing import FileListing, read_object
 from supervisor.checkpoint.names import parse_name, series
-from supervisor.checkpoint.position import read_object
 from supervisor.checkpoint.siblings import Families, Member
 
 _TRAINER_STATE = "trainer_state.json"

@@ -2,13 +2,11 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from supervisor.checkpoint.listing import FileListing
-from supervisor.checkpoint.names import TRAINING_STATE
-from supervisor.checkpoint.proofs.bounded_json import parse
+from supervisor.checkpoint.layout import TRAINING_STATE
+from supervisor.checkpoint.listing import FileListing, read_object
 
-_MOST_STATE_BYTES = 32 << 20
 # Progress as each tool writes it: the guide's trainers, HF Trainer, kohya.
 _STATE_FILES = (
     (TRAINING_STATE, "global_step", "current_epoch"),
@@ -42,18 +40,6 @@ def read_position(stock: FileListing) -> StepAndEpoch:
 def is_marked(stock: FileListing) -> bool:
     """Whether `training_state.json` says that this program's format was used. Raises OSError."""
     return "format" in read_object(stock, TRAINING_STATE)
-
-
-def read_object(stock: FileListing, name: str) -> dict[str, Any]:
-    """A JSON object among a checkpoint's files; empty where there is none. Raises OSError."""
-    data = stock.read(name, _MOST_STATE_BYTES)
-    if data is None:
-        return {}
-    try:
-        state = parse(data)
-    except ValueError:
-        return {}  # The validation says what is wrong with it; here only the place is asked for.
-    return state if isinstance(state, dict) else {}
 
 
 def _whole(value: object) -> int | None:

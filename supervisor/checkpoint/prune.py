@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from supervisor.checkpoint import set_aside
-from supervisor.checkpoint.names import SET_ASIDE
+from supervisor.checkpoint.layout import SET_ASIDE
 from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.checkpoint.staging import discard
 from supervisor.checkpoint.validate import is_resumable

@@ -10,7 +10,7 @@ import stat
 from collections.abc import Sequence
 from pathlib import Path
 
-from supervisor.checkpoint.names import SET_ASIDE
+from supervisor.checkpoint.layout import SET_ASIDE
 from supervisor.system.durable import make_durably, rename_durably
 
 INVALID = "invalid"

@@ -9,16 +9,13 @@ from collections.abc import Iterable
 
 from supervisor.checkpoint.by_products import holds_state
 from supervisor.checkpoint.contents import is_payload
-from supervisor.checkpoint.names import ORBAX_MARKS, is_shared_name
+from supervisor.checkpoint.names import MARKS, shared_name
 from supervisor.checkpoint.save_words import has_save_word
 from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 
 _STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json")
 # orbax under a prefix for steps, a TensorFlow index beside its data.
 _CERTAIN = re.compile(r"_METADATA|manifest\.ocdbt|.*ckpt.*\.(?:index|data-\d{5}-of-\d{5})")
-# What kohya's script writes first, and accelerate last: a save of the whole state, no export.
-_WHOLE_STATE = re.compile(r"train_state\.json|random_states_\d+\.pkl")
-_NUMBERED_STATE = re.compile(r".+-(?:step\d{8}|\d{6})-state", re.ASCII)
 _MOST_NAMES = 2_000
 
 
@@ -27,13 +24,12 @@ def is_save(name: str, files: Iterable[str]) -> bool:
 
     `files`: relative to the directory. True for a name that only checkpoints have.
     """
-    if not is_shared_name(name):
+    shared = shared_name(name)
+    if shared is None:
         return True
-    if not name.endswith("-state"):
-        return any(map(_is_state, files))
-    is_numbered = _NUMBERED_STATE.fullmatch(name) is not None
     return any(
-        _WHOLE_STATE.fullmatch(file) is not None or (is_numbered and _is_state(file))
+        (shared.told_by is not None and re.fullmatch(shared.told_by, file) is not None)
+        or (shared.by_any_state and _is_state(file))
         for file in files
     )
 
@@ -41,7 +37,7 @@ def is_save(name: str, files: Iterable[str]) -> bool:
 def is_save_at(path: str) -> bool:
     """The same of a directory on the disk, some levels and names deep; what cannot be read is."""
     name = path.rpartition("/")[2]
-    if not is_shared_name(name):
+    if shared_name(name) is None:
         return True
     files: list[str] = []
     try:
@@ -61,7 +57,7 @@ def _raise(error: OSError) -> None:
 
 def _is_state(file: str) -> bool:
     leaf = file.rpartition("/")[2]
-    if leaf in _STATE_FILES or leaf in ORBAX_MARKS or _CERTAIN.fullmatch(leaf) is not None:
+    if leaf in _STATE_FILES or leaf in MARKS or _CERTAIN.fullmatch(leaf) is not None:
         return True
     if is_payload(file):
         return holds_state(file)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import xxhash
 
-from supervisor.checkpoint.names import STAGING_PREFIX
+from supervisor.checkpoint.layout import STAGING_PREFIX
 from supervisor.system.clock import wall_s
 from supervisor.system.identity import has_ended, read_stat
 

@@ -4,7 +4,7 @@ import os
 import re
 
 from supervisor.checkpoint.contents import OPTIMIZER, PICKLED, is_payload
-from supervisor.checkpoint.formats.dcp import is_metadata
+from supervisor.checkpoint.formats.dcp_shards import is_metadata
 from supervisor.checkpoint.proofs.bounded_json import TooLargeError, parse
 from supervisor.checkpoint.proofs.containers import COMPRESSED, check_container, is_container
 from supervisor.checkpoint.proofs.file_check import Check, NotOnlyZeros, SeenAtOnce, read_exactly

@@ -14,7 +14,7 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from supervisor.checkpoint.names import is_safe_name
+from supervisor.checkpoint.layout import is_safe_name
 
 SEAL_BYTES = 8192
 MAGIC = b"TSSN"

@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 from supervisor.checkpoint.commit import check_training_state
 from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.layout import TRAINING_STATE
 from supervisor.checkpoint.listing import FileListing, open_root
-from supervisor.checkpoint.names import TRAINING_STATE
 from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.persister_status import read_small
 from supervisor.memory.slots import Whole

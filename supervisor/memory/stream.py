@@ -13,8 +13,9 @@ from typing import NamedTuple
 import xxhash
 
 from supervisor.checkpoint.digest import open_inside
+from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.format import MANIFEST, FileRecord
-from supervisor.checkpoint.listing import FileListing, list_files
+from supervisor.checkpoint.listing import FileListing
 from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.slots import Whole
 from supervisor.memory.weights import FiniteStream, Weights, reason

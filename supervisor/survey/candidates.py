@@ -9,15 +9,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import pointers, set_aside
-from supervisor.checkpoint.listing import FileListing, list_files
+from supervisor.checkpoint.file_walk import list_files
+from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.mark import is_marked_ours
 from supervisor.checkpoint.names import (
-    ORBAX_MARKS,
+    MARKS,
     is_checkpoint_name,
-    is_shared_name,
     may_be_checkpoint,
     parse_by_pattern,
     parse_name,
+    shared_name,
 )
 from supervisor.checkpoint.position import OrderKey, StepAndEpoch, order, read_position
 from supervisor.checkpoint.records import Remembered
@@ -115,7 +116,7 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
     is_named = is_checkpoint_name(entry.name, request.pattern, is_directory=is_directory)
     if not is_directory:
         return is_named and entry.is_file()
-    return is_named or _is_orbax(entry) or _is_ours(entry.path, request)
+    return is_named or _is_marked(entry) or _is_ours(entry.path, request)
 
 
 def _holds_what_it_says(stock: FileListing, request: SurveyRequest) -> bool:
@@ -131,12 +132,12 @@ def _needs_proof(path: Path, request: SurveyRequest) -> bool:
     """Whether neither our mark nor the user's pattern makes it one under a name of many."""
     name, pattern = path.name, request.pattern
     is_the_users = pattern is not None and parse_by_pattern(name, pattern) is not None
-    return is_shared_name(name) and not is_the_users and not _is_ours(str(path), request)
+    return shared_name(name) is not None and not is_the_users and not _is_ours(str(path), request)
 
 
-def _is_orbax(entry: "os.DirEntry[str]") -> bool:
+def _is_marked(entry: "os.DirEntry[str]") -> bool:
     return may_be_checkpoint(entry.name) and any(
-        os.path.lexists(f"{entry.path}/{mark}") for mark in ORBAX_MARKS
+        os.path.lexists(f"{entry.path}/{mark}") for mark in MARKS
     )
 
 

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 from supervisor.checkpoint import set_aside, siblings, sizes
 from supervisor.checkpoint.best import mark_best, read_best
+from supervisor.checkpoint.formats.dcp_twins import find_twin
 from supervisor.checkpoint.formats.deepspeed import RANKS_SUFFIX, told_files
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, CheckpointEntry
 from supervisor.checkpoint.siblings import Families, Member
-from supervisor.checkpoint.twins import find_twin
 from supervisor.checkpoint.validate import Validation, is_resumable, prove
 from supervisor.core.vocabulary import Tier
 from supervisor.survey import candidates, memory_tier

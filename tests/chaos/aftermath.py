@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from supervisor.checkpoint import prune
 from supervisor.checkpoint.commit import clean_staging
-from supervisor.checkpoint.names import SET_ASIDE
+from supervisor.checkpoint.layout import SET_ASIDE
 from supervisor.rundir.intent import read_intent
 from supervisor.rundir.ledger import read_ledger
 from tests.chaos.contents import Made, fill_slot, identify

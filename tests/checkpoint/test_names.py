@@ -4,9 +4,14 @@ import time
 
 import pytest
 
-from supervisor.checkpoint.format import parse_step
 from supervisor.checkpoint.name_pattern import slow_name
-from supervisor.checkpoint.names import is_best_name, may_be_checkpoint, parse_marked, parse_name
+from supervisor.checkpoint.names import (
+    is_best_name,
+    may_be_checkpoint,
+    parse_marked,
+    parse_name,
+    parse_step,
+)
 
 
 @pytest.mark.parametrize(

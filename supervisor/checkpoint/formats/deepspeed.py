@@ -8,6 +8,8 @@ import re
 from collections.abc import Callable, Set
 from typing import NamedTuple
 
+from supervisor.checkpoint.formats.name_rule import NameRule
+from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.proofs.pickle_values import Entries, UnknownPickleError, read_pickle
@@ -126,3 +128,8 @@ def _read_world(stock: FileListing, folder: str) -> _World | None:
 
 def _count(value: object) -> int | None:
     return value if type(value) is int and 0 < value <= _MOST_RANKS else None
+
+
+FORMAT = ToolFormat(
+    names=(NameRule("global_step", r"global_step(?P<step>\d+)", "periodic"),),
+)

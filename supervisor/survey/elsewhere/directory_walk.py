@@ -12,7 +12,7 @@ from time import monotonic
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_marked, parse_name
+from supervisor.checkpoint.names import MARKS, parse_by_pattern, parse_marked, parse_name
 from supervisor.checkpoint.save_names import NamePlace
 from supervisor.checkpoint.save_words import CERTAIN_WORDS, has
 from supervisor.survey.elsewhere.kept_out import (
@@ -213,7 +213,7 @@ class _Walker:
         if not save_names.is_numbered_folder(name, place, is_enough=place.is_named):
             return name.isdecimal() and any(
                 parse_marked(name, (mark,)) is not None and status_of(path / mark) is not None
-                for mark in ORBAX_MARKS
+                for mark in MARKS
             )
         if parse_name(name) is not None:
             return True

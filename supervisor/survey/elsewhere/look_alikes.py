@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import save_names
-from supervisor.checkpoint.names import ORBAX_MARKS, parse_by_pattern, parse_name
+from supervisor.checkpoint.names import MARKS, parse_by_pattern, parse_name
 from supervisor.checkpoint.save_names import NameClaim
 from supervisor.checkpoint.save_numbers import all_numbers, counts, series_key
 from supervisor.survey.elsewhere.directory_walk import Listing, WalkBudget
@@ -115,7 +115,7 @@ def _read_folder(
     if top is None:
         return None
     newest = size = names = 0
-    is_marked = any(status_of(f"{path}/{mark}") is not None for mark in ORBAX_MARKS)
+    is_marked = any(status_of(f"{path}/{mark}") is not None for mark in MARKS)
     # An evaluation calls its directories after the checkpoints: `eval/checkpoint-10/preds.json`.
     is_told = save_names.speaks_for_itself(name) and not listing.place.may_be_of_products()
     claims = {NameClaim.SAVE} if is_marked or is_told else set()

@@ -10,8 +10,8 @@ import re
 from collections.abc import Set
 from typing import NamedTuple
 
+from supervisor.checkpoint.layout import is_safe_name
 from supervisor.checkpoint.listing import FileListing
-from supervisor.checkpoint.names import is_safe_name
 from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
 from supervisor.checkpoint.proofs.pickle_values import (
     Entries,

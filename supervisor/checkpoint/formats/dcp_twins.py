@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.formats.dcp import metadata_of
+from supervisor.checkpoint.formats.dcp_shards import metadata_of
 from supervisor.checkpoint.listing import FileFacts, FileListing, open_root
 from supervisor.checkpoint.siblings import Member
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX

@@ -1,0 +1,8 @@
+"""MosaicML's composer: files of rank 0, or directories."""
+
+from supervisor.checkpoint.formats.name_rule import NameRule
+from supervisor.checkpoint.formats.tool_format import ToolFormat
+
+FORMAT = ToolFormat(
+    names=(NameRule("-ba", r"ep(?P<epoch>\d+)-ba(?P<step>\d+)(?:-rank0\.pt)?", "periodic"),),
+)

@@ -1,0 +1,8 @@
+"""Trainers that save as the resume guide says, the reference trainer among them."""
+
+from supervisor.checkpoint.formats.name_rule import NameRule
+from supervisor.checkpoint.formats.tool_format import ToolFormat
+
+FORMAT = ToolFormat(
+    names=(NameRule("checkpoint-epoch-", r"checkpoint-epoch-(?P<finished>\d+)", "epoch"),),
+)

@@ -1,0 +1,24 @@
+"""kohya's sd-scripts: a name of the user's, then the step or the epochs that are done."""
+
+from supervisor.checkpoint.formats.name_rule import BestWord, NameRule, SharedName
+from supervisor.checkpoint.formats.tool_format import ToolFormat
+
+# What its script writes first, and accelerate last: a save of the whole state, no export.
+_WHOLE_STATE = r"train_state\.json|random_states_\d+\.pkl"
+_NUMBERED = SharedName(told_by=_WHOLE_STATE)
+
+FORMAT = ToolFormat(
+    names=(
+        NameRule(
+            "-state", r".+-step(?P<step>\d{8})-state", "periodic", BestWord.NOTHING, _NUMBERED
+        ),
+        NameRule("-state", r".+-(?P<finished>\d{6})-state", "epoch", BestWord.NOTHING, _NUMBERED),
+        NameRule(
+            "-state",
+            r".+-state",
+            "final",
+            BestWord.NOTHING,
+            SharedName(told_by=_WHOLE_STATE, by_any_state=False),
+        ),
+    ),
+)
