@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 
 from supervisor.checkpoint.by_products import is_state_file
+from supervisor.checkpoint.formats.table import PROGRESS_FILES, TOOLS
 from supervisor.checkpoint.save_names import is_companion, speaks_for_itself
 from supervisor.checkpoint.suffixes import (
     CERTAIN_ENDINGS,
@@ -21,21 +22,26 @@ _DATA = (*SINGLE_FILE_SUFFIXES, *SHARDS, ".pkl", ".npz")
 _WEIGHTS = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
 # Results and counters have these endings, too.
 _ANYBODYS = (".bin", ".npz", ".pkl")
-# What tells about a model or a run, beside the state or alone: HF's files by name, then what is
-# read by people, by programs that draw, and what a save that was cut off leaves.
+# What tells about a model or a run, beside the state or alone: what tools write, what is read by
+# people, by programs that draw, and what a save that was cut off leaves.
 _DESCRIPTION = re.compile(
-    r"(?:.*[-_.])?config(?:uration)?\.\w+|(?:training|train|trainer)_state\.json|manifest\.json"
-    r"|training_args\.(?:bin|json)|args\.(?:json|ya?ml)|hparams\.ya?ml|.*\.index(?:\.\w+)?\.json"
-    r"|(?:.*[-_])?results\.json|(?:model_|dataset_)?info\.json|modules\.json|log_history\.json"
-    r"|tokenizer.*|special_tokens_map\.json|added_tokens\.json|vocab\..*|merges\.txt|tekken\.json"
-    r"|(?:spiece|sentencepiece.*)\.model|chat_template.*|requirements.*\.txt|latest|events\.out\..*"
+    r"(?:.*[-_.])?config(?:uration)?\.\w+|manifest\.json|args\.(?:json|ya?ml)"
+    r"|(?:.*[-_])?results\.json|(?:model_|dataset_)?info\.json|log_history\.json"
+    r"|requirements.*\.txt|events\.out\..*"
     r"|(?:.*[-_.])?(?:log|logs|loss|losses|metrics|stats|history)\.(?:txt|json)|.*\.jsonl"
     r"|(?:readme|license|licence|notice|use_policy|changelog).*"
     r"|.*\.(?:md|rst|html?|pdf|log|csv|tsv|py|ipynb|sh|ya?ml|toml|ini|cfg|jinja2?|lock|sha256|md5)"
     r"|.*\.(?:png|jpe?g|gif|webp|bmp|svg|mp4|webm|avi|wav|mp3|flac|ogg)"
-    r"|.*\.(?:tmp|temp|part|partial|incomplete|swp|bak)|.*~|\..*",
+    r"|.*\.(?:tmp|temp|part|partial|incomplete|swp|bak)|.*~|\..*|"
+    + "|".join(
+        [
+            *(re.escape(progress.name) for progress in PROGRESS_FILES),
+            *(tool.descriptions for tool in TOOLS if tool.descriptions is not None),
+        ]
+    ),
     re.IGNORECASE,
 )
+_COMPANIONS = "|".join(tool.companions for tool in TOOLS if tool.companions is not None)
 
 
 def is_payload(name: str) -> bool:
@@ -77,7 +83,7 @@ def own_files(names: Collection[str]) -> frozenset[str]:
 
 def _is_own(name: str) -> bool:
     leaf = name.rpartition("/")[2]
-    is_anybodys = leaf.endswith(_ANYBODYS) and leaf != "training_args.bin"
+    is_anybodys = leaf.endswith(_ANYBODYS) and re.fullmatch(_COMPANIONS, leaf) is None
     return is_state_file(leaf) and (
         not is_anybodys or speaks_for_itself(leaf) or is_companion(leaf)
     )

@@ -1,12 +1,15 @@
 """Checkpoints of other trainers: what their files must be like, each read once, none unpickled."""
 
+from collections.abc import Iterable
+
 from supervisor.checkpoint.completeness import check_completeness
 from supervisor.checkpoint.contents import is_payload, own_files
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.formats import dcp_shards
+from supervisor.checkpoint.formats.table import TOOLS
+from supervisor.checkpoint.formats.tool_format import FileProofs
 from supervisor.checkpoint.listing import FileListing, open_root
 from supervisor.checkpoint.names import parse_name
-from supervisor.checkpoint.proofs.file_check import Check, SeenAtOnce
+from supervisor.checkpoint.proofs.file_check import Check
 from supervisor.checkpoint.records import Proof
 from supervisor.checkpoint.structure import DamagedError, inspect
 
@@ -18,7 +21,7 @@ def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
     """
     state = check_completeness(stock)
     own = own_files(stock.files) if stock.is_directory else _own_name(stock)
-    saves = dcp_shards.ShardSaves(stock)
+    proofs = [tool.prove_files(stock) for tool in TOOLS if tool.prove_files is not None]
     hashes: dict[str, str] = {}
     is_proof = True
     with open_root(stock) as root_fd:
@@ -30,11 +33,11 @@ def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
                 if is_known:
                     raise DamagedError(f"{name} is a link or no file, which is not followed")
                 continue
-            if saves.is_surplus(name):
+            if any(one.is_surplus(name) for one in proofs):
                 continue
             with open(open_inside(root_fd, name), "rb", buffering=0) as file:
                 try:
-                    check = _check(stock, file.fileno(), name, saves, is_own=name in own)
+                    check = _check(stock, file.fileno(), name, proofs, is_own=name in own)
                     _, hashes[name] = digest(file.fileno(), check.feed)
                     check.finish()
                 except DamagedError as error:
@@ -49,12 +52,10 @@ def _own_name(stock: FileListing) -> frozenset[str]:
 
 
 def _check(
-    stock: FileListing, fd: int, name: str, saves: dcp_shards.ShardSaves, *, is_own: bool
+    stock: FileListing, fd: int, name: str, proofs: Iterable[FileProofs], *, is_own: bool
 ) -> Check:
     size = stock.files[name].size
-    save = saves.of(name)
-    if save is not None:
-        return dcp_shards.ShardCheck(fd, size, save, name)
-    if saves.have_read(name):
-        return SeenAtOnce(is_proof=True)
-    return inspect(fd, name, size, is_alone=not stock.is_directory, is_own=is_own)
+    told = (check for one in proofs if (check := one.check(fd, size, name)) is not None)
+    return next(told, None) or inspect(
+        fd, name, size, is_alone=not stock.is_directory, is_own=is_own
+    )

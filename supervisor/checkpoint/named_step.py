@@ -7,15 +7,25 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 from supervisor.checkpoint.file_walk import list_files
+from supervisor.checkpoint.formats.table import PROGRESS_FILES
 from supervisor.checkpoint.listing import FileListing, read_object
 from supervisor.checkpoint.names import parse_name, series
 from supervisor.checkpoint.siblings import Families, Member
 
-_TRAINER_STATE = "trainer_state.json"
 _ROUNDING = 0.01  # HF's epoch is a quotient of batches
 _MOST_SIBLINGS = 100
+_NAMED_ALIKE = tuple(one for one in PROGRESS_FILES if one.has_step_of_name)
+
+
+class _Steps(NamedTuple):
+    """What the name says, and what the state in `file`."""
+
+    file: str
+    named: int
+    said: float
 
 
 class NamedSteps:
@@ -52,7 +62,7 @@ def _are_by_step(stocks: Iterable[FileListing]) -> bool:
     for stock in stocks:
         with suppress(OSError):  # one that cannot be read says nothing of the others
             steps = _steps(stock)
-            if steps is not None and steps[0] == steps[1]:
+            if steps is not None and steps.named == steps.said:
                 return True
             differing += steps is not None
     return differing <= 1
@@ -68,24 +78,25 @@ def _listed(stock: FileListing) -> Iterator[FileListing]:
 
 def _difference(stock: FileListing) -> str | None:
     steps = _steps(stock)
-    if steps is None or steps[0] == steps[1]:
+    if steps is None or steps.named == steps.said:
         return None
-    named, said = steps
-    return f"{_TRAINER_STATE} says step {said!s:.20}, its name {named}"
+    return f"{steps.file} says step {steps.said!s:.20}, its name {steps.named}"
 
 
-def _steps(stock: FileListing) -> tuple[int, float] | None:
+def _steps(stock: FileListing) -> _Steps | None:
     """The name's and the state's; None where one says none, or the name is the state's epoch."""
     # Not `stock.named`: what the user's pattern takes from a name may count something else.
     named = parse_name(stock.path.name)
     if not stock.is_directory or named is None or named.step is None:
         return None
-    state = read_object(stock, _TRAINER_STATE)
-    said, epoch = _number(state.get("global_step")), _number(state.get("epoch"))
-    if said is None:
-        return None
-    is_epoch = epoch is not None and said != named.step and abs(epoch - named.step) < _ROUNDING
-    return None if is_epoch else (named.step, said)
+    for progress in _NAMED_ALIKE:
+        state = read_object(stock, progress.name)
+        said, epoch = _number(state.get(progress.step_key)), _number(state.get(progress.epoch_key))
+        if said is None:
+            continue
+        is_epoch = epoch is not None and said != named.step and abs(epoch - named.step) < _ROUNDING
+        return None if is_epoch else _Steps(progress.name, named.step, said)
+    return None
 
 
 def _number(value: object) -> float | None:

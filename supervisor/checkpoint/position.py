@@ -4,15 +4,9 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from supervisor.checkpoint.formats.table import PROGRESS_FILES
 from supervisor.checkpoint.layout import TRAINING_STATE
 from supervisor.checkpoint.listing import FileListing, read_object
-
-# Progress as each tool writes it: the guide's trainers, HF Trainer, kohya.
-_STATE_FILES = (
-    (TRAINING_STATE, "global_step", "current_epoch"),
-    ("trainer_state.json", "global_step", "epoch"),
-    ("train_state.json", "current_step", "current_epoch"),
-)
 
 
 class StepAndEpoch(NamedTuple):
@@ -26,13 +20,13 @@ class StepAndEpoch(NamedTuple):
 def read_position(stock: FileListing) -> StepAndEpoch:
     """A foreign checkpoint's place: from its state file, else from its name. Raises OSError."""
     step, epoch, kind = stock.named or (None, None, None)
-    for name, step_key, epoch_key in _STATE_FILES:
+    for progress in PROGRESS_FILES:
         if not stock.is_directory:
             break
-        state = read_object(stock, name)
-        found = _whole(state.get(step_key))
+        state = read_object(stock, progress.name)
+        found = _whole(state.get(progress.step_key))
         if found is not None:
-            known_epoch = _whole(state.get(epoch_key))
+            known_epoch = _whole(state.get(progress.epoch_key))
             return StepAndEpoch(found, epoch if known_epoch is None else known_epoch, kind)
     return StepAndEpoch(step, epoch, kind)
 

@@ -9,13 +9,13 @@ from collections.abc import Iterable
 
 from supervisor.checkpoint.by_products import holds_state
 from supervisor.checkpoint.contents import is_payload
+from supervisor.checkpoint.formats.table import PROGRESS_FILES, TOOLS
 from supervisor.checkpoint.names import MARKS, shared_name
 from supervisor.checkpoint.save_words import has_save_word
 from supervisor.checkpoint.suffixes import CERTAIN_ENDINGS, POSSIBLE_ENDINGS
 
-_STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json")
-# orbax under a prefix for steps, a TensorFlow index beside its data.
-_CERTAIN = re.compile(r"_METADATA|manifest\.ocdbt|.*ckpt.*\.(?:index|data-\d{5}-of-\d{5})")
+_STATE_FILES = frozenset([*MARKS, *(progress.name for progress in PROGRESS_FILES)])
+_CERTAIN = re.compile("|".join(tool.state for tool in TOOLS if tool.state is not None))
 _MOST_NAMES = 2_000
 
 
@@ -57,7 +57,7 @@ def _raise(error: OSError) -> None:
 
 def _is_state(file: str) -> bool:
     leaf = file.rpartition("/")[2]
-    if leaf in _STATE_FILES or leaf in MARKS or _CERTAIN.fullmatch(leaf) is not None:
+    if leaf in _STATE_FILES or _CERTAIN.fullmatch(leaf) is not None:
         return True
     if is_payload(file):
         return holds_state(file)

@@ -2,29 +2,22 @@
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.contents import OPTIMIZER, state_files
+from supervisor.checkpoint.contents import OPTIMIZER, is_payload, state_files
+from supervisor.checkpoint.formats.table import PROGRESS_FILES, TOOLS
+from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.names import series
 from supervisor.checkpoint.records import Remembered
-from supervisor.checkpoint.structure import is_payload
-from supervisor.checkpoint.suffixes import SHARD_SUFFIX
+from supervisor.checkpoint.suffixes import INDEX_SUFFIX
 
-_STATE_FILES = ("training_state.json", "trainer_state.json", "train_state.json", ".index.json")
+_STATE_FILES = (*(progress.name for progress in PROGRESS_FILES), INDEX_SUFFIX)
 # These differ with the number of ranks, which may change at any restart, and the trainers resume
 # without them or check them by an index of their own: one of a kind is enough.
-_PER_RANK = (
-    r"(.*rng_state_)\d+(\.pth)",
-    r"(.*random_states_)\d+(\.pkl)",
-    rf"(.*__)\d+_\d+({re.escape(SHARD_SUFFIX)})",
-    r"(.*)-\d{5,6}-of-\d{5,6}(\..*)",
-)
-
-
-# What HF's Trainer saves beside weights and optimizer.
-_NO_WEIGHTS = r"(?:.*/)?(?:training_args\.bin|scheduler\.pt|scaler\.pt|rng_state.*\.pth)"
+_PER_RANK = tuple(chain.from_iterable(tool.per_rank for tool in TOOLS))
 
 
 class Member(NamedTuple):
@@ -113,17 +106,24 @@ def lacks_optimizer(member: Member, families: Families) -> bool:
 
 
 def resets_optimizer(member: Member, families: Families) -> bool:
-    """Whether HF's Trainer saved its weights, and an optimizer in none of the series.
+    """Whether a tool saved its weights, and an optimizer in none of the series.
 
-    `save_only_model` does: resuming begins with a new optimizer and the start of its schedule.
+    HF's `save_only_model` does: resuming begins with a new optimizer and the start of its schedule.
     """
     stock = member.stock
     return (
         stock.is_directory
-        and "trainer_state.json" in stock.files
         and not families.has_optimizer(member)
-        and any(is_payload(name) and not re.fullmatch(_NO_WEIGHTS, name) for name in stock.files)
+        and any(_holds_weights(stock, tool) for tool in TOOLS)
     )
+
+
+def _holds_weights(stock: FileListing, tool: ToolFormat) -> bool:
+    """Whether a tool saved more than what it saves beside weights, as far as that is known."""
+    companions, progress = tool.companions, tool.progress
+    if companions is None or progress is None or progress.name not in stock.files:
+        return False
+    return any(is_payload(name) and not re.fullmatch(companions, name) for name in stock.files)
 
 
 def plain_name(name: str, step: int | None) -> str:

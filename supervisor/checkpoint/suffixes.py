@@ -6,6 +6,8 @@ SINGLE_FILE_SUFFIXES = (".pt", ".pth", ".ckpt", ".safetensors", ".bin")
 SHARD_SUFFIX = ".distcp"
 METADATA = ".metadata"
 SHARDS = (SHARD_SUFFIX, METADATA)
+# Names the parts of weights, as HF writes it.
+INDEX_SUFFIX = ".index.json"
 # Nothing but a trainer writes these; `.pt` and the like may also be tensors of a data set.
 CERTAIN_ENDINGS = (
     *(suffix for suffix in SINGLE_FILE_SUFFIXES if suffix != ".bin"),

@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 from supervisor.checkpoint import set_aside, siblings, sizes
 from supervisor.checkpoint.best import mark_best, read_best
-from supervisor.checkpoint.formats.dcp_twins import find_twin
-from supervisor.checkpoint.formats.deepspeed import RANKS_SUFFIX, told_files
+from supervisor.checkpoint.formats.table import TOOLS
 from supervisor.checkpoint.named_step import NamedSteps
 from supervisor.checkpoint.own_format import find_other_format
 from supervisor.checkpoint.records import NO_OPTIMIZER, NOT_FINITE, CheckpointEntry
@@ -146,21 +145,33 @@ def _find_gap(
             return change
     if siblings.lacks_optimizer(member, families):
         return "it has no optimizer state, its siblings have: it cannot be resumed from"
-    twin = find_twin(member, families.neighbours(member))
-    if twin is not None:
-        return twin
+    neighbours = [one.stock for one in families.neighbours(member)]
+    for tool in TOOLS:
+        mixed = None if tool.find_mixed is None else tool.find_mixed(stock, neighbours)
+        if mixed is not None:
+            return mixed
     before = families.before(member)
     if before is None:
         return None
-    missing = siblings.lacks(member, before)
-    if missing is not None and missing.endswith(RANKS_SUFFIX):
-        missing = siblings.lacks(member, before, told_files(stock))
+    missing = _find_missing_file(member, before)
     if missing is not None:
         return f"{missing} is missing, which {before.stock.path.name} has"
     if verdict.proof != "files":
         return None
     older = families.older(member, _OLDER_LOOKED_AT)
     return find_other_format(member, older) or sizes.find_shrunk(member, before)
+
+
+def _find_missing_file(member: Member, before: Member) -> str | None:
+    """The first that a checkpoint lacks, but for those of which it says how many there must be."""
+    missing = siblings.lacks(member, before)
+    for tool in TOOLS:
+        if missing is None:
+            break
+        told = None if tool.told_files is None else tool.told_files(member.stock, missing)
+        if told is not None:
+            missing = siblings.lacks(member, before, told)
+    return missing
 
 
 def _member(request: SurveyRequest, candidate: Candidate) -> Member:

@@ -7,7 +7,6 @@ It is read without torch. Layout: torch 2.13, distributed/checkpoint/filesystem.
 import os
 import posixpath
 import re
-from collections.abc import Set
 from typing import NamedTuple
 
 from supervisor.checkpoint.layout import is_safe_name
@@ -72,11 +71,6 @@ def is_metadata(name: str) -> bool:
     return re.fullmatch(_METADATA, name.rpartition("/")[2]) is not None
 
 
-def lacks_metadata(shard: str, names: Set[str]) -> bool:
-    """Whether nothing describes a shard. `names`: those in the checkpoint."""
-    return not any(one in names for one in metadata_of(shard))
-
-
 def metadata_of(shard: str) -> list[str]:
     """The names of what may describe a shard: of all ranks, of its own."""
     folder, slash, leaf = shard.rpartition("/")
@@ -109,13 +103,12 @@ class ShardSaves:
             self._by_shard.update(dict.fromkeys(save.shards, save))
             self._read.add(name)
 
-    def of(self, shard: str) -> Save | None:
-        """The save that names a shard."""
-        return self._by_shard.get(shard)
-
-    def have_read(self, metadata: str) -> bool:
-        """Whether all of that file was understood, and fits the shards."""
-        return metadata in self._read
+    def check(self, fd: int, size: int, name: str) -> Check | None:
+        """The check of a shard, or of what was understood of all that it says."""
+        save = self._by_shard.get(name)
+        if save is not None:
+            return ShardCheck(fd, size, save, name)
+        return SeenAtOnce(is_proof=True) if name in self._read else None
 
     def is_surplus(self, name: str) -> bool:
         """Whether it is a shard that nothing names, though all beside it was understood.

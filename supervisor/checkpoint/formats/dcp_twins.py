@@ -9,11 +9,10 @@ from collections.abc import Iterable
 from supervisor.checkpoint.digest import digest, open_inside
 from supervisor.checkpoint.formats.dcp_shards import metadata_of
 from supervisor.checkpoint.listing import FileFacts, FileListing, open_root
-from supervisor.checkpoint.siblings import Member
 from supervisor.checkpoint.suffixes import SHARD_SUFFIX
 
 
-def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:
+def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | None:
     """What is wrong with a shard that was put in place of its own; None where none is.
 
     A shard of its own save is written after the save before was complete, and before its own
@@ -23,14 +22,13 @@ def find_twin(member: Member, neighbours: Iterable[Member]) -> str | None:
     Raises OSError.
     """
     for other in neighbours:
-        suspicious = _suspicious(member.stock, other.stock)
-        twins = (name for name in suspicious if _is_twin(name, member.stock, other.stock))
-        name = next(twins, None)
+        suspicious = _suspicious(stock, other)
+        name = next((one for one in suspicious if _is_twin(one, stock, other)), None)
         if name is None:
             continue
-        is_copy = len(suspicious) == len(_shards(member.stock))
-        if not is_copy or all(_is_twin(one, member.stock, other.stock) for one in suspicious):
-            return f"{name} is the one of {other.stock.path.name}: it is of another save"
+        is_copy = len(suspicious) == len(_shards(stock))
+        if not is_copy or all(_is_twin(one, stock, other) for one in suspicious):
+            return f"{name} is the one of {other.path.name}: it is of another save"
     return None
 
 

@@ -15,7 +15,7 @@ from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 from supervisor.checkpoint.proofs.pickle_values import Entries, UnknownPickleError, read_pickle
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
-RANKS_SUFFIX = "_states.pt"
+_RANKS_SUFFIX = "_states.pt"
 _MODEL = re.compile(r"((?:.*/)?)mp_rank_(\d{2,6})_model_states\.pt")
 # ZeRO's third stage has the weights by rank, too.
 _ZERO = re.compile(
@@ -46,7 +46,7 @@ class _World(NamedTuple):
     is_sharded: bool
 
 
-def check_ranks(stock: FileListing) -> None:
+def _check_ranks(stock: FileListing) -> None:
     """Each rank that took part has its file. Raises DamagedError with a sentence, OSError."""
     for number, (path, folder) in enumerate(sorted(_folders(stock.files.keys()).items())):
         world = _read_world(stock, path) if folder.optimizer and number < _MOST_FOLDERS else None
@@ -67,16 +67,18 @@ def check_ranks(stock: FileListing) -> None:
                 raise DamagedError(f"{name} is missing, {why}")
 
 
-def told_files(stock: FileListing) -> Callable[[str], bool]:
+def _told_files(stock: FileListing, missing: str) -> Callable[[str], bool] | None:
     """Which files of ranks a checkpoint needs not have although the one before had. OSError.
 
     The number of ranks may change at a restart: those beyond its own number, as it says that.
     """
+    if not missing.endswith(_RANKS_SUFFIX):
+        return None
     folders = {path: one for path, one in _folders(stock.files.keys()).items() if one.optimizer}
     worlds = [_read_world(stock, path) for path in sorted(folders)[:_MOST_FOLDERS]]
     known = [world for world in worlds if world is not None]
     if len(known) < len(folders) or not known:
-        return lambda name: False
+        return None
     ranks = max(world.data_parallel for world in known)
     parts = {int(part) for one in folders.values() for part in one.optimizer}
     is_every_part = parts == set(range(len(parts))) and all(
@@ -96,7 +98,7 @@ def told_files(stock: FileListing) -> Callable[[str], bool]:
 def _folders(names: Set[str]) -> dict[str, _Folder]:
     found: dict[str, _Folder] = {}
     for name in names:
-        if not name.endswith(RANKS_SUFFIX):
+        if not name.endswith(_RANKS_SUFFIX):
             continue
         rank, weights = _ZERO.fullmatch(name), _MODEL.fullmatch(name)
         if rank is not None and rank[5] == "optim":
@@ -132,4 +134,7 @@ def _count(value: object) -> int | None:
 
 FORMAT = ToolFormat(
     names=(NameRule("global_step", r"global_step(?P<step>\d+)", "periodic"),),
+    descriptions="latest",
+    check=_check_ranks,
+    told_files=_told_files,
 )

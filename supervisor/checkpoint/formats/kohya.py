@@ -1,7 +1,7 @@
 """kohya's sd-scripts: a name of the user's, then the step or the epochs that are done."""
 
 from supervisor.checkpoint.formats.name_rule import BestWord, NameRule, SharedName
-from supervisor.checkpoint.formats.tool_format import ToolFormat
+from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat
 
 # What its script writes first, and accelerate last: a save of the whole state, no export.
 _WHOLE_STATE = r"train_state\.json|random_states_\d+\.pkl"
@@ -21,4 +21,5 @@ FORMAT = ToolFormat(
             SharedName(told_by=_WHOLE_STATE, by_any_state=False),
         ),
     ),
+    progress=ProgressFile("train_state.json", "current_step", "current_epoch"),
 )

@@ -34,4 +34,5 @@ FORMAT = ToolFormat(
         NameRule("hpc_ckpt_", r"hpc_ckpt_\d+\.ckpt", "emergency"),  # under SLURM
         NameRule("last", r"last(?:-v\d+)?\.ckpt", None),
     ),
+    descriptions=r"hparams\.ya?ml",
 )

@@ -3,6 +3,7 @@
 from supervisor.checkpoint.formats import (
     accelerate,
     composer,
+    dcp,
     deepspeed,
     detectron2,
     fairseq,
@@ -15,6 +16,7 @@ from supervisor.checkpoint.formats import (
     orbax,
     ray,
     stable_baselines3,
+    tensorflow,
     timm,
 )
 
@@ -23,6 +25,7 @@ TOOLS = (
     huggingface.FORMAT,
     accelerate.FORMAT,
     lightning.FORMAT,
+    dcp.FORMAT,
     deepspeed.FORMAT,
     megatron.FORMAT,
     kohya.FORMAT,
@@ -34,4 +37,7 @@ TOOLS = (
     stable_baselines3.FORMAT,
     ray.FORMAT,
     orbax.FORMAT,
+    tensorflow.FORMAT,
 )
+# Where it is looked up how far training is.
+PROGRESS_FILES = tuple(tool.progress for tool in TOOLS if tool.progress is not None)

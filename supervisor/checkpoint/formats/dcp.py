@@ -1,0 +1,26 @@
+"""torch.distributed.checkpoint (DCP): torchtitan's, accelerate's FSDP, Megatron's."""
+
+import re
+
+from supervisor.checkpoint.formats.dcp_shards import ShardSaves, metadata_of
+from supervisor.checkpoint.formats.dcp_twins import find_twin
+from supervisor.checkpoint.formats.tool_format import ToolFormat
+from supervisor.checkpoint.listing import FileListing
+from supervisor.checkpoint.proofs.zip_archive import DamagedError
+from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
+
+
+def _check(stock: FileListing) -> None:
+    """Something describes each shard. Raises DamagedError with a sentence."""
+    for name in stock.files:
+        if name.endswith(SHARD_SUFFIX) and not any(one in stock.files for one in metadata_of(name)):
+            folder, slash, _ = name.rpartition("/")
+            raise DamagedError(f"{folder}{slash}{METADATA} is missing, which DCP writes last")
+
+
+FORMAT = ToolFormat(
+    per_rank=(rf"(.*__)\d+_\d+({re.escape(SHARD_SUFFIX)})",),
+    check=_check,
+    prove_files=ShardSaves,
+    find_mixed=find_twin,
+)

@@ -1,0 +1,5 @@
+"""TensorFlow: an index beside its data."""
+
+from supervisor.checkpoint.formats.tool_format import ToolFormat
+
+FORMAT = ToolFormat(state=r".*ckpt.*\.(?:index|data-\d{5}-of-\d{5})")
