@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import staging
+from supervisor.checkpoint.formats.table import TOOLS
 from supervisor.checkpoint.set_aside import (
     INVALID,
     REASON_SUFFIX,
@@ -29,7 +30,12 @@ _FILE = re.compile(r"(?:latest|last)(?:[-_][a-z]+)*(?:\.txt)?(?:\.\d+)?", re.IGN
 # Files in which a number alone means a checkpoint. `last_step`, `last_epoch` and `last_iter` may be
 # counters of the trainer's own, which say how far it came and not what it saved.
 _NUMBER = re.compile(
-    r"latest|(?:latest|last)_checkpoint(?:\.txt)?|latest_checkpointed_iteration\.txt",
+    "|".join(
+        [
+            r"(?:latest|last)_checkpoint(?:\.txt)?",
+            *(tool.number_pointer for tool in TOOLS if tool.number_pointer is not None),
+        ]
+    ),
     re.IGNORECASE,
 )
 _NEWEST = re.compile(r"latest|last|newest|current|resume", re.IGNORECASE)
@@ -77,7 +83,7 @@ class _Series(NamedTuple):
 
 def is_pointer_name(name: str) -> bool:
     """Whether a file of this name may be a trainer's pointer, also where it was set aside."""
-    return _FILE.fullmatch(name) is not None
+    return _FILE.fullmatch(name) is not None or _NUMBER.fullmatch(name) is not None
 
 
 def find_pointers(

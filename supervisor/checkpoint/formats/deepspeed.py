@@ -135,6 +135,7 @@ def _count(value: object) -> int | None:
 FORMAT = ToolFormat(
     names=(NameRule("global_step", r"global_step(?P<step>\d+)", "periodic"),),
     descriptions="latest",
+    number_pointer="latest",
     check=_check_ranks,
     told_files=_told_files,
 )

@@ -2,16 +2,17 @@
 
 import re
 from collections import Counter
-from collections.abc import Set
+from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 from supervisor.checkpoint.formats.name_rule import NameRule
-from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat
+from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat, TrainingRecord
 from supervisor.checkpoint.layout import is_safe_name
-from supervisor.checkpoint.listing import FileListing
+from supervisor.checkpoint.listing import FileListing, read_object
 from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 from supervisor.checkpoint.suffixes import INDEX_SUFFIX
+from supervisor.core.ending import OwnRecord
 
 _TRAINER_STATE = "trainer_state.json"
 _MOST_INDEX_BYTES = 32 << 20
@@ -64,6 +65,92 @@ def _check_shards(names: Set[str]) -> None:
             raise DamagedError(f"{index} is missing, which is written after the shards it names")
 
 
+def _best_paths(stock: FileListing) -> Iterable[object]:
+    """What its state calls the best. Raises OSError."""
+    if not stock.is_directory:
+        return ()
+    state = read_object(stock, _TRAINER_STATE)
+    return state.get("best_model_checkpoint"), _at_step(stock, state.get("best_global_step"))
+
+
+def _at_step(stock: FileListing, step: object) -> str | None:
+    """The name that a checkpoint's sibling of that step has; None where its own tells no step."""
+    named = stock.named
+    if named is None or named.step is None or type(step) is not int or not 0 <= step < 1 << 62:
+        return None
+    own = re.escape(str(named.step))
+    name, count = re.subn(rf"(?<!\d){own}(?!\d)", str(step), stock.path.name)
+    return name if count == 1 else None
+
+
+def _read_record(name: str, state: Mapping[str, Any], *, is_output: bool) -> OwnRecord | None:
+    """How many steps of how many it has made; None where the state does not say it.
+
+    The state is in each checkpoint, and in the output directory once training has ended
+    (`save_state`).
+    """
+    step, total = state.get("global_step"), state.get("max_steps")
+    if type(step) is not int or type(total) is not int or total <= 0 or step < 0:
+        return None
+    callbacks = state.get("stateful_callbacks")
+    callbacks = callbacks if isinstance(callbacks, dict) else {}
+    is_evaluated = _is_evaluated(state.get("log_history"), step)
+    return OwnRecord(
+        name,
+        step,
+        total,
+        # `save_state` comes after training; a checkpoint says that it is the last.
+        is_end=is_output or _is_told_to_stop(callbacks),
+        is_early_stop=_is_early_stop(callbacks, is_evaluated=is_evaluated),
+        is_at_evaluation=is_evaluated,
+    )
+
+
+def _is_told_to_stop(callbacks: Mapping[str, Any]) -> bool:
+    return any(
+        _part(control, "args").get("should_training_stop") is True
+        for control in _states(callbacks, "TrainerControl")
+    )
+
+
+def _is_early_stop(callbacks: Mapping[str, Any], *, is_evaluated: bool) -> bool:
+    """Whether HF's own EarlyStoppingCallback ended it.
+
+    Its count is brought up to date by a save only: where the last evaluation was not saved, the
+    callback and an evaluation at this very step have to do.
+    """
+    for callback in _states(callbacks, "EarlyStoppingCallback"):
+        patience = _part(callback, "args").get("early_stopping_patience")
+        count = _part(callback, "attributes").get("early_stopping_patience_counter")
+        if isinstance(patience, int) and isinstance(count, int) and count >= patience:
+            return True
+        if is_evaluated:
+            return True
+    return False
+
+
+def _is_evaluated(history: object, step: int) -> bool:
+    entries = history if isinstance(history, list) else []
+    return any(
+        isinstance(entry, dict)
+        and entry.get("step") == step
+        and any(str(key).startswith("eval") for key in entry)
+        for entry in entries[-8:]
+    )
+
+
+def _states(callbacks: Mapping[str, Any], name: str) -> list[Mapping[str, Any]]:
+    """A callback's states; several of one class stand in a list."""
+    found = callbacks.get(name)
+    states = found if isinstance(found, list) else [found]
+    return [state for state in states if isinstance(state, dict)]
+
+
+def _part(state: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = state.get(name)
+    return part if isinstance(part, dict) else {}
+
+
 FORMAT = ToolFormat(
     # The resume guide's trainers and accelerate have the same.
     names=(NameRule("checkpoint-", r"checkpoint-(?P<step>\d+)", "periodic"),),
@@ -74,5 +161,7 @@ FORMAT = ToolFormat(
     r"|(?:spiece|sentencepiece.*)\.model|chat_template.*",
     companions=r"(?:.*/)?(?:training_args\.bin|scheduler\.pt|scaler\.pt|rng_state.*\.pth)",
     per_rank=(r"(.*rng_state_)\d+(\.pth)", r"(.*)-\d{5,6}-of-\d{5,6}(\..*)"),
+    record=TrainingRecord(_TRAINER_STATE, "checkpoint-", _read_record),
+    best_paths=_best_paths,
     check=_check,
 )

@@ -9,4 +9,5 @@ FORMAT = ToolFormat(
         NameRule("iter_", r"iter_(?P<step>\d{7,})", "periodic"),
         NameRule("iter_", r"iter_(?P<step>\d{1,6})", "periodic", shared=SharedName()),
     ),
+    number_pointer=r"latest_checkpointed_iteration\.txt",
 )

@@ -1,12 +1,13 @@
 """What can be said of one tool's checkpoints: each tool fills in what is known of its own."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.file_check import Check
+from supervisor.core.ending import OwnRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,25 @@ class ProgressFile:
     step_key: str
     epoch_key: str
     has_step_of_name: bool = False
+
+
+class ReadRecord(Protocol):
+    """What a record's content says of the training; None where it says nothing of it."""
+
+    def __call__(self, name: str, state: Mapping[str, Any], *, is_output: bool) -> OwnRecord | None:
+        """`name`: how the record is called in its reasons. `is_output`: it is of all training."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingRecord:
+    """JSON that says how many steps of how many were made.
+
+    It lies in the output directory, and in checkpoints that `folder` and their step name.
+    """
+
+    name: str
+    folder: str
+    read: ReadRecord
 
 
 class FileProofs(Protocol):
@@ -48,7 +68,10 @@ class ToolFormat:
     `per_rank`: files of which there is one a rank, where one of a kind is enough; the groups are
     what all of a kind have in common.
 
+    `number_pointer`: a file in which a number alone means a checkpoint; upper case counts as lower.
+
     Functions, which raise OSError:
+    `best_paths`: what a checkpoint's own record calls the best; only strings count.
     `check`: raises DamagedError with a sentence for what a checkpoint lacks by its own word.
     `prove_files`: raises DamagedError with a sentence.
     `find_mixed`: what is wrong with one of which a part is of one of its neighbours.
@@ -65,6 +88,9 @@ class ToolFormat:
     descriptions: str | None = None
     companions: str | None = None
     per_rank: tuple[str, ...] = ()
+    number_pointer: str | None = None
+    record: TrainingRecord | None = None
+    best_paths: Callable[[FileListing], Iterable[object]] | None = None
     check: Callable[[FileListing], None] | None = None
     prove_files: Callable[[FileListing], FileProofs] | None = None
     find_mixed: Callable[[FileListing, Iterable[FileListing]], str | None] | None = None
