@@ -5,8 +5,8 @@ from pathlib import Path
 
 from supervisor.checkpoint import staging
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.listing import FileListing, open_root
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.validate import Validation, validate
 from supervisor.core.vocabulary import ExitCode
 from supervisor.errors import SupervisorError

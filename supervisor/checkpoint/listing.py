@@ -1,11 +1,14 @@
-"""The files of one checkpoint as they were listed, and how they are read."""
+"""What lies where, by stat alone: the fingerprint that lets an unchanged checkpoint go unread."""
 
+import errno
 import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
+
+import xxhash
 
 from supervisor.checkpoint.digest import open_inside
 from supervisor.checkpoint.formats.name_rule import CheckpointName
@@ -15,6 +18,8 @@ from supervisor.system.clock import wall_s
 # A file system may stamp two writes within its clock's granularity alike (FAT and some network
 # file systems: 2 s), so a verdict on younger files could outlive a change.
 YOUNG_S = 2.0
+_MOST_FILES = 100_000
+_MOST_LEVELS = 16
 _MOST_OBJECT_BYTES = 32 << 20
 
 
@@ -81,6 +86,54 @@ def open_root(stock: FileListing) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def list_unnamed(path: Path) -> FileListing:
+    """List a checkpoint whose name says nothing. Raises OSError, FileNotFoundError: it is gone."""
+    top = path.lstat()
+    files: dict[str, FileFacts] = {}
+    lines: list[str] = []
+
+    def note(name: str, found: os.stat_result) -> None:
+        files[name] = FileFacts(found.st_mode, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        lines.append(
+            f"{name}\0{found.st_dev}\0{found.st_ino}\0{found.st_size}"
+            f"\0{found.st_mtime_ns}\0{found.st_ctime_ns}\0{stat.S_IFMT(found.st_mode)}"
+        )
+
+    is_directory = stat.S_ISDIR(top.st_mode)
+    if is_directory:
+        pending = [("", os.fspath(path), 0)]
+        count = 0
+        while pending:
+            prefix, folder, level = pending.pop()
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    count += 1
+                    if count > _MOST_FILES or level > _MOST_LEVELS:
+                        why = "it holds more files than any checkpoint"
+                        raise OSError(errno.E2BIG, why, str(path))
+                    name = prefix + entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append((name + "/", entry.path, level + 1))
+                    else:
+                        note(name, entry.stat(follow_symlinks=False))
+    else:
+        note(path.name, top)
+    lines.sort()
+    newest = max((facts.mtime_ns for facts in files.values()), default=top.st_mtime_ns)
+    changed = max((facts.ctime_ns for facts in files.values()), default=top.st_ctime_ns)
+    text = "\n".join(lines).encode(errors="surrogateescape")
+    return FileListing(
+        path=path,
+        is_directory=is_directory,
+        files=files,
+        fingerprint=f"{xxhash.xxh3_128_hexdigest(text)}@{newest}",
+        total_bytes=sum(facts.size for facts in files.values()),
+        newest_mtime_ns=newest,
+        newest_change_ns=max(newest, changed),
+        named=None,
+    )
 
 
 def read_object(stock: FileListing, name: str) -> dict[str, Any]:

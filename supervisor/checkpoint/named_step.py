@@ -9,9 +9,9 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.formats.table import PROGRESS_FILES
 from supervisor.checkpoint.listing import FileListing, read_object
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.names import parse_name, series
 from supervisor.checkpoint.siblings import Families, Member
 

@@ -23,36 +23,29 @@ _KNOWN_FILE_SUFFIXES = (
     *SINGLE_FILE_SUFFIXES,
     *chain.from_iterable(tool.file_endings for tool in TOOLS),
 )
+_TORCHS = r"\.(?:pt|pth|ckpt|safetensors)"
 # What no tool has as its own.
 _ANYBODYS = (
-    NameRule("ckpt", r"ckpt[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"),
-    NameRule(
-        "checkpoint", r"checkpoint[-_]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)", "periodic"
-    ),
-    NameRule(
-        "step",
-        r"(?:.*[-_.])?steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors|bin)",
-        "periodic",
-        is_free=True,
-    ),
-    NameRule(
-        "iter",
-        r"(?:.*[-_.])?iter[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors)",
-        "periodic",
-        is_free=True,
-    ),
-    NameRule(
-        "epoch",
-        r"(?:.*[-_.])?epochs?[-_=]?(?P<epoch>\d+)\.(?:pt|pth|ckpt|safetensors)",
-        "epoch",
-        is_free=True,
-    ),
+    NameRule("ckpt", r"ckpt[-_]?(?P<step>\d+)" + _TORCHS, "periodic"),
+    NameRule("checkpoint", r"checkpoint[-_]?(?P<step>\d+)" + _TORCHS, "periodic"),
+)
+_ANYBODYS_FREE = (
+    ("step", r"steps?[-_=]?(?P<step>\d+)\.(?:pt|pth|ckpt|safetensors|bin)", "periodic"),
+    ("iter", r"iter[-_=]?(?P<step>\d+)" + _TORCHS, "periodic"),
+    ("epoch", r"epochs?[-_=]?(?P<epoch>\d+)" + _TORCHS, "epoch"),
 )
 # First match wins.
-_RULES = (*chain.from_iterable(tool.names for tool in TOOLS), *_ANYBODYS)
+_RULES = (
+    *chain.from_iterable(tool.names for tool in TOOLS),
+    *_ANYBODYS,
+    *(
+        NameRule(part, r"(?:.*[-_.])?" + rest, kind, is_free=True)
+        for part, rest, kind in _ANYBODYS_FREE
+    ),
+)
 _EVEN_BEST = tuple(rule for rule in _RULES if rule.best is not BestWord.NO_CHECKPOINT)
 _OTHERS = tuple(rule for rule in _RULES if rule not in _EVEN_BEST and not rule.is_free)
-_FREE = tuple(rule for rule in _RULES if rule not in _EVEN_BEST and rule.is_free)
+_FREE = tuple(rule for rule in _RULES if rule.is_free)
 _SHARED = tuple(rule for rule in _RULES if rule.shared is not None)
 _OF_THE_USERS = tuple(rule for rule in _RULES if rule.best is BestWord.NOTHING)
 # `best` as a word: `model_best`, `best-3`, `modelBest`, `BEST.pt`; not `bestiary`.

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from supervisor.checkpoint import foreign
 from supervisor.checkpoint.digest import digest, open_inside
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.format import Manifest, ManifestError, resembles_manifest
 from supervisor.checkpoint.layout import MANIFEST
 from supervisor.checkpoint.listing import YOUNG_S, FileListing, open_root
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.named_step import find_other_step
 from supervisor.checkpoint.position import is_marked, read_position
 from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, Proof

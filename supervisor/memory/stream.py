@@ -13,9 +13,8 @@ from typing import NamedTuple
 import xxhash
 
 from supervisor.checkpoint.digest import open_inside
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.format import MANIFEST, FileRecord
-from supervisor.checkpoint.listing import FileListing
+from supervisor.checkpoint.listing import FileListing, list_unnamed
 from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.slots import Whole
 from supervisor.memory.weights import FiniteStream, Weights, reason
@@ -45,7 +44,7 @@ StreamPart = Chunk | Done
 
 def list_files_of(whole: Whole) -> FileListing:
     """List a snapshot's files, all plain. Raises DamagedError, OSError."""
-    stock = list_files(whole.path)
+    stock = list_unnamed(whole.path)
     if not stock.is_directory:
         raise DamagedError(f"{whole.path.name} is no directory")
     for name, facts in stock.files.items():

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from supervisor.checkpoint import pointers, set_aside
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.mark import is_marked_ours
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.names import (
     MARKS,
     is_checkpoint_name,

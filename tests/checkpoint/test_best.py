@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from supervisor.checkpoint import best, prune
-from supervisor.checkpoint.file_walk import list_files
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.survey.answer import Survey
 from supervisor.survey.request import SurveyRequest
 from supervisor.survey.survey import survey

@@ -14,7 +14,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from supervisor.checkpoint.digest import digest
-from supervisor.checkpoint.file_walk import list_files
 from supervisor.checkpoint.format import (
     FileRecord,
     Kind,
@@ -23,6 +22,7 @@ from supervisor.checkpoint.format import (
     is_safe_name,
     resembles_manifest,
 )
+from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.names import parse_name
 from supervisor.checkpoint.position import read_position
 from supervisor.checkpoint.proofs.bounded_json import parse

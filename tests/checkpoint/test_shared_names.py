@@ -133,7 +133,7 @@ def test_a_directory_of_data_under_a_shared_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It holds more files than any checkpoint: no launch waits for it."""
-    monkeypatch.setattr("supervisor.checkpoint.file_walk._MOST_FILES", 10)
+    monkeypatch.setattr("supervisor.checkpoint.listing._MOST_FILES", 10)
     for name in ("step_5", "checkpoint-5"):
         write_files(tmp_path / name, {f"{number}.pt": PICKLE for number in range(20)})
     assert [entry.name for entry in survey(look(tmp_path)).entries] == ["checkpoint-5"]

@@ -10,6 +10,7 @@ from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.archived_pickle import read_archived_pickle
 
+_BEST = BestWord.BEST
 _BEST_KEY = "best_model_path"
 # Its checkpoint is a directory under FSDP and DeepSpeed.
 _FILES = ("meta.pt", "checkpoint/mp_rank_00_model_states.pt")
@@ -68,28 +69,17 @@ FORMAT = ToolFormat(
             "epoch=",
             r"(?:.*[-_])?epoch=(?P<epoch>\d+)[-_](?:.*[-_])?step=(?P<step>\d+)(?:[-_].*)?\.ckpt",
             "periodic",
-            BestWord.BEST,
+            _BEST,
         ),
         # NeMo: NAME--val_loss=2.34-step=1000-consumed_samples=8000.0-last.ckpt
-        NameRule(
-            "step=",
-            r"(?:.*[-_])?step=(?P<step>\d+)(?:[-_].*)?\.ckpt",
-            "periodic",
-            BestWord.BEST,
-        ),
-        NameRule(
-            "epoch=",
-            r"(?:.*[-_])?epoch=(?P<epoch>\d+)(?:[-_].*)?\.ckpt",
-            "epoch",
-            BestWord.BEST,
-        ),
-        # NeMo 2: directories
+        NameRule("step=", r"(?:.*[-_])?step=(?P<step>\d+)(?:[-_].*)?\.ckpt", "periodic", _BEST),
+        NameRule("epoch=", r"(?:.*[-_])?epoch=(?P<epoch>\d+)(?:[-_].*)?\.ckpt", "epoch", _BEST),
         NameRule(
             "-consumed_samples=",
             r".*[-_]step=(?P<step>\d+)-consumed_samples=\d+(?:\.\d+)?(?:-last)?",
             "periodic",
-            BestWord.BEST,
-        ),
+            _BEST,
+        ),  # NeMo 2: directories
         NameRule("hpc_ckpt_", r"hpc_ckpt_\d+\.ckpt", "emergency"),  # under SLURM
         NameRule("last", r"last(?:-v\d+)?\.ckpt", None),
     ),
