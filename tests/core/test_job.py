@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from supervisor.core.effects import Rescue, SendKill, SendStop
-from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsked, Tick
+from supervisor.core.events import Exited, JobSeen, MemorySeen, Rescued, StopAsked, Suspended, Tick
 from supervisor.core.job import Job, JobEnd
 from supervisor.core.policy import Policy
 from supervisor.core.rules.resumption import initial_state
@@ -44,6 +44,17 @@ def test_a_preemption_that_is_seen_later_shortens_it_again() -> None:
     assert world.state.wake_at == 1020.0
     world.now = 1020.0
     assert SendKill(1) in world.feed(Tick())
+
+
+@pytest.mark.parametrize(("until", "ends"), [(1030.0, 1030.0), (1100.0, 1100.0), (None, 1160.0)])
+def test_a_suspend_gives_no_more_than_the_job_has(until: float | None, ends: float) -> None:
+    """The scheduler's clock goes on while the daemon is stopped: nothing is planned beyond it."""
+    world = running(replace(JOB, until=until), grace_s=60.0)
+    world.feed(StopAsked(StopSource.SIGTERM))
+    world.now += 20
+    world.feed(Suspended(100.0))
+    assert world.state.stop is not None
+    assert (world.state.stop.until, world.state.wake_at) == (ends, ends)
 
 
 def test_a_save_that_does_not_fit_is_not_begun() -> None:

@@ -138,13 +138,21 @@ def on_suspended(state: State, event: Suspended, now: float) -> Reaction:
     activity = replace(state.activity, excused_since=now)
     wake_at, stop = state.wake_at, state.stop
     notes: tuple[Effect, ...] = ()
+    longer_s = event.gap_s
     if stop is not None:
-        stop = replace(stop, until=stop.until + event.gap_s)
+        until = stop.until + event.gap_s
+        if stop.limit is not None:
+            # The scheduler's clock went on: it kills at the time that it had said.
+            until = max(stop.until, min(until, stop.limit))
+        longer_s = until - stop.until
+        stop = replace(stop, until=until)
         # On record, so that the next daemon extends the grace, too.
         notes = (Record(SuspendedEntry(gap_s=round(event.gap_s, 3))),)
-    if state.run in {RunState.DRAINING, RunState.KILLING} and wake_at is not None:
+    if wake_at is not None and state.run is RunState.KILLING:
         # The trainer was suspended as well, and could not use the time that passed.
         wake_at += event.gap_s
+    elif wake_at is not None and state.run is RunState.DRAINING:
+        wake_at += longer_s
     left = excused(state.left, event.gap_s)
     state = replace(state, activity=activity, stop=stop, wake_at=wake_at, left=left)
     return Reaction("excused", state, notes)
