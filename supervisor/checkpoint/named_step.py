@@ -15,13 +15,13 @@ from supervisor.checkpoint.named_listing import list_files
 from supervisor.checkpoint.names import parse_name, series
 from supervisor.checkpoint.siblings import Families, Member
 
-_ROUNDING = 0.01  # HF's epoch is a quotient of batches
+_ROUNDING = 0.01  # HF computes the epoch as batches done / batches per epoch
 _MOST_SIBLINGS = 100
 _NAMED_ALIKE = tuple(one for one in PROGRESS_FILES if one.has_step_of_name)
 
 
 class _Steps(NamedTuple):
-    """What the name says, and what the state in `file`."""
+    """The step in the name (`named`), and the one in the state of `file` (`said`)."""
 
     file: str
     named: int
@@ -29,9 +29,10 @@ class _Steps(NamedTuple):
 
 
 class NamedSteps:
-    """Names and states of checkpoints in their series: where all differ, names count otherwise.
+    """Compares names with states, series by series.
 
-    Each state is read once at most, and none of a series in which no checkpoint is asked about.
+    Where they differ in all of a series, its names count something else, and nothing is wrong. The
+    states of a series are read only once one of its checkpoints is asked about and differs.
     """
 
     def __init__(self, families: Families) -> None:
@@ -39,7 +40,7 @@ class NamedSteps:
         self._is_by_step: dict[Path, bool] = {}
 
     def find_other_step(self, member: Member) -> str | None:
-        """What is wrong with one of a series. Raises OSError."""
+        """How a checkpoint's state contradicts its name; None if it does not. Raises OSError."""
         said = _difference(member.stock)
         if said is None:
             return None
@@ -51,13 +52,13 @@ class NamedSteps:
 
 
 def find_other_step(stock: FileListing) -> str | None:
-    """What is wrong with a checkpoint whose siblings nobody has listed. Raises OSError."""
+    """The same for a checkpoint whose siblings are not listed yet. Raises OSError."""
     said = _difference(stock)
     return said if said is not None and _are_by_step(_listed(stock)) else None
 
 
 def _are_by_step(stocks: Iterable[FileListing]) -> bool:
-    """Whether the names of a series are steps: one differs alone, or one agrees."""
+    """Whether a series' names are steps: one agrees with its state, or at most one differs."""
     differing = 0
     for stock in stocks:
         with suppress(OSError):  # one that cannot be read says nothing of the others
@@ -84,7 +85,7 @@ def _difference(stock: FileListing) -> str | None:
 
 
 def _steps(stock: FileListing) -> _Steps | None:
-    """The name's and the state's; None where one says none, or the name is the state's epoch."""
+    """The steps of name and state; None if one of them has none, or the name has the epoch."""
     # Not `stock.named`: what the user's pattern takes from a name may count something else.
     named = parse_name(stock.path.name)
     if not stock.is_directory or named is None or named.step is None:

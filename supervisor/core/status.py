@@ -35,9 +35,9 @@ class SnapshotStatus:
     age_s: float | None = None
     bytes: int | None = None
     slots: int | None = None
-    """Whole ones."""
+    """How many hold a whole snapshot."""
     tmpfs_bytes: int | None = None
-    """Of both slots and the rest."""
+    """What the whole snapshot directory takes: both slots, and what lies beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +47,14 @@ class PersisterStatus:
     state: str
     """`idle`, `persisting`, `vetting`, `absent`."""
     step: int | None = None
-    """Of what is on its way to the disk."""
+    """Of the snapshot that is on its way to the disk."""
     done: float | None = None
-    """How much of that is there, 0 to 1."""
+    """How much of it is on the disk, 0 to 1."""
     bytes_per_s: float | None = None
     last_error: str | None = None
-    """Null once one went well."""
+    """Why the last snapshot did not get to the disk; null if it did."""
     pending: int | None = None
-    """The step that waits."""
+    """The step of the snapshot that waits for its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +72,10 @@ class ParkedStatus:
     left_out: tuple[tuple[str, str], ...] | None = None
     """Names that it did not import, each with the reason."""
     seconds: float | None = None
-    """That its imports took."""
+    """How long its imports took."""
     standby: str | None = None
     reason: str | None = None
-    """Why there is none."""
+    """Why none is parked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ class LaunchStatus:
     last: str | None = None
     """`warm` or `cold`."""
     cold_reason: str | None = None
-    """Of the last cold one."""
+    """Why the last cold launch was cold."""
     parked: ParkedStatus = ParkedStatus()
     """The spare interpreter."""
 
@@ -106,7 +106,7 @@ class SlurmStatus:
     end: str | None = None
     """Why it ends soon: `preempted`, `time_limit`, `cancelled`, `requeued`."""
     requeue: str | None = None
-    """What would be done about it."""
+    """Whether the job would be requeued at its end, and if not, why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class StoppingStatus:
 
 @dataclass(frozen=True, slots=True)
 class BudgetStatus:
-    """What restarts have been spent."""
+    """How many restarts have been spent, and how many are allowed."""
 
     failures: int | None = None
     max_failures: int | None = None
@@ -141,13 +141,13 @@ class GoodputStatus:
     waiting_s: float | None = None
     down_s: float | None = None
     unknown_s: float | None = None
-    """No steps seen, or no daemon lived to count; no part of what `goodput` is a share of."""
+    """While no steps were seen, or no daemon lived to count; `goodput` leaves it out."""
     total_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is so now. Absent is None, durations are seconds, times RFC 3339 in UTC."""
+    """How a run is now. What is absent is None; durations in seconds, times RFC 3339 in UTC."""
 
     run: str | None = None
     """The run's name."""
@@ -174,7 +174,7 @@ class Status:
     step_rate: float | None = None
     """Steps a second over the last 30 s."""
     heartbeat_age_s: float | None = None
-    """Since the last sign of the slowest rank."""
+    """How long ago the rank that was silent longest gave its last sign."""
     log_age_s: float | None = None
     """Since `train.log` grew."""
     attached: bool | None = None
@@ -204,21 +204,21 @@ class Status:
     stopping: StoppingStatus | None = None
     """The stop that was asked for; null without one."""
     interrupts: int = 0
-    """Counts Ctrl-C."""
+    """How often Ctrl-C was pressed."""
     budget: BudgetStatus | None = None
     """What is spent of the budgets for restarts."""
     goodput: GoodputStatus | None = None
     """Where the time went."""
     launcher_frozen: bool = False
-    """The launcher is stopped by a signal, so that nothing it is told is done."""
+    """Whether a signal has stopped the launcher, so that it does nothing that it is told."""
     last_save_s: float | None = None
     """How long the last save took."""
     grace_s: float | None = None
     """How long a stop may take."""
     warnings: tuple[str, ...] = ()
     """Sentences: heartbeats are on a disk; the trainer saves where nobody looks; checkpoints are
-    missing, are another run's, or hold no optimizer state; keys of the configuration are passed
-    over, which another version wrote."""
+    missing, are another run's, or hold no optimizer state; keys that another version wrote into the
+    configuration are ignored."""
     host: str | None = None
     """The machine."""
     config: str | None = None
@@ -233,7 +233,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class NoDaemon:
-    """Daemons that do not come up, as the launcher says of them; null where one lives."""
+    """Daemons that fail to start, as the launcher reports it; null where one lives."""
 
     since: str | None = None
     at: str | None = None
@@ -244,7 +244,7 @@ class NoDaemon:
 
 @dataclass(frozen=True, slots=True)
 class StillRunning:
-    """What trains on though its supervisor has died without a word, a list."""
+    """The processes that train on although their supervisor has died: a list."""
 
     pid: int
     attempt: int | None = None

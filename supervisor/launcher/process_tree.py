@@ -51,7 +51,7 @@ def find(
     """Return the living processes of an attempt (None: of any attempt of the run), oldest first.
 
     They are the processes whose environment carries the marks, those in `roots`, and the
-    descendants of both. Marks alone are too few: a program may overwrite the memory that
+    descendants of both. Marks alone do not suffice: a program may overwrite the memory that
     /proc/PID/environ shows (setproctitle does), or start a child with an empty environment. This
     process, its ancestors and `spare` are never among them.
     """
@@ -79,7 +79,7 @@ def adopted(
     - `own` (daemon, view), and what a dead daemon left behind (`daemon_sessions`);
     - children older than the attempt, say of a shell that became the launcher by exec;
     - processes with the mark of another run;
-    - without a mark, if the launcher is PID 1: they came from outside (`docker exec`).
+    - processes without a mark, if the launcher is PID 1: they may be from outside (`docker exec`).
 
     Returns None if the kernel does not list a process's children.
     """

@@ -1,7 +1,7 @@
 """Prepares a snapshot's files in one pass: reads them, fills in CRCs, hashes, checks weights.
 
-One thread does this and writes, too. A second thread that worked ahead was no quicker (the CRCs
-take a thirtieth of what zlib's took), and ran on the core that training has.
+One thread prepares and writes. A second thread that prepared ahead saved no time, since the CRCs
+take a thirtieth of what they took with zlib; and it used the core that training runs on.
 """
 
 import mmap
@@ -19,8 +19,8 @@ from supervisor.memory.checksums import Checksums, DamagedError
 from supervisor.memory.slots import Whole
 from supervisor.memory.weights import FiniteStream, Weights, reason
 
-# For larger writes the kernel looks for larger pages. 300 MB took 0.17 to 0.78 s of CPU time in
-# writes of 4 MiB, and 0.17 s in writes of 1 MiB (ext4, Linux 6.18).
+# The kernel looks for larger pages to hold a larger write, and that can take long: 300 MB took 0.17
+# to 0.78 s of CPU time in writes of 4 MiB, and 0.17 s in writes of 1 MiB (ext4, Linux 6.18).
 CHUNK_BYTES = 1 << 20
 
 
@@ -43,7 +43,7 @@ StreamPart = Chunk | Done
 
 
 def list_files_of(whole: Whole) -> FileListing:
-    """List a snapshot's files, all plain. Raises DamagedError, OSError."""
+    """List a snapshot's files: plain ones of the recorded size. Raises DamagedError, OSError."""
     stock = list_unnamed(whole.path)
     if not stock.is_directory:
         raise DamagedError(f"{whole.path.name} is no directory")
@@ -79,7 +79,7 @@ class SnapshotStream:
 
     @property
     def finite(self) -> bool | None:
-        """Whether all weights are finite, at the end; None if it is unknown where they are."""
+        """Whether all weights are finite, once all files were read; None if nobody says where."""
         if self.reason is not None:
             return False
         return True if self._weights else None
@@ -129,7 +129,8 @@ class SnapshotStream:
 def _fill(buffer: mmap.mmap, fd: int, count: int) -> memoryview:
     """The next `count` bytes of a file, all of them. Raises DamagedError if it is cut short.
 
-    It reads, since touching a page that a mapped tmpfs file lacks is SIGBUS.
+    The file is read and not mapped: whoever touches a page that a mapped tmpfs file lacks gets
+    SIGBUS.
     """
     data = memoryview(buffer)[:count]
     done = 0

@@ -1,4 +1,4 @@
-"""From "go" to the program: first all that can fail, then the answer, then no way back."""
+"""How a parked interpreter becomes its program at "go": what can fail precedes the answer."""
 
 from __future__ import annotations
 
@@ -127,10 +127,10 @@ class ParkedInterpreter:
 
 
 def _at_exec() -> list[bytes]:
-    """Return the environment of exec without the variables that park this process.
+    """Return the environment that this process was started with, without what parks it.
 
-    Wrappers (pyenv's shims) may have added to it. It is not read from os.environ, where Python
-    itself may have set LC_CTYPE (PEP 538).
+    Wrappers (pyenv's shims) may have added variables, so it is not the one that the launcher sent.
+    Nor is it os.environ, where Python itself may have set LC_CTYPE (PEP 538).
     """
     with open("/proc/self/environ", "rb") as file:
         entries = file.read().split(b"\0")[:-1]
@@ -145,7 +145,7 @@ def _at_exec() -> list[bytes]:
 
 
 def _start_clocks() -> None:
-    """Restart the clock of logging: %(relativeCreated)d counts from its import, hours ago."""
+    """Restart logging's clock: %(relativeCreated)d counts from its import, maybe hours ago."""
     if (logging := sys.modules.get("logging")) is None:
         return
     match getattr(logging, "_startTime", None):

@@ -1,7 +1,7 @@
 """Copies that run while training goes on, and whether the tensors that they read stayed the same.
 
-The next optimizer step waits for them. If weights change in another way meanwhile, the snapshot may
-have only a part of the change, with checksums that are right. It must not count then.
+The next optimizer step waits for the copies. If weights change in another way meanwhile, the
+snapshot may hold only a part of the change, and no checksum would show it: it must not count.
 """
 
 import threading
@@ -47,7 +47,7 @@ class InFlight:
         return not self._look()
 
     def _look(self) -> bool:
-        """Whether a tensor had changed by the first look; later changes do not count."""
+        """Whether a tensor had changed at the first call; later calls only repeat that answer."""
         with self._lock:
             if self._has_changed is None:
                 self._has_changed = _versions(self._live) != self._versions

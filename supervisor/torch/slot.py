@@ -1,4 +1,4 @@
-"""One slot as its writer has it: mapped files that a state is copied into, in place."""
+"""One slot, for the process that writes it: mapped files, into which states are copied in place."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class _File:
     pickle: bytes = b""
 
     def let_go(self) -> None:
-        """Undo what must not outlive the mapping."""
+        """Unpin the memory: it must not stay registered with CUDA once it is unmapped."""
         if self.is_pinned:
             unpin(self.pages.memory)
 
@@ -61,7 +61,7 @@ class Slot:
         )
 
     def begin(self) -> bool:
-        """Take the slot and say that it is not whole; False if a reader has it pinned.
+        """Take the slot and say that it is not whole; False if a reader has locked it.
 
         Raises OSError (FileNotFoundError: it has vanished).
         """
@@ -86,7 +86,7 @@ class Slot:
         populate: Callable[[Pages], None],
         go_on: Callable[[], None],
     ) -> None:
-        """Make its files; between `begin` and `give_up`. Raises OSError (ENOSPC)."""
+        """Make the slot's files, after `begin` and before `give_up`. Raises OSError (ENOSPC)."""
         self._remove_others(layouts)
         for name, layout in layouts.items():
             file = self._files.get(name)
@@ -107,7 +107,7 @@ class Slot:
     def write(
         self, moments: Mapping[str, StateContents], small: Mapping[str, bytes], copy: Copy
     ) -> tuple[int, InFlight | None]:
-        """Put a state in, between `begin` and `finish`.
+        """Copy a state into the slot, after `begin` and before `finish`.
 
         Returns the bytes of all files, and the copies under way, which have to be done before
         `finish`. Raises OSError.
@@ -165,7 +165,7 @@ class Slot:
         self._lock.close()
 
     def _find_name(self) -> str:
-        """The checkpoint directory that a dead writer left, or a new one."""
+        """The name of the checkpoint directory: one that a dead writer left, or a new one."""
         snapshot = self._seal.current.snapshot
         if snapshot is not None and self.paths.checkpoint(snapshot).is_dir():
             return snapshot.name

@@ -1,4 +1,4 @@
-"""accelerate's `save_state`, and the names that its examples give; torchtitan has the first."""
+"""accelerate's `save_state`, and the names in its examples; torchtitan writes `step-N`, too."""
 
 import re
 
@@ -7,7 +7,8 @@ from supervisor.checkpoint.formats.tool_format import ToolFormat
 from supervisor.checkpoint.listing import FileListing
 from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
-# What it writes before its random states; `model.bin` beside an `optimizer.bin` is somebody's own.
+# What `save_state` writes before its random states. `model.bin` is left out: beside an
+# `optimizer.bin` it comes from a user's own script.
 _WRITTEN_BEFORE = (
     r"(?:model(?:_\d+)?|pytorch_lora_weights|adapter_model.*|.*/.+)\.safetensors"
     r"|(?:.*/)?(?:diffusion_)?pytorch_model.*|sampler.*\.bin|custom_checkpoint_\d+\.pkl"
@@ -16,7 +17,7 @@ _RANDOM_STATE = r"random_states_\d+\.pkl"
 
 
 def _check(stock: FileListing) -> None:
-    """What it writes last is there. Raises DamagedError with a sentence."""
+    """Check that what `save_state` writes last is there. Raises DamagedError with a sentence."""
     names = stock.files.keys()
     if (
         names & {"optimizer.bin", "scheduler.bin"}

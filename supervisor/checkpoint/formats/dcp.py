@@ -1,4 +1,4 @@
-"""torch.distributed.checkpoint (DCP): torchtitan's, accelerate's FSDP, Megatron's."""
+"""torch.distributed.checkpoint (DCP), as torchtitan, accelerate's FSDP and Megatron write it."""
 
 import re
 
@@ -11,7 +11,7 @@ from supervisor.checkpoint.suffixes import METADATA, SHARD_SUFFIX
 
 
 def _check(stock: FileListing) -> None:
-    """Something describes each shard. Raises DamagedError with a sentence."""
+    """Check that a `.metadata` is there for each shard. Raises DamagedError with a sentence."""
     for name in stock.files:
         if name.endswith(SHARD_SUFFIX) and not any(one in stock.files for one in metadata_of(name)):
             folder, slash, _ = name.rpartition("/")

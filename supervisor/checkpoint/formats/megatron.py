@@ -5,7 +5,8 @@ from supervisor.checkpoint.formats.tool_format import ToolFormat
 
 FORMAT = ToolFormat(
     names=(
-        # It writes seven digits; evaluations of others write fewer.
+        # Megatron writes seven digits. With fewer it may be the directory of another tool's
+        # evaluation.
         NameRule("iter_", r"iter_(?P<step>\d{7,})", "periodic"),
         NameRule("iter_", r"iter_(?P<step>\d{1,6})", "periodic", shared=SharedName()),
     ),

@@ -1,4 +1,4 @@
-"""Ray Train: directories."""
+"""Ray Train, whose checkpoints are directories."""
 
 from supervisor.checkpoint.formats.name_rule import NameRule
 from supervisor.checkpoint.formats.tool_format import ToolFormat

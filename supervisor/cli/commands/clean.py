@@ -61,7 +61,7 @@ def clean_command(names: tuple[str, ...], save: bool, yes: bool, as_json: bool) 
 
 
 def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
-    """The leftovers with these names; all without a name. Raises SupervisorError."""
+    """The leftovers with these names; all of them if no name is given. Raises SupervisorError."""
     if not names:
         return found
     chosen = []
@@ -79,7 +79,7 @@ def _named(found: list[Leftover], names: tuple[str, ...]) -> list[Leftover]:
 
 
 def _save(one: Leftover) -> Leftover:
-    """Copy an only copy to the disk, and say where. After a failure its worth is unchanged."""
+    """Save a leftover that is an only copy, and say where. A failure changes only the reason."""
     if one.whole is None or one.worth != "only copy":
         return one
     try:

@@ -69,7 +69,8 @@ def _signal_daemon(record: RunRecord) -> int:
     identity = identify(pid) if pid is not None else None
     if pid is None or identity is None or not is_alive(identity):
         raise _gone(record)
-    # Check after reading the start time: the pid on record may belong to another process by now.
+    # The pid on record may be another process's by now. This is checked after its start time was
+    # read, so that `send_signal` notices if the pid changes hands later.
     if not _is_daemon_of(pid, record.owner.identity.pid, record.paths.run_dir):
         raise SupervisorError(
             f"{record.name}: process {pid} is not the daemon of this run",

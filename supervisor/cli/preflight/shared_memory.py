@@ -1,4 +1,4 @@
-"""What the preflight says of /dev/shm: heartbeats and snapshots live there. It changes nothing."""
+"""What the preflight says of /dev/shm, where heartbeats and snapshots live. It changes nothing."""
 
 import os
 from collections.abc import Iterable
@@ -35,8 +35,8 @@ def heartbeats() -> Finding:
 def snapshots(entries: Iterable[CheckpointEntry], root: Path | None) -> Finding:
     """Whether two snapshots of the size of the largest checkpoint fit into memory.
 
-    `root`: the run's snapshot directory, whose slots are used again. At worst a warning: a snapshot
-    that does not fit is saved straight to the disk.
+    `root`: the run's snapshot directory; what its slots take is not needed again. The finding is a
+    warning at worst, since a snapshot that does not fit is saved straight to the disk.
     """
     ours = [entry.bytes for entry in entries if entry.ours]
     if not ours:

@@ -42,19 +42,19 @@ class AttemptStartedEntry(Entry, kind="attempt_started"):
     """`warm` or `cold`."""
     why_cold: str | None = None
     moments: Mapping[str, float | None] = field(default_factory=dict)
-    """Those [of the launch](warm-launch.md#what-is-on-the-way-to-the-first-step)."""
+    """When each stage [of the launch](warm-launch.md#what-is-on-the-way-to-the-first-step) came."""
     cgroup: str | None = None
-    """Its own, where there is one."""
+    """The folder of the attempt's own cgroup, where it has one."""
 
     @property
     def is_warm(self) -> bool:
-        """Whether the parked interpreter became it."""
+        """Whether the parked interpreter became the main process."""
         return self.launch == "warm"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartFailedEntry(Entry, kind="start_failed"):
-    """Nothing was started; where it was charged to the budgets, what that cost as well."""
+    """An attempt could not be started. If it was charged to the budgets, also what it cost."""
 
     attempt: int
     reason: str | None = None
@@ -86,13 +86,13 @@ class ParkedEntry(Entry, kind="parked"):
     """The next attempt's interpreter has imported what it needs."""
 
     seconds: float | None = None
-    """That its imports took."""
+    """How long its imports took."""
     rss_bytes: int | None = None
     """Of the interpreter."""
 
 
 COURSE = ("duration_s", "last_save_s", "loss")
-"""What a daemon that did not see the attempt cannot say of its end."""
+"""The keys of an attempt's end that only a daemon that saw the attempt can fill in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +103,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     code: int | None = None
     signal: int | None = None
     outcome: int | None = None
-    """What the trainer says of its end."""
+    """The code by which the trainer itself says how it ends."""
     failure: Failure | None = None
     action: Action | None = None
     reason: str | None = None
@@ -112,7 +112,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     step: int | None = None
     first_step: bool | None = None
     ended_training: bool | None = None
-    """A failure after a first step and before the last; null for no failure."""
+    """Whether the failure came after the first step and before the last; null without a failure."""
     attached: bool | None = None
     stop_requested: StopSource | None = None
     """By whom."""
@@ -127,11 +127,11 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     """Since durable progress."""
     signature: tuple[str, str | None, int | None] | None = None
     charged: bool = False
-    """To the budgets."""
+    """Whether it was charged to the budgets."""
     idle_stops: int | None = None
-    """Ends of a job in a row without durable progress."""
+    """How many jobs in a row ended without durable progress."""
     idle_progress: tuple[int | None, float | None] | None = None
-    """The durable progress at the last of them."""
+    """The durable progress, step and time, at the last end of a job."""
     evidence: tuple[str, ...] = ()
     doubt: Doubt | None = None
     """Why an exit with 0 is not the end."""
@@ -140,14 +140,14 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     loss: float | None = None
 
     def with_course(self, duration_s: float, last_save_s: float | None, loss: float | None) -> Self:
-        """The same with what the daemon that saw the attempt knows of its course."""
+        """The entry with the keys of COURSE, from the daemon that saw the attempt."""
         keys = None if self.keys is None else (*self.keys, *COURSE)
         return replace(self, duration_s=duration_s, last_save_s=last_save_s, loss=loss, keys=keys)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeftProcess(JsonObject):
-    """A process of an attempt that its launcher and daemon did not outlive."""
+    """A process of an attempt that went on after its launcher and daemon had died."""
 
     pid: int
     comm: str
@@ -155,13 +155,13 @@ class LeftProcess(JsonObject):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptUnwatchedEntry(Entry, kind="attempt_unwatched"):
-    """Launcher and daemon died both, and the next daemon found the attempt gone or ended it."""
+    """Launcher and daemon had both died; the next daemon found the attempt gone, or ended it."""
 
     attempt: int | None = None
     step: int | None = None
-    """By its heartbeat."""
+    """The highest that its heartbeats showed."""
     found: tuple[LeftProcess, ...] = ()
-    """Its processes that lived."""
+    """Its processes that were still alive."""
     how: str | None = None
     """`gone`, `ended`, `killed`, `survives`."""
 
@@ -177,20 +177,21 @@ class LeftTrainingEntry(Entry, kind="left_training"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HungEntry(Entry, kind="hung"):
-    """Written before an attempt is ended by us.
+    """Written before the daemon ends an attempt that hangs, lingers, or has lost its ranks.
 
-    Without its failure it was written by a daemon that ended nothing but hangs.
+    Earlier versions wrote no `failure`: their daemons ended only attempts that hung.
     """
 
     attempt: int | None = None
     reason: str
     failure: Failure | None = Failure.HANG
-    """`hang`; null where its own word stands (it lingers), or its ranks' death is judged."""
+    """`hang`. Null where it lingers (what it said of its end stands) or has lost its ranks (their
+    deaths are judged)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LookedEntry(Entry, kind="looked"):
-    """Past its deadline something moved, or nobody could tell; once an attempt."""
+    """An attempt past its deadline goes on: a look saw it move, or was unclear. Once an attempt."""
 
     attempt: int
     is_work: bool = False
@@ -210,7 +211,7 @@ class RanksGoneEntry(Entry, kind="ranks_gone"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsBeganEntry(Entry, kind="steps_began"):
-    """Where the steps of an attempt from nothing began."""
+    """The first step that a source showed of an attempt that began from nothing."""
 
     attempt: int | None = None
     source: str
@@ -221,7 +222,7 @@ class StepsBeganEntry(Entry, kind="steps_began"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepsWentBackEntry(Entry, kind="steps_went_back"):
-    """The steps of a source cannot be compared over attempts."""
+    """A source's steps went back within an attempt: they cannot be compared between attempts."""
 
     attempt: int | None = None
     source: str
@@ -229,7 +230,7 @@ class StepsWentBackEntry(Entry, kind="steps_went_back"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotResumedEntry(Entry, kind="not_resumed"):
-    """Written before an attempt is killed that trains from nothing over checkpoints."""
+    """Written before an attempt is killed that begins anew although it was told to resume."""
 
     attempt: int | None = None
     reason: str
@@ -247,6 +248,6 @@ class ResumeDoubtedEntry(Entry, kind="resume_doubted"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResumeSeenEntry(Entry, kind="resume_seen"):
-    """Its steps go on from the checkpoint's."""
+    """The attempt's steps go on from that of its checkpoint."""
 
     attempt: int | None = None

@@ -1,4 +1,4 @@
-"""Entries of checkpoints: what each is worth, and where it goes; of saves that fail."""
+"""Entries about checkpoints (what each is worth, where it goes) and about saves that fail."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ class CheckpointVerdictEntry(Entry, kind="checkpoint"):
     hashes: Mapping[str, str] = field(default_factory=dict)
     own_run: bool = True
     names_best: str | None = None
-    """Whom its own record calls the best."""
+    """The checkpoints that its own record calls the best: names with `/` between them."""
     progress: bool = False
     kept: bool = left_out(True)
     """False where the verdict is not to be remembered."""
@@ -38,12 +38,12 @@ class CheckpointRemovedEntry(Entry, kind="checkpoint_removed"):
     """`pruned`, `invalid`, `superseded`; `gone` where the trainer removed it."""
     reason: str | None = left_out(None)
     to: str | None = None
-    """Where it was moved; null too where a snapshot in memory was given up."""
+    """Where it was moved; null where nothing was, as with a snapshot in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointSeenEntry(Entry, kind="checkpoint_seen"):
-    """One is there and too young for a verdict, and none is on record."""
+    """A checkpoint is there that is too young for a verdict, while no other is on record."""
 
     path: str
     step: int | None = None
@@ -51,7 +51,7 @@ class CheckpointSeenEntry(Entry, kind="checkpoint_seen"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointPlaceEntry(Entry, kind="checkpoint_place"):
-    """The mount point that holds this run's checkpoints, where it is new."""
+    """The mount point that holds this run's checkpoints; written when it is another than before."""
 
     directory: str | None = None
     mount: str | None = None
@@ -59,12 +59,12 @@ class CheckpointPlaceEntry(Entry, kind="checkpoint_place"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PointerSetEntry(Entry, kind="pointer_set"):
-    """A trainer's pointer that named a checkpoint which was set aside."""
+    """A trainer's pointer named a checkpoint that was set aside, and was corrected."""
 
     path: str
     was: str | None = field(metadata={KEY: "from"})
     to: str | None = None
-    """Null: it was set aside, to `place`."""
+    """What it names now; null: the pointer itself was set aside, to `place`."""
     place: str | None = None
 
 
@@ -73,7 +73,7 @@ class GoingBackEntry(Entry, kind="going_back"):
     """The run goes back."""
 
     step: int | None = None
-    """That the run goes back to."""
+    """The step that the run goes back to."""
     later: tuple[str, ...] = ()
     """The paths that are set aside next."""
 
@@ -83,9 +83,9 @@ class ProgressEntry(Entry, kind="progress"):
     """Durable progress; budgets refill."""
 
     step: int | None = None
-    """The highest validated. May be null."""
+    """The highest of a validated checkpoint. May be null."""
     written: float | None = None
-    """When the newest that tells no step was written, seconds since 1970. May be null."""
+    """When the newest checkpoint without a step was written, seconds since 1970. May be null."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +93,7 @@ class SourceAtSave(JsonObject):
     """What a source of steps showed as a checkpoint was written."""
 
     at: int
-    """What it showed when the checkpoint was written."""
+    """The step that it showed."""
     interval: int = 0
     """The steps since the save before."""
     pace_s: float | None = left_out(None)

@@ -20,8 +20,8 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
     moves = [(path, INVALID, reason) for path, reason in effect.invalid]
     reason = f"the run goes on from step {effect.after_step}"
     moves += [(path, SUPERSEDED, reason) for path in effect.later]
-    # The launch claims the directory too, but only after these moves: a finished run's directory
-    # has to be taken over first.
+    # The launch claims the directory as well, but it comes after these moves. In a directory that
+    # is still marked by a finished run, nothing may be moved before it is taken over.
     refused = run.directory_claim.begin()
     if refused is not None:
         # The launch that follows is refused, and says why.
@@ -45,7 +45,7 @@ def set_aside(effect: SetAside, run: Run, snapshots: Snapshots) -> None:
 
 
 def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) -> Path | None:
-    """Move a checkpoint on the disk; a snapshot in memory is only given up. Raises OSError."""
+    """Move a checkpoint on the disk, or give up a snapshot in memory (None). Raises OSError."""
     if not snapshots.holds(path):
         roots = roots_of(Path(path).parent, run.paths.set_aside)
         return put_aside(Path(path), shelf, why, roots=roots)
@@ -55,7 +55,7 @@ def _put_aside(path: str, shelf: str, why: str, run: Run, snapshots: Snapshots) 
 
 
 def correct_pointers(run: Run, chosen: Checkpoint | None, cwd: str) -> None:
-    """Let the trainer's pointers to a set-aside checkpoint name the chosen one, and record it.
+    """Make the trainer's pointers to set-aside checkpoints name the chosen one; record each.
 
     Done before each launch, not only after a move: a daemon may be killed between move and
     correction. A pointer that cannot be corrected is reported, and stays.

@@ -13,11 +13,11 @@ from typing import NamedTuple
 from supervisor.system.identity import has_ended, read_stat
 from supervisor.system.procfs import all_pids, ascend, descend
 
-# Ranks have about a hundred threads; threads beyond these would tell nothing more.
+# A rank has about a hundred threads. To read more than this many would tell nothing more.
 _THREADS_MAX = 256
 _PROCESSES_MAX = 512
-# Kernel functions that wait for a disk or a file server, also without state D. FUSE and Lustre
-# sleep so that a signal can wake them.
+# Kernel functions that wait for a disk or a file server. The process need not be in state D
+# meanwhile: FUSE and Lustre sleep so that a signal can wake them.
 _DISK_PLACES = (
     "request_wait_answer", "fuse_", "rpc_", "nfs", "cifs", "smb", "p9_", "ceph", "ptlrpc", "ldlm",
     "osc_", "cl_sync", "cl_lock", "ll_", "gpfs", "cxi", "folio_wait", "wait_on_page", "io_schedule",
@@ -142,7 +142,7 @@ def _has_thread_at_disk(pid: int) -> bool:
 
 
 def _io_bytes(path: str) -> int | None:
-    """Bytes through read and write calls and to and from disks (mapped files)."""
+    """Bytes that went through read and write calls, and those read from disks (mapped files)."""
     try:
         entries = dict(line.split(b": ") for line in Path(path).read_bytes().splitlines())
         return sum(int(entries[name]) for name in (b"rchar", b"wchar", b"read_bytes"))

@@ -1,6 +1,7 @@
 """Which arguments and settings of trainers name a directory to save into: `--output_dir out`.
 
-It reads no file. A directory too many costs a look, one too few a training: the table is wide.
+It reads no file. The table is wide: one directory too many costs only a look into it, one too few
+may cost a training.
 """
 
 import re
@@ -8,7 +9,7 @@ import shlex
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-# Of an option its last dotted part, in lower case, `-` as `_`.
+# The last dotted part of an option, in lower case and with `_` for `-`.
 _KEYS = frozenset(
     (
         *("output_dir", "outputdir", "output_directory", "output_path", "output_folder", "output"),
@@ -29,7 +30,8 @@ _KEYS = frozenset(
         *("storage_path", "serialization_dir", "artifacts_dir"),
     )
 )
-# `dir` alone may be anything; `hydra.run.dir`, `checkpoint.folder` are not.
+# `dir` alone may be anything. After a part in `_BEFORE_LAST` it says where to save:
+# `hydra.run.dir`, `checkpoint.folder`.
 _LAST = frozenset({"dir", "folder", "path", "directory", "root"})
 _BEFORE_LAST = frozenset(
     {"run", "sweep", "checkpoint", "checkpoints", "checkpointing", "checkpointer", "ckpt"}
@@ -58,16 +60,17 @@ _CODE_ENDINGS = (".py", ".so", ".o", ".sh", ".txt", ".log")
 
 
 class Setting(NamedTuple):
-    """An option with its value; the key as in `_KEYS`."""
+    """An option with its value; the key as it was written, dots and all."""
 
     key: str
     value: str
 
 
 def named_in(argv: Sequence[str]) -> Iterator[str]:
-    """The values of a command line that name directories, as they stand there.
+    """The values in a command line that name directories to save into, unchanged.
 
-    `project=runs name=exp` is `runs` and `runs/exp`; what `bash -c` runs is looked into.
+    `project=runs name=exp` names two: `runs` and `runs/exp`. A script given to `bash -c` is
+    searched as well.
     """
     project = name = None
     for dotted, value in _options(list(with_scripts(argv))):
@@ -86,7 +89,7 @@ def named_in(argv: Sequence[str]) -> Iterator[str]:
 
 
 def named_in_text(text: str, *, is_code: bool = False) -> Iterator[str]:
-    """The values of a settings file that name directories; of code only quoted ones."""
+    """The values in a settings file that name directories; in code, only those in quotes."""
     above: list[tuple[int, str]] = []
     section = ""
     for line in text.splitlines():
@@ -132,7 +135,7 @@ def is_directory_variable(name: str) -> bool:
 
 
 def settings_files(argv: Sequence[str]) -> Iterator[str]:
-    """What may be a file of settings: any value with such an ending, Hydra's two options as one."""
+    """Values that may be settings files, by their endings; Hydra's folder and name, joined."""
     found: dict[str, str] = {}
     for argument in with_scripts(argv):
         value = argument.partition("=")[2] if "=" in argument else argument
@@ -148,7 +151,7 @@ def settings_files(argv: Sequence[str]) -> Iterator[str]:
 
 
 def with_scripts(argv: Sequence[str]) -> Iterator[str]:
-    """The arguments, and in place of a shell's script its words."""
+    """The arguments, with a script given to a shell (`bash -c`) replaced by its words."""
     is_shell = is_script_next = False
     for argument in argv:
         if is_script_next and len(argument) <= _MOST_SCRIPT_CHARACTERS:
@@ -160,7 +163,7 @@ def with_scripts(argv: Sequence[str]) -> Iterator[str]:
 
 
 def words_of(text: str) -> Sequence[str]:
-    """The words of a line as a shell would see them; by blanks alone where quotes do not match."""
+    """The words of a line as a shell would see them; split at blanks where a quote stays open."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars=";&|()<>")
     lexer.whitespace_split = True
     try:
