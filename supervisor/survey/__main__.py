@@ -1,9 +1,9 @@
 """The child that reads checkpoints for the daemon: a disk that stalls must not stall the daemon.
 
-`python supervisor/survey/__main__.py survey` reads a SurveyRequest from stdin as JSON and
-prints the Survey as JSON, changing nothing. `... remove [SET_ASIDE]` reads a list of entries and
-deletes them; SET_ASIDE is the run directory's place for what is set aside. `... serve` answers
-surveys as long as stdin is open, so that none waits for Python to start.
+`python supervisor/survey/__main__.py survey` reads a SurveyRequest from stdin as JSON, and prints
+the Survey as JSON. `... remove [SET_ASIDE]` reads a list of entries and deletes those checkpoints.
+SET_ASIDE is the folder in the run directory that holds checkpoints set aside. `... serve` answers
+surveys as long as stdin is open, so that no survey waits for Python to start.
 """
 
 import json
@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 
 if __package__ in (None, ""):
-    # Run by path: the folder of this file must not be where modules are looked for, its parent's
-    # parent may have to be.
+    # This file was started by its path. Modules must not be looked for in its folder, but in the
+    # one that holds the `supervisor` package.
     _HERE = str(Path(__file__).resolve().parent)
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))
@@ -24,7 +24,7 @@ from supervisor.survey.survey import survey
 
 
 def main(arguments: list[str]) -> int:
-    """Answer one request; the exit code. A directory that cannot be read is told on stderr."""
+    """Answer one request; returns the exit code. stderr names a directory that cannot be read."""
     if arguments[:1] == ["remove"] and len(arguments) <= 2:
         run_root = Path(arguments[1]) if len(arguments) == 2 else None
         return _remove(
@@ -49,7 +49,7 @@ def main(arguments: list[str]) -> int:
 def _serve() -> int:
     """Answer requests, each a line `{"id", "request", "answer"}` with the paths of two files.
 
-    Each is answered by a line `{"id", "error"}` once the Survey is in its file.
+    The Survey goes into the file `answer`. Then a line `{"id", "error"}` on stdout says so.
     """
     for line in sys.stdin:
         asked = json.loads(line)
@@ -62,14 +62,14 @@ def _serve() -> int:
         else:
             Path(asked["answer"]).write_text(json.dumps(answer.to_json()))
         print(json.dumps({"id": asked["id"], "error": error}), flush=True)
-        import supervisor.memory.snapshot_proof  # noqa: F401 - for the next one, who is in a hurry
+        import supervisor.memory.snapshot_proof  # noqa: F401 - the next survey may need it at once
 
     return ExitCode.FINISHED
 
 
 def _remove(entries: list[CheckpointEntry], run_root: Path | None) -> int:
-    """Delete each, and what earlier removals left; one that fails does not keep the others."""
-    from supervisor.checkpoint.prune import finish_removals, remove  # not on the way to a launch
+    """Delete each checkpoint, and finish earlier removals. A failed one does not stop the rest."""
+    from supervisor.checkpoint.prune import finish_removals, remove  # surveys need no such import
 
     code = ExitCode.FINISHED
     for entry in entries:

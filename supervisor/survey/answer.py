@@ -1,4 +1,4 @@
-"""What a survey answers, as a value that travels between processes as JSON."""
+"""The answer of a survey, as a value that travels between processes as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,13 +12,13 @@ from supervisor.survey.elsewhere.sightings import Sightings
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What there is, newest first, those set aside last.
+    """All checkpoints, newest first; those that were set aside come last.
 
-    `exists`: this run has or had checkpoints, valid or not, so starting from nothing loses
-    something. `undecided`: not made by this run, and nobody said `use` or `ignore`.
-    `torn_first`: the name of the only one there, where it is a first save that was cut off.
-    `mount`: the mount point that holds the directory. `sightings`: what `search` asked for.
-    `clock_ahead_s`: what `reads_clock` asked for; None where nobody can say.
+    `exists`: this run has or had checkpoints, valid or not, so a start from nothing loses
+    something. `undecided`: checkpoints that this run did not make, while the user has said neither
+    `use` nor `ignore`. `torn_first`: the name of the run's only checkpoint, if it is a first save
+    that was cut off. `mount`: the mount point that holds the directory. `sightings`: the answer to
+    the request's `search`. `clock_ahead_s`: the answer to `reads_clock`; None if it is not known.
     """
 
     entries: tuple[CheckpointEntry, ...] = ()
@@ -32,7 +32,7 @@ class Survey:
     clock_ahead_s: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values; `newest_valid` as its place in `entries`."""
+        """As JSON values; `newest_valid` becomes an index into `entries`."""
         newest = self.newest_valid
         return {
             "entries": [entry.to_json() for entry in self.entries],
@@ -48,12 +48,12 @@ class Survey:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "Survey":
-        """The inverse of `to_json`, also of another version's, as `SurveyRequest.from_json`.
+        """The inverse of `to_json`, also for another version's JSON, as in `SurveyRequest`.
 
         Raises KeyError, TypeError, IndexError.
         """
         if lacking := {"exists", "newest_valid", "undecided"} - record.keys():
-            raise KeyError(*lacking)  # by default a run would begin from nothing
+            raise KeyError(*lacking)  # with their defaults the run would begin from nothing
         entries = tuple(CheckpointEntry.from_json(entry) for entry in record["entries"])
         return read_record(
             cls,

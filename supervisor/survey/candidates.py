@@ -1,4 +1,4 @@
-"""Which names in a checkpoint directory are checkpoints, and what is known of each unread."""
+"""Which names in a checkpoint directory are checkpoints, and what is known before a proof."""
 
 import errno
 import os
@@ -30,8 +30,9 @@ from supervisor.survey.request import SurveyRequest
 class Candidate(NamedTuple):
     """One checkpoint as it was listed.
 
-    `known` is what was remembered under its path, `is_unchanged` that this still describes it.
-    `claim` is None where nothing had to be read or nothing could be; then `problem` says why.
+    `known`: the verdict remembered for it. `is_unchanged`: that verdict still describes it.
+    `claim` is None for an unchanged checkpoint, and for one that cannot be read. `problem` says
+    why it cannot be read.
     """
 
     stock: FileListing
@@ -49,9 +50,9 @@ class Candidate(NamedTuple):
 
 
 def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> list[Candidate]:
-    """The checkpoints of one directory, newest first; no directory holds none. Raises OSError.
+    """The checkpoints of one directory, newest first; none if it does not exist. Raises OSError.
 
-    Names that vanish while they are looked at are left out.
+    Names that vanish meanwhile are left out. `on_shelf`: the shelf that `folder` is, if any.
     """
     by_fingerprint = {known.fingerprint: known for known in request.memory.values()}
     found = []
@@ -63,7 +64,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
             continue
         except OSError as error:
             unread = _unlisted(path, pattern)
-            # Of a name that others give, too, what holds so many files is data.
+            # Other programs use some of the same names. With so many files it is a data set.
             is_data = error.errno == errno.E2BIG and _needs_proof(path, request)
             if unread is not None and not is_data:
                 found.append(_unknown(unread, on_shelf, request.memory, error))
@@ -72,7 +73,7 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
             continue
         known = request.memory.get(str(path))
         if known is None:
-            # Moved onto a shelf, or with its whole run directory.
+            # It may have been moved onto a shelf, or with its whole run directory.
             known = by_fingerprint.get(stock.fingerprint)
         found.append(_look(stock, on_shelf, known))
     places = [
@@ -82,10 +83,10 @@ def find(request: SurveyRequest, folder: Path, on_shelf: str | None = None) -> l
 
 
 def shelves(request: SurveyRequest) -> Iterator[Candidate]:
-    """Those that were set aside, wherever that was. Raises OSError."""
+    """The checkpoints that were set aside, in all places for them. Raises OSError."""
     for root in set_aside.roots_of(request.directory, request.set_aside):
         for name in (set_aside.SUPERSEDED, set_aside.INVALID):
-            # One that is closed to us, another user's beside the directory: no launch waits for it.
+            # Another user's folder of that name may be closed to us. It must not stop a launch.
             with suppress(PermissionError, NotADirectoryError):
                 if not set_aside.is_no_folder(root / name):
                     yield from find(request, root / name, name)
@@ -104,9 +105,9 @@ def _names(folder: Path, is_shelf: bool, request: SurveyRequest) -> list[Path]:
 
 
 def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyRequest) -> bool:
-    """Whether a name, our mark in it, or the user's pattern makes one; nothing else does.
+    """Whether an entry is a checkpoint, by its name, our or orbax's mark, or the user's pattern.
 
-    Links are other names of what stands elsewhere (`last.ckpt`, `latest`): never candidates.
+    A link (`last.ckpt`, `latest`) is another name of a checkpoint, and never a candidate.
     """
     if entry.is_symlink():
         return False
@@ -120,7 +121,7 @@ def _is_checkpoint(entry: "os.DirEntry[str]", is_shelf: bool, request: SurveyReq
 
 
 def _holds_what_it_says(stock: FileListing, request: SurveyRequest) -> bool:
-    """Whether a directory under a name that evaluations give, too, is a checkpoint by its files."""
+    """Whether the files allow it to be a checkpoint: evaluations, too, make a `step_150/`."""
     return (
         not stock.is_directory
         or is_save(stock.path.name, stock.files)
@@ -129,7 +130,10 @@ def _holds_what_it_says(stock: FileListing, request: SurveyRequest) -> bool:
 
 
 def _needs_proof(path: Path, request: SurveyRequest) -> bool:
-    """Whether neither our mark nor the user's pattern makes it one under a name of many."""
+    """Whether only its files can tell: a name of many uses, without our mark or a pattern's match.
+
+    Such a name is `step_150/`, which evaluations give as well.
+    """
     name, pattern = path.name, request.pattern
     is_the_users = pattern is not None and parse_by_pattern(name, pattern) is not None
     return shared_name(name) is not None and not is_the_users and not _is_ours(str(path), request)
@@ -142,18 +146,18 @@ def _is_marked(entry: "os.DirEntry[str]") -> bool:
 
 
 def _is_ours(path: str, request: SurveyRequest) -> bool:
-    """A directory of any name (`best`, `final`, a back-up) that has our mark, or once had it."""
+    """Whether a directory of any name (`best`, `final`, a back-up) has our mark, or once had it."""
     known = request.memory.get(path)
     return (known is not None and known.proof == "hashes") or is_marked_ours(path)
 
 
 def _is_pointer(entry: "os.DirEntry[str]") -> bool:
-    """Whether a trainer's pointer stands there, which was set aside with its checkpoint."""
+    """Whether the entry is a trainer's pointer that was set aside along with its checkpoint."""
     return pointers.is_pointer_name(entry.name) and entry.is_file(follow_symlinks=False)
 
 
 def _look(stock: FileListing, on_shelf: str | None, known: Remembered | None) -> Candidate:
-    """Where it stands in the training: remembered if it is unchanged, else read."""
+    """The candidate with its step and epoch: remembered ones if it is unchanged, else read ones."""
     if known is not None and known.fingerprint == stock.fingerprint:
         position = StepAndEpoch(known.step, known.epoch, known.kind)
         return Candidate(stock, on_shelf, known, True, position, None, None)
@@ -172,7 +176,10 @@ def _look(stock: FileListing, on_shelf: str | None, known: Remembered | None) ->
 
 
 def _unlisted(path: Path, pattern: str | None) -> FileListing | None:
-    """What can be said of a checkpoint whose content cannot be listed; None if it is gone."""
+    """A listing without files, for a checkpoint whose content cannot be listed; None if it is gone.
+
+    Name and times are all that it knows.
+    """
     try:
         top = path.lstat()
     except OSError:
@@ -201,5 +208,5 @@ def _named(stock: FileListing) -> StepAndEpoch:
 
 
 def said(error: OSError) -> str:
-    """Why a checkpoint is left open."""
+    """The reason of a checkpoint that gets no verdict because it cannot be read."""
     return f"it cannot be read: {error.strerror or error}"

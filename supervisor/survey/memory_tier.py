@@ -1,4 +1,4 @@
-"""The memory tier in a survey: the whole snapshots of a run, each with what it is worth."""
+"""The memory tier in a survey: the run's sealed snapshots, each with its verdict."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,8 +18,8 @@ NOT_VETTED = "not looked at yet: the persister does that while training goes on"
 def find_snapshots(request: SurveyRequest) -> list[CheckpointEntry]:
     """The run's snapshots as checkpoints, newest first. Raises nothing for anything in a slot.
 
-    Where nothing that writes is alive (`quiet`) those that nobody vetted are vetted here and now,
-    and the verdict is kept in the slot; slots that change meanwhile are left out.
+    If no writer is alive (`quiet`), snapshots without a verdict are vetted here and now. The
+    verdict is kept in the slot. A slot that changes meanwhile is left out.
     """
     if request.snapshots is None or request.run_id is None:
         return []
@@ -36,11 +36,12 @@ def find_snapshots(request: SurveyRequest) -> list[CheckpointEntry]:
 def merge(
     on_disk: list[CheckpointEntry], in_memory: Iterable[CheckpointEntry], durable: set[int]
 ) -> list[CheckpointEntry]:
-    """Both tiers in one order, newest first; `durable`: steps with a resumable one on the disk.
+    """Both tiers in one order, newest first.
 
-    Of two of the same step the one on the disk comes first if it can be resumed from: it loads as
-    fast from the page cache, nothing has to be rescued after it, and the slot is free. Where it is
-    bad or was not proven, the snapshot relaunches soonest.
+    `durable`: the steps of which the disk has a resumable checkpoint. At such a step the disk comes
+    before the snapshot: the page cache loads it as fast, no snapshot has to be rescued to the disk
+    afterwards, and the slot is free. At any other step the snapshot comes first: with it the
+    relaunch is soonest.
     """
     merged = list(on_disk)
     for entry in in_memory:
@@ -54,12 +55,12 @@ def merge(
 
 
 def _is_before(step: int, other: int | None, durable: set[int]) -> bool:
-    """Whether a snapshot of that step stands before a checkpoint of the other."""
+    """Whether a snapshot of step `step` comes before a disk checkpoint of step `other`."""
     return other is not None and (step > other or (step == other and step not in durable))
 
 
 def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
-    """None if the slot changed while it was looked at."""
+    """A snapshot as a checkpoint; None if its slot changed while it was looked at."""
     from supervisor.memory.snapshot_proof import vet
 
     verdict = _kept(whole)
@@ -96,7 +97,7 @@ def _entry(request: SurveyRequest, whole: "Whole") -> CheckpointEntry | None:
 
 
 def _kept(whole: "Whole") -> "SlotVerdict | None":
-    """The verdict that is kept in the slot, if what it was about is still there."""
+    """The verdict kept in the slot; None without one. If the files are damaged, it says that."""
     from supervisor.memory.snapshot_proof import SlotVerdict, read_verdict
     from supervisor.memory.stream import list_files_of
 

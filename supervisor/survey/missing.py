@@ -1,6 +1,7 @@
-"""What a run has on record and its directory does not show: which, since when, and where it is.
+"""Checkpoints that a run has on record and its directory does not show.
 
-It only looks, and says it in a sentence; whether to wait or to hold is decided elsewhere.
+It says in a sentence which they are, since when they are on record, and where they may be. The
+core decides whether to wait for them or to hold.
 """
 
 import os
@@ -17,12 +18,12 @@ _SHOWN = 3
 
 
 def find_missing(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> Missing | None:
-    """What is missing; None where all is there, or another checkpoint of it can be resumed from.
+    """What is missing; None if all are there, or if another checkpoint can be resumed from.
 
-    `entries`: all that a survey found, those set aside included.
+    `entries`: all checkpoints that a survey found, those set aside included.
     """
     there = [e for e in entries if e.tier == Tier.DISK and e.candidate and e.finite is not False]
-    # While a trainer may still write, what is too young for a verdict stands for those before it.
+    # While a trainer may still write, a checkpoint too young for a verdict counts as resumable.
     if any(e.valid or (e.valid is None and not request.quiet) for e in there):
         return None
     paths = {str(entry.path) for entry in entries}
@@ -50,7 +51,7 @@ def _which(lost: Sequence[Known]) -> str:
 
 
 def _where(request: SurveyRequest, lost: Sequence[Known]) -> str:
-    """What stands in its place now, and where it can be found."""
+    """What is in the first one's place now, and where the checkpoints can be found."""
     first, folder = lost[0], Path(lost[0].path).parent
     seen = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(first.seen))
     last = f"on record since {seen}"

@@ -1,4 +1,4 @@
-"""What a survey is asked, as a value that travels between processes as JSON."""
+"""The question to a survey, as a value that travels between processes as JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,17 +14,19 @@ from supervisor.survey.elsewhere.sightings import SaveSearch
 class SurveyRequest:
     """What to look at and what is known already.
 
-    `memory`: verdicts by the checkpoint's path as `str(entry.path)`. `quiet`: nothing that could
-    write is alive. `first_attempt_wall`: seconds since 1970; what is newer and has no manifest is
-    taken for this run's own. `thorough`: prove all, not only down to the newest valid one.
-    `pattern`: the user's regular expression for the names of checkpoints, with a group `step`.
-    `snapshots`: the directory of the run's snapshots in memory, looked at as well.
-    `known`: those on record since the run last began from nothing (at `begun_wall`), and `mount`,
-    the mount point that held them. `attempt_…`: when the last attempt started, whether it was cut
-    off (also where nobody saw its end), and the highest step that it was seen at.
-    `search`: the attempt whose saves are looked for elsewhere, where this run shows none.
-    `set_aside`: where in the run directory those are that were set aside.
-    `reads_clock`: how far the directory's file system is ahead of our clock is wanted.
+    All times (`…_wall`) are seconds since 1970.
+
+    `memory`: verdicts by the checkpoint's path as `str(entry.path)`. `existing`: `resume.existing`.
+    `quiet`: no process is alive that could write a checkpoint. `first_attempt_wall`: a checkpoint
+    that is newer than this and has no manifest is taken for this run's own. `thorough`: prove all,
+    instead of stopping at the newest valid one. `pattern`: the user's regular expression for the
+    names of checkpoints, with a group `step`. `snapshots`: the directory of the run's snapshots in
+    memory. `known`: the checkpoints on record since the run last began from nothing, at
+    `begun_wall`. `mount`: the mount point that held them. `attempt_…`: when the last attempt
+    started, whether it was cut off or its end not seen, and the highest step that it was seen at.
+    `ended_wall`: when that attempt ended. `search`: the attempt whose saves are looked for
+    elsewhere if this run shows no checkpoint. `set_aside`: the folder in the run directory that
+    holds checkpoints set aside. `reads_clock`: measure how far the file system's clock is ahead.
     """
 
     directory: Path
@@ -58,9 +60,10 @@ class SurveyRequest:
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> "SurveyRequest":
-        """The inverse of `to_json`, also of another version's (`read_record`). KeyError, TypeError.
+        """The inverse of `to_json`, also for another version's JSON (`read_record`).
 
-        A daemon and its child are of two versions where an upgrade came while the run lives.
+        An upgrade while the run lives leaves a daemon and its child with different versions.
+        Raises KeyError, TypeError.
         """
         return read_record(
             cls,

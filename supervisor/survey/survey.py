@@ -1,6 +1,6 @@
 """What checkpoints a run has, on the disk and in memory, and which is the newest proven good.
 
-It reads, and changes nothing but the verdict beside a snapshot that nobody had looked at.
+It writes only the verdict of a snapshot that had none, and what `file_clock.py` needs to measure.
 """
 
 from collections.abc import Callable
@@ -24,9 +24,9 @@ from supervisor.survey.request import SurveyRequest
 from supervisor.survey.torn_first import find_torn_first
 from supervisor.system.mounts import mount_point
 
-# How long a foreign checkpoint must lie untouched while anything that could write it is alive.
+# How long a foreign checkpoint must lie untouched while a process that could write it is alive.
 QUIET_S = 10.0
-# A damaged one may stand between a checkpoint and those that tell what its series is like.
+# The next older checkpoint may be damaged, and say nothing of its series. So look at three.
 _OLDER_LOOKED_AT = 3
 NOT_LOOKED_AT = "not looked at: a newer one is valid"
 
@@ -35,11 +35,12 @@ OnRead = Callable[[int, int], None]
 
 
 def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
-    """List, prove what is not remembered, and choose. Raises OSError for the directory itself.
+    """List the checkpoints, prove those not remembered, and choose the newest valid one.
 
-    A checkpoint counts as this run's own when its manifest says so, when it is remembered as such,
-    or, without a manifest, when it is newer than the run's first attempt. `looked` is told, again
-    and again, how many were looked at, and of how many.
+    A checkpoint is this run's own if its manifest names the run, or if it is remembered as such.
+    Without either, it is this run's own if it is newer than the run's first attempt. `looked` is
+    called before each checkpoint with how many were looked at, and of how many. Raises OSError if
+    the directory cannot be read.
     """
     found = _on_disk(request, looked)
     shelved = [_entry(request, one, _shelved(one)) for one in candidates.shelves(request)]
@@ -71,7 +72,10 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
 
 
 def _is_something(request: SurveyRequest, entry: CheckpointEntry) -> bool:
-    """Whether starting from nothing would lose it; what a fresh start put aside is lost already."""
+    """Whether a start from nothing would lose it.
+
+    The last fresh start has already given up what it set aside.
+    """
     if entry.tier == Tier.SET_ASIDE:
         begun = request.begun_wall
         return entry.own_run and (begun is None or entry.mtime >= begun)
@@ -93,7 +97,7 @@ def _on_disk(request: SurveyRequest, looked: OnRead | None) -> list[CheckpointEn
             continue
         verdict = _judge(request, candidate, families, named_steps)
         if verdict.valid is False and verdict.bytes == 0 and verdict.fingerprint == "":
-            continue  # gone while it was read
+            continue  # it vanished while it was read
         entry = _entry(request, candidate, verdict, _names_best(candidate))
         entries.append(entry)
         is_enough = is_enough or (entry.candidate and is_resumable(entry))
@@ -125,7 +129,7 @@ def _judge(
     if reason is not None:
         return _with_reason(verdict, reason)
     if other_step is not None:
-        # The next save may show that names count something else here.
+        # Not to be remembered: the next save may show that the names count something else.
         return _with_reason(verdict, other_step)._replace(rememberable=False)
     if verdict.reason is None and siblings.resets_optimizer(member, families):
         return _with_reason(verdict, NO_OPTIMIZER, valid=True)
@@ -135,7 +139,7 @@ def _judge(
 def _find_gap(
     member: Member, candidate: Candidate, verdict: Validation, families: Families
 ) -> str | None:
-    """What a foreign checkpoint lacks by the measure of its series and of its own past. OSError."""
+    """What a foreign checkpoint lacks, compared with its series and its past. Raises OSError."""
     known, stock = candidate.known, candidate.stock
     if known is not None and known.valid:
         change = siblings.unexplained_change(stock, dict(verdict.hashes), known)
@@ -179,7 +183,7 @@ def _member(request: SurveyRequest, candidate: Candidate) -> Member:
 
 
 def _names_best(candidate: Candidate) -> str | None:
-    """Whom its own record calls the best; None if that cannot be read now."""
+    """The names that its own record calls the best; None if that cannot be read now."""
     known = candidate.known
     if known is not None and candidate.is_unchanged and known.names_best is not None:
         return known.names_best
@@ -230,7 +234,7 @@ def _is_own_run(request: SurveyRequest, candidate: Candidate) -> bool:
     known = candidate.known
     if known is not None and candidate.is_unchanged:
         return known.own_run
-    # Before memory: another run's checkpoint may have been put under a remembered name.
+    # Ask the manifest before memory: another run's checkpoint may have been put under that name.
     manifest = candidate.claim.manifest if candidate.claim is not None else None
     if manifest is not None and manifest.run_id is not None:
         return manifest.run_id == request.run_id
@@ -257,7 +261,10 @@ def _recall(candidate: Candidate) -> Validation:
 
 
 def _shelved(candidate: Candidate) -> Validation:
-    """What was set aside is not read again: the reason beside it says what was found."""
+    """The verdict of a checkpoint that was set aside: from memory, or from the reason beside it.
+
+    Its files are not read again.
+    """
     reason = set_aside.read_reason(candidate.stock.path)
     if candidate.is_unchanged:
         verdict = _recall(candidate)

@@ -1,6 +1,7 @@
-"""A run's first save, cut off by the end of its attempt: the one bad checkpoint that loses nothing.
+"""A run's first save, cut off by the end of its attempt. Only this bad checkpoint loses nothing.
 
-Two bad ones, or one from before the run, may mean that the proof is wrong: those are held.
+Two bad checkpoints, or one from before the run, may mean that the proof is wrong. Then the run is
+held.
 """
 
 from collections.abc import Sequence
@@ -9,16 +10,17 @@ from supervisor.checkpoint.records import CheckpointEntry
 from supervisor.core.vocabulary import Tier
 from supervisor.survey.request import SurveyRequest
 
-# The end of an attempt is noticed at once; a log, and so a step, may be seen a little later.
+# An attempt that ended this soon after the save was cut off while it saved. Its end is noticed at
+# once; a step, read from the log, may be seen a little later, and does not count then.
 _LAST_ACT_S = 5.0
-# Where no steps are told: a save that ended so long before was thought to be whole.
+# The same where no steps are known. After a longer time the trainer took the save for whole.
 _UNTOLD_S = 60.0
 
 
 def find_torn_first(request: SurveyRequest, entries: Sequence[CheckpointEntry]) -> str | None:
-    """The name of the only checkpoint, where it is the last attempt's first save, cut off.
+    """The name of the only checkpoint, if it is the last attempt's first save, cut off.
 
-    `entries`: all that a survey found, those set aside included.
+    `entries`: all checkpoints that a survey found, those set aside included.
     """
     begun = request.attempt_wall
     if begun is None or not request.attempt_killed or not request.quiet:
@@ -37,7 +39,7 @@ def find_torn_first(request: SurveyRequest, entries: Sequence[CheckpointEntry]) 
 
 
 def _was_last_act(request: SurveyRequest, only: CheckpointEntry) -> bool:
-    """Whether the attempt was cut off while it saved, and did not train on after the save."""
+    """Whether the attempt was cut off while it saved, rather than after training on."""
     step, ended = request.attempt_step, request.ended_wall
     if ended is None or ended - only.mtime <= _LAST_ACT_S:
         return True
