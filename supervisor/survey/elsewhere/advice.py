@@ -1,6 +1,6 @@
 r"""What to write into the configuration when a trainer saves elsewhere: `checkpoints: {…}`.
 
-It also knows the directories that a trainer makes anew at each start: no configuration names those.
+It also recognises a directory that is new at each start, which no configuration can name.
 """
 
 import os
@@ -13,7 +13,8 @@ from supervisor.survey.elsewhere.records import DirectorySaves
 
 _DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 _TIME = r"[0-2]\d[-_:.]?[0-5]\d(?:[-_:.]?[0-5]\d)?"
-# Each by a part of the path; the first that fits speaks. {} is the directory that stays.
+# The tool, the part of the path that it makes anew, and how to tell it where to save instead. The
+# first row that matches counts. {} becomes the directory that stays.
 _TOOLS: tuple[tuple[str, re.Pattern[str], str], ...] = (
     (
         "Lightning",
@@ -50,7 +51,8 @@ def is_new_each_start(
 ) -> bool:
     """Whether a trainer's next start saves into another directory, by the directory's path.
 
-    A part of the path that an argument names stays. Reads `args.yaml` of ultralytics beside it.
+    The part of the path that an argument names stays the same. Reads ultralytics' `args.yaml`
+    beside a `weights` directory.
     """
     bases = [real_path(path) for path in (*places, *working_directories)]
     inside = [base for base in bases if directory.is_relative_to(base)]
@@ -60,7 +62,7 @@ def is_new_each_start(
 
 
 def _is_never_reused(directory: Path) -> bool:
-    """Whether ultralytics says that it makes a new directory where one stands already."""
+    """Whether ultralytics' `args.yaml` says that it makes a new directory if one exists already."""
     if directory.name != "weights":
         return False
     try:
@@ -74,10 +76,10 @@ def _is_never_reused(directory: Path) -> bool:
 
 
 def advice(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
-    r"""The line to write, and for a directory that is new at each start what to tell the trainer.
+    r"""The line to write: `checkpoints: {directory: out, pattern: 'weights-(?P<step>\d+)\.bin'}`.
 
-    `checkpoints: {directory: out, pattern: 'weights-(?P<step>\d+)\.bin'}`; paths inside `cwd`, the
-    trainer's, are relative to it.
+    For a directory that is new at each start it also says what to tell the trainer. Paths inside
+    the trainer's `cwd` are relative to it.
     """
     if not saves.is_new_each_start:
         return _line(_relative(saves.directory, cwd), saves.suggested_pattern)
@@ -99,7 +101,7 @@ def advice(saves: DirectorySaves, supervised: Path, cwd: Path) -> str:
 
 
 def _staying(directory: Path, supervised: Path, cwd: Path) -> str:
-    """A directory for the trainer: where the supervisor looks already, if that is one for it."""
+    """The directory to give to the trainer: the supervised one if it fits, else `checkpoints`."""
     looked_at = _relative(supervised, cwd)
     is_taken = looked_at == "." or directory.is_relative_to(supervised)
     return "checkpoints" if is_taken else looked_at
@@ -125,7 +127,7 @@ def _line(directory: str, pattern: str | None) -> str:
 
 
 def _yaml(text: str) -> str:
-    """A YAML value for within braces, quoted where it has to be."""
+    """A YAML value to stand within braces, quoted if it has to be."""
     is_plain = _PLAIN.fullmatch(text) is not None and text.lower() not in _WORDS_OF_YAML
     return text if is_plain else _quoted(text)
 

@@ -1,7 +1,8 @@
 """Which directories a search looks into: bounded, breadth first, and never into another run's.
 
-It follows no link but the places that it is told, and those in them that are called
-`checkpoints` or the like. It opens no file. What it may not read it passes over.
+It follows a link only if the request names it, or if it is called `checkpoints` or the like and
+lies in a named or working directory. The only files that it opens are owner marks. It passes over
+what it may not read.
 """
 
 import os
@@ -28,20 +29,20 @@ from supervisor.system.mounts import remote_mount_points
 PLACE_LEVELS = 6
 WORKING_DIRECTORY_LEVELS = 5
 OPEN_FILE_LEVELS = 1
-# A home, or a directory of everybody's, holds all that a user ever did.
+# A home, or a directory that all users share, is full of other files.
 _LEVELS_OF_WIDE_PLACES = 2
 MOST_NAMES = 50_000
 MOST_NAMES_OF_ONE = 20_000
 MOST_SECONDS = 2.0
 
-# A project whose own directory is a virtual environment keeps the environment in these.
+# If a project's own directory is a virtual environment, these belong to the environment.
 _OF_ENVIRONMENTS = frozenset({"bin", "include", "lib", "lib64", "conda-meta", "pkgs"})
-# Where a working directory is small and a disk is large, the saves' directory is often a link.
+# Users whose working directory is small often make the saves' directory a link to a larger disk.
 _LINKED = frozenset({"out", "output", "outputs", "runs", "results", "save", "saves", "saved"})
 
 
 class WalkBudget:
-    """How much may still be read; `is_exceeded` once something was passed over for that."""
+    """How much may still be read; `is_exceeded` once a bound has cut the search short."""
 
     def __init__(self) -> None:
         self.is_exceeded = False
@@ -56,16 +57,17 @@ class WalkBudget:
         return not self.is_exceeded
 
     def has_time(self) -> bool:
-        """Whether time is left, for work on names that were taken already."""
+        """Whether time is left for work on names that `take` has counted already."""
         if monotonic() > self._deadline:
             self.is_exceeded = True
         return not self.is_exceeded
 
 
 class Listing(NamedTuple):
-    """One directory: its files, and its directories that are numbered saves, by name.
+    """One directory with the names of its files.
 
-    `is_start`: the search was told of it. `place`: what names in it are judged by.
+    `numbered`: the names of its directories that are numbered saves. `is_start`: the walk began
+    here. `place`: what `save_names` needs to judge the names.
     """
 
     path: Path
@@ -84,7 +86,10 @@ class _Directory(NamedTuple):
 
 
 def walk(request: SearchRequest, budget: WalkBudget) -> Iterator[Listing]:
-    """The directories to look at: named ones first, level by level, newest first."""
+    """The directories to look at, level by level.
+
+    In each level those below a directory that an argument names come first, then the newest.
+    """
     walker = _Walker(request, budget)
     level = walker.starts()
     while level:
@@ -95,12 +100,12 @@ def walk(request: SearchRequest, budget: WalkBudget) -> Iterator[Listing]:
             listing = walker.read(directory, below)
             if listing is not None:
                 yield listing
-        # Should a bound be reached, it costs what was written to longest ago.
+        # A bound that is reached then costs the directories that were written to longest ago.
         level = sorted(below, key=lambda one: (not one.place.is_named, -one.mtime_ns))
 
 
 class _Walker:
-    """One walk, and which directories it has seen."""
+    """One walk; it remembers which directories it has seen."""
 
     def __init__(self, request: SearchRequest, budget: WalkBudget) -> None:
         self._request = request
@@ -112,7 +117,7 @@ class _Walker:
         self._remote = remote_mount_points()
 
     def starts(self) -> list[_Directory]:
-        """Where the walk begins."""
+        """The directories at which the walk begins."""
         request, kept_out = self._request, self._kept_out
         parents = tuple(path.parent for path in request.open_files)
         found = []
@@ -135,7 +140,10 @@ class _Walker:
         return sorted(found, key=lambda one: (not one.place.is_named, -one.levels))
 
     def read(self, directory: _Directory, below: list[_Directory]) -> Listing | None:
-        """One directory; its own go into `below`. None where it may not be looked into."""
+        """List one directory, and add its directories to `below`.
+
+        None if it was read before, cannot be read, or is kept out.
+        """
         path, place = directory.path, directory.place
         identity = self._first_time(path)
         names = None if identity is None else self._names(directory)
@@ -180,11 +188,11 @@ class _Walker:
             return
         is_ours = status.st_uid == self._request.uid and not self._kept_out.is_in_anothers(path)
         if is_ours and not any(map(self._kept_out.is_cache, (path, *path.parents))):
-            # Names are judged by what the trainer calls the directory.
+            # The trainer's name for the directory, the link's, tells what it is for.
             self._enter(path, link.name, outer, below)
 
     def _names(self, directory: _Directory) -> tuple[list[str], list[str], list[str]] | None:
-        """The files, the directories and the links to follow of one; other links are neither."""
+        """Names of its files, of its directories, and of the links to follow; no other links."""
         files: list[str] = []
         folders: list[str] = []
         links: list[str] = []
@@ -217,7 +225,7 @@ class _Walker:
             )
         if parse_name(name) is not None:
             return True
-        # `llama_model_7/` that holds `checkpoint-100/` is no save, but where saves are made.
+        # A `llama_model_7/` that holds `checkpoint-100/` is a directory for saves, and no save.
         try:
             with os.scandir(path) as entries:
                 return not any(
@@ -230,7 +238,7 @@ class _Walker:
             return False
 
     def _first_time(self, path: Path) -> tuple[int, int] | None:
-        """Which directory it is, as device and inode; None where it was read before."""
+        """The directory's device and inode; None if it was read before or is gone."""
         status = status_of(path)
         if status is None or (status.st_dev, status.st_ino) in self._seen:
             return None

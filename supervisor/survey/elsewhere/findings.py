@@ -1,7 +1,7 @@
 """Where a trainer really saves, when its saves are not where the supervisor looks for them.
 
-It reads names, sizes and times, never a file's content, and changes nothing. What it finds may
-hold a training: what could as well be data, a download or another run's does not count.
+It judges saves by names, sizes and times, and changes nothing. A finding may hold a run. So a file
+that could as well be data, a download or another run's save does not count.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,12 @@ _MOST_NAMES = 5
 
 
 def inventory(request: SearchRequest, budget: WalkBudget | None = None) -> frozenset[str]:
-    """The paths of all that looks like a save now: the next request's `known_before`."""
+    """The paths of all files and directories that look like saves now.
+
+    They become `known_before` in the next request.
+    """
     budget = WalkBudget() if budget is None else budget
-    # More names count where steps are seen; that they will be is not known yet.
+    # With steps more names count. Whether steps will be seen is not known yet, so note them all.
     asked = replace(request, steps_seen=True)
     return frozenset(
         found.path
@@ -44,8 +47,8 @@ def inventory(request: SearchRequest, budget: WalkBudget | None = None) -> froze
 def search(request: SearchRequest) -> SearchResult:
     """What this attempt saved, as far as names, times and two looks can tell.
 
-    Bounded: 50,000 names and 2 s, unless a file system does not answer. What cannot be read is
-    passed over.
+    It stops after 50,000 names or 2 s; a file system that does not answer can hold it up longer. It
+    passes over what cannot be read.
     """
     budget = WalkBudget()
     seen: dict[str, FileLook] = {}
@@ -59,14 +62,14 @@ def search(request: SearchRequest) -> SearchResult:
         if counted and not is_supervised:
             saves.append(_saves(request, listing, counted))
     if budget.is_exceeded:
-        seen = {**request.before, **seen}  # not reached this time is not gone
+        seen = {**request.before, **seen}  # a file that this look did not reach may still exist
     newest = sorted(seen.items(), key=lambda item: item[1].mtime_ns, reverse=True)
     saves.sort(key=lambda one: (not one.is_named, -one.newest))
     return SearchResult(tuple(saves[:_MOST_SAVES]), dict(newest[:_MOST_SEEN]), budget.is_exceeded)
 
 
 def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -> DirectorySaves:
-    """One directory's saves, under the names that are best resumed from."""
+    """One directory's saves, under the names of the series that is best to resume from."""
 
     def rank(one: Series) -> tuple[bool, bool, bool, int]:
         newest = one.fresh[-1]
@@ -93,7 +96,10 @@ def _saves(request: SearchRequest, listing: Listing, series: Sequence[Series]) -
 
 
 def _is_one_save(listing: Listing, series: Sequence[Series]) -> bool:
-    """Whether all of a directory is one save, written again and again: `last/` of several files."""
+    """Whether a directory as a whole is one save, written again and again: `last/` with its files.
+
+    Then its names have no numbers, and only some of them are companions such as an optimizer.
+    """
     names = [one.fresh[-1].name for one in series]
     companions = [save_names.is_companion(name) for name in names]
     is_numbered = any(

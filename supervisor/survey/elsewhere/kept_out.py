@@ -1,6 +1,6 @@
 """What a search for saves is kept out of: the system, caches, and what another run owns.
 
-Of files it reads owner marks alone.
+The only files that it reads are owner marks.
 """
 
 import os
@@ -29,21 +29,21 @@ _SKIPPED_NAMES = frozenset(
 )
 _SKIPPED_STARTS = ("models--", "datasets--", "spaces--", "torchinductor_", "triton_")
 _SKIPPED_TAILS = ("/huggingface/hub", "/huggingface/datasets", "/torch/hub", "/tmp/triton")
-# Of a virtual environment, of conda's, and the tag of a cache (bford.info/cachedir).
+# Marks of a virtual environment, a conda environment and a cache (bford.info/cachedir).
 SKIPPED_IF_IT_HOLDS = frozenset({"pyvenv.cfg", "conda-meta", "CACHEDIR.TAG"})
 _STATE = ".supervisor"
 
 
 def status_of(path: Path | str) -> os.stat_result | None:
-    """What lstat says; None where that is nothing."""
+    """The result of lstat; None if it fails."""
     try:
         return os.lstat(path)
     except (OSError, ValueError):
-        return None  # gone meanwhile, or no name at all
+        return None  # it is gone meanwhile, or the path is no valid name
 
 
 def real_path(path: Path) -> Path:
-    """Where a path leads, all links followed; itself where it leads nowhere."""
+    """The path with all links resolved; the path itself if they cannot be."""
     try:
         return Path(os.path.realpath(path))
     except (OSError, ValueError):
@@ -51,12 +51,15 @@ def real_path(path: Path) -> Path:
 
 
 def is_never_entered(path: Path) -> bool:
-    """Whether nothing of a training is there, also where an argument names it."""
+    """Whether a search never reads the directory, even if an argument names it.
+
+    Such are a system directory like /usr itself, and /proc and /sys with all below them.
+    """
     return path in _SYSTEM or any(path.is_relative_to(kept_out) for kept_out in _KERNEL)
 
 
 class KeptOut:
-    """What one search passes over; it remembers nothing."""
+    """What one search passes over. It does not change during the search."""
 
     def __init__(self, request: SearchRequest) -> None:
         self._run_id = request.run_id
@@ -67,7 +70,7 @@ class KeptOut:
         self._wide = _WIDE | {real_path(Path(os.environ.get("HOME") or "/root"))}
 
     def is_wide(self, path: Path) -> bool:
-        """Whether all that a user, or everybody, ever did lies there."""
+        """Whether it is a home, or a directory that all users share: full of other files."""
         return path in self._wide or path.parent == Path("/home")
 
     def is_cache(self, path: Path) -> bool:
@@ -80,7 +83,10 @@ class KeptOut:
         )
 
     def is_in_anothers(self, path: Path) -> bool:
-        """Whether another run owns a place, or what is above it up to where the trainer works."""
+        """Whether another run owns the directory or one above it.
+
+        The working directories of the trainer, and all above them, are not asked about.
+        """
         while path not in self._above and path != path.parent:
             is_run = path != self._run_dir and status_of(path / _STATE) is not None
             if is_run or self._is_anothers(owner_mark.read(owner_mark.beside(path))):
@@ -91,9 +97,10 @@ class KeptOut:
     def owned_in(
         self, path: Path, inode: int, files: Sequence[str], folders: Sequence[str]
     ) -> tuple[frozenset[str], bool]:
-        """Which of a directory's own directories are another run's, and whether it is itself.
+        """Which directories in `path` belong to another run, and whether `path` itself does.
 
-        A trainer may work in the run directory of another run: that alone makes nothing another's.
+        A trainer may work in the run directory of another run. That alone does not give the
+        directory to the other run.
         """
         owned = set()
         is_anothers = _STATE in folders and path != self._run_dir and path not in self._works_in
@@ -108,11 +115,11 @@ class KeptOut:
             marked = name[1 : -len(owner_mark.SUFFIX)]
             if marked in known:
                 owned.add(marked)
-            # The mark is inside where the parent of a directory cannot be written.
+            # A mark lies inside the directory if the parent cannot be written.
             elif name == inside or (found and found.mark and found.mark.inode == inode):
                 is_anothers = True
         return frozenset(owned), is_anothers
 
     def _is_anothers(self, found: owner_mark.MarkFile | None) -> bool:
-        """Whether a mark is there and does not name this run; one that cannot be read does not."""
+        """Whether a mark was found that does not name this run. A damaged mark names no run."""
         return found is not None and (found.mark is None or found.mark.run_id != self._run_id)

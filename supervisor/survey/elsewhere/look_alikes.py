@@ -1,4 +1,4 @@
-"""What in one directory looks like a save, by its name, its owner and its size.
+"""The files and directories in one directory that look like saves, by name, owner and size.
 
 It opens no file.
 """
@@ -26,7 +26,8 @@ _CONTENT_NAMES = 500
 class LookAlike(NamedTuple):
     """One file, or one directory with the newest time of its files and the sum of their sizes.
 
-    `is_sure`: with a number it is a save even alone. `is_marked`: orbax says that it is one.
+    `key`: what all names of its series share. `is_sure`: with a number in its name it is a save
+    even alone. `is_marked`: orbax's mark in it says that it is a save.
     """
 
     name: str
@@ -43,7 +44,7 @@ class LookAlike(NamedTuple):
 def look_alikes(
     request: SearchRequest, listing: Listing, budget: WalkBudget
 ) -> Iterator[LookAlike]:
-    """What may be saves of this user's in one directory, written whenever."""
+    """All that may be a save of this user in one directory, whatever its age."""
     for name, is_sure in _files(request, listing, budget):
         if not budget.take():
             return
@@ -60,12 +61,12 @@ def look_alikes(
 
 
 def _files(request: SearchRequest, listing: Listing, budget: WalkBudget) -> list[tuple[str, bool]]:
-    """Names, and whether one alone is sure; of too many, those of the highest numbers."""
+    """Names, each with whether it is sure alone; of too many, those with the highest numbers."""
     found = []
     for name in listing.files:
         if not budget.has_time():
             break
-        # Weights in `.bin` are more common than data that are written while a model is trained.
+        # A `.bin` that is written while a model is trained is more often weights than data.
         is_enough = request.steps_seen and (listing.place.is_named or name.endswith(".bin"))
         claim = NameClaim.SAVE
         if not _is_the_users(request, name):
@@ -78,7 +79,7 @@ def _files(request: SearchRequest, listing: Listing, budget: WalkBudget) -> list
 
 
 def _is_the_users(request: SearchRequest, name: str) -> bool:
-    """Whether the user's own pattern, and nothing else, makes it a checkpoint's name."""
+    """Whether it is a checkpoint's name by the user's own pattern alone."""
     pattern = request.pattern
     return pattern is not None and (
         parse_by_pattern(name, pattern) is not None and parse_name(name) is None
@@ -90,7 +91,7 @@ def _is_of_the_user(request: SearchRequest, status: os.stat_result) -> bool:
 
 
 def _newest_folders(listing: Listing, budget: WalkBudget) -> Iterable[str]:
-    """The numbered directories of the highest numbers, and those that changed last."""
+    """Of the numbered directories those with the highest numbers, and those that changed last."""
     by_number = sorted(listing.numbered, key=counts, reverse=True)
     if len(by_number) <= 2 * _FOLDERS_LOOKED_INTO:
         return by_number
@@ -109,7 +110,7 @@ def _mtime_ns(path: Path) -> int:
 def _read_folder(
     request: SearchRequest, listing: Listing, name: str, budget: WalkBudget
 ) -> LookAlike | None:
-    """A directory as one save; None where it holds nothing of this user's, or no state."""
+    """A directory as one save; None if it holds no file of this user, or no state."""
     path = f"{listing.path}/{name}"
     top = status_of(path)
     if top is None:
@@ -144,4 +145,4 @@ def _entries(folder: str) -> list[str]:
         with os.scandir(folder) as entries:
             return [entry.path for entry, _ in zip(entries, range(_CONTENT_NAMES), strict=False)]
     except OSError:
-        return []  # gone meanwhile, or not for us to read
+        return []  # it is gone meanwhile, or we may not read it

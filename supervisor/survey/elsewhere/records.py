@@ -1,4 +1,4 @@
-"""What a search for a trainer's saves is asked and what it answers."""
+"""The question to a search for a trainer's saves, and its answer."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +11,8 @@ from supervisor.checkpoint.json_record import read_record
 class FileLook(NamedTuple):
     """One weight-like file at one look.
 
-    `rewrites`: how often a later look found it written anew. `is_settled`: nothing had been
-    written into it for some seconds, so that a later change is no part of the same save.
+    `rewrites`: how often a later look found it written anew. `is_settled`: it had not changed for
+    some seconds at this look. So a later change belongs to another save.
     """
 
     inode: int
@@ -23,21 +23,25 @@ class FileLook(NamedTuple):
 
 
 def read_seen(record: Mapping[str, Any]) -> dict[str, FileLook]:
-    """Files by path, from lists that may have more or fewer values. Raises TypeError."""
+    """Files by path, from lists that another version may have written. Raises TypeError.
+
+    Values beyond the fields of `FileLook` are dropped, and missing ones have their defaults.
+    """
     return {path: FileLook(*values[: len(FileLook._fields)]) for path, values in record.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class SearchRequest:
-    """Where to look, and what counts. All times are seconds since 1970.
+    """Where to look, and which files count. All times are seconds since 1970.
 
     `places`: directories that the trainer's arguments name. `open_files`: files that its processes
-    have open for writing. `since`: the attempt's first step, or its start where no steps are seen
-    (`steps_seen`); None: no attempt, nothing counts. `until`: when it ended, None while it runs.
-    `uid`: whose files count. `caches`: directories that are not looked into, but for a place that
-    lies in one. `known_before`: what `inventory` found before the first step.
-    `before`: what the last look saw. `pattern`: `checkpoints.pattern`. `supervised`: where the
-    supervisor looks itself. `run_id`, `run_dir`: ours; what is marked as another's is passed over.
+    have open for writing. `steps_seen`: whether steps of the attempt are seen. `since`: its first
+    step, or its start without `steps_seen`; None means no attempt, and no file counts. `until`:
+    when it ended, None while it runs. `uid`: the user whose files count. `caches`: directories to
+    pass over, unless `places` names a directory in one. `known_before`: the paths that `inventory`
+    found before the first step. `before`: the files as the last look saw them. `pattern`:
+    `checkpoints.pattern`. `supervised`: the directory in which the supervisor looks for
+    checkpoints. `run_id`, `run_dir`: this run's. A directory that another run owns is passed over.
     """
 
     places: tuple[Path, ...]
@@ -60,10 +64,11 @@ class SearchRequest:
 class DirectorySaves:
     """The saves of one directory.
 
-    `names`: newest first, at most five. `step`: what the newest name says. `is_recognised`: the
-    supervisor knows such names. `suggested_pattern`: for `checkpoints.pattern` where it does not.
-    `newest`: when the newest was written, seconds since 1970. `is_new_each_start`: the trainer
-    makes another such directory at its next start. `is_named`: the trainer's arguments name it.
+    `names`: newest first, at most five. `step`: the step in the newest name. `is_recognised`: the
+    supervisor knows such names. `suggested_pattern`: a value for `checkpoints.pattern` if it does
+    not know them. `newest`: when the newest save was written, seconds since 1970.
+    `is_new_each_start`: the trainer makes another such directory at its next start. `is_named`: the
+    trainer's arguments name the directory, or one above it.
     """
 
     directory: Path
@@ -98,9 +103,9 @@ class DirectorySaves:
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What was found: first in places that arguments name, then the newest.
+    """The saves found: first those in directories that arguments name, then the newest.
 
-    `seen` is the next request's `before`. `is_truncated`: a bound was reached, not all was read.
+    `seen` is the next request's `before`. `is_truncated`: a bound has cut the search short.
     """
 
     saves: tuple[DirectorySaves, ...] = ()

@@ -1,7 +1,8 @@
-"""Where an attempt's processes may save: what their arguments name, and what they have open.
+"""Where an attempt's processes may save: directories in their arguments, and their open files.
 
-For a process of its own: a command line is read under a lock that a hung process may hold, and a
-disk that does not answer holds up the rest. Nothing here raises for an odd process or file.
+Call it only from a child process. The kernel reads a command line under a lock that a hung process
+may hold, and a disk that does not answer holds up the rest. No function raises for an odd process
+or file.
 """
 
 import os
@@ -49,7 +50,7 @@ class CommandLine(NamedTuple):
 
 
 def processes_of(main_pid: int) -> tuple[int, ...]:
-    """A process and all that descend from it, parents first; none where it has ended."""
+    """A process and its descendants, parents first; empty if it has ended."""
     try:
         table = [process for pid in procfs.all_pids() if (process := procfs.read_process(pid))]
     except OSError:
@@ -59,7 +60,7 @@ def processes_of(main_pid: int) -> tuple[int, ...]:
 
 
 def commands_of(pids: Iterable[int]) -> tuple[CommandLine, ...]:
-    """What these processes were started as, and where they are now; the ended are left out."""
+    """The command lines of these processes and where they work now. Ended ones are left out."""
     found: dict[CommandLine, None] = {}
     for pid in list(pids)[:_MOST_PROCESSES]:
         try:
@@ -67,7 +68,7 @@ def commands_of(pids: Iterable[int]) -> tuple[CommandLine, ...]:
                 line = file.read(_MOST_ARGUMENTS_BYTES)
             cwd = Path(f"/proc/{pid}/cwd").readlink()
         except OSError:
-            continue  # ended, or not ours
+            continue  # it has ended, or is another user's
         argv = tuple(os.fsdecode(part) for part in line.rstrip(b"\0").split(b"\0"))
         if line and not cwd.name.endswith(" (deleted)"):
             found[CommandLine(argv, cwd)] = None
@@ -75,18 +76,18 @@ def commands_of(pids: Iterable[int]) -> tuple[CommandLine, ...]:
 
 
 def working_directories(commands: Iterable[CommandLine]) -> tuple[Path, ...]:
-    """Where they work, each once."""
+    """The working directories of these command lines, each once."""
     return tuple(dict.fromkeys(command.cwd for command in commands))
 
 
 def places(
     argvs: Sequence[Sequence[str]], cwds: Sequence[str | Path], environment: Mapping[str, str]
 ) -> tuple[Path, ...]:
-    """The directories that command lines name, or settings files that they name; each once.
+    """The directories named by command lines, their settings files and the environment.
 
-    `cwds`: of each command line. `environment`: the trainer's, for `~` and `$VARIABLE`. A path of
-    which a part is known only to the trainer (`out/${now:%H-%M}`) is what stands before that part.
-    Absolute; whether they exist is not asked. At most 64.
+    `cwds`: the working directory of each command line. `environment`: the trainer's, for `~` and
+    `$VARIABLE`. If only the trainer knows a part of a path (`out/${now:%H-%M}`), the path is cut
+    before that part. The paths are absolute, may not exist, and are at most 64, each once.
     """
     found: dict[Path, None] = {}
     for argv, cwd in zip(argvs, cwds, strict=True):
@@ -118,7 +119,7 @@ def open_for_writing(pids: Iterable[int]) -> tuple[Path, ...]:
         try:
             links = list(Path(f"/proc/{pid}/fd").iterdir())
         except OSError:
-            continue  # ended, or not ours
+            continue  # it has ended, or is another user's
         for link in links[:_MOST_FILES_OF_ONE]:
             path = _written(link)
             if path is not None:
@@ -140,7 +141,7 @@ def _written(link: Path) -> Path | None:
             return None
         return target if stat.S_ISREG(link.stat().st_mode) else None
     except (OSError, ValueError):
-        return None  # closed meanwhile, or not for us to see
+        return None  # it was closed meanwhile, or we may not see it
 
 
 def _named(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _named(argv: Sequence[str], cwd: Path, environment: Mapping[str, str]) -> It
         path = _expanded(name.removeprefix("@"), environment)
         text = "" if path is None else _text(cwd / path)
         if name.startswith("@") or name.endswith(".sh"):
-            # A file of arguments (argparse), one to a line or as a shell has them.
+            # A file of arguments: one to a line (argparse), or as a shell splits them.
             text = text[:_MOST_SCRIPT].replace("\\\n", " ")
             yield from save_options.named_in(save_options.words_of(text))
         if not name.endswith(".sh"):
@@ -185,7 +186,7 @@ def _place(value: str, cwd: Path, environment: Mapping[str, str]) -> Path | None
 
 
 def _expanded(value: str, environment: Mapping[str, str]) -> str | None:
-    """With `~` and variables filled in, cut before the first part that cannot be known."""
+    """The value with `~` and variables filled in, cut before the first part that stays unknown."""
     home = environment.get("HOME")
     if value == "~" or value.startswith("~/"):
         if not home:

@@ -1,6 +1,6 @@
 """Which files and directories of one series this attempt saved: by number, growth and rewriting.
 
-It reads nothing.
+It opens no file, and lists a directory only if evaluations use its name, too (`is_save_at`).
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,25 +18,28 @@ from supervisor.checkpoint.shared_names import is_save_at
 from supervisor.survey.elsewhere.look_alikes import LookAlike
 from supervisor.survey.elsewhere.records import FileLook, SearchRequest
 
-# What was written last may get its time a little after the trainer's end was noticed.
+# The last file may get its time a little after the trainer's end was noticed.
 _AFTERWARDS_S = 2.0
-# A save that is being written changes all the time; after so much quiet it is another save.
+# A save that is being written changes all the time. A change after so much quiet is another save.
 _SETTLED_S = 5.0
-# Shards of one save are written at once; two saves have training between them.
+# Shards of one save are written at once. Between two saves there is training.
 _BETWEEN_SAVES_S = 0.1
 # Layers and patches of models that people download in more than one size: `ViT-B-16.pt`.
 _SIZES = frozenset({8, 14, 16, 18, 19, 32, 34, 50, 101, 152})
 
 
 class Series(NamedTuple):
-    """What of one directory differs in its numbers alone, oldest first; `fresh`: this attempt's."""
+    """Files or directories of one directory whose names differ only in their numbers, oldest first.
+
+    `fresh`: those that this attempt wrote. `is_recognised`: a survey would list the newest.
+    """
 
     members: tuple[LookAlike, ...]
     fresh: tuple[LookAlike, ...]
     is_recognised: bool
 
     def grows(self) -> bool:
-        """Whether two of this attempt's were written apart."""
+        """Whether this attempt wrote two of them at different times."""
         apart_ns = self.fresh[-1].mtime_ns - self.fresh[0].mtime_ns
         return apart_ns >= _BETWEEN_SAVES_S * 1e9
 
@@ -51,12 +54,13 @@ def series_of(request: SearchRequest, found: Iterable[LookAlike]) -> Iterator[Se
 
 
 def see(request: SearchRequest, found: LookAlike) -> FileLook:
-    """What to remember of it, with what earlier looks saw."""
+    """The file's record for the next look. It counts a rewrite since the last look."""
     before = request.before.get(found.path)
     is_settled = time() - found.mtime_ns / 1e9 >= _SETTLED_S
     rewrites = 0 if before is None else before.rewrites
     if before is not None and before.mtime_ns != found.mtime_ns:
-        # A file that only grows is being written, or is appended to.
+        # A file that only grows is still being written, or is appended to. It counts as written
+        # anew if its inode is new, if it did not grow, or if it is of weights and was settled.
         is_whole = before.is_settled and save_names.is_certain(found.name)
         if before.inode != found.inode or found.size <= before.size or is_whole:
             rewrites += 1
@@ -76,7 +80,7 @@ def are_saves(
         return is_called_save and series.grows() and _is_numbered(request, place, series)
     if _is_numbered(request, place, series):
         return True
-    # stable-baselines3's `ppo.zip`: a name for the algorithm, where an argument says.
+    # stable-baselines3 saves `ppo.zip`, named after the algorithm, in a directory of an argument.
     is_told = place.is_named and place.is_told and newest.name.lower().endswith(".zip")
     return (newest.is_sure or is_told) and any(seen[one.path].rewrites for one in series.fresh)
 
@@ -103,7 +107,7 @@ def _is_numbered(request: SearchRequest, place: NamePlace, series: Series) -> bo
 
 
 def _counts_steps(names: list[str]) -> bool:
-    """Whether numbers that nothing explains count steps: data are numbered 0, 1, 2."""
+    """Whether numbers without a word for steps count steps. Data are numbered 0, 1, 2."""
     chosen = step_number(names)
     if chosen is None:
         return False

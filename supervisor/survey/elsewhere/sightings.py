@@ -1,6 +1,6 @@
-"""One look for a trainer's saves outside of where they are looked for: processes, then the disk.
+"""One look for a trainer's saves outside the checkpoint directory: at processes, then at the disk.
 
-For the process that reads checkpoints: /proc and a disk may both keep it waiting.
+Call it only from the process that reads checkpoints: /proc and a disk may both keep it waiting.
 """
 
 import os
@@ -22,21 +22,21 @@ from supervisor.survey.elsewhere.findings import (
 )
 from supervisor.survey.elsewhere.records import read_seen
 
-# What a look hands to the next is written and read at each: a training of months has many looks.
+# Bounds for the memo. It is written and read at each look, and a training of months has many looks.
 _MOST_PLACES = 256
 _MOST_KNOWN = 20_000
-# A look takes two seconds at most where its disk answers.
+# With a disk that answers, a look takes two seconds at most.
 _PATIENCE_S = 8.0
 _unanswered: threading.Thread | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Memo:
-    """What one look hands to the next of the same attempt.
+    """What one look hands to the next look of the same attempt.
 
-    `places`, `working_directories` and `open_files`, one for each directory: seen so far.
-    `known_before`: what was there before the first step. All are bounded: the newest stay, of
-    `known_before` the first.
+    `places`, `working_directories`: seen so far. `open_files`: seen so far, one for each directory.
+    `known_before`: the paths that existed before the first step. All are bounded. The newest stay,
+    but in `known_before` the first.
     """
 
     places: tuple[str, ...] = ()
@@ -74,8 +74,8 @@ class SaveSearch:
     """What is known of an attempt whose saves are looked for; times in seconds since 1970.
 
     `variables`: what the configuration adds to the environment. `main_pid`: None once it ended.
-    `since`: its first step, or its start where no steps are seen (`steps_seen`). `takes_stock`:
-    this look only notes what was there before the first step.
+    `steps_seen`: whether steps are seen. `since`: the first step, or the attempt's start without
+    `steps_seen`. `takes_stock`: this look only notes which paths existed before the first step.
     """
 
     command: tuple[str, ...]
@@ -105,7 +105,7 @@ class SaveSearch:
 
 @dataclass(frozen=True, slots=True)
 class Sightings:
-    """What a look brought: saves, the surest first, and what the next look has to know.
+    """The result of a look: saves, the surest first, and the memo for the next look.
 
     `is_truncated`: a bound was reached, so that the look saw only a part.
     """
@@ -134,10 +134,11 @@ class Sightings:
 
 
 def look_in_time(order: SaveSearch) -> Sightings | None:
-    """`look`; None where a process or a disk does not answer, from then on at once.
+    """`look`, within 8 s; None if a process or a disk does not answer in that time.
 
-    A decision waits for the survey that this is a part of. In a thread, since a system call on a
-    dead mount cannot be interrupted.
+    While such a look still hangs, later ones return None at once. A decision waits for the survey
+    that this is a part of. The look runs in a thread, since a system call on a dead mount cannot be
+    interrupted.
     """
     global _unanswered
     if _unanswered is not None and _unanswered.is_alive():
@@ -174,7 +175,7 @@ def look(order: SaveSearch) -> Sightings:
     )
     if order.takes_stock:
         budget = WalkBudget()
-        # A look comes a moment after the step that it was ordered for: what is newer is a save.
+        # The look comes a moment after the first step. A file newer than that step may be a save.
         before = (path for path in inventory(request, budget) if _is_older(path, order.since))
         known = tuple(dict.fromkeys([*memo.known_before, *before]))
         is_truncated = budget.is_exceeded or len(known) > _MOST_KNOWN
@@ -184,7 +185,7 @@ def look(order: SaveSearch) -> Sightings:
 
 
 def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
-    """The memo with what the attempt's processes and the configured command say now."""
+    """The memo, with places from the attempt's processes and the configured command added."""
     pids = () if order.main_pid is None else save_places.processes_of(order.main_pid)
     commands = [
         save_places.CommandLine(order.command, Path(order.cwd)),
@@ -206,7 +207,7 @@ def _with_processes(order: SaveSearch, environment: Mapping[str, str]) -> Memo:
 
 
 def _merged(before: Iterable[str], now: Iterable[Path]) -> tuple[str, ...]:
-    """Each once; of too many those that were seen last."""
+    """Both, each path once; of too many, those that were seen last."""
     last_first = dict.fromkeys(reversed([*before, *map(str, now)]))
     return tuple(reversed(list(last_first)[:_MOST_PLACES]))
 
