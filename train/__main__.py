@@ -1,6 +1,6 @@
 """`python -m train`: the command line and the exit code.
 
-It must not import torch before config and checkpoint path were found to be good.
+It must not import torch before the config and the checkpoint's path are checked.
 """
 
 import argparse
@@ -21,7 +21,7 @@ configuration, 2 wrong command line, 1 anything else"""
 def main(arguments: list[str] | None = None) -> int:
     """Train as asked; returns the exit code."""
     options = _parse(arguments)
-    # first of all, so that a stop that comes while torch is imported is not a death
+    # attach first: a stop signal that comes while torch is imported must not kill the trainer
     run = attach()
     try:
         config = load_config(options.config, options.set)

@@ -1,4 +1,4 @@
-"""What a batch may be, and how a model is called on one; nothing else knows its shape."""
+"""What a batch may be, and how a model is called on it. No other module knows its shape."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def move_batch(batch: Any, device: torch.device) -> Any:
-    """The same batch on a device; what is no tensor stays as it is."""
+    """The same batch with its tensors on a device. Values other than tensors stay as they are."""
     match batch:
         case Tensor():
             return batch.to(device, non_blocking=True)
@@ -20,7 +20,7 @@ def move_batch(batch: Any, device: torch.device) -> Any:
 
 
 def count_tokens(batch: Any) -> int:
-    """Tokens of a batch: the elements of its first tensor."""
+    """The number of elements in the first tensor of a batch; 0 without one."""
     match batch:
         case Tensor():
             return batch.numel()
@@ -34,7 +34,7 @@ def count_tokens(batch: Any) -> int:
 
 
 def loss_on(model: Any, batch: Any) -> Tensor:
-    """Loss of a batch: a mapping becomes keyword arguments, a sequence positional ones.
+    """The loss of a batch. A mapping becomes keyword arguments, a sequence positional ones.
 
     Raises TypeError if the model returns no loss.
     """

@@ -1,4 +1,4 @@
-"""Keeping what `resume.py` reads, in memory and on the disk; it decides nothing about when."""
+"""Keeps the state that `resume.py` reads, in memory and on the disk. The loop decides when."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,16 +29,16 @@ from train.resume import (
 )
 from train.state import TrainingState
 
-# A save waits so long for the one before it rather than to take its place on the way to the disk.
+# How long a save waits while an earlier save waits for the disk. After that it replaces that one.
 PATIENCE_S = 10.0
 
 
 class SaveFailed(Exception):  # noqa: N818 - reads as what happened
-    """The disk did not take a checkpoint; nothing of it is left, and the older ones stand."""
+    """The disk did not take a checkpoint. Its files are removed, and older checkpoints stay."""
 
 
 class _Weights:
-    """A model under the names that its checkpoint has."""
+    """A model whose weights have the names that a checkpoint uses."""
 
     def __init__(self, model: nn.Module) -> None:
         self._model = model
@@ -48,12 +48,15 @@ class _Weights:
         return {canonical(name): value for name, value in self._model.state_dict().items()}
 
     def parameters(self) -> Iterator[Tensor]:
-        """Those that must be finite."""
+        """The weights that must be finite."""
         return self._model.parameters()
 
 
 class Checkpoints:
-    """The checkpoint directory as the trainer fills it. Raises TrainingError if another does."""
+    """The checkpoint directory that the trainer fills.
+
+    Raises TrainingError if another process writes into it, ConfigurationError if it cannot be used.
+    """
 
     def __init__(
         self,
@@ -73,7 +76,7 @@ class Checkpoints:
         self.run = run
         self.log = log
         self.metrics_file = metrics_file
-        # the checkpoint on the disk that equals the state of now, if `last_step` is the step of now
+        # The newest checkpoint on the disk. It holds the present state if `last_step` is its step.
         self.last = resumed
         self.last_step = state.position.step
         if resumed is not None and run.snapshot_dir in resumed.parents:
@@ -94,31 +97,31 @@ class Checkpoints:
             raise ConfigurationError(str(error)) from error
 
     def is_snapshot_due(self) -> bool:
-        """Whether memory should get the state of now; ask once a step."""
+        """Whether a snapshot of the present state is due; ask once a step."""
         return self._keeper.is_due(self.state.position.step)
 
     def snapshot(self) -> None:
-        """Put the state of now into memory, if there is any."""
+        """Put the present state into memory, if there is memory for it."""
         self._keeper.snapshot(self.state.position.step, **self._description())
 
     def save(self, kind: Kind) -> None:
-        """Have the disk take the state of now while training goes on; `tell_news` says how it went.
+        """Save the present state to the disk while training goes on; `tell_news` says how it ended.
 
-        Raises SaveFailed where memory has no room and the disk fails.
+        Raises SaveFailed if memory has no room and the disk fails.
         """
         taken = self._save(kind, wait=False)
         if taken.saved is not None:
             self._require(taken.saved)
 
     def save_now(self, kind: Kind) -> Path:
-        """Return when the state of now is on the disk. Raises SaveFailed."""
+        """Save the present state; returns once it is on the disk. Raises SaveFailed."""
         taken = self._save(kind, wait=True)
         assert taken.saved is not None
         self._require(taken.saved)
         return self.directory / taken.saved.path.name
 
     def tell_news(self) -> None:
-        """Say how saves ended, and keep only as many as are to be kept."""
+        """Log how saves ended, and prune after each that succeeded."""
         for saved in self._keeper.news():
             self._note(saved)
             if saved.ok:
@@ -127,21 +130,24 @@ class Checkpoints:
                 self.log.say(_failure(saved))
 
     def drain(self) -> None:
-        """Return when nothing waits for the disk any more."""
+        """Return once no save waits for the disk any more, and log how they ended."""
         self._keeper.drain()
         self.tell_news()
 
     @property
     def is_on_its_way(self) -> bool:
-        """Whether a save of this very step waits for the disk."""
+        """Whether a save of the present step waits for the disk."""
         return self._keeper.newest_waiting_step == self.state.position.step
 
     def close(self) -> None:
-        """Leave nothing in memory that the supervisor has not asked for."""
+        """Let go of the memory. Without a supervisor the newest state goes to the disk first."""
         self._keeper.close()
 
     def prune(self) -> None:
-        """Keep the newest; a supervisor prunes by itself and sees pins that are not seen here."""
+        """Remove all but the newest checkpoints, the last saved or resumed one, and pinned ones.
+
+        Under a supervisor it does nothing: the supervisor prunes, and knows all pins.
+        """
         if self.run.is_supervised:
             return
         ours = [path for path in list_checkpoints(self.directory) if (path / MANIFEST).exists()]
@@ -179,7 +185,7 @@ class Checkpoints:
             self.log.warn(f"{path} holds weights that are not finite")
 
     def _description(self) -> dict[str, Any]:
-        """What a checkpoint of now says besides its states."""
+        """What a checkpoint of the present position says beside its states."""
         position = self.state.position
         return {
             "epoch": current_epoch(position),
@@ -208,5 +214,5 @@ class Checkpoints:
 def _failure(saved: Saved) -> str:
     if saved.outcome == "replaced":
         return f"the checkpoint of step {saved.step} was not saved: {saved.error}"
-    # one stable line: the supervisor looks for it
+    # keep this line as it is: the supervisor looks for it in the log
     return f"checkpoint save FAILED step={saved.step} path={saved.path} error={saved.error}"

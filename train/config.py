@@ -1,4 +1,4 @@
-"""What can be set in a training config, with types, defaults and limits; it reads no files."""
+"""The keys of a training config, with types, defaults and limits; it reads no files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 
 class Precision(StrEnum):
-    """What the forward pass computes in; weights and optimizer state stay float32."""
+    """The number format of the forward pass; weights and optimizer state stay float32."""
 
     FP32 = "fp32"
     BF16 = "bf16"
@@ -15,14 +15,14 @@ class Precision(StrEnum):
 
 
 class NonFinite(StrEnum):
-    """What a loss that is not finite does."""
+    """What the trainer does when a loss is not finite."""
 
     RAISE = "raise"
     WARN = "warn"
 
 
 class Auto(StrEnum):
-    """The trainer finds it by itself."""
+    """A value that the trainer finds by itself."""
 
     AUTO = "auto"
 
@@ -92,9 +92,9 @@ class TrainingConfig:
 
 @dataclass(frozen=True, slots=True)
 class CheckpointConfig:
-    """When to save; `keep` counts only when no supervisor prunes.
+    """When to save. `keep` counts only without a supervisor, since a supervisor prunes by itself.
 
-    `snapshot_steps`: how often memory gets the state; 0 turns it off.
+    `snapshot_steps`: steps between two snapshots in memory; 0 turns them off.
     """
 
     save_steps: int = 500
@@ -134,7 +134,7 @@ class TrainConfig:
     log: LogConfig = field(default_factory=LogConfig)
 
 
-# key, lowest value, highest value (None: no limit); null and auto pass
+# Key, lowest value, highest value (None: no limit). The values null and auto are always allowed.
 _LIMITS: tuple[tuple[str, float, float | None], ...] = (
     ("seed", 0, 2**63 - 1),
     ("model.layers", 1, None),
@@ -169,7 +169,7 @@ _LIMITS: tuple[tuple[str, float, float | None], ...] = (
 
 
 def impossible_values(config: TrainConfig) -> Iterator[str]:
-    """Name each value that has the right type and still cannot be."""
+    """Yield a message for each value that has the right type and still is not allowed."""
     for key, lowest, highest in _LIMITS:
         value: object = config
         for part in key.split("."):
@@ -177,7 +177,7 @@ def impossible_values(config: TrainConfig) -> Iterator[str]:
         if value is None or isinstance(value, Auto):
             continue
         assert isinstance(value, int | float)
-        # written so that a NaN is impossible too
+        # written so that a NaN is refused, too: each comparison with it is false
         if not (value >= lowest and (highest is None or value <= highest)):
             wanted = f"at least {lowest:g}" if highest is None else f"{lowest:g} to {highest:g}"
             yield f"{key}: must be {wanted}, got {value}"

@@ -1,4 +1,4 @@
-"""From YAML and `--set` to a TrainConfig, all problems told at once; it knows no single key."""
+"""From YAML and `--set` to a TrainConfig, with all problems told at once. It names no key."""
 
 import dataclasses
 import difflib
@@ -67,7 +67,7 @@ def _apply_override(document: dict[Any, Any], override: str, problems: list[str]
 
 
 def _build(cls: type[Any], values: dict[Any, Any], prefix: str, problems: list[str]) -> Any:
-    """Make a section from what the YAML says; what is wrong keeps its default and is listed."""
+    """Make a section from its YAML values. Wrong values are listed; their keys keep the default."""
     hints = typing.get_type_hints(cls)
     known: dict[str, Any] = {}
     for name, value in values.items():
@@ -93,7 +93,7 @@ def _build(cls: type[Any], values: dict[Any, Any], prefix: str, problems: list[s
 
 
 def _convert(value: Any, hint: Any) -> Any:
-    """Check one value against its type; the ValueError says what would be right."""
+    """Convert one value to its type. Raises ValueError that says what would be right."""
     if isinstance(hint, types.UnionType):
         wanted: list[str] = []
         for member in typing.get_args(hint):
@@ -118,7 +118,7 @@ def _convert(value: Any, hint: Any) -> Any:
         raise ValueError("one of " + ", ".join(allowed) if len(allowed) > 1 else allowed[0])
     if hint is float:
         return _convert_float(value)
-    # True is an int to Python and never meant as one in a config
+    # Python takes True for an int; in a config it is never meant as a number
     if isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
         return value
     names = {int: "a whole number", bool: "true or false", str: "text"}

@@ -1,6 +1,6 @@
-"""Batches of a text or of the user's dataset, in an order that seed and epoch alone decide.
+"""Batches of a text or of the user's dataset, in an order that only seed and epoch decide.
 
-So training can go on at any batch. It must never draw from the random numbers of training.
+So training can go on at any batch. This module must never draw from training's random numbers.
 """
 
 import signal
@@ -23,7 +23,7 @@ _STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 
 
 class TextBlocks(Dataset[tuple[Tensor, Tensor]]):
-    """Blocks of a text that do not overlap, each with the same shifted by one character."""
+    """Blocks of a text that do not overlap, each paired with itself shifted by one character."""
 
     def __init__(self, characters: Tensor, vocabulary: int, block_size: int) -> None:
         self.characters = characters
@@ -41,23 +41,23 @@ class TextBlocks(Dataset[tuple[Tensor, Tensor]]):
 
 
 class BatchOrder(NamedTuple):
-    """Which samples make a batch, and the seed of what the dataset draws while making it."""
+    """The samples of a batch, and the seed for what the dataset draws while it makes the batch."""
 
     seed: int
     indices: list[int]
 
 
 class SeededBatches(Dataset[Any]):
-    """A dataset whose random augmentation depends on the batch's seed, not on who computes it.
+    """A dataset whose random augmentation depends on the batch's seed alone.
 
-    So a batch is the same with and without workers, before and after a resume.
+    So a batch is the same with and without worker processes, before and after a resume.
     """
 
     def __init__(self, dataset: Any) -> None:
         self.dataset = dataset
 
     def __getitems__(self, order: BatchOrder) -> list[Any]:
-        """Fetch a batch; the caller's random numbers stay where they are."""
+        """Fetch a batch; the caller's random-number states are left as they were."""
         with randomness.kept(devices=False):
             randomness.seed_host(order.seed)
             return [self.dataset[index] for index in order.indices]
@@ -67,7 +67,7 @@ class SeededBatches(Dataset[Any]):
 
 
 class PlainBatches(SeededBatches):
-    """A dataset that draws nothing: saves the price of keeping the random-number states."""
+    """A dataset that draws no random numbers, so that their states need not be kept."""
 
     def __getitems__(self, order: BatchOrder) -> list[Any]:
         """Fetch a batch."""
@@ -121,7 +121,7 @@ class TrainingData:
             )
 
     def epoch(self, epoch: int, first_batch: int) -> Iterator[Any]:
-        """Batches of an epoch from `first_batch` on, no more than whole optimizer steps take."""
+        """Batches of an epoch from `first_batch` on, as many as whole optimizer steps need."""
         order = epoch_order(self.samples, self.config.batch_size, self.seed, epoch)[first_batch:]
         return self._load(self._train, order[: len(order) // self.accumulation * self.accumulation])
 
@@ -137,12 +137,12 @@ class TrainingData:
             num_workers=self.config.workers,
             worker_init_fn=worker_initializer(),
             pin_memory=self.pin_memory,
-            # its own generator: by default each epoch's start draws from the one of training
+            # its own generator: by default each epoch's start draws from training's generator
             generator=torch.Generator().manual_seed(self.seed),
         )
-        # Systems send a stop to whole process groups (SLURM, Ctrl-C), and a worker that dies of it
-        # fails the trainer before it has saved. Workers are forked with these signals blocked, for
-        # the moment until they can tell who sent one.
+        # SLURM and Ctrl-C send a stop to whole process groups. A worker that dies of it makes the
+        # trainer fail before it has saved. So workers are forked with these signals blocked.
+        # `ignore_stop_signals` then has them find out who sent one.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
         try:
             return iter(loader)

@@ -1,4 +1,4 @@
-"""What a data-loader process owes its trainer: it outlives stop signals, but not the trainer."""
+"""Set-up of a data-loader process: it outlives stop signals, and ends with its trainer."""
 
 import ctypes
 import os
@@ -16,8 +16,8 @@ def worker_initializer() -> "partial[None]":
 
 
 def _initialize(trainer_pid: int, worker: int) -> None:
-    # torch's own watch for a dead parent starts by asking who the parent is: a worker whose trainer
-    # was killed before that takes process 1 for it, and stays forever.
+    # torch's own watch for a dead parent first asks for the parent's pid. If the trainer was killed
+    # before that, the worker gets the pid 1 as its parent, and stays forever.
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != trainer_pid:
         os._exit(1)

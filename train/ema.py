@@ -1,4 +1,4 @@
-"""An exponential moving average of the weights; it must never share memory with the model."""
+"""An exponential moving average of the weights. It must never share memory with the model."""
 
 from collections.abc import Iterator, Mapping
 
@@ -9,7 +9,7 @@ from train.model import canonical
 
 
 class EMA:
-    """Averages of all floating-point weights and buffers; the rest is copied."""
+    """Averages of all floating-point weights and buffers. Other buffers are copied."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
@@ -17,11 +17,11 @@ class EMA:
         self._average: list[Tensor] = []
         self._trained: list[Tensor] = []
         self.weights: dict[str, Tensor] = {}
-        # the model's own name of each average: torch.compile inside a model prefixes names
+        # the model's own name of each weight to the average's name: torch.compile prefixes names
         self.names: dict[str, str] = {}
         clones: dict[tuple[int, torch.Size], Tensor] = {}
         for name, tensor in model.state_dict(keep_vars=True).items():
-            # tied weights stay tied: one average under both names, stepped once
+            # tied weights stay tied: both names share one average, which is updated once
             place = (tensor.data_ptr(), tensor.shape)
             if place not in clones:
                 clones[place] = tensor.detach().clone()
@@ -37,12 +37,12 @@ class EMA:
         return self.weights
 
     def parameters(self) -> Iterator[Tensor]:
-        """The averages of what is trained: these must be finite."""
+        """The averages of the trained parameters: these must be finite."""
         return iter(self._trained)
 
     @torch.no_grad()
     def update(self) -> None:
-        """Move the averages towards the weights of now."""
+        """Move the averages towards the present weights."""
         averages = [pair for pair in self._pairs() if pair[0].is_floating_point()]
         torch._foreach_lerp_(
             [average for average, _ in averages],
@@ -55,7 +55,7 @@ class EMA:
 
     @torch.no_grad()
     def restart(self) -> None:
-        """Start again from the weights of now."""
+        """Set the averages to the present weights."""
         for average, live in self._pairs():
             average.copy_(live)
 

@@ -1,16 +1,16 @@
-"""What ends a training run with a message instead of a traceback; nothing here prints or exits."""
+"""Exceptions that end a training run with a message instead of a traceback."""
 
 from supervisor.worker import EXIT_CONFIGURATION
 
 
 class TrainingError(Exception):
-    """A run that cannot go on, told in one message; exit code 1 (trying again may help)."""
+    """The run cannot go on, for the reason in the message. Exit code 1: trying again may help."""
 
     code = 1
 
 
 class ConfigurationError(TrainingError):
-    """What the user asked for cannot be done; exit code 78, so that nothing relaunches it."""
+    """The user asked for something impossible. Exit code 78, so that nothing relaunches the run."""
 
     code = EXIT_CONFIGURATION
 
@@ -20,4 +20,4 @@ class ConfigurationError(TrainingError):
 
 
 class StopRequested(Exception):  # noqa: N818 - a control signal, not an error
-    """SIGTERM or SIGUSR1 came in the middle of something that may be given up."""
+    """A stop was asked for, and the training may be left at this point."""

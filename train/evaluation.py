@@ -1,4 +1,4 @@
-"""The loss on the validation set; it must leave training, random numbers included, as it was."""
+"""The loss on the validation set. It must not change training or its random numbers."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,10 +15,10 @@ Forward = Callable[[Any, Any], torch.Tensor]
 
 
 def evaluate(state: TrainingState, batches: Any, forward: Forward, run: Worker) -> float | None:
-    """Mean loss over batches, of the EMA weights where there are any; None without batches.
+    """Mean loss over batches, with the EMA weights if there are any; None without batches.
 
     `forward(model, batch)` computes a loss. Raises StopRequested as soon as a stop was asked for:
-    an evaluation can be long, and it can be made again.
+    an evaluation can take long, and can be repeated after the resume.
     """
     modes = {module: module.training for module in state.model.modules()}
     model: Any = state.model

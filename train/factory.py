@@ -1,4 +1,4 @@
-"""The user's own model or dataset by import path; it must not know what is made."""
+"""The user's own model or dataset by import path. It must not depend on which of them it makes."""
 
 import importlib
 import inspect
@@ -9,10 +9,10 @@ from train.errors import ConfigurationError
 
 
 def make(path: str, arguments: dict[str, Any], section: str) -> Any:
-    """Import `pkg.module:factory` and call it; `section` is the config's, for the messages.
+    """Import `pkg.module:factory` and call it. `section` is the config section, for messages.
 
-    Raises ConfigurationError if it is not there or not callable. What fails inside the
-    user's code is raised as it is: that traceback is the user's best hint.
+    Raises ConfigurationError if the factory is missing, is not callable, or does not take the
+    arguments. An exception of the user's code is raised as it is: its traceback is the best hint.
     """
     factory = _load(path, f"{section}.factory")
     try:
@@ -32,7 +32,7 @@ def _load(path: str, key: str) -> Callable[..., Any]:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise  # the module is there; something that it imports is not
+            raise  # the module exists; a module that it imports does not
         raise ConfigurationError(
             f"{key}: no module named {error.name!r} here or on PYTHONPATH"
         ) from error

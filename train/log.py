@@ -1,4 +1,4 @@
-"""Lines for people, on stdout and in train.log; a full disk must never stop training from here."""
+"""Lines for people, on stdout and in train.log. A full disk must never make a log line fail."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Log:
-    """Timestamped lines. Under a supervisor stdout is train.log; alone both are written."""
+    """Timestamped lines. Under a supervisor stdout is train.log. Alone, the trainer writes both."""
 
     def __init__(self) -> None:
         self._file: int | None = None
@@ -15,7 +15,7 @@ class Log:
         self.lost_lines = 0
 
     def open_file(self, path: Path | None) -> None:
-        """Append to this file too, what was said so far included. None: stdout is all."""
+        """Append all lines to this file, too, also those said so far. None: only stdout."""
         early, self._early = self._early, None
         if path is None:
             return
@@ -31,8 +31,8 @@ class Log:
         """Write one line."""
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         line = f"{stamp}  {text}\n".encode(errors="replace")
-        # straight to the descriptor: a buffered line dies with the process, and what is left in a
-        # buffer after a full disk makes Python exit with 120
+        # Write straight to the descriptor. A buffered line dies with the process. A buffer that a
+        # full disk refuses makes Python exit with 120.
         self._write(1, line)
         if self._file is not None:
             self._write(self._file, line)
@@ -40,7 +40,7 @@ class Log:
             self._early.append(line)
 
     def warn(self, text: str) -> None:
-        """Write one line that a reader should not pass over."""
+        """Write one line that a reader should notice."""
         self.say(f"warning: {text}")
 
     def _write(self, fd: int, line: bytes) -> None:
@@ -48,12 +48,12 @@ class Log:
             while line:
                 line = line[os.write(fd, line) :]
         except OSError:
-            # the disk is full or nobody reads: the count is told when lines get through again
+            # the disk is full, or nobody reads stdout
             self.lost_lines += 1
 
 
 class StepReport(NamedTuple):
-    """What a train.log line tells about one optimizer step."""
+    """The numbers of a train.log line about one optimizer step."""
 
     step: int
     last_step: int
@@ -65,7 +65,7 @@ class StepReport(NamedTuple):
     eta_s: float | None
 
     def line(self) -> str:
-        """The line; `step N` and `loss X` are what log readers look for."""
+        """The line. Log readers look for `step N` and `loss X` in it."""
         text = (
             f"step {self.step}/{self.last_step}  epoch {self.epoch}  loss {self.loss:.4f}"
             f"  lr {self.learning_rate:.3e}  grad norm {self.grad_norm:.3f}"
@@ -101,16 +101,16 @@ class Speedometer:
         self._since = time.monotonic()
 
     def count(self, tokens: int) -> None:
-        """A step is done."""
+        """Count a step that is done, with its tokens."""
         self.steps += 1
         self.tokens += tokens
 
     def pause(self) -> None:
-        """What comes now is not training."""
+        """Stop the clock: what comes now is not training."""
         self._seconds += time.monotonic() - self._since
 
     def go_on(self) -> None:
-        """Training again."""
+        """Start the clock again."""
         self._since = time.monotonic()
 
     def read(self) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""The training loop. It decides when to evaluate, log, save and stop; how is elsewhere."""
+"""The training loop. It decides when to evaluate, log, save and stop; other modules do it."""
 
 from contextlib import nullcontext
 from itertools import islice
@@ -22,7 +22,7 @@ from train.state import AUTOCAST_DTYPES, Position, TrainingState
 
 
 class Trainer:
-    """One run of the trainer, from a position in the data to the end or to a stop."""
+    """One start of the trainer, from a position in the data to the end or to a stop."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Trainer:
         self.last_step = self._last_step()
 
     def train(self) -> None:
-        """Train to the end and save it; leaves by SystemExit(75) if a stop was asked for.
+        """Train to the end and save the result. Leaves by SystemExit(75) if a stop was asked for.
 
         Raises TrainingError if the last save fails, FloatingPointError on a non-finite loss.
         """
@@ -60,7 +60,7 @@ class Trainer:
 
     def _train_or_leave(self) -> None:
         step = self.state.position.step
-        # what was resumed from memory alone has to reach the disk
+        # a state that was resumed from a snapshot in memory still has to reach the disk
         if self.is_finished and self.checkpoints.last_step == step:
             self.log.say(f"nothing left to do: {counted(step, 'step')} done")
             self.run.finish(self.checkpoints.last, step)
@@ -139,7 +139,7 @@ class Trainer:
         step = state.position.step
         self.metrics.add(StepMetrics(step, epoch, loss, rate, grad_norm))
         self.speed.count(tokens)
-        # the newest loss that is known without waiting for the device
+        # this loss may be of an earlier step: the newest one may still be on the device
         self.run.beat(step=step, epoch=epoch, loss=self.metrics.last.get("loss", float("nan")))
 
     def _forward(self, model: Any, batch: Any) -> Tensor:
@@ -149,8 +149,8 @@ class Trainer:
             return loss_on(model, batch)
 
     def _stop_if_compiling(self) -> None:
-        # Compiling can take longer than the grace. Nothing has been changed before the first step,
-        # so it is given up; any other step is finished.
+        # Compiling can take longer than the grace. Before the first step the state is unchanged, so
+        # the step is given up. Any later step is finished.
         if not self.has_compiled and self.run.should_stop:
             raise StopRequested
 
@@ -199,11 +199,14 @@ class Trainer:
         try:
             self.metrics.write()
         except OSError as error:
-            # they stay in memory and go out with the next try
+            # the lines stay in memory, and are written with the next try
             self.log.warn(f"{self.metrics.path} cannot be written: {error}")
 
     def _collect_metrics(self) -> None:
-        """Fetch the losses; nothing may be saved from a run whose loss is not finite."""
+        """Fetch the losses before a save: a run whose loss is not finite must save nothing.
+
+        Raises FloatingPointError then, unless the config says `warn`.
+        """
         self.metrics.collect()
         step = self.metrics.first_non_finite
         if step is None:
@@ -214,13 +217,13 @@ class Trainer:
         self.log.warn(f"non-finite loss at step {step}")
 
     def _snapshot(self) -> None:
-        """Keep the state of now in memory, with all that a resume from there counts on."""
+        """Put the present state into memory. A resume from it counts on the metrics, too."""
         self._collect_metrics()
         self._write_metrics()
         self.checkpoints.snapshot()
 
     def _save(self, kind: Kind) -> None:
-        """Have it saved, and go on training also if the disk does not take it."""
+        """Have the present state saved. Training goes on even if the disk does not take it."""
         self._collect_metrics()
         self._write_metrics()
         self.speed.pause()
@@ -231,7 +234,10 @@ class Trainer:
         self.speed.go_on()
 
     def _save_now(self, kind: Kind) -> Path:
-        """Return when it is on the disk; a run that ends has nothing else. Raises TrainingError."""
+        """Save; returns once the state is on the disk, since the run ends now.
+
+        Raises TrainingError if the disk does not take it.
+        """
         self._collect_metrics()
         self._write_metrics()
         try:
@@ -240,7 +246,7 @@ class Trainer:
             raise TrainingError(str(error)) from error
 
     def _leave(self) -> None:
-        """Save unless the newest checkpoint is of this very step, and exit with 75."""
+        """Save unless the newest checkpoint is of the present step, and exit with 75."""
         step = self.state.position.step
         if self.checkpoints.is_on_its_way:
             self.checkpoints.drain()
@@ -252,7 +258,10 @@ class Trainer:
         self.run.exit_preempted(path, step)
 
     def _last_step(self) -> int:
-        """Where training ends, counted from here: the checkpoint's epochs may have had others."""
+        """The step at which training ends, counted from the present position.
+
+        The epochs before the checkpoint may have had another number of steps.
+        """
         training, position = self.config.training, self.state.position
         left = max(0, training.epochs - position.epoch) * self.data.steps_per_epoch
         last = position.step + max(0, left - position.batch // self.data.accumulation)

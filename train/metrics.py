@@ -1,6 +1,6 @@
-"""metrics.jsonl: one line for each optimizer step, whatever was killed in between.
+"""metrics.jsonl: exactly one line for each optimizer step, even if the trainer was killed between.
 
-None may be missing and none there twice.
+No line may be missing, and none may be there twice.
 """
 
 import json
@@ -16,7 +16,7 @@ _WINDOW_BYTES = 1 << 16
 
 
 class StepMetrics(NamedTuple):
-    """One step, its numbers perhaps still on the device."""
+    """The numbers of one step. The tensors may still be on the device."""
 
     step: int
     epoch: int
@@ -28,9 +28,10 @@ class StepMetrics(NamedTuple):
 class Metrics:
     """The file, and the steps that are not in it yet.
 
-    Steps wait in memory so that a GPU is not waited for at each; before a checkpoint is committed
-    they are written and synced (a checkpoint at step S means that lines 1 to S are on the disk),
-    and on resuming at S later lines are cut off, to be made again.
+    Steps are kept in memory first: to fetch each one's numbers would mean to wait for the GPU at
+    each step. Before a checkpoint is committed the lines are written and synced. So a checkpoint at
+    step S means that lines 1 to S are on the disk. A resume at S cuts later lines off, and training
+    writes them again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +47,10 @@ class Metrics:
         self._waiting.append(metrics)
 
     def amend(self, step: int, **values: float) -> None:
-        """Add values to a step's line: it was added, or `cut_after` reopened it."""
+        """Add values to the line of a step that is not written yet.
+
+        It was added since the last write, or `cut_after` has reopened it.
+        """
         if any(item.step == step for item in self._waiting):
             self._extra[step] = values
             return
@@ -56,7 +60,7 @@ class Metrics:
         ]
 
     def collect(self) -> None:
-        """Fetch what waits: sets `last`, and `first_non_finite` if a loss is not finite."""
+        """Fetch waiting numbers. Sets `last`, and `first_non_finite` if a loss is not finite."""
         if not self._waiting:
             return
         numbers = torch.stack([torch.stack((item.loss, item.grad_norm)) for item in self._waiting])
@@ -76,7 +80,7 @@ class Metrics:
         self._extra.clear()
 
     def write(self, *, sync: bool = False) -> None:
-        """Append what was collected. Raises OSError; nothing is lost then, or written twice."""
+        """Append the collected lines. After an OSError no line is lost, and none is there twice."""
         if not self._lines and not sync:
             return
         fd = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -106,7 +110,7 @@ class Metrics:
                 if reopen_last and _step_of(last) == step:
                     self._lines.append(last)
                     end -= len(last)
-                # one call that happens or not, and needs no space on a full disk
+                # a single call that needs no space on a full disk: it happens or it does not
                 file.truncate(end)
                 os.fsync(file.fileno())
         except FileNotFoundError:
@@ -116,7 +120,7 @@ class Metrics:
 def _find_cut(file: BinaryIO, step: int) -> tuple[int, bytes]:
     """The offset after the last whole line of a step up to `step`, and that line.
 
-    Read from the end, since a long run's file is large and what is cut off is not.
+    It reads from the end, since a long run's file is large and few lines are cut off.
     """
     size = file.seek(0, os.SEEK_END)
     window = _WINDOW_BYTES
@@ -125,7 +129,7 @@ def _find_cut(file: BinaryIO, step: int) -> tuple[int, bytes]:
         file.seek(start)
         lines = file.read(size - start).splitlines(keepends=True)
         end = size
-        # the first line of a window may begin outside of it
+        # the first line of a window may begin before the window
         for line in reversed(lines[0 if start == 0 else 1 :]):
             number = _step_of(line)
             if number is not None and number <= step:

@@ -1,4 +1,4 @@
-"""A small character-level GPT, or the user's own model; neither knows an optimizer."""
+"""A small character-level GPT, or the user's own model."""
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +32,7 @@ class Attention(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention and a feed-forward part, each added to what came in."""
+    """Attention and a feed-forward part, each added to its input."""
 
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class Block(nn.Module):
 
 
 class CharacterGPT(nn.Module):
-    """Called with a block of characters and the same shifted by one; returns the mean loss."""
+    """A GPT over characters: takes a block and the block shifted by one, returns the mean loss."""
 
     def __init__(
         self, vocabulary: int, block_size: int, layers: int, heads: int, width: int, dropout: float
@@ -68,7 +68,7 @@ class CharacterGPT(nn.Module):
         self.head = nn.Linear(width, vocabulary, bias=False)
         for name, parameter in self.named_parameters():
             if parameter.dim() == 2:
-                # what feeds the residual stream is scaled by its depth (GPT-2, section 2.3)
+                # weights that feed the residual stream are scaled by its depth (GPT-2, section 2.3)
                 ends_branch = name.endswith(("project_out.weight", "feed_forward.3.weight"))
                 nn.init.normal_(parameter, std=0.02 / ((2 * layers) ** 0.5 if ends_branch else 1))
             elif name.endswith("bias"):
@@ -81,14 +81,14 @@ class CharacterGPT(nn.Module):
         for block in self.blocks:
             hidden = block(hidden)
         logits = self.head(self.norm(hidden))
-        # flat, since the 2-d form has no deterministic kernel on CUDA
+        # flattened, since the 2-d form has no deterministic kernel on CUDA
         return functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
 
 
 def build_model(config: TrainConfig, vocabulary: int | None) -> nn.Module:
-    """Make the configured model on the CPU, weights drawn from torch's generator.
+    """Make the configured model on the CPU, with weights drawn from torch's generator.
 
-    `vocabulary` is what the dataset says it has. Raises ConfigurationError.
+    `vocabulary` is the dataset's number of characters. Raises ConfigurationError.
     """
     if config.model.factory is not None:
         model = make(config.model.factory, config.model.args, "model")
@@ -111,5 +111,5 @@ def build_model(config: TrainConfig, vocabulary: int | None) -> nn.Module:
 
 
 def canonical(name: str) -> str:
-    """The name of a weight without what torch.compile puts in front, at any depth."""
+    """The name of a weight without torch.compile's prefixes, at any depth."""
     return name.replace("_orig_mod.", "")

@@ -1,4 +1,4 @@
-"""torch's AdamW without its slow start; it must compute nothing by itself."""
+"""torch's AdamW without its slow start. It must add no arithmetic of its own."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,11 +14,11 @@ def _undecorated(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class AdamW(optim.AdamW):
-    """The same arithmetic and state dict, a second earlier.
+    """torch's AdamW, with the same arithmetic and state dict, that starts a second earlier.
 
-    torch's methods are wrapped for torch.compile, and the wrappers import `torch._dynamo` at the
-    first call: 1.0 to 1.6 s of each start, for nothing as long as the optimizer is not compiled.
-    Where a torch version has no wrappers its methods are used as they are.
+    torch wraps these methods for torch.compile. The wrappers import `torch._dynamo` at the first
+    call, which takes 1.0 to 1.6 s of each start. Only a compiled optimizer needs that. If a torch
+    version has no wrappers, its methods are used as they are.
     """
 
     add_param_group = _undecorated(optim.Optimizer.add_param_group)
@@ -28,14 +28,14 @@ class AdamW(optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> Any:
-        """Take one step; gradients must have been set."""
+        """Take one step. The gradients must be set before."""
         return _undecorated(optim.Adam.step)(self, closure)
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> AdamW:
     """One parameter group in the order of `model.parameters()`.
 
-    It is the layout that most training scripts save, so that their optimizer.pt can be resumed.
+    Most training scripts save this layout, so that their optimizer.pt can be resumed.
     """
     return AdamW(
         (parameter for parameter in model.parameters() if parameter.requires_grad),

@@ -1,4 +1,4 @@
-"""Where in the data a checkpoint stands: training_state.json, ours and what others write.
+"""Where in the data a checkpoint stands: reads training_state.json, ours and other trainers'.
 
 It must not touch weights.
 """
@@ -21,7 +21,7 @@ _STEP_NAME = re.compile(r"checkpoint-(\d{1,18})", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class FoundPosition:
-    """Where training goes on, and what a person should know about how that was found."""
+    """Where training goes on, with warnings about what had to be inferred."""
 
     position: Position
     evaluation_due: bool
@@ -56,10 +56,11 @@ def describe_position(
 
 
 def find_position(directory: Path, data: TrainingData) -> FoundPosition:
-    """Read training_state.json, or infer what it would say.
+    """Read training_state.json, or infer its values.
 
-    Without the file the directory's name decides (`checkpoint-epoch-N`, `checkpoint-N`), and where
-    that says nothing training starts at epoch 0. Raises TrainingError if the file is damaged.
+    Without the file the directory's name decides (`checkpoint-epoch-N`, `checkpoint-N`). If the
+    name has no number either, training starts at epoch 0. Raises TrainingError if the file is
+    damaged.
     """
     path = directory / TRAINING_STATE
     try:
@@ -100,7 +101,10 @@ def _from_ours(saved: dict[str, Any], step: int, data: TrainingData) -> FoundPos
 
 
 def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -> FoundPosition:
-    """Only step and epoch are known: the batch follows from how many steps an epoch has."""
+    """A file of another trainer has step and epoch. The batch follows from the steps an epoch has.
+
+    Without an epoch, the epoch follows from them as well.
+    """
     if epoch is None:
         position = _at_step(step, data)
         warning = f"{TRAINING_STATE} names no current_epoch: taken as {position.epoch}"
@@ -146,7 +150,7 @@ def _at_step(step: int, data: TrainingData) -> Position:
 
 
 def _within_epoch(step: int, epoch: int, batch: int, data: TrainingData) -> Position:
-    """Where less than a step is left of the epoch, the next one begins."""
+    """A position in the epoch, or the next epoch's start if less than one step is left."""
     if batch + data.accumulation > data.batches_per_epoch:
         return Position(step, epoch + 1, 0)
     return Position(step, epoch, batch)

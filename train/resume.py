@@ -1,4 +1,4 @@
-"""Finding and loading a checkpoint: all is read and checked before anything is changed.
+"""Finds and loads a checkpoint. All files are read and checked before anything is changed.
 
 It must write nothing.
 """
@@ -31,7 +31,7 @@ _NAME = re.compile(r"checkpoint-(epoch-)?(\d{1,18})", re.ASCII)
 
 
 def list_checkpoints(directory: Path) -> list[Path]:
-    """All directories named like checkpoints, the one with the most steps first."""
+    """All directories named like checkpoints, those with the most steps first."""
     found: list[tuple[int, str, Path]] = []
     if directory.is_dir():
         for path in directory.iterdir():
@@ -52,15 +52,15 @@ def _steps_of(path: Path, match: re.Match[str]) -> int:
         step = json.loads((path / TRAINING_STATE).read_bytes())["global_step"]
         return int(step)
     except (OSError, ValueError, TypeError, KeyError):
-        # `validate` is what judges it; here it only gets a place in the order
+        # `validate` judges a damaged file; here it only gets a place in the order
         return -1 if match[1] else int(match[2])
 
 
 def newest_valid(directory: Path, log: Log) -> Path | None:
-    """The newest checkpoint proven good; None if there is none at all.
+    """The newest checkpoint that is proven good; None if the directory has no checkpoint.
 
-    Raises TrainingError if there are some and none is good: starting from nothing beside them
-    would be a loss that nobody asked for.
+    Raises TrainingError if it has checkpoints and none is good. To start from nothing beside them
+    would be a loss that the user did not ask for.
     """
     candidates = list_checkpoints(directory)
     for path in candidates:
@@ -94,8 +94,8 @@ def load_checkpoint(
 ) -> None:
     """Put `state`, the random numbers and the position back to where the checkpoint left them.
 
-    `is_checked`: somebody has validated it just now (the supervisor has). Raises TrainingError if
-    it is missing or damaged, ConfigurationError if it does not fit the configured model.
+    `is_checked`: the supervisor has validated it just now. Raises TrainingError if it is missing or
+    damaged, ConfigurationError if it does not fit the configured model.
     """
     require_directory(path)
     if not is_checked:
@@ -110,7 +110,8 @@ def load_checkpoint(
 def _verify(path: Path, log: Log) -> None:
     """Compare the files with their manifest, if there is one. Raises TrainingError.
 
-    Somebody chose this checkpoint by hand: what nothing contradicts is taken, with a warning.
+    `auto`, `latest` or the user chose this checkpoint. If nothing contradicts it, it is used. A
+    checkpoint that is not proven gets a warning.
     """
     if not (path / MANIFEST).exists() or not (path / TRAINING_STATE).exists():
         log.warn(f"{path} is not proven: it was not written whole by this trainer")
@@ -126,7 +127,7 @@ def _verify(path: Path, log: Log) -> None:
 
 
 def require_directory(path: Path) -> None:
-    """Raise TrainingError, naming the path, unless a checkpoint directory is there."""
+    """Raise TrainingError that names the path, unless a directory is there."""
     if not path.exists():
         raise TrainingError(f"the checkpoint {path} does not exist")
     if not path.is_dir():
@@ -152,7 +153,10 @@ def _read(path: Path, state: TrainingState) -> _Files:
 
 
 def _apply(path: Path, files: _Files, found: FoundPosition, state: TrainingState) -> None:
-    """Check all parts, then change all."""
+    """Check the weights, averages and optimizer state; then change the training state.
+
+    Raises ConfigurationError before the first change.
+    """
     for name, content in ((MODEL_FILE, files.model), (EMA_FILE, files.ema)):
         if content is not None and not isinstance(content, dict):
             raise ConfigurationError(f"{path / name} holds a {type(content).__name__}, not weights")
@@ -170,7 +174,7 @@ def _apply(path: Path, files: _Files, found: FoundPosition, state: TrainingState
         except (KeyError, TypeError, ValueError):
             files.warnings.append(f"{path / SCHEDULER_FILE} names no position: it follows the step")
     if state.ema is not None:
-        # also before averages are loaded: a foreign file may lack buffers
+        # also before averages are loaded: another trainer's file may lack buffers
         state.ema.restart()
         state.ema.load(averages or {})
     if state.scaler is not None and files.scaler is not None:
@@ -193,7 +197,7 @@ def _load_optional(path: Path) -> Any | None:
 
 def _load(path: Path) -> Any:
     try:
-        # to the CPU first: the device it was saved from may not be here
+        # to the CPU first: this machine may lack the device that it was saved from
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise TrainingError(f"the checkpoint is incomplete: {path} does not exist") from error

@@ -1,4 +1,4 @@
-"""The learning rate at each step, as a function of one number; it owns no optimizer state."""
+"""The learning rate at each step, as a function of the step. It owns no optimizer state."""
 
 import math
 from typing import Any
@@ -9,10 +9,10 @@ from train.config import ScheduleConfig
 
 
 class WarmupCosine:
-    """Linear warm-up, then a cosine; its state is its position, under torch's names.
+    """Linear warm-up, then a cosine. Its state is its position, under torch's names.
 
     torch's schedulers call the position `last_epoch`, so a `scheduler.pt` of any of them can be
-    resumed. Peak and length come from the config of now: a config changed on purpose takes effect.
+    resumed. Peak and length come from the present config, so that a changed config takes effect.
     """
 
     def __init__(self, config: ScheduleConfig, peak: float, total_steps: int) -> None:
@@ -33,14 +33,14 @@ class WarmupCosine:
         return self.peak * ratio
 
     def apply(self, optimizer: Optimizer) -> float:
-        """Set the rate of the step that is about to be taken, and return it."""
+        """Set the rate for the next step, and return it."""
         rate = self.learning_rate()
         for group in optimizer.param_groups:
             group["lr"] = rate
         return rate
 
     def advance(self) -> None:
-        """Go on after an optimizer step."""
+        """Move to the next position, after an optimizer step."""
         self.position += 1
 
     def state_dict(self) -> dict[str, Any]:
@@ -48,7 +48,7 @@ class WarmupCosine:
         return {"last_epoch": self.position, "base_lrs": [self.peak]}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the position. Raises KeyError or ValueError if there is none."""
+        """Take over the position. Raises KeyError, TypeError or ValueError if there is none."""
         position = int(state["last_epoch"])
         if position < 0:
             raise ValueError(f"last_epoch is {position}")

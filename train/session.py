@@ -1,4 +1,4 @@
-"""One start of the trainer: from what was asked for to a Trainer that is ready to run."""
+"""One start of the trainer: from the config and the options to a Trainer that is ready to run."""
 
 import os
 from pathlib import Path
@@ -29,9 +29,10 @@ from train.state import TrainingState, build_state, prepare_torch
 def start(
     config: TrainConfig, output_dir: Path, resume: str | None, run: Worker, *, fresh: bool
 ) -> Trainer:
-    """Load data, model and checkpoint; nothing is written before all of them have been read.
+    """Load data, model and checkpoint, and make the Trainer.
 
-    Raises ConfigurationError and TrainingError.
+    Before all of them have been read it writes nothing, except that it rescues a snapshot of a dead
+    trainer (`settle`). Raises ConfigurationError and TrainingError.
     """
     log = Log()
     checkpoint = _choose_checkpoint(output_dir, resume, run, log, fresh=fresh)
@@ -56,16 +57,17 @@ def start(
 def _choose_checkpoint(
     output_dir: Path, resume: str | None, run: Worker, log: Log, *, fresh: bool
 ) -> Path | None:
-    """The supervisor's choice wins: a `--resume` in its command is where the first attempt began.
+    """The checkpoint to resume from; None for a start from nothing.
 
-    Obeying that one at each restart would throw away all that was learned since.
+    The supervisor's choice outranks `--resume`. A `--resume` in its command names the checkpoint of
+    the first attempt, and each restart from there would throw away the training since.
     """
     if run.resume_from is not None:
         if resume not in (None, "auto", "latest", str(run.resume_from)):
             log.say(f"resuming from the supervisor's {run.resume_from}, not from --resume {resume}")
         return run.resume_from
     if not run.is_supervised:
-        # what a trainer that was killed left in memory counts as well
+        # a trainer that was killed may have left a newer snapshot in memory: put it onto the disk
         for problem in settle(output_dir):
             log.warn(problem)
     if resume in ("auto", "latest"):
@@ -86,7 +88,10 @@ def _choose_checkpoint(
 def _claim(
     output_dir: Path, state: TrainingState, checkpoint: Path | None, run: Worker, log: Log
 ) -> None:
-    """Make the output directory this run's; under a supervisor it has been done already."""
+    """Make the output directory and clear it of unfinished saves.
+
+    Without a supervisor it also sets later checkpoints aside. A supervisor has done that before.
+    """
     try:
         output_dir.mkdir(parents=True, exist_ok=True)
         clean_staging(output_dir)
@@ -97,7 +102,7 @@ def _claim(
             steps = steps_of(path)
             is_later = steps > state.position.step or checkpoint is None
             if is_later and (checkpoint is None or path.resolve() != checkpoint.resolve()):
-                # or the next `--resume auto` would undo this rollback
+                # left in place, the next `--resume auto` would undo this rollback
                 place = set_aside.put_aside(
                     path, set_aside.SUPERSEDED, f"the run went back to step {state.position.step}"
                 )

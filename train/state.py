@@ -1,4 +1,4 @@
-"""Everything that a checkpoint must hold, built from a config; it reads and writes no files."""
+"""The state that a checkpoint must hold, built from a config. It reads and writes no files."""
 
 import os
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ AUTOCAST_DTYPES = {Precision.BF16: torch.bfloat16, Precision.FP16: torch.float16
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """Optimizer steps done, and where the next one takes its first batch."""
+    """Optimizer steps done, and the epoch and batch at which the next step begins."""
 
     step: int = 0
     epoch: int = 0
@@ -29,7 +29,10 @@ class Position:
 
 @dataclass(slots=True)
 class TrainingState:
-    """What a step changes. `model` is never the compiled wrapper: its names have no prefix."""
+    """The state that a step changes.
+
+    `model` is never the compiled wrapper, so that its weights' names have no prefix.
+    """
 
     model: nn.Module
     optimizer: AdamW
@@ -38,12 +41,12 @@ class TrainingState:
     scaler: torch.amp.GradScaler | None
     device: torch.device
     position: Position = Position()
-    # a stop came before the evaluation that belongs to the last step was done
+    # the evaluation that belongs to the last step is still to be done: a stop came before it
     evaluation_due: bool = False
 
 
 def prepare_torch(config: TrainConfig) -> torch.device:
-    """Set what is global to the process; returns the device. Raises ConfigurationError."""
+    """Set torch's global options; returns the device. Raises ConfigurationError."""
     training = config.training
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise ConfigurationError(
@@ -53,7 +56,7 @@ def prepare_torch(config: TrainConfig) -> torch.device:
     if training.threads is not None:
         torch.set_num_threads(training.threads)
     if training.deterministic:
-        # cuBLAS reads it when it starts
+        # cuBLAS reads this variable when it starts
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
         torch.backends.cudnn.benchmark = False
@@ -83,9 +86,9 @@ def _find_device(name: str) -> torch.device:
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Make model, optimizer and the rest as they are before the first step."""
+    """Make model, optimizer and the other parts as they are before the first step."""
     randomness.seed_everything(config.seed)
-    # drawn on the CPU, so that a seed means the same weights on each device
+    # the weights are drawn on the CPU, so that a seed gives the same weights on each device
     model = build_model(config, data.vocabulary).to(device)
     training = config.training
     total_steps = data.steps_per_epoch * training.epochs

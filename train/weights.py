@@ -1,4 +1,4 @@
-"""Does a saved state fit this model? All differences are found before anything is changed."""
+"""Checks whether a saved state fits this model. Nothing is changed before all is checked."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,7 +17,7 @@ def fit_weights(
 ) -> dict[str, Tensor]:
     """Rename saved weights to the names of `wanted`, with or without torch.compile's prefix.
 
-    Raises ConfigurationError that lists missing and unexpected keys and shapes that differ.
+    Raises ConfigurationError that lists missing keys, unexpected keys and differing shapes.
     """
     targets = {canonical(name): name for name in wanted}
     sources: dict[str, str] = {}
@@ -53,10 +53,10 @@ def fit_weights(
 
 
 def fit_optimizer(saved: Any, optimizer: AdamW, what: str) -> dict[str, Any]:
-    """A state dict for `optimizer` with the saved moments and the hyperparameters of now.
+    """A state dict for `optimizer` with the saved moments and the present hyperparameters.
 
-    So a changed weight decay takes effect, and flags of another device or torch version do not
-    come along. Raises ConfigurationError if the moments are not those of these parameters.
+    So a changed weight decay takes effect, and flags of another device or torch version are
+    dropped. Raises ConfigurationError if the moments do not belong to these parameters.
     """
     try:
         saved_groups = saved["param_groups"]
