@@ -38,8 +38,8 @@ def merge(
 ) -> list[CheckpointEntry]:
     """Both tiers in one order, newest first.
 
-    `durable`: the steps of which the disk has a resumable checkpoint. At such a step the disk comes
-    before the snapshot: the page cache loads it as fast, no snapshot has to be rescued to the disk
+    `durable`: the steps of which the disk has a resumable checkpoint. At such a step the checkpoint
+    on the disk comes first. The page cache loads it as fast, no snapshot has to be rescued
     afterwards, and the slot is free. At any other step the snapshot comes first: with it the
     relaunch is soonest.
     """

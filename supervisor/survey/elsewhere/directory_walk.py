@@ -1,8 +1,8 @@
 """Which directories a search looks into: bounded, breadth first, and never into another run's.
 
-It follows a link only if the request names it, or if it is called `checkpoints` or the like and
-lies in a named or working directory. The only files that it opens are owner marks. It passes over
-what it may not read.
+It follows the links that the request names. In a named or working directory it also follows links
+called `checkpoints` or the like. The only files that it opens are owner marks. It passes over what
+it may not read.
 """
 
 import os

@@ -44,7 +44,7 @@ class LookAlike(NamedTuple):
 def look_alikes(
     request: SearchRequest, listing: Listing, budget: WalkBudget
 ) -> Iterator[LookAlike]:
-    """All that may be a save of this user in one directory, whatever its age."""
+    """The possible saves of this user in one directory, of any age."""
     for name, is_sure in _files(request, listing, budget):
         if not budget.take():
             return

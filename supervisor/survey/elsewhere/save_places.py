@@ -1,8 +1,8 @@
 """Where an attempt's processes may save: directories in their arguments, and their open files.
 
 Call it only from a child process. The kernel reads a command line under a lock that a hung process
-may hold, and a disk that does not answer holds up the rest. No function raises for an odd process
-or file.
+may hold. A disk that does not answer holds up the rest. No function raises for an odd process or
+file.
 """
 
 import os
