@@ -13,6 +13,6 @@ the `Checkpointer` of `supervisor.torch`. The loop beats and reads `should_stop`
 What always holds: after a stop the trainer saves between two optimizer steps, and exits with 75. It
 gives up an evaluation or a first compilation for that. A checkpoint at step S means that lines 1 to
 S of metrics.jsonl are on the disk. A training that resumes from its own checkpoint draws the random
-numbers and batches that it would have drawn without the stop (`randomness.py`, `data.py`). Loading
-checks all files before it changes anything.
+numbers and batches that it would have drawn without the stop (`randomness.py`, `data.py`). A load
+reads all files, and checks weights and optimizer state, before it changes anything.
 """

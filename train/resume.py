@@ -1,4 +1,4 @@
-"""Finds and loads a checkpoint. All files are read and checked before anything is changed.
+"""Finds and loads a checkpoint. All files are read, and weights checked, before anything changes.
 
 It must write nothing.
 """

@@ -74,7 +74,7 @@ def survey(request: SurveyRequest, looked: OnRead | None = None) -> Survey:
 def _is_something(request: SurveyRequest, entry: CheckpointEntry) -> bool:
     """Whether a start from nothing would lose it.
 
-    The last fresh start has already given up what it set aside.
+    A checkpoint that the last fresh start set aside is lost already.
     """
     if entry.tier == Tier.SET_ASIDE:
         begun = request.begun_wall

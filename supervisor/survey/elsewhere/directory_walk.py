@@ -88,7 +88,8 @@ class _Directory(NamedTuple):
 def walk(request: SearchRequest, budget: WalkBudget) -> Iterator[Listing]:
     """The directories to look at, level by level.
 
-    In each level those below a directory that an argument names come first, then the newest.
+    In each level the directories that an argument names, and those below them, come first. After
+    the first level the newest come first among the others, and among these.
     """
     walker = _Walker(request, budget)
     level = walker.starts()
