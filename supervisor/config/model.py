@@ -26,10 +26,10 @@ class RunConfig(Section):
     """One training run: its command, and how it is kept going."""
 
     name: str = "run"
-    """The run's name; its run directory belongs to it.
+    """The run's name. A run directory belongs to one name.
 
-    Letters, digits and `. _ -`, 64 at most, a letter or digit first. With another name that run
-    directory is refused (exit code 78). Default: the file's name."""
+    Letters, digits and `. _ -`, 64 at most, a letter or digit first. A run directory of another
+    name is refused (exit code 78). Default: the file's name."""
     command: tuple[Word, ...]
     """The training command, one item a word; it is not run by a shell. A script: `[bash, run.sh]`.
 
@@ -48,7 +48,7 @@ class RunConfig(Section):
     signals: tuple[SignalName, ...] = ("TERM", "USR1")
     """Signals to `supervisor run` that mean: save and end, to go on later.
 
-    Of TERM, USR1, HUP and INT; INT always does."""
+    TERM, USR1, HUP and INT can be listed; INT always means this."""
     logging: LoggingConfig = LoggingConfig()
     launch: LaunchConfig = LaunchConfig()
     env: dict[Annotated[str, Field(pattern=r"^[^=\x00]+$")], str] = Field(default_factory=dict)

@@ -66,7 +66,7 @@ class ResumeConfig(Section):
     """Appended to the command when there is a checkpoint. `{checkpoint}` is its path,
     `{checkpoint_dir}` its parent, `{name}` its last part, `{step}` its step.
 
-    In `command` these stand for nothing; `supervisor check` warns of it."""
+    In `command` these are not filled in; `supervisor check` warns of it."""
     fresh_args: tuple[Word, ...] = ()
     """Appended to the command when there is no checkpoint."""
     if_none_valid: Literal["hold", "fresh"] = "hold"
@@ -74,10 +74,10 @@ class ResumeConfig(Section):
 
     A fresh start sets them aside and begins from nothing."""
     existing: Literal["use", "ignore"] | None = None
-    """Checkpoints from before this run's first start: `use` or `ignore` them. Undecided is an
-    error.
+    """Checkpoints from before this run's first start: `use` or `ignore` them. Not to say so is an
+    error if there are any.
 
-    Without this key `supervisor run` exits with 78 where there are any."""
+    `supervisor run` then exits with 78."""
     by: Literal["supervisor", "trainer"] = "supervisor"
     """Who chooses the checkpoint: `supervisor`, or `trainer` for one that finds it by itself."""
 
@@ -125,29 +125,29 @@ class FinishConfig(Section):
 
 
 class WatchConfig(Section):
-    """How life is seen. `supervisor.worker.attach()` attaches a trainer; `auto` learns its pace.
+    """How life is seen. A trainer that calls `supervisor.worker.attach()` sends heartbeats.
 
-    A trainer that does not attach shows life by what it prints.
+    `auto` learns its pace. A trainer that does not attach shows life by what it prints.
     """
 
     heartbeat_timeout: AutoDuration = "auto"
-    """After so long without a step an attached trainer is looked at.
+    """How long without a step until an attached trainer is looked at.
 
     It is ended if nothing moves. `auto` learns from the steps seen, and is 30 min until then."""
     startup_timeout: AutoDuration = "auto"
-    """After so long without a first step an attached trainer is looked at.
+    """How long without a first step until a trainer is looked at.
 
     `auto` is off until a first step was seen, then 5 × the longest start."""
     eval_timeout: AutoDuration = "auto"
-    """After so long in `run.phase("eval")` the trainer is looked at.
+    """How long in `run.phase("eval")` until the trainer is looked at.
 
     `auto` learns from the evaluations seen."""
     save_timeout: AutoDuration = "auto"
-    """After so long in `run.phase("save")` the trainer is looked at.
+    """How long in `run.phase("save")` until the trainer is looked at.
 
     `auto` learns from the saves seen."""
     compile_timeout: AutoDuration = "auto"
-    """After so long in `run.phase("compile")` the trainer is looked at.
+    """How long in `run.phase("compile")` until the trainer is looked at.
 
     `auto` learns from the compilations seen."""
     log_silence: Duration = 1800.0
@@ -155,13 +155,13 @@ class WatchConfig(Section):
     on_silence: Literal["notify", "restart"] = "notify"
     """On silence: `notify` takes stacks and says so; `restart` also restarts, if nothing moves.
 
-    The stacks are an incident. Nothing moves if CPU, GPU and I/O counters stood still too, and
-    looks show the same."""
+    The stacks are kept as an incident. That nothing moves means: CPU, GPU and I/O counters stood
+    still for half of `log_silence`, and stacks and counters stay the same while it is looked at."""
     progress: str | None = None
     r"""A regular expression with a group named `step`, to read the step from the log.
 
-    For example `'step (?P<step>\d+)'`. It has 0.1 s a look at most, and is switched off (said once)
-    where it is too slow again and again."""
+    For example `'step (?P<step>\d+)'`. It may take 0.1 s at each look at the log. One that is too
+    slow again and again is switched off, which is said once."""
 
     @field_validator("progress")
     @classmethod
@@ -194,13 +194,14 @@ class RestartConfig(Section):
 
 
 class LoggingConfig(Section):
-    """Where what the trainer prints is shown besides train.log."""
+    """Where the trainer's output is shown, besides train.log."""
 
     tee: bool | None = None
     """Show `train.log` where `supervisor run` prints, too. Default: under SLURM and systemd.
 
-    There that is the job's log, or the journal. `true` shows it everywhere, `false` nowhere.
-    Control sequences are taken out. What a stalled reader does not take is left out, and counted.
+    Under SLURM it is then in the job's log, under systemd in the journal. `true` shows it
+    everywhere, `false` nowhere. Control sequences are taken out. What a stalled reader does not
+    take is left out, and counted.
     """
 
 
@@ -208,13 +209,13 @@ class LaunchConfig(Section):
     """While an attempt trains, the next one's interpreter is parked, its imports done."""
 
     mode: Literal["auto", "warm", "cold"] = "auto"
-    """`auto` uses a parked interpreter where it can; `warm` also says where not; `cold` uses none.
+    """`auto` uses a parked interpreter if it can; `warm` also says if it cannot; `cold` uses none.
 
     `warm` waits a minute at least for the imports. With `cold` every launch is a new process."""
     preload: Literal["auto"] | tuple[str, ...] = "auto"
     """Modules to import ahead: a list, or `auto` for those that the last attempt had imported.
 
-    `auto` counts what it had imported before its first step."""
+    `auto` counts what it had imported by the end of its first step."""
     standby: Literal["cuda"] | None = None
     """`cuda`: the parked interpreter also holds a CUDA context, and with it some GPU memory."""
 

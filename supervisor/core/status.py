@@ -156,7 +156,7 @@ class Status:
     name: str | None = None
     """The same as `run`."""
     state: RunState | str | None = None
-    """One of [states.md](states.md)."""
+    """One of [states.md](states.md); in `supervisor status --json` also `down`."""
     attempt: int | None = None
     """Number of the current or last attempt."""
     restarts: int | None = None

@@ -38,8 +38,12 @@ class Installation:
         self.package = site / "supervisor"
 
     def remove(self) -> None:
-        """Uninstall, as the first half of `pip install --upgrade` does."""
-        shutil.rmtree(self.package)
+        """Uninstall, as the first half of `pip install --upgrade` does.
+
+        A process that imports meanwhile writes bytecode into a folder that is being emptied.
+        """
+        while self.package.exists():
+            shutil.rmtree(self.package, ignore_errors=True)
 
     def install(self, package: Path) -> None:
         """Install this package where none is."""

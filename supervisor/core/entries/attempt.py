@@ -124,7 +124,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     outages: int | None = None
     """Since durable progress."""
     full_deaths: int | None = None
-    """Since durable progress."""
+    """Deaths of a full disk since durable progress."""
     signature: tuple[str, str | None, int | None] | None = None
     charged: bool = False
     """Whether it was charged to the budgets."""

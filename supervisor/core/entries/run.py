@@ -17,7 +17,7 @@ class RunCreatedEntry(Entry, kind="run_created"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SupervisorStartedEntry(Entry, kind="supervisor_started"):
-    """A launcher took the run, by its first daemon."""
+    """A launcher took the run; its first daemon writes this."""
 
     pid: int | None = None
     """The launcher's."""
@@ -101,7 +101,7 @@ class TookOverEntry(Entry, kind="took_over"):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequeueEntry(Entry, kind="requeue"):
-    """SLURM is asked to start the job again, or why it is not; written before it is ordered."""
+    """Whether SLURM is asked to start the job again, and if not, why; written before the order."""
 
     job: str
     verdict: str
