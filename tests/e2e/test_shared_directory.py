@@ -24,7 +24,7 @@ for step in range(start + 1, last + 1):
     if step % 10 == 0 and os.path.isdir(home) and not os.path.exists(f"{out}/checkpoint-{step}"):
         os.makedirs(os.path.realpath(out), exist_ok=True)
         stage = f"{home}/{tag}-{os.getpid()}"
-        os.makedirs(stage)
+        os.makedirs(stage, exist_ok=True)  # what an earlier rename has left
         with open(f"{stage}/state.bin", "w") as file:
             file.write(f"{tag} {step}")
         try:
