@@ -14,7 +14,7 @@ _MOST_BYTES = 320 << 20
 
 
 class TooLargeError(ValueError):
-    """It may be JSON, but is none that is to be parsed here."""
+    """The text may be JSON, but parsing it could take too much memory."""
 
 
 def parse(data: bytes) -> Any:

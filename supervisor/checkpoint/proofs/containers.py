@@ -1,6 +1,7 @@
 """Containers that other programs write, known by their first bytes: gzip, tar, HDF5.
 
-Only what cannot be of a whole file is damage; what is not understood stays unproven.
+A file is damaged if no whole file could look like it. A file that is not understood stays
+unproven.
 """
 
 import os
@@ -16,7 +17,7 @@ COMPRESSED = (_GZIP, b"BZh", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"\x04\x22\x4d\
               b"\x78\x01", b"\x78\x9c", b"\x78\xda")  # fmt: skip
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _INFLATE_BYTES = 1 << 20
-# Beyond that it would take longer than anybody waits for a verdict.
+# Inflating more would take longer than anybody waits for a verdict.
 _MOST_INFLATED_BYTES = 4 << 30
 _PIECE_BYTES = 64 << 10
 _MOST_MEMBERS = 10_000

@@ -40,7 +40,7 @@ def read_exactly(fd: int, size: int, offset: int) -> bytes:
 
 
 class NotOnlyZeros:
-    """Of a raw file only this can be known: something else than zeros is in it."""
+    """Checks that a raw file holds a byte other than zero; nothing else can be known of it."""
 
     def __init__(self) -> None:
         self.is_proof = False

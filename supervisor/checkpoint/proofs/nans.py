@@ -1,4 +1,4 @@
-"""Whether floats that stream by are NaN, told from their bits; infinite ones are none of its words.
+"""Whether floats that stream by are NaN, told from their bits; infinite floats are accepted.
 
 A float is NaN when all bits of its exponent are set and one of its fraction is (IEEE 754-2019, 3.4;
 the 8-bit formats of https://arxiv.org/abs/2209.05433). `memory/finite_floats.py` asks something
