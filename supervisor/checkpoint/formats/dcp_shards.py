@@ -93,7 +93,7 @@ class ShardSaves:
             data = stock.read(name, left)
             if data is None:
                 continue
-            # Also what is not understood took its time.
+            # Metadata that is not understood counts, too: reading it took time.
             left -= len(data)
             shards = _read_shards(data)
             if shards is None:

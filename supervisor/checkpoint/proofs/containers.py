@@ -88,7 +88,7 @@ class GzipCheck:
         return self._inflater.unused_data if self._is_between else self._inflater.unconsumed_tail
 
     def _inflate(self, data: bytes) -> int:
-        """Bytes that came out."""
+        """Inflate a piece; the number of bytes that came out. Raises DamagedError."""
         try:
             count = len(self._inflater.decompress(data, _INFLATE_BYTES))
         except zlib.error as error:
@@ -166,7 +166,7 @@ def _tar_number(field: bytes) -> int | None:
 
 
 def _signed_sum(block: bytes) -> int:
-    """As some old programs had it."""
+    """The checksum as some old programs computed it, from signed bytes."""
     return sum(block) - 256 * sum(byte > 127 for byte in block)
 
 
