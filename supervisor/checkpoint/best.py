@@ -13,9 +13,9 @@ _MOST_NAME_BYTES = 255  # NAME_MAX
 
 
 def read_best(stock: FileListing) -> str:
-    """The names of those that a checkpoint's own record calls the best, `/` between them.
+    """The names of the checkpoints that this one's own record calls the best, joined by `/`.
 
-    Empty where it names none. Raises OSError.
+    Empty where the record names none. Raises OSError.
     """
     paths = chain.from_iterable(
         tool.best_paths(stock) for tool in TOOLS if tool.best_paths is not None
@@ -25,16 +25,17 @@ def read_best(stock: FileListing) -> str:
 
 
 def _is_file_name(name: str) -> bool:
-    """Whether a file can be called so: a record is anybody's, and the ledger keeps the names."""
+    """Whether a file can have this name: any program may write the record, the ledger keeps it."""
     length = len(name.encode(errors="surrogatepass"))
     return 0 < length <= _MOST_NAME_BYTES and "\0" not in name
 
 
 def mark_best(entries: Sequence[CheckpointEntry]) -> list[CheckpointEntry]:
-    """The entries, newest first, with `best` set for those that are called so.
+    """The entries, newest first, with `best` set for those that a record or their name calls best.
 
-    Of each series the newest record counts: of improving ones each was the best once. Where that
-    is not proven, the newest proven one counts beside it.
+    Of each series the newest record counts: while a model improves, each checkpoint is the best
+    once. If the checkpoint with the newest record is not proven valid, the newest record of a valid
+    checkpoint counts too.
     """
     listed = {entry.name for entry in entries}
     best: set[str] = set()

@@ -1,6 +1,6 @@
-"""What of a save is no state: predictions, plots, an optimizer under a name of its own.
+"""By-products of a save, told by name: predictions, plots, an optimizer in a file of its own.
 
-It reads no file. `names.py` asks it of files, `shared_names.py` of what a directory holds.
+It reads no file. `names.py` asks it about files, `shared_names.py` about a directory's contents.
 """
 
 from supervisor.checkpoint.save_words import (
@@ -29,9 +29,9 @@ from supervisor.checkpoint.suffixes import (
 
 
 def is_by_product(name: str) -> bool:
-    """Whether a save of this name is no model's: predictions, embeddings, an optimizer alone.
+    """Whether a file of this name holds something else than a model: predictions, an optimizer.
 
-    The last word says what it is: `score_model_5` is a model, `model_scores_5` is not.
+    The last word says what a file is: `score_model_5` is a model, `model_scores_5` is scores.
     """
     spoken = in_order(_stem(name))
     while spoken and spoken[-1].rstrip("s") in PROGRESS_WORDS:
@@ -43,7 +43,7 @@ def is_by_product(name: str) -> bool:
     # Megatron's `model_optim_rng`, `model_and_optimizer`: all of the state in one file.
     if has_model and (len(companions) > 1 or (companions and "and" in spoken)):
         return False
-    # `opt` at the beginning is a language model, too.
+    # At the beginning of a name `opt` may be the language model OPT.
     is_companion = spoken[-1] == "opt" or bool(companions)
     is_made = not PRODUCT_WORDS.isdisjoint(spoken) or "random" in spoken
     is_model = spoken[-1].rstrip("s") in MODEL_WORDS
@@ -59,25 +59,25 @@ def is_state_file(name: str) -> bool:
 
 
 def holds_state(name: str) -> bool:
-    """Whether a file of a kind that trainers write state in holds it, and no evaluation's results.
+    """Whether a file holds training state, as far as its name tells, and no evaluation's results.
 
     `name`: relative to the directory of the save.
     """
     *folders, leaf = name.split("/")
     lower = leaf.lower()
     if lower.endswith(SHARDS):
-        return True  # nothing but DCP writes them
+        return True  # only DCP writes these endings
     if any(map(is_by_product, (*folders, leaf))) or lower.endswith(NEVER_ENDINGS):
         return False
     if is_called_save(leaf):
         return True
-    # Any program writes the rest: `gen.pkl` and `scores.npz` are results.
+    # Any program may write the other endings: `gen.pkl` and `scores.npz` are results.
     of_others = DATA_WORDS | SUBJECT_WORDS | RESULT_WORDS
     return lower.endswith(SINGLE_FILE_SUFFIXES) and words(leaf).isdisjoint(of_others)
 
 
 def _stem(name: str) -> str:
-    """A name without its endings: `.` stands in `val_loss=0.12`, too."""
+    """A name without a known ending. A cut at the last `.` would break `val_loss=0.12`."""
     lower = name.lower()
     endings = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
     return name[: len(name) - max((len(e) for e in endings if lower.endswith(e)), default=0)]

@@ -1,4 +1,4 @@
-"""Writing a checkpoint so that it is there whole or not at all; what is in it is the caller's."""
+"""Writing a checkpoint so that it is there whole or not at all. The caller writes the files."""
 
 import json
 import os
@@ -29,13 +29,13 @@ _MOST_STATE_BYTES = 32 << 20
 
 
 class CheckpointWriter:
-    """One checkpoint in the making: a context whose `path` takes the files, then `commit()`.
+    """Writes one checkpoint: a context manager. Put the files into `path`, then call `commit()`.
 
-    Until `commit` returns nothing is visible under the name. Whatever is raised, inside the
-    context or by `commit` (a failed fsync above all: pages may be lost, so the caller writes it
-    all again with a new writer), nothing is left in the parent. A killed process leaves at most
-    one `.staging-…` directory, which `clean_staging` removes. `wall`: when the state was taken,
-    in seconds since 1970, if that was not at the commit.
+    Until `commit` nothing new is visible under the name. If the context or `commit` raises, the
+    staging directory is removed. After a failed fsync pages may be lost: the caller writes
+    everything again with a new writer. A killed process leaves at most one `.staging-…` directory,
+    which `clean_staging` removes. `wall`: when the state was taken, in seconds since 1970, if that
+    was before the commit.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class CheckpointWriter:
         self._known: dict[str, FileRecord] = {}
         self._path: Path | None = None
         self.superseded: Path | None = None
-        """Where the checkpoint is that had the name before, once it is committed."""
+        """Where the checkpoint stands now that had the name before. Set by `commit`."""
 
     def __enter__(self) -> "CheckpointWriter":
-        # A parent that is a link stays where it leads to for the whole of the write.
+        # The parent may be a link. Resolve it once, so that a changed link cannot divert the write.
         self._parent = Path(os.path.realpath(self._parent))
         make_durably(self._parent)
         path = self._parent / staging.staging_name(self._name)
@@ -94,8 +94,8 @@ class CheckpointWriter:
         try:
             staging.discard(path)
         except OSError:
-            # On a disk that fails, what was raised inside says more than the failed removal; the
-            # directory goes with the next `clean_staging`.
+            # On a failing disk the error from inside the context says more than the failed removal.
+            # The next `clean_staging` removes the directory.
             staging.give_up(path)
             if error is None:
                 raise
@@ -116,14 +116,14 @@ class CheckpointWriter:
         return path.open("xb")
 
     def vouch(self, name: str, record: FileRecord) -> None:
-        """Say what a file comes to, hashed while it was written, so `commit` need not read it."""
+        """Give a file's size and hash, taken while it was written: `commit` need not read it."""
         self._known[name] = record
 
     def commit(self) -> Path:
-        """Make it durable and give it its name; returns the checkpoint's path.
+        """Make the checkpoint durable and give it its name. Returns its path.
 
-        A checkpoint that has the name already goes onto the shelf `superseded`. Raises OSError,
-        and ValueError for content that is no checkpoint; nothing is left then.
+        An older checkpoint of that name is set aside on the shelf `superseded`. Raises OSError, and
+        ValueError if the files are no checkpoint; the staging directory is removed then.
         """
         path = self.path
         try:
@@ -162,8 +162,8 @@ class CheckpointWriter:
         reason = f"written again at step {self._step}"
         aside: Path | None = None
         try:
-            # Moved aside first, the old one would be missing until the new one has its name: with
-            # no other checkpoint a crash between left none. Where names cannot be exchanged it is.
+            # Exchange the two names. If the old checkpoint were moved aside first, a crash before
+            # the rename could leave none. Where names cannot be exchanged, it is moved aside first.
             is_exchanged = os.path.lexists(target) and exchange(path, target)
             if not is_exchanged:
                 if os.path.lexists(target):
@@ -176,7 +176,7 @@ class CheckpointWriter:
                     path, set_aside.SUPERSEDED, reason, name=self._name
                 )
         except BaseException:
-            # What took place is asked of the disk: an interrupt can come between.
+            # An interrupt can come between a call and its assignment, so look at the disk.
             if os.path.lexists(target) and target.lstat().st_ino == new:
                 if not os.path.lexists(path):
                     target.rename(path)
@@ -231,7 +231,7 @@ def _descend(folder: Path) -> Iterator[Path]:
 
 
 def _sync_and_record(path: Path, known: FileRecord | None) -> FileRecord:
-    """Flush one file to the disk; its size and hash, if not known, are of what the cache holds."""
+    """Flush one file to the disk. If its hash is not known, it is taken from the page cache."""
     fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""What a checkpoint of another trainer says by itself of files that it lacks; few are opened."""
+"""Whether another trainer's checkpoint has all the files that it says it has. Few are opened."""
 
 from supervisor.checkpoint.contents import state_files
 from supervisor.checkpoint.formats.table import TOOLS
@@ -7,16 +7,17 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 
 def check_completeness(stock: FileListing) -> frozenset[str]:
-    """The names of its files of state, all there as far as it says itself.
+    """The names of a checkpoint's state files.
 
-    Raises DamagedError with a whole sentence, OSError.
+    Raises DamagedError, with a whole sentence, if by its own files the checkpoint is incomplete.
+    Raises OSError.
     """
     names = stock.files.keys()
     for tool in TOOLS:
         if tool.incomplete_mark in names:
             mark = tool.incomplete_mark
             raise DamagedError(f"{mark} stands in it: its save was never finished")
-    # The name of a single file is all that makes it a checkpoint.
+    # A single file is a checkpoint by its name, so it counts as state whatever its kind.
     state = state_files(names) if stock.is_directory else frozenset(names)
     _check_substance(stock, state)
     for tool in TOOLS:
@@ -26,7 +27,7 @@ def check_completeness(stock: FileListing) -> frozenset[str]:
 
 
 def _check_substance(stock: FileListing, state: frozenset[str]) -> None:
-    """Something must be there that can be state: a file with content."""
+    """Raise DamagedError unless at least one state file is a plain file with content."""
     if not state:
         beside = f", only what describes it ({min(stock.files)})" if stock.files else ""
         raise DamagedError(f"it holds no file of weights or state{beside}")

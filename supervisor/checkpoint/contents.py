@@ -14,16 +14,16 @@ from supervisor.checkpoint.suffixes import (
     SINGLE_FILE_SUFFIXES,
 )
 
-# In the name of a file or a tensor that holds an optimizer's state.
+# Stands in the name of a file or a tensor that holds an optimizer's state.
 OPTIMIZER = "optim"
 # What torch, DCP, numpy and safetensors write.
 PICKLED = (".pt", ".pth", ".ckpt", ".pkl")
 _DATA = (*SINGLE_FILE_SUFFIXES, *SHARDS, ".pkl", ".npz")
 _WEIGHTS = (*CERTAIN_ENDINGS, *POSSIBLE_ENDINGS)
-# Results and counters have these endings, too.
+# Files of results and counters have these endings, too.
 _ANYBODYS = (".bin", ".npz", ".pkl")
-# What tells about a model or a run, beside the state or alone: what tools write, what is read by
-# people, by programs that draw, and what a save that was cut off leaves.
+# Files that describe a model or a run: configurations and logs that tools write, texts for people,
+# pictures, and the temporary files of a save that was cut off.
 _DESCRIPTION = re.compile(
     r"(?:.*[-_.])?config(?:uration)?\.\w+|manifest\.json|args\.(?:json|ya?ml)"
     r"|(?:.*[-_])?results\.json|(?:model_|dataset_)?info\.json|log_history\.json"
@@ -55,16 +55,17 @@ def may_be_weights(name: str) -> bool:
 
 
 def is_description(name: str) -> bool:
-    """Whether a file only tells about a checkpoint, so that alone it is none."""
+    """Whether a file only describes a checkpoint. Such files alone make no checkpoint."""
     return _DESCRIPTION.fullmatch(name.rpartition("/")[2]) is not None and not name.endswith(
         METADATA
     )
 
 
 def state_files(names: Collection[str]) -> frozenset[str]:
-    """Those that make a checkpoint one: of the kinds known here, else whatever describes nothing.
+    """The files that hold a checkpoint's state.
 
-    Beside files of known kinds the others are by-products: they may change, or be missing.
+    If any file of a known kind is there, these are all files of known kinds. The others are then
+    by-products, which may change or be missing. Else they are all files that are no description.
     """
     known = frozenset(name for name in names if is_payload(name))
     if any(not is_description(name) for name in known):
@@ -73,9 +74,9 @@ def state_files(names: Collection[str]) -> frozenset[str]:
 
 
 def own_files(names: Collection[str]) -> frozenset[str]:
-    """Those files of state that a trainer's tool wrote, as far as names tell.
+    """The state files that a trainer's tool wrote, as far as names tell; all if none is told so.
 
-    Beside them an `emb.npz` or a `counter.bin` is a by-product: it may be empty, or zeros.
+    Beside them an `emb.npz` or a `counter.bin` is a by-product: it may be empty, or all zeros.
     """
     state = state_files(names)
     return frozenset(filter(_is_own, state)) or state

@@ -1,4 +1,4 @@
-"""Reading a file once, in constant memory, into its xxh3-128; nothing is followed or unpickled."""
+"""Hashing a file with xxh3-128: read once, in constant memory. No link is followed."""
 
 import os
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 import xxhash
 
 CHUNK_BYTES = 4 << 20
-# How far ahead the kernel is told to read: its own window (128 KiB) leaves a fast disk idle.
+# How far ahead the kernel is told to read. Its own window (128 KiB) leaves a fast disk idle.
 AHEAD_BYTES = 16 << 20
 
 
@@ -33,10 +33,10 @@ def open_inside(root_fd: int, name: str) -> int:
 def digest(fd: int, feed: Callable[[memoryview], None] | None = None) -> tuple[int, str]:
     """Read a file from its start to its end: bytes read and xxh3-128 in hex. Raises OSError.
 
-    `feed` sees every chunk, in order; it must not keep it.
+    `feed` is called with every chunk, in order. The buffer is used again: `feed` must not keep it.
     """
     state = xxhash.xxh3_128()
-    # Not all of it for a small file: thousands of them would cost more in zeroing than in reading.
+    # A small file gets a small buffer: with thousands, zeroing would cost more than reading.
     buffer = memoryview(bytearray(min(CHUNK_BYTES, os.fstat(fd).st_size + 1)))
     os.lseek(fd, 0, os.SEEK_SET)
     os.posix_fadvise(fd, 0, AHEAD_BYTES, os.POSIX_FADV_WILLNEED)

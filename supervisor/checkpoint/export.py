@@ -1,4 +1,4 @@
-"""A copy of a checkpoint to keep elsewhere, proven on both sides; the source is only read."""
+"""Copying a checkpoint to another place, and proving the copy. The source is only read."""
 
 import os
 from pathlib import Path
@@ -16,8 +16,8 @@ from supervisor.system.durable import fsync_directory
 def export(source: Path, destination: Path) -> Validation:
     """Copy a checkpoint to `destination` (into it, if that is a directory); the copy's verdict.
 
-    There is no copy unless the verdict is valid: what is there under that name was read back from
-    the copy and matches the source. Raises SupervisorError (nothing to copy, name taken), OSError.
+    The copy is read back and compared with the source. It gets its name only if the verdict is
+    valid, and is removed otherwise. Raises SupervisorError (nothing to copy, name taken), OSError.
     """
     source = Path(os.path.realpath(source))
     if not os.path.lexists(source):
@@ -37,7 +37,7 @@ def export(source: Path, destination: Path) -> Validation:
     folder = parent / staging.staging_name(source.name)
     try:
         folder.mkdir()
-        # Under its own name: what a foreign checkpoint says of itself is partly in its name.
+        # The copy keeps the source's name while it is proven: a foreign name tells, say, the step.
         verdict = _copy(list_files(source), folder / source.name)
         if verdict.valid:
             (folder / source.name).rename(target)
@@ -52,7 +52,7 @@ def _copy(stock: FileListing, target: Path) -> Validation:
     with open_root(stock) as root_fd:
         for name, facts in stock.files.items():
             if not facts.is_regular:
-                continue  # A link would lead elsewhere from there; the verdict says if it mattered.
+                continue  # A copied link could lead elsewhere. The verdict says if one is needed.
             path = target / name if stock.is_directory else target
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(open_inside(root_fd, name), "rb", buffering=0) as reader:

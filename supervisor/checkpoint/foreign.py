@@ -1,4 +1,4 @@
-"""Checkpoints of other trainers: what their files must be like, each read once, none unpickled."""
+"""Proving another trainer's checkpoint: each file is checked and hashed. None is unpickled."""
 
 from collections.abc import Iterable
 
@@ -15,9 +15,10 @@ from supervisor.checkpoint.structure import DamagedError, inspect
 
 
 def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
-    """Check every file that holds state: how far that proves it, and the xxh3-128 of each.
+    """Check every state file. Returns how far the checkpoint is proven, and each file's xxh3-128.
 
-    Raises DamagedError with a whole sentence about the checkpoint, OSError.
+    `structure`: the structure of every file was proven; `files`: of some it could not be. Raises
+    DamagedError with a whole sentence about the checkpoint, OSError.
     """
     state = check_completeness(stock)
     own = own_files(stock.files) if stock.is_directory else _own_name(stock)
@@ -47,7 +48,10 @@ def prove(stock: FileListing) -> tuple[Proof, dict[str, str]]:
 
 
 def _own_name(stock: FileListing) -> frozenset[str]:
-    """A single file whose name a known trainer gives; a user's pattern may mean raw arrays."""
+    """The single file, if a known trainer names its checkpoints so; else nothing.
+
+    A name that only the user's pattern matches may be that of a raw array.
+    """
     return frozenset(stock.files if parse_name(stock.path.name) is not None else ())
 
 

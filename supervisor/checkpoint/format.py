@@ -1,4 +1,4 @@
-"""The manifest: what makes a directory a checkpoint of ours. It must not touch the disk."""
+"""The manifest, which makes a directory a checkpoint of ours. This module touches no disk."""
 
 import json
 from collections.abc import Mapping
@@ -27,8 +27,8 @@ _SELF_HASH = b'\n "manifest_xxh3_128": "'
 _END = b'"\n}\n'
 _HASH_DIGITS = 32
 _T = TypeVar("_T")
-# So many of these make a JSON object ours, whatever else is broken in it; the manifest of a data
-# set may well have `format` and `files`.
+# A JSON object with at least four of these keys is ours, however broken it is. Fewer do not tell:
+# the manifest of a data set may well have `format` and `files`.
 _OUR_KEYS = frozenset({"format", "run_id", "resumed_from", "files", "finite", "manifest_xxh3_128"})
 _LEAST_KEYS = 4
 
@@ -56,8 +56,8 @@ class FileRecord(NamedTuple):
 class Manifest(NamedTuple):
     """What a checkpoint consists of and where it comes from.
 
-    `epoch` is an index from 0. `resumed_from` is the name of the checkpoint that its attempt
-    went on from. `finite` says whether all weights are finite, None where nobody looked.
+    `epoch` is an index from 0. `resumed_from` is the name of the checkpoint that the saving attempt
+    resumed from. `finite` says whether all weights are finite; None: they were not looked at.
     """
 
     step: int
@@ -129,7 +129,7 @@ class Manifest(NamedTuple):
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ManifestError(f"has unexpected content ({error!r:.200})") from error
-        # Somebody may have made a manifest with a right hash on purpose: it must not lead outside.
+        # A manifest with a right hash may be forged: its names must not lead out of the directory.
         for name in files:
             if not is_safe_name(name) or name == MANIFEST:
                 raise ManifestError(f"names {name!r}, which is no file of a checkpoint")
@@ -148,7 +148,7 @@ def _optional(value: object, kind: "type[_T]") -> "_T | None":
 def resembles_manifest(data: bytes, *, if_unreadable: bool = True) -> bool:
     """Whether a `manifest.json` is, or once was, ours: other tools use that name too.
 
-    `if_unreadable`: the answer for what is no JSON; another tool's would at least be that.
+    `if_unreadable`: the answer if it is not JSON. Another tool's manifest would be JSON at least.
     """
     try:
         record = parse(data)

@@ -1,4 +1,4 @@
-"""Dataclasses as JSON and back, of what a process of another version may have written."""
+"""Dataclasses to JSON and back, where a process of another version may have written the JSON."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import fields
@@ -11,11 +11,11 @@ JsonRecord = TypeVar("JsonRecord")
 def read_record(
     kind: type[JsonRecord], record: Mapping[str, Any], **readers: Callable[[Any], Any]
 ) -> JsonRecord:
-    """A dataclass from its fields as JSON values; `readers` make a field of what is not null.
+    """A dataclass from its fields as JSON values; `readers` convert a field that is not null.
 
-    A daemon lives through an upgrade of what its children are started from. So a field that only
-    the other version has is passed over, and one that the other version lacks has its default.
-    Raises KeyError, TypeError, also for a field without a default.
+    A daemon may live through an upgrade, and its later children then run the new version. So a
+    field that this version does not know is ignored, and a missing field gets its default. Raises
+    KeyError, and TypeError, also for a missing field without a default.
     """
     # Only typeshed has a name for the type of all dataclasses.
     names = [one.name for one in fields(kind)]  # type: ignore[arg-type]

@@ -1,7 +1,7 @@
-"""Names that this program gives to what it puts into a checkpoint directory. It reads no file."""
+"""The names of what this program puts into a checkpoint directory. It reads no file."""
 
-# Ours stand in hidden directories: `checkpoint-1000.corrupt` beside the others broke the name
-# parsing and the pruning of accelerate and diffusers.
+# Hidden directories, because accelerate and diffusers parse the names beside their checkpoints:
+# `checkpoint-1000.corrupt` broke their name parsing and their pruning.
 SET_ASIDE = ".set-aside"
 STAGING_PREFIX = ".staging-"
 MANIFEST = "manifest.json"

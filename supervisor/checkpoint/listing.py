@@ -1,4 +1,4 @@
-"""What lies where, by stat alone: the fingerprint that lets an unchanged checkpoint go unread."""
+"""The files of a checkpoint, by stat alone. An unchanged fingerprint saves reading them again."""
 
 import errno
 import os
@@ -15,8 +15,8 @@ from supervisor.checkpoint.formats.name_rule import CheckpointName
 from supervisor.checkpoint.proofs.bounded_json import parse
 from supervisor.system.clock import wall_s
 
-# A file system may stamp two writes within its clock's granularity alike (FAT and some network
-# file systems: 2 s), so a verdict on younger files could outlive a change.
+# A file system may give two writes the same time if they fall into one tick of its clock (FAT and
+# some network file systems: 2 s). A remembered verdict on younger files could outlive a change.
 YOUNG_S = 2.0
 _MOST_FILES = 100_000
 _MOST_LEVELS = 16
@@ -38,10 +38,10 @@ class FileFacts(NamedTuple):
 
 
 class FileListing(NamedTuple):
-    """All files of one checkpoint, a directory's by relative name, a single file's under its own.
+    """All files of one checkpoint: a directory's by relative name, a single file by its own name.
 
-    `fingerprint` is `HEX@NS`: a digest over name, device, inode, size, mtime and ctime of every
-    file, and the newest mtime, which tells a rewrite from rot.
+    `fingerprint` is `HEX@NS`. HEX is a digest over name, device, inode, size, mtime, ctime and type
+    of every file. NS is the newest mtime, which tells a rewrite from rot.
     """
 
     path: Path
@@ -65,7 +65,7 @@ class FileListing(NamedTuple):
         return self.newest_mtime_ns / 1e9
 
     def is_older_than(self, seconds: float) -> bool:
-        """Whether nothing changed for that long. A time in the future counts as just now."""
+        """Whether no file changed for that long. A time in the future counts as now."""
         return wall_s() - self.newest_change_ns / 1e9 >= seconds
 
     def read(self, name: str, most_bytes: int) -> bytes | None:
@@ -74,7 +74,7 @@ class FileListing(NamedTuple):
         if facts is None or not facts.is_regular or facts.size > most_bytes:
             return None
         with open_root(self) as root_fd, open(open_inside(root_fd, name), "rb") as file:
-            # Not `most_bytes`: read() sets aside all that it is asked for.
+            # Not `most_bytes`: read() allocates as much as it is asked for.
             return file.read(facts.size + 1)
 
 
@@ -89,7 +89,7 @@ def open_root(stock: FileListing) -> Iterator[int]:
 
 
 def list_unnamed(path: Path) -> FileListing:
-    """List a checkpoint whose name says nothing. Raises OSError, FileNotFoundError: it is gone."""
+    """List a checkpoint without parsing its name. Raises OSError; FileNotFoundError: it is gone."""
     top = path.lstat()
     files: dict[str, FileFacts] = {}
     lines: list[str] = []
@@ -137,12 +137,12 @@ def list_unnamed(path: Path) -> FileListing:
 
 
 def read_object(stock: FileListing, name: str) -> dict[str, Any]:
-    """A JSON object among a checkpoint's files; empty where there is none. Raises OSError."""
+    """The JSON object in one of a checkpoint's files; empty if there is none. Raises OSError."""
     data = stock.read(name, _MOST_OBJECT_BYTES)
     if data is None:
         return {}
     try:
         state = parse(data)
     except ValueError:
-        return {}  # The validation says what is wrong with it; here only what it says is asked for.
+        return {}  # The validation reports that the file is damaged. Here only its content counts.
     return state if isinstance(state, dict) else {}

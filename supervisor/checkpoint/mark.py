@@ -1,6 +1,6 @@
-"""Whether a directory of any name is a checkpoint of ours, by two small files, the rest unlisted.
+"""Whether a directory of any name is a checkpoint of ours, told by two small files alone.
 
-A data set that lies beside the checkpoints may hold a million files.
+The directory is not listed: a data set beside the checkpoints may hold a million files.
 """
 
 import os
@@ -16,9 +16,10 @@ _KEY = b'"format"'
 
 
 def is_marked_ours(folder: str) -> bool:
-    """Whether it has a manifest that can be read as ours, or our mark in its training state.
+    """Whether a directory has a manifest of ours, or our mark in its training state.
 
-    What cannot be read says nothing. Other tools' manifests are lists of data, of exports.
+    A file that cannot be read counts as absent. Other tools use the name `manifest.json` too, for
+    lists of data or of exports.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
@@ -36,13 +37,13 @@ def is_marked_ours(folder: str) -> bool:
 
 
 def _read(root_fd: int, name: str) -> bytes | None:
-    """A file that may be a JSON object with our key; None for anything else."""
+    """A file's content if it may be a JSON object with the key `format`; else None."""
     try:
         with open(open_inside(root_fd, name), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode) or found.st_size > _MOST_BYTES:
                 return None
-            # A list of samples may have megabytes: its first character tells.
+            # A list of samples may have megabytes. Its first character shows that it is no object.
             head = file.read(4096)
             if not head.lstrip().startswith(b"{"):
                 return None

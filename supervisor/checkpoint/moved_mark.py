@@ -1,6 +1,6 @@
-"""Marks that stand aside for a moment, while a run replaces them; a kill leaves them there.
+"""Owner marks that a run has moved aside for a moment, to replace them. A kill leaves them there.
 
-A moved mark counts like one in its place: it may be that of a run which lives.
+A moved mark counts like a mark in its place: the run that it names may be alive.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from supervisor.system.clock import monotonic_s, wall_s
 from supervisor.system.durable import NO_LINKS, fsync_directory
 
 _NAME = re.compile(r"(.+)\.was-\d+-[0-9a-f]{8}")
-# A mover needs milliseconds. What it moved is put back at any moment all the same: it notices.
+# A run that moves a mark needs milliseconds. If its mark is put back earlier, it notices.
 _MOVER_S = 1.0
 _POLL_S = 0.01
 _OLD_S = 3600.0
 
 
 def aside_of(place: Path) -> Path:
-    """A free name beside a mark's place, by which its place is known."""
+    """A free name beside a mark's place, from which `place_of` tells the place."""
     return place.with_name(f"{place.name}.was-{os.getpid()}-{os.urandom(4).hex()}")
 
 
@@ -42,10 +42,10 @@ def moved_from(place: Path) -> list[Path]:
 
 
 def put_back(moved: Path) -> None:
-    """Let a mark be in its place again, once its mover is done or had its time.
+    """Put a moved mark back into its place, after waiting a second for the run that moved it.
 
-    Where another has the place by then, the moved one goes: its mover would do the same. Raises
-    OSError.
+    If another mark has the place by then, the moved one is removed: the run that moved it would do
+    the same. Raises OSError.
     """
     place = place_of(moved)
     assert place is not None
@@ -64,7 +64,7 @@ def restore(moved: Path, place: Path) -> None:
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        # Also a directory in a mark's place, which has no links.
+        # No hard links on this file system, or a directory was in the mark's place.
         if not os.path.lexists(place):
             with contextlib.suppress(FileNotFoundError):
                 moved.rename(place)
@@ -73,7 +73,7 @@ def restore(moved: Path, place: Path) -> None:
 
 
 def drop(moved: Path) -> None:
-    """Remove a moved mark that is needed no more; what cannot be removed stays."""
+    """Remove a moved mark that is needed no more. One that cannot be removed stays."""
     with contextlib.suppress(OSError):
         if stat.S_ISDIR(moved.lstat().st_mode):
             moved.rmdir()
@@ -82,7 +82,7 @@ def drop(moved: Path) -> None:
 
 
 def drop_old(place: Path) -> None:
-    """Remove those that movers left which were killed when the place had a new mark already."""
+    """Remove moved marks older than an hour: a run was killed after it had made the new mark."""
     for moved in moved_from(place):
         with contextlib.suppress(OSError):
             if wall_s() - moved.lstat().st_ctime > _OLD_S:
