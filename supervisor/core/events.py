@@ -121,7 +121,7 @@ class Unkillable:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """One look at the running attempt (2 Hz)."""
+    """One look at the running attempt: twice a second, once while training is calm."""
 
     attempt: int
     attached: bool = False

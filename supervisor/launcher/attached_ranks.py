@@ -72,7 +72,7 @@ def ask_to_stop(page: Attached) -> None:
     try:
         fd = os.open(page.path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
-        return  # the page is gone since; the next look finds the one that replaces it
+        return  # the page has gone meanwhile; the next look finds the new page
     try:
         found = os.fstat(fd)
         head = os.pread(fd, HEADER.size, 0)

@@ -13,8 +13,8 @@ from contextlib import suppress
 from pathlib import Path
 
 if __package__ in (None, ""):
-    # Run by path: modules must not be looked for in this file's folder, but in the one that holds
-    # `supervisor`.
+    # This file is run by path, so Python looks for modules in its folder. Look instead in the
+    # folder that holds `supervisor`.
     _HERE = str(Path(__file__).resolve().parent)
     sys.path[:] = [place for place in sys.path if place != _HERE]
     sys.path.append(str(Path(_HERE).parents[1]))

@@ -129,8 +129,8 @@ class SnapshotStream:
 def _fill(buffer: mmap.mmap, fd: int, count: int) -> memoryview:
     """The next `count` bytes of a file, all of them. Raises DamagedError if it is cut short.
 
-    The file is read and not mapped: whoever touches a page that a mapped tmpfs file lacks gets
-    SIGBUS.
+    The file is read and not mapped. A mapped tmpfs file may lack pages, and touching one of those
+    raises SIGBUS.
     """
     data = memoryview(buffer)[:count]
     done = 0

@@ -129,8 +129,8 @@ class ParkedInterpreter:
 def _at_exec() -> list[bytes]:
     """Return the environment that this process was started with, without what parks it.
 
-    Wrappers (pyenv's shims) may have added variables, so it is not the one that the launcher sent.
-    Nor is it os.environ, where Python itself may have set LC_CTYPE (PEP 538).
+    The launcher's own copy will not do: wrappers (pyenv's shims) may have added variables. Nor will
+    os.environ: Python itself may have set LC_CTYPE there (PEP 538).
     """
     with open("/proc/self/environ", "rb") as file:
         entries = file.read().split(b"\0")[:-1]

@@ -31,7 +31,7 @@ run.finish(step=1)
 
 
 def interpreters() -> list[str]:
-    """Each Python at hand that is new enough, one of a version, beside the one that tests."""
+    """The Pythons of this machine that are new enough, one for each version."""
     names = [f"python3.{minor}" for minor in range(OLDEST[1], 20)]
     found = [shutil.which(name) for name in (*names, "pypy3")]
     found += map(str, sorted(Path.home().glob(".pyenv/versions/3.*/bin/python")))
