@@ -113,7 +113,8 @@ def mark_of(run_id: str, name: str, run_dir: Path) -> OwnerMark:
 
 
 def _user() -> str:
-    """The user's name, for people: from the environment, as a directory service may stall."""
+    """The user's name, for people."""
+    # The environment is asked first: a directory service may not answer for minutes.
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user often has no name
@@ -169,10 +170,7 @@ def _may_be_of(found: MarkFile, directory: Path) -> bool:
 
 
 def _others_inside(directory: Path) -> Iterator[Path]:
-    """Yield the paths of marks in a directory that do not have its name.
-
-    It may have had another name when it was marked.
-    """
+    """Yield the marks in a directory under other names: it may have had another name before."""
     try:
         with os.scandir(directory) as entries:
             paths = [directory / e.name for e in entries if e.name[0] == "." and SUFFIX in e.name]
