@@ -78,9 +78,10 @@ def shared_name(name: str) -> SharedName | None:
 
 
 def parse_by_pattern(name: str, pattern: str) -> CheckpointName | None:
-    """Read a name with the user's pattern; None if it does not match, or `step` is no step.
+    """Read a name with the user's pattern. None if the pattern does not match the whole name.
 
-    If the group `step` matches nothing, the name is a checkpoint's and its step is unknown.
+    If the group `step` matches nothing, the name is a checkpoint's and its step is unknown. If the
+    group matches anything but a number of at most 18 digits, the answer is None, too.
     """
     digits = step_text(name, pattern)
     if digits is None:
@@ -102,7 +103,7 @@ def parse_marked(name: str, files: Container[str]) -> CheckpointName | None:
 
 
 def may_be_checkpoint(name: str, pattern: str | None = None) -> bool:
-    """Whether a checkpoint may have this name; a bare number needs a mark in it, too."""
+    """Whether a checkpoint may have this name: a bare number, or a name that `parse_name` reads."""
     return _is_number(name) or parse_name(name, pattern) is not None
 
 

@@ -1,4 +1,4 @@
-"""Owner marks: a file beside a checkpoint directory, or in it, says which run it belongs to.
+"""Owner marks: a file beside a checkpoint directory, or in it, names the run that saves there.
 
 Two runs that save into one directory would resume from each other's checkpoints, and prune them.
 This module reads and writes the marks. It does not judge whether a mark still counts.
@@ -69,7 +69,7 @@ class OwnerMark:
 
     @classmethod
     def from_json(cls, data: bytes) -> "OwnerMark":
-        """Read a mark from a file's content. Keys of later versions are ignored. ValueError."""
+        """Read a mark from a file's content. Ignores keys of later versions. Raises ValueError."""
         body = parse(data)
         if not isinstance(body, dict):
             raise ValueError("holds no object")
@@ -184,7 +184,7 @@ def _others_inside(directory: Path) -> Iterator[Path]:
 
 
 def _is_of(found: MarkFile, directory: Path) -> bool:
-    """Whether a mark in a directory names its inode; if not, it may be a subdirectory's mark."""
+    """Whether a mark in a directory has the directory's inode. Else it may be a subdirectory's."""
     if found.mark is None or found.mark.inode is None:
         return False
     try:
@@ -280,7 +280,7 @@ def replace_other(found: MarkFile, mark: OwnerMark) -> bool:
 
 
 def put_back(found: MarkFile) -> bool:
-    """Put back a mark that was moved aside. True if it no longer is aside. Never raises."""
+    """Put back a mark that was moved aside. True if it is no longer aside. Never raises."""
     if moved_mark.place_of(found.path) is None:
         return False
     with contextlib.suppress(OSError):
@@ -289,7 +289,7 @@ def put_back(found: MarkFile) -> bool:
 
 
 def _tidy(path: Path) -> None:
-    """Remove what killed makers left. A living maker that loses its file so tries again."""
+    """Remove what killed makers left. A living maker whose file is removed tries again."""
     moved_mark.drop_old(path)
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:

@@ -92,8 +92,8 @@ def find_pointers(
     """Find the pointers in a directory whose checkpoint is not there, but on a shelf of `roots`.
 
     A relative path in a file is tried from the directory and from `cwd`, the trainer's working
-    directory. If several checkpoints have a pointer's number, it means the one in the series of
-    `chosen`, the checkpoint to resume from. Raises OSError.
+    directory. If several checkpoints have a pointer's number, the pointer means the checkpoint in
+    the series of `chosen`, the checkpoint to resume from. Raises OSError.
     """
     aside = _names_on_shelves(roots)
     found: list[Pointer] = []
@@ -205,7 +205,7 @@ def _read_file(
 
 
 def _read(path: Path) -> str | None:
-    """Read a small text file; None for an empty or large one, a binary one, and what is no file."""
+    """Read a text of up to 4 KiB; None if it is blank, larger or binary, or in no regular file."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:
@@ -226,7 +226,7 @@ def _read(path: Path) -> str | None:
 def _find_name(
     text: str, directory: Path, bases: Sequence[Path], aside: dict[str, Path]
 ) -> tuple[int, int] | None:
-    """Find the part of a path that names a checkpoint set aside from this directory."""
+    """Return the span of a path that names a checkpoint set aside from this directory."""
     for match in re.finditer(r"[^/]+", text):
         name = match[0]
         if name not in aside or ".." in text[match.end() :].split("/"):
@@ -243,8 +243,9 @@ def _find_number(
 ) -> str | None:
     """Return the set-aside checkpoint with that number, if it is not in the directory again.
 
-    If several have the number, it means the one in the chosen checkpoint's series. If that series
-    has none, the number may mean any of them: then none of them may be in the directory.
+    If several have the number, the number means the checkpoint in the chosen checkpoint's series.
+    If that series has none, the number may mean any of these checkpoints. Then the answer is None
+    if any of these checkpoints is in the directory.
     """
     wanted = None if chosen is None else _series(chosen.name)
     named: dict[str, _Series] = {}

@@ -55,9 +55,9 @@ class OrderKey(NamedTuple):
 def order(places: Sequence[OrderKey]) -> list[int]:
     """Return the indices of `places`, newest checkpoint first.
 
-    Checkpoints are ordered by step, those of one step by mtime. One without a step counts as just
-    newer than the highest step with the same or an earlier mtime. Among those without a step, the
-    ones with an epoch keep the order of their epochs, even if their mtimes differ (copied files).
+    Checkpoints are ordered by step, those of one step by mtime. A checkpoint without a step counts
+    as just newer than the highest step with the same or an earlier mtime. Checkpoints with an epoch
+    but no step keep the order of their epochs, even if their mtimes disagree (copied files).
     """
     known = sorted((place.mtime, place.step) for place in places if place.step is not None)
     times = [mtime for mtime, _ in known]

@@ -28,8 +28,9 @@ def plan(
     `entries`: newest first, as a survey lists them. Only valid candidates on disk that this run
     made are counted. Other trainers' formats count only with `include_foreign` (the user set
     `keep`). Invalid and unproven checkpoints are neither counted nor removed: invalid ones are
-    set aside instead. Pinned checkpoints are not counted. Best ones are counted among the `keep`
-    newest. Pinned and best checkpoints and the newest resumable one are never removed.
+    set aside instead. Pinned checkpoints are not counted. Best checkpoints are counted among the
+    `keep` newest. Pinned checkpoints, best checkpoints and the newest resumable checkpoint are
+    never removed.
     """
     if keep is None:
         return ()
@@ -69,8 +70,8 @@ def remove(entry: CheckpointEntry, run_root: Path | None = None) -> None:
 def remove_path(path: Path, roots: Sequence[Path] = (), *, is_aside: bool = False) -> None:
     """Remove a checkpoint by its path, as `remove` does. The first root that takes it hides it.
 
-    Without roots it is hidden in `.set-aside` beside it: the directory that a writer of checkpoints
-    uses is its own. `is_aside`: the checkpoint stands on a shelf. Raises OSError.
+    Without roots the checkpoint is hidden in `.set-aside` beside it, as writers of checkpoints do:
+    that folder is their own. `is_aside`: the checkpoint stands on a shelf. Raises OSError.
     """
     try:
         target = _hide(path, roots)
