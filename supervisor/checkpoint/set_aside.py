@@ -99,13 +99,13 @@ def _put_onto(folder: Path, source: Path, name: str, reason: str) -> Path:
 
 
 def put_back(place: Path, target: Path) -> None:
-    """Move a checkpoint from its shelf back to `target`, and forget its place. Raises OSError."""
+    """Move a checkpoint from its shelf back to `target`, and `forget` it. Raises OSError."""
     rename_durably(place, target)
     forget(place)
 
 
 def forget(place: Path) -> None:
-    """Remove the reason file of a checkpoint that left its shelf, and its folders if empty.
+    """Remove the reason file of a checkpoint that left its shelf, and shelf and root if empty.
 
     Raises OSError if the reason file cannot be removed.
     """

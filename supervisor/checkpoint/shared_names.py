@@ -36,7 +36,7 @@ def is_save(name: str, files: Iterable[str]) -> bool:
 
 
 def is_save_at(path: str) -> bool:
-    """As `is_save`, for a directory on the disk. The walk ends after some 2,000 files.
+    """As `is_save`, for a directory on the disk. The walk ends after about 2,000 files.
 
     A directory that cannot be read counts as a save.
     """

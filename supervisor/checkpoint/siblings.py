@@ -103,7 +103,10 @@ def lacks(member: Member, before: Member, is_told: Callable[[str], bool] = _none
 
 
 def lacks_optimizer(member: Member, families: Families) -> bool:
-    """Whether a directory has no optimizer state though its series has: it cannot be resumed."""
+    """Whether a directory has no optimizer state, but others of its series have.
+
+    Training cannot resume from such a checkpoint.
+    """
     return (
         member.stock.is_directory
         and not _has_optimizer(member.stock)
@@ -174,8 +177,8 @@ def _key(member: Member) -> tuple[str, bool, bool]:
 def unexplained_change(stock: FileListing, hashes: dict[str, str], known: Remembered) -> str | None:
     """A sentence on what changed since a checkpoint was first proven; None if nothing did.
 
-    None also if the checkpoint was rewritten as a whole. Trainers do rewrite in place (nanoGPT's
-    one file; HF after a rollback). Then every state file has a newer time than any had before. New
+    None also if the whole checkpoint was rewritten. Trainers do rewrite in place (nanoGPT's one
+    file; HF after a rollback). Then every state file has a newer time than any had before. New
     weights beside an old optimizer come from a save that was cut off. A changed file with an old
     time has rotted.
     """

@@ -1,6 +1,6 @@
 """Finds files that were cut off by comparing their sizes with the checkpoint before.
 
-It compares only files whose structure no check can prove.
+It compares only files for which no other check would show the cut.
 """
 
 import os

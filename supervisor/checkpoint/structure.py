@@ -76,7 +76,7 @@ def is_known_content(head: bytes) -> bool:
 
 
 def _is_neither(fd: int, head: bytes, name: str, size: int) -> bool:
-    """Whether a file is not what its ending says.
+    """Whether a file is neither the zip archive nor the pickle that its ending says it is.
 
     With one of SHARED_ENDINGS it may be another program's, so it counts only if it begins as a
     pickle of protocol 0 or 1.

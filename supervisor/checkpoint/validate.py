@@ -24,8 +24,8 @@ from supervisor.checkpoint.records import NOT_FINITE, CheckpointEntry, Proof
 from supervisor.checkpoint.structure import DamagedError
 
 _MOST_MANIFEST_BYTES = 32 << 20
-# A listed file cannot be opened because it is absent, or has become a link or a socket, or because
-# a folder above it is no folder now.
+# The errors for a listed file that is absent, or has become a link or a socket, or lies in what is
+# no folder now.
 _DAMAGE = (errno.ENOENT, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.ENXIO)
 
 
@@ -66,7 +66,7 @@ class ManifestClaim(NamedTuple):
 def is_resumable(found: Validation | CheckpointEntry) -> bool:
     """Whether training may resume from a checkpoint.
 
-    It must be valid, and none of its weights known to be NaN or infinite.
+    It must be valid, and no weight of it may be known to be NaN or infinite.
     """
     return found.valid is True and found.finite is not False
 
@@ -94,7 +94,7 @@ def validate(path: Path, *, expect_manifest: bool = False) -> Validation:
 
 
 def prove(stock: FileListing, *, expect_manifest: bool = False) -> Validation:
-    """Prove a listed checkpoint. If it changed while it was read, `valid` is None."""
+    """Prove a listed checkpoint. `valid` is None if it changed meanwhile or cannot be read."""
     try:
         claim = read_claim(stock, expect_manifest=expect_manifest)
         verdict = _prove_ours(stock, claim) if claim.ours else _prove_foreign(stock)

@@ -32,10 +32,10 @@ _SAFETENSORS_HEAD = b'{"__metadata__":'
 # A longer path names no file (PATH_MAX). To compare two equal long paths takes long.
 _MOST_OF_A_PATH = 4096
 # DCP writes `.metadata` after all shards. A copy without the times (`cp -r`, a download) writes the
-# files in any order, so a shard may be later than `.metadata` by the time that the copy took. A
-# shared disk or an object store writes 10 MB/s at worst, and takes seconds for the first byte of
-# each file. If a save was cut off within so short a time after another save, its shards are not
-# found: a good checkpoint must not be refused.
+# files in any order. So a shard may be later than `.metadata` by the time that the copy took. A
+# shared disk or an object store takes 10 MB/s at worst, and seconds for the first byte of each
+# file. A save that was cut off within so short a time after another save is not noticed, because a
+# good checkpoint must not be refused.
 _SLOW_START_S = 15.0
 _SLOW_COPY_BYTES_A_S = 10e6
 
@@ -85,7 +85,7 @@ def metadata_of(shard: str) -> list[str]:
 class ShardSaves:
     """What all metadata files in a checkpoint say of its shards.
 
-    A metadata file that is too large or not understood counts for nothing. Making this raises
+    A metadata file that is too large or not understood counts for nothing. The constructor raises
     DamagedError if a shard is missing, too short or of another save, and OSError.
     """
 
@@ -117,7 +117,7 @@ class ShardSaves:
     def is_surplus(self, name: str) -> bool:
         """Whether a file is a shard that no metadata file names, though one for it was understood.
 
-        A rank with nothing to write leaves such a shard, which is empty.
+        A rank with nothing to write leaves an empty shard of this kind.
         """
         if not name.endswith(SHARD_SUFFIX) or name in self._by_shard:
             return False

@@ -19,8 +19,8 @@ def find_twin(stock: FileListing, neighbours: Iterable[FileListing]) -> str | No
     DCP writes a shard after the save before was complete, and before the metadata of its own save.
     A shard with another time is compared with the neighbours' shards of its name. Equal bytes alone
     are no proof: frozen weights are equal in every save, but their times are right. A copy without
-    the times has wrong times too. There all shards have wrong times, and not all of them equal the
-    neighbour's. Raises OSError.
+    the times has wrong times too. In such a copy all shards have wrong times, and not all of them
+    equal the neighbour's. Raises OSError.
     """
     for other in neighbours:
         suspicious = _suspicious(stock, other)

@@ -39,7 +39,10 @@ def _check(stock: FileListing) -> None:
 
 
 def _check_index(stock: FileListing, name: str) -> None:
-    """Check that all shards are there that an index names (`model.safetensors.index.json`)."""
+    """Check that all shards are there that an index names (`model.safetensors.index.json`).
+
+    Raises DamagedError with a sentence, OSError.
+    """
     try:
         index: Any = parse(stock.read(name, _MOST_INDEX_BYTES) or b"")
         shards = set(index.get("weight_map", {}).values())
@@ -54,7 +57,10 @@ def _check_index(stock: FileListing, name: str) -> None:
 
 
 def _check_shards(names: Set[str]) -> None:
-    """Check that as many shards are there as `model-00002-of-00003.safetensors` says."""
+    """Check that as many shards are there as `model-00002-of-00003.safetensors` says, and an index.
+
+    Raises DamagedError with a sentence.
+    """
     shards = [match.groups() for match in (re.fullmatch(_SHARD, name) for name in names) if match]
     counts = Counter((head, total, tail) for head, _, total, tail in shards)
     for (head, total, tail), count in counts.items():

@@ -1,4 +1,4 @@
-"""kohya's sd-scripts, whose names are the user's word and then the step or the epochs done."""
+"""kohya's sd-scripts, which append the step or the epochs done to a name that the user gives."""
 
 from supervisor.checkpoint.formats.name_rule import BestWord, NameRule, SharedName
 from supervisor.checkpoint.formats.tool_format import ProgressFile, ToolFormat

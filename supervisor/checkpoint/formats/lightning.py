@@ -39,7 +39,7 @@ def _strings_after(data: bytes, key: str) -> Iterator[str]:
 
     A pickle takes a string that occurs again from its memo, such as the key of a second callback.
     """
-    import pickletools  # 3 ms that few checkpoints need
+    import pickletools  # takes 3 ms, and few checkpoints need it
 
     memo: dict[int, str] = {}
     count = 0

@@ -23,15 +23,16 @@ _PIECE_BYTES = 64 << 10
 _MOST_MEMBERS = 10_000
 _TAR_BLOCK = 512
 _MOST_PAX_BYTES = 1 << 20
-# Links, devices, directories, pipes have no data, whatever size their header gives.
+# Links, devices, directories and pipes have no data, whatever size their header gives.
 _TAR_WITHOUT_DATA = b"123456"
 _UNDEFINED_ADDRESS = b"\xff"
 
 
 def check_container(fd: int, head: bytes, size: int) -> Check | None:
-    """The check for a container; None if the file begins as none. Raises DamagedError, OSError.
+    """The check for a container; None if the first bytes are of no container known here.
 
-    `head`: at least the first 512 bytes, or the whole of a shorter file.
+    `head`: at least the first 512 bytes, or the whole of a shorter file. Raises DamagedError,
+    OSError.
     """
     if head.startswith(_GZIP):
         return GzipCheck()
@@ -101,7 +102,7 @@ class GzipCheck:
 
 
 def _check_hdf5(head: bytes, size: int) -> Check:
-    """Check that the file is as long as its superblock says. Raises DamagedError.
+    """Check that the file is at least as long as its superblock says. Raises DamagedError.
 
     Source: HDF5 File Format Specification 3.0, II.A.
     """

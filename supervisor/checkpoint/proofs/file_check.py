@@ -23,7 +23,7 @@ class Check(Protocol):
 
 
 class SeenAtOnce:
-    """The check of a file whose structure was checked, as far as possible, before any feed."""
+    """The outcome of a check that was made, as far as possible, before the file is fed."""
 
     def __init__(self, *, is_proof: bool) -> None:
         self.is_proof = is_proof

@@ -1,8 +1,8 @@
 """Reads the values in a pickle with an interpreter that imports and calls nothing.
 
 `pickle.Unpickler` with a harmless `find_class` would still hash keys, and hashing a tuple of tuples
-of tuples takes forever. This interpreter must hash and compare no such object, nor have anything
-that a pickle could run.
+of tuples takes forever. This interpreter must not hash or compare such objects. It has nothing that
+a pickle could run.
 """
 
 from collections.abc import Callable, Iterator
@@ -233,7 +233,7 @@ def _opcodes(data: bytes) -> Iterator[tuple[str, Any]]:
 
     Raises UnknownPickleError once all of them together may take more than 320 MiB.
     """
-    import pickletools  # 3 ms that few checkpoints need
+    import pickletools  # takes 3 ms, and few checkpoints need it
 
     spent = 0
     for opcode, argument, _ in pickletools.genops(data):

@@ -50,15 +50,18 @@ class _Bounded:
 
     @property
     def position(self) -> int:
-        """The offset of the next byte. pickletools would call a `tell` before each opcode."""
+        """The offset of the next byte.
+
+        It is no method `tell`, because pickletools would call that before each opcode.
+        """
         return self._file.tell()
 
 
 def check_pickle(fd: int, size: int) -> Check:
     """Follow the opcodes to STOP, in a file of torch's legacy format those of all five pickles.
 
-    The file stays unproven: other values or raw storages would not show. A pickle that is too large
-    to follow is not refused, nor is one with joblib's raw arrays.
+    The file stays unproven: a changed value or a changed raw storage would not show. A pickle that
+    is too large to follow is not refused, nor is one with joblib's raw arrays.
     Raises DamagedError if the opcodes do not lead to a STOP, OSError.
     """
     os.lseek(fd, 0, os.SEEK_SET)
@@ -93,7 +96,7 @@ def is_text_pickle(fd: int, size: int) -> bool:
 
 def _follow(stream: _Bounded) -> None:
     """Follow one pickle to its STOP. Raises ValueError or its like if damaged, _TooLargeError."""
-    import pickletools  # 3 ms that few checkpoints need
+    import pickletools  # takes 3 ms, and few checkpoints need it
     import warnings
 
     readable: Any = stream

@@ -14,7 +14,7 @@ from supervisor.checkpoint.proofs.zip_archive import DamagedError
 
 _MOST_HEADER_BYTES = 100_000_000  # the limit of the safetensors library
 _MOST_PARSED_HEADER_BYTES = 32 << 20
-# The moments of torch's and optax's optimizers: they may diverge and recover without the weights.
+# The moments of torch's and optax's optimizers. They may diverge, and recover, without the weights.
 _OPTIMIZERS = re.compile(r"optim|exp_avg|momentum|[./](?:mu|nu)[./]", re.IGNORECASE)
 _ITEM_BITS = {
     **dict.fromkeys(("F64", "I64", "U64", "C64"), 64),
