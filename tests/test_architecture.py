@@ -138,8 +138,7 @@ def pure_modules_only(module: str, imported: str) -> bool:
 def never_torch(module: str, imported: str) -> bool:
     """Allow torch only in `supervisor.torch` and `integrations`, which may import each other.
 
-    Other modules of `supervisor` may import neither, and none may import `train`, `demo`,
-    `benchmarks` or `tests`.
+    Other modules may import neither, and none may import what builds on the supervisor.
     """
     if is_within(imported, ("train", "demo", "benchmarks", "tests")):
         return False

@@ -98,7 +98,7 @@ def request(folder: Path, name: str) -> SurveyRequest:
 
 @pytest.mark.parametrize("name", WHOLE)
 def test_a_whole_file_of_any_kind_counts(tmp_path: Path, name: str) -> None:
-    """Such a file is valid alone and in a directory, and its hash is kept so that rot is seen."""
+    """A whole file is valid alone and in a directory, and its hash is kept so that rot is seen."""
     write_files(tmp_path, {name.format(20): WHOLE[name]})
     found = survey(request(tmp_path, name))
     assert [(one.step, one.valid, one.reason) for one in found.entries] == [(20, True, None)]

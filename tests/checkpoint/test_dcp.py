@@ -96,7 +96,7 @@ def test_one_flipped_bit_in_a_shard_is_seen(copy: Callable[..., Path]) -> None:
 
 
 def test_a_shard_of_another_layout_is_seen(copy: Callable[..., Path], saves: Path) -> None:
-    """A shard is of another save if it is longer, or if its items lie elsewhere."""
+    """A longer shard, one without archives, and one with items elsewhere are of another save."""
     folder = copy("threads")
     shard = folder / "__0_1.distcp"
     data, other = shard.read_bytes(), (saves / "two" / "__1_0.distcp").read_bytes()

@@ -379,7 +379,7 @@ def test_what_this_run_owns(tmp_path: Path) -> None:
 
 
 def test_where_it_looks(tmp_path: Path) -> None:
-    """The search goes six levels below a place, five below the working directory, one by a file."""
+    """Searched are six levels below a place, five below a working directory, one at a file."""
     cwd, place, opened = tmp_path / "cwd", tmp_path / "place", tmp_path / "opened"
     for folder, levels in ((cwd, 5), (place, 6), (opened, 1)):
         deep = folder.joinpath(*["d"] * levels)

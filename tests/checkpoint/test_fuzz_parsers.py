@@ -104,7 +104,7 @@ def with_hash(record: dict[str, Any]) -> bytes:
 def test_a_manifest_with_a_right_hash_and_wrong_content(
     changes: dict[str, Any], data: st.DataObject
 ) -> None:
-    """Such a manifest is refused, or each field has its type and no name leads outside."""
+    """The manifest is refused, or each field has its type and no name leads outside."""
     record = json.loads(MANIFEST.to_bytes())
     del record["manifest_xxh3_128"]
     record.update(changes)

@@ -1,7 +1,4 @@
-"""A trainer's own pointers to its newest checkpoint: they follow the daemon's choice, or go.
-
-The daemon leaves all other files and links as they are.
-"""
+"""A trainer's own pointers follow the daemon's choice or go; other files and links stay as is."""
 
 import os
 from pathlib import Path

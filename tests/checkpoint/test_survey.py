@@ -61,7 +61,7 @@ def test_no_directory_holds_nothing(tmp_path: Path) -> None:
 
 
 def test_the_newest_valid_one_is_chosen(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Each damage moves the choice one checkpoint back; with none valid, they still exist."""
+    """Each damage moves the choice one checkpoint back; invalid checkpoints still exist."""
     names = ["manifest.json", "model.pt", "training_state.json"]
     for step in (500, 1000, 1500):
         make_ours(tmp_path, step)
@@ -78,7 +78,7 @@ def test_the_newest_valid_one_is_chosen(tmp_path: Path, make_ours: MakeOurs) -> 
 
 
 def test_what_is_not_finite_is_never_chosen(tmp_path: Path, make_ours: MakeOurs) -> None:
-    """Such a checkpoint is valid and listed, but not chosen, also when it is remembered."""
+    """A checkpoint with weights that are not finite is valid and listed, but never chosen."""
     make_ours(tmp_path, 500)
     make_ours(tmp_path, 1000, finite=False)
     first = survey(SurveyRequest(tmp_path, "run"))

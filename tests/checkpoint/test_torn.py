@@ -46,7 +46,7 @@ def test_also_where_nobody_saw_the_end(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "facts",
     [
-        {"attempt_step": 11},  # seen a moment before: it saves while it trains
+        {"attempt_step": 11},  # just seen: the trainer saves while training
         {"ended_wall": ENDED + 900, "attempt_step": 10},  # the trainer hung within its save
     ],
 )

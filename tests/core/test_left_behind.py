@@ -35,7 +35,7 @@ def left(**more: object) -> World:
 def seen(
     world: World, sign: str | None = None, after_s: float = 1.0, *, still: bool | None = None
 ) -> list[object]:
-    """One observation of what is left, `after_s` later."""
+    """One observation of the processes left behind, `after_s` later."""
     world.now += after_s
     return list(world.feed(LeftSeen(1, sign, NAMES, stood_still=still)))
 

@@ -289,7 +289,7 @@ def test_other_failures_are_charged_as_ever(
     one.now += ran_s
     before = one.state.budget.failures
     one.end(**facts)
-    is_full = facts.get("failure") == "disk_full"  # it is waited for, and costs the day alone
+    is_full = facts.get("failure") == "disk_full"  # a full disk costs the day's budget only
     assert one.state.budget.failures == before + (0 if is_full else 1)
     assert len(one.state.budget.recent) > 0
     assert folded(one) is one.state.warm is WarmTrust.TRUSTED

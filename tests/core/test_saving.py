@@ -37,7 +37,7 @@ def told(
         (-9.0, (False, ROUTINE)),
         (-0.4, (False, ROUTINE.replace("9 s", "less than a second"))),
         (-3600.0, (False, ROUTINE.replace("9 s", "60 min"))),
-        # The clock for files ticks less often than the other one.
+        # The clock that stamps files ticks less often than the wall clock.
         (-0.01, (True, ", saved at step 20; 15 steps since then are lost")),
         (0.5, (True, ", saved at step 20; 15 steps since then are lost")),
     ],

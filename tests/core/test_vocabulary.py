@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(20)
 def test_a_word_of_another_version_stays_as_it_is(
     kind: type[Failure] | type[Action] | type[Tier],
 ) -> None:
-    """Such a word is kept, shown and written as it was read, and is no known member."""
+    """An unknown word is kept, shown and written as it was read, and is no known member."""
     word = kind("of_another_version")
     assert word == "of_another_version"
     assert f"{word}" == word.value == "of_another_version"

@@ -133,7 +133,7 @@ def test_a_replaced_log(log: Path, tmp_path: Path) -> None:
 
 
 def test_an_endless_line_is_cut(log: Path) -> None:
-    """Its first 64 KiB are given once, and the next line is whole."""
+    """The line's first 64 KiB are given once, and the next line is whole."""
     tail = LogTail(log)
     append(log, b"x" * (LINE_BYTES_MAX + 10))
     assert [len(line) for line in tail.poll().lines] == [LINE_BYTES_MAX]

@@ -56,7 +56,7 @@ def test_a_look_has_a_bound_however_many_lines_are_slow() -> None:
 
 
 def test_a_pattern_that_is_too_slow_again_and_again_is_switched_off() -> None:
-    """Its slow line is kept for a report, and from then on a look costs nothing."""
+    """One slow line is kept for a report, and from then on a look costs nothing."""
     reader = ProgressReader(HOSTILE)
     for _ in range(8):
         reader.feed([SLOW_LINE] * 10)

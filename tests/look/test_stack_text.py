@@ -34,7 +34,7 @@ Thread 9 (active): "Thread-1"
 
 @pytest.mark.parametrize("text", [FAULTHANDLER, PY_SPY], ids=["faulthandler", "py-spy"])
 def test_both_are_read_alike(text: str) -> None:
-    """Both formats give two threads; the main one runs the program, and waits for other ranks."""
+    """Faulthandler's and py-spy's text give two threads; the main one waits for other ranks."""
     stacks = parse(text)
     assert len(stacks) == 2
     assert main_thread(stacks)[-1] == ("<module>", "train.py", 9)

@@ -62,7 +62,7 @@ def test_only_the_crcs_change(archive: Path) -> None:
 
 
 def test_records_beyond_four_gigabytes(tmp_path: Path) -> None:
-    """Such archives have zip64 sizes and offsets; the test's file is sparse."""
+    """Large archives have zip64 sizes and offsets; the test's file is sparse."""
     path = tmp_path / "large.pt"
     with torch.serialization.skip_data():
         # This touches neither the memory nor the disk.

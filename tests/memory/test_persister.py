@@ -102,7 +102,7 @@ def test_it_persists_what_is_wanted_and_vets_the_rest(
 def test_a_snapshot_from_before_its_start_is_persisted(
     fill: Fill, states: dict[str, State], persister: Start
 ) -> None:
-    """It is persisted without a ring after the persister's start."""
+    """The snapshot is persisted without a ring after the persister's start."""
     fill(10, states)
     assert persister().wait_for_result().ok
 

@@ -62,7 +62,7 @@ def test_a_signal_to_the_whole_job_does_not_end_it(
     root: Path,
     tmp_path: Path,
 ) -> None:
-    """Its session is its own: terminal signals never reach it, and it ignores a job's signals."""
+    """The persister has its own session, so no terminal signals, and ignores a job's signals."""
     process = start()
     pid = pid_of(root)
     found = procfs.read_process(pid)

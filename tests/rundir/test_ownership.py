@@ -206,7 +206,7 @@ def test_the_own_run_begun_anew(mine: Claimant, out: Path) -> None:
 
 
 def test_a_living_run_whose_disk_was_full(mine: Claimant, out: Path, tmp_path: Path) -> None:
-    """Its ledger is empty, but a supervisor holds the run: it is not gone."""
+    """The run's ledger is empty, but a supervisor holds the run: it is not gone."""
     folder = make_run(tmp_path / "runs" / "a", "other")
     put(place_of(out), mark_of("other", "a", folder))
     RunPaths(folder).ledger.unlink()
@@ -618,7 +618,7 @@ def shared() -> Iterator[Path]:
 
 
 def test_a_parent_that_is_closed(mine: Claimant, shared: Path) -> None:
-    """Then the mark lies inside, from the first checkpoint on; an empty directory stays empty."""
+    """In a closed parent the mark lies inside, from the first checkpoint on, not before."""
     parent = shared / "closed"
     directory = parent / "out"
     directory.mkdir(parents=True)

@@ -77,7 +77,7 @@ def test_a_program_is_recognized(
     ],
 )
 def test_a_command_that_can_only_be_launched_cold(argv: list[str], reason: str) -> None:
-    """Each such command has its reason."""
+    """Each command that is launched cold has its reason."""
     assert parse(argv, ENVIRON) == Cold(reason)
 
 

@@ -56,7 +56,7 @@ def test_no_backtracking_shape_counts_as_quick(pattern: str) -> None:
 
 @pytest.mark.parametrize("pattern", ORDINARY)
 def test_ordinary_shapes_count_as_quick(pattern: str) -> None:
-    """Such patterns are applied in any thread."""
+    """A pattern that is quick by its shape is applied in any thread."""
     assert is_surely_quick(pattern)
 
 

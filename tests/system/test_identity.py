@@ -50,7 +50,7 @@ def test_a_zombie_is_not_alive() -> None:
 
 
 def test_a_process_without_its_main_thread_is_alive() -> None:
-    """Its leader is a zombie, but other threads work on."""
+    """The process's leader thread is a zombie, but other threads work on."""
     text = """\
 import ctypes, threading, time
 threading.Thread(target=time.sleep, args=(1000,)).start()

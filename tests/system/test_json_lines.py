@@ -46,7 +46,7 @@ def test_garbage_never_raises_and_never_swallows_the_next(garbage: bytes) -> Non
 
 
 def test_a_line_too_long_is_left_out() -> None:
-    """Such a line does not stay in memory, and counts as one piece of garbage."""
+    """The long line does not stay in memory, and counts as one piece of garbage."""
     decoder = Decoder()
     assert decoder.feed(b'{"a": "') == []
     for _ in range(LONGEST_LINE_BYTES // (1 << 20) + 2):

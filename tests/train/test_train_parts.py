@@ -55,7 +55,7 @@ def test_the_schedule_warms_up_and_falls() -> None:
 
 
 def test_ema_follows_and_keeps_tied_weights_tied() -> None:
-    """It is decay·average + (1-decay)·weight, under both names of a tied weight, once a step."""
+    """EMA is decay·average + (1-decay)·weight, under both names of a tied weight, once a step."""
     model = torch.nn.Sequential(
         torch.nn.Linear(2, 2, bias=False), torch.nn.Linear(2, 2, bias=False)
     )
