@@ -1,4 +1,4 @@
-"""Where in the data a checkpoint stands: reads training_state.json, ours and other trainers'.
+"""A checkpoint's position in the data; reads training_state.json, ours and other trainers'.
 
 It must not touch weights.
 """
@@ -101,9 +101,10 @@ def _from_ours(saved: dict[str, Any], step: int, data: TrainingData) -> FoundPos
 
 
 def _from_foreign(name: str, step: int, epoch: int | None, data: TrainingData) -> FoundPosition:
-    """A file of another trainer has step and epoch. The batch follows from the steps an epoch has.
+    """The position of a checkpoint from another trainer, whose file has a step and maybe an epoch.
 
-    Without an epoch, the epoch follows from them as well.
+    The batch follows from the number of steps in an epoch. Without an epoch in the file, the epoch
+    follows from that number as well.
     """
     if epoch is None:
         position = _at_step(step, data)

@@ -59,8 +59,8 @@ def _steps_of(path: Path, match: re.Match[str]) -> int:
 def newest_valid(directory: Path, log: Log) -> Path | None:
     """The newest checkpoint that is proven good; None if the directory has no checkpoint.
 
-    Raises TrainingError if it has checkpoints and none is good. To start from nothing beside them
-    would be a loss that the user did not ask for.
+    Raises TrainingError if it has checkpoints and none is good: a start from nothing would lose
+    them without the user's consent.
     """
     candidates = list_checkpoints(directory)
     for path in candidates:
@@ -110,7 +110,7 @@ def load_checkpoint(
 def _verify(path: Path, log: Log) -> None:
     """Compare the files with their manifest, if there is one. Raises TrainingError.
 
-    `auto`, `latest` or the user chose this checkpoint. If nothing contradicts it, it is used. A
+    `auto`, `latest` or the user chose this checkpoint, so it is used unless it is proven damaged. A
     checkpoint that is not proven gets a warning.
     """
     if not (path / MANIFEST).exists() or not (path / TRAINING_STATE).exists():
@@ -127,7 +127,7 @@ def _verify(path: Path, log: Log) -> None:
 
 
 def require_directory(path: Path) -> None:
-    """Raise TrainingError that names the path, unless a directory is there."""
+    """Raise TrainingError with the path unless it is a directory."""
     if not path.exists():
         raise TrainingError(f"the checkpoint {path} does not exist")
     if not path.is_dir():

@@ -41,7 +41,7 @@ class TrainingState:
     scaler: torch.amp.GradScaler | None
     device: torch.device
     position: Position = Position()
-    # the evaluation that belongs to the last step is still to be done: a stop came before it
+    # a stop came before the evaluation of the last step was done
     evaluation_due: bool = False
 
 
@@ -86,7 +86,7 @@ def _find_device(name: str) -> torch.device:
 
 
 def build_state(config: TrainConfig, data: TrainingData, device: torch.device) -> TrainingState:
-    """Make model, optimizer and the other parts as they are before the first step."""
+    """Make model, optimizer and the other parts in their state before the first step."""
     randomness.seed_everything(config.seed)
     # the weights are drawn on the CPU, so that a seed gives the same weights on each device
     model = build_model(config, data.vocabulary).to(device)

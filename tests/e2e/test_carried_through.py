@@ -61,7 +61,7 @@ def stacks_tail(run: Supervised) -> str:
 
 
 def test_goodput_adds_up(run: Supervised) -> None:
-    """All time is booked, replayed steps among it, and the figure is the quotient."""
+    """All time is booked, replayed steps too, and goodput is training time over total time."""
     run.configure(env={"FAULTS": '{"1": [19, "kill"]}', "STEP_S": "0.1"})
     assert run.run() == 0
     account = run.status["goodput"]

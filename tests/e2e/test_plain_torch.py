@@ -1,4 +1,4 @@
-"""A plain PyTorch script is carried through everything to the weights of an uninterrupted run."""
+"""A plain PyTorch script reaches the weights of an uninterrupted run despite every fault."""
 
 import os
 import signal
