@@ -282,7 +282,7 @@ def test_trainer_whose_launcher_and_daemon_died_still_saves(run: Remembering) ->
 
 
 def test_two_persisters_never_work_at_once(run: Remembering) -> None:
-    """A frozen one of a killed launcher holds its lock: the next run's waits, training does not."""
+    """A dead launcher's frozen persister keeps its lock: the next one waits, training does not."""
     run.set(env={"STEP_S": "0.1", "SAVE_EVERY": str(NEVER)})
     process = run.start()
     run.wait(lambda: run.newest_in_memory() >= 3)

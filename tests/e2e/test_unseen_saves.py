@@ -127,7 +127,7 @@ def fresh_starts(run: Supervised) -> list[Any]:
 
 @pytest.mark.parametrize("kind", ["nothing", "downloads", "cache", "another run's"])
 def test_what_is_no_save_holds_nothing(run: Supervised, kind: str) -> None:
-    """A death before the first save begins again: downloads, caches and others' are no saves."""
+    """A death before the first save starts anew: downloads and others' files hold nothing."""
     env: dict[str, object] = {"PLACE": run.folder / "out", "KIND": "none"}
     if kind == "downloads":
         (run.folder / "models").mkdir()
