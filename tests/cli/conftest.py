@@ -1,4 +1,4 @@
-"""A run made of files alone, with a real process that holds its lock; and the real command line."""
+"""A run made of files, with a real process that holds its lock; and the real command line."""
 
 import json
 import os
@@ -32,7 +32,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 def make_environment(home: Path) -> dict[str, str]:
-    """An environment that is the same everywhere."""
+    """An environment that does not depend on the caller's."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SUPERVISOR", "SLURM"))}
     return {
         **kept,
@@ -46,7 +46,7 @@ def make_environment(home: Path) -> dict[str, str]:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What a command's process is given."""
+    """The environment of a command's process."""
     return make_environment(tmp_path)
 
 

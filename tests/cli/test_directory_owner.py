@@ -1,4 +1,4 @@
-"""What `run` and `check` say of a checkpoint directory that another run has."""
+"""What `run` and `check` report if another run owns the checkpoint directory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def other(tmp_path: Path, fake_run: FakeRun) -> FakeRun:
 
 
 def configure(tmp_path: Path, more: str = "") -> Path:
-    """The configuration of the run `mine`, which wants `out` as well."""
+    """Write the configuration of the run `mine`, which also saves into `out`."""
     path = tmp_path / "mine.yaml"
     path.write_text(CONFIG + more)
     return path
@@ -48,14 +48,14 @@ def remark(tmp_path: Path, **fields: Any) -> None:
 
 
 def owner_of(command: Command, config: Path) -> tuple[int, dict[str, str]]:
-    """The preflight's exit code, and its answer to whose directory it is."""
+    """The exit code of `check`, and its finding about the owner."""
     done = command("check", config, "--json")
     (found,) = [one for one in json.loads(done.stdout) if one["what"] == "owner"]
     return done.returncode, found
 
 
 def test_a_directory_that_another_run_has(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """78, naming both by name and directory; the option for unseen runs does not help."""
+    """Exit 78 names both runs and directories; `--take-over` does not help."""
     config = configure(tmp_path)
     for options in ((), ("--take-over",), ("--detach",)):
         done = command("run", config, *options)
@@ -74,7 +74,7 @@ def test_a_directory_that_another_run_has(command: Command, other: FakeRun, tmp_
 def test_before_the_question_of_existing_checkpoints(
     command: Command, other: FakeRun, tmp_path: Path
 ) -> None:
-    """Whose they are is said first: `existing: use` would be the wrong advice."""
+    """The owner is named first: `existing: use` would be the wrong advice."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "checkpoint-10").mkdir()
     done = command("run", configure(tmp_path))
@@ -125,7 +125,7 @@ def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) ->
 
 
 def owner_mark_of(tmp_path: Path) -> dict[str, Any]:
-    """What the mark says now."""
+    """The content of the mark."""
     return dict(json.loads((tmp_path / ".out.supervised-by").read_text()))
 
 
@@ -173,7 +173,7 @@ def test_a_run_directory_is_its_own_checkpoint_directory(command: Command, tmp_p
 def test_check_says_where_no_mark_can_be(
     command: Command, environment: dict[str, str], tmp_path: Path
 ) -> None:
-    """Neither beside nor inside: a warning, since the run goes on all the same."""
+    """No mark can be made beside or inside: a warning, because the run goes on all the same."""
     config = configure(tmp_path)
     assert owner_of(command, config)[1]["level"] == "ok"
     assert list(tmp_path.glob(".out*")) == []

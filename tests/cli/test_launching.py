@@ -47,12 +47,12 @@ WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]
 def test_how_it_was_and_what_comes(
     last: str | None, cold_reason: str | None, parked: dict[str, Any] | None, text: str
 ) -> None:
-    """The last launch with its reason if it was cold, and what there is for the next."""
+    """The last launch with the reason if it was cold, and what is parked for the next."""
     launch = {"last": last, "cold_reason": cold_reason, "parked": parked}
     assert launch_text(from_json(LaunchStatus, launch)) == text
 
 
 @pytest.mark.parametrize("launch", [None, "warm", {}, {"last": "warm", "parked": "x"}])
 def test_a_status_of_another_version(launch: object) -> None:
-    """Whatever stands there, it is shown or passed over."""
+    """Values of another version are shown or ignored."""
     assert launch_text(from_json(LaunchStatus, launch)) in ("", "warm")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_config(tmp_path: Path, script: str) -> Path:
-    """A run `r` of a shell script."""
+    """Write the configuration of a run `r` of a shell script."""
     path = tmp_path / "r.yaml"
     path.write_text(f"name: r\ncommand: [bash, -c, '{script}']\n")
     return path
@@ -45,7 +45,7 @@ def test_quiet_says_nothing(command: Command, tmp_path: Path) -> None:
 
 
 def test_detach_runs_on_without_a_terminal(command: Command, tmp_path: Path) -> None:
-    """It returns at once, says how to follow, and `stop` ends it from another shell."""
+    """It returns at once, says how to follow the run, and `stop` ends it from another shell."""
     script = 'trap "exit 75" TERM; echo up; while true; do sleep 0.1; done'
     config = tmp_path / "r.yaml"
     config.write_text(json.dumps({"name": "r", "command": ["bash", "-c", script]}))
@@ -71,7 +71,7 @@ def test_detach_runs_on_without_a_terminal(command: Command, tmp_path: Path) -> 
 
 
 def test_a_held_run_goes_on_after_resume(command: Command, tmp_path: Path) -> None:
-    """Held exits 1 and stays so; `resume` lets the next start launch again."""
+    """A held run exits 1 and stays held; after `resume` the next start launches again."""
     config = tmp_path / "r.yaml"
     config.write_text(
         "name: r\ncommand: [bash, -c, 'test -e ok']\n"

@@ -24,7 +24,7 @@ from supervisor.survey.survey import survey
 
 @dataclass
 class Claiming:
-    """A claim, and what it said and recorded."""
+    """A claim, with its messages and entries."""
 
     claim: DirectoryClaim
     directory: Path

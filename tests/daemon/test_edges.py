@@ -88,7 +88,7 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_runtime_directory_is_private_and_removed(tmp_path: Path) -> None:
-    """0700, one per run, gone at the end."""
+    """Mode 0700, one per run, removed at the end."""
     runtime = RuntimeDirectory("run-of-a-test", tmp_path)
     assert runtime.is_in_memory
     assert stat.S_IMODE(runtime.root.stat().st_mode) == 0o700

@@ -12,7 +12,7 @@ from supervisor.daemon.look.frozen_launcher import FrozenLauncher, is_frozen
 
 @pytest.fixture
 def process() -> Iterator["subprocess.Popen[bytes]"]:
-    """A process that stands for the launcher."""
+    """A process in the launcher's place."""
     child = subprocess.Popen(["sleep", "60"])
     yield child
     child.kill()

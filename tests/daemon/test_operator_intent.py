@@ -68,7 +68,7 @@ def test_the_last_known_wish_stands(
 def test_a_new_daemon_knows_what_the_one_before_heard(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    """By the status; and it takes the same wish, readable again, for no new one."""
+    """The status has the last intent; the same intent, readable again, is not a new one."""
     paths.status.write_text(json.dumps({"intent": "hold"}))
     with monkeypatch.context() as patch:
         unreadable(paths.intent, kind, patch)

@@ -186,7 +186,7 @@ def test_what_a_killed_look_left_is_taken_away_by_the_next(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("disk", "asked")
 def test_the_directory_of_the_failed_write_is_looked_at(tmp_path: Path) -> None:
-    """Also where it was about to be made; else that of the checkpoints."""
+    """A directory that was about to be made counts by its parent; else the checkpoints' counts."""
     cache, saves = tmp_path / "cache", tmp_path / "saves"
     cache.mkdir()
     saves.mkdir()

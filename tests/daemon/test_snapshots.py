@@ -181,7 +181,7 @@ def test_it_looks_once_a_second(tier: Tier) -> None:
 
 
 def test_failed_persists_are_told_once_and_across_daemons(tier: Tier) -> None:
-    """Each once, the first of a row marked; a next daemon knows what is on record."""
+    """Each failure is reported once, the first of a row marked; a next daemon knows them."""
     tier.write(1)
     first, second = tier.result(1, error="EIO", at=5.0), tier.result(2, error="EIO", at=6.0)
     tier.board(results=(first,))

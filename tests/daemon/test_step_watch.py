@@ -41,7 +41,7 @@ Trainer = Iterator[Moment]
 
 @dataclass
 class Bench:
-    """A run of several attempts, with a clock of its own; a ledger that a next daemon reads."""
+    """A run of several attempts with its own clock, and a ledger that the next daemon reads."""
 
     pattern: str | None = None
     now: float = 1000.0

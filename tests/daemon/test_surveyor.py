@@ -91,7 +91,7 @@ def test_what_a_trainer_pruned_is_not_remembered_for_ever(tmp_path: Path) -> Non
 
 
 def test_what_was_pruned_is_no_news_while_its_removal_is_under_way(tmp_path: Path) -> None:
-    """Told as pruned it is not told as valid after that, and then as gone; a new one is news."""
+    """A pruned checkpoint is not reported again as valid or gone; a new one of its name is."""
     made = tmp_path / "checkpoints" / "checkpoint-5"
     made.mkdir(parents=True)
     (made / "model.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")

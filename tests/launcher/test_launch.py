@@ -156,7 +156,7 @@ def test_how_a_trainer_ended_is_told(rig: Rig) -> None:
 
 
 def test_an_exit_is_noticed_within_5_ms(rig: Rig) -> None:
-    """From SIGKILL of the trainer to the message's own time stamp; on a loaded machine, once."""
+    """The time from SIGKILL of the trainer to the message's time stamp, at the best exit."""
     rig.start()
     daemon = rig.daemon()
     delays = []

@@ -91,7 +91,7 @@ def test_bash_dies_of_a_stop_and_its_python_child_saves(rig: Rig, saver: Path) -
 
 
 def test_the_ranks_of_a_launcher_that_dies_at_once_are_stopped(rig: Rig, saver: Path) -> None:
-    """`accelerate launch` and `deepspeed` die of SIGTERM: ranks by LOCAL_RANK, each told once."""
+    """`accelerate launch` and `deepspeed` die of SIGTERM; each rank (LOCAL_RANK) is told once."""
     launcher = rig.script(
         "launcher.py",
         f"""\
