@@ -133,7 +133,7 @@ def test_the_only_copy_is_not_removed_by_the_way(
 
 
 def test_saved_to_the_disk_it_may_go(tmp_path: Path, parent: Path, fake_run: FakeRun) -> None:
-    """`--save` makes a checkpoint of it that is proven by hashes."""
+    """`--save` makes a checkpoint that is proven by hashes; then the snapshot may be removed."""
     fake_run.create()
     fake_run.write_status("running", run_id="r1")
     leave(parent, fake_run.run_dir, 120)

@@ -87,7 +87,7 @@ def test_before_the_question_of_existing_checkpoints(
 def test_a_finished_runs_directory(
     command: Command, other: FakeRun, tmp_path: Path, choice: str | None
 ) -> None:
-    """`existing: use` goes on from a finished run's checkpoints; without it that is the advice."""
+    """`existing: use` resumes from a finished run's checkpoints; otherwise the error advises it."""
     other.record({"type": "decision", "state": "completed", "reason": "exit 0"})
     (tmp_path / "out").mkdir(exist_ok=True)
     (tmp_path / "out" / "notes.txt").write_text("what the run left")
@@ -107,7 +107,7 @@ def test_a_finished_runs_directory(
 
 
 def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """Its run directory was removed: taken over, told and recorded, without an option."""
+    """The owner's run directory is gone: taken over, reported and recorded, without an option."""
     shutil.rmtree(other.run_dir)
     config = configure(tmp_path)
     code, found = owner_of(command, config)
@@ -133,7 +133,7 @@ def owner_mark_of(tmp_path: Path) -> dict[str, Any]:
 def test_a_run_that_cannot_be_seen(
     command: Command, other: FakeRun, tmp_path: Path, shape: str
 ) -> None:
-    """78 with the one option; with it the run starts under its own mark, and both are on record."""
+    """Exit 78 names the option; with it the run starts under its own mark, on record."""
     shutil.rmtree(other.run_dir)
     if shape == "damaged":
         (tmp_path / ".out.supervised-by").write_text("{")

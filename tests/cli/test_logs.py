@@ -137,7 +137,7 @@ def test_a_renamed_log_is_followed_to_its_end(
 
 
 def test_a_renamed_log_is_read(command: Command, fake_run: FakeRun) -> None:
-    """Each attempt's lines, whatever their file is called now; what is gone is said."""
+    """Each attempt's lines are found under their file's new name; a missing file is reported."""
     log = fake_run.paths.train_log
     for attempt, text in ((1, "one\n"), (2, "two\n"), (3, "three\n")):
         offset = log.stat().st_size if log.exists() else 0

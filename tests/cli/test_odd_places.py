@@ -153,7 +153,7 @@ def test_a_low_soft_limit_is_raised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", [*READING, "clean"])
 def test_few_descriptors_break_no_command(fake_run: FakeRun, tmp_path: Path, verb: str) -> None:
-    """A sentence at most; and never that the run was not started, or is down."""
+    """At most one sentence; and never that the run was not started, or is down."""
     fake_run.create()
     fake_run.write_status("running")
     fake_run.paths.train_log.write_text("step 1\n")

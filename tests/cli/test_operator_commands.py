@@ -143,7 +143,7 @@ def test_what_runs_without_a_supervisor_is_told(
 
 
 def test_a_stop_does_not_wait_for_a_stopped_launcher(command: Command, fake_run: FakeRun) -> None:
-    """It says so at once and ends: nothing is asked of the trainer until the launcher goes on."""
+    """It reports the stopped launcher and ends: until it goes on the trainer is not asked."""
     fake_run.write_status("running")
     holder = fake_run.hold_lock()
     holder.send_signal(signal.SIGSTOP)

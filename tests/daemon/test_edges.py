@@ -102,7 +102,7 @@ def test_runtime_directory_is_private_and_removed(tmp_path: Path) -> None:
 def test_a_directory_laid_by_somebody_else_is_not_used(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """/dev/shm is everybody's: one that is open to others is passed over."""
+    """Any user may write to /dev/shm: a directory that others may write to is not used."""
     (tmp_path / f"train-supervisor-{os.getuid()}").mkdir(mode=0o777)
     (tmp_path / f"train-supervisor-{os.getuid()}").chmod(0o777)
     monkeypatch.setattr(runtime_module, "SHARED_MEMORY", tmp_path)
@@ -111,7 +111,7 @@ def test_a_directory_laid_by_somebody_else_is_not_used(
 
 
 def test_probe_of_a_disk(tmp_path: Path) -> None:
-    """Space for a checkpoint and a fifth more has to be there."""
+    """The probe wants space for a checkpoint and a fifth more."""
     assert probe("disk_full", directory=tmp_path / "not" / "yet", checkpoint_bytes=1000).clear
     assert not probe("disk_full", directory=tmp_path, checkpoint_bytes=1 << 60).clear
     assert probe("filesystem", directory=tmp_path, checkpoint_bytes=0).clear

@@ -88,7 +88,7 @@ class Slots:
 
     @staticmethod
     def take(slot: SlotPaths) -> Path:
-        """The slot's checkpoint directory under the name that says it is being written."""
+        """Rename the slot's checkpoint directory to its name during a write; the new path."""
         for path in slot.folder.iterdir():
             if path.is_dir() and path != slot.writing:
                 path.rename(slot.writing)

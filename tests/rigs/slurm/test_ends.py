@@ -1,4 +1,4 @@
-"""What ends a job for good: cancelled, stopped, held and finished runs."""
+"""Jobs that end for good: cancelled, stopped, held and finished runs."""
 
 import json
 import signal
@@ -37,14 +37,14 @@ def test_held_run_frees_the_node(job: JobUnderTest) -> None:
     assert job.restarts == 0
     assert "held: " in job.said
     assert not job.strays()
-    # Another job would end at once: none is submitted before somebody has looked.
+    # Another job would end at once, so none is submitted before an operator resumes.
     said = job.supervisor("sbatch", str(job.config), check=False)
     assert "nothing was submitted" in said
     assert "supervisor resume" in said
 
 
 def test_no_durable_progress_is_held(job: JobUnderTest) -> None:
-    """Preempted again and again before anything could be saved: held, exit 1 (point 14)."""
+    """Preempted again and again before a save: held, exit 1 (point 14)."""
     job.configure(
         env={"SAVE_EVERY": NEVER, "SAVE_S": 120},
         restart={"backoff": "0.1s", "backoff_max": "0.3s", "max_failures": 2},
@@ -69,7 +69,7 @@ def test_no_durable_progress_is_held(job: JobUnderTest) -> None:
 
 
 def test_finished_in_its_grace(job: JobUnderTest) -> None:
-    """Finished it is, stop or no stop; requeued all the same, it exits 0 at once (point 7)."""
+    """A run that finishes in its grace is finished; a requeued job exits 0 at once (point 7)."""
     script = 'trap "" TERM; until [ -e go ]; do sleep 0.1; done; touch done'
     job.configure(command=["sh", "-c", script], finish={"file": "done"}, grace="60s")
     job.submit()
@@ -125,7 +125,7 @@ def test_waiting_in_the_queue(job: JobUnderTest) -> None:
 
 
 def test_requeued_and_waiting(job: JobUnderTest) -> None:
-    """Between a requeue and its turn `status` says that the run waits in the queue (18)."""
+    """Between a requeue and the next start `status` shows that the run waits in the queue (18)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--nodelist=n1")
     job.wait_step(10)

@@ -1,4 +1,4 @@
-"""A unit's life: start, reload, stop, restart, and a machine that is shut down."""
+"""A unit's life: start, reload, stop, restart, and a machine that shuts down."""
 
 import re
 import sys
@@ -46,14 +46,14 @@ def test_trainer_has_none_of_the_service(unit: UnitUnderTest) -> None:
     said = unit.log.splitlines()[0]
     assert "'NOTIFY_SOCKET': None, 'WATCHDOG_USEC': None" in said
     assert f"oom 0 uid {ACCOUNT_ID}" in said
-    # Without CAP_SYS_RESOURCE (a virtual machine's container) systemd passes over OOMScoreAdjust=.
+    # Without CAP_SYS_RESOURCE (as in a container) systemd ignores OOMScoreAdjust=.
     ours = "-500" if unit.machine.may_raise_limits() else "0"
     for name, score in (("launcher", ours), ("daemon", ours), ("trainer", "0")):
         seen = unit.machine.run("cat", f"/proc/{pids[name]}/oom_score_adj").stdout.strip()
         assert (name, seen) == (name, score)
 
 
-# What marks and sessions do not hold: two forks, a session of its own, an empty environment.
+# A process that marks and sessions miss: two forks, its own session, an empty environment.
 ESCAPE = """\
 import os, sys
 if os.fork() == 0:
@@ -114,7 +114,7 @@ def test_stop_saves_and_leaves_nothing(unit: UnitUnderTest) -> None:
 
 
 def test_stop_waits_for_a_save_longer_than_its_timeout(unit: UnitUnderTest) -> None:
-    """While it saves the daemon asks for more time than TimeoutStopSec= gives."""
+    """During a save the daemon asks for more time than TimeoutStopSec=."""
     unit.configure(env={"SAVE_EVERY": 1000000, "SAVE_S": 6})
     unit.install(settings="TimeoutStopSec=3s")
     unit.systemctl("start")
@@ -136,7 +136,7 @@ def test_restart_saves_and_resumes(unit: UnitUnderTest) -> None:
 
 
 def _saved_before(unit: UnitUnderTest, attempt: int) -> int:
-    """The step of the checkpoint that an attempt was started from."""
+    """The step of the checkpoint from which an attempt was started."""
     started = unit.wait(
         lambda: next((e for e in unit.entries("attempt_started") if e["attempt"] == attempt), None)
     )
@@ -160,7 +160,7 @@ def test_supervisor_stop_stays_stopped(unit: UnitUnderTest) -> None:
 
 
 def test_poweroff_saves_and_the_next_boot_resumes(unit: UnitUnderTest, machine: Machine) -> None:
-    """An enabled unit: the shutdown waits for the save, and the boot goes on from it."""
+    """An enabled unit: the shutdown waits for the save, and after the boot the run resumes."""
     unit.configure(env={"SAVE_EVERY": 1000000, "SAVE_S": 2})
     unit.start()
     unit.wait_step(10)
