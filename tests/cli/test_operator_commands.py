@@ -121,7 +121,7 @@ def test_resume_of_a_finished_run_says_so(command: Command, fake_run: FakeRun) -
 def test_what_runs_without_a_supervisor_is_told(
     command: Command, fake_run: FakeRun, environment: dict[str, str], verb: str
 ) -> None:
-    """The wish stands, but nobody is there to act on it: what runs, and what to type."""
+    """The intent is written but no supervisor obeys it: the output names processes and commands."""
     fake_run.create()
     fake_run.write_status("running")
     marks = {**environment, "SUPERVISOR_RUN_ID": "r1", "SUPERVISOR_ATTEMPT": "3"}

@@ -108,7 +108,7 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [BEAT_AT, STATE_AT])
 def test_a_writer_stopped_midway_is_told(tmp_path: Path, at: int) -> None:
-    """Such a page is read in bounded time, with what it has, and marked."""
+    """Such a page is read in bounded time, with its values, and marked as torn."""
     writer = PageWriter(tmp_path / "rank-0")
     writer.beat(step=7)
     with (tmp_path / "rank-0").open("r+b") as file:

@@ -58,5 +58,5 @@ def test_an_end_in_order_is_told(end: str, in_order: bool, tmp_path: Path) -> No
 def test_a_rank_that_multiprocessing_starts(
     end: str, method: str, in_order: bool, tmp_path: Path
 ) -> None:
-    """It runs no exit handlers, or after its exception was printed: asked in its own way."""
+    """multiprocessing skips exit handlers, or prints the exception first; the end still counts."""
     assert end_of(IN_A_CHILD.format(end=end, method=method), tmp_path) == (True, in_order)

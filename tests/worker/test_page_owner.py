@@ -407,7 +407,7 @@ def test_the_daemon_reads_no_page_of_a_process_that_came_second(trainers: Traine
 def test_the_daemon_follows_a_rank_that_was_started_again(
     trainers: Trainers,
 ) -> None:
-    """A page that replaces that of a dead process, or of one that only attached, is read."""
+    """The daemon reads a page that replaces one of a dead process, or of one without a beat."""
     seen = PageSet(trainers.heartbeats)
     parent = Obedient(trainers)
     assert [page.pid for page in seen.read()] == [parent.process.pid]

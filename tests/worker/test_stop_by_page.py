@@ -126,7 +126,7 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path, content: bytes) -> None:
 
 
 def test_looking_costs_less_than_a_microsecond(tmp_path: Path) -> None:
-    """A look at a mapped byte; the best of many rounds, so that a busy machine does not decide."""
+    """A look at a mapped byte; the best of many rounds, as a busy machine must not decide."""
     writer = PageWriter(tmp_path / "rank-0")
     rounds = timeit.repeat(lambda: writer.is_stop_asked, number=10_000, repeat=20)
     assert min(rounds) / 10_000 < 1e-6

@@ -65,7 +65,7 @@ def test_a_signalled_trainer_stops_at_a_step_and_says_so(
 
 
 def test_a_signal_at_the_very_end_changes_nothing(trainers: Trainers) -> None:
-    """At exit Python restores handlers: ours become SIG_IGN, so a late signal does not kill."""
+    """Before Python restores the dispositions at exit, attach() has replaced ours by SIG_IGN."""
     process = trainers.start(
         """
         import atexit, signal

@@ -87,7 +87,7 @@ def test_finished_in_its_grace(job: JobUnderTest) -> None:
 
 
 def test_stop_from_the_login_node(job: JobUnderTest) -> None:
-    """Over the shared run directory: seen, saved, ended, not requeued, and stays so (18)."""
+    """`stop` over the shared run directory: saved, ended, not requeued, and it stays so (18)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -106,7 +106,7 @@ def test_stop_from_the_login_node(job: JobUnderTest) -> None:
 
 
 def test_waiting_in_the_queue(job: JobUnderTest) -> None:
-    """`status` says so from the login node, and a `stop` then keeps the run from starting (18)."""
+    """`status` shows the queue from the login node; after a `stop` the run does not start (18)."""
     job.submit("--begin=now+1hour")
     shown = job.supervisor("status", str(job.run_dir))
     assert "waiting in the queue" in shown.splitlines()[0]

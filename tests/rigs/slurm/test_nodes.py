@@ -27,7 +27,7 @@ def _as_on_nfs(job: JobUnderTest) -> dict[str, str]:
 
 
 def test_lost_node(job: JobUnderTest) -> None:
-    """SLURM requeues the job elsewhere; the newest valid one is taken, a torn set aside (12)."""
+    """SLURM requeues the job elsewhere: it takes the newest valid; a torn one is set aside (12)."""
     job.submit(**_as_on_nfs(job))
     job.wait_step(25)
     lost = job.node()
@@ -107,7 +107,10 @@ def test_lock_of_a_job_that_is_over(job: JobUnderTest) -> None:
 
 
 def test_controller_down(job: JobUnderTest) -> None:
-    """Nobody answers at the end: saved, exit 75, "not requeued" and not "failed" (16, 6)."""
+    """The controller does not answer at the end: saved, exit 75, neither requeued nor failed.
+
+    Points 16 and 6.
+    """
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)

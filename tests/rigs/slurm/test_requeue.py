@@ -78,7 +78,7 @@ def test_repeated_signals_change_nothing(job: JobUnderTest) -> None:
 
 
 def test_seven_preemptions_do_not_hold_the_job(job: JobUnderTest) -> None:
-    """SLURM holds a job that it had to requeue itself five times; ours ask for it (8, 11)."""
+    """SLURM holds a job that it had to requeue five times; ours ask for the requeue (8, 11)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     for attempt in range(1, 8):
@@ -124,7 +124,7 @@ def test_chain_goes_on(job: JobUnderTest) -> None:
 
 
 def test_array_task_requeues_itself_alone(job: JobUnderTest) -> None:
-    """The script to copy, as an array of two runs: one is preempted, the other not (point 10)."""
+    """The script to copy as an array of two runs: one is preempted, the other not (point 10)."""
     (job.folder / "other").mkdir()
     other = JobUnderTest(job.cluster, job.folder / "other")
     for one, name in ((job, "1"), (other, "2")):

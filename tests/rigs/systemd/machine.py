@@ -82,7 +82,7 @@ class Machine:
         try:
             words = Path(f"/proc/{self.init}/cmdline").read_bytes().split(b"\0")
         except OSError:
-            words = [b""]  # boot.sh has failed; outer.log says of what
+            words = [b""]  # boot.sh has failed; outer.log has the reason
         if words[0] != os.fsencode(SYSTEMD):
             return False
         return self.run("systemctl", "is-system-running", check=False).stdout.strip() == "running"

@@ -28,7 +28,7 @@ def test_finished_run_is_not_started_again(unit: UnitUnderTest) -> None:
 
 
 def test_held_run_stays_held_and_says_so(unit: UnitUnderTest) -> None:
-    """The unit has failed with exit 1, is not restarted, and `systemctl status` says why."""
+    """The unit has failed with exit 1 and is not restarted; `systemctl status` shows why."""
     unit.configure(env={"FAULTS": SAME_DEATH})
     unit.start()
     unit.wait_state("failed")

@@ -14,7 +14,7 @@ pytestmark = [pytest.mark.rig, pytest.mark.timeout(180)]
 
 
 def test_start_ready_and_status_text(unit: UnitUnderTest) -> None:
-    """Ready when the daemon decides; the status line has attempt, step and loss, and moves."""
+    """Ready when the daemon is; the status text has attempt, step and loss, and changes."""
     unit.start()
     facts = unit.shown("ActiveState", "SubState", "Type", "NotifyAccess", "MainPID")
     assert facts["ActiveState"] == "active"
@@ -40,7 +40,10 @@ def _text(unit: UnitUnderTest) -> str:
 
 
 def test_trainer_has_none_of_the_service(unit: UnitUnderTest) -> None:
-    """No notify socket, no protection from the OOM killer, but the account; ours keep theirs."""
+    """The trainer has the account, but no notify socket and no OOM protection.
+
+    The supervisor keeps its protection.
+    """
     unit.start()
     pids = unit.wait_step(1)
     said = unit.log.splitlines()[0]
@@ -66,7 +69,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def test_each_attempt_has_a_cgroup_that_is_emptied(unit: UnitUnderTest) -> None:
-    """Delegate=yes: below the unit's; what escaped from the first is gone before the second."""
+    """Delegate=yes: attempts' cgroups are below the unit's; the first is emptied for the second."""
     trainer = [sys.executable, "-P", str(TRAINER)]
     command = [sys.executable, "-P", "-c", ESCAPE, *trainer]
     unit.configure(command=command, env={"FAULTS": '{"1": [25, "kill"]}'})
