@@ -1,4 +1,4 @@
-"""The report: a missed target must show, and a peer that could not run must not look like a win."""
+"""The report: a missed target must show, and a peer that could not run is no win."""
 
 import json
 
@@ -22,14 +22,14 @@ def test_a_target_is_held_or_missed(ours: float, target: float | None, holds: bo
 
 
 def test_one_missed_target_fails_the_report() -> None:
-    """The exit code of a benchmark hangs on this."""
+    """The exit code of a benchmark depends on this."""
     assert Report("cost", {}, [row(40.0), row(40.0, target=None)]).holds
     assert not Report("cost", {}, [row(40.0), row(50.0)]).holds
 
 
 @pytest.mark.parametrize("peer", ["not available", 0.0])
 def test_no_ratio_to_a_peer_without_a_value(peer: float | str) -> None:
-    """Nothing is divided by what was not measured."""
+    """A missing value has no ratio."""
     assert row(40.0, peer=peer).ratio("torchrun") is None
     assert row(40.0).ratio("nobody") is None
 

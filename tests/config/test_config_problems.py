@@ -9,7 +9,7 @@ from supervisor.config.problems import ConfigError, Problem
 
 
 def problems_of(tmp_path: Path, text: str | bytes) -> tuple[Problem, ...]:
-    """What is wrong with a text."""
+    """The problems of a text."""
     path = tmp_path / "run.yaml"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ConfigError) as caught:
@@ -89,7 +89,7 @@ colour: red
 def test_a_problem_names_its_key_and_what_to_write(
     tmp_path: Path, text: str, key: str, says: str
 ) -> None:
-    """Each mistake is one problem that says what to do about it."""
+    """Each mistake is one problem that tells how to correct it."""
     (problem,) = problems_of(tmp_path, text)
     assert problem.key == key
     assert says in str(problem)

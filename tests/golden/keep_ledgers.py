@@ -26,7 +26,7 @@ BOOT = "0b1c2d3e-4f50-4617-8293-a4b5c6d7e8f9"
 
 
 def carried(run: Supervised) -> None:
-    """Killed, launched warm, a daemon killed and one reloaded, stopped, damaged, set back, done."""
+    """Killed, relaunched warm, daemons replaced, stopped, damaged, rolled back, and finished."""
     steps = {"STEPS": "50"}
     run.configure(hold=15, env=steps, launch={"mode": "auto"})
     process = run.start()

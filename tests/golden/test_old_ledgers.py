@@ -30,7 +30,7 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_line_is_understood(name: str) -> None:
-    """Whole, and of a kind that is known; written again it says the same."""
+    """Each line is whole and of a known kind; written again it is the same."""
     path = FOLDER / "ledgers" / name / "ledger.jsonl"
     records, bad = read_ledger_report(path)
     assert bad == 0

@@ -133,7 +133,7 @@ def another(run: Cold, resume: dict[str, str]) -> None:
 
 
 def test_a_finished_runs_directory(run: Cold) -> None:
-    """Refused as long as nothing is said of what is there; used, it is taken over."""
+    """Refused until the configuration decides about its checkpoints; with `use` taken over."""
     env = {"OUTPUT": run.folder / "out", "STEPS": "20"}
     run.configure(checkpoints={"directory": "out"}, env=env)
     assert run.run() == 0

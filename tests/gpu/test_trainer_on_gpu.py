@@ -1,4 +1,4 @@
-"""The same promises on a CUDA device: exact after kills, and checkpoints that change devices."""
+"""The trainer on a CUDA device: exact after kills, and checkpoints that change devices."""
 
 import signal
 from collections.abc import Callable
@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.timeout(300)]
 def test_kills_change_no_bit(
     workplace: Workplace, tmp_path: Path, assert_same_training: Same, precision: str
 ) -> None:
-    """With deterministic algorithms, dropout on the device, EMA, accumulation, scaler."""
+    """With deterministic algorithms, dropout on the device, EMA, accumulation and a scaler."""
     changes: dict[str, Any] = {
         "training": {"device": "cuda", "deterministic": True, "precision": precision},
         "data": {"workers": 1},

@@ -53,7 +53,7 @@ VISIBLE = (SurveyCheckpoints, Launch, SendStop, SendKill, Record, Exit)
 
 
 def freeze(effect: Effect) -> Any:
-    """Make an effect interned: without its texts and times."""
+    """The effect without its texts and its wait, so that equal effects get one number."""
     if isinstance(effect, Record):
         plain: dict[str, Any] = {"reason": "why", "evidence": (), "wait_s": None}
         known = {one.name for one in fields(effect.entry)}

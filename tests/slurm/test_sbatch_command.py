@@ -1,4 +1,4 @@
-"""`supervisor sbatch` against a stand-in of sbatch: what it submits, writes down, and refuses."""
+"""`supervisor sbatch` with a stand-in for sbatch: what it submits, records, and refuses."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ from supervisor.slurm.submission import recall, remember
 
 @pytest.fixture
 def paths(tmp_path: Path, commands: Path, monkeypatch: pytest.MonkeyPatch) -> RunPaths:
-    """A configuration in a fresh directory, which is the working one."""
+    """A configuration in a fresh directory, which is the working directory."""
     folder = tmp_path / "work"
     folder.mkdir()
     monkeypatch.chdir(folder)
@@ -50,7 +50,7 @@ def test_submits_and_remembers(paths: RunPaths, commands: Path) -> None:
 
 
 def test_print_submits_nothing(paths: RunPaths, commands: Path) -> None:
-    """And makes nothing."""
+    """`--print` calls no sbatch and makes no directory."""
     result = _call("--print", "--chain", "4")
     assert "#SBATCH --array=1-4%1\n" in result.output
     assert not (commands / "sbatch.called").exists()
@@ -58,7 +58,7 @@ def test_print_submits_nothing(paths: RunPaths, commands: Path) -> None:
 
 
 def test_a_refusal_of_sbatch_is_told(paths: RunPaths, commands: Path) -> None:
-    """With what it said; no job is written down."""
+    """The error has sbatch's text, and no job is recorded."""
     (commands / "sbatch.error").write_text("sbatch: error: invalid partition specified: x\n")
     result = _call()
     assert isinstance(result.exception, SupervisorError)
@@ -67,7 +67,7 @@ def test_a_refusal_of_sbatch_is_told(paths: RunPaths, commands: Path) -> None:
 
 
 def test_one_job_for_a_run(paths: RunPaths, commands: Path) -> None:
-    """While one waits or runs another is refused; once it is over, or unknown, it is not."""
+    """A second job is refused while the first waits or runs, not once it is over or unknown."""
     paths.state_dir.mkdir(parents=True)
     remember(paths.submission, "70", None)
     (commands / "squeue.out").write_text("PENDING\n")
@@ -79,7 +79,7 @@ def test_one_job_for_a_run(paths: RunPaths, commands: Path) -> None:
 
 
 def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None:
-    """The job would end at once: the answer is what to type first."""
+    """The job would end at once, so the hint is what to type first."""
     paths.state_dir.mkdir(parents=True)
     write_intent(paths.intent, Intent.STOP)
     refused = _call().exception
@@ -90,7 +90,7 @@ def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None
 
 
 def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
-    """For people and in JSON; what cannot be understood, or is over, is not in the queue."""
+    """Shown as text and as JSON; a job that is over or unreadable is not in the queue."""
     paths.state_dir.mkdir(parents=True)
     assert queued(paths, Status()) is None
     remember(paths.submission, "70", None)
@@ -110,7 +110,7 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
     assert queued(paths, Status(state=RunState.COMPLETED)) is None
     paths.submission.write_text("{}")
     assert queued(paths, Status()) is None
-    # Submitted by hand: the job that ran last is the one that waits again.
+    # Submitted by hand: the job that ran last is the job that waits again.
     requeued = Status(state=RunState.PREEMPTED, slurm=SlurmStatus(job_id="69"))
     assert queued(paths, requeued) is not None
     (commands / "squeue.error").write_text("Unable to contact slurm controller\n")

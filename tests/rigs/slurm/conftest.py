@@ -148,7 +148,7 @@ class JobUnderTest:
         return [sys.executable, "-P", str(TRAINER)]
 
     def copied_script(self, config: str) -> str:
-        """slurm/train.sbatch as a user would copy it: CONFIG and the program corrected."""
+        """Copy slurm/train.sbatch as a user would, with CONFIG and program corrected; its path."""
         text = (Path(__file__).resolve().parents[3] / "slurm" / "train.sbatch").read_text()
         text = text.replace("CONFIG=configs/train.yaml", f"CONFIG={config}")
         text = text.replace("exec supervisor", f"exec {' '.join(SUPERVISOR)}")
