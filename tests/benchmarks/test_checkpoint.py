@@ -53,12 +53,12 @@ def test_each_save_is_compared_with_its_own_seconds() -> None:
 
 @pytest.mark.parametrize(("text", "count"), [("100MB", 1e8), ("3GB", 3e9), ("0.5mb", 5e5)])
 def test_sizes_are_decimal(text: str, count: float) -> None:
-    """As disks and memory bandwidth are stated."""
+    """Sizes are powers of ten, as makers state those of disks and memory bandwidth."""
     assert bytes_of(text) == count
 
 
 def test_a_size_without_a_unit_is_refused() -> None:
-    """A size in bare bytes would be a mistake."""
+    """A size needs a unit, because a number of bytes is probably a mistake."""
     with pytest.raises(ValueError, match="a size ends in"):
         bytes_of("100")
 
@@ -103,7 +103,7 @@ def test_figures_are_medians_beside_their_references() -> None:
 
 @pytest.mark.parametrize(("call_s", "holds"), [(0.03, True), (0.2, False)])
 def test_a_missed_target_fails_the_report(call_s: float, holds: bool) -> None:
-    """Only ours has targets; a peer without a figure shows a dash."""
+    """Only our saver has targets; a peer without a figure shows a dash."""
     results = {
         OURS: [result(OURS, call_s, validation=VALIDATION)],
         "torch.save": [result("torch.save", 5.0)],
@@ -194,7 +194,7 @@ class _Sleeper:
 def test_what_a_saver_takes_is_what_is_measured(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Call, time to durable and load of a saver that sleeps are its sleeps."""
+    """The measured call, time to durable and load are the times that the saver sleeps."""
     monkeypatch.setitem(SAVERS, "sleeper", _Sleeper)
     measured = saving.measure("sleeper", SMALL_BYTES, 2, tmp_path, "cpu")
     assert min(one.call_s for one in measured.stalls) >= 0.08
@@ -205,7 +205,7 @@ def test_what_a_saver_takes_is_what_is_measured(
 
 @pytest.mark.parametrize("name", [OURS, "torch.save", "DCP save", "DCP thread"])
 def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> None:
-    """A saver that loses the state would make the benchmark useless."""
+    """Every saver loads the state that it saved; otherwise its times would mean nothing."""
     trained = Trained(SMALL_BYTES, "cpu")
     trained.train(2)
     saver = SAVERS[name](trained, tmp_path)
@@ -225,7 +225,7 @@ def test_every_saver_brings_back_what_it_saved(name: str, tmp_path: Path) -> Non
 def test_a_saver_that_does_not_exist_is_refused(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Otherwise an hour's run without the intended peer would be noticed too late."""
+    """An unknown saver is refused at once, and not after the others have run for an hour."""
     monkeypatch.setattr("sys.argv", ["checkpoint", "--savers", "torch.save,DCP"])
     with pytest.raises(SystemExit, match="2"):
         main()
@@ -242,7 +242,7 @@ def test_the_control_saves_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["memory alone", "dd alone"])
 def test_controls_leave_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither writes a checkpoint while it is measured, and both clean up."""
+    """Neither control writes a checkpoint while it is measured, and both clean up."""
     memory, disk_folder = tmp_path / "memory", tmp_path / "disk"
     memory.mkdir()
     disk_folder.mkdir()
@@ -255,7 +255,7 @@ def test_controls_leave_nothing(name: str, tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
-    """With fewer bytes dd would look cheap."""
+    """dd writes as many bytes as the state has; with fewer it would look cheap."""
     trained = Trained(SMALL_BYTES, "cpu")
     trained.train(1)
     dd = CONTROLS["dd alone"](trained, tmp_path)
@@ -271,7 +271,7 @@ def test_dd_alone_writes_the_whole_state(tmp_path: Path) -> None:
 
 
 def test_ours_is_validated_cold_cached_and_not_again(tmp_path: Path) -> None:
-    """A whole process of our saver, with a small state."""
+    """Our saver runs with a small state in a whole process."""
     measured = saving.measure(OURS, SMALL_BYTES, 2, tmp_path, "cpu")
     validation = measured.validation
     assert validation["bytes"] > SMALL_BYTES / 2

@@ -39,7 +39,7 @@ def test_medians_leave_out_what_was_not_told() -> None:
 
 
 def test_the_target_is_a_part_of_torchrun() -> None:
-    """A twentieth for the toy; without torchrun there is no target."""
+    """The target is a twentieth of torchrun's time; without torchrun there is no target."""
     ours, other = {SHOWN_STEP: 100.0}, {SHOWN_STEP: 2400.0}
     row = next(r for r in rows_of("toy", {"supervisor": ours, "torchrun": other}) if r.target)
     assert row.target == pytest.approx(120.0)
@@ -56,7 +56,7 @@ def test_stamps_of_nobody(tmp_path: Path) -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("subject", [Ours("supervisor", "cold"), ShellLoop()], ids=lambda s: s.name)
 def test_a_killed_training_is_timed(subject: Ours | ShellLoop, tmp_path: Path) -> None:
-    """A real training, killed once: every column is there, in order, and it goes on."""
+    """The relaunch after one SIGKILL of a real training has every column, in order."""
     words = ("--save-steps", "10", "--step-s", "0.01")
     (times,) = measure(subject, Workload("toy", words), tmp_path, 1)
     order = [times[name] for name in ("started", "chosen", "loaded", SHOWN_STEP)]

@@ -17,12 +17,12 @@ def row(ours: float, *, target: float | None = 48.0, peer: float | str = 300.0) 
     [(40.0, 48.0, True), (48.0, 48.0, True), (49.0, 48.0, False), (1e9, None, None)],
 )
 def test_a_target_is_held_or_missed(ours: float, target: float | None, holds: bool | None) -> None:
-    """At most the target holds; without a target nothing is claimed."""
+    """A value equal to the target holds it; without a target nothing is claimed."""
     assert row(ours, target=target).holds is holds
 
 
 def test_one_missed_target_fails_the_report() -> None:
-    """The exit code of a benchmark depends on this."""
+    """One missed target fails the report; the benchmark's exit code depends on it."""
     assert Report("cost", {}, [row(40.0), row(40.0, target=None)]).holds
     assert not Report("cost", {}, [row(40.0), row(50.0)]).holds
 
@@ -35,7 +35,7 @@ def test_no_ratio_to_a_peer_without_a_value(peer: float | str) -> None:
 
 
 def test_json_says_what_the_table_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """Values, targets, ratios and verdicts are in both."""
+    """Table and JSON both have values, targets, ratios and verdicts."""
     report = Report("cost", {"supervisor": "here", "torchrun": "2.13"}, [row(60.0)], ["a note"])
     document = json.loads(report.as_json())
     assert document["rows"][0]["ratios"] == {"torchrun": pytest.approx(0.2)}

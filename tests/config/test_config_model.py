@@ -24,7 +24,7 @@ def load(tmp_path: Path, text: str, name: str = "run.yaml") -> RunConfig:
 
 
 def test_only_the_command_is_needed(tmp_path: Path) -> None:
-    """All other keys have their defaults."""
+    """A configuration needs only `command`; all other keys have defaults."""
     config = load(tmp_path, "command: [python, x.py]\n", "my run!.yaml")
     assert config.name == "my-run"
     assert config.command == ("python", "x.py")
@@ -47,13 +47,13 @@ def test_numbers_in_a_command_are_passed_as_typed(tmp_path: Path) -> None:
 
 
 def test_signals_may_have_their_prefix(tmp_path: Path) -> None:
-    """SIGTERM and TERM mean the same."""
+    """`SIGTERM` and `TERM` mean the same signal."""
     assert load(tmp_path, "command: [a]\nsignals: [SIGUSR1]\n").signals == ("USR1",)
 
 
 @pytest.mark.parametrize("keep", ["", "checkpoints: {keep: 5}\n", "checkpoints: {keep: null}\n"])
 def test_the_daemon_reads_back_the_same(tmp_path: Path, keep: str) -> None:
-    """JSON and back changes nothing, not even whether `keep` was written."""
+    """The configuration survives JSON unchanged, with the knowledge whether `keep` was written."""
     text = "command: [a]\ngrace: 90s\nenv: {A: '1'}\nfinish: {file: DONE}\n" + keep
     config = load(tmp_path, text).resolved(tmp_path)
     again = RunConfig.model_validate_json(config.to_json())
@@ -75,7 +75,7 @@ def test_nothing_can_be_changed_afterwards(tmp_path: Path) -> None:
 
 
 def test_placeholders_are_filled_in_and_other_braces_kept() -> None:
-    """JSON in an argument survives."""
+    """Placeholders are filled in, and JSON in an argument stays as it is."""
     words = expand_arguments(
         ["{checkpoint}", "{checkpoint_dir}/x", "{name}:{step}", '{"a": {}}'],
         checkpoint="/out/checkpoint-5",

@@ -83,5 +83,5 @@ def test_formatting_reads_back_within_its_precision(seconds: float) -> None:
     ],
 )
 def test_formatting(seconds: float, text: str) -> None:
-    """Two units at most, the larger first."""
+    """A duration is shown in at most two units, the larger first."""
     assert format_duration(seconds) == text

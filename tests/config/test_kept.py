@@ -18,7 +18,7 @@ def kept(tmp_path: Path, **more: Any) -> tuple[RunConfig, dict[str, Any]]:
 
 
 def test_its_own_comes_back(tmp_path: Path) -> None:
-    """The same configuration, and no key is ignored."""
+    """A kept configuration is read back equal, and no key is ignored."""
     config, values = kept(tmp_path, grace="7s")
     assert read_kept(json.dumps(values).encode()) == (config, ())
 

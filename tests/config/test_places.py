@@ -28,7 +28,7 @@ ENVIRONMENT = {"HOME": "/home/me", "SCRATCH": "/scratch/me", "N": "7", "EMPTY": 
     ],
 )
 def test_expanded(written: str, meant: str) -> None:
-    """As a shell would expand it."""
+    """A path is expanded as a shell would expand it."""
     assert expand(written, ENVIRONMENT) == meant
 
 
@@ -52,7 +52,7 @@ def test_refused(written: str, says: str) -> None:
 
 
 def test_in_a_configuration(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All three paths, by the trainer's environment; `env` comes first."""
+    """All three paths are expanded by the trainer's environment; `env` comes first."""
     monkeypatch.setenv("SCRATCH", "/scratch/me")
     monkeypatch.setenv("HOME", "/home/me")
     path = tmp_path / "c.yaml"

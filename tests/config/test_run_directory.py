@@ -59,7 +59,7 @@ def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("text", PLAIN)
 @pytest.mark.parametrize("file", ["my run.yaml", "ü.yaml"])
 def test_the_same_as_the_whole_configuration(tmp_path: Path, file: str, text: str) -> None:
-    """By name, by key, or by the file's name; relative to the working directory."""
+    """The quick reader finds the directory by name, by key, or by the file's name."""
     path = tmp_path / file
     path.write_text(text, "utf-8")
     here = tmp_path / "here"
@@ -84,5 +84,5 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 
 def test_all_keys_are_known() -> None:
-    """A new key of the configuration must be added here."""
+    """The quick reader knows every key of the configuration; a new key must be added to it."""
     assert set(RunConfig.model_fields) == quick.KEYS

@@ -47,7 +47,7 @@ def test_contract_codes_outrank_the_log() -> None:
 
 
 def test_not_found_is_no_configuration_after_steps() -> None:
-    """127 after the first step means a program that was there before."""
+    """Exit code 127 after the first step is no configuration error: the program was there."""
     assert diagnose(ExitEvidence(127, None, first_step_seen=True)).failure is Failure.UNKNOWN
 
 

@@ -67,7 +67,7 @@ def test_configuration_is_held_before_the_first_step_only(line: str) -> None:
 
 @pytest.mark.parametrize("name", ["NameError", "TypeError", "AttributeError", "KeyError"])
 def test_a_mistake_in_the_program_is_an_exception(name: str) -> None:
-    """These may depend on data or state: repetition finds those that do not."""
+    """Mistakes in a program may depend on data or state, so the run is restarted."""
     found = ended(
         "Traceback (most recent call last):",
         '  File "/job/train.py", line 3, in <module>',

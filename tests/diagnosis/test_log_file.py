@@ -25,7 +25,7 @@ TRACEBACK = (
 
 
 def test_a_cause_long_before_the_end_is_kept(tmp_path: Path) -> None:
-    """After the root cause 20,000 lines of other ranks can follow."""
+    """The root cause is found even if 20,000 lines of other ranks follow it."""
     log = tmp_path / "train.log"
     with log.open("w") as stream:
         stream.writelines(f"step {n} loss 1.5\n" for n in range(5000))
@@ -40,7 +40,7 @@ def test_a_cause_long_before_the_end_is_kept(tmp_path: Path) -> None:
 
 
 def test_one_endless_line_costs_no_memory(tmp_path: Path) -> None:
-    """A line without an end, control sequences, wrong UTF-8 and a progress bar."""
+    """A line without an end is read in bounded memory, control sequences and all."""
     log = tmp_path / "train.log"
     with log.open("wb") as stream:
         for n in range(300):
@@ -55,7 +55,7 @@ def test_one_endless_line_costs_no_memory(tmp_path: Path) -> None:
 
 
 def test_whether_a_step_was_seen_is_read_from_the_log(tmp_path: Path) -> None:
-    """The same import error before any step, after one, and when the caller knows better."""
+    """The log, or the caller, shows whether an import error came before the first step."""
     log = tmp_path / "train.log"
     log.write_text("ModuleNotFoundError: No module named 'x'\n")
     assert diagnose_file(log).failure is Failure.CONFIGURATION
@@ -92,7 +92,7 @@ def test_a_hostile_megabyte_takes_no_time(piece: str) -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.needles[0])
 def test_no_row_back_tracks(row: object) -> None:
-    """Each row's own needles, repeated up to the longest allowed line."""
+    """Each row's own needles, repeated up to the longest line, cause no backtracking."""
     for needle in row.needles:  # type: ignore[attr-defined]
         text = clean((needle + " ") * (2000 // (len(needle) + 1)))
         begun = time.process_time()
@@ -142,7 +142,7 @@ def test_it_never_raises(lines: list[str], code: int | None, signal: int | None)
     ],
 )
 def test_steps_are_seen(line: str, number: int) -> None:
-    """The ways in which today's trainers print their steps."""
+    """The pattern knows the ways in which today's trainers print their steps."""
     mark = read_step(line)
     assert mark is not None
     assert mark.number == number

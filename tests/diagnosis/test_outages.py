@@ -103,13 +103,13 @@ def test_a_file_server_is_waited_for(line: str) -> None:
     ],
 )
 def test_what_only_looks_like_it_is_a_failure_like_others(line: str) -> None:
-    """Numbers and words of the network are in other messages, too."""
+    """Other messages have the network's numbers and words, too: they are ordinary failures."""
     found = raised(line, seen=True)
     assert (found.failure, found.action) == (Failure.EXCEPTION, Action.RESTART)
 
 
 def test_calls_tell_an_upload_and_the_network_where_the_message_does_not() -> None:
-    """An exception that no row knows, raised by code that talks to a server."""
+    """An unknown exception counts as an outage if code that talks to a server raised it."""
     upload = ("/job/train.py", "upload_checkpoint", "client.put(path)")
     assert raised("Boom: 17", ("/job/train.py", "main", "f()"), upload).action is Action.BACKOFF
     network = ("/env/site-packages/urllib3/response.py", "read", "raise")
@@ -167,7 +167,7 @@ def test_a_checkpoint_that_cannot_be_read_is_corrupt(
 def test_data_that_cannot_be_read_takes_no_checkpoint_back(
     frame: tuple[str, str, str], line: str
 ) -> None:
-    """A truncated cache of a data set is no checkpoint."""
+    """An unreadable cache of a data set is not taken for a damaged checkpoint."""
     inner = ("/env/torch/serialization.py", "load", "return _load(file)")
     for frames in ((frame,), (frame, inner)):
         found = raised(line, ("/job/train.py", "<module>", "main()"), *frames)
@@ -176,19 +176,19 @@ def test_data_that_cannot_be_read_takes_no_checkpoint_back(
 
 
 def test_an_empty_pickle_of_nobody_knows_what_is_no_checkpoint() -> None:
-    """Pipes and caches end early, too."""
+    """Pipes and caches end early, too, so an empty pickle alone proves no damage."""
     found = raised(EOF, ("/job/train.py", "main", "message = pickle.load(pipe)"))
     assert (found.failure, found.loads_checkpoint) == (Failure.EXCEPTION, False)
 
 
 def test_gradient_checkpointing_is_no_load() -> None:
-    """Only its name is like a checkpoint's."""
+    """torch/utils/checkpoint.py recomputes activations, and loads no checkpoint."""
     recompute = ("/env/torch/utils/checkpoint.py", "recompute_fn", "fn(*args)")
     assert raised("ValueError: x", recompute).loads_checkpoint is False
 
 
 def test_a_checkpoint_that_does_not_fit_is_known_to_have_been_loaded() -> None:
-    """For any exception the calls show the load."""
+    """The calls of a traceback show the load, whatever the exception is."""
     frame = ("/env/torch/nn/modules/module.py", "load_state_dict", "raise RuntimeError(")
     found = raised("RuntimeError: Error(s) in loading state_dict for GPT:", frame, seen=True)
     assert found.loads_checkpoint is True

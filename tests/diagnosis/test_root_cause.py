@@ -63,7 +63,7 @@ def test_a_handled_traceback_in_one_process_yields_to_the_last() -> None:
 
 
 def test_a_full_disk_that_ends_the_run_is_found() -> None:
-    """The same words without a later step are the cause."""
+    """A full disk is the cause if no later step follows its error."""
     found = ended([*steps(1, 9), *OUT_OF_MEMORY[:3], "OSError: [Errno 28] No space left on device"])
     assert (found.failure, found.action, found.frame) == (
         Failure.DISK_FULL,
@@ -88,7 +88,7 @@ def test_bars_drawn_at_exit_refute_nothing(tail: list[str]) -> None:
 
 
 def test_the_earliest_cause_wins_over_what_follows() -> None:
-    """One rank runs out of memory; the others time out, lose their peer and are killed."""
+    """One rank runs out of memory first; the others time out, lose their peer and are killed."""
     lines = [
         *steps(1, 9),
         *rank(3, OUT_OF_MEMORY),
@@ -105,7 +105,7 @@ def test_the_earliest_cause_wins_over_what_follows() -> None:
 
 
 def test_interleaved_ranks_are_told_apart() -> None:
-    """Two ranks' tracebacks in alternating lines: each is read whole, the first begun wins."""
+    """Each of two interleaved tracebacks is read whole, and the one that began first wins."""
     second = [
         "Traceback (most recent call last):",
         '  File "/job/data.py", line 5, in fetch',
@@ -223,7 +223,7 @@ def test_a_full_disk_takes_the_last_words_too(
 
 
 def test_kernel_evidence_makes_a_kill_a_want_of_memory() -> None:
-    """Only the counter, or a line of kernel or scheduler, shows it; a delta of zero does not."""
+    """Only the counter, or a line of kernel or scheduler, shows exhausted memory."""
     assert ended(steps(1, 3), signal=9).failure is Failure.KILLED
     assert ended(steps(1, 3), signal=9, oom_kill_delta=0).failure is Failure.KILLED
     found = ended(steps(1, 3), signal=9, oom_kill_delta=2)
@@ -257,7 +257,7 @@ def test_a_device_assert_is_not_hidden_by_its_asynchronous_traceback() -> None:
 
 
 def test_evidence_is_bounded() -> None:
-    """At most eight lines of at most 500 characters."""
+    """The evidence has at most eight lines of at most 500 characters."""
     found = ended([WATCHDOG + "x" * 3000] * 50)
     assert 0 < len(found.evidence) <= 8
     assert max(map(len, found.evidence)) <= 500

@@ -122,7 +122,7 @@ def worker_error(message: str, *, original: str) -> Diagnosis:
 
 
 def test_a_workers_original_traceback_is_the_root() -> None:
-    """The diagnosis names the worker's own frame."""
+    """The diagnosis names the frame in the worker, not the frame that raised it again."""
     found = worker_error(
         "OSError: Caught OSError in DataLoader worker process 3.",
         original="OSError: [Errno 24] Too many open files: '/d/1'",

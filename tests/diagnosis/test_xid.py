@@ -43,7 +43,7 @@ def test_these_are_ignored(number: int) -> None:
 
 
 def test_45_follows_the_one_it_names() -> None:
-    """Alone, 45 is only a consequence."""
+    """Alone, Xid 45 is only a consequence; beside another number that number counts."""
     assert meaning(45, "pid=1, Ch 00000010") is None
     assert meaning(45, "pid=1, due to Xid 79") == (Failure.GPU_LOST, Action.EXCLUDE)
 
@@ -59,6 +59,6 @@ def test_45_follows_the_one_it_names() -> None:
     ],
 )
 def test_154_states_the_action(to: str, failure: Failure | None) -> None:
-    """The driver states the action that it needs."""
+    """Xid 154 states the action that the driver needs."""
     found = meaning(154, f"GPU recovery action changed from 0x0 (None) to {to}")
     assert (found[0] if found else None) is failure

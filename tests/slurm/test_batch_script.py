@@ -98,14 +98,14 @@ def test_options_of_the_user_come_last() -> None:
 
 
 def test_option_values() -> None:
-    """All four ways to write an option; the last one counts."""
+    """All four ways to write an option are read; the last occurrence counts."""
     for words in (["--time=5"], ["--time", "5"], ["-t5"], ["-t", "5"], ["-t", "9", "--time=5"]):
         assert option_value(tuple(words), "--time", "-t") == "5"
     assert option_value(("--test-only",), "--time", "-t") is None
 
 
 def test_a_time_limit_within_the_lead_is_warned_of() -> None:
-    """The signal would come at the start, and the job would be requeued for ever."""
+    """A limit below the lead brings a warning: SLURM would signal the job at once, for ever."""
     assert time_limit_problem(("--time=3:00",), 150) is not None
     assert time_limit_problem(("--time=24:00:00",), 150) is None
     assert time_limit_problem(("-p", "gpu"), 150) is None

@@ -63,7 +63,7 @@ def test_what_users_set_for_their_eyes_is_left_out(
     ],
 )
 def test_durations_that_slurm_prints(text: str, seconds: float | None) -> None:
-    """Days, hours, minutes, seconds; other text gives None."""
+    """Days, hours, minutes and seconds are read; other text gives None."""
     assert duration_s(text) == seconds
 
 
@@ -80,12 +80,12 @@ def test_durations_that_slurm_prints(text: str, seconds: float | None) -> None:
     ],
 )
 def test_limits_as_sbatch_takes_them(text: str, seconds: float | None) -> None:
-    """All six shapes of sbatch(1), --time."""
+    """All six shapes of --time in sbatch(1) are read."""
     assert limit_s(text) == seconds
 
 
 def test_answers(commands: Path) -> None:
-    """A job, a configuration and a state in the queue."""
+    """The parsers read a job, a configuration and a state in the queue."""
     (commands / "scontrol.job").write_text(JOB)
     (commands / "scontrol.config").write_text("KillWait                = 30 sec\nA = b = c\n")
     (commands / "squeue.out").write_text("COMPLETED\nPENDING\n")

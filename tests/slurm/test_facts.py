@@ -61,7 +61,7 @@ COMPLETING = "JobId=17 JobState=COMPLETING Reason=None Requeue=1 Restarts=0"
     ],
 )
 def test_states(line: str, end: JobEnd | None, requeue: Requeue) -> None:
-    """Why a job ends, and whether to requeue it, for each state that was observed."""
+    """Each observed state shows why a job ends, and whether to requeue it."""
     found = read(line)
     assert (found.end, found.requeue) == (end, requeue)
 

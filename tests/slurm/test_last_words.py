@@ -43,7 +43,7 @@ def test_only_this_start_of_this_job() -> None:
 
 
 def test_a_trainer_cannot_fake_it_within_a_line() -> None:
-    """Only a whole line counts."""
+    """Only a whole line counts, so a trainer cannot fake the reason within a line."""
     assert find("it said: " + line(), "7", AT - 60) is None
 
 

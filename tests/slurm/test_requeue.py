@@ -17,7 +17,7 @@ def _no_controller(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_it_is_ordered_once_and_said() -> None:
-    """An array's task requeues only itself."""
+    """The order names the array's task alone, and the line says what follows."""
     orders: list[list[str]] = []
     outcome = carry_out(OWN, Requeue.ASK, "", lambda words: orders.append(words))
     assert orders == [["scontrol", "requeue", "18_3"]]
@@ -36,7 +36,7 @@ def test_it_is_ordered_once_and_said() -> None:
     ],
 )
 def test_nothing_else_orders_anything(verdict: Requeue, words: str) -> None:
-    """Cancelled, done, forbidden or unknown: a message, and no order."""
+    """A job that is cancelled, requeued or forbidden to requeue gets a message and no order."""
 
     def refuse(command: list[str]) -> str | None:
         raise AssertionError(command)
@@ -47,7 +47,7 @@ def test_nothing_else_orders_anything(verdict: Requeue, words: str) -> None:
 
 
 def test_one_that_is_pending_already_is_no_failure() -> None:
-    """Another requeue came first."""
+    """A job that is pending already was requeued by another order: no failure."""
     outcome = carry_out(OWN, Requeue.ASK, "", lambda _: "Job is pending execution for job 19")
     assert outcome.verdict is Requeue.ALREADY
     assert outcome.is_requeued
@@ -62,7 +62,7 @@ def test_a_refusal_is_said_with_what_to_type() -> None:
 
 
 def test_when_it_may_start() -> None:
-    """After the credential's lifetime; 120 s if the site does not state it."""
+    """The job may start after the credential's lifetime, by default 120 s."""
     assert credential_s({"AuthInfo": "socket=/run/munge,cred_expire=30"}) == 30
     assert credential_s({}) == 120
 

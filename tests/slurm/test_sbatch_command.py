@@ -79,7 +79,7 @@ def test_one_job_for_a_run(paths: RunPaths, commands: Path) -> None:
 
 
 def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None:
-    """The job would end at once, so the hint is what to type first."""
+    """A stopped run is not submitted: the job would end at once. The hint is what to type."""
     paths.state_dir.mkdir(parents=True)
     write_intent(paths.intent, Intent.STOP)
     refused = _call().exception
@@ -90,7 +90,7 @@ def test_a_stopped_run_is_not_submitted(paths: RunPaths, commands: Path) -> None
 
 
 def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
-    """Shown as text and as JSON; a job that is over or unreadable is not in the queue."""
+    """`status` shows the waiting job as text and as JSON, unless it is over or unreadable."""
     paths.state_dir.mkdir(parents=True)
     assert queued(paths, Status()) is None
     remember(paths.submission, "70", None)
@@ -118,7 +118,7 @@ def test_status_waits_in_the_queue(paths: RunPaths, commands: Path) -> None:
 
 
 def test_json(paths: RunPaths) -> None:
-    """Id, cluster and log."""
+    """The JSON has the job's id, cluster and log."""
     body = json.loads(_call("--json").output)
     log = str(paths.run_dir / "slurm-77.log")
     assert body == {"job_id": "77", "cluster": "east", "log": log}

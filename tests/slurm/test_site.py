@@ -21,7 +21,7 @@ SITE = Site("gpu", "REQUEUE", 60.0, 30.0, True, True, 86400.0)
 
 
 def test_site_from_what_scontrol_shows() -> None:
-    """Both places of the user signal; a cluster without preemption has the mode OFF."""
+    """The user signal is found in either key; without preemption the mode is OFF."""
     partition = {"PartitionName": "gpu", "PreemptMode": "REQUEUE", "GraceTime": "60"}
     partition["MaxTime"] = "1-00:00:00"
     config = {"PreemptType": "preempt/partition_prio", "KillWait": "30 sec", "JobRequeue": "1"}
@@ -48,7 +48,7 @@ def test_site_from_what_scontrol_shows() -> None:
     ],
 )
 def test_whether_a_warning_comes(site: Site, uses_steps: bool, level: Level) -> None:
-    """Each layout, with each setting."""
+    """The warning depends on the layout and on the site's settings."""
     found = warning(site, uses_steps=uses_steps)
     assert found.level is level
     assert found.do is not None or level is Level.OK
@@ -66,7 +66,7 @@ def test_whether_a_warning_comes(site: Site, uses_steps: bool, level: Level) -> 
     ],
 )
 def test_whether_the_last_save_fits(signal: bool, took: float | None, level: Level) -> None:
-    """With a warning GraceTime and KillWait count; without one only KillWait."""
+    """A site that warns gives GraceTime and KillWait; another gives only KillWait."""
     site = replace(SITE, sends_user_signal=signal)
     assert time_to_save(site, took, uses_steps=False).level is level
 
@@ -90,7 +90,7 @@ def test_locks_that_work(tmp_path: Path) -> None:
 
 
 def test_locks_that_do_not_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file system that grants every lock, one that has none, and one that keeps locks local."""
+    """The probe reports a file system that grants every lock, none, or only local locks."""
 
     def given_to_all(fd: int, operation: int) -> None:
         """Grant without locking."""

@@ -26,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def test_silent_daemon_is_told_once(clock: Clock, listener: Listener) -> None:
-    """After a third of systemd's patience without a sign, and not before a first sign."""
+    """The daemon is silent after a third of systemd's time, once it has given a first sign."""
     watched = DaemonWatchdog()
     watched.begin()
     clock.now += 1000
@@ -65,7 +65,7 @@ def test_lost_daemon_is_spoken_for_until_another_is_heard(clock: Clock, listener
 
 
 def test_without_systemd_a_minute(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A frozen daemon is replaced without systemd, too; no datagram is sent."""
+    """Without systemd the daemon has a minute, and no datagram is sent."""
     monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
     watched = DaemonWatchdog()
     watched.lost("gone")

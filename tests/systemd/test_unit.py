@@ -121,7 +121,7 @@ def test_print_for_programs(folder: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_wrong_configuration_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Exit code 78, as with `run`."""
+    """A wrong configuration exits 78, as with `run`."""
     (folder / "config.yaml").write_text("commnad: [true]\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
     assert error.code == ExitCode.CONFIGURATION
@@ -138,14 +138,14 @@ def test_what_check_finds_is_refused(folder: Path, monkeypatch: pytest.MonkeyPat
 def test_a_place_that_is_read_only_is_refused(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With ProtectSystem=full the run would fail, although `supervisor run` does not."""
+    """With ProtectSystem=full the run could not write there, although `run` could."""
     (folder / "config.yaml").write_text("name: unit\ncommand: [sh]\nrun_dir: /etc/runs\n")
     error = refusal(call(folder, monkeypatch, "print", "config.yaml"))
     assert "/etc read-only" in error.message or "not writable" in error.message
 
 
 def test_unknown_account_is_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused before anything is written."""
+    """An unknown account is refused before anything is written."""
     error = refusal(call(folder, monkeypatch, "print", "config.yaml", "--run-as", "no-such-one"))
     assert "no such account" in error.message
 
@@ -158,7 +158,7 @@ def test_install_needs_systemd(folder: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_install_for_the_system_needs_root(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Refused before systemd would refuse it."""
+    """`install` names the missing rights before systemd would refuse the unit."""
     monkeypatch.setattr(command, "BOOTED", folder)
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     error = refusal(call(folder, monkeypatch, "install", "config.yaml"))

@@ -36,7 +36,7 @@ def test_the_two_trees_differ(run: Living) -> None:
 
 @pytest.mark.parametrize("way", ["kill", "reload"])
 def test_another_daemon_takes_over(run: Living, way: str) -> None:
-    """Killed or reloaded: the trainer keeps its pid, and each step is done once."""
+    """A daemon is killed or reloaded: the trainer keeps its pid, and each step is done once."""
     run.configure(hold=15)
     run.start()
     trainer = run.wait_step(15)
@@ -49,7 +49,7 @@ def test_another_daemon_takes_over(run: Living, way: str) -> None:
 
 
 def test_another_daemon_launches_and_stops(run: Living) -> None:
-    """The old launcher obeys the new daemon's orders: launch, stop and exit; then a next run."""
+    """The old launcher obeys the new daemon's orders to launch, stop and exit."""
     run.configure(hold=35)
     process = run.start()
     run.wait_step(35)
@@ -106,7 +106,7 @@ def test_while_nothing_is_installed(run: Living) -> None:
 
 
 def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
-    """The old launcher writes no-daemon with the new files, and `status` reads it."""
+    """The old launcher writes `no-daemon` with the new files, and `status` reads it."""
     run.configure(hold=15)
     run.start()
     run.wait_step(15)
@@ -129,7 +129,7 @@ def test_an_upgrade_that_breaks_the_daemon(run: Living) -> None:
 
 @pytest.mark.slow
 def test_back_to_the_version_before_and_on_again(run: Living) -> None:
-    """An upgrade and back: each daemon continues from the other version's ledger."""
+    """After an upgrade and back each daemon continues from the other version's ledger."""
     run.upgrade()
     run.configure(hold=15)
     run.start()

@@ -119,7 +119,7 @@ def late_imports(beginnings: tuple[str, ...]) -> set[tuple[str, str]]:
 
 
 def test_each_has_its_reason() -> None:
-    """For a new late import: import it early, or add its reason here."""
+    """Each late import has its reason above; a new one is imported early or added there."""
     known = AT_ITS_START | THERE_BY_THEN.keys() | BEHIND_ITS_FIRST_ANSWER | MAY_BE_GONE
     known |= IN_COMMANDS
     assert set().union(*map(late_imports, PROCESSES.values())) == known
@@ -136,6 +136,6 @@ def test_each_has_its_reason() -> None:
     ],
 )
 def test_what_is_there_by_then(late: str, by: str) -> None:
-    """The named module does import the late one."""
+    """The named module does import the late module."""
     code = f"import sys, {by}; sys.exit({late!r} not in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)

@@ -40,7 +40,7 @@ def run(tmp_path: Path) -> Iterator[Remembering]:
 
 @pytest.mark.parametrize("daemon", ["old", "new"])
 def test_another_persister(run: Remembering, daemon: str) -> None:
-    """A wanted snapshot reaches the disk, and the one in memory is resumed from."""
+    """The other persister does the wanted save, and the snapshot in memory is resumed from."""
     run.set(hold=17)
     run.start()
     run.wait_step(17)

@@ -53,7 +53,7 @@ def test_a_warm_launch_from_the_new_tree(run: Living) -> None:
 
 
 def test_a_new_daemon_finds_what_is_parked(run: Living) -> None:
-    """The old daemon ordered it, from the new tree: the new daemon launches it."""
+    """The old daemon orders an interpreter, parked from the new tree; the new daemon uses it."""
     configure(run)
     run.start()
     parked(run, 1)

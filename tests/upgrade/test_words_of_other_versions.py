@@ -36,7 +36,7 @@ def run(tmp_path: Path) -> Iterator[Tampered]:
 @pytest.mark.slow
 @pytest.mark.parametrize("version", ["later", "earlier"])
 def test_a_run_with_a_death_of_each_and_a_stop(run: Tampered, version: str) -> None:
-    """Launches, warm launches, deaths, a stop and a new lock work as without it."""
+    """Launches, deaths, a stop and a new lock work as between equal versions."""
     run.version = version
     run.configure(hold=15, launch={"mode": "auto"})
     process = run.start()
@@ -75,7 +75,7 @@ def test_a_run_with_a_death_of_each_and_a_stop(run: Tampered, version: str) -> N
 
 
 def test_a_configuration_with_more_in_it(run: Tampered) -> None:
-    """A later version's configuration: this daemon goes on, and names the keys that it ignores."""
+    """A daemon goes on with a later version's configuration, and names the keys it ignores."""
     run.version = "earlier"
     run.configure(hold=15)
     run.start()
