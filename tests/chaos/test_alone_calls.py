@@ -51,7 +51,7 @@ def judge(out: Path) -> str | None:
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("part", PARTS)
 def test_killed_at_every_system_call(part: int, tmp_path: Path, record_property: Count) -> None:
-    """At most two snapshots and a persist are lost, and nothing is left in memory."""
+    """A kill at any call loses at most two snapshots and a persist; memory is empty after it."""
     out, log = tmp_path / "out", tmp_path / "strace.log"
     report, code, tracer = run(out, log, None)
     assert report is not None

@@ -36,7 +36,7 @@ def trace_once(tmp_path_factory: pytest.TempPathFactory) -> Trace:
 def test_every_legal_state_keeps_the_promise(
     name: str, trace_once: Trace, fast_disk: Path, is_full: bool, record_property: Count
 ) -> None:
-    """The newest is the old or the new one, whole; once the writer has said so, the new one."""
+    """Each state has the old or the new checkpoint, whole; after the reported end the new one."""
     scenario = SCENARIOS[name]
     recording = trace_once(name)
     total = Outcome()
@@ -130,7 +130,7 @@ def test_a_rename_before_the_flush_is_found(
 def test_a_bug_in_the_writer_is_found(
     name: str, fault: str, trace_once: Trace, fast_disk: Path, record_property: Count
 ) -> None:
-    """A writer that really has the bug, run under strace like the real one, is found out."""
+    """strace of a writer that really has the bug leads to a state that breaks the promise."""
     scenario = SCENARIOS[name]
     recording = trace_once(name, fault)
     outcome = try_states(recording, scenario.judge, fast_disk / "state", limits=SMALL, most=1)

@@ -40,7 +40,7 @@ def preload(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_short_writes_of_the_persister(
     bench: Bench, preload: Path, tmp_path: Path, record_property: Count
 ) -> None:
-    """Three of four writes end early; the checkpoint has every byte all the same."""
+    """Three of four writes end early, and the checkpoint still has every byte."""
     counter = tmp_path / "count"
     counter.write_bytes(bytes(8))
     for seed in SEEDS:
@@ -66,7 +66,7 @@ def test_short_writes_of_the_persister(
 def test_short_writes_of_the_trainer(
     bench: Bench, preload: Path, tmp_path: Path, record_property: Count
 ) -> None:
-    """Saves to the disk and into memory have every byte."""
+    """The trainer's saves to the disk and into memory still have every byte."""
     counter = tmp_path / "count"
     counter.write_bytes(bytes(8))
     place = bench.place

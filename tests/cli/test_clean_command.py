@@ -252,7 +252,7 @@ def test_links_and_strangers_are_passed_over(tmp_path: Path, parent: Path) -> No
 
 
 def test_without_a_terminal_nothing_is_removed_unasked(tmp_path: Path, parent: Path) -> None:
-    """It lists the directories and says what to type."""
+    """Without a terminal the command lists the directories and says what to type."""
     (parent / "r2").mkdir()
     age(parent / "r2")
     assert "--yes" in clean().output
@@ -260,7 +260,7 @@ def test_without_a_terminal_nothing_is_removed_unasked(tmp_path: Path, parent: P
 
 
 def test_a_name_that_is_none(parent: Path) -> None:
-    """Exit 2, and nothing is removed."""
+    """An unknown name exits 2, and nothing is removed."""
     (parent / "r2").mkdir()
     age(parent / "r2")
     result = CliRunner().invoke(clean_command, ["--yes", "r1"])

@@ -46,7 +46,7 @@ class Terminal(io.StringIO):
     ],
 )
 def test_what_is_shown_depends_on_no_block(log: bytes, shown: str, size: int) -> None:
-    """Lines, a bar's last drawing, and no control character, however the bytes are divided."""
+    """Lines and a bar's last drawing are shown alike, however the bytes are divided."""
     out = io.StringIO()
     view = LogView(out, follows=False)
     for start in range(0, len(log), size):
@@ -79,7 +79,7 @@ def test_a_bar_is_drawn_over_itself_on_a_terminal() -> None:
 
 
 def test_a_line_that_grows_is_shown_as_it_grows() -> None:
-    """`print(".", end="")`, and a control sequence that comes in two parts."""
+    """A line without an end is shown at once; a control sequence may come in two parts."""
     out = io.StringIO()
     view = LogView(out, follows=True)
     for part in (b"work", b"ing \x1b[3", b"1mon it", b"\n"):

@@ -97,7 +97,7 @@ def test_a_lost_status_is_not_never_started(command: Command, fake_run: FakeRun)
 
 @pytest.mark.parametrize("verb", ["check", "run"])
 def test_what_is_no_file_is_no_configuration(command: Command, tmp_path: Path, verb: str) -> None:
-    """Such files are neither waited for nor read without end."""
+    """A configuration that is not a regular file is neither waited for nor read without end."""
     os.mkfifo(tmp_path / "fifo")
     with (tmp_path / "large").open("wb") as file:
         file.truncate(10 << 30)
@@ -130,7 +130,7 @@ def limited(place: Path, count: int, *words: str) -> subprocess.CompletedProcess
 
 
 def test_few_descriptors_are_told_before_a_start(tmp_path: Path) -> None:
-    """A daemon that cannot open a file would wait without end."""
+    """`run` refuses too few descriptors: a daemon that cannot open a file would wait for ever."""
     (tmp_path / "c.yaml").write_text(CONFIG)
     done = limited(tmp_path, 20, "run", "c.yaml")
     assert (done.returncode, done.stdout) == (78, "")
@@ -140,7 +140,7 @@ def test_few_descriptors_are_told_before_a_start(tmp_path: Path) -> None:
 
 
 def test_a_low_soft_limit_is_raised(tmp_path: Path) -> None:
-    """Only a hard limit is refused."""
+    """Only a low hard limit is refused."""
     (tmp_path / "c.yaml").write_text("name: demo\ncommand: [bash, -c, 'ulimit -Sn >limit']\n")
     shell = 'ulimit -Sn 20; exec "$@"'
     words = ["bash", "-c", shell, "-", sys.executable, "-m", "supervisor", "run", "-q", "c.yaml"]
@@ -153,7 +153,7 @@ def test_a_low_soft_limit_is_raised(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("verb", [*READING, "clean"])
 def test_few_descriptors_break_no_command(fake_run: FakeRun, tmp_path: Path, verb: str) -> None:
-    """At most one sentence; and never that the run was not started, or is down."""
+    """A command prints at most one sentence, and never that the run was not started."""
     fake_run.create()
     fake_run.write_status("running")
     fake_run.paths.train_log.write_text("step 1\n")
@@ -171,7 +171,7 @@ def test_few_descriptors_break_no_command(fake_run: FakeRun, tmp_path: Path, ver
 
 
 def test_a_directory_that_is_not_utf8(tmp_path: Path) -> None:
-    """A run there is refused in a sentence; other commands show its name with escapes."""
+    """A run in such a directory is refused; other commands escape the name."""
     place = tmp_path / os.fsdecode(b"a\xff\xc2\x85b")
     place.mkdir()
     (place / "c.yaml").write_text(CONFIG)
@@ -242,7 +242,7 @@ def test_a_path_may_be_typed_as_it_is_shown(name: str) -> None:
 
 
 def test_one_is_not_many() -> None:
-    """`1 step`, but `0 steps`."""
+    """`counted` writes `1 step`, but `0 steps`."""
     assert [counted(n, "step") for n in (0, 1, 2)] == ["0 steps", "1 step", "2 steps"]
 
 

@@ -33,7 +33,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.mark.parametrize("place", [".", "outputs", "runs/a"])
 def test_the_only_run_here_is_meant(here: Path, place: str) -> None:
-    """The directory itself, one below it, or one in runs/."""
+    """The run is the directory itself, one below it, or one in runs/."""
     run_dir = make_run(here / place)
     assert target.find_run(None) == run_dir
 

@@ -102,7 +102,7 @@ def test_as_soon_as_the_parent_is_there(claiming: Claiming) -> None:
 
 
 def test_a_place_that_another_run_was_quicker_at(claiming: Claiming, tmp_path: Path) -> None:
-    """One loud message, a warning while it lasts, no file touched there, no launch."""
+    """The directory of another run brings one message and a warning, but no launch there."""
     assert claiming.claim.begin() is None
     claiming.directory.parent.mkdir()
     folder = other_run(tmp_path / "runs" / "a")

@@ -88,7 +88,7 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path) -> None:
 
 
 def test_runtime_directory_is_private_and_removed(tmp_path: Path) -> None:
-    """Mode 0700, one per run, removed at the end."""
+    """The runtime directory has mode 0700, is one per run, and is removed at the end."""
     runtime = RuntimeDirectory("run-of-a-test", tmp_path)
     assert runtime.is_in_memory
     assert stat.S_IMODE(runtime.root.stat().st_mode) == 0o700
@@ -174,7 +174,7 @@ def test_environment_yields_to_the_users() -> None:
 
 
 def test_command_line_with_and_without_a_checkpoint() -> None:
-    """resume.args with a checkpoint, fresh_args without."""
+    """The command gets resume.args with a checkpoint, and fresh_args without."""
     asked = config(resume={"args": ["--at={step}", "{name}"], "fresh_args": ["--new"]})
     found = Checkpoint("/c/checkpoint-7", 7)
     assert command_line(asked, found) == ["train", "--at=7", "checkpoint-7"]

@@ -50,7 +50,7 @@ def test_how_it_ended(
 
 @pytest.mark.parametrize("told", [{"left_ended": []}, {"left_ended": None}, {}])
 def test_an_end_that_nobody_saw_is_said_to_be_so(told: dict[str, Any]) -> None:
-    """Another process (`screen`) was its parent, or the launcher is an older one."""
+    """The launcher saw no end: another process was the parent, or the launcher is older."""
     report = ExitedReport.from_json({"attempt": 1, "code": 0, "monotonic": 1.0, **told})
     assert as_its_end(report, frozenset(), trained=True).is_unseen
 

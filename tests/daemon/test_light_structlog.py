@@ -14,7 +14,7 @@ import rich
 
 
 def test_a_daemon_is_spared_what_it_never_uses() -> None:
-    """None of them is loaded; code that uses one gets the real module."""
+    """structlog's unused modules are not loaded; code that uses one gets the real module."""
     done = subprocess.run(
         [sys.executable, "-c", IMPORTS], capture_output=True, text=True, check=True, timeout=60
     )

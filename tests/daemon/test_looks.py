@@ -179,7 +179,7 @@ BESIDES = {
 
 @pytest.mark.parametrize("name", BESIDES)
 def test_a_command_that_does_not_attach(tmp_path: Path, name: str) -> None:
-    """py-spy reads the stacks of the child; of the shell the kernel's place is known."""
+    """The child's stacks show what it does; of the shell the kernel's place is known."""
     code = f"import subprocess, time\n{BESIDES[name][0]}"
     shell = f"{sys.executable} -c {shlex.quote(code)}; true"
     case = Case(tmp_path / "case", "", "bash", "-c", shell)
@@ -207,7 +207,7 @@ def test_a_command_without_python(tmp_path: Path) -> None:
 
 
 def test_stacks_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The script has its own handler and there is no py-spy: counters alone are no proof."""
+    """Without py-spy, and with the script's own handler, counters alone are no proof."""
     monkeypatch.setattr(hang_looks, "find_py_spy", lambda: None)
     own = f"import signal\nsignal.signal(signal.SIGUSR2, lambda *_: None)\n{BEGIN}"
     command = (sys.executable, "-c", f"{own}time.sleep(1000)")
@@ -237,7 +237,7 @@ def test_stacks_files_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_an_attempt_that_has_ended_proves_nothing(tmp_path: Path) -> None:
-    """Its end is about to be reported."""
+    """An attempt that has ended looks unclear, because its end is about to be reported."""
     case = Case(tmp_path / "case", "", "true")
     case.process.wait()
     case.begin(1.0)

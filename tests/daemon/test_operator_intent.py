@@ -45,7 +45,7 @@ KINDS = ["directory", "fifo", "EIO", "EACCES"]
 def test_the_last_known_wish_stands(
     paths: RunPaths, monkeypatch: pytest.MonkeyPatch, kind: str, intent: Intent
 ) -> None:
-    """One message, a warning while it lasts, and a later intent is obeyed."""
+    """An unreadable intent brings one message and a warning; a later intent is obeyed."""
     said: list[str] = []
     write_intent(paths.intent, intent)
     operator = OperatorIntent(paths, lambda line, _: said.append(line))

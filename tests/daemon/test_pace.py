@@ -48,7 +48,7 @@ def test_a_long_limit_is_no_reason_to_look_more(limit_s: float) -> None:
 
 
 def test_what_begins_stops_or_is_late_is_looked_at_twice_a_second() -> None:
-    """A decision is near then."""
+    """A decision is near if the run begins, stops or is late, so each look comes sooner."""
     late = Judgement(Health.OVERDUE, "no sign of life", 99.0, 60.0)
     activities = (
         replace(CALM.activity, first_step_seen=False),

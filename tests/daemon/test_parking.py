@@ -58,7 +58,7 @@ def test_one_that_does_not_fit_is_not_started(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The memory of the last one is compared with the job's limit; a refusal is reported."""
+    """Without memory for another interpreter no order is sent, and the refusal is reported."""
     monkeypatch.setattr(parking_module, "memory_left", lambda: left)
     scene = Scene(tmp_path, measured)
     scene.order("python3", "train.py")
@@ -74,7 +74,7 @@ def test_one_that_does_not_fit_is_not_started(
 
 
 def test_the_order_says_what_to_preload(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules by name, or those that the trainer records; a standby if configured."""
+    """The order has the configured modules, or `auto`, and the configured standby."""
     monkeypatch.setattr(parking_module, "memory_left", lambda: None)
     scene = Scene(tmp_path, preload=["torch"], standby="cuda")
     scene.order("python3", "train.py")
@@ -101,7 +101,7 @@ def test_what_is_not_python_is_told_and_not_ordered(tmp_path: Path) -> None:
 
 
 def test_what_the_launcher_tells_is_shown(tmp_path: Path) -> None:
-    """State, memory and preloaded modules; and why the last launch was cold."""
+    """`status` has state, memory and modules, and why the last launch was cold."""
     scene = Scene(tmp_path)
     said = {"seconds": 2.5, "rss_bytes": 7, "preloaded": ["torch"], "modules": 9, "left_out": []}
     pid = int(Path("/proc/self").readlink().name)

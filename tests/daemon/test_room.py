@@ -109,7 +109,7 @@ def test_where_nothing_can_be_reserved_64_mib_are_written(
 def test_a_file_system_without_nameless_files_is_asked_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On NFS the file has a hidden name of ours for a moment."""
+    """On NFS, without nameless files, the probe's file has a hidden name for a moment."""
     opened, names = os.open, []
 
     def without(path: str | Path, flags: int, mode: int = 0o777, **more: int) -> int:
@@ -169,7 +169,7 @@ def test_in_memory_statvfs_alone_decides(
 def test_a_file_system_that_counts_no_inodes_has_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Btrfs reports 0 of 0 inodes."""
+    """Btrfs reports 0 of 0 inodes, which does not mean that none is free."""
     limited(monkeypatch, f_files=0, f_favail=0)
     assert look_for_room(tmp_path, needed_bytes=1, files=3, name=NAME).is_there
 
@@ -237,7 +237,7 @@ def test_a_child_looks(tmp_path: Path, prober: Prober) -> None:
 
 
 def test_a_child_that_fails_says_why(tmp_path: Path, prober: Prober) -> None:
-    """A look that fails finds no room."""
+    """A child that fails is reported as no room, with its error."""
     assert prober.begin({**question(tmp_path), "files": "many"}, 0.0) is None
     found = answer(prober)
     assert not found.clear

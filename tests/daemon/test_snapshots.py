@@ -165,7 +165,7 @@ def test_a_rescue_in_a_directory_that_is_gone_is_answered_at_once(tier: Tier) ->
 
 
 def test_it_looks_once_a_second(tier: Tier) -> None:
-    """It looks once a second, and sooner if it waits for an answer."""
+    """The daemon looks once a second, and sooner if it waits for an answer."""
     tier.seen.poll(0.0)
     tier.write(1)
     tier.seen.poll(0.9)
@@ -197,7 +197,7 @@ def test_failed_persists_are_told_once_and_across_daemons(tier: Tier) -> None:
 
 
 def test_status_tells_what_is_in_memory_and_on_its_way(tier: Tier) -> None:
-    """The keys that the commands show."""
+    """The status has the newest snapshot and the save that is on its way."""
     tier.write(1)
     tier.write(2, wanted=True, size=4000)
     tier.board(

@@ -235,7 +235,7 @@ def test_what_resumes_is_not_said_to_begin_anew(
 def test_an_argument_that_is_ignored_is_seen_before_the_next_save(
     pattern: str | None, fresh: Trainer, anew: Trainer, is_beat: bool
 ) -> None:
-    """Both numbers are of one source, although another daemon has come between."""
+    """A counter that begins anew is found within 8 steps, though another daemon has begun."""
     bench = Bench(pattern)
     bench.run(fresh, until=46)
     found = bench.run(anew, "/out/checkpoint-40", until=8)
@@ -248,7 +248,7 @@ def test_an_argument_that_is_ignored_is_seen_before_the_next_save(
 
 
 def test_the_log_raises_a_doubt_where_nothing_would_be_written_over() -> None:
-    """The old checkpoints were pruned, so the next save writes over none."""
+    """Pruned checkpoints leave nothing to write over, but the log still raises the doubt."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     for step in (10, 20):
@@ -267,7 +267,7 @@ def test_a_resume_that_is_seen_is_told() -> None:
 
 
 def test_another_command_is_another_source() -> None:
-    """Its steps may count something else: a larger batch, fewer ranks."""
+    """Another command's steps may count something else, like a larger batch."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"), until=46)
     bench.command = ("python", "t.py", "--batch", "64")
@@ -285,7 +285,7 @@ def test_a_run_that_begins_again_has_nothing_to_be_compared_with() -> None:
 
 
 def test_the_record_stays_small() -> None:
-    """One entry per save and source, not one per look."""
+    """The record has one entry per save and source, not one per look."""
     bench = Bench(r"step (?P<step>\d+)")
     bench.run(counting(0, line="step {step}"))
     kinds = [entry.kind for entry in bench.ledger]

@@ -40,7 +40,7 @@ def test_a_reader_that_stalls_blocks_nobody() -> None:
 
 
 def test_a_reader_that_has_gone_ends_it() -> None:
-    """EPIPE ends the copy, never the run."""
+    """A reader that has gone ends the copy with EPIPE, never the run."""
     reader, writer = os.pipe()
     os.close(reader)
     try:

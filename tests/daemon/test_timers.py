@@ -51,7 +51,7 @@ def test_grace_goes_on() -> None:
 
 
 def test_a_stop_that_only_the_launcher_knows_counts_from_when_it_was_sent() -> None:
-    """The daemon died between the order and its entry."""
+    """The daemon died between its order and its entry: the launcher's time of the stop counts."""
     attempt = RUNNING.changed(stop_sent=True, stop_sent_at=NOW - 20.0)
     assert begun(attempt=attempt).wake_at == NOW + 100.0
 
@@ -67,7 +67,7 @@ def test_the_end_of_a_hung_attempt_goes_on() -> None:
 
 @pytest.mark.parametrize("state", ["backoff", "waiting"])
 def test_a_pause_goes_on(state: str) -> None:
-    """100 s were decided 40 s ago: 60 s are left; after 400 s none are."""
+    """Of 100 s that were decided 40 s ago 60 s are left; after 400 s none are."""
     decided = {"type": "decision", "state": state, "wait_s": 100.0, "failure": "disk_full"}
     seen = begun({**decided, "monotonic": NOW - 40.0})
     assert (seen.run.value, seen.wake_at, seen.failure) == (state, NOW + 60.0, "disk_full")

@@ -30,7 +30,7 @@ def shell(run: Supervised, hang: str = ":") -> list[str]:
 
 
 def test_a_shell_script_is_restarted_and_its_step_read(run: Supervised) -> None:
-    """Killed at 12, started again, finished; the step comes from the log."""
+    """A script, killed at step 12, is started again; its step is read from the log."""
     run.configure(command=shell(run), watch={"progress": r"iteration: (?P<step>\d+)"})
     assert run.run() == 0
     assert len(run.entries("attempt_started")) == 2
@@ -92,7 +92,7 @@ def test_silence_restarts_when_asked_to(run: Supervised) -> None:
 
 
 def test_arguments_and_environment_as_documented(run: Supervised) -> None:
-    """resume.args, fresh_args, SUPERVISOR_ variables, and defaults that the user's override."""
+    """The trainer gets resume.args, fresh_args, SUPERVISOR_ variables, and yielding defaults."""
     script = run.folder / "show.py"
     script.write_text(
         "import json, os, sys\n"
@@ -126,7 +126,7 @@ def test_arguments_and_environment_as_documented(run: Supervised) -> None:
 
 
 def test_checkpoints_with_names_of_their_own(run: Supervised) -> None:
-    """`checkpoints.pattern`: a script's own names are found, resumed from and kept."""
+    """Names that match `checkpoints.pattern` are found, resumed from and kept."""
     saves = run.folder / "saves"
     script = (
         f'mkdir -p {saves}; n=${{2:-0}}; [ "$1" = --at ] || n=0; '

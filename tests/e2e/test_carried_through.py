@@ -26,7 +26,7 @@ def test_one_death(run: Supervised, kind: str) -> None:
 
 
 def test_all_of_them_and_a_preemption(run: Supervised) -> None:
-    """Six deaths in one run, a SIGTERM to the supervisor among them."""
+    """Six deaths and a SIGTERM to the supervisor leave the weights of an uninterrupted run."""
     faults = (
         '{"1": [12, "kill"], "2": [18, "raise"],'
         ' "4": [33, "stall"], "5": [35, "stop"], "6": [37, "exit9"]}'

@@ -75,7 +75,7 @@ def test_none_valid(run: Supervised, policy: str) -> None:
 
 
 def test_same_death_twice_resumes_further_back_and_holds_at_three(run: Supervised) -> None:
-    """A death that repeats: resume one checkpoint further back, set later ones aside, then hold."""
+    """The second equal death goes back one checkpoint; the third holds the run."""
     run.configure(env={"FAULTS": '{"*": [25, "raise"]}'})
     assert run.run() == 1
     steps = [e["checkpoint"] and e["checkpoint"]["step"] for e in run.entries("attempt_started")]
@@ -103,7 +103,7 @@ def test_keep_and_pins(run: Supervised) -> None:
 
 
 def test_existing_checkpoints_have_to_be_decided(run: Supervised, tmp_path: Path) -> None:
-    """Checkpoints of another run: exit 78 names both choices; `use` resumes from them."""
+    """Checkpoints of another run exit 78 with both choices; `use` resumes from them."""
     stopped_at_two_checkpoints(run)
     foreign = tmp_path / "foreign"
     (run.run_dir / "checkpoint-20").rename(foreign)

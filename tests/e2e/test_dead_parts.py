@@ -11,7 +11,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 
 def test_killed_daemon_is_not_noticed_by_the_trainer(run: Supervised) -> None:
-    """Three kills of the daemon: the same trainer, the same result, one attempt."""
+    """After three kills of the daemon the same trainer ends with the same result."""
     run.configure(hold=25, env={"STEP_S": "0.05"})
     run.start()
     trainer = run.wait_step(3)
@@ -101,7 +101,7 @@ def test_nothing_is_left_in_memory_after_the_end(run: Supervised) -> None:
 
 @pytest.mark.slow
 def test_a_frozen_daemon_is_replaced_when_a_stop_goes_unanswered(run: Supervised) -> None:
-    """SIGTERM to a run whose daemon is stopped: the launcher replaces it, the trainer saves."""
+    """A stopped daemon misses a SIGTERM: the launcher replaces it, and the trainer saves."""
     run.configure(env={"STEP_S": "0.1", "STEPS": "2000"})
     process = run.start()
     run.wait_step(5)

@@ -39,10 +39,7 @@ def configure(run: Supervised, fail: str, pipe: str = "") -> None:
 
 
 def test_a_traceback_behind_a_pipe_is_no_finish(run: Supervised) -> None:
-    """`
-
-    tee` exits with 0: the run resumes from its checkpoint, and trains to its end.
-    """
+    """`tee` exits with 0 after a traceback: the run resumes and trains to its end."""
     configure(run, "middle", "2>&1 | tee out.log")
     assert run.run() == 0, run.text
     first, second = run.entries("attempt_ended")

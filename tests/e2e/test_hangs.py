@@ -38,7 +38,7 @@ def script(run: Supervised, then: str) -> Path:
 
 @pytest.mark.slow
 def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
-    """Nine seconds of a child's CPU with a limit of 2 s: reported, and left alone."""
+    """A child computes for 9 s with a limit of 2 s: the run reports it and goes on."""
     path = script(run, f"subprocess.run([sys.executable, '-c', {CHILD!r}])")
     run.configure(command=[sys.executable, str(path)], watch=HANG)
     assert run.run() == 0
@@ -50,7 +50,7 @@ def test_an_evaluation_in_a_child_is_work(run: Supervised) -> None:
 
 @pytest.mark.slow
 def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> None:
-    """A look cannot tell it from a hang: the next attempt, at the same step, has twice the time."""
+    """A look takes the wait for a hang: the next attempt, at this step, has twice the time."""
     path = script(run, "time.sleep(14)")
     watch = {"heartbeat_timeout": "2s", "startup_timeout": "10s"}
     run.configure(command=[sys.executable, str(path)], watch=watch)
@@ -63,7 +63,7 @@ def test_a_final_evaluation_that_only_waits_costs_one_kill(run: Supervised) -> N
 
 @pytest.mark.slow
 def test_a_shell_that_waits_for_nobody_is_ended(run: Supervised) -> None:
-    """The shell's rank died: reported within 10 s, ended a minute later, judged by its log."""
+    """The rank of a shell died: the shell is ended a minute later, and judged by its log."""
     path = script(run, "run.finish() if run.attempt > 1 else [][1]")
     line = f"{sys.executable} {path}; [ $SUPERVISOR_ATTEMPT = 1 ] && sleep 600; exit 0"
     run.configure(command=["sh", "-c", line])

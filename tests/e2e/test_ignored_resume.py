@@ -44,7 +44,7 @@ def _configure(run: Supervised, *words: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [(), ("--beats",)], ids=["log", "beats"])
 def test_it_is_ended_before_its_next_save_and_held(run: Supervised, words: tuple[str, ...]) -> None:
-    """Exit 1 with both steps; the attempt wrote no checkpoint; after `resume` it may train."""
+    """The attempt ends before it writes a checkpoint: exit 1 with both steps."""
     _configure(run, *words)
     assert run.run("--plain") == 1
     assert run.status["failure"] == "resume_ignored"
@@ -58,7 +58,7 @@ def test_it_is_ended_before_its_next_save_and_held(run: Supervised, words: tuple
 
 
 def test_one_that_resumes_is_left_alone(run: Supervised) -> None:
-    """The same trainer reads its argument, and nothing is doubted."""
+    """A trainer that reads its argument resumes, and nothing is doubted."""
     _configure(run, "--resumes")
     assert run.run("--plain") == 0
     assert run.entries("not_resumed") == []

@@ -95,7 +95,7 @@ def test_a_kill_loses_no_step_and_nothing_is_left(run: Remembering) -> None:
 
 
 def test_a_crash_puts_the_snapshot_onto_the_disk_behind_the_relaunch(run: Remembering) -> None:
-    """No save was wanted, but the snapshot of the crash reaches the disk behind the relaunch."""
+    """The snapshot of a crash reaches the disk during the relaunch, though no save was wanted."""
     faults = json.dumps({"1": [7, "kill"]})
     run.set(env={"FAULTS": faults, "SAVE_EVERY": str(NEVER), "STEP_S": "0.05"})
     run.start()
@@ -161,7 +161,7 @@ def test_killed_at_the_end_of_the_grace_saves_what_is_in_memory(run: Remembering
 
 
 def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Remembering) -> None:
-    """Preempted, and saved by the persister after the trainer's end."""
+    """A trainer leaves without saving: the persister saves its snapshot, the run is preempted."""
     run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait_step(5)
@@ -174,7 +174,7 @@ def test_a_trainer_that_leaves_without_saving_has_its_snapshot_persisted(run: Re
 
 
 def test_a_hold_rescues_before_the_supervisor_ends(run: Remembering) -> None:
-    """Exit 78 at step 6: a person may take days, so memory is put onto the disk first."""
+    """A hold puts the snapshot onto the disk first, because a person may take days."""
     run.set(env={"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)})
     assert run.run() == 1
     assert (run.run_dir / "checkpoint-6" / "manifest.json").exists()
@@ -182,7 +182,7 @@ def test_a_hold_rescues_before_the_supervisor_ends(run: Remembering) -> None:
 
 
 def test_a_rescue_that_fails_is_said_and_memory_is_kept(run: Remembering) -> None:
-    """Without a disk the run is held with the loss stated; memory stays; the next run resumes."""
+    """If the rescue fails, the hold reports the loss, memory stays, and the next run resumes."""
     (run.folder / "file").write_text("no directory")
     env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
     run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
@@ -305,7 +305,7 @@ def test_two_persisters_never_work_at_once(run: Remembering) -> None:
 
 
 def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None:
-    """Persister frozen, daemon killed: the next daemon waits on, and ends as it should."""
+    """The daemon dies while it waits for a frozen persister: the next daemon waits on."""
     env = {"FAULTS": json.dumps({"1": [6, "exit78"]}), "SAVE_EVERY": str(NEVER)}
     run.set(hold=3, env=env)
     run.start()
@@ -325,7 +325,7 @@ def test_the_daemon_killed_while_it_waits_for_a_rescue(run: Remembering) -> None
 
 
 def test_a_stop_does_not_wait_for_a_persister_that_is_frozen(run: Remembering) -> None:
-    """No persister answers: preempted, the loss stated, memory kept, and the next run resumes."""
+    """No persister answers: the run is preempted with the loss reported, and memory is kept."""
     run.set(hold=25, env={"STOP": "leave", "SAVE_EVERY": str(NEVER)})
     run.start()
     run.wait(lambda: run.newest_in_memory() >= 6)
@@ -394,7 +394,7 @@ def test_a_hang_is_rescued_before_it_is_killed(run: Remembering) -> None:
 
 
 def test_the_same_death_twice_rolls_back_within_memory(run: Remembering) -> None:
-    """A bad batch at step 9, again and again, without a disk: one snapshot back, then held."""
+    """A bad batch at step 9 without a disk: the run goes back one snapshot, and is then held."""
     (run.folder / "file").write_text("no directory")
     env = {"FAULTS": json.dumps({"*": [9, "raise"]}), "SAVE_EVERY": str(NEVER)}
     run.set(env={**env, "DISK": str(run.folder / "file" / "x")})
@@ -408,7 +408,7 @@ def test_the_same_death_twice_rolls_back_within_memory(run: Remembering) -> None
 
 
 def test_a_vanished_directory_is_repaired(run: Remembering) -> None:
-    """After RemoveIPC: one incident; heartbeat, snapshots and persister are there again."""
+    """After RemoveIPC heartbeat, snapshots and persister come back, with one incident."""
     run.set(env={"STEP_S": "0.05", "STEPS": "4000"})
     run.start()
     run.wait_step(5)

@@ -12,7 +12,7 @@ from tests.e2e.conftest import Supervised, uninterrupted
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_a_signal_saves_and_the_next_run_goes_on(run: Supervised, number: int) -> None:
-    """Exit 75 with everything saved; repeated signals change nothing."""
+    """A signal ends the run with exit 75 and everything saved; repeats change nothing."""
     run.configure(hold=25)
     process = run.start()
     run.wait_step(5)
@@ -146,7 +146,7 @@ def test_second_supervisor_is_refused(run: Supervised) -> None:
 
 
 def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
-    """A new daemon, the same trainer; nothing is lost or booked as down."""
+    """A reload starts a new daemon; the trainer goes on, and no time counts as down."""
     run.configure(hold=25)
     run.start()
     trainer = run.wait_step(5)
@@ -162,7 +162,7 @@ def test_reload_replaces_the_daemon_alone(run: Supervised) -> None:
 
 
 def test_a_stop_before_the_launcher_is_there_is_kept(run: Supervised) -> None:
-    """SIGUSR1 while the configuration is read: exit 75, nothing started, no death by the signal."""
+    """SIGUSR1 while the configuration is read: exit 75, and no trainer is started."""
     hooked = (
         "import os, signal, sys\n"
         "import supervisor.cli.commands.run as r\n"

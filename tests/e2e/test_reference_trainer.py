@@ -103,7 +103,7 @@ def equal(one: Path, other: Path) -> bool:
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -> None:
-    """SIGKILL twice: each attempt resumes from memory; equal bits in the end; nothing is left."""
+    """After each of two SIGKILLs the next attempt resumes from memory; equal bits in the end."""
     run.set_up(held="1 2")
     run.start()
     for attempt, least in ((1, 12), (2, 24)):
@@ -125,7 +125,7 @@ def test_a_kill_loses_less_than_two_intervals(run: Training, alone: Workplace) -
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 def test_a_stop_is_durable_before_the_trainer_leaves(run: Training) -> None:
-    """Exit 75 after a checkpoint of the very last step; the next run resumes from it, and ends."""
+    """Exit 75 follows a checkpoint of the very last step, from which the next run resumes."""
     run.set_up(held="1")
     run.start()
     run.wait_step(10)

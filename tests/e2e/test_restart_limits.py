@@ -11,7 +11,7 @@ from tests.e2e.conftest import Supervised
 
 
 def test_crash_loop_holds_and_a_new_daemon_does_not_forget(run: Supervised) -> None:
-    """Exit 1 after the budget, although the daemon is killed in the middle."""
+    """The spent budget exits 1, although the daemon is killed in the middle."""
     third = f"[ $SUPERVISOR_ATTEMPT -lt 3 ] || until [ -e {run.gate} ]; do sleep 0.1; done"
     run.configure(
         command=["bash", "-c", f"{third}; exit 3"],

@@ -55,7 +55,7 @@ def run_impatiently(run: Supervised) -> int:
 
 
 def test_stuck_is_said_and_never_launched_over(run: Supervised, dead_disk: DeadServer) -> None:
-    """Stopped, SIGKILLed in vain: exit 1. A later `resume` and `run` find the process again."""
+    """A process survives SIGKILL: exit 1. A later `resume` and `run` find it again."""
     done = run.folder / "done"
     command = [sys.executable, "-c", TRAIN, str(dead_disk.mount_point), str(done)]
     run.configure(command=command, grace="1s", launch={"mode": "cold"})

@@ -46,7 +46,7 @@ def configure(run: Supervised, *words: str, name: str, **more: Any) -> None:
 
 
 def test_named_by_an_argument(run: Supervised) -> None:
-    """`--output_dir out`: held with the line to write; with that line the run resumes."""
+    """Saves in `--output_dir out` hold the run; with the named line in the file it resumes."""
     out = run.folder / "out"
     configure(
         run, "--output_dir", "out", name="checkpoint-{}", env={"PLACE": out, "KIND": "directory"}
@@ -79,7 +79,7 @@ def test_named_by_an_argument(run: Supervised) -> None:
     ],
 )
 def test_below_the_working_directory(run: Supervised, place: str, name: str, line: str) -> None:
-    """Unknown names in the directory itself; Lightning's new directory at each start; deep ones."""
+    """Unknown names in the directory, Lightning's new directories and deep ones are found."""
     configure(run, name=name, env={"PLACE": run.folder / place})
     assert run.run() == 1
     assert len(run.entries("attempt_started")) == 1
@@ -87,7 +87,7 @@ def test_below_the_working_directory(run: Supervised, place: str, name: str, lin
 
 
 def test_one_file_written_again_and_again(run: Supervised) -> None:
-    """nanoGPT's `out/ckpt.pt`: once its file is seen to be written again, there is a warning."""
+    """A warning comes once nanoGPT's `out/ckpt.pt` is seen to be written again."""
     configure(run, "--out_dir=out", name="ckpt.pt", env={"PLACE": run.folder / "out"})
     text = run.folder / "t.py"
     text.write_text(text.read_text().replace("range(1, 61)", "range(1, 10**6)").replace("45", "-1"))
@@ -106,7 +106,7 @@ def test_where_no_steps_are_seen(run: Supervised) -> None:
 
 
 def test_a_warning_while_it_runs(run: Supervised) -> None:
-    """The warning is in `status` and once on the terminal, with the line to write; `stop` works."""
+    """The warning is in `status`, and once on the terminal with the line to write."""
     out = run.folder / "out"
     configure(run, "--output_dir", "out", name="checkpoint-{}.pt", env={"PLACE": out})
     text = run.folder / "t.py"
@@ -145,7 +145,7 @@ def test_what_is_no_save_holds_nothing(run: Supervised, kind: str) -> None:
 
 
 def test_trainers_that_find_them_are_not_asked(run: Supervised) -> None:
-    """`resume: {by: trainer}`: no hold, no warning."""
+    """`resume: {by: trainer}` brings no hold and no warning."""
     (run.folder / "t.py").write_text(TRAINER)
     run.configure(
         command=[sys.executable, str(run.folder / "t.py")], resume={"by": "trainer"},

@@ -19,7 +19,7 @@ for step in range(1, 100000):
 
 
 def test_what_trains_on_without_a_supervisor_is_found(run: Supervised) -> None:
-    """Reported with pid and attempt; the next run ends it, says so, and records its end."""
+    """The next run reports such a trainer with pid and attempt, ends it, and records its end."""
     (run.folder / "t.py").write_text(TRAINER)
     (run.folder / "train.sh").write_text(f"{sys.executable} t.py\n")
     run.configure(command=["bash", "train.sh"], watch={"progress": r"step (?P<step>\d+)"})

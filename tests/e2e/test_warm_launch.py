@@ -72,7 +72,7 @@ def kill(run: Supervised, attempt: int) -> dict[str, Any]:
 
 
 def test_a_killed_script_comes_back_in_the_parked_interpreter(run: Supervised) -> None:
-    """Warm; cold with the new code after an installed file has changed; warm under a new daemon."""
+    """The script comes back warm, cold after an installed file has changed, then warm again."""
     configure(run)
     process = run.start()
     spare = parked(run, 1)
@@ -174,7 +174,7 @@ def test_a_killed_launcher_takes_the_parked_one_with_it(run: Supervised) -> None
 def test_what_is_launched_cold_says_so(
     run: Supervised, words: list[str] | None, launch: dict[str, str], reason: str
 ) -> None:
-    """A command that is not Python, and a configuration with `mode: cold`."""
+    """A command that is not Python, and `mode: cold`, are reported as cold launches."""
     configure(run, launch=launch, watch={"progress": r"step (?P<step>\d+)"})
     if words is not None:
         run.configure(

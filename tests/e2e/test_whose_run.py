@@ -48,7 +48,7 @@ def rewrite(path: Path, **fields: object) -> None:
 
 
 def test_recycled_pids_name_nobody(run: Supervised, bystander: "subprocess.Popen[bytes]") -> None:
-    """Lock and status name a living process with another start time: it is left alone."""
+    """A living process with another start time than in the record is left alone."""
     run.configure(hold=15)
     run.start()
     run.wait_step(12)
@@ -97,7 +97,7 @@ def start_under(run: Supervised, prefix: list[str]) -> "subprocess.Popen[str]":
 
 @pytest.mark.root
 def test_a_reboot_between(run: Supervised) -> None:
-    """Another boot id: the lock's holder is dead, even if a process has its pid and start time."""
+    """With another boot id the lock's holder is dead, even if a process has its pid."""
     run.configure(hold=30, env={"FAULTS": '{"1": [25, "kill"]}'})
     run.start()
     run.wait_step(27, attempt=2)
@@ -153,7 +153,7 @@ def copy_standing(run: Supervised, copy: Supervised) -> None:
 
 
 def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: Path) -> None:
-    """Both have one run id: 69 names the original, which loses no process to the copy."""
+    """`run` in a copy exits 69 and names the original, which loses no process to the copy."""
     run.configure(hold=30)
     run.start()
     trainer = run.wait_step(15)
@@ -179,7 +179,7 @@ def test_a_copy_of_a_living_run_directory_is_refused(run: Supervised, tmp_path: 
 def test_a_copied_directory_of_a_dead_run_goes_on_by_itself(
     run: Supervised, tmp_path: Path
 ) -> None:
-    """Lock, status and ledger were copied; the original's end says nothing about the copy."""
+    """A copied dead run goes on by itself; the original's end says nothing about the copy."""
     run.configure(hold=25)
     run.start()
     run.wait_step(22)

@@ -130,7 +130,7 @@ while True:
 
 @pytest.mark.root
 def test_what_a_dead_launcher_left_is_found_by_its_cgroup_alone(rig: Rig, place: Place) -> None:
-    """No marks, no parent, no session: ended before the next launch. A stranger beside it lives."""
+    """Processes without marks are ended before the next launch; a stranger beside them lives."""
     place.give()
     script = rig.script("daemonize.py", DAEMONIZER + "\ntime.sleep(1000)\n")
     start(rig, place)
@@ -178,7 +178,7 @@ TELL = TELL.format(root=str(Path(__file__).resolve().parents[2]))
 
 @pytest.mark.root
 def test_who_is_given_a_cgroup(place: Place) -> None:
-    """systemd's mark; the root of a cgroup namespace; a cgroup chowned to an unprivileged user."""
+    """A cgroup is ours by systemd's mark, as a namespace's root, or by chown to our user."""
     tell = TELL + "print(cgroup.settle())"
     assert place.run(tell) == "None"
     own_view = [
@@ -249,7 +249,7 @@ def test_without_a_group_nobody_is_in_it() -> None:
 
 @pytest.mark.root
 def test_a_parked_interpreter_enters_it_at_go(rig: Rig, place: Place) -> None:
-    """Before `go` it is in the launcher's cgroup, then in the attempt's, with what it starts."""
+    """Before `go` the interpreter is in the launcher's cgroup, then in the attempt's."""
     place.give()
     text = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True, env={})"
     script = rig.script("train.py", text)

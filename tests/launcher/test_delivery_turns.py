@@ -105,7 +105,7 @@ def test_a_repeat_with_less_time_counts(rig: Rig) -> None:
 
 
 def test_a_hang_is_told_to_all_at_once(rig: Rig) -> None:
-    """Nothing waits for a rank that hangs; the signal still never goes to the group."""
+    """For a hang, main and ranks are asked at once; the signal never goes to the group."""
     loader = "trap 'touch loader.told' TERM; while :; do sleep 0.05; done"
     text = f"trap 'touch trapped' TERM; bash -c \"{loader}\" & {PYTHON} rank.py a 600 & wait; wait"
     daemon = began(rig, "bash", "-c", text)
@@ -210,7 +210,7 @@ LISTENS = RANK.replace("time.sleep(save_s)", "sys.stdin.read(300_000)")
     ids=["substitution", "lastpipe", "coprocess"],
 )
 def test_a_shell_that_a_rank_needs_goes_on(rig: Rig, rank: str, text: str) -> None:
-    """The shell reads the rank's output or feeds its input: if it stopped, the rank would hang."""
+    """The shell that reads a rank's output goes on; if it stopped, the rank would hang."""
     rig.script("rank.py", rank)
     rig.start()
     daemon = rig.daemon()

@@ -42,7 +42,7 @@ os.rename("facts.tmp", "facts")
 
 
 def test_the_trainer_gets_what_it_needs_and_nothing_of_ours(rig: Rig) -> None:
-    """Session, directory, log, environment, signals and descriptors of a fresh trainer."""
+    """A fresh trainer has its own session, directory, log, environment and descriptors."""
     rig.log.write_text("an earlier attempt\n")
     read_fd, write_fd = os.pipe()
     os.set_inheritable(write_fd, True)
@@ -145,7 +145,7 @@ def test_no_launch_over_a_living_attempt(rig: Rig) -> None:
 
 
 def test_how_a_trainer_ended_is_told(rig: Rig) -> None:
-    """Code and signal in `exited` are the main process's."""
+    """Code and signal in `exited` are those of the main process."""
     rig.start()
     daemon = rig.daemon()
     rig.launch(daemon, "sh", "-c", "exit 3")
@@ -156,7 +156,7 @@ def test_how_a_trainer_ended_is_told(rig: Rig) -> None:
 
 
 def test_an_exit_is_noticed_within_5_ms(rig: Rig) -> None:
-    """The time from SIGKILL of the trainer to the message's time stamp, at the best exit."""
+    """The best of 40 delays between SIGKILL and the message's time stamp is below 5 ms."""
     rig.start()
     daemon = rig.daemon()
     delays = []

@@ -13,7 +13,7 @@ LONG_S = 600.0
 
 
 def test_it_lives_until_the_daemons_word_ends_it(rig: Rig) -> None:
-    """The next daemon learns of them, too."""
+    """The next daemon, too, learns that processes remain, and its message ends them."""
     rig.start()
     first = rig.daemon()
     first.send("launch", **{**rig.request("sh", "-c", LEAVES), "word_s": LONG_S})
@@ -33,7 +33,7 @@ def test_it_lives_until_the_daemons_word_ends_it(rig: Rig) -> None:
 
 @pytest.mark.parametrize("kept", [False, True])
 def test_without_a_further_word_it_is_ended(rig: Rig, kept: bool) -> None:
-    """Without a daemon's word the time ends them."""
+    """Without a daemon's message the remaining processes end when their time is over."""
     rig.start()
     daemon = rig.daemon()
     word_s = LONG_S if kept else 0.3

@@ -54,7 +54,7 @@ WRITTEN: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("message", "line"), WRITTEN)
 def test_the_bytes_of_a_message(message: Any, line: str) -> None:
-    """The kind comes first, then the fields in their order: this is what another version reads."""
+    """The kind comes first, then the fields in their order, as other versions read them."""
     assert encode(message.to_json()) == line.encode() + b"\n"
 
 

@@ -12,7 +12,7 @@ from supervisor.launcher.children.backoff import (
 
 
 def test_the_pause_doubles_up_to_the_longest() -> None:
-    """0.1 s, 0.2 s, 0.4 s, up to 30 s, and no further."""
+    """The pause doubles: 0.1 s, 0.2 s, 0.4 s, up to 30 s, and no further."""
     respawn, now, pauses = Respawn(), 1000.0, []
     for _ in range(12):
         respawn.started(now)

@@ -191,7 +191,7 @@ def test_without_descriptors_it_goes_on(rig: Rig) -> None:
 
 @pytest.mark.root
 def test_as_pid_1_it_works_alike(rig: Rig) -> None:
-    """In a PID namespace of its own: launch, leftovers, orphans from outside, stop, exit."""
+    """As PID 1 of a namespace the launcher also launches, reaps orphans, stops and exits."""
     probe = ["unshare", "--pid", "--fork", "--mount-proc", "true"]
     if subprocess.run(probe, capture_output=True, check=False).returncode:
         pytest.skip("no PID namespaces here")

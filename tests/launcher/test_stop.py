@@ -218,7 +218,7 @@ def test_sigterm_ignored_then_killed(rig: Rig) -> None:
 
 
 def test_a_signal_goes_to_pids_of_the_attempt_only(rig: Rig, saver: Path) -> None:
-    """Stack dumps: a pid outside the attempt is not signalled."""
+    """A request for stacks signals no pid outside the attempt."""
     stranger = subprocess.Popen(["sleep", "1000"])
     text = """\
 import os, signal, time

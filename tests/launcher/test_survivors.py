@@ -25,7 +25,7 @@ def orphan(rig: Rig, *argv: str | Path, attempt: int = 1, **env: str) -> None:
 
 
 def test_main_first_then_ranks_then_the_rest(rig: Rig, saver: Path) -> None:
-    """Without being the parent: main saves, then the rank; then the helper processes end."""
+    """main saves, then its rank; only then the helper processes are ended."""
     orphan(rig, sys.executable, saver, "main", "0.2")
     main = identity.identify(int(rig.wait_for_file("main.ready")))
     orphan(rig, sys.executable, saver, "rank", "0.2", LOCAL_RANK="0")

@@ -85,7 +85,7 @@ READS = "import os, sys; open(sys.argv[2], 'w').close(); os.stat(sys.argv[1] + '
 def test_a_trainer_that_hangs_in_the_kernel_is_told_of_with_its_stack(
     rig: Rig, dead_disk: DeadServer
 ) -> None:
-    """State D, SIGKILL in vain, FUSE frames; no launch meanwhile; freed, the attempt ends."""
+    """A trainer in state D survives SIGKILL and blocks launches; once freed it ends."""
     rig.start("--unkillable-after-s", "0.3")
     daemon = rig.daemon()
     started = rig.launch(daemon, sys.executable, "-c", READS, dead_disk.mount_point, "begun")
