@@ -113,7 +113,7 @@ def test_nothing_is_left(tmp_path: Path, parent: Path) -> None:
 def test_the_only_copy_is_not_removed_by_the_way(
     tmp_path: Path, parent: Path, fake_run: FakeRun
 ) -> None:
-    """The command names its run and how to resume from it; only its id with `--yes` removes it."""
+    """The command names the run; only its id with `--yes` removes the only copy."""
     fake_run.create()
     fake_run.write_status("running", run_id="r1", config="config.yaml")
     leave(parent, fake_run.run_dir, 120)

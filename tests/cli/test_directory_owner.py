@@ -55,7 +55,7 @@ def owner_of(command: Command, config: Path) -> tuple[int, dict[str, str]]:
 
 
 def test_a_directory_that_another_run_has(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """Exit 78 names both runs and directories; `--take-over` does not help."""
+    """`run` exits 78 and names both runs and directories; `--take-over` does not help."""
     config = configure(tmp_path)
     for options in ((), ("--take-over",), ("--detach",)):
         done = command("run", config, *options)
@@ -107,7 +107,7 @@ def test_a_finished_runs_directory(
 
 
 def test_a_run_that_is_gone(command: Command, other: FakeRun, tmp_path: Path) -> None:
-    """The owner's run directory is gone: taken over, reported and recorded, without an option."""
+    """The directory of an owner that is gone is taken over, reported and recorded."""
     shutil.rmtree(other.run_dir)
     config = configure(tmp_path)
     code, found = owner_of(command, config)

@@ -47,7 +47,7 @@ WAITING = {"state": "waiting", "preloaded": ["torch", "numpy", "yaml", "a", "b"]
 def test_how_it_was_and_what_comes(
     last: str | None, cold_reason: str | None, parked: dict[str, Any] | None, text: str
 ) -> None:
-    """The last launch with the reason if it was cold, and what is parked for the next."""
+    """The text has the last launch, why it was cold, and what is parked for the next."""
     launch = {"last": last, "cold_reason": cold_reason, "parked": parked}
     assert launch_text(from_json(LaunchStatus, launch)) == text
 

@@ -160,7 +160,7 @@ def test_diagnose_names_the_failure(command: Command, tmp_path: Path) -> None:
 def test_check_fails_with_what_to_do(
     command: Command, tmp_path: Path, extra: str, what: str
 ) -> None:
-    """Exit 78 and one failed finding with a way out; no file was written."""
+    """`check` exits 78 with one failed finding and a way out, and writes no file."""
     (tmp_path / "a-file").write_text("")
     (tmp_path / "old" / "checkpoint-1").mkdir(parents=True)
     (tmp_path / "old" / "checkpoint-1" / "model.pt").write_text("")
@@ -200,7 +200,7 @@ def test_check_tells_of_a_newest_that_is_damaged(command: Command, tmp_path: Pat
 
 
 def test_export_does_not_go_into_another_checkpoint(command: Command, tmp_path: Path) -> None:
-    """Its files would count as a part of the other checkpoint."""
+    """A second export is refused: its files would count as a part of the checkpoint."""
     source = tmp_path / "checkpoint-5"
     source.mkdir()
     header = b'{"a":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}'
@@ -315,7 +315,7 @@ def test_a_long_survey_is_told_of_on_stderr(
 
 
 def test_a_quick_survey_says_nothing(command: Command, fake_run: FakeRun) -> None:
-    """Only the answer, on stdout."""
+    """A quick survey prints only the answer, on stdout."""
     fake_run.record({"type": "run_started", "run_id": "r"})
     shown = command("checkpoints", fake_run.paths.run_dir)
     assert (shown.stdout, shown.stderr) == ("No checkpoints yet.\n", "")

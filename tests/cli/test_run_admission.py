@@ -49,7 +49,7 @@ def test_a_finished_run_exits_0_touching_nothing(
 def test_the_operators_wish_beats_a_start(
     command: Command, fake_run: FakeRun, tmp_path: Path, intent: Intent, code: int
 ) -> None:
-    """Exit 75 under a stop, 1 under a hold; both messages say how to go on."""
+    """`run` exits 75 under a stop, 1 under a hold; both messages say how to go on."""
     config = write_config(tmp_path)
     write_intent(fake_run.paths.intent, intent)
     before = snapshot(fake_run.run_dir)
@@ -83,7 +83,7 @@ def test_an_unreadable_intent_holds(command: Command, fake_run: FakeRun, tmp_pat
 def test_another_supervisor_has_the_run(
     command: Command, fake_run: FakeRun, tmp_path: Path
 ) -> None:
-    """Exit 69 names the holder of the lock."""
+    """`run` exits 69 and names the holder of the lock."""
     holder = fake_run.hold_lock()
     done = command("run", write_config(tmp_path))
     assert done.returncode == 69
@@ -117,7 +117,7 @@ def test_undecided_checkpoints_are_refused_before_anything_is_written(
 
 
 def test_a_wrong_configuration_is_refused(command: Command, tmp_path: Path) -> None:
-    """Exit 78 with every problem."""
+    """A wrong configuration exits 78 with every problem."""
     done = command("run", write_config(tmp_path, "comand: [a]\ngrace: never\n"))
     assert done.returncode == 78
     assert "did you mean 'command'?" in done.stderr

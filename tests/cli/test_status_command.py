@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def test_a_live_run_is_shown(command: Command, fake_run: FakeRun) -> None:
-    """State, step, checkpoint and failure, at most 80 columns wide, without colour in a pipe."""
+    """`status` shows state, step, checkpoint and failure, in 80 columns without colour."""
     fake_run.write_status("running")
     fake_run.hold_lock()
     done = command("status")

@@ -80,7 +80,7 @@ def screen(fake_run: FakeRun, environment: dict[str, str]) -> Iterator[Screen]:
 def test_it_draws_what_is_on_record_and_the_end_of_the_log(
     fake_run: FakeRun, screen: Screen
 ) -> None:
-    """From no status to a running state; log lines have no control sequences."""
+    """The display follows the status; log lines have no control sequences."""
     screen.until("waiting for the daemon's first word")
     fake_run.paths.train_log.write_bytes(b"\x1b[2J\x1b]0;title\x07step 1\r 50%\r\x1b[31m100%\n")
     fake_run.write_status("running")

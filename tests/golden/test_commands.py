@@ -2,8 +2,8 @@
 
 The files are made up and the clock is fixed (frozen.py), so that only places need replacing. What
 depends on the machine is left out: `check` on a whole configuration, the unit that `systemd` writes
-after such a check (systemd/ has it, and a test there compares it), and the content of /dev/shm for
-`clean`.
+after such a check, and the content of /dev/shm for `clean`. tests/systemd compares the unit with the
+copy in systemd/.
 """
 
 from collections.abc import Iterator
@@ -69,7 +69,7 @@ def names(command: click.Command, above: tuple[str, ...] = ()) -> Iterator[tuple
 
 
 def test_help(place: Path) -> None:
-    """The help of every command."""
+    """Each command's help is as kept."""
     calls = [[*words, "--help"] for words in names(supervisor)]
     assert len(calls) > len(TRANSCRIPTS)
     calls += [["--version"], [], ["no-such"], ["stats"], ["--no-such"]]
@@ -83,7 +83,7 @@ def test_each_command_has_a_transcript() -> None:
 
 @pytest.mark.parametrize("name", list(TRANSCRIPTS))
 def test_output(place: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    """A held run, with two good checkpoints and a damaged one."""
+    """The commands show a held run with two good checkpoints and a damaged one."""
     MadeUpRun(place, monkeypatch)
     calls = [line.split() for line in TRANSCRIPTS[name]]
     hold_against(f"commands/{name}.txt", told(place, calls))

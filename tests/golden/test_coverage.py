@@ -40,7 +40,7 @@ def lines(*patterns: str) -> Iterator[str]:
 
 
 def test_each_kind_of_entry() -> None:
-    """Kinds in records of today's code; ledgers of other versions do not count."""
+    """Today's records have every kind that is not listed; other versions' ledgers do not count."""
     made = {json.loads(line)["type"] for line in lines("records/*/ledger.jsonl")}
     made |= {json.loads(line)["type"] for line in lines("records/notes.jsonl")}
     assert set(KINDS) - made == set(NO_RUN_MAKES)
@@ -48,7 +48,7 @@ def test_each_kind_of_entry() -> None:
 
 
 def test_each_message() -> None:
-    """Messages of real launchers and daemons."""
+    """Exchanges of real launchers and daemons have every message that is not listed."""
     said = {next(iter(json.loads(line[2:]).items())) for line in lines("messages/*.txt")}
     kinds = {(one.key, one.kind) for union in (Order, Report) for one in union.__args__}
     missing = {kind for _, kind in kinds - said}
@@ -57,7 +57,7 @@ def test_each_message() -> None:
 
 
 def test_events_of_each_kind(place: Path) -> None:
-    """Every kind of entry in every shape, as a person reads it; its times are those of its line."""
+    """`events` shows every kind of entry in every shape, at the time of its line."""
     paths = RunPaths(place / "runs" / "demo")
     paths.state_dir.mkdir(parents=True, mode=0o700)
     paths.ledger.write_bytes(b"".join(map(encode_entry, RECORDS)))

@@ -59,7 +59,7 @@ run.exit_preempted(step=1)
 
 @pytest.mark.slow
 def test_all_stood_still(run: Cold) -> None:
-    """A machine suspended during a stop: the grace is longer by the suspend."""
+    """A machine that is suspended during a stop adds the suspend to the grace."""
     run.script(SLOW_TO_STOP)
     process = run.start()
     run.wait_step(1)
@@ -100,7 +100,7 @@ def go_on(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_work_without_a_step(run: Cold) -> None:
-    """Past its deadline the trainer computes: reported, and left alone."""
+    """A trainer that computes past its deadline is reported, and left alone."""
     run.script(WORKING, watch={"heartbeat_timeout": "2s"})
     run.start()
     run.wait(lambda: run.entries("looked"))

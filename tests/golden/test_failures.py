@@ -5,14 +5,14 @@ from tests.golden.recording import hold_record, hold_status
 
 
 def test_crashed_and_relaunched(run: Cold) -> None:
-    """Without a checkpoint from the beginning after a pause; with one at once."""
+    """A relaunch without a checkpoint follows a pause; one with a checkpoint comes at once."""
     run.configure(faults={"1": [5, "raise"], "2": [15, "exit9"]})
     assert run.run() == 0
     hold_record(run, "crashed")
 
 
 def test_a_crash_loop(run: Cold) -> None:
-    """Held when the budget is spent; `run` leaves it held; `resume` clears it."""
+    """The spent budget holds the run; `run` leaves it held, and `resume` lets it go on."""
     run.configure(faults={"*": [3, "exit9"]}, restart={"backoff": "0.1s", "max_failures": 3})
     assert run.run() == 1
     hold_status(run, "crash-loop", "held")
@@ -24,7 +24,7 @@ def test_a_crash_loop(run: Cold) -> None:
 
 
 def test_the_same_death_three_times(run: Cold) -> None:
-    """The second death rolls back by one checkpoint, the third is held."""
+    """The second equal death goes back one checkpoint; the third holds the run."""
     run.configure(env={"STEP_S": "0.01"}, faults={"*": [25, "raise"]})
     assert run.run() == 1
     hold_record(run, "rolled-back")
@@ -45,7 +45,7 @@ def test_an_error_before_the_first_step(run: Cold) -> None:
 
 
 def test_preempted_unasked(run: Cold) -> None:
-    """Exit code 75 without a stop: relaunched at once."""
+    """Exit code 75 without a stop brings a relaunch at once."""
     run.configure(faults={"1": [15, "exit75"]})
     assert run.run() == 0
     hold_record(run, "exit75")
@@ -69,7 +69,7 @@ DEATHS = """{
 
 
 def test_deaths_that_have_names(run: Cold) -> None:
-    """Exhausted memory, an outage, a NaN loss: named by the exception alone."""
+    """The exception alone names exhausted memory, an outage and a NaN loss."""
     run.script(DYING.format(deaths=DEATHS))
     assert run.run() == 0
     hold_record(run, "named")

@@ -34,7 +34,7 @@ def test_a_death_of_each_and_a_stop(overheard: Overheard) -> None:
 
 
 def test_one_is_parked(overheard: Overheard) -> None:
-    """The parked interpreter, and a launch from it."""
+    """The interpreter is parked, and the next launch uses it."""
     run = overheard
     run.configure(hold=15, launch={"mode": "auto"})
     run.start()
@@ -83,7 +83,7 @@ run.finish(step=7)
 
 @pytest.mark.slow
 def test_a_hang(overheard: Overheard) -> None:
-    """A hang: looked at, asked for its stacks, ended, and relaunched."""
+    """A hang is looked at, asked for its stacks, ended, and relaunched."""
     run = overheard
     run.script(DEAF, watch=HANG)
     assert run.run() == 0

@@ -30,7 +30,7 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_every_line_is_understood(name: str) -> None:
-    """Each line is whole and of a known kind; written again it is the same."""
+    """Each line is whole and of a known kind; written again it is the same line."""
     path = FOLDER / "ledgers" / name / "ledger.jsonl"
     records, bad = read_ledger_report(path)
     assert bad == 0
@@ -43,7 +43,7 @@ def test_every_line_is_understood(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_history(name: str) -> None:
-    """The history after each entry: each entry with the fields that it changes."""
+    """The history changes after each entry as the kept file shows."""
     ledger = list(iterate_entries(FOLDER / "ledgers" / name / "ledger.jsonl"))
     fields = [field.name for field in dataclasses.fields(History)]
     lines, before = [], History()
@@ -58,7 +58,7 @@ def test_history(name: str) -> None:
 
 @pytest.mark.parametrize("name", KEPT)
 def test_commands(name: str, place: Path) -> None:
-    """`events` and `status`, a minute after the last entry."""
+    """`events` and `status` show the ledger, a minute after its last entry."""
     paths = RunPaths(place / "runs" / "demo")
     paths.state_dir.mkdir(parents=True, mode=0o700)
     for file in ("ledger.jsonl", "status.json"):

@@ -23,7 +23,7 @@ def stopped_at_two_checkpoints(run: Cold, **more: object) -> None:
 
 
 def test_damaged(run: Cold) -> None:
-    """The damaged one is set aside with the reason; the previous one is used."""
+    """A damaged checkpoint is set aside with the reason; the run resumes from the previous one."""
     stopped_at_two_checkpoints(run)
     damage(run.run_dir / "checkpoint-20" / "model.pt", "flip")
     assert run.run() == 0
@@ -31,7 +31,7 @@ def test_damaged(run: Cold) -> None:
 
 
 def test_none_is_valid(run: Cold) -> None:
-    """With none valid the run is held, and a human decides."""
+    """Without a valid checkpoint the run is held, and a human decides."""
     stopped_at_two_checkpoints(run)
     for step in (10, 20):
         damage(run.run_dir / f"checkpoint-{step}" / "model.pt", "flip")
@@ -40,14 +40,14 @@ def test_none_is_valid(run: Cold) -> None:
 
 
 def test_a_pointer_to_what_was_set_aside(run: Cold) -> None:
-    """The pointer names the previous checkpoint."""
+    """The pointer is corrected to name the previous checkpoint."""
     test_pointers.configure(run, "megatron")
     assert run.run() == 0
     hold_record(run, "pointer")
 
 
 def test_missing_ones(run: Cold) -> None:
-    """Held, and started from nothing only by the option."""
+    """Missing checkpoints hold the run; only the option starts it from nothing."""
     out = run.folder / "out"
     stopped_at_two_checkpoints(run, checkpoints={"directory": "out"}, env={"OUTPUT": out})
     shutil.rmtree(out)
@@ -69,7 +69,7 @@ sys.exit(3)
 
 
 def test_seen_and_never_proven(run: Cold) -> None:
-    """A foreign save that is gone before it was left alone long enough to be proven."""
+    """A foreign save is gone before it was left alone long enough to be proven."""
     run.script(UNPROVEN, checkpoints={"directory": "out"}, resume={"args": ["{checkpoint}"]})
     run.start()
     run.wait(lambda: run.entries("checkpoint_seen"))
@@ -133,7 +133,7 @@ def another(run: Cold, resume: dict[str, str]) -> None:
 
 
 def test_a_finished_runs_directory(run: Cold) -> None:
-    """Refused until the configuration decides about its checkpoints; with `use` taken over."""
+    """A finished run's directory is refused until the configuration says `use`."""
     env = {"OUTPUT": run.folder / "out", "STEPS": "20"}
     run.configure(checkpoints={"directory": "out"}, env=env)
     assert run.run() == 0
@@ -145,7 +145,7 @@ def test_a_finished_runs_directory(run: Cold) -> None:
 
 
 def test_a_run_that_cannot_be_seen(run: Cold) -> None:
-    """Its mark is damaged: `--take-over` takes the directory."""
+    """The owner's mark is damaged, and `--take-over` takes the directory."""
     (run.folder / "out").mkdir()
     (run.folder / ".out.supervised-by").write_text("{")
     run.configure(checkpoints={"directory": "out"}, env={"OUTPUT": run.folder / "out"})
@@ -167,7 +167,7 @@ def kept(tmp_path: Path) -> Iterator[Kept]:
 
 
 def test_killed_and_gone_on_from_memory(kept: Kept) -> None:
-    """No step is lost, and the snapshot reaches the disk behind the relaunch."""
+    """No step is lost, and the snapshot reaches the disk during the relaunch."""
     run = kept
     run.set(hold=25, faults={"1": [17, "kill"]}, env={"SAVE_EVERY": NEVER, "STEP_S": "0.05"})
     run.start()

@@ -69,7 +69,7 @@ def endings(trainers: Trainers, processes: list[subprocess.Popen[str]]) -> set[i
 
 
 def test_one_signalled_rank_stops_all(trainers: Trainers) -> None:
-    """All leave at the same step, soon after the signal."""
+    """All ranks leave at the same step, soon after one was signalled."""
     processes = [start(trainers, rank, 3, 0.002 * rank) for rank in range(3)]
     trainers.eventually(lambda: beats(trainers, 0) > 5)
     before = beats(trainers, 0)

@@ -39,7 +39,7 @@ FORKED = """
 
 
 def test_a_forked_child_leaves_the_page_alone_and_can_be_ended(trainers: Trainers) -> None:
-    """Its beats reach no page, SIGTERM kills it as multiprocessing expects, the trainer goes on."""
+    """A child's beats reach no page, SIGTERM kills the child, and the trainer goes on."""
     process = trainers.start(FORKED)
     lines = {trainers.line(process), trainers.line(process)}
     assert "False True SIG_DFL" in lines

@@ -29,7 +29,7 @@ def test_a_new_page_says_who_writes_it(tmp_path: Path) -> None:
 
 
 def test_the_first_beat_begins_stepping(tmp_path: Path) -> None:
-    """Startup ends with the first beat, whose time later beats keep."""
+    """The startup ends with the first beat; later beats keep its time."""
     writer = PageWriter(tmp_path / "rank-0")
     before = time.monotonic_ns()
     writer.beat(step=41, epoch=2, loss=0.5)
@@ -108,7 +108,7 @@ def test_no_read_is_torn_while_a_writer_beats(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("at", [BEAT_AT, STATE_AT])
 def test_a_writer_stopped_midway_is_told(tmp_path: Path, at: int) -> None:
-    """Such a page is read in bounded time, with its values, and marked as torn."""
+    """A page of a stopped writer is read in bounded time, and marked as torn."""
     writer = PageWriter(tmp_path / "rank-0")
     writer.beat(step=7)
     with (tmp_path / "rank-0").open("r+b") as file:
@@ -135,7 +135,7 @@ def test_garbage_is_no_page(tmp_path: Path) -> None:
 
 
 def test_garbage_behind_a_good_header_never_raises(tmp_path: Path) -> None:
-    """Any bits in the fields are accepted."""
+    """The reader accepts any bits in the fields, and raises nothing."""
     PageWriter(tmp_path / "rank-0", start_ticks=1)
     good = (tmp_path / "rank-0").read_bytes()
     for round_ in range(300):

@@ -81,7 +81,7 @@ def page_of(trainers: Trainers) -> Page:
 
 
 def test_a_helper_of_a_trainer_that_beats_has_no_effect(trainers: Trainers) -> None:
-    """Its beats, phases and finish() reach no page; the page stays unchanged."""
+    """The helper's beats, phases and finish() reach no page."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     before = (trainers.heartbeats / "rank-0").stat().st_ino
@@ -104,7 +104,7 @@ def test_a_phase_makes_a_rank_as_well(trainers: Trainers) -> None:
 
 
 def test_a_parent_that_only_attaches_is_no_rank(trainers: Trainers) -> None:
-    """The trainer that it starts owns the page, and the outcome in it stays."""
+    """The parent only attaches: its trainer owns the page, and the outcome in it stays."""
     parent = Obedient(trainers)
     assert parent.do("helper()") == OWNER  # the parent has not noticed yet
     page = page_of(trainers)
@@ -114,7 +114,7 @@ def test_a_parent_that_only_attaches_is_no_rank(trainers: Trainers) -> None:
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_of_two_that_attach_the_first_that_beats_has_it(trainers: Trainers, first: int) -> None:
-    """The first that beats owns the page; the other writes no page from then on."""
+    """Of two processes the first that beats owns the page; the other writes no page."""
     both = Obedient(trainers), Obedient(trainers)
     owner, other = both[first], both[1 - first]
     assert owner.do("run.beat(step=7)") == OWNER
@@ -196,7 +196,7 @@ def test_nothing_that_a_trainer_forked_keeps_its_page(trainers: Trainers) -> Non
 
 
 def test_a_forked_child_that_closes_all_files_leaves_the_lock(trainers: Trainers) -> None:
-    """Like a daemonizing child; the page stays the trainer's."""
+    """A child that closes all files, as a daemon does, leaves the lock to the trainer."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=1)")
     trainer.do("child = os.fork() or os.closerange(3, 4096) or os._exit(0); os.waitpid(child, 0)")
@@ -206,7 +206,7 @@ def test_a_forked_child_that_closes_all_files_leaves_the_lock(trainers: Trainers
 
 
 def test_a_script_that_closed_our_file_keeps_its_own(trainers: Trainers) -> None:
-    """By the first beat the closed descriptor's number is another file's."""
+    """A script closed our descriptor, and its number now belongs to the script's own file."""
     trainer = Obedient(trainers)
     trainer.do("os.closerange(3, 4096); mine = [os.pipe() for _ in range(20)]")
     assert trainer.do("run.beat(step=1)") == OWNER
@@ -217,7 +217,7 @@ def test_a_script_that_closed_our_file_keeps_its_own(trainers: Trainers) -> None
 
 
 def test_an_exec_of_itself_goes_on_with_the_page(trainers: Trainers) -> None:
-    """The same process runs another program: the earlier beats are its own."""
+    """An exec keeps the process, so the earlier beats are its own."""
     trainer = Obedient(trainers)
     trainer.do("run.beat(step=30)")
     assert trainer.process.stdin is not None

@@ -115,7 +115,7 @@ def test_another_ranks_page_is_not_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("content", [b"", b"TSHB", b"TSHB" + b"\xff" * 200, b"\0" * PAGE_BYTES])
 def test_what_is_no_page_is_passed_over(tmp_path: Path, content: bytes) -> None:
-    """Such a file is neither read as a page nor written."""
+    """A file that is no page is neither read nor written."""
     (tmp_path / "rank-0").write_bytes(content)
     assert attached(str(tmp_path)) == []
     ask_to_stop(Attached(str(tmp_path / "rank-0"), 1, 1, 0, False, False, False))
@@ -126,14 +126,14 @@ def test_what_is_no_page_is_passed_over(tmp_path: Path, content: bytes) -> None:
 
 
 def test_looking_costs_less_than_a_microsecond(tmp_path: Path) -> None:
-    """A look at a mapped byte; the best of many rounds, as a busy machine must not decide."""
+    """A look reads a mapped byte; the best of many rounds counts, as the machine may be busy."""
     writer = PageWriter(tmp_path / "rank-0")
     rounds = timeit.repeat(lambda: writer.is_stop_asked, number=10_000, repeat=20)
     assert min(rounds) / 10_000 < 1e-6
 
 
 def test_a_process_knows_its_start_time_under_a_foreign_proc() -> None:
-    """`unshare --pid` without a /proc of its own: our pid there is another process's."""
+    """Without its own /proc a PID namespace shows another process under our pid."""
     assert own_start_ticks() == start_ticks(int(Path("/proc/self").readlink().name))
     words = ["unshare", "--fork", "--pid", sys.executable, "-c"]
     code = (

@@ -46,7 +46,7 @@ def page_of(trainers: Trainers, local_rank: int = 0) -> Page:
 def test_a_signalled_trainer_stops_at_a_step_and_says_so(
     trainers: Trainers, number: signal.Signals
 ) -> None:
-    """It leaves with 75; its page has the code, the step and the absolute checkpoint path."""
+    """The trainer leaves with 75; its page has the code, the step and the checkpoint's path."""
     process = trainers.start(LOOP, SUPERVISOR_ATTEMPT="4", RANK="3", WORLD_SIZE="4")
     assert trainers.line(process) == "ready"
     trainers.eventually(lambda: page_of(trainers).beats > 3)
@@ -163,7 +163,7 @@ def test_phases_and_endings(trainers: Trainers) -> None:
 
 
 def test_a_wrong_configuration_is_said(trainers: Trainers) -> None:
-    """Exit 78, with the message on stderr and the code in the page."""
+    """A wrong configuration exits 78, with the message on stderr and the code in the page."""
     process = trainers.start(
         "from supervisor.worker import attach\nattach().exit_configuration('no such data: /x')\n"
     )
@@ -305,7 +305,7 @@ def test_a_trainer_out_of_descriptors_trains_on_without_pidfds(trainers: Trainer
     ids=["another process has its pid", "gone", "another namespace", "nonsense"],
 )
 def test_a_launcher_that_was_gone_before(trainers: Trainers, name: str, stops: bool) -> None:
-    """A trainer that attaches late sees it at once; another namespace's pid proves nothing."""
+    """A late trainer sees at once that its launcher is gone, unless namespaces differ."""
     inode = os.stat("/proc/self/ns/pid").st_ino
     process = trainers.start(
         "from supervisor.worker import attach\nprint(attach().should_stop)\n",

@@ -29,7 +29,7 @@ def test_no_warning_without_the_user_signal(cluster: Cluster, job: JobUnderTest)
 
 
 def test_what_the_partition_gives(cluster: Cluster, job: JobUnderTest) -> None:
-    """GraceTime and KillWait of the chosen partition."""
+    """`check` shows GraceTime and KillWait of the chosen partition."""
     found = _check(job)
     assert found["SLURM"] == ("ok", "partition low")
     assert found["preemption"] == ("ok", "announced by --signal=B:…; GraceTime is 10s")
@@ -42,7 +42,7 @@ def test_what_the_partition_gives(cluster: Cluster, job: JobUnderTest) -> None:
 
 
 def test_inside_a_job(cluster: Cluster, job: JobUnderTest) -> None:
-    """The job's own partition, its time limit, and whether it may be requeued."""
+    """In a job `check` shows its partition, its time limit, and whether it may be requeued."""
     out = job.folder / "out"
     check = f"{' '.join(SUPERVISOR)} check --json {job.config}"
     for option, level in (("--requeue", "ok"), ("--no-requeue", "warn")):

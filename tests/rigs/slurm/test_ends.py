@@ -13,7 +13,7 @@ SAME_DEATH = json.dumps({str(attempt): [5, "raise"] for attempt in range(1, 20)}
 
 
 def test_scancel_saves_and_is_not_requeued(job: JobUnderTest) -> None:
-    """One TERM to the trainer, which saves within KillWait; the job stays cancelled (point 1)."""
+    """The trainer gets one TERM and saves within KillWait; the job stays cancelled (point 1)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -29,7 +29,7 @@ def test_scancel_saves_and_is_not_requeued(job: JobUnderTest) -> None:
 
 
 def test_held_run_frees_the_node(job: JobUnderTest) -> None:
-    """Exit 1 within a minute, not requeued, and the last line says what to do."""
+    """The job of a held run exits 1 within a minute, and its last line says what to do."""
     job.configure(env={"FAULTS": SAME_DEATH})
     job.submit()
     job.wait_state("FAILED", timeout_s=60)
@@ -44,7 +44,7 @@ def test_held_run_frees_the_node(job: JobUnderTest) -> None:
 
 
 def test_no_durable_progress_is_held(job: JobUnderTest) -> None:
-    """Preempted again and again before a save: held, exit 1 (point 14)."""
+    """A run that is preempted again and again before a save is held with exit 1 (point 14)."""
     job.configure(
         env={"SAVE_EVERY": NEVER, "SAVE_S": 120},
         restart={"backoff": "0.1s", "backoff_max": "0.3s", "max_failures": 2},
@@ -87,7 +87,7 @@ def test_finished_in_its_grace(job: JobUnderTest) -> None:
 
 
 def test_stop_from_the_login_node(job: JobUnderTest) -> None:
-    """`stop` over the shared run directory: saved, ended, not requeued, and it stays so (18)."""
+    """`stop` in the shared run directory saves; the job ends and is not requeued (18)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)

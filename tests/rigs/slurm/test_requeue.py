@@ -11,7 +11,7 @@ NEVER = 1000000
 
 
 def test_preempted_saved_requeued_resumed(job: JobUnderTest) -> None:
-    """Same job id, resumed at the saved step; the job's log says what follows (point 2)."""
+    """The requeued job has the same id, and resumes at the saved step (point 2)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit()
     job.wait_step(10)
@@ -31,7 +31,7 @@ def test_preempted_saved_requeued_resumed(job: JobUnderTest) -> None:
 
 
 def test_time_limit_announced(job: JobUnderTest) -> None:
-    """`--signal=B:USR1@N` to the batch process, up to a minute early: saved, requeued (2, 3)."""
+    """USR1 comes up to a minute early; the run saves, and the job is requeued (2, 3)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--time=2", "--signal=B:USR1@20")
     job.wait_step(10)
@@ -42,7 +42,7 @@ def test_time_limit_announced(job: JobUnderTest) -> None:
 
 
 def test_time_limit_unannounced(job: JobUnderTest) -> None:
-    """SIGTERM at the limit, KillWait to save: the job is requeued while SLURM ends it (2)."""
+    """SIGTERM at the limit leaves KillWait to save; the job is requeued as it ends (2)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--time=1", "--signal=B:CONT@5")
     job.wait_step(10)
@@ -53,7 +53,7 @@ def test_time_limit_unannounced(job: JobUnderTest) -> None:
 
 
 def test_preempted_without_a_warning(job: JobUnderTest) -> None:
-    """GraceTime=0: only SIGTERM, KillWait to save; SLURM has requeued the job already (6)."""
+    """With GraceTime=0 only SIGTERM comes, and SLURM has requeued the job already (6)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--partition=abrupt")
     job.wait_step(10)
@@ -65,7 +65,7 @@ def test_preempted_without_a_warning(job: JobUnderTest) -> None:
 
 
 def test_repeated_signals_change_nothing(job: JobUnderTest) -> None:
-    """TERM, TERM, CONT, USR1, TERM during a save: one whole save, and no kill (4)."""
+    """TERM, TERM, CONT, USR1, TERM during a save bring one whole save, and no kill (4)."""
     job.configure(env={"SAVE_EVERY": NEVER, "SAVE_S": 3})
     job.submit()
     job.wait_step(10)
@@ -98,7 +98,7 @@ def test_seven_preemptions_do_not_hold_the_job(job: JobUnderTest) -> None:
 
 
 def test_no_requeue_is_said(job: JobUnderTest) -> None:
-    """`--no-requeue`: saved, exit 75, and a line with the command to type (point 9)."""
+    """With `--no-requeue` the run saves, exits 75, and prints the command to type (point 9)."""
     job.configure(env={"SAVE_EVERY": NEVER})
     job.submit("--no-requeue")
     job.wait_step(10)

@@ -86,7 +86,7 @@ def test_daemons_that_die_again_and_again_cost_no_training(unit: UnitUnderTest) 
 
 
 def test_watchdog_ends_what_is_frozen_as_a_whole(unit: UnitUnderTest) -> None:
-    """Launcher and daemon are stopped: systemd restarts the unit, and the run resumes."""
+    """Launcher and daemon stand still: the watchdog restarts the unit, and the run resumes."""
     unit.install(settings="WatchdogSec=6s")
     unit.systemctl("start")
     before = unit.wait_step(25)

@@ -11,7 +11,7 @@ SAME_DEATH = json.dumps({str(attempt): [5, "raise"] for attempt in range(1, 20)}
 
 
 def test_finished_run_is_not_started_again(unit: UnitUnderTest) -> None:
-    """Neither Restart=always nor a boot starts it again: `start` succeeds and trains nothing."""
+    """Neither Restart=always nor a boot trains a finished run again."""
     unit.configure(env={"STEPS": 20})
     unit.start()
     unit.wait_state("inactive")
@@ -52,7 +52,7 @@ def test_held_run_stays_held_and_says_so(unit: UnitUnderTest) -> None:
 
 
 def test_wrong_configuration_is_not_tried_again(unit: UnitUnderTest) -> None:
-    """A configuration broken after the installation: exit 78, once, with the wrong line."""
+    """A configuration broken after the installation exits 78 once, and names the line."""
     unit.install()
     unit.config.write_text("name: x\ncommand: [true]\nbogus_key: 1\n")
     unit.systemctl("start", check=False)

@@ -53,7 +53,7 @@ def user_unit(machine: Machine) -> Iterator[UserUnit]:
 def test_user_unit_saves_and_resumes_with_its_manager(
     user_unit: UserUnit, machine: Machine
 ) -> None:
-    """Ready, saved and stopped with the manager, and resumed when the manager is back."""
+    """The run saves and ends with the user manager, and resumes when the manager is back."""
     user_unit.configure(env={"SAVE_EVERY": 1000000})
     user_unit.start()
     user_unit.wait_step(10)
