@@ -91,7 +91,7 @@ def hit_in_a_save(run: SupervisedRun, victim: Victim) -> str:
 
 def hit_with_rot(run: SupervisedRun, victim: Victim) -> str:
     """Flip one bit of the newest checkpoint's weights, then SIGKILL."""
-    # Frozen first: the newest checkpoint must still be the newest when the next attempt looks.
+    # Freeze first: the newest checkpoint must still be the newest when the next attempt looks.
     victim.freeze()
     path = newest_checkpoint(run.paths.run_dir) / WEIGHTS
     place = path.stat().st_size // 2

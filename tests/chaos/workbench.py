@@ -103,7 +103,7 @@ class Bench:
         try:
             service.strike(strike)
             self.save(service, 0)
-            # If it could not see the slot, it sleeps until the next ring.
+            # A persister that could not see the slot sleeps until the next ring.
             lives = service.wait_for_result(patience_s=3.0)
             # Each persist has its own thread, in which strace would count anew.
             struck = service.let_go().struck()

@@ -34,7 +34,7 @@ _VARYING = {
     "run_id", "SUPERVISOR_RUN_ID", "WANDB_RUN_ID", "boot_id", "host", "version", "intent_id",
     "fingerprint", "mount",
 }  # fmt: skip
-# Null until something was seen, and when that is depends on the time.
+# These fields are null until something was seen, and time decides when that is.
 _MAYBE = {"step_rate", "last_save_s", "log_age_s", "heartbeat_age_s", "goodput"}
 _TEXTS = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"), "<time>"),

@@ -2,8 +2,8 @@
 
 The files are made up and the clock is fixed (frozen.py), so that only places need replacing. What
 depends on the machine is left out: `check` on a whole configuration, the unit that `systemd` writes
-after such a check, and the content of /dev/shm for `clean`. tests/systemd compares the unit with the
-copy in systemd/.
+after such a check, and the content of /dev/shm for `clean`. tests/systemd compares that unit with
+the copy in systemd/.
 """
 
 from collections.abc import Iterator

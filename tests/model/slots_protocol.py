@@ -186,7 +186,7 @@ def _persister(world: World) -> Iterator[tuple[str, World, bool]]:
     is_unchanged = slot.state is SlotState.WHOLE and slot.sequence == work.sequence
     match name:
         case "lock":
-            # A writer that stands still may have the lock: then the check finds out.
+            # A writer that stands still may have the lock; the persister's check then notices it.
             slot = slot._replace(reader=not slot.writer)
         case "first page":
             work = work._replace(pages=(slot.pages[0], work.pages[1]))
@@ -263,7 +263,7 @@ def _resume(world: World) -> World:
     chosen = world.slots[int(wholes[0].slot.folder.name)]
     if chosen.pages != (chosen.sequence, chosen.sequence):
         return world._replace(broken=f"resumed from a torn slot: {chosen}")
-    # A slot that is being persisted is not written: meanwhile only the other one is.
+    # The writer skips a slot that is being persisted, and meanwhile writes only the other slot.
     if chosen.sequence < world.newest - 1 and chosen.sequence != world.pinned:
         return world._replace(broken="more than one snapshot was lost")
     return world

@@ -35,13 +35,13 @@ AT_ITS_START = {
     ("train.__main__", "train.session"),
     ("supervisor.worker", "supervisor.worker.rank"),
 }
-# The module that has imported it before.
+# The value is the module that has imported the late module earlier.
 THERE_BY_THEN = {
     ("supervisor.cli.record", "supervisor.cli.show.slurm_queue"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.runtime_directories"): "supervisor.cli.show.view",
     ("supervisor.cli.record", "supervisor.cli.still_running"): "supervisor.cli.show.view",
 }
-# Imported by `read_history`, which only short commands call.
+# `read_history` imports these, and only short commands call it.
 IN_COMMANDS = {
     ("supervisor.cli.record", "supervisor.core.replay"),
     ("supervisor.cli.record", "supervisor.rundir.ledger_entries"),
@@ -53,7 +53,7 @@ BEHIND_ITS_FIRST_ANSWER = {
     ("supervisor.survey.memory_tier", "supervisor.memory.stream"),
     ("supervisor.survey.memory_tier", "supervisor.memory.snapshot_proof"),
 }
-# Another version's module will do, and the import may fail: each has a test.
+# Another version's module also works here, and the import may fail: a test covers each case.
 MAY_BE_GONE = {
     ("supervisor.worker.rank", "supervisor.worker.imports.recorder"),
     ("supervisor.worker.page_owner", "supervisor.worker.mounts"),
