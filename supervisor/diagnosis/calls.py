@@ -116,3 +116,17 @@ def _is_last_word_data(frames: Sequence[Frame]) -> bool:
     """
     named = max(at for at, frame in enumerate(frames) if _names_checkpoint(frame))
     return any(_is_data(frame) and "state" not in frame.function for frame in frames[named + 1 :])
+
+
+# Outermost calls, above which nothing can catch an exception: a script, `python -m`, a child's
+# first function.
+_ROOTS = frozenset({"<module>", "_run_module_as_main", "_run_code", "_bootstrap", "_main"})
+
+
+def is_outermost(frames: Sequence[Frame]) -> bool:
+    """Whether the first call is one above which nothing can catch an exception.
+
+    A traceback that a handler printed begins at the handler's own function. Without calls a script
+    did not compile.
+    """
+    return not frames or frames[0].function in _ROOTS or frames[0].path.startswith("<frozen runpy>")

@@ -70,7 +70,11 @@ def diagnose_file(
     for line in read_lines(path, offset=offset):
         kept.feed(line)
     seen = kept.first_step_seen if first_step_seen is None else first_step_seen
-    return diagnose(ExitEvidence(code, signal, kept.lines(), first_step_seen=seen, step=kept.step))
+    return diagnose(
+        ExitEvidence(
+            code, signal, kept.lines(), first_step_seen=seen, step=kept.step, lines_from_start=True
+        )
+    )
 
 
 def read_lines(path: Path, *, offset: int = 0) -> Iterator[str]:

@@ -6,13 +6,16 @@ It must not know exit codes or signals.
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from supervisor.core.vocabulary import Action, Nature
+from supervisor.core.vocabulary import Action, Failure, Nature
+from supervisor.diagnosis.explanation import PEERS_GO_ON_STEPS, Explanation
 from supervisor.diagnosis.log_line import shows_going_on, split_prefix
-from supervisor.diagnosis.patterns import LineWeight
+from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.steps_after import StepsAfter
-from supervisor.diagnosis.suspect_lines import PEERS_GO_ON_STEPS, Explanation, find_candidates
+from supervisor.diagnosis.suspect_lines import find_candidates
 
 _SAME_FAILURE_LINES = 3
+# So many steps other ranks may print before a watchdog's timeout tells of a rank that died.
+_TIMEOUT_WAITS_STEPS = 50
 
 _SEVERAL_PROCESSES = (
     "local_rank",
@@ -27,18 +30,19 @@ _SEVERAL_PROCESSES = (
 def choose(
     lines: Sequence[str],
     *,
-    first_step_seen: bool,
+    first_step: int,
     kernel: int,
     is_possible: Callable[[Explanation], bool],
+    as_at_start: bool = False,
 ) -> Explanation | None:
     """The best explanation in clean `lines`, oldest first; None if there is none.
 
     The first `kernel` lines are the kernel log's. `is_possible`: whether the exit allows an
-    explanation.
+    explanation. `first_step`: the line from which on a step was made. `as_at_start`: the rules for a start are asked, after the first step too.
     """
     candidates = [
         replace(found, from_kernel=True) if found.index < kernel else found
-        for found in find_candidates(lines, first_step_seen=first_step_seen)
+        for found in find_candidates(lines, first_step, as_at_start=as_at_start)
     ]
     candidates = [found for found in candidates if is_possible(found)]
     if not candidates:
@@ -57,23 +61,46 @@ def _believe(
     candidates: Sequence[Explanation], steps: StepsAfter, *, is_distributed: bool
 ) -> Explanation | None:
     later = {id(found): steps.count(found.end) for found in candidates}
-    last = [found for found in candidates if later[id(found)] <= found.outlasts]
+    last = _without_cascades(
+        [found for found in candidates if later[id(found)] <= found.outlasts],
+    )
     best = min(last, key=_weight, default=None)
-    if best is None or best.standing > LineWeight.CAUSE:
-        recent = [
-            found
-            for found in candidates
-            if later[id(found)] <= PEERS_GO_ON_STEPS and found.standing <= LineWeight.CAUSE
-        ]
-        if is_distributed and recent:
-            best = min(recent, key=_weight)
+    if is_distributed and (best is None or best.weight > Weight.CAUSE):
+        recent = [found for found in candidates if _is_recent(found, later[id(found)], best)]
+        if recent:
+            best = min((*recent, *last), key=_weight)
     if best is None:
         return None
     return _with_company(best, last)
 
 
-def _weight(found: Explanation) -> tuple[LineWeight, int]:
-    return found.standing, found.index
+def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool:
+    """Whether an explanation counts although other ranks printed `steps` more steps after it.
+
+    A watchdog fires minutes after its cause. Until then the peers may print on.
+    """
+    is_timeout = best is None or best.weight >= Weight.TIMEOUT
+    if is_timeout and found.is_unhandled and found.weight <= Weight.CAUSE:
+        return steps <= _TIMEOUT_WAITS_STEPS
+    return steps <= PEERS_GO_ON_STEPS and (
+        found.weight <= Weight.CAUSE or (is_timeout and found.weight < Weight.TIMEOUT)
+    )
+
+
+def _without_cascades(found: Sequence[Explanation]) -> list[Explanation]:
+    """Leave out the deaths that follow a watchdog's timeout: it aborts its rank by itself."""
+    first = min((one.index for one in found if one.weight is Weight.TIMEOUT), default=None)
+    if first is None:
+        return list(found)
+    return [
+        one
+        for one in found
+        if one.weight is not Weight.DEATH or one.index < first or one.failure is not Failure.KILLED
+    ]
+
+
+def _weight(found: Explanation) -> tuple[Weight, bool, int]:
+    return found.weight, found.is_unsure, found.index
 
 
 def _with_company(best: Explanation, others: Sequence[Explanation]) -> Explanation:
@@ -105,7 +132,7 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
             found.index
             for found in candidates
             if found.is_traceback
-            and found.standing <= LineWeight.CAUSE
+            and found.weight <= Weight.CAUSE
             # An exception of this nature may itself come from a lost or broken device.
             and found.failure.nature is not Nature.DEVICES
         ),
@@ -129,21 +156,21 @@ def _demote_handled(
     result = []
     for found in candidates:
         is_one_process = bool(found.stream) or not is_distributed
-        if found.standing is LineWeight.CAUSE and is_one_process and not found.outlasts:
+        if found.weight is Weight.CAUSE and is_one_process and not found.outlasts:
             fatal = max(
                 (
                     other.index
                     for other in candidates
                     if other.is_traceback
                     and other.stream == found.stream
-                    and other.standing <= LineWeight.CAUSE
+                    and other.weight <= Weight.CAUSE
                 ),
                 default=-1,
             )
             if fatal > found.end and (
                 found.is_reported or _goes_on(lines[found.end + 1 : fatal], found.stream)
             ):
-                found = replace(found, standing=LineWeight.MENTION)
+                found = replace(found, weight=Weight.MENTION)
         result.append(found)
     return result
 

@@ -1,0 +1,218 @@
+"""What shells, launchers and interpreters print about the end of a process, without a reason."""
+
+from supervisor.core.vocabulary import Action, ExitCode, Failure
+from supervisor.diagnosis.rules.rule import Rule, Weight
+
+CASCADE: tuple[Rule, ...] = tuple(
+    Rule((needle,), regex, Failure.UNKNOWN, Action.RESTART, Weight.CASCADE, example=example)
+    for needle, regex, example in (
+        (
+            "taking the entire process down",
+            r"taking the entire process down",
+            "[Rank 1] To avoid data inconsistency, we are taking the entire process down.",
+        ),
+        (
+            "entire process down",
+            r"take the entire process down|bring(?:ing)? the entire process down",
+            "we will take the entire process down",
+        ),
+        (
+            "might run on corrupted",
+            r"subsequent gpu operations might run on corrupted",
+            "subsequent GPU operations might run on corrupted/incomplete data.",
+        ),
+        (
+            "forcefully exiting via",
+            r"unable to shutdown process \d+ via",
+            "Unable to shutdown process 719 via Signals.SIGTERM, forcefully exiting via SIGKILL",
+        ),
+        (
+            "closing signal",
+            r"sending process \d+ closing signal",
+            "Sending process 962450 closing signal SIGTERM",
+        ),
+        (
+            "exitcode: ",
+            r"elastic.{0,60}failed \(exitcode: 1\)",
+            "torch/distributed/elastic/multiprocessing/api.py:882] failed (exitcode: 1) local_rank: 2",
+        ),
+        (
+            "signalexception",
+            r"\bSignalException\b(?!.{0,60}got signal: (?:2|15)\b)",
+            "torch.distributed.elastic.multiprocessing.api.SignalException: Process 9 got signal: 1",
+        ),
+    )
+)
+
+WRAPPERS: tuple[Rule, ...] = tuple(
+    Rule((needle,), regex, Failure.EXCEPTION, Action.RESTART, weight, example=example)
+    for needle, regex, weight, example in (
+        (
+            "childfailederror",
+            r"\bChildFailedError\b",
+            Weight.WRAPPER,
+            "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+        ),
+        (
+            "processraisedexception",
+            r"\bProcess(?:Raised|Exited)Exception\b",
+            Weight.WRAPPER,
+            "torch.multiprocessing.spawn.ProcessRaisedException: ",
+        ),
+        (
+            "calledprocesserror",
+            r"\bCalledProcessError\b",
+            Weight.WRAPPER,
+            "subprocess.CalledProcessError: Command '['python', 't.py']' returned non-zero exit status 1.",
+        ),
+        (
+            "died",
+            r"\b(?:ActorDied|WorkerCrashed|RayActor|ActorUnavailable|NodeDied)Error\b",
+            Weight.DEATH,
+            "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.",
+        ),
+        (
+            "raytaskerror",
+            r"\bRayTaskError\b|\bTrainingFailedError\b|\bTuneError\b",
+            Weight.WRAPPER,
+            "ray.exceptions.RayTaskError: ray::inner() (pid=9)",
+        ),
+        # DCP wraps the errors of all ranks in this exception. Their own tracebacks follow it.
+        (
+            "checkpointexception",
+            r"\bCheckpointException\b",
+            Weight.WRAPPER,
+            "torch.distributed.checkpoint.api.CheckpointException: CheckpointException ranks:",
+        ),
+    )
+)
+
+# torchrun ends the other ranks itself. The rank that it lists as the root cause died before that.
+FIRST_DEATH_HEADER = "Root Cause (first observed failure)"
+FIRST_DEATHS = {
+    -9: (Failure.KILLED, Action.RESTART),
+    -11: (Failure.SEGFAULT, Action.RESTART),
+    -7: (Failure.SEGFAULT, Action.RESTART),
+    ExitCode.PREEMPTED: (Failure.PREEMPTED, Action.RESTART),
+    ExitCode.CONFIGURATION: (Failure.CONFIGURATION, Action.HOLD),
+}
+
+DEATHS: tuple[Rule, ...] = (
+    Rule(
+        (
+            "segmentation fault",
+            "sigsegv",
+            "exitcode: -11",
+            "code = -11",
+            "code: -11",
+            "segfault at",
+        ),
+        r"\bsegmentation fault\b|\bSIGSEGV\b|\b(?:exit|return )code ?[:=] -11\b"
+        r"|\bsegfault at [0-9a-f]",
+        Failure.SEGFAULT,
+        Action.RESTART,
+        Weight.DEATH,
+        unless=r"\bFatal Python error: Aborted\b|worker process has died|root causes?",
+        example="train.sh: line 3: 4812 Segmentation fault      (core dumped) python train.py",
+        source="OpenBMB/BMTrain#66",
+    ),
+    Rule(
+        ("double free", "free():", "malloc():", "stack smashing", "corrupted size", "assertion `"),
+        r"double free or corruption"
+        r"|\bfree\(\): invalid|\bmalloc\(\): |stack smashing detected|corrupted size vs"
+        r"|: assertion `.{0,300}' failed",
+        Failure.ABORTED,
+        Action.RESTART,
+        Weight.DEATH,
+        unless=r"\.cuh?:\d",
+        example="*** stack smashing detected ***: terminated",
+        source="glibc, debug/fortify_fail.c",
+    ),
+    Rule(
+        (
+            "aborted",
+            "sigabrt",
+            "exitcode: -6",
+            "exitcode  : -6",
+            "terminate called after",
+            "terminate called without",
+        ),
+        r"\baborted(?: \(core dumped\)|$)|\bSIGABRT\b|\bexitcode {0,3}: -6\b"
+        r"|\bterminate called (?:after throwing|without an active)",
+        Failure.ABORTED,
+        Action.RESTART,
+        Weight.ABORT,
+        example="failed (exitcode: -6) local_rank: 2 (pid: 434) of binary: /env/bin/python",
+        source="pytorch/pytorch#150916",
+    ),
+    Rule(
+        ("sigbus", "bus error", "exitcode: -7", "exitcode  : -7"),
+        r"\bSIGBUS\b|\bbus error\b|\bexitcode {0,3}: -7\b",
+        Failure.SEGFAULT,
+        Action.RESTART,
+        Weight.DEATH,
+        example="train.sh: line 9: 812 Bus error               (core dumped) python train.py",
+        source="jade-hpc-gpu/jade-hpc-gpu.github.io#194",
+    ),
+    Rule(
+        ("killed", "sigkill", "exitcode: -9", "code = -9", "code -9", "code: -9", "137"),
+        r"^killed$|: line \d+: +\d+ killed\b|task \d+: killed\b|\bsignal 9 \(sigkill\) received by"
+        r"|terminated with signal sigkill|<signals\.sigkill: 9>"
+        r"|\b(?:exit|return )code ?[:=]? ?-9\b|\bterminated with (?:exit )?code -9\b"
+        r"|\bterminated with exit code 137\b|\bexitcode {0,3}: 137\b",
+        Failure.KILLED,
+        Action.RESTART,
+        Weight.DEATH,
+        unless=r"root causes?",
+        example="[rank: 1] Child process with PID 812 terminated with code -9. Forcefully"
+        " terminating all other processes",
+        source="resistzzz/Prompt4NR#3",
+    ),
+    Rule(
+        ("exitcode  : 78", "exitcode: 78"),
+        r"\bexitcode {0,3}: 78\b",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        Weight.DEATH,
+        example="  exitcode  : 78 (pid: 962449)",
+        source="this project's contract",
+    ),
+    Rule(
+        ("exitcode  : 75", "exitcode: 75"),
+        r"\bexitcode {0,3}: 75\b",
+        Failure.PREEMPTED,
+        Action.RESTART,
+        Weight.DEATH,
+        example="  exitcode  : 75 (pid: 962449)",
+        source="this project's contract",
+    ),
+    Rule(
+        ("got signal: 2", "received 2 death signal", "detected keyboardinterrupt"),
+        r"\bSignalException\b.{0,80}\bgot signal: 2\b|\bReceived 2 death signal\b"
+        r"|^(?:Detected KeyboardInterrupt, attempting graceful shutdown)",
+        Failure.STOPPED_BY_USER,
+        Action.NONE,
+        Weight.DEATH,
+        example="Detected KeyboardInterrupt, attempting graceful shutdown ...",
+        source="GuHuangAI/ADM-Public#6",
+    ),
+    Rule(
+        ("keyboardinterrupt",),
+        r"^KeyboardInterrupt\b",
+        Failure.STOPPED_BY_USER,
+        Action.NONE,
+        Weight.DEATH,
+        example="KeyboardInterrupt",
+        source="MCG-NJU/RTD-Action#31",
+    ),
+    Rule(
+        ("got signal: 15", "received 15 death signal"),
+        r"\bSignalException\b.{0,80}\bgot signal: 15\b|\bReceived 15 death signal\b",
+        Failure.UNKNOWN,
+        Action.RESTART,
+        Weight.DEATH,
+        example="torch.distributed.elastic.multiprocessing.api.SignalException: Process 1359 got"
+        " signal: 15",
+        source="pytorch/pytorch#150916",
+    ),
+)

@@ -1,0 +1,225 @@
+"""What GPUs, drivers, CUDA, XLA and TensorFlow print when a device fails.
+
+Words about broken hardware count only as the driver, NVML or CUDA prints them: a text that speaks
+of a lost GPU is no evidence of one.
+"""
+
+from supervisor.core.vocabulary import Action, Failure
+from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+
+# A hardware line is right even when a rank trains a few more steps before its next collective.
+_HARDWARE_OUTLASTS_STEPS = 3
+
+_HEALTH = Advice(
+    "The driver says that this GPU is broken: run on another one, and have this one looked at.",
+    "nvidia-smi -q -d ECC,PAGE_RETIREMENT,ROW_REMAPPER",
+)
+_RESET = Advice(
+    "The GPU works again after a reset: end its processes, then reset it or reboot.",
+    "nvidia-smi --gpu-reset",
+)
+_SMALLER = Advice(
+    "Use a smaller batch or shorter sequences, or look who else uses this GPU.", "nvidia-smi"
+)
+_NOT_SEEN = Advice("Look whether the driver sees the GPU and who holds it.", "nvidia-smi")
+
+
+def _hardware(
+    needles: tuple[str, ...],
+    regex: str,
+    failure: Failure,
+    example: str,
+    source: str,
+    advice: Advice = _HEALTH,
+    unless: str | None = None,
+) -> Rule:
+    return Rule(
+        needles,
+        regex,
+        failure,
+        Action.EXCLUDE,
+        Weight.STATED,
+        unless=unless,
+        example=example,
+        source=source,
+        advice=advice,
+        outlasts=_HARDWARE_OUTLASTS_STEPS,
+    )
+
+
+DEVICE: tuple[Rule, ...] = (
+    _hardware(
+        ("nvlink error", "nvlink_error"),
+        r"\bcuda (?:error|failure)\b.{0,20}uncorrectable nvlink error|\bnvml_error_nvlink\w*\b"
+        r"|\bNVRM: .{0,80}\bnvlink\b.{0,40}\b(?:fatal )?error",
+        Failure.NVLINK,
+        "RuntimeError: CUDA error: uncorrectable NVLink error detected during the execution",
+        "MIC-DKFZ/nnUNet#1519",
+        Advice("A link between GPUs failed: reset the GPUs or reboot.", "nvidia-smi nvlink -e"),
+    ),
+    _hardware(
+        ("ecc error", "eccuncorrectable"),
+        r"\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
+        r"|\bNVRM: .{0,100}\b(?:double.bit|uncorrectable) ecc error",
+        Failure.GPU_ECC,
+        "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
+        "kohya-ss/sd-scripts#1434",
+        unless=r"(?:\b0|\bno|zero) (?:\w+ ){0,2}uncorrectable"
+        r"|uncorrectable ecc errors? ?[:=]? ?0\b",
+    ),
+    _hardware(
+        (
+            "gpu is lost",
+            "gpu_is_lost",
+            "gpuislost",
+            "fallen off the bus",
+            "determine the device handle for gpu",
+            "failed to initialize nvml: unknown error",
+        ),
+        r"\bNVML_?Error_?GPU_?Is_?Lost\b|\bNVRM: .{0,200}fallen off the bus|^unable to determine the device handle for gpu"
+        r"|^failed to initialize nvml: unknown error|\bNVML\w*(?:Error\w*)?: .{0,40}\bGPU is lost\b",
+        Failure.GPU_LOST,
+        "NVRM: GPU 0000:3b:00.0: GPU has fallen off the bus.",
+        "leptonai/gpud#1209",
+        Advice("The driver has lost this GPU: reboot the machine.", "nvidia-smi"),
+    ),
+    _hardware(
+        ("gpu requires reset", "reset_required", "resetrequired"),
+        r"^(?:.{0,80}NVML.{0,40})?gpu requires reset|nvml_?error_?reset_?required",
+        Failure.GPU_NEEDS_RESET,
+        "pynvml.NVMLError_ResetRequired: GPU requires reset",
+        "NVIDIA/go-nvml#36",
+        _RESET,
+    ),
+    Rule(
+        (
+            "out of memory",
+            "outofmemoryerror",
+            "alloc_failed",
+            "errormemoryallocation",
+            "resource_exhausted",
+            "resourceexhausted",
+            "oom when allocating",
+        ),
+        r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
+        r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
+        r"|cudaErrorMemoryAllocation"
+        r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
+        r"|\bResourceExhausted(?:Error)?\b.{0,200}\b(?:OOM|allocat|memory)"
+        r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
+        Failure.CUDA_OUT_OF_MEMORY,
+        Action.RESTART,
+        unless=r"\bkill(?:ed)? process\b",
+        example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB.",
+        source="modelscope/FunASR#2006",
+        advice=_SMALLER,
+    ),
+    Rule(
+        ("device >= 0 && device < num_gpus", "mig"),
+        r"device >= 0 && device < num_gpus INTERNAL ASSERT"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception): .{0,200}\bMIG\b.{0,80}"
+        r"\b(?:device|instance|mode|partition)",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="RuntimeError: device >= 0 && device < num_gpus INTERNAL ASSERT FAILED at"
+        ' "../aten/src/ATen/cuda/CUDAContext.cpp":49',
+        source="pytorch/pytorch#130181",
+        advice=Advice(
+            "The process sees fewer devices than it asks for; a MIG slice is one device.",
+            "nvidia-smi -L",
+        ),
+        only_before_first_step=True,
+    ),
+    Rule(
+        (".cu:", "device-side assert", "errorassert", ".cuh:"),
+        r"\.cuh?:\d{1,6}: .{0,400}\bassertion .{0,400}failed"
+        r"|\b(?:cuda|hip) (?:error|failure)\b.{0,30}device-side assert triggered"
+        r"|cudaErrorAssert\b",
+        Failure.CUDA_DEVICE_ASSERT,
+        Action.HOLD,
+        example="Indexing.cu:1284: indexSelectLargeIndex: block: [134,0,0], thread: [0,0,0]"
+        " Assertion `srcIndex < srcSelectDimSize` failed.",
+        source="huggingface/trl#1995",
+        advice=Advice(
+            "An index is out of range, as a label or token id: run once with blocking launches, and"
+            " the traceback names the line.",
+            "CUDA_LAUNCH_BLOCKING=1 supervisor run CONFIG",
+        ),
+    ),
+    Rule(
+        ("not compiled with cuda", "invalid device ordinal"),
+        r"not compiled with cuda enabled|invalid device ordinal",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="RuntimeError: CUDA error: invalid device ordinal",
+        source="Project-MONAI/MONAI#7497",
+        advice=Advice(
+            "The script asks for a GPU that this process does not see.",
+            "nvidia-smi -L; echo $CUDA_VISIBLE_DEVICES",
+        ),
+        only_before_first_step=True,
+    ),
+    Rule(
+        (
+            "busy or unavailable",
+            "no cuda gpus are available",
+            "no cuda-capable device",
+            "driver initialization failed",
+            "cuda unknown error",
+            "found no nvidia driver",
+            "not yet initialized",
+            "cuda failure 802",
+            "driver/library version mismatch",
+            "invalid device ordinal",
+        ),
+        r"device\(s\) is/are busy or unavailable|no cuda gpus are available"
+        r"|no cuda-capable device is detected|cuda driver initialization failed"
+        r"|cuda unknown error|found no nvidia driver|system not yet initialized"
+        r"|cuda failure 802|driver/library version mismatch|invalid device ordinal",
+        Failure.GPU_UNAVAILABLE,
+        Action.BACKOFF,
+        example="RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet"
+        " initialized",
+        source="huggingface/huggingface_hub#4134",
+        advice=_NOT_SEEN,
+    ),
+    Rule(
+        (
+            "illegal memory access",
+            "illegal instruction was",
+            "launch failure",
+            "misaligned address",
+        ),
+        r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
+        r"|cuda.{0,80}misaligned address",
+        Failure.CUDA_FAULT,
+        Action.RESTART,
+        example="RuntimeError: CUDA error: an illegal memory access was encountered",
+        source="axolotl-ai-cloud/axolotl#1473",
+    ),
+    Rule(
+        ("cublas_status_", "cudnn_status_", "cusparse_status_", "cusolver_status_", "cufft_"),
+        r"\bCU(?:BLAS|DNN|SPARSE|SOLVER)_STATUS_(?!SUCCESS)[A-Z_]{3,60}|cuFFT error: CUFFT_[A-Z_]+",
+        Failure.CUDA_FAULT,
+        Action.RESTART,
+        example="RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+        source="hiyouga/LLaMA-Factory#10261",
+    ),
+    Rule(
+        ("cuda error: driver shutting down", "cuda error: context is destroyed"),
+        r"cuda error: (?:driver shutting down|context is destroyed)",
+        Failure.CUDA_FAULT,
+        Action.RESTART,
+        Weight.CASCADE,  # destructors print it while the interpreter ends
+        example="CUDA error: driver shutting down",
+        source="pytorch/pytorch#25009",
+    ),
+    Rule(
+        ("cuda error", "hip error", "cuda failure"),
+        r"\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
+        Failure.CUDA_FAULT,
+        Action.RESTART,
+        example="torch.AcceleratorError: CUDA error: the launch timed out and was terminated",
+        source="pytorch/pytorch#126544",
+    ),
+)

@@ -1,0 +1,156 @@
+"""What is printed when libraries, the driver and the GPU do not fit, or a compiler fails."""
+
+from supervisor.core.vocabulary import Action, Failure
+from supervisor.diagnosis.rules.rule import Advice, Rule
+
+_TORCH_BUILD = Advice(
+    "Install a build of torch for this GPU and driver.",
+    'python -c "import torch; print(torch.__version__, torch.cuda.get_arch_list())"; nvidia-smi',
+)
+_REBUILD = Advice(
+    "A compiled package does not fit the installed libraries: install it again, built for them.",
+    "pip list | grep -iE 'torch|cuda|flash|bitsandbytes|xformers'",
+)
+_COMPILER = Advice(
+    "The compiler's own message above says what it misses; without torch.compile the run needs none."
+)
+
+
+def _incompatible(
+    needles: tuple[str, ...],
+    regex: str,
+    example: str,
+    source: str,
+    advice: Advice,
+    *,
+    only_raised: bool = True,
+) -> Rule:
+    return Rule(
+        needles,
+        regex,
+        Failure.INCOMPATIBLE_SOFTWARE,
+        Action.HOLD,
+        example=example,
+        source=source,
+        advice=advice,
+        only_raised=only_raised,
+        late=Action.RESTART,
+    )
+
+
+SOFTWARE: tuple[Rule, ...] = (
+    _incompatible(
+        ("no kernel image", "not compatible with the current pytorch"),
+        r"no kernel image is available for execution",
+        "RuntimeError: CUDA error: no kernel image is available for execution on the device",
+        "pytorch/pytorch#149845",
+        _TORCH_BUILD,
+    ),
+    _incompatible(
+        ("driver", "provided ptx", "cuda version", "cudamismatch"),
+        r"nvidia driver on your system is too old|CUDA driver version is insufficient"
+        r"|provided PTX was compiled with an unsupported toolchain"
+        r"|\bCUDAMismatchException\b|detected CUDA version \(?[\d.]+\)? mismatches the version"
+        r"|installed CUDA version .{0,40}does not match the version"
+        r"|forward compatibility was attempted on non supported HW"
+        r"|\bdriver version .{0,60}(?:is )?(?:too old|insufficient|older than)",
+        "RuntimeError: The NVIDIA driver on your system is too old (found version 11040).",
+        "deepspeedai/DeepSpeed#2223",
+        _TORCH_BUILD,
+    ),
+    Rule(
+        ("importerror",),
+        r"^ImportError: .{0,300}(?:\bundefined symbol: |cannot open shared object file)",
+        Failure.CONFIGURATION,
+        Action.HOLD,
+        example="ImportError: /env/flash_attn_2_cuda.so: undefined symbol: _ZN3c105ErrorC2ENS_14S",
+        source="axolotl-ai-cloud/axolotl#3142",
+        advice=_REBUILD,
+        only_before_first_step=True,
+    ),
+    _incompatible(
+        (
+            "undefined symbol",
+            "glibcxx_",
+            "glibc_",
+            "cxxabi_",
+            "cannot open shared object",
+            "symbol not found",
+        ),
+        r"\bundefined symbol: |version `(?:GLIBCXX|GLIBC|CXXABI)_[\d.]+' not found"
+        r"|cannot open shared object file",
+        "OSError: /env/lib/libcublas.so.12: undefined symbol: cublasLtGetStatusString",
+        "ROCm/legacy-rocm-build#3132",
+        _REBUILD,
+    ),
+    _incompatible(
+        ("cuda setup failed", "bitsandbytes", "compiled without gpu support"),
+        r"CUDA Setup failed despite (?:CUDA|GPU) being available"
+        r"|bitsandbytes.{0,120}(?:compiled without gpu support|not compiled|native library)",
+        "CUDA Setup failed despite CUDA being available. Please run the following command",
+        "bitsandbytes-foundation/bitsandbytes#1139",
+        _REBUILD,
+    ),
+    _incompatible(
+        ("numpy", "compiled using numpy", "dtype size changed", "binary incompatib"),
+        r"numpy\.(?:dtype|ufunc) size changed, may indicate binary incompatibility"
+        r"|compiled using NumPy 1\.x cannot be run in|numpy\.core\.multiarray failed to import",
+        "ValueError: numpy.dtype size changed, may indicate binary incompatibility.",
+        "numpy/numpy#26710",
+        _REBUILD,
+    ),
+    _incompatible(
+        ("compute capability", "flashattention only supports", "requires ampere"),
+        r"\bFlashAttention only supports (?:Ampere|Hopper) GPUs or newer"
+        r"|\brequires? (?:a )?(?:GPU with )?compute capability|\bcompute capability .{0,60}not"
+        r" supported|\btriton.{0,60}only supports? .{0,40}compute capability",
+        "RuntimeError: FlashAttention only supports Ampere GPUs or newer.",
+        "Dao-AILab/flash-attention#1147",
+        _TORCH_BUILD,
+    ),
+    _incompatible(
+        ("is required for a normal functioning", "dependency conflict", "is incompatible with"),
+        r"^ImportError: .{0,120} is required for a normal functioning of this module"
+        r"|^(?:ImportError|RuntimeError): .{0,160}\b(?:version|torch|transformers|numpy)\b.{0,80}"
+        r"\bis incompatible with\b",
+        "ImportError: tokenizers>=0.21,<0.22 is required for a normal functioning of this module,"
+        " but found tokenizers==0.20.1.",
+        "huggingface/transformers#35459",
+        _REBUILD,
+    ),
+    Rule(
+        (
+            "inductorerror",
+            "cppcompileerror",
+            "compilationerror",
+            "error building extension",
+            "ninja",
+            "nvcc",
+            "outofresources",
+            "out of resource: shared memory",
+            "failed to find c compiler",
+            "backendcompilerfailed",
+            "calledprocesserror",
+            "ptxas",
+            "c++ compile error",
+            "cuda_home",
+            "backendcompiler",
+            "gcc",
+        ),
+        r"\b(?:torch\._inductor\.exc\.\w{1,30}|InductorError|CppCompileError)\b"
+        r"|\btriton\.\w[\w.]{0,60}(?:CompilationError|OutOfResources|PTXASError)\b"
+        r"|\bOutOfResources: out of resource|\bPTXASError\b"
+        r"|error building extension '|failed to find C compiler"
+        r"|^RuntimeError: (?:error compiling objects for extension|ninja is required)"
+        r"|^(?:subprocess\.)?CalledProcessError: command '?\[?.{0,200}(?:\bninja\b|\bnvcc\b|\bgcc\b"
+        r"|\bg\+\+|/cc'|\bclang)|ptxas (?:fatal|error) ?:"
+        r"|\b(?:MissingCUDAException|CUDA_HOME environment variable is not set)",
+        Failure.BUILD_FAILED,
+        Action.HOLD,
+        example="torch._inductor.exc.InductorError: CppCompileError: C++ compile error",
+        source="vllm-project/vllm#19656",
+        advice=_COMPILER,
+        only_raised=True,
+        late=Action.RESTART,
+    ),
+)

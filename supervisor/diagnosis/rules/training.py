@@ -1,0 +1,46 @@
+"""What trainers print when the numbers go wrong."""
+
+from supervisor.core.vocabulary import Action, Failure
+from supervisor.diagnosis.rules.rule import Rule
+
+TRAINING: tuple[Rule, ...] = (
+    Rule(
+        ("nan", "infinite", "finite", "inf"),
+        r"\bfound nan\b|\bnan (?:or inf )?(?:found|detected|encountered) in\b"
+        r"|\bloss\b.{0,40} (?:is|was|became|becomes|has become|went|turned) (?:to )?"
+        r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
+        r"|\bnon-?finite (?:loss|gradient|grad|value|weight|parameter)s?\b"
+        r"|\bfor gradients from .{0,40}is non-finite"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception|Exit)\b.{0,100}\bloss ?[:=(] ?(?:nan|[+-]?inf)\b"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception|Exit)\b.{0,140}"
+        r"\b(?:contains?|unexpected result|encountered|is|are|has|have|detected|invalid)"
+        r" (?:a |an |some )?(?:nan|inf(?:inity|inite)?)s?\b"
+        r"|^(?:\w+\.)*(?:Nan|NaN|NonFinite|InvalidLoss)\w{0,30}(?:Error|Exception)\b"
+        r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
+        r"|probability tensor contains either|but found invalid values:.{0,200}\bnan\b",
+        Failure.NON_FINITE_LOSS,
+        Action.ROLLBACK,
+        unless=r"\b(?:no|without|not|0) (?:nan|inf|non-?finite|infinite)\b|\bnan ?= ?0\b"
+        r"|\bcannot convert float\b|\binput (?:x |y )?contains (?:nan|inf)",
+        example="FloatingPointError: Loss became infinite or NaN at iteration=1002!",
+        source="facebookresearch/meshrcnn#29",
+    ),
+    Rule(
+        ("loss scale",),
+        r"loss scale already at minimum|minimum loss scale reached",
+        Failure.NON_FINITE_LOSS,
+        Action.ROLLBACK,
+        example="Exception: Current loss scale already at minimum - cannot decrease scale anymore."
+        " Exiting run.",
+        source="deepspeedai/DeepSpeed#1599",
+    ),
+    Rule(
+        ("loss spike", "loss_spike", "lossspike", "spiky loss"),
+        r"\bloss[ _]?spike(?:error)?\b.{0,40}(?:detected|at|:)|\bdetected .{0,20}loss spike"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,80}\bspiky loss\b",
+        Failure.LOSS_SPIKE,
+        Action.RESTART,
+        example="RuntimeError: loss spike detected at iteration 2001",
+        source="NVIDIA-NeMo/Megatron-Bridge#620",
+    ),
+)
