@@ -25,6 +25,7 @@ Then the lines are weighed by these rules, in this order:
 from collections.abc import Sequence
 from dataclasses import replace
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.ending_codes import (
     ExitMeaning,
@@ -34,10 +35,11 @@ from supervisor.diagnosis.ending_codes import (
     start_failure,
 )
 from supervisor.diagnosis.exit_evidence import agrees
+from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.rules.advice import ADVICE
 from supervisor.diagnosis.rules.rule import Weight
-from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.suspect_lines import may_tell_of_a_start
 from supervisor.diagnosis.weighing import choose
 
@@ -107,7 +109,8 @@ def _choose(
 
     def is_possible(found: Explanation) -> bool:
         if found.weight is Weight.MENTION:
-            return False
+            # Its writer survived it. Only if nothing else is known, a traceback may tell.
+            return found.is_traceback and is_known and found.action not in _GRAVE
         if found.is_unsure and (not is_known or found.action in _GRAVE):
             # The words may be a sample's. Nothing is held, excluded or rolled back for them.
             return False
@@ -195,12 +198,26 @@ def _from_candidate(ending: ExitEvidence, candidate: Explanation) -> Diagnosis:
         _bounded(evidence),
         f"{failure.value.replace('_', ' ')}{where}: {said[:200]}",
         candidate.loads_checkpoint,
+        _advice(failure, candidate.advice if failure is candidate.failure else None),
     )
 
 
 def _plain(outcome: ExitMeaning, evidence: tuple[str, ...]) -> Diagnosis:
     bounded = _bounded(evidence)
-    return Diagnosis(outcome.failure, outcome.action, None, None, bounded, outcome.reason)
+    return Diagnosis(
+        outcome.failure,
+        outcome.action,
+        None,
+        None,
+        bounded,
+        outcome.reason,
+        advice=_advice(outcome.failure, None),
+    )
+
+
+def _advice(failure: Failure, closer: Advice | None) -> Advice | None:
+    """The rule's own advice, or that for the failure."""
+    return closer or ADVICE.get(failure)
 
 
 def _bounded(evidence: tuple[str, ...]) -> tuple[str, ...]:

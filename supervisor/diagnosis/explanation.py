@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Weight
+from supervisor.diagnosis.rules.rule import Weight
 
 # How many steps the other ranks print before they notice that one has died.
 PEERS_GO_ON_STEPS = 3

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
 
 
@@ -44,3 +45,4 @@ class Diagnosis:
     evidence: tuple[str, ...]
     reason: str
     loads_checkpoint: bool | None = None
+    advice: Advice | None = None

@@ -71,13 +71,15 @@ def explain_chain(
             failure = Failure.EXCEPTION
     elif plain or wrapped:
         raised = (plain or wrapped)[0][1]
-        weight = Weight.CAUSE if plain else Weight.WRAPPER
+        weight = Weight(Weight.CAUSE if plain else Weight.WRAPPER)
         failure = Failure.EXCEPTION
         action = Action.BACKOFF if _is_outside(chain, frames) else Action.RESTART
     else:
         return None
     if failure is Failure.EXCEPTION and _is_within_machine(raised):
         action = Action.RESTART
+    if _SECONDARY.match(chain.lead) is not None:
+        return None
     if _is_survived(chain.lead, is_unhandled=is_unhandled):
         weight = Weight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
@@ -140,7 +142,7 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
                 yield hit
             case Calls.READING if loads is False and reads_data(frames):
                 yield hit
-            case Calls.NOT_READING if loads is not False or not reads_data(frames):
+            case Calls.LOADING_IF_KNOWN if loads is not False:
                 yield hit
 
 
@@ -159,8 +161,6 @@ def _is_within_machine(raised: Raised) -> bool:
 
 def _is_survived(lead: str, *, is_unhandled: bool) -> bool:
     """Whether the line before a traceback says that its writer goes on."""
-    if _SECONDARY.match(lead) is not None:
-        return True
     if is_unhandled or _PYTHON_WARNING.match(lead) is not None:
         return False
     return tells_survival(lead) and not shows_going_on_only(lead)

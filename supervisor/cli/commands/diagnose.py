@@ -40,6 +40,7 @@ def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_jso
             "exception": found.exception,
             "frame": found.frame,
             "evidence": list(found.evidence),
+            "advice": None if found.advice is None else found.advice.to_json(),
         }
         click.echo(json_text(body))
         return
@@ -50,3 +51,5 @@ def diagnose_command(logfile: Path, code: int | None, signal: int | None, as_jso
         echo(strip_controls(f"exception: {found.exception}{where}"))
     for line in found.evidence:
         echo(f"  | {strip_controls(line)}")
+    if found.advice is not None:
+        echo(textwrap.fill(f"advice: {found.advice.text}", 80))

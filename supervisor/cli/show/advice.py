@@ -2,6 +2,7 @@
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from supervisor.cli.record import RunRecord, Unwatched
@@ -66,6 +67,14 @@ def next_steps(record: RunRecord) -> list[str]:
             return ["To see what it prints:", f"  supervisor logs -f {run_dir}"]
         case _:
             return [events]
+
+
+def advice_text(status: Status) -> str:
+    """What a person can do about the last failure, with the configuration's path as typed here."""
+    if status.advice is None:
+        return ""
+    command = status.advice.command.replace("CONFIG", shown_config(status))
+    return replace(status.advice, command=command).text
 
 
 def by_hand(pid: int) -> list[str]:

@@ -39,7 +39,10 @@ def sentence(entry: Entry) -> str | None:
 def details(entry: Entry) -> list[str]:
     """The evidence below a sentence."""
     match entry:
-        case attempt.AttemptEndedEntry() | run.IncidentEntry():
+        case attempt.AttemptEndedEntry():
+            advice = [] if entry.advice is None else [f"advice: {entry.advice.text}"]
+            return [*entry.evidence[:3], *advice]
+        case run.IncidentEntry():
             return list(entry.evidence[:3])
         case _:
             return []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from supervisor.cli.record import RunRecord, Unwatched, no_daemon_text
-from supervisor.cli.show.advice import intent_text, next_steps
+from supervisor.cli.show.advice import advice_text, intent_text, next_steps
 from supervisor.cli.show.formatting import age_text, count_text, wall_of
 from supervisor.cli.show.launching import launch_text
 from supervisor.cli.show.memory_tier import persister_text, snapshot_text
@@ -104,6 +104,8 @@ def _facts(record: RunRecord, now_s: float) -> Iterator[tuple[str, str]]:
         yield "launch", launch
     if is_remarkable(status):
         yield "last failure", failure_text(status)
+    if status.advice is not None and record.state != RunState.COMPLETED:
+        yield "advice", advice_text(status)
     is_acting = record.live and not record.launcher_frozen
     if (soon := next_text(status, now_s)) and is_acting:
         yield "next", soon

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from supervisor.core.effects import Effect, Exit, Incident, Launch, Record, Rescue, Say, SetAside
-from supervisor.core.ending import Ending
+from supervisor.core.ending import Advice, Ending
 from supervisor.core.entries.saves import GoingBackEntry, ProgressEntry
 from supervisor.core.events import Surveyed, SurveyFailed
 from supervisor.core.reactions.hold import MENDED, hold
@@ -66,6 +66,7 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         failure=decision.failure or state.failure,
         action=decision.action if decision.failure else state.action,
         reason=decision.reason or state.reason,
+        advice=_advice(state, ending, decision),
         rollback=decision.action is Action.ROLLBACK and decision.verdict is not Verdict.LAUNCH,
         ending=None,
         doubt=state.doubt if ending is None else decision.doubt,
@@ -78,6 +79,13 @@ def on_surveyed(state: State, event: Surveyed, now: float) -> Reaction:
         reaction = _carry_out(state, event, decision, effects, now)
         return replace(reaction, effects=(*reaction.effects, *incidents))
     return _carry_out(state, event, decision, [*effects, *incidents], now)
+
+
+def _advice(state: State, ending: Ending | None, decision: Decision) -> Advice | None:
+    """The advice for the failure of the last attempt, which a decision may have named anew."""
+    if ending is None:
+        return state.advice
+    return ending.advice if decision.failure is ending.failure else None
 
 
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:

@@ -40,6 +40,9 @@ from supervisor.core.vocabulary import (
 )
 from supervisor.core.wording import HOLD_ASKED, counted
 
+# An older checkpoint has the same shapes, and reads the same data.
+_NOT_BY_ROLLBACK = frozenset({Failure.DATA_CORRUPT, Failure.CHECKPOINT_MISMATCH})
+
 
 def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Decision:
     """What to do now that nothing runs and the checkpoints are known."""
@@ -226,6 +229,8 @@ def _after_failure(
         wait = backoff_s(policy, budget.outages, ending.attempt)
         return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
     rollback = budget.repeats == ROLLBACK_REPEATS or action is Action.ROLLBACK
+    if failure in _NOT_BY_ROLLBACK:
+        rollback, action = False, Action.RESTART
     action = Action.ROLLBACK if rollback else action
     if code == ExitCode.PREEMPTED or (progressed and action.relaunch is not Relaunch.AFTER_A_PAUSE):
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)

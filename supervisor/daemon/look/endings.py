@@ -187,6 +187,7 @@ def ending_of(
         exception=found.exception,
         frame=found.frame,
         evidence=found.evidence,
+        advice=found.advice,
         step=step,
         first_step_seen=first_step,
         attached=bool(pages),

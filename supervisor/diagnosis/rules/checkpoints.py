@@ -4,11 +4,12 @@ The same exceptions come from both: a pickle that ends early may be a data set's
 another process. So the calls of the traceback decide which file is to blame.
 """
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Calls, Rule
+from supervisor.diagnosis.rules.rule import Calls, Rule
 
 # Readers of several kinds of files print these. Their calls tell which file it was.
-_UNREADABLE = (
+_WEIGHTS = (
     "pytorchstreamreader",
     "central directory",
     "safetensor",
@@ -16,23 +17,28 @@ _UNREADABLE = (
     "headertoolarge",
     "headertoosmall",
     "invalidheader",
+    "archive is corrupted",
+)
+_WEIGHTS_REGEX = (
+    r"pytorchstreamreader failed|failed finding central directory"
+    r"|invalid header or archive is corrupted"
+    r"|safetensor\w*:? ?error while deserializing|metadataincompletebuffer"
+    r"|header too (?:large|small)"
+    r"|headertoo(?:large|small)|invalidheader\w*"
+)
+_UNREADABLE = (
     "invalid load key",
     "unpicklingerror",
     "pickle data was truncated",
     "unexpected eof",
     "file might be corrupted",
-    "archive is corrupted",
     "ran out of input",
     "badzipfile",
     "truncated",
     "zlib.error",
 )
 _UNREADABLE_REGEX = (
-    r"pytorchstreamreader failed|failed finding central directory"
-    r"|invalid header or archive is corrupted"
-    r"|safetensor\w*:? ?error while deserializing|metadataincompletebuffer"
-    r"|header too (?:large|small)"
-    r"|headertoo(?:large|small)|invalidheader\w*|invalid load key|\bunpicklingerror\b"
+    r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
     r"|^zlib\.error|\bfile is truncated\b"
@@ -54,8 +60,8 @@ CHECKPOINTS: tuple[Rule, ...] = (
         example="_pickle.UnpicklingError: Weights only load failed. This file can still be loaded",
         source="huggingface/trl#3247",
         advice=Advice(
-            "Since torch 2.6 `torch.load` reads tensors alone: save plain values, or allow the class"
-            " with torch.serialization.add_safe_globals."
+            "Since torch 2.6 `torch.load` reads tensors alone: save plain values, or allow the"
+            " class with torch.serialization.add_safe_globals."
         ),
         only_before_first_step=True,
     ),
@@ -68,17 +74,36 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Action.ROLLBACK,
         example="FileNotFoundError: [Errno 2] No such file or directory: '/ckpt/step-50/__3_0.distcp'",
         source="pytorch/torchtitan#816",
-        calls=Calls.NOT_READING,
+        calls=Calls.LOADING_IF_KNOWN,
+    ),
+    Rule(
+        _WEIGHTS,
+        _WEIGHTS_REGEX,
+        Failure.CHECKPOINT_CORRUPT,
+        Action.ROLLBACK,
+        example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding"
+        " central directory",
+        source="sml2h3/dddd_trainer#36",
+        calls=Calls.LOADING_IF_KNOWN,
     ),
     Rule(
         _UNREADABLE,
         _UNREADABLE_REGEX,
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
-        example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding"
-        " central directory",
-        source="sml2h3/dddd_trainer#36",
+        example="EOFError: Ran out of input",
+        source="deepspeedai/DeepSpeed#3207",
         calls=Calls.LOADING,
+    ),
+    Rule(
+        _WEIGHTS,
+        _WEIGHTS_REGEX,
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="RuntimeError: PytorchStreamReader failed reading file data/12: file read failed",
+        source="sml2h3/dddd_trainer#36",
+        advice=_OTHER_FILE,
+        calls=Calls.READING,
     ),
     Rule(
         _UNREADABLE,

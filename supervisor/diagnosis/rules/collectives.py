@@ -1,7 +1,8 @@
 """What NCCL, gloo, JAX's coordination service and rendezvous print when they fail."""
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 _ONE_GPU_PER_RANK = Advice(
     "Two ranks use the same GPU: select one by LOCAL_RANK, and start no more ranks than GPUs.",

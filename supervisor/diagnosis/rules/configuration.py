@@ -4,8 +4,9 @@ These rules count before the attempt's first step only. After it the same line i
 bad record in the data raises the same exceptions.
 """
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule
+from supervisor.diagnosis.rules.rule import Rule
 
 _INSTALL = Advice("The interpreter that runs the script lacks this module.", "python -m pip list")
 _USAGE = Advice("The script's arguments are wrong: compare them with what it knows.", "--help")

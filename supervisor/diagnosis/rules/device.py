@@ -4,8 +4,9 @@ Words about broken hardware count only as the driver, NVML or CUDA prints them: 
 of a lost GPU is no evidence of one.
 """
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 # A hardware line is right even when a rank trains a few more steps before its next collective.
 _HARDWARE_OUTLASTS_STEPS = 3

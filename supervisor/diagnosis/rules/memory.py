@@ -1,7 +1,8 @@
 """What the kernel, schedulers and allocators print when memory or descriptors run out."""
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 from supervisor.diagnosis.rules.scheduler import OUTLASTS_STEPS
 
 MEMORY: tuple[Rule, ...] = (

@@ -3,8 +3,9 @@
 Most are outages: nothing is wrong with the run, and the service outside has to recover.
 """
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 # The words of some rules occur in ordinary output too. They count only in a line that begins with
 # the name of an exception.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from enum import Enum, IntEnum, auto
 from functools import lru_cache
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
 
 # Lines are searched in blocks: copies of a whole log with long lines would cost tens of megabytes.
@@ -52,16 +53,8 @@ class Calls(Enum):
     """Loading a checkpoint. A line without a traceback does not count."""
     READING = auto()
     """Reading training data. A line without a traceback does not count."""
-    NOT_READING = auto()
-    """Anything but reading training data. A line without a traceback counts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What a person can do about a failure: one sentence, and one command to type."""
-
-    sentence: str
-    command: str = ""
+    LOADING_IF_KNOWN = auto()
+    """Loading a checkpoint. A line without a traceback counts: only checkpoints are so written."""
 
 
 @dataclass(frozen=True, slots=True)

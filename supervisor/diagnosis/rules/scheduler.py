@@ -1,7 +1,8 @@
 """What SLURM, PBS, LSF, Kubernetes and clouds print when they end a job: they know who did it."""
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 # A scheduler announces the end, and the trainer trains on until it has saved.
 OUTLASTS_STEPS = 100

@@ -1,7 +1,8 @@
 """What is printed when libraries, the driver and the GPU do not fit, or a compiler fails."""
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule
+from supervisor.diagnosis.rules.rule import Rule
 
 _TORCH_BUILD = Advice(
     "Install a build of torch for this GPU and driver.",

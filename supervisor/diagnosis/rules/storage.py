@@ -1,7 +1,8 @@
 """What disks and file systems print when they fail, or are full."""
 
+from supervisor.core.ending import Advice
 from supervisor.core.vocabulary import Action, Failure
-from supervisor.diagnosis.rules.rule import Advice, Rule, Weight
+from supervisor.diagnosis.rules.rule import Rule, Weight
 
 _ROOM = Advice("Make room, or raise the quota: the run goes on by itself.", "df -h . ; quota -s")
 
