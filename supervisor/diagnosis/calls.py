@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from itertools import chain
 
-from supervisor.diagnosis.traceback_stream import Chain, Frame
+from supervisor.diagnosis.traceback_frames import Frame
+from supervisor.diagnosis.traceback_stream import Chain
 
 _SAVED = (
     r"(?:checkpoint|ckpt|snapshot|state|weights|model|optim\w*|optimizer|scheduler|scaler|rng|ema)"

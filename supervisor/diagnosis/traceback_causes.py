@@ -17,7 +17,8 @@ from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.log_line import shows_going_on, tells_survival, without_hedge
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.rule import Calls, Hit, Rule, Weight, matches
-from supervisor.diagnosis.traceback_stream import Chain, Frame, Raised
+from supervisor.diagnosis.traceback_frames import Frame
+from supervisor.diagnosis.traceback_stream import Chain, Raised
 
 NEGATED = re.compile(
     r"\b(?:no|not|without|never|avoid\w{0,4}|prevent\w{0,4}|against) (?:\w{1,20} )?['\"(]?$",
@@ -135,6 +136,8 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
     """
     for hit in hits:
+        if hit.rule.only_unhandled and not _is_the_scripts_own(frames):
+            continue
         match hit.rule.calls:
             case Calls.ANY:
                 yield hit
@@ -144,6 +147,13 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
                 yield hit
             case Calls.LOADING_IF_KNOWN if loads is not False:
                 yield hit
+
+
+def _is_the_scripts_own(frames: Sequence[Frame]) -> bool:
+    """Whether the script's own main thread raised it, and not while it read data or a network."""
+    if not frames or not is_outermost(frames) or reads_data(frames) or is_network(frames):
+        return False
+    return all("/multiprocessing/" not in frame.path for frame in frames)
 
 
 def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:

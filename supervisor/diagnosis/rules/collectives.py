@@ -108,7 +108,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="sgl-project/sglang#3226",
     ),
     Rule(
-        ("coordination", "jax distributed service", "leader_service", "heartbeat"),
+        ("coordination", "jax distributed service", "heartbeat", "barrier timed out"),
         r"coordination service.{0,300}(?:unavailable|heartbeat timeout|error)"
         r"|JAX distributed service detected fatal errors|\bheartbeat timeout\b.{0,80}\btask"
         r"|\btask\b.{0,120}\bheartbeat timeout"

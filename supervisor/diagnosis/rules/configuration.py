@@ -25,6 +25,7 @@ def _wrong(
     source: str = "",
     unless: str | None = None,
     only_raised: bool = False,
+    only_unhandled: bool = False,
 ) -> Rule:
     return Rule(
         needles,
@@ -37,6 +38,7 @@ def _wrong(
         advice=advice,
         only_before_first_step=True,
         only_raised=only_raised,
+        only_unhandled=only_unhandled,
     )
 
 
@@ -137,6 +139,22 @@ CONFIGURATION: tuple[Rule, ...] = (
         "AttributeError: module 'numpy' has no attribute 'bool8'",
         _PROGRAM,
         only_raised=True,
+    ),
+    # A check of arguments that a program makes by itself. Words such as "expected" and "got" are left
+    # out: a batch of data raises them, too.
+    _wrong(
+        ("valueerror", "assertionerror", "notimplementederror", "typeerror", "runtimeerror"),
+        r"^(?:ValueError|AssertionError|NotImplementedError|TypeError): .{0,300}"
+        r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported|unsupported"
+        r"|unrecognized|is not a valid|not recognized|is required|cannot be used|must not"
+        r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
+        r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
+        r"|^RuntimeError: .{0,200}\b(?:is not supported|not implemented for|must be specified)\b",
+        "ValueError: Asking to pad but the tokenizer does not have a padding token. Please select a"
+        " token to use as `pad_token`, you must set it.",
+        _CONFIG,
+        only_raised=True,
+        only_unhandled=True,
     ),
     _wrong(
         ("syntax error near",),

@@ -106,7 +106,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
         r"|cudaErrorMemoryAllocation"
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
-        r"|\bResourceExhausted(?:Error)?\b.{0,200}\b(?:OOM|allocat|memory)"
+        r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
@@ -172,8 +172,10 @@ DEVICE: tuple[Rule, ...] = (
             "cuda failure 802",
             "driver/library version mismatch",
             "invalid device ordinal",
+            "attempting to deserialize object on",
         ),
-        r"device\(s\) is/are busy or unavailable|no cuda gpus are available"
+        r"attempting to deserialize object on (?:a )?cuda device"
+        r"|device\(s\) is/are busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"
         r"|cuda unknown error|found no nvidia driver|system not yet initialized"
         r"|cuda failure 802|driver/library version mismatch|invalid device ordinal",
