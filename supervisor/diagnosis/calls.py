@@ -18,7 +18,7 @@ _LOADER = re.compile(
     rf"(?:^|_){_GETS}(?:d|s|ed|ing)?(?:_.{{0,60}})?_{_SAVED}|(?:^|_){_SAVED}(?:_\w{{0,40}})?_{_GETS}"
     r"|(?:^|_)(?:resume|restore)(?:_|$)|from_(?:checkpoint|ckpt|pretrained)$"
 )
-_LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open)(?:_|$)")
+_LOADS_IN = re.compile(r"(?:^|_)(?:load|restore|resume|read|get|open|deserialize)(?:_|$)")
 _CHECKPOINT_FILE = re.compile(r"(?:checkpoint|ckpt)\w{0,40}\.py$")
 # Gradient checkpointing: it shares the name, but loads no checkpoint.
 _RECOMPUTING = ("torch/utils/checkpoint.py",)
@@ -30,7 +30,7 @@ _LIBRARIES = (
 _LIBRARY_FOLDERS = ("torch/distributed/checkpoint/", "orbax/")
 _LOAD_SOURCE = re.compile(
     r"\btorch\.load\(|\.load_state_dict\(|\bload_file\(|\bsafe_open\(|\bload_checkpoint\("
-    r"|\bdcp\.load\("
+    r"|\bdcp\.load\(|\.restore\("
 )
 _READ_SOURCE = re.compile(r"\b(?:open|load|loads|read\w{0,20})\(")
 _SAVED_SOURCE = re.compile(

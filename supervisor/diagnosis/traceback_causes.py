@@ -37,6 +37,8 @@ _REPORTED = re.compile(
 _TROUBLE = re.compile(r"fail|error|could not|unable|exception|problem", re.I)
 # Python's own warnings stand before tracebacks that have nothing to do with them.
 _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings\.warn\(")
+# glog's warnings and notes put their head before each line of a traceback.
+_WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
 _EVIDENCE_DETAILS = 3
 
 
@@ -81,7 +83,8 @@ def explain_chain(
         action = Action.RESTART
     if _SECONDARY.match(chain.lead) is not None:
         return None
-    if _is_survived(chain.lead, is_unhandled=is_unhandled):
+    is_warned = _WARNED_LABEL.match(chain.stream) is not None
+    if is_warned or _is_survived(chain.lead, is_unhandled=is_unhandled):
         weight = Weight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
         weight = Weight.CONSEQUENCE
@@ -192,6 +195,7 @@ def _was_reported(lead: str) -> bool:
 
 def _is_meant(hit: Hit) -> bool:
     """Whether a line below an exception belongs to its message, and reports nothing survived."""
-    if hit.rule.weight > Weight.CONSEQUENCE or tells_survival(hit.text):
+    is_heavy = hit.rule.weight <= Weight.CONSEQUENCE or hit.rule.weight is Weight.TIMEOUT
+    if not is_heavy or tells_survival(hit.text):
         return False
     return NEGATED.search(hit.text[: hit.start]) is None

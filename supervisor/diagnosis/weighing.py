@@ -3,6 +3,7 @@
 It must not know exit codes or signals.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -16,6 +17,12 @@ from supervisor.diagnosis.suspect_lines import find_candidates
 _SAME_FAILURE_LINES = 3
 # So many steps other ranks may print before a watchdog's timeout tells of a rank that died.
 _TIMEOUT_WAITS_STEPS = 50
+
+_REBORN = re.compile(r"will restart worker group|Rendezvous complete for workers")
+_TASK_DIED = re.compile(
+    r"srun: error: \S{1,200}: tasks? \S{1,80}: (?:Exited with|Killed|Seg|Bus|Abort|Out Of Memory)"
+)
+_TASK_DIED_LINES = 50
 
 _SEVERAL_PROCESSES = (
     "local_rank",
@@ -54,15 +61,20 @@ def choose(
     if not is_distributed:
         candidates = _without_quoted(candidates)
     steps = StepsAfter(lines, min(found.index for found in candidates))
-    return _believe(candidates, steps, is_distributed=is_distributed)
+    return _believe(candidates, lines, steps, is_distributed=is_distributed)
 
 
 def _believe(
-    candidates: Sequence[Explanation], steps: StepsAfter, *, is_distributed: bool
+    candidates: Sequence[Explanation],
+    lines: Sequence[str],
+    steps: StepsAfter,
+    *,
+    is_distributed: bool,
 ) -> Explanation | None:
+    candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
     last = _without_cascades(
-        [found for found in candidates if later[id(found)] <= found.outlasts],
+        [found for found in candidates if later[id(found)] <= found.outlasts], lines
     )
     best = min(last, key=_weight, default=None)
     if is_distributed and (best is None or best.weight > Weight.CAUSE):
@@ -87,16 +99,38 @@ def _is_recent(found: Explanation, steps: int, best: Explanation | None) -> bool
     )
 
 
-def _without_cascades(found: Sequence[Explanation]) -> list[Explanation]:
-    """Leave out the deaths that follow a watchdog's timeout: it aborts its rank by itself."""
+def _of_the_last_life(
+    candidates: Sequence[Explanation], lines: Sequence[str], steps: StepsAfter
+) -> Sequence[Explanation]:
+    """Leave out what was printed before torchrun started its workers again, if they train."""
+    reborn = max((at for at, line in enumerate(lines) if _REBORN.search(line)), default=None)
+    if reborn is None or not steps.shows_any_after(reborn):
+        return candidates
+    return [found for found in candidates if found.index > reborn]
+
+
+def _without_cascades(found: Sequence[Explanation], lines: Sequence[str]) -> Sequence[Explanation]:
+    """Leave out deaths that follow from others.
+
+    A watchdog aborts its rank by itself, and SLURM cancels a step of which a task has died.
+    """
+    found = [one for one in found if not _follows_a_task(one, lines)]
     first = min((one.index for one in found if one.weight is Weight.TIMEOUT), default=None)
     if first is None:
-        return list(found)
+        return found
     return [
         one
         for one in found
         if one.weight is not Weight.DEATH or one.index < first or one.failure is not Failure.KILLED
     ]
+
+
+def _follows_a_task(found: Explanation, lines: Sequence[str]) -> bool:
+    """Whether a step was cancelled because one of its tasks had ended."""
+    if found.failure is not Failure.CANCELLED or found.weight is not Weight.WRAPPER:
+        return False
+    before = lines[max(found.index - _TASK_DIED_LINES, 0) : found.index]
+    return any(_TASK_DIED.search(line) for line in before)
 
 
 def _weight(found: Explanation) -> tuple[Weight, bool, int]:

@@ -45,8 +45,13 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="hiyouga/LLaMA-Factory#6269",
     ),
     Rule(
-        ("watchdog got stuck", "heartbeat monitor timed out", "timed out waiting"),
-        r"watchdog got stuck for|heartbeat monitor timed out"
+        (
+            "watchdog got stuck",
+            "heartbeat monitor timed out",
+            "timed out waiting",
+            "notify register times out",
+        ),
+        r"notify register times out|watchdog got stuck for|heartbeat monitor timed out"
         r"|(?:gloo|unbound_buffer|RuntimeError).{0,200}timed out waiting \d+ms for (?:recv|send)"
         r" operation",
         Failure.NCCL_TIMEOUT,

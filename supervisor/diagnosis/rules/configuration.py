@@ -105,10 +105,10 @@ CONFIGURATION: tuple[Rule, ...] = (
         _CONFIG,
     ),
     _wrong(
-        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "not found, missing path"),
-        r"^(?:FileNotFound|NotADirectory|IsADirectory)Error: "
+        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "images not found"),
+        r"^(?:FileNotFound|NotADirectory|IsADirectory)Error:"
         r"|^(?:\w+\.)*\w{0,40}Error: .{0,200}\bDataset '.{1,200}' (?:error|images not found)"
-        r"|^Dataset '.{1,200}' images not found, missing path",
+        r"|^Dataset '.{1,200}' images not found.{0,6}, missing path",
         "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
         _PATH,
         # Caches, locks and sockets come and go: another process made or removed them.

@@ -59,8 +59,8 @@ DEVICE: tuple[Rule, ...] = (
         Advice("A link between GPUs failed: reset the GPUs or reboot.", "nvidia-smi nvlink -e"),
     ),
     _hardware(
-        ("ecc error", "eccuncorrectable"),
-        r"\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
+        ("ecc error", "eccuncorrectable", "ecc_uncorrectable"),
+        r"\bCUDA_ERROR_ECC_UNCORRECTABLE\b|\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
         r"|\bNVRM: .{0,100}\b(?:double.bit|uncorrectable) ecc error",
         Failure.GPU_ECC,
         "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
@@ -86,7 +86,7 @@ DEVICE: tuple[Rule, ...] = (
     ),
     _hardware(
         ("gpu requires reset", "reset_required", "resetrequired"),
-        r"^(?:.{0,80}NVML.{0,40})?gpu requires reset|nvml_?error_?reset_?required",
+        r"\bgpu requires reset\b|nvml_?error_?reset_?required",
         Failure.GPU_NEEDS_RESET,
         "pynvml.NVMLError_ResetRequired: GPU requires reset",
         "NVIDIA/go-nvml#36",
@@ -106,6 +106,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
         r"|cudaErrorMemoryAllocation"
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
+        r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
         r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
@@ -175,7 +176,7 @@ DEVICE: tuple[Rule, ...] = (
             "attempting to deserialize object on",
         ),
         r"attempting to deserialize object on (?:a )?cuda device"
-        r"|device\(s\) is/are busy or unavailable|no cuda gpus are available"
+        r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"
         r"|cuda unknown error|found no nvidia driver|system not yet initialized"
         r"|cuda failure 802|driver/library version mismatch|invalid device ordinal",
@@ -192,8 +193,11 @@ DEVICE: tuple[Rule, ...] = (
             "illegal instruction was",
             "launch failure",
             "misaligned address",
+            "memory access fault",
+            "hsa_status_error",
         ),
         r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
+        r"|^memory access fault by gpu|\bHSA_STATUS_ERROR_\w{3,60}\b"
         r"|cuda.{0,80}misaligned address",
         Failure.CUDA_FAULT,
         Action.RESTART,

@@ -84,6 +84,18 @@ SOFTWARE: tuple[Rule, ...] = (
         "ROCm/legacy-rocm-build#3132",
         _REBUILD,
     ),
+    Rule(
+        ("dnn library initialization failed", "loaded runtime cudnn", "cudnn library needs"),
+        r"loaded runtime cudnn library: .{0,40}but source was compiled with"
+        r"|FAILED_PRECONDITION: DNN library initialization failed",
+        Failure.INCOMPATIBLE_SOFTWARE,
+        Action.HOLD,
+        example="XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed.",
+        source="jax-ml/jax#23715",
+        advice=_REBUILD,
+        only_raised=True,
+        late=Action.RESTART,
+    ),
     _incompatible(
         ("cuda setup failed", "bitsandbytes", "compiled without gpu support"),
         r"CUDA Setup failed despite (?:CUDA|GPU) being available"

@@ -5,7 +5,7 @@ from supervisor.diagnosis.rules.rule import Rule
 
 TRAINING: tuple[Rule, ...] = (
     Rule(
-        ("nan", "infinite", "finite", "inf"),
+        ("nan", "infinite", "finite", "inf", "invalid values"),
         r"\bfound nan\b|\bnan (?:or inf )?(?:found|detected|encountered) in\b"
         r"|\bloss\b.{0,40} (?:is|was|became|becomes|has become|went|turned) (?:to )?"
         r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
@@ -17,7 +17,7 @@ TRAINING: tuple[Rule, ...] = (
         r" (?:a |an |some )?(?:nan|inf(?:inity|inite)?)s?\b"
         r"|^(?:\w+\.)*(?:Nan|NaN|NonFinite|InvalidLoss)\w{0,30}(?:Error|Exception)\b"
         r"|\breturned nan values in its \d{1,3}th output|\bnan loss\b"
-        r"|probability tensor contains either|but found invalid values:.{0,200}\bnan\b",
+        r"|probability tensor contains either|but found invalid values:(?:.{0,200}\bnan\b|\s*$)",
         Failure.NON_FINITE_LOSS,
         Action.ROLLBACK,
         unless=r"\b(?:no|without|not|0) (?:nan|inf|non-?finite|infinite)\b|\bnan ?= ?0\b"
@@ -35,9 +35,12 @@ TRAINING: tuple[Rule, ...] = (
         source="deepspeedai/DeepSpeed#1599",
     ),
     Rule(
-        ("loss spike", "loss_spike", "lossspike", "spiky loss"),
+        ("loss spike", "loss_spike", "lossspike", "spiky loss", "loss", "diverge"),
         r"\bloss[ _]?spike(?:error)?\b.{0,40}(?:detected|at|:)|\bdetected .{0,20}loss spike"
-        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,80}\bspiky loss\b",
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,300}\bspiky loss\b"
+        r"|^(?:\w+\.)*\w{0,20}(?:LossWatchdog|LossDiverg\w{1,6}|Diverg\w{1,6})(?:Error|Exception)\b"
+        r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,40}\bloss\b.{0,80}\bthreshold\b"
+        r"|\bloss\b.{0,160}\b(?:stopping|aborting|halting|terminating) (?:the )?(?:run|training)\b",
         Failure.LOSS_SPIKE,
         Action.RESTART,
         example="RuntimeError: loss spike detected at iteration 2001",
