@@ -11,7 +11,8 @@ finds every line that could explain the end, as `Explanation`s. It matches the r
 among those that the exit leaves possible (`exit_evidence.py`).
 
 `last_words.py` answers another question: whether a log ends with a death although the exit code is
-0. `log_line.py` and `steps_after.py` read single lines and steps for the others.
+0. `log_line.py` reads single lines for the others, with `line_prefix.py` (labels, time stamps),
+`step_line.py` and `bar.py` (steps). `steps_after.py` counts steps.
 
 What always holds: `diagnose` never raises, and reads neither files nor the clock. A new error
 message is a row in a table. This file imports nothing, so that the records in `failure.py` stay
