@@ -121,6 +121,7 @@ def _choose(
         first_step=_first_step(ending, printed, len(kernel)),
         kernel=len(kernel),
         is_possible=is_possible,
+        is_over=is_known,
         as_at_start=as_at_start,
     )
 

@@ -65,6 +65,7 @@ def explain_chain(
             known.append((row.weight, late, order, row))
     is_unhandled = is_outermost(chain.raised[-1].frames)
     advice, decides, outlasts = None, False, 0
+    weight: Weight
     if known:
         weight, _, order, row = min(known, key=lambda entry: entry[:3])
         raised, failure = chain.raised[order], row.failure

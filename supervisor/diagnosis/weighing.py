@@ -3,6 +3,7 @@
 It must not know exit codes or signals.
 """
 
+import bisect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -40,12 +41,14 @@ def choose(
     first_step: int,
     kernel: int,
     is_possible: Callable[[Explanation], bool],
+    is_over: bool,
     as_at_start: bool = False,
 ) -> Explanation | None:
     """The best explanation in clean `lines`, oldest first; None if there is none.
 
     The first `kernel` lines are the kernel log's. `is_possible`: whether the exit allows an
-    explanation. `first_step`: the line from which on a step was made. `as_at_start`: the rules for a start are asked, after the first step too.
+    explanation. `is_over`: the attempt is known to have failed. `first_step`: the line from which
+    on a step was made. `as_at_start`: the rules for a start are asked, after the first step too.
     """
     candidates = [
         replace(found, from_kernel=True) if found.index < kernel else found
@@ -61,7 +64,7 @@ def choose(
     if not is_distributed:
         candidates = _without_quoted(candidates)
     steps = StepsAfter(lines, min(found.index for found in candidates))
-    return _believe(candidates, lines, steps, is_distributed=is_distributed)
+    return _believe(candidates, lines, steps, peers_go_on=is_distributed and is_over)
 
 
 def _believe(
@@ -69,7 +72,7 @@ def _believe(
     lines: Sequence[str],
     steps: StepsAfter,
     *,
-    is_distributed: bool,
+    peers_go_on: bool,
 ) -> Explanation | None:
     candidates = _of_the_last_life(candidates, lines, steps)
     later = {id(found): steps.count(found.end) for found in candidates}
@@ -77,7 +80,7 @@ def _believe(
         [found for found in candidates if later[id(found)] <= found.outlasts], lines
     )
     best = min(last, key=_weight, default=None)
-    if is_distributed and (best is None or best.weight > Weight.CAUSE):
+    if peers_go_on and (best is None or best.weight > Weight.CAUSE):
         recent = [found for found in candidates if _is_recent(found, later[id(found)], best)]
         if recent:
             best = min((*recent, *last), key=_weight)
@@ -187,31 +190,39 @@ def _demote_handled(
     It survived if it reported the problem, or logged on. Lines without a label count as one process
     only where no line speaks of several.
     """
-    result = []
+    result, work = [], _Work(lines)
+    fatal_by_stream: dict[str, int] = {}
+    for other in candidates:
+        if other.is_traceback and other.weight <= Weight.CAUSE:
+            last = fatal_by_stream.get(other.stream, -1)
+            fatal_by_stream[other.stream] = max(last, other.index)
     for found in candidates:
         is_one_process = bool(found.stream) or not is_distributed
         if found.weight is Weight.CAUSE and is_one_process and not found.outlasts:
-            fatal = max(
-                (
-                    other.index
-                    for other in candidates
-                    if other.is_traceback
-                    and other.stream == found.stream
-                    and other.weight <= Weight.CAUSE
-                ),
-                default=-1,
-            )
+            fatal = fatal_by_stream.get(found.stream, -1)
             if fatal > found.end and (
-                found.is_reported or _goes_on(lines[found.end + 1 : fatal], found.stream)
+                found.is_reported or work.is_between(found.end + 1, fatal, found.stream)
             ):
                 found = replace(found, weight=Weight.MENTION)
         result.append(found)
     return result
 
 
-def _goes_on(lines: Sequence[str], stream: str) -> bool:
-    for line in lines:
-        prefix = split_prefix(line)
-        if prefix.stream == stream and shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
-            return True
-    return False
+class _Work:
+    """The lines that show their writer at work, by the label of its process."""
+
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._lines = lines
+        self._at: dict[str, list[int]] | None = None
+
+    def is_between(self, begin: int, end: int, stream: str) -> bool:
+        """Whether process `stream` shows work in the lines from `begin` on and before `end`."""
+        if self._at is None:
+            self._at = {}
+            for index, line in enumerate(self._lines):
+                prefix = split_prefix(line)
+                if shows_going_on(prefix.body, is_stamped=prefix.is_stamped):
+                    self._at.setdefault(prefix.stream, []).append(index)
+        known = self._at.get(stream, [])
+        at = bisect.bisect_left(known, begin)
+        return at < len(known) and known[at] < end
