@@ -44,6 +44,10 @@ _DATA_FILES = re.compile(
     r"(?:data|dataset\w{0,20}|data_?loader\w{0,20}|tokeni\w{0,20}|fetch|corpus)\.py$|/datasets?/"
 )
 
+_STEP_ENDS = re.compile(
+    r"^_?optimizer_step$|^clip_grad|^on_(?:train_batch|step|epoch|train_epoch)_end$|^_?evaluate$"
+    r"|^evaluation_loop$|^_maybe_log_save_evaluate$|^_save_checkpoint$|^on_(?:validation|save)"
+)
 _UPLOADER = re.compile(
     r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
 )
@@ -71,6 +75,11 @@ def loads_checkpoint(frames: Sequence[Frame]) -> bool:
 def reads_data(frames: Iterable[Frame]) -> bool:
     """Whether training data was being read."""
     return any(_is_data(frame) for frame in frames)
+
+
+def shows_a_step(frames: Iterable[Frame]) -> bool:
+    """Whether the calls belong to the end of a step: its optimizer, a callback, an evaluation."""
+    return any(_STEP_ENDS.search(frame.function) is not None for frame in frames)
 
 
 def is_upload(frames: Iterable[Frame]) -> bool:

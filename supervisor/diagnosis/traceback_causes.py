@@ -12,6 +12,7 @@ from supervisor.diagnosis.calls import (
     is_upload,
     loads_checkpoint,
     reads_data,
+    shows_a_step,
 )
 from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.log_line import shows_going_on, tells_survival, without_hedge
@@ -51,6 +52,7 @@ def explain_chain(
     """
     frames = all_frames(chain)
     loads = loads_checkpoint(frames) if frames else None
+    first_step_seen = first_step_seen or shows_a_step(frames)
     known, plain, wrapped = [], [], []
     for order, raised in enumerate(chain.raised):
         row = _rule_of(raised, table, frames, loads)
@@ -122,14 +124,15 @@ def _rule_of(
 ) -> Rule | None:
     """The rule that matches an exception's line, else the first that matches a line below it."""
     found = next(_fitting(matches(without_hedge(raised.line), table), frames, loads), None)
-    if found is not None and found.rule.weight is not Weight.WRAPPER:
+    if found is not None and found.rule.weight <= Weight.CAUSE:
         return found.rule
     is_message = raised.line.endswith(":")  # the message begins on the next line
     for detail in raised.details:
         text = without_hedge(detail.strip())
         for hit in _fitting(matches(text, table), frames, loads):
             is_raised = is_message or exception_of(text.lstrip()) is not None
-            if _is_meant(hit) and (is_raised or not hit.rule.only_raised):
+            is_closer = found is None or hit.rule.weight < found.rule.weight
+            if is_closer and _is_meant(hit) and (is_raised or not hit.rule.only_raised):
                 return hit.rule
     return None if found is None else found.rule
 
@@ -140,6 +143,8 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
     """
     for hit in hits:
+        if hit.rule.only_before_first_step and shows_a_step(frames):
+            continue
         if hit.rule.only_unhandled and not _is_the_scripts_own(frames):
             continue
         match hit.rule.calls:

@@ -37,13 +37,14 @@ _UNREADABLE = (
     "truncated",
     "zlib.error",
     "data_loss",
+    "datalosserror",
     "checksum",
 )
 _UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
-    r"|\bDATA_LOSS: |\bchecksum (?:verification failed|mismatch|error)"
+    r"|\bDATA_LOSS: |\bDataLossError\b|\bchecksum (?:verification failed|mismatch|error)"
     r"|^zlib\.error|\bfile is truncated\b"
 )
 _OTHER_FILE = Advice(

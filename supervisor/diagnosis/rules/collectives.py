@@ -144,13 +144,16 @@ COLLECTIVES: tuple[Rule, ...] = (
             "diststoreerror",
             "waiting for clients",
             "wait timeout after",
+            "store based barrier",
+            "retrieving nccluniqueid",
             "socket timeout",
         ),
         r"the (?:server|client) socket (?:has|on) .{0,200}(?:failed to|timed out)"
         r"|(?:errno:? 98|EADDRINUSE|bind).{0,120}address already in use|\bEADDRINUSE\b"
         r"|(?:Errno 98\] )?address already in use$"
         r"|DistStoreError|waiting for clients\. \d+/\d+ clients joined"
-        r"|wait timeout after \d+ms, keys"
+        r"|wait timeout after \d+ms, keys|timed out initializing process group in store based barrier"
+        r"|retrieving ncclUniqueId from .{0,200}got error"
         r"|(?:DistStore|Runtime|DistNetwork)\w{0,20}Error: Socket Timeout",
         Failure.RENDEZVOUS,
         Action.BACKOFF,

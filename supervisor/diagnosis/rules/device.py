@@ -101,6 +101,8 @@ DEVICE: tuple[Rule, ...] = (
             "resource_exhausted",
             "resourceexhausted",
             "oom when allocating",
+            "cuda_error_out_of_memory",
+            "no executable batch size",
         ),
         r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
         r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
@@ -108,6 +110,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
         r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
         r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
+        r"|\bCUDA_ERROR_OUT_OF_MEMORY\b|\bno executable batch size found\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
@@ -174,8 +177,11 @@ DEVICE: tuple[Rule, ...] = (
             "driver/library version mismatch",
             "invalid device ordinal",
             "attempting to deserialize object on",
+            "no devices were found",
+            "cuda_error_",
         ),
-        r"attempting to deserialize object on (?:a )?cuda device"
+        r"^no devices were found|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
+        r"|attempting to deserialize object on (?:a )?cuda device"
         r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"
         r"|cuda unknown error|found no nvidia driver|system not yet initialized"
@@ -222,8 +228,10 @@ DEVICE: tuple[Rule, ...] = (
         source="pytorch/pytorch#25009",
     ),
     Rule(
-        ("cuda error", "hip error", "cuda failure"),
-        r"\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
+        ("cuda error", "hip error", "cuda failure", "cudaerror", "cuda_error_", "cudnn failed"),
+        r"\bCUDA_ERROR_(?!OUT_OF_MEMORY)[A-Z_]{4,40}\b|\bcudaError(?:IllegalAddress|LaunchFailure"
+        r"|LaunchTimeout|IllegalInstruction|MisalignedAddress|Unknown)\b|\bcuDNN failed to initialize"
+        r"|\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
         Failure.CUDA_FAULT,
         Action.RESTART,
         example="torch.AcceleratorError: CUDA error: the launch timed out and was terminated",

@@ -107,13 +107,23 @@ SCHEDULER: tuple[Rule, ...] = (
         "help pages of LSF and TORQUE",
     ),
     _stated(
-        ("term_preempt", "preempt", "spot", "termination", "interruption", "instance-action"),
+        (
+            "term_preempt",
+            "preempt",
+            "spot",
+            "termination",
+            "interruption",
+            "instance-action",
+            "imminent",
+            "taintmanager",
+        ),
         r"\bTERM_PREEMPT\b|\binstance-action\b.{0,40}\bterminate\b|\b(?:GCP )?metadata (?:service|server) says termination is imminent"
         r"|\b(?:instance|VM|node|pod|spot|server|job) (?:.{0,60}\b)?(?:is|was|has been|will be|being)"
         r" preempted\b|\b(?:spot|preemptible|instance).{0,60}\b(?:interruption|termination)"
         r" (?:notice|warning|signal|event)|\bpreemption (?:notice|signal|event) (?:was )?received"
         r"|\breceived (?:a )?(?:spot|preemption|interruption).{0,30}\b(?:notice|signal|event)"
-        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b",
+        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b|\bin response to imminent node shutdown\b"
+        r"|\bTaintManagerEviction\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
         "mozilla/translations#964",
