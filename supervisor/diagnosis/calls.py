@@ -45,9 +45,10 @@ _DATA_FILES = re.compile(
 )
 
 _STEP_ENDS = re.compile(
-    r"^_?optimizer_step$|^clip_grad|^on_(?:train_batch|step|epoch|train_epoch)_end$|^_?evaluate$"
+    r"^clip_grad|^on_(?:train_batch|step|epoch|train_epoch)_end$|^_?evaluate$"
     r"|^evaluation_loop$|^_maybe_log_save_evaluate$|^_save_checkpoint$|^on_(?:validation|save)"
 )
+_OPTIMIZER_STEP = re.compile(r"\b_?optimizer_step\b")
 _UPLOADER = re.compile(
     r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
 )
@@ -77,8 +78,13 @@ def reads_data(frames: Iterable[Frame]) -> bool:
     return any(_is_data(frame) for frame in frames)
 
 
-def shows_a_step(frames: Iterable[Frame]) -> bool:
-    """Whether the calls belong to the end of a step: its optimizer, a callback, an evaluation."""
+def shows_a_step(frames: Sequence[Frame]) -> bool:
+    """Whether the calls belong to the end of a step: its optimizer, a callback, an evaluation.
+
+    Lightning calls the model from within the optimizer's step, so only its last call counts.
+    """
+    if frames and _OPTIMIZER_STEP.search(f"{frames[-1].function} {frames[-1].source}"):
+        return True
     return any(_STEP_ENDS.search(frame.function) is not None for frame in frames)
 
 

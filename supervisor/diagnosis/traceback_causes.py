@@ -41,6 +41,7 @@ _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings
 # glog's warnings and notes put their head before each line of a traceback.
 _WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
 _EVIDENCE_DETAILS = 3
+_ABOUT_THE_SETUP = (Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE)
 
 
 def explain_chain(
@@ -63,7 +64,7 @@ def explain_chain(
         elif row.weight is not Weight.CASCADE:
             # A wrong configuration comes last: a failed import may have been handled before another
             # exception was raised.
-            late = row.failure is Failure.CONFIGURATION
+            late = row.failure in _ABOUT_THE_SETUP
             known.append((row.weight, late, order, row))
     is_unhandled = is_outermost(chain.raised[-1].frames)
     advice, decides, outlasts = None, False, 0
