@@ -3,9 +3,24 @@
 from supervisor.core.vocabulary import Action, Failure
 from supervisor.diagnosis.rules.rule import Rule
 
+_INF = (
+    "is inf",
+    "was inf",
+    "loss inf",
+    "to inf",
+    "or inf",
+    "=inf",
+    ": inf",
+    "(inf",
+    "-inf",
+    "+inf",
+)
+_ENDING = ("stopp", "abort", "halt", "terminat")
+
 TRAINING: tuple[Rule, ...] = (
     Rule(
-        ("nan", "infinite", "finite", "inf", "invalid values"),
+        # "inf" alone is in every line that says INFO, and "nan" in few.
+        ("nan", "infinit", "finite", "invalid values", *_INF),
         r"\bfound nan\b|\bnan (?:or inf )?(?:found|detected|encountered) in\b"
         r"|\bloss\b.{0,40} (?:is|was|became|becomes|has become|went|turned) (?:to )?"
         r"(?:nan|[+-]?inf\b|infinite|non-?finite|not finite)"
@@ -26,7 +41,7 @@ TRAINING: tuple[Rule, ...] = (
         source="facebookresearch/meshrcnn#29",
     ),
     Rule(
-        ("loss scale",),
+        ("loss scale already", "minimum loss scale"),
         r"loss scale already at minimum|minimum loss scale reached",
         Failure.NON_FINITE_LOSS,
         Action.ROLLBACK,
@@ -35,7 +50,16 @@ TRAINING: tuple[Rule, ...] = (
         source="deepspeedai/DeepSpeed#1599",
     ),
     Rule(
-        ("loss spike", "loss_spike", "lossspike", "spiky loss", "loss", "diverge"),
+        (
+            "loss spike",
+            "loss_spike",
+            "lossspike",
+            "spiky loss",
+            "diverg",
+            "threshold",
+            "watchdogerror",
+            *(f"{verb}ing {what}" for verb in _ENDING for what in ("run", "training", "the ")),
+        ),
         r"\bloss[ _]?spike(?:error)?\b.{0,40}(?:detected|at|:)|\bdetected .{0,20}loss spike"
         r"|^(?:\w+\.)*\w{0,40}(?:Error|Exception)\b.{0,300}\bspiky loss\b"
         r"|^(?:\w+\.)*\w{0,20}(?:LossWatchdog|LossDiverg\w{1,6}|Diverg\w{1,6})(?:Error|Exception)\b"
