@@ -79,7 +79,7 @@ def main(arguments: Sequence[str]) -> int:
     console = Console(sys.stdout.fileno(), enabled=options.view == "none")
     hello, reports = _hello(link)
     if not isinstance(hello, Hello):
-        why = "the daemon was not greeted by its launcher"
+        why = "the launcher did not greet the daemon"
         if isinstance(hello, Unfit):
             why = f"the launcher's {hello.what!r} {hello.why}"
         link.send(CannotStart(why=why))
@@ -113,9 +113,9 @@ def _tell_protocol(run: Run, hello: Hello) -> None:
         return
     run.journal.log.warning("unknown_protocol", launcher=hello.protocol, known=PROTOCOL)
     run.console.say(
-        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, and this"
-        f" installation ({supervisor.__version__}) knows {PROTOCOL}: training goes on, and what is"
-        " not known here is passed over; install the launcher's version again, then type"
+        f"the launcher speaks version {hello.protocol} of its protocol with the daemon, but this"
+        f" installation ({supervisor.__version__}) knows only {PROTOCOL}. Training goes on, and the"
+        " daemon ignores what it does not know. Install the launcher's version again, then type"
         f" `supervisor reload {run.paths.run_dir}`",
         WARNING,
     )
@@ -285,8 +285,8 @@ def _warnings(run: Run, unknown: tuple[str, ...]) -> tuple[str, ...]:
         keys = ", ".join(unknown)
         run.journal.log.warning("unknown_configuration", keys=unknown)
         found.append(
-            f"this version ({supervisor.__version__}) passes over what it does not know of the"
-            f" configuration: {keys}"
+            f"this version ({supervisor.__version__}) ignores keys of the configuration that it"
+            f" does not know: {keys}"
         )
         run.console.say(found[-1], WARNING)
     return tuple(found)
