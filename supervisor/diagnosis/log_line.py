@@ -124,3 +124,8 @@ def without_hedge(text: str) -> str:
     """The line up to "might be caused by": the text behind it is a guess."""
     found = _HEDGE.search(text)
     return text if found is None else text[: found.start()]
+
+
+def plain_text(line: str) -> str:
+    """What a rule's pattern sees of a line: no rank label, no time stamp, no guess behind it."""
+    return without_hedge(split_prefix(line).body)
