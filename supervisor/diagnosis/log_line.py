@@ -40,7 +40,10 @@ _NO_STEP = re.compile(
     r"|killed|timed? ?out|xid|watchdog|nccl|assert|\bat (?:step|iter)|infinite|became",
     re.IGNORECASE,
 )
-_LEVEL = re.compile(r"(?<!NCCL )\b(?:WARN(?:ING)?|INFO|DEBUG|NOTICE)\b|Warning:|\bwarning:")
+# NCCL's errors end with "run with NCCL_DEBUG=INFO for details".
+_LEVEL = re.compile(
+    r"(?<!NCCL )(?<!_DEBUG=)\b(?:WARN(?:ING)?|INFO|DEBUG|NOTICE)\b|Warning:|\bwarning:"
+)
 _TROUBLE_LEVEL = re.compile(r"\b(?:ERROR|CRITICAL|FATAL)\b")
 _SURVIVED = re.compile(
     r"\b(?:retry(?:ing)?|retried|retries left|recovered|continuing|continues|skipp(?:ed|ing)"

@@ -63,8 +63,13 @@ def _from_lines(
 ) -> list[Explanation]:
     """The explanations of single lines. Lines of tracebacks are left out: they hold source text."""
     by_line: dict[int, Explanation] = {}
+    cascades: set[int] = set()  # no general rule may take such a line either
     for hit in scan(lines, TABLE, plain_text):
-        if hit.index in inside or hit.index in by_line or not _counts(hit):
+        if hit.rule.weight is Weight.CASCADE and hit.index not in by_line:
+            cascades.add(hit.index)
+        if hit.index in inside or hit.index in cascades or hit.index in by_line:
+            continue
+        if not _counts(hit):
             continue
         is_late = hit.index >= first_step
         if is_late and hit.rule.only_before_first_step and not as_at_start:

@@ -182,7 +182,7 @@ WRONG = {
     "- {pattern: a, failure: b, action: hold, example: a, advice: {sentence: x, c: y}}": "no such",
     r'- {pattern: a, failure: b, action: hold, example: a, advice: {sentence: "x\ny"}}': "one line",
     r'- {pattern: a, failure: b, action: hold, example: "a\nb"}': "must be one line",
-    r"- {pattern: '^\[rank0', failure: b, action: hold, example: '[rank0]: a'}": "without stamps and",
+    r"- {pattern: '^\[rank0', failure: b, action: hold, example: '[rank0]: a'}": "without stamps",
     rule("a", "a") + rule("ab", "ab"): "rule 2, example: rule 1 matches it first",
     SLOW.replace("x stop=", f"'{SLOW_LINE}'"): "takes too long on it",
 }

@@ -46,18 +46,21 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",
         "ModuleNotFoundError: No module named 'flash_attn'",
         _INSTALL,
+        source="python/cpython, Lib/importlib/_bootstrap.py",
     ),
     _wrong(
         ("no module named ",),
         r"\bpython[\d.]*: (?:error while finding .{0,100})?no module named ",
         "/usr/bin/python3: No module named trainn",
         _INSTALL,
+        source="python/cpython, Lib/runpy.py",
     ),
     _wrong(
         ("can't open file",),
         r"\bcan't open file '",
         "python: can't open file '/job/trian.py': [Errno 2] No such file or directory",
         _PATH,
+        source="python/cpython, Modules/main.c",
     ),
     _wrong(
         (": error: ", "error: no such option", "error: missing", "error: invalid value"),
@@ -67,19 +70,21 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|got unexpected extra argument)",
         "train.py: error: unrecognized arguments: --learning_rte 3e-4",
         _USAGE,
+        source="python/cpython, Lib/argparse.py",
     ),
     _wrong(
         ("flags parsing error", "could not consume arg", "not used by the hfargumentparser"),
         r"flags parsing error|could not consume arg|not used by the hfargumentparser",
         "ERROR: Could not consume arg: --lrr",
         _USAGE,
-        source="axolotl-ai-cloud/axolotl#3142",
+        source="google/python-fire, fire/core.py",
     ),
     _wrong(
         ("validationerror", "validation error"),
         r"\b(?:pydantic\S{0,60}|jsonschema\S{0,40})ValidationError|\bvalidation errors? for \w",
         "pydantic_core._pydantic_core.ValidationError: 2 validation errors for TrainConfig",
         _CONFIG,
+        source="pydantic/pydantic-core, src/errors/validation_exception.rs",
     ),
     _wrong(
         ("omegaconf", "hydra", "could not override", "is not in struct", "primary config"),
@@ -88,12 +93,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|\bConfig(?:Attribute|Key|Composition)\w*(?:Error|Exception)",
         "omegaconf.errors.ConfigAttributeError: Key 'lrr' is not in struct",
         _CONFIG,
+        source="omry/omegaconf, omegaconf/dictconfig.py",
     ),
     _wrong(
         ("yaml.", "tomldecodeerror", "configparser."),
         r"\byaml\.\w{1,30}\.\w{1,30}Error|\btomllib\.TOMLDecodeError|\bconfigparser\.\w{1,40}Error",
         "yaml.scanner.ScannerError: mapping values are not allowed here",
         _CONFIG,
+        source="yaml/pyyaml, lib/yaml/scanner.py",
     ),
     _wrong(
         ("config", "configuration"),
@@ -101,6 +108,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|ConfigurationError|InvalidConfig\w{0,20})\b|\bunknown config (?:key|option)",
         "ValueError: Unknown config key: dropoutt",
         _CONFIG,
+        source="karpathy/nanoGPT, configurator.py",
     ),
     _wrong(
         ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "not found, missing path"),
@@ -112,13 +120,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         # Caches, locks and sockets come and go: another process made or removed them.
         unless=r"/tmp/|/\.?cache|\.lock\b|\.incomplete\b|/proc/|/dev/|/sys/|\.tmp\b|\.sock"
         r"|\.distcp\b|/\.metadata\b|checkpoint|ckpt",
+        source="python/cpython, Objects/exceptions.c",
     ),
     _wrong(
         ("permissionerror",),
         r"^PermissionError: \[Errno (?:13|1)\]",
         "PermissionError: [Errno 13] Permission denied: '/.cache'",
         _RIGHTS,
-        source="opendatahub-io/ilab-on-ocp#26",
+        source="python/cpython, Objects/exceptions.c",
         unless=r"/proc/|/dev/shm|\.lock\b",
         only_raised=True,
     ),
@@ -130,6 +139,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         "TypeError: Trainer.__init__() got an unexpected keyword argument 'tokenizr'",
         _PROGRAM,
         only_raised=True,
+        source="python/cpython, Python/ceval.c",
     ),
     _wrong(
         ("has no attribute",),
@@ -137,12 +147,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         "AttributeError: module 'numpy' has no attribute 'bool8'",
         _PROGRAM,
         only_raised=True,
+        source="python/cpython, Objects/moduleobject.c",
     ),
     _wrong(
         ("syntax error near",),
         r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near",
         "run.sh: line 4: syntax error near unexpected token `fi'",
         _CONFIG,
+        source="GNU bash, parse.y",
     ),
     _wrong(
         ("command not found", "permission denied", "no such file or directory", "cannot execute"),
@@ -150,5 +162,6 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|no such file or directory|cannot execute\b.{0,60})$",
         "bash: line 1: trainn: command not found",
         _PATH,
+        source="GNU bash, execute_cmd.c",
     ),
 )
