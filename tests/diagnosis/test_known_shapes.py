@@ -53,7 +53,6 @@ CONFIGURATION = [
     "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
     "ValueError: Unknown config key: dropoutt",
     "bash: line 1: trainn: command not found",
-    "RuntimeError: Error(s) in loading state_dict for GPT:",
 ]
 
 
