@@ -229,3 +229,12 @@ def test_names_that_are_nearly_ours() -> None:
     assert near_name("cuda_out_of_memry") == Failure.CUDA_OUT_OF_MEMORY
     assert near_name("license_expired") is None
     assert all(near_name(name) is None for name in FAILURES)
+
+
+def test_the_example_of_the_documentation_is_valid() -> None:
+    """The file in docs/restart-policy.md can be copied as it stands."""
+    page = (Path(__file__).parents[2] / "docs/restart-policy.md").read_text("utf-8")
+    section = page.partition("## Your own rules")[2]
+    text = next(b for b in section.split("```yaml\n") if b.startswith("- ")).partition("```")[0]
+    names = [rule.failure for rule in rules(text).rules]
+    assert names == ["license_expired", Failure.GPU_LOST]
