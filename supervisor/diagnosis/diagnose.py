@@ -12,14 +12,17 @@ Then the lines are weighed by these rules, in this order:
    scheduler and the hardware outlast some steps. A save that failed an hour ago killed nobody.
 2. The weights of `Weight` decide. The machine's own word (`STATED`) beats all. A process's word
    about its own failure (`CAUSE`) comes next. Then come how the first rank died (`FIRST_DEATH`),
-   what its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). Warnings and retries
-   (`MENTION`) come last, and never explain a signal. `CASCADE` never counts.
+   what its peers see (`CONSEQUENCE`), and how anything died (`DEATH`). A watchdog's timeout
+   (`TIMEOUT`), an abort (`ABORT`) and a launcher's exception (`WRAPPER`) follow from something
+   else. Warnings and retries (`MENTION`) explain nothing. `CASCADE` never counts.
 3. Among equals the earliest line wins. Within a chained traceback the root wins, unless only a
    later exception is known. A process that logged on after a traceback has handled it: then its
    later traceback wins.
 4. If rule 1 leaves no cause in a run of several ranks, a cause up to three steps back counts. Other
-   ranks print a few more steps before they notice.
-5. If no line explains the end, the signal or the exit code decides alone.
+   ranks print a few more steps before they notice. An unhandled traceback counts up to 50 steps
+   back, if nothing but a watchdog's timeout comes later.
+5. Words amid other text may be quoted: they hold nothing, exclude nothing and take nothing back.
+6. If no line explains the end, the signal or the exit code decides alone.
 """
 
 from collections.abc import Sequence
@@ -127,6 +130,7 @@ def _choose(
         first_step=_first_step(ending, printed, len(kernel)),
         kernel=len(kernel),
         is_possible=is_possible,
+        is_over=is_known,
         as_at_start=as_at_start,
         rules=rules,
     )

@@ -1,41 +1,32 @@
 """Counts the steps that training finished, also after a line; it must not judge the line."""
 
-import re
 from collections.abc import Sequence
 
-from supervisor.diagnosis.log_line import StepMark, read_step, split_prefix
+from supervisor.diagnosis.line_prefix import common_labels, split_prefix
+from supervisor.diagnosis.step_line import StepMark, read_step
 
 # Enough lines to recognise numbers that are printed once more at the end.
 _LOOK_BACK_LINES = 200
-# A progress bar of training has no name, or an epoch's. The bar of a download has a name.
-_TRAINING_BAR = re.compile(
-    r"\s{0,80}(?:\d{1,3}%\||(?:train(?:ing)?|epoch)\b.{0,40}\d{1,3}%\||\bepoch:? .{0,40}\d/\d)",
-    re.I,
-)
 
 
 def shows_steps(lines: Sequence[str]) -> bool:
-    """Whether clean `lines` show that training advanced from one step to a later one.
+    """Whether clean `lines` show that training made a step.
 
-    A single number may be the step at which the run was resumed. A bar's first print (0) is no
-    step.
+    One line is enough if it shows a loss or a rate. A bare number may be the step at which the run
+    was resumed, so a later number has to follow.
     """
-    lowest: dict[str, int] = {}
-    losses = 0
+    labels = common_labels(lines)
+    lowest: dict[tuple[str, int], int] = {}
     for line in lines:
-        body = split_prefix(line).body
-        mark = read_step(body)
+        mark = read_step(split_prefix(line, labels).body)
         if mark is None:
             continue
-        if mark.kind == "loss":
-            losses += 1
-        elif mark.kind == "step" or (mark.number > 0 and _TRAINING_BAR.match(body)):
-            before = lowest.setdefault(mark.kind, mark.number)
-            if mark.number > before:
-                return True
-            lowest[mark.kind] = mark.number
-        if losses > 1:
+        if mark.is_measured:
             return True
+        before = lowest.setdefault((mark.kind, mark.epoch), mark.number)
+        if mark.number > before:
+            return True
+        lowest[mark.kind, mark.epoch] = mark.number
     return False
 
 
@@ -44,10 +35,16 @@ class StepsAfter:
 
     def __init__(self, lines: Sequence[str], first: int) -> None:
         self._marks: list[tuple[int, StepMark]] = []
-        for index in range(max(first - _LOOK_BACK_LINES, 0), len(lines)):
-            mark = read_step(split_prefix(lines[index]).body)
+        begin = max(first - _LOOK_BACK_LINES, 0)
+        labels = common_labels(lines)
+        for index in range(begin, len(lines)):
+            mark = read_step(split_prefix(lines[index], labels).body)
             if mark is not None:
                 self._marks.append((index, mark))
+
+    def shows_any_after(self, index: int) -> bool:
+        """Whether any step is shown after line `index`, one that was printed before it too."""
+        return any(at > index for at, _ in self._marks)
 
     def count(self, index: int) -> int:
         """How many new steps are shown after line `index`.
@@ -58,10 +55,10 @@ class StepsAfter:
         """
         before = {mark for at, mark in self._marks if at <= index}
         after = [mark for at, mark in self._marks if at > index]
-        steps = {mark for mark in after if mark.kind == "step"} - before
+        steps = {mark for mark in after if mark.kind in ("step", "epoch")} - before
         losses = sum(mark.kind == "loss" for mark in after)
-        bars: dict[str, set[int]] = {}
+        bars: dict[str, set[StepMark]] = {}
         for mark in after:
             if mark.kind.startswith("bar") and mark not in before:
-                bars.setdefault(mark.kind, set()).add(mark.number)
-        return len(steps) + losses + sum(len(numbers) - 1 for numbers in bars.values())
+                bars.setdefault(mark.kind, set()).add(mark)
+        return len(steps) + losses + sum(len(marks) - 1 for marks in bars.values())

@@ -102,7 +102,7 @@ def _counts(hit: Hit) -> bool:
     row, text = hit.rule, hit.text
     if row.weight is Weight.CASCADE or NEGATED.search(text[: hit.start]) is not None:
         return False
-    if row.calls in (Calls.LOADING, Calls.READING):
+    if row.only_unhandled or row.calls in (Calls.LOADING, Calls.READING):
         return False  # no calls are known
     return not row.only_raised or exception_of(text) is not None
 

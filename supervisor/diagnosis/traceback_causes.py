@@ -12,12 +12,14 @@ from supervisor.diagnosis.calls import (
     is_upload,
     loads_checkpoint,
     reads_data,
+    shows_a_step,
 )
 from supervisor.diagnosis.explanation import Explanation
 from supervisor.diagnosis.log_line import shows_going_on, tells_survival, without_hedge
 from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.rule import Calls, Hit, Rule, Weight, matches
-from supervisor.diagnosis.traceback_stream import Chain, Frame, Raised
+from supervisor.diagnosis.traceback_frames import Frame
+from supervisor.diagnosis.traceback_stream import Chain, Raised
 from supervisor.diagnosis.user_rules import NO_RULES, UserRule, UserRules
 
 NEGATED = re.compile(
@@ -37,7 +39,10 @@ _REPORTED = re.compile(
 _TROUBLE = re.compile(r"fail|error|could not|unable|exception|problem", re.I)
 # Python's own warnings stand before tracebacks that have nothing to do with them.
 _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings\.warn\(")
+# glog's warnings and notes put their head before each line of a traceback.
+_WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
 _EVIDENCE_DETAILS = 3
+_ABOUT_THE_SETUP = (Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE)
 
 
 def explain_chain(
@@ -50,6 +55,7 @@ def explain_chain(
     """
     frames = all_frames(chain)
     loads = loads_checkpoint(frames) if frames else None
+    first_step_seen = first_step_seen or shows_a_step(frames)
     known, plain, wrapped = [], [], []
     for order, raised in enumerate(chain.raised):
         row = _rule_of(raised, rules.rules, frames, loads)
@@ -61,11 +67,12 @@ def explain_chain(
         elif row.weight is not Weight.CASCADE:
             # A wrong configuration comes last: a failed import may have been handled before another
             # exception was raised.
-            late = row.failure is Failure.CONFIGURATION
+            late = row.failure in _ABOUT_THE_SETUP
             is_users = isinstance(row, UserRule)
             known.append((row.weight, not is_users, late and not is_users, order, row))
     is_unhandled = is_outermost(chain.raised[-1].frames)
     advice, decides, outlasts, is_users = None, False, 0, False
+    weight: Weight
     if known:
         _, is_builtin, _, order, row = min(known, key=lambda entry: entry[:4])
         weight, is_users = row.weight, not is_builtin
@@ -85,7 +92,8 @@ def explain_chain(
         action = Action.RESTART
     if _SECONDARY.match(chain.lead) is not None:
         return None
-    if _is_survived(chain.lead, is_unhandled=is_unhandled):
+    is_warned = _WARNED_LABEL.match(chain.stream) is not None
+    if is_warned or _is_survived(chain.lead, is_unhandled=is_unhandled):
         weight = Weight.MENTION
     elif _IN_THREAD.match(chain.lead) is not None and not known:
         weight = Weight.CONSEQUENCE
@@ -123,14 +131,15 @@ def _rule_of(
 ) -> Rule | None:
     """The rule that matches an exception's line, else the first that matches a line below it."""
     found = next(_fitting(matches(without_hedge(raised.line), table), frames, loads), None)
-    if found is not None and found.rule.weight is not Weight.WRAPPER:
+    if found is not None and found.rule.weight <= Weight.CAUSE:
         return found.rule
     is_message = raised.line.endswith(":")  # the message begins on the next line
     for detail in raised.details:
         text = without_hedge(detail.strip())
         for hit in _fitting(matches(text, table), frames, loads):
             is_raised = is_message or exception_of(text.lstrip()) is not None
-            if _is_meant(hit) and (is_raised or not hit.rule.only_raised):
+            is_closer = found is None or hit.rule.weight < found.rule.weight
+            if is_closer and _is_meant(hit) and (is_raised or not hit.rule.only_raised):
                 return hit.rule
     return None if found is None else found.rule
 
@@ -141,6 +150,10 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
     """
     for hit in hits:
+        if hit.rule.only_before_first_step and shows_a_step(frames):
+            continue
+        if hit.rule.only_unhandled and not _is_the_scripts_own(frames):
+            continue
         match hit.rule.calls:
             case Calls.ANY:
                 yield hit
@@ -150,6 +163,13 @@ def _fitting(hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None) -
                 yield hit
             case Calls.LOADING_IF_KNOWN if loads is not False:
                 yield hit
+
+
+def _is_the_scripts_own(frames: Sequence[Frame]) -> bool:
+    """Whether the script's own main thread raised it, and not while it read data or a network."""
+    if not frames or not is_outermost(frames) or reads_data(frames) or is_network(frames):
+        return False
+    return all("/multiprocessing/" not in frame.path for frame in frames)
 
 
 def _is_outside(chain: Chain, frames: Sequence[Frame]) -> bool:
@@ -188,6 +208,7 @@ def _was_reported(lead: str) -> bool:
 
 def _is_meant(hit: Hit) -> bool:
     """Whether a line below an exception belongs to its message, and reports nothing survived."""
-    if hit.rule.weight > Weight.CONSEQUENCE or tells_survival(hit.text):
+    is_heavy = hit.rule.weight <= Weight.CONSEQUENCE or hit.rule.weight is Weight.TIMEOUT
+    if not is_heavy or tells_survival(hit.text):
         return False
     return NEGATED.search(hit.text[: hit.start]) is None

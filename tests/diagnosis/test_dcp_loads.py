@@ -33,8 +33,6 @@ Traceback (most recent call last): (RANK 0)
          " high likelihood that your checkpoint file is corrupted.",
          Failure.CHECKPOINT_CORRUPT, Action.ROLLBACK),
         ("OSError: [Errno 28] No space left on device", Failure.DISK_FULL, Action.HOLD),
-        ("RuntimeError: Missing key in checkpoint state_dict: model.w.",
-         Failure.EXCEPTION, Action.RESTART),
     ],
 )  # fmt: skip
 def test_the_envelope_is_not_the_cause(
@@ -44,6 +42,16 @@ def test_the_envelope_is_not_the_cause(
     found = diagnose(ExitEvidence(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
     assert (found.failure, found.action) == (failure, action)
     assert found.exception != "CheckpointException"
+
+
+@pytest.mark.parametrize(("seen", "action"), [(False, Action.HOLD), (True, Action.RESTART)])
+def test_a_checkpoint_of_another_model_is_held_before_the_first_step(
+    seen: bool, action: Action
+) -> None:
+    """An older checkpoint would fit no better, so the run does not go back."""
+    line = "RuntimeError: Missing key in checkpoint state_dict: model.w."
+    found = diagnose(ExitEvidence(1, None, (*ENVELOPE.splitlines(), line), first_step_seen=seen))
+    assert (found.failure, found.action) == (Failure.CHECKPOINT_MISMATCH, action)
 
 
 def test_another_missing_file_is_none_of_a_checkpoint() -> None:

@@ -35,7 +35,9 @@ def ended(rule: Rule) -> Diagnosis:
     The example stands below the calls that the rule asks for.
     """
     lines = [rule.example]
-    if rule.only_raised and exception_of(rule.example) is None:
+    if rule.only_unhandled:
+        lines = ["Traceback (most recent call last):", *_MAIN, rule.example]
+    elif rule.only_raised and exception_of(rule.example) is None:
         # The message of an exception that begins on the line below its name.
         lines = ["Traceback (most recent call last):", *_MAIN, "RuntimeError: ", rule.example]
     if rule.calls in (Calls.LOADING, Calls.READING):

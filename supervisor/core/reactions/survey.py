@@ -85,7 +85,7 @@ def _advice(state: State, ending: Ending | None, decision: Decision) -> Advice |
     """The advice for the failure of the last attempt, which a decision may have named anew."""
     if ending is None:
         return state.advice
-    return ending.advice if decision.failure is ending.failure else None
+    return ending.advice if decision.failure == ending.failure else None
 
 
 def _progress(before: Budget, after: Budget) -> tuple[Effect, ...]:

@@ -36,11 +36,15 @@ _UNREADABLE = (
     "badzipfile",
     "truncated",
     "zlib.error",
+    "data_loss",
+    "datalosserror",
+    "checksum",
 )
 _UNREADABLE_REGEX = (
     r"invalid load key|\bunpicklingerror\b"
     r"|pickle data was truncated|unexpected eof, expected \d|file might be corrupted"
     r"|eoferror: ran out of input|\bbadzipfile\b"
+    r"|\bDATA_LOSS: |\bDataLossError\b|\bchecksum (?:verification failed|mismatch|error)"
     r"|^zlib\.error|\bfile is truncated\b"
 )
 _OTHER_FILE = Advice(
@@ -150,11 +154,13 @@ CHECKPOINTS: tuple[Rule, ...] = (
             "number of parameter groups",
             "parameter group that doesn't match",
             "mp world",
+            "tree structure",
         ),
         r"\b(?:world[ _]size|parallel (?:size|degree))\b.{0,120}\b(?:mismatch|differ|inconsistent"
         r"|does not match|doesn't match|not equal|was|!=)"
         r"|\b(?:missing|unexpected) key(?:\(s\)|s)? (?:in|found in) .{0,40}(?:state_dict|checkpoint)"
-        r"|different number of parameter groups|parameter group that doesn't match the size",
+        r"|\bDP world size of \d+ but the current world size is|\btree structures? (?:do(?:es)? not|"
+        r"don't) match|different number of parameter groups|parameter group that doesn't match the size",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
         example="ValueError: loaded state dict has a different number of parameter groups",
@@ -204,5 +210,17 @@ CHECKPOINTS: tuple[Rule, ...] = (
         source="Media-Smart/vedastr#72",
         advice=_OTHER_FILE,
         only_raised=True,
+    ),
+    Rule(
+        ("corrupt",),
+        r"\bcorrupt(?:ed)?\b.{0,60}\b(?:data|record|page|block|file|image|archive|stream|sample)\b"
+        r"|\b(?:data|record|page|block|file|image|archive|stream|sample)\b.{0,60}\bcorrupt(?:ed)?\b",
+        Failure.DATA_CORRUPT,
+        Action.RESTART,
+        example="OSError: Corrupt snappy compressed data.",
+        source="apache/arrow, cpp/src/arrow/util/compression_snappy.cc",
+        advice=_OTHER_FILE,
+        only_raised=True,
+        calls=Calls.READING,
     ),
 )

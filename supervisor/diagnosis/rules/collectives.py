@@ -47,8 +47,13 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="hiyouga/LLaMA-Factory#6269",
     ),
     Rule(
-        ("watchdog got stuck", "heartbeat monitor timed out", "timed out waiting"),
-        r"watchdog got stuck for|heartbeat monitor timed out"
+        (
+            "watchdog got stuck",
+            "heartbeat monitor timed out",
+            "timed out waiting",
+            "notify register times out",
+        ),
+        r"notify register times out|watchdog got stuck for|heartbeat monitor timed out"
         r"|(?:gloo|unbound_buffer|RuntimeError).{0,200}timed out waiting \d+ms for (?:recv|send)"
         r" operation",
         Failure.NCCL_TIMEOUT,
@@ -113,7 +118,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         source="occlum/occlum#1604",
     ),
     Rule(
-        ("coordination", "jax distributed service", "leader_service", "heartbeat"),
+        ("coordination", "jax distributed service", "heartbeat", "barrier timed out"),
         r"coordination service.{0,300}(?:unavailable|heartbeat timeout|error)"
         r"|JAX distributed service detected fatal errors|\bheartbeat timeout\b.{0,80}\btask"
         r"|\btask\b.{0,120}\bheartbeat timeout"
@@ -145,13 +150,16 @@ COLLECTIVES: tuple[Rule, ...] = (
             "diststoreerror",
             "waiting for clients",
             "wait timeout after",
+            "store based barrier",
+            "retrieving nccluniqueid",
             "socket timeout",
         ),
         r"the (?:server|client) socket (?:has|on) .{0,200}(?:failed to|timed out)"
         r"|(?:errno:? 98|EADDRINUSE|bind).{0,120}address already in use|\bEADDRINUSE\b"
         r"|(?:Errno 98\] )?address already in use$"
         r"|DistStoreError|waiting for clients\. \d+/\d+ clients joined"
-        r"|wait timeout after \d+ms, keys"
+        r"|wait timeout after \d+ms, keys|timed out initializing process group in store based barrier"
+        r"|retrieving ncclUniqueId from .{0,200}got error"
         r"|(?:DistStore|Runtime|DistNetwork)\w{0,20}Error: Socket Timeout",
         Failure.RENDEZVOUS,
         Action.BACKOFF,

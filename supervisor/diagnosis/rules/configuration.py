@@ -25,6 +25,7 @@ def _wrong(
     source: str = "",
     unless: str | None = None,
     only_raised: bool = False,
+    only_unhandled: bool = False,
 ) -> Rule:
     return Rule(
         needles,
@@ -37,6 +38,7 @@ def _wrong(
         advice=advice,
         only_before_first_step=True,
         only_raised=only_raised,
+        only_unhandled=only_unhandled,
     )
 
 
@@ -73,8 +75,15 @@ CONFIGURATION: tuple[Rule, ...] = (
         source="python/cpython, Lib/argparse.py",
     ),
     _wrong(
-        ("flags parsing error", "could not consume arg", "not used by the hfargumentparser"),
-        r"flags parsing error|could not consume arg|not used by the hfargumentparser",
+        (
+            "flags parsing error",
+            "unrecognizedflagerror",
+            "error: validation failed",
+            "could not consume arg",
+            "not used by the hfargumentparser",
+        ),
+        r"flags parsing error|\bUnrecognizedFlagError\b|\berror: validation failed: "
+        r"|could not consume arg|not used by the hfargumentparser",
         "ERROR: Could not consume arg: --lrr",
         _USAGE,
         source="google/python-fire, fire/core.py",
@@ -111,10 +120,10 @@ CONFIGURATION: tuple[Rule, ...] = (
         source="karpathy/nanoGPT, configurator.py",
     ),
     _wrong(
-        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "not found, missing path"),
-        r"^(?:FileNotFound|NotADirectory|IsADirectory)Error: "
+        ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "images not found"),
+        r"^(?:FileNotFound|NotADirectory|IsADirectory)Error:"
         r"|^(?:\w+\.)*\w{0,40}Error: .{0,200}\bDataset '.{1,200}' (?:error|images not found)"
-        r"|^Dataset '.{1,200}' images not found, missing path",
+        r"|^Dataset '.{1,200}' images not found.{0,6}, missing path",
         "FileNotFoundError: [Errno 2] No such file or directory: 'configs/small.yaml'",
         _PATH,
         # Caches, locks and sockets come and go: another process made or removed them.
@@ -143,11 +152,50 @@ CONFIGURATION: tuple[Rule, ...] = (
     ),
     _wrong(
         ("has no attribute",),
-        r"^AttributeError: (?:module '|partially initialized module ').{1,100}' has no attribute '",
+        r"^AttributeError: (?:partially initialized )?module '.{1,100}' has no attribute '"
+        r"|^AttributeError: '(?!NoneType').{1,100}' object has no attribute '",
         "AttributeError: module 'numpy' has no attribute 'bool8'",
         _PROGRAM,
         only_raised=True,
         source="python/cpython, Objects/moduleobject.c",
+        only_unhandled=True,
+    ),
+    _wrong(
+        ("oserror", "valueerror", "notfounderror", "no valid checkpoint", "environmenterror"),
+        r"^(?:OSError|EnvironmentError|ValueError): .{0,300}(?:does not appear to have a file named"
+        r"|error no file named|can't load (?:the )?(?:tokenizer|config\w*|model|image processor"
+        r"|feature extractor|processor)|incorrect path_or_model_id|is not a local folder"
+        r"|is not the path to a directory containing|no valid checkpoint found in output directory)"
+        r"|^(?:\w+\.)*(?:Dataset|DataFiles)NotFoundError\b",
+        "OSError: ./base does not appear to have a file named config.json.",
+        _PATH,
+        source="huggingface/transformers, src/transformers/utils/hub.py",
+        only_raised=True,
+    ),
+    _wrong(
+        ("jsondecodeerror",),
+        r"^(?:\w+\.)*JSONDecodeError\b",
+        "json.decoder.JSONDecodeError: Expecting ',' delimiter: line 12 column 5 (char 301)",
+        _CONFIG,
+        source="python/cpython, Lib/json/decoder.py",
+        only_raised=True,
+        only_unhandled=True,
+    ),
+    # A check of arguments that a program makes by itself. Words such as "expected" and "got" are left
+    # out: a batch of data raises them, too.
+    _wrong(
+        ("valueerror", "assertionerror", "notimplementederror", "typeerror", "runtimeerror"),
+        r"^(?:ValueError|AssertionError|NotImplementedError|TypeError): .{0,300}"
+        r"\b(?:must be|should be|must have|(?:is |are )?not (?:currently |yet )?supported|unsupported"
+        r"|unrecognized|is not a valid|not recognized|is required|requires?|cannot be used|must not"
+        r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
+        r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
+        r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported|not implemented for|must be specified)\b",
+        "ValueError: You must specify exactly one of input_ids or inputs_embeds",
+        _CONFIG,
+        source="huggingface/transformers, src/transformers/models/llama/modeling_llama.py",
+        only_raised=True,
+        only_unhandled=True,
     ),
     _wrong(
         ("syntax error near",),

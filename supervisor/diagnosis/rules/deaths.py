@@ -169,9 +169,12 @@ DEATHS: tuple[Rule, ...] = (
             "exitcode  : -6",
             "terminate called after",
             "terminate called without",
+            "illegal instruction",
+            "floating point exception",
         ),
         r"\baborted(?: \(core dumped\)|$)|\bSIGABRT\b|\bexitcode {0,3}: -6\b"
-        r"|\bterminate called (?:after throwing|without an active)",
+        r"|\bterminate called (?:after throwing|without an active)"
+        r"|\b(?:Illegal instruction|Floating point exception)\b(?: {1,9}\(core dumped\)|$)",
         Failure.ABORTED,
         Action.RESTART,
         Weight.ABORT,

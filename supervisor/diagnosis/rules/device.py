@@ -59,8 +59,8 @@ DEVICE: tuple[Rule, ...] = (
         Advice("A link between GPUs failed: reset the GPUs or reboot.", "nvidia-smi nvlink -e"),
     ),
     _hardware(
-        ("ecc error", "eccuncorrectable"),
-        r"\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
+        ("ecc error", "eccuncorrectable", "ecc_uncorrectable"),
+        r"\bCUDA_ERROR_ECC_UNCORRECTABLE\b|\bcuda (?:error|failure)\b.{0,20}uncorrectable ecc error|cudaErrorECCUncorrectable"
         r"|\bNVRM: .{0,100}\b(?:double.bit|uncorrectable) ecc error",
         Failure.GPU_ECC,
         "torch.AcceleratorError: CUDA error: uncorrectable ECC error encountered",
@@ -86,7 +86,7 @@ DEVICE: tuple[Rule, ...] = (
     ),
     _hardware(
         ("gpu requires reset", "reset_required", "resetrequired"),
-        r"^(?:.{0,80}NVML.{0,40})?gpu requires reset|nvml_?error_?reset_?required",
+        r"\bgpu requires reset\b|nvml_?error_?reset_?required",
         Failure.GPU_NEEDS_RESET,
         "pynvml.NVMLError_ResetRequired: GPU requires reset",
         "leptonai/gpud#1133",
@@ -101,12 +101,16 @@ DEVICE: tuple[Rule, ...] = (
             "resource_exhausted",
             "resourceexhausted",
             "oom when allocating",
+            "cuda_error_out_of_memory",
+            "no executable batch size",
         ),
         r"(?:cuda|hip|gpu|xpu|npu|mps backend)(?: error:| failure(?: \d{1,4})? '?)? ?out of memory"
         r"|\btorch\.(?:cuda\.)?OutOfMemoryError\b|CU(?:BLAS|DNN)_STATUS_ALLOC_FAILED"
         r"|cudaErrorMemoryAllocation"
         r"|\bRESOURCE_EXHAUSTED: .{0,80}\b(?:out of memory|allocat|hbm)"
-        r"|\bResourceExhausted(?:Error)?\b.{0,200}\b(?:OOM|allocat|memory)"
+        r"|\b(?:Xla)?RuntimeError: RESOURCE_EXHAUSTED\b"
+        r"|\bResourceExhausted\b.{0,200}\b(?:OOM|allocat|memory)|\bResourceExhaustedError\b"
+        r"|\bCUDA_ERROR_OUT_OF_MEMORY\b|\bno executable batch size found\b"
         r"|\bOOM when allocating tensor\b|\bran out of memory in memory space hbm",
         Failure.CUDA_OUT_OF_MEMORY,
         Action.RESTART,
@@ -174,8 +178,13 @@ DEVICE: tuple[Rule, ...] = (
             "cuda failure 802",
             "driver/library version mismatch",
             "invalid device ordinal",
+            "attempting to deserialize object on",
+            "no devices were found",
+            "cuda_error_",
         ),
-        r"device\(s\) is/are busy or unavailable|no cuda gpus are available"
+        r"^no devices were found|\bCUDA_ERROR_(?:NO_DEVICE|SYSTEM_NOT_READY|DEVICE_UNAVAILABLE)\b"
+        r"|attempting to deserialize object on (?:a )?cuda device"
+        r"|devices?(?:\(s\))? (?:is/are|is|are) busy or unavailable|no cuda gpus are available"
         r"|no cuda-capable device is detected|cuda driver initialization failed"
         r"|cuda unknown error|found no nvidia driver|system not yet initialized"
         r"|cuda failure 802|driver/library version mismatch|invalid device ordinal",
@@ -193,8 +202,11 @@ DEVICE: tuple[Rule, ...] = (
             "illegal instruction was",
             "launch failure",
             "misaligned address",
+            "memory access fault",
+            "hsa_status_error",
         ),
         r"an illegal (?:memory access|instruction) was encountered|unspecified launch failure"
+        r"|^memory access fault by gpu|\bHSA_STATUS_ERROR_\w{3,60}\b"
         r"|cuda.{0,80}misaligned address",
         Failure.CUDA_FAULT,
         Action.RESTART,
@@ -219,8 +231,10 @@ DEVICE: tuple[Rule, ...] = (
         source="pytorch/pytorch#35736",
     ),
     Rule(
-        ("cuda error", "hip error", "cuda failure"),
-        r"\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
+        ("cuda error", "hip error", "cuda failure", "cudaerror", "cuda_error_", "cudnn failed"),
+        r"\bCUDA_ERROR_(?!OUT_OF_MEMORY)[A-Z_]{4,40}\b|\bcudaError(?:IllegalAddress|LaunchFailure"
+        r"|LaunchTimeout|IllegalInstruction|MisalignedAddress|Unknown)\b|\bcuDNN failed to initialize"
+        r"|\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
         Failure.CUDA_FAULT,
         Action.RESTART,
         example="RuntimeError: CUDA error: the launch timed out and was terminated",

@@ -80,6 +80,8 @@ class Rule:
     """The action after the attempt's first step; None: the same as before it."""
     only_raised: bool = False
     """The line counts only if it is an exception's own line."""
+    only_unhandled: bool = False
+    """It counts only in a traceback of the script itself, from its outermost call on."""
     calls: Calls = Calls.ANY
     full_disk_decides: bool = False
     outlasts: int = 0

@@ -60,8 +60,9 @@ SCHEDULER: tuple[Rule, ...] = (
         _LONGER,
     ),
     _stated(
-        ("walltime", "term_runlimit", "run limit", "time limit"),
-        r"PBS: job killed: walltime \d+ exceeded limit|\bTERM_RUNLIMIT\b"
+        ("walltime", "term_runlimit", "run limit", "time limit", "deadline"),
+        r"\bjob was active longer than specified deadline|\bjob has reached its active deadline"
+        r"|PBS: job killed: walltime \d+ exceeded limit|\bTERM_RUNLIMIT\b"
         r"|\bjob .{0,60}exceeded (?:its )?(?:walltime|run ?(?:time )?limit|time limit)",
         TIME_LIMIT,
         "=>> PBS: job killed: walltime 86433 exceeded limit 86400",
@@ -90,28 +91,39 @@ SCHEDULER: tuple[Rule, ...] = (
         r"\*\*\* STEP \S{1,60} ON \S{1,200} CANCELLED AT (?!.{0,60}DUE TO)",
         Failure.CANCELLED,
         Action.NONE,
-        Weight.TIMEOUT,
+        Weight.WRAPPER,
         example="slurmstepd: error: *** STEP 98012.0 ON gpu07 CANCELLED AT 2025-03-14T05:12:01 ***",
         source="nextflow-io/nextflow#625",
         outlasts=OUTLASTS_STEPS,
         names_killer=True,
     ),
     _stated(
-        ("term_owner", "qdel", "job deleted", "term_admin"),
+        ("term_owner", "qdel", "job deleted", "term_admin", "at the request of the user"),
         r"\bTERM_(?:OWNER|ADMIN|FORCE_OWNER|FORCE_ADMIN)\b|\bjob deleted at request of\b"
+        r"|\bstopping job .{0,80}at the request of the user"
         r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)",
         CANCELLED,
         "TERM_OWNER: job killed by owner.",
         "nextflow-io/nextflow#1592",
     ),
     _stated(
-        ("term_preempt", "preempt", "spot", "termination", "interruption"),
-        r"\bTERM_PREEMPT\b|\b(?:GCP )?metadata (?:service|server) says termination is imminent"
-        r"|\b(?:instance|VM|node|pod|spot|server) .{0,60}\b(?:is|was|has been|will be|being)"
+        (
+            "term_preempt",
+            "preempt",
+            "spot",
+            "termination",
+            "interruption",
+            "instance-action",
+            "imminent",
+            "taintmanager",
+        ),
+        r"\bTERM_PREEMPT\b|\binstance-action\b.{0,40}\bterminate\b|\b(?:GCP )?metadata (?:service|server) says termination is imminent"
+        r"|\b(?:instance|VM|node|pod|spot|server|job) (?:.{0,60}\b)?(?:is|was|has been|will be|being)"
         r" preempted\b|\b(?:spot|preemptible|instance).{0,60}\b(?:interruption|termination)"
         r" (?:notice|warning|signal|event)|\bpreemption (?:notice|signal|event) (?:was )?received"
         r"|\breceived (?:a )?(?:spot|preemption|interruption).{0,30}\b(?:notice|signal|event)"
-        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b",
+        r"|\bPreempted in order to admit\b|\bPreempting: Preempted by\b|\bin response to imminent node shutdown\b"
+        r"|\bTaintManagerEviction\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
         "mozilla/translations#400",

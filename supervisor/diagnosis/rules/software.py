@@ -49,7 +49,7 @@ SOFTWARE: tuple[Rule, ...] = (
     ),
     _incompatible(
         ("driver", "provided ptx", "cuda version", "cudamismatch"),
-        r"nvidia driver on your system is too old|CUDA driver version is insufficient"
+        r"unsupported display driver / cuda driver combination|nvidia driver on your system is too old|CUDA driver version is insufficient"
         r"|provided PTX was compiled with an unsupported toolchain"
         r"|\bCUDAMismatchException\b|detected CUDA version \(?[\d.]+\)? mismatches the version"
         r"|installed CUDA version .{0,40}does not match the version"
@@ -61,8 +61,8 @@ SOFTWARE: tuple[Rule, ...] = (
         _TORCH_BUILD,
     ),
     Rule(
-        ("importerror",),
-        r"^ImportError: .{0,300}(?:\bundefined symbol: |cannot open shared object file)",
+        ("importerror", "failed to import"),
+        r"^(?:ImportError: |RuntimeError: Failed to import ).{0,400}(?:\bundefined symbol: |cannot open shared object file)",
         Failure.CONFIGURATION,
         Action.HOLD,
         example="ImportError:"
@@ -89,6 +89,18 @@ SOFTWARE: tuple[Rule, ...] = (
         "hcnoh/gail-pytorch#5",
         _REBUILD,
     ),
+    Rule(
+        ("dnn library initialization failed", "loaded runtime cudnn", "cudnn library needs"),
+        r"loaded runtime cudnn library: .{0,40}but source was compiled with"
+        r"|FAILED_PRECONDITION: DNN library initialization failed",
+        Failure.INCOMPATIBLE_SOFTWARE,
+        Action.HOLD,
+        example="XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed.",
+        source="jax-ml/jax#16082",
+        advice=_REBUILD,
+        only_raised=True,
+        late=Action.RESTART,
+    ),
     _incompatible(
         ("cuda setup failed", "bitsandbytes", "compiled without gpu support"),
         r"CUDA Setup failed despite (?:CUDA|GPU) being available"
@@ -106,6 +118,23 @@ SOFTWARE: tuple[Rule, ...] = (
         " incompatibility. Expected 96 from C header, got 88 from PyObject",
         "matterport/Mask_RCNN#3063",
         _REBUILD,
+    ),
+    _incompatible(
+        ("torchvision::", "different cuda", "cudnn version incompatib"),
+        r"operator torchvision::\w{1,40} does not exist"
+        r"|compiled with different CUDA (?:major )?versions|\bcuDNN version incompatibility\b",
+        "RuntimeError: operator torchvision::nms does not exist",
+        "pytorch/vision#8500",
+        _REBUILD,
+    ),
+    _incompatible(
+        ("symbol lookup error", "' not found (required by "),
+        r"symbol lookup error: .{0,300}undefined symbol"
+        r"|^\S{1,300}: \S{1,300}: version `GLIBC\w{0,10}_[\d.]+' not found \(required by",
+        "python: symbol lookup error: /env/lib/libtorch_cpu.so: undefined symbol: iJIT_NotifyEvent",
+        "pytorch/pytorch#123097",
+        _REBUILD,
+        only_raised=False,
     ),
     _incompatible(
         ("compute capability", "flashattention only supports", "requires ampere"),
@@ -145,7 +174,7 @@ SOFTWARE: tuple[Rule, ...] = (
             "backendcompiler",
             "gcc",
         ),
-        r"\b(?:torch\._inductor\.exc\.\w{1,30}|InductorError|CppCompileError)\b"
+        r"\bBackendCompilerFailed\b|\bnvcc fatal\b|\b(?:torch\._inductor\.exc\.\w{1,30}|InductorError|CppCompileError)\b"
         r"|\btriton\.\w[\w.]{0,60}(?:CompilationError|OutOfResources|PTXASError)\b"
         r"|\bOutOfResources: out of resource|\bPTXASError\b"
         r"|error building extension '|failed to find C compiler"
