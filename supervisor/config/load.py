@@ -14,7 +14,7 @@ from supervisor.config.places import expand
 from supervisor.config.problems import ConfigError, Problem
 from supervisor.config.source import default_name, read_text
 
-_PATHS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"))
+_PATHS = (("run_dir",), ("checkpoints", "directory"), ("finish", "file"), ("diagnosis", "rules"))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator
 from supervisor.config.places import absolute, absolute_run_dir
 from supervisor.config.sections import (
     CheckpointsConfig,
+    DiagnosisConfig,
     FinishConfig,
     LaunchConfig,
     LoggingConfig,
@@ -42,6 +43,7 @@ class RunConfig(Section):
     resume: ResumeConfig = ResumeConfig()
     finish: FinishConfig = FinishConfig()
     watch: WatchConfig = WatchConfig()
+    diagnosis: DiagnosisConfig = DiagnosisConfig()
     restart: RestartConfig = RestartConfig()
     grace: Duration = 120.0
     """How long a trainer that was asked to stop may take to save and end."""
@@ -97,11 +99,16 @@ class RunConfig(Section):
         finish = self.finish
         if finish.file is not None:
             finish = finish.model_copy(update={"file": absolute(finish.file, directory)})
+        diagnosis = self.diagnosis
+        if diagnosis.rules is not None:
+            rules = absolute(diagnosis.rules, directory)
+            diagnosis = diagnosis.model_copy(update={"rules": rules})
         return self.model_copy(
             update={
                 "run_dir": run_dir,
                 "checkpoints": self.checkpoints.model_copy(update={"directory": checkpoints}),
                 "finish": finish,
+                "diagnosis": diagnosis,
             }
         )
 

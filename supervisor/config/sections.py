@@ -175,6 +175,17 @@ class WatchConfig(Section):
         return with_step_group(pattern, r"step (?P<step>\d+)")
 
 
+class DiagnosisConfig(Section):
+    """How the log is read after a failed attempt."""
+
+    rules: Annotated[str, Field(min_length=1)] | None = None
+    """A YAML file of your own rules: what a line of the log means, and what to do then.
+
+    They are tried before the built-in ones; docs/restart-policy.md has an example. `supervisor
+    check` tries them. Each daemon reads the file as it starts, so `supervisor reload` reads it
+    anew. A rule that is too slow is switched off, which is said once."""
+
+
 class RestartConfig(Section):
     """When and how often a failed attempt is started again."""
 

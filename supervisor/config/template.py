@@ -46,6 +46,9 @@ watch:  #
   on_silence: notify
   # progress: 'step (?P<step>\\d+)'
 
+# diagnosis:  #
+#   rules: my_rules.yaml      # an example
+
 restart:  #
   backoff: 10s              #
   backoff_max: 5m           #

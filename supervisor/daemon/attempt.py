@@ -220,6 +220,7 @@ class RunningAttempt:
                 finish_file=Path(finish) if finish else None,
                 checkpoint_directory=self._run.surveyor.directory,
                 main_pid=self.pid,
+                rules=self._run.rules,
                 is_python=not end.is_unseen
                 and (
                     runs_python(self._run.config.command)

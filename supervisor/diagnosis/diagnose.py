@@ -44,6 +44,7 @@ from supervisor.diagnosis.log_line import clean, read_step, split_prefix
 from supervisor.diagnosis.rules.advice import ADVICE
 from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.suspect_lines import may_tell_of_a_start
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.diagnosis.weighing import choose
 
 EVIDENCE_LINES_MAX = 8
@@ -59,8 +60,12 @@ _GRAVE = frozenset({Action.HOLD, Action.EXCLUDE, Action.ROLLBACK})
 _MEMORY_VICTIMS = (Failure.KILLED, Failure.DATALOADER_WORKER_DIED, Failure.UNKNOWN)
 
 
-def diagnose(ending: ExitEvidence) -> Diagnosis:
-    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises."""
+def diagnose(ending: ExitEvidence, rules: UserRules = NO_RULES) -> Diagnosis:
+    """Why the attempt ended and what to do. Takes 10 ms for 2,000 lines; never raises.
+
+    `rules`: the user's own, tried before the built-in ones.
+    """
+    rules.begin()
     if ending.start_errno is not None:
         return _plain(start_failure(ending.start_errno), ())
     if ending.signal is None:
@@ -69,7 +74,7 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
             return _plain(outcome, ())
     signal = signal_of(ending.code, ending.signal)
     kernel, printed = _clean(ending.kernel_lines), _clean(ending.lines)
-    candidate = _choose(kernel, printed, ending, signal)
+    candidate = _choose(kernel, printed, ending, signal, rules)
     if _was_killed_for_memory(ending, candidate, signal):
         return _out_of_memory(ending, candidate)
     if candidate is not None and _explains(signal, candidate):
@@ -87,7 +92,7 @@ def diagnose(ending: ExitEvidence) -> Diagnosis:
     if ending.first_step_seen and may_tell_of_a_start([*kernel, *printed]):
         # A line that means a wrong configuration at the start means an exception after the first
         # step, like any other.
-        candidate = _choose(kernel, printed, ending, signal, as_at_start=True)
+        candidate = _choose(kernel, printed, ending, signal, rules, as_at_start=True)
         if candidate is not None and candidate.failure is Failure.CONFIGURATION:
             late = replace(candidate, failure=Failure.EXCEPTION, action=Action.RESTART)
             return _from_candidate(ending, late)
@@ -105,6 +110,7 @@ def _choose(
     printed: list[str],
     ending: ExitEvidence,
     signal: int | None,
+    rules: UserRules,
     *,
     as_at_start: bool = False,
 ) -> Explanation | None:
@@ -126,6 +132,7 @@ def _choose(
         is_possible=is_possible,
         is_over=is_known,
         as_at_start=as_at_start,
+        rules=rules,
     )
 
 

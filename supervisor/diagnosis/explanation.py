@@ -36,3 +36,5 @@ class Explanation:
     """Whether its calls were loading a checkpoint; None where no calls are known."""
     names_killer: bool = False
     from_kernel: bool = False
+    is_users: bool = False
+    """A rule of the user's own says so."""

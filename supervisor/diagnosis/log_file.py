@@ -10,6 +10,7 @@ from pathlib import Path
 from supervisor.diagnosis.diagnose import diagnose
 from supervisor.diagnosis.failure import Diagnosis, ExitEvidence
 from supervisor.diagnosis.log_line import clean, read_step, split_prefix
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 
 _READ_BYTES = 64 * 1024
 _BEFORE_LINES = 500
@@ -61,10 +62,12 @@ def diagnose_file(
     code: int | None = None,
     signal: int | None = None,
     first_step_seen: bool | None = None,
+    rules: UserRules = NO_RULES,
 ) -> Diagnosis:
     """Diagnose the log in `path` from byte `offset` on; `code` and `signal` are the exit, if known.
 
-    Without `first_step_seen` the log says whether a first step was made. Raises OSError.
+    Without `first_step_seen` the log says whether a first step was made. `rules`: the
+    user's own. Raises OSError.
     """
     kept = AttemptLines()
     for line in read_lines(path, offset=offset):
@@ -73,7 +76,8 @@ def diagnose_file(
     return diagnose(
         ExitEvidence(
             code, signal, kept.lines(), first_step_seen=seen, step=kept.step, lines_from_start=True
-        )
+        ),
+        rules,
     )
 
 

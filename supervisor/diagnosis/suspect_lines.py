@@ -6,12 +6,13 @@ from dataclasses import replace
 
 from supervisor.core.vocabulary import Failure
 from supervisor.diagnosis.explanation import PEERS_GO_ON_STEPS, Explanation
-from supervisor.diagnosis.log_line import split_prefix, tells_survival, without_hedge
+from supervisor.diagnosis.log_line import plain_text, split_prefix, tells_survival
 from supervisor.diagnosis.python_traceback import exception_of, find_chains
 from supervisor.diagnosis.rules.deaths import FIRST_DEATH_HEADER, FIRST_DEATHS
 from supervisor.diagnosis.rules.rule import Calls, Hit, Weight, scan
 from supervisor.diagnosis.rules.table import AFTER_FIRST_STEP, TABLE
 from supervisor.diagnosis.traceback_causes import NEGATED, explain_chain
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 from supervisor.diagnosis.voice import Voice, voice_of
 from supervisor.diagnosis.xid import read_xid
 
@@ -28,12 +29,16 @@ def may_tell_of_a_start(lines: Sequence[str]) -> bool:
 
 
 def find_candidates(
-    lines: Sequence[str], first_step: int, *, as_at_start: bool = False
+    lines: Sequence[str],
+    first_step: int,
+    *,
+    as_at_start: bool = False,
+    rules: UserRules = NO_RULES,
 ) -> list[Explanation]:
     """All explanations that clean `lines`, oldest first, give for an end.
 
     `first_step`: the number of the line from which on training had made a step. `as_at_start`: the
-    rules that count only before the first step are asked after it, too.
+    rules that count only before the first step are asked after it, too. `rules`: the user's own.
     """
     chains = find_chains(lines)
     inside = frozenset[int]().union(*(chain.lines for chain in chains))
@@ -41,9 +46,12 @@ def find_candidates(
     for chain in chains:
         is_late = chain.start >= first_step
         table = AFTER_FIRST_STEP if is_late and not as_at_start else TABLE
-        found = explain_chain(chain, table, first_step_seen=is_late)
+        found = explain_chain(chain, table, first_step_seen=is_late, rules=rules)
         if found is not None:
             candidates.append(found)
+    users = _from_user_rules(lines, inside, first_step, rules)
+    candidates.extend(users)
+    inside |= {found.index for found in users}
     candidates.extend(_from_lines(lines, inside, first_step, as_at_start=as_at_start))
     candidates.extend(_from_xids(lines))
     candidates.extend(_from_torchrun(lines))
@@ -55,8 +63,13 @@ def _from_lines(
 ) -> list[Explanation]:
     """The explanations of single lines. Lines of tracebacks are left out: they hold source text."""
     by_line: dict[int, Explanation] = {}
-    for hit in scan(lines, TABLE, _plain):
-        if hit.index in inside or hit.index in by_line or not _counts(hit):
+    cascades: set[int] = set()  # no general rule may take such a line either
+    for hit in scan(lines, TABLE, plain_text):
+        if hit.rule.weight is Weight.CASCADE and hit.index not in by_line:
+            cascades.add(hit.index)
+        if hit.index in inside or hit.index in cascades or hit.index in by_line:
+            continue
+        if not _counts(hit):
             continue
         is_late = hit.index >= first_step
         if is_late and hit.rule.only_before_first_step and not as_at_start:
@@ -66,6 +79,22 @@ def _from_lines(
             continue
         found = _of_line(hit, lines[hit.index], first_step_seen=is_late)
         by_line[hit.index] = replace(found, is_unsure=voice is Voice.UNSURE)
+    return list(by_line.values())
+
+
+def _from_user_rules(
+    lines: Sequence[str], inside: frozenset[int], first_step: int, rules: UserRules
+) -> list[Explanation]:
+    """The explanations by the user's own rules, which are taken at their word.
+
+    They name lines of the user's own trainer: who speaks, and how, is not asked.
+    """
+    by_line: dict[int, Explanation] = {}
+    for hit in rules.scan(lines, plain_text):
+        if hit.index not in inside and hit.index not in by_line:
+            is_late = hit.index >= first_step
+            found = _of_line(hit, lines[hit.index], first_step_seen=is_late)
+            by_line[hit.index] = replace(found, weight=hit.rule.weight, is_users=True)
     return list(by_line.values())
 
 
@@ -98,10 +127,6 @@ def _of_line(hit: Hit, line: str, *, first_step_seen: bool) -> Explanation:
         row.outlasts,
         names_killer=row.names_killer,
     )
-
-
-def _plain(line: str) -> str:
-    return without_hedge(split_prefix(line).body)
 
 
 def _from_torchrun(lines: Sequence[str]) -> list[Explanation]:

@@ -20,6 +20,7 @@ from supervisor.diagnosis.python_traceback import exception_of
 from supervisor.diagnosis.rules.rule import Calls, Hit, Rule, Weight, matches
 from supervisor.diagnosis.traceback_frames import Frame
 from supervisor.diagnosis.traceback_stream import Chain, Raised
+from supervisor.diagnosis.user_rules import NO_RULES, UserRule, UserRules
 
 NEGATED = re.compile(
     r"\b(?:no|not|without|never|avoid\w{0,4}|prevent\w{0,4}|against) (?:\w{1,20} )?['\"(]?$",
@@ -45,18 +46,20 @@ _ABOUT_THE_SETUP = (Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE)
 
 
 def explain_chain(
-    chain: Chain, table: Sequence[Rule], *, first_step_seen: bool
+    chain: Chain, table: Sequence[Rule], *, first_step_seen: bool, rules: UserRules = NO_RULES
 ) -> Explanation | None:
     """The explanation of a chain: its weightiest known exception, then the earliest, else its root.
 
-    None if nothing but a `CASCADE` is in it.
+    A rule of the user's own comes before others of its weight. None if nothing but a `CASCADE` is
+    in it.
     """
     frames = all_frames(chain)
     loads = loads_checkpoint(frames) if frames else None
     first_step_seen = first_step_seen or shows_a_step(frames)
     known, plain, wrapped = [], [], []
     for order, raised in enumerate(chain.raised):
-        row = _rule_of(raised, table, frames, loads)
+        row = _rule_of(raised, rules.rules, frames, loads)
+        row = _rule_of(raised, table, frames, loads) if row is None else row
         if row is None:
             plain.append((order, raised))
         elif row.weight is Weight.WRAPPER:
@@ -65,16 +68,18 @@ def explain_chain(
             # A wrong configuration comes last: a failed import may have been handled before another
             # exception was raised.
             late = row.failure in _ABOUT_THE_SETUP
-            known.append((row.weight, late, order, row))
+            is_users = isinstance(row, UserRule)
+            known.append((row.weight, not is_users, late and not is_users, order, row))
     is_unhandled = is_outermost(chain.raised[-1].frames)
-    advice, decides, outlasts = None, False, 0
+    advice, decides, outlasts, is_users = None, False, 0, False
     weight: Weight
     if known:
-        weight, _, order, row = min(known, key=lambda entry: entry[:3])
+        _, is_builtin, _, order, row = min(known, key=lambda entry: entry[:4])
+        weight, is_users = row.weight, not is_builtin
         raised, failure = chain.raised[order], row.failure
         action = row.action_now(first_step_seen=first_step_seen)
         advice, decides, outlasts = row.advice, row.full_disk_decides, row.outlasts
-        if failure is Failure.DOWNLOAD_FAILED and is_upload(frames):
+        if failure is Failure.DOWNLOAD_FAILED and not is_users and is_upload(frames):
             failure = Failure.EXCEPTION
     elif plain or wrapped:
         raised = (plain or wrapped)[0][1]
@@ -83,7 +88,7 @@ def explain_chain(
         action = Action.BACKOFF if _is_outside(chain, frames) else Action.RESTART
     else:
         return None
-    if failure is Failure.EXCEPTION and _is_within_machine(raised):
+    if failure is Failure.EXCEPTION and not is_users and _is_within_machine(raised):
         action = Action.RESTART
     if _SECONDARY.match(chain.lead) is not None:
         return None
@@ -109,6 +114,7 @@ def explain_chain(
         is_unhandled=is_unhandled,
         is_reported=_was_reported(chain.lead),
         loads_checkpoint=loads,
+        is_users=is_users,
     )
 
 

@@ -14,6 +14,7 @@ from supervisor.diagnosis.log_line import shows_going_on, split_prefix
 from supervisor.diagnosis.rules.rule import Weight
 from supervisor.diagnosis.steps_after import StepsAfter
 from supervisor.diagnosis.suspect_lines import find_candidates
+from supervisor.diagnosis.user_rules import NO_RULES, UserRules
 
 _SAME_FAILURE_LINES = 3
 # So many steps other ranks may print before a watchdog's timeout tells of a rank that died.
@@ -43,16 +44,18 @@ def choose(
     is_possible: Callable[[Explanation], bool],
     is_over: bool,
     as_at_start: bool = False,
+    rules: UserRules = NO_RULES,
 ) -> Explanation | None:
     """The best explanation in clean `lines`, oldest first; None if there is none.
 
     The first `kernel` lines are the kernel log's. `is_possible`: whether the exit allows an
     explanation. `is_over`: the attempt is known to have failed. `first_step`: the line from which
     on a step was made. `as_at_start`: the rules for a start are asked, after the first step too.
+    `rules`: the user's own.
     """
     candidates = [
         replace(found, from_kernel=True) if found.index < kernel else found
-        for found in find_candidates(lines, first_step, as_at_start=as_at_start)
+        for found in find_candidates(lines, first_step, as_at_start=as_at_start, rules=rules)
     ]
     candidates = [found for found in candidates if is_possible(found)]
     if not candidates:
@@ -178,7 +181,10 @@ def _without_quoted(candidates: Sequence[Explanation]) -> list[Explanation]:
     return [
         found
         for found in candidates
-        if found.action is not Action.EXCLUDE or found.from_kernel or found.index > fatal
+        if found.action is not Action.EXCLUDE
+        or found.from_kernel
+        or found.is_users
+        or found.index > fatal
     ]
 
 

@@ -38,6 +38,7 @@ from supervisor.cli.target import is_run
 from supervisor.config.load import load_config
 from supervisor.core.entries.entry import Entry
 from supervisor.core.vocabulary import ExitCode
+from supervisor.diagnosis.rules_file import read_rules
 from supervisor.errors import SupervisorError
 from supervisor.rundir.lock import RunLock, is_held
 from supervisor.rundir.paths import RunPaths
@@ -87,6 +88,7 @@ def run_command(
     loaded = load_config(config)
     resolved = loaded.config.resolved(Path.cwd())
     refuse_other_bytes(resolved)
+    read_rules(resolved.diagnosis.rules)  # refuses a file that the daemon could not use
     assert resolved.run_dir is not None
     live = not (plain or quiet or detached) and _is_capable_terminal()
     start = Start(

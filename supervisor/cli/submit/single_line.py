@@ -33,7 +33,11 @@ def refuse_other_bytes(config: RunConfig) -> None:
 
     Raises SupervisorError.
     """
-    places = (("run_dir", config.run_dir), ("checkpoints.directory", config.checkpoints.directory))
+    places = (
+        ("run_dir", config.run_dir),
+        ("checkpoints.directory", config.checkpoints.directory),
+        ("diagnosis.rules", config.diagnosis.rules),
+    )
     for key, place in places:
         if place is not None and any(unicodedata.category(c) == "Cs" for c in place):
             raise SupervisorError(

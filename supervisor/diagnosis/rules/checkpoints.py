@@ -62,7 +62,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.CONFIGURATION,
         Action.HOLD,
         example="_pickle.UnpicklingError: Weights only load failed. This file can still be loaded",
-        source="huggingface/trl#3247",
+        source="pytorch/pytorch, torch/serialization.py",
         advice=Advice(
             "Since torch 2.6 `torch.load` reads tensors alone: save plain values, or allow the"
             " class with torch.serialization.add_safe_globals."
@@ -76,8 +76,9 @@ CHECKPOINTS: tuple[Rule, ...] = (
         r"|filesystem error: .{0,60}no such file or directory.{0,300}\.distcp\b",
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
-        example="FileNotFoundError: [Errno 2] No such file or directory: '/ckpt/step-50/__3_0.distcp'",
-        source="pytorch/torchtitan#816",
+        example="FileNotFoundError: [Errno 2] No such file or directory:"
+        " '/ckpt/step-50/__3_0.distcp'",
+        source="pytorch/pytorch, torch/distributed/checkpoint/filesystem.py",
         calls=Calls.LOADING_IF_KNOWN,
     ),
     Rule(
@@ -87,7 +88,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Action.ROLLBACK,
         example="RuntimeError: PytorchStreamReader failed reading zip archive: failed finding"
         " central directory",
-        source="sml2h3/dddd_trainer#36",
+        source="open-mmlab/mmagic#876",
         calls=Calls.LOADING_IF_KNOWN,
     ),
     Rule(
@@ -96,7 +97,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.CHECKPOINT_CORRUPT,
         Action.ROLLBACK,
         example="EOFError: Ran out of input",
-        source="deepspeedai/DeepSpeed#3207",
+        source="Intellindust-AI-Lab/DEIMv2#134",
         calls=Calls.LOADING,
     ),
     Rule(
@@ -105,7 +106,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.DATA_CORRUPT,
         Action.RESTART,
         example="RuntimeError: PytorchStreamReader failed reading file data/12: file read failed",
-        source="sml2h3/dddd_trainer#36",
+        source="pytorch/pytorch, caffe2/serialize/inline_container.cc",
         advice=_OTHER_FILE,
         calls=Calls.READING,
     ),
@@ -115,7 +116,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.DATA_CORRUPT,
         Action.RESTART,
         example="_pickle.UnpicklingError: pickle data was truncated",
-        source="pytorch/vision#4156",
+        source="luyao777/HBP-pytorch#8",
         advice=_OTHER_FILE,
         calls=Calls.READING,
     ),
@@ -126,7 +127,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
         example="RuntimeError: Error(s) in loading state_dict for GPT:",
-        source="RLinf/RLinf#655",
+        source="pytorch/pytorch, torch/nn/modules/module.py",
         advice=_FITS_NOT,
         late=Action.RESTART,
     ),
@@ -135,8 +136,9 @@ CHECKPOINTS: tuple[Rule, ...] = (
         r"\b[dtpce]p_degree\b.{0,60}\b(?:inconsistent|mismatch|differ|not match)",
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
-        example="AssertionError: dp_degree is inconsistent before and after checkpoint",
-        source="pytorch/torchtitan#816",
+        example="AssertionError: dp_degree is inconsistent before and after"
+        " checkpoint, dataloader resharding is not supported yet.",
+        source="pytorch/torchtitan, torchtitan/components/dataloader.py",
         advice=_FITS_NOT,
         only_raised=True,
         late=Action.RESTART,
@@ -162,7 +164,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.CHECKPOINT_MISMATCH,
         Action.HOLD,
         example="ValueError: loaded state dict has a different number of parameter groups",
-        source="pytorch/pytorch#3852",
+        source="pytorch/pytorch, torch/optim/optimizer.py",
         advice=_FITS_NOT,
         only_raised=True,
         calls=Calls.LOADING,
@@ -205,7 +207,7 @@ CHECKPOINTS: tuple[Rule, ...] = (
         Failure.DATA_CORRUPT,
         Action.RESTART,
         example="OSError: image file is truncated (44 bytes not processed)",
-        source="pytorch/vision#1238",
+        source="Media-Smart/vedastr#72",
         advice=_OTHER_FILE,
         only_raised=True,
     ),

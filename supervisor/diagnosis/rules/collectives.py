@@ -15,8 +15,8 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"\bduplicate GPU detected\b|\bncclInvalidUsage\b",
         Failure.CONFIGURATION,
         Action.HOLD,
-        example="Duplicate GPU detected : rank 1 and rank 0 both on CUDA device 4b000",
-        source="Intellindust-AI-Lab/DEIMv2#155",
+        example="Duplicate GPU detected : rank 5 and rank 1 both on CUDA device c1000",
+        source="NVIDIA/Megatron-LM#661",
         advice=_ONE_GPU_PER_RANK,
         only_before_first_step=True,
     ),
@@ -26,7 +26,8 @@ COLLECTIVES: tuple[Rule, ...] = (
         r"|\b(?:memlock|max locked memory)\b.{0,80}\b(?:too (?:low|small)|limit)",
         Failure.CONFIGURATION,
         Action.HOLD,
-        example="Call to ibv_reg_mr_iova2 failed with error Cannot allocate memory",
+        example="gpu03:511:822 [3] misc/ibvwrap.cc:262 NCCL WARN Call to"
+        " ibv_reg_mr_iova2 failed with error Cannot allocate memory",
         source="NVIDIA/nccl-tests#206",
         advice=Advice(
             "InfiniBand may lock too little memory: raise the limit for this user.", "ulimit -l"
@@ -40,8 +41,9 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.NCCL_TIMEOUT,
         Action.RESTART,
         Weight.TIMEOUT,
-        example="[Rank 3] Watchdog caught collective operation timeout: WorkNCCL(SeqNum=7753,"
-        " OpType=ALLREDUCE, Timeout(ms)=600000) ran for 600061 milliseconds before timing out.",
+        example="[Rank 3] Watchdog caught collective operation timeout:"
+        " WorkNCCL(SeqNum=4417, OpType=ALLREDUCE, NumelIn=1048576, NumelOut=1048576,"
+        " Timeout(ms)=600000) ran for 600074 milliseconds before timing out.",
         source="hiyouga/LLaMA-Factory#6269",
     ),
     Rule(
@@ -57,9 +59,10 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.NCCL_TIMEOUT,
         Action.RESTART,
         Weight.TIMEOUT,
-        example="[Rank 1] ProcessGroupNCCL's watchdog got stuck for 480 seconds without making"
-        " progress in monitoring enqueued collectives.",
-        source="hiyouga/LLaMA-Factory#6953",
+        example="[PG ID 0 PG GUID 0(default_pg) Rank 1] ProcessGroupNCCL's"
+        " watchdog got stuck for 480 seconds without making progress in monitoring"
+        " enqueued collectives.",
+        source="hiyouga/LLaMA-Factory#8549",
     ),
     Rule(
         ("nccl error", "ncclunhandledcudaerror"),
@@ -67,9 +70,10 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.CUDA_FAULT,
         Action.RESTART,
         Weight.CONSEQUENCE,
-        example="torch.distributed.DistBackendError: NCCL error in: /opt/NCCLUtils.hpp:317,"
-        " unhandled cuda error (run with NCCL_DEBUG=INFO for details), NCCL version 2.21.5",
-        source="NVIDIA/nccl#1562",
+        example="torch.distributed.DistBackendError: NCCL error in:"
+        " ../torch/csrc/distributed/c10d/NCCLUtils.hpp:317, unhandled cuda error (run"
+        " with NCCL_DEBUG=INFO for details), NCCL version 2.21.5",
+        source="NVIDIA/nccl#1410",
     ),
     Rule(
         ("got completion from peer", "got async event"),
@@ -77,9 +81,10 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.NCCL_NETWORK,
         Action.BACKOFF,
         Weight.CONSEQUENCE,
-        example="transport/net_ib.cc:1295 NCCL WARN NET/IB : Got completion from peer"
-        " 10.1.0.4<51344> with status=12 opcode=129 len=0 vendor err 129",
-        source="NVIDIA/nccl#795",
+        example="gpu09:611:940 [2] transport/net_ib.cc:1295 NCCL WARN NET/IB :"
+        " Got completion from peer 10.1.0.4<51344> with status=12 opcode=0 len=0 vendor"
+        " err 129 (Recv)",
+        source="NVIDIA/nccl#1405",
     ),
     Rule(
         (
@@ -110,7 +115,7 @@ COLLECTIVES: tuple[Rule, ...] = (
         Weight.CONSEQUENCE,
         example="RuntimeError: Gloo connectFullMesh failed with [/b/gloo/transport/tcp/pair.cc:144]"
         " no error",
-        source="sgl-project/sglang#3226",
+        source="occlum/occlum#1604",
     ),
     Rule(
         ("coordination", "jax distributed service", "heartbeat", "barrier timed out"),
@@ -121,9 +126,10 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.RENDEZVOUS,
         Action.BACKOFF,
         Weight.CONSEQUENCE,
-        example="F external/xla/xla/pjrt/distributed/client.h:88] Terminating process because the"
-        " JAX distributed service detected fatal errors.",
-        source="jax-ml/jax#23599",
+        example="F0311 04:12:09.118273    2201 client.h:77] Terminating process"
+        " because the JAX distributed service detected fatal errors. This most likely"
+        " indicates that another task died; see the other task logs for more details.",
+        source="jax-ml/jax#39095",
     ),
     Rule(
         ("rendezvous",),
@@ -173,7 +179,8 @@ COLLECTIVES: tuple[Rule, ...] = (
         Failure.RENDEZVOUS,
         Action.BACKOFF,
         Weight.CONSEQUENCE,
-        example="torch.distributed.DistNetworkError: failed to recv, got 0 bytes",
-        source="pytorch/pytorch#69197",
+        example="torch.distributed.DistNetworkError: Failed to recv, got 0 bytes."
+        " Connection was likely closed. Did the remote server shutdown or crash?",
+        source="pytorch/pytorch, torch/csrc/distributed/c10d/Utils.hpp",
     ),
 )

@@ -48,18 +48,21 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"^(?:\w+\.)*(?:ImportError|ModuleNotFoundError|SyntaxError|IndentationError|TabError)\b",
         "ModuleNotFoundError: No module named 'flash_attn'",
         _INSTALL,
+        source="python/cpython, Lib/importlib/_bootstrap.py",
     ),
     _wrong(
         ("no module named ",),
         r"\bpython[\d.]*: (?:error while finding .{0,100})?no module named ",
         "/usr/bin/python3: No module named trainn",
         _INSTALL,
+        source="python/cpython, Lib/runpy.py",
     ),
     _wrong(
         ("can't open file",),
         r"\bcan't open file '",
         "python: can't open file '/job/trian.py': [Errno 2] No such file or directory",
         _PATH,
+        source="python/cpython, Modules/main.c",
     ),
     _wrong(
         (": error: ", "error: no such option", "error: missing", "error: invalid value"),
@@ -69,6 +72,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|got unexpected extra argument)",
         "train.py: error: unrecognized arguments: --learning_rte 3e-4",
         _USAGE,
+        source="python/cpython, Lib/argparse.py",
     ),
     _wrong(
         (
@@ -82,13 +86,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|could not consume arg|not used by the hfargumentparser",
         "ERROR: Could not consume arg: --lrr",
         _USAGE,
-        source="axolotl-ai-cloud/axolotl#3142",
+        source="google/python-fire, fire/core.py",
     ),
     _wrong(
         ("validationerror", "validation error"),
         r"\b(?:pydantic\S{0,60}|jsonschema\S{0,40})ValidationError|\bvalidation errors? for \w",
         "pydantic_core._pydantic_core.ValidationError: 2 validation errors for TrainConfig",
         _CONFIG,
+        source="pydantic/pydantic-core, src/errors/validation_exception.rs",
     ),
     _wrong(
         ("omegaconf", "hydra", "could not override", "is not in struct", "primary config"),
@@ -97,12 +102,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|\bConfig(?:Attribute|Key|Composition)\w*(?:Error|Exception)",
         "omegaconf.errors.ConfigAttributeError: Key 'lrr' is not in struct",
         _CONFIG,
+        source="omry/omegaconf, omegaconf/dictconfig.py",
     ),
     _wrong(
         ("yaml.", "tomldecodeerror", "configparser."),
         r"\byaml\.\w{1,30}\.\w{1,30}Error|\btomllib\.TOMLDecodeError|\bconfigparser\.\w{1,40}Error",
         "yaml.scanner.ScannerError: mapping values are not allowed here",
         _CONFIG,
+        source="yaml/pyyaml, lib/yaml/scanner.py",
     ),
     _wrong(
         ("config", "configuration"),
@@ -110,6 +117,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|ConfigurationError|InvalidConfig\w{0,20})\b|\bunknown config (?:key|option)",
         "ValueError: Unknown config key: dropoutt",
         _CONFIG,
+        source="karpathy/nanoGPT, configurator.py",
     ),
     _wrong(
         ("filenotfounderror", "notadirectoryerror", "isadirectoryerror", "images not found"),
@@ -121,13 +129,14 @@ CONFIGURATION: tuple[Rule, ...] = (
         # Caches, locks and sockets come and go: another process made or removed them.
         unless=r"/tmp/|/\.?cache|\.lock\b|\.incomplete\b|/proc/|/dev/|/sys/|\.tmp\b|\.sock"
         r"|\.distcp\b|/\.metadata\b|checkpoint|ckpt",
+        source="python/cpython, Objects/exceptions.c",
     ),
     _wrong(
         ("permissionerror",),
         r"^PermissionError: \[Errno (?:13|1)\]",
         "PermissionError: [Errno 13] Permission denied: '/.cache'",
         _RIGHTS,
-        source="opendatahub-io/ilab-on-ocp#26",
+        source="python/cpython, Objects/exceptions.c",
         unless=r"/proc/|/dev/shm|\.lock\b",
         only_raised=True,
     ),
@@ -139,6 +148,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         "TypeError: Trainer.__init__() got an unexpected keyword argument 'tokenizr'",
         _PROGRAM,
         only_raised=True,
+        source="python/cpython, Python/ceval.c",
     ),
     _wrong(
         ("has no attribute",),
@@ -147,6 +157,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         "AttributeError: module 'numpy' has no attribute 'bool8'",
         _PROGRAM,
         only_raised=True,
+        source="python/cpython, Objects/moduleobject.c",
         only_unhandled=True,
     ),
     _wrong(
@@ -180,9 +191,9 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|only supports?|does(?: not|n't) support|divisible by|please (?:install|set|specify|pass)"
         r"|you (?:need|have|must|should)(?: to)?|not found in the base model|does not exist)\b"
         r"|^AssertionError: Invalid device id|^RuntimeError: .{0,200}\b(?:is not supported|not implemented for|must be specified)\b",
-        "ValueError: Asking to pad but the tokenizer does not have a padding token. Please select a"
-        " token to use as `pad_token`, you must set it.",
+        "ValueError: You must specify exactly one of input_ids or inputs_embeds",
         _CONFIG,
+        source="huggingface/transformers, src/transformers/models/llama/modeling_llama.py",
         only_raised=True,
         only_unhandled=True,
     ),
@@ -191,6 +202,7 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"^(?:/\S{0,200}|\S{1,80}): line \d+: syntax error near",
         "run.sh: line 4: syntax error near unexpected token `fi'",
         _CONFIG,
+        source="GNU bash, parse.y",
     ),
     _wrong(
         ("command not found", "permission denied", "no such file or directory", "cannot execute"),
@@ -198,5 +210,6 @@ CONFIGURATION: tuple[Rule, ...] = (
         r"|no such file or directory|cannot execute\b.{0,60})$",
         "bash: line 1: trainn: command not found",
         _PATH,
+        source="GNU bash, execute_cmd.c",
     ),
 )

@@ -3,79 +3,111 @@
 from supervisor.core.vocabulary import Action, ExitCode, Failure
 from supervisor.diagnosis.rules.rule import Rule, Weight
 
+_ELASTIC = "pytorch/pytorch, torch/distributed/elastic/multiprocessing/api.py"
+_CONTRACT = "supervisor/worker/contract.py, as torchrun prints it"
+
 CASCADE: tuple[Rule, ...] = tuple(
-    Rule((needle,), regex, Failure.UNKNOWN, Action.RESTART, Weight.CASCADE, example=example)
-    for needle, regex, example in (
+    Rule(
+        (needle,),
+        regex,
+        Failure.UNKNOWN,
+        Action.RESTART,
+        Weight.CASCADE,
+        example=example,
+        source=source,
+    )
+    for needle, regex, example, source in (
         (
             "taking the entire process down",
             r"taking the entire process down",
             "[Rank 1] To avoid data inconsistency, we are taking the entire process down.",
+            "pytorch/pytorch#97066",
         ),
         (
             "entire process down",
             r"take the entire process down|bring(?:ing)? the entire process down",
             "we will take the entire process down",
+            "no public line found; the first rule's words in another tense",
         ),
         (
             "might run on corrupted",
             r"subsequent gpu operations might run on corrupted",
-            "subsequent GPU operations might run on corrupted/incomplete data.",
+            "Some NCCL operations have failed or timed out. Due to the"
+            " asynchronous nature of CUDA kernels, subsequent GPU operations might run on"
+            " corrupted/incomplete data.",
+            "pytorch/pytorch#97066",
         ),
         (
             "forcefully exiting via",
             r"unable to shutdown process \d+ via",
-            "Unable to shutdown process 719 via Signals.SIGTERM, forcefully exiting via SIGKILL",
+            "Unable to shutdown process 719 via Signals.SIGTERM, forcefully"
+            " exiting via Signals.SIGKILL",
+            _ELASTIC,
         ),
         (
             "closing signal",
             r"sending process \d+ closing signal",
             "Sending process 962450 closing signal SIGTERM",
+            _ELASTIC,
         ),
         (
             "exitcode: ",
             r"elastic.{0,60}failed \(exitcode: 1\)",
-            "torch/distributed/elastic/multiprocessing/api.py:882] failed (exitcode: 1) local_rank: 2",
+            "torch/distributed/elastic/multiprocessing/api.py:882] failed"
+            " (exitcode: 1) local_rank: 2 (pid: 435) of binary: /env/bin/python",
+            _ELASTIC,
         ),
         (
             "signalexception",
             r"\bSignalException\b(?!.{0,60}got signal: (?:2|15)\b)",
-            "torch.distributed.elastic.multiprocessing.api.SignalException: Process 9 got signal: 1",
+            "torch.distributed.elastic.multiprocessing.api.SignalException: Process 9 got signal:"
+            " 1",
+            _ELASTIC,
         ),
     )
 )
 
 WRAPPERS: tuple[Rule, ...] = tuple(
-    Rule((needle,), regex, Failure.EXCEPTION, Action.RESTART, weight, example=example)
-    for needle, regex, weight, example in (
+    Rule(
+        (needle,), regex, Failure.EXCEPTION, Action.RESTART, weight, example=example, source=source
+    )
+    for needle, regex, weight, example, source in (
         (
             "childfailederror",
             r"\bChildFailedError\b",
             Weight.WRAPPER,
             "torch.distributed.elastic.multiprocessing.errors.ChildFailedError: ",
+            "pytorch/pytorch, torch/distributed/elastic/multiprocessing/errors/__init__.py",
         ),
         (
             "processraisedexception",
             r"\bProcess(?:Raised|Exited)Exception\b",
             Weight.WRAPPER,
             "torch.multiprocessing.spawn.ProcessRaisedException: ",
+            "pytorch/pytorch, torch/multiprocessing/spawn.py",
         ),
         (
             "calledprocesserror",
             r"\bCalledProcessError\b",
             Weight.WRAPPER,
-            "subprocess.CalledProcessError: Command '['python', 't.py']' returned non-zero exit status 1.",
+            "subprocess.CalledProcessError: Command '['python', 't.py']' returned non-zero exit"
+            " status 1.",
+            "python/cpython, Lib/subprocess.py",
         ),
         (
             "died",
             r"\b(?:ActorDied|WorkerCrashed|RayActor|ActorUnavailable|NodeDied)Error\b",
             Weight.DEATH,
-            "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this task.",
+            "ray.exceptions.ActorDiedError: The actor died unexpectedly before finishing this"
+            " task.",
+            "ray-project/ray, python/ray/exceptions.py",
         ),
         (
             "raytaskerror",
             r"\bRayTaskError\b|\bTrainingFailedError\b|\bTuneError\b",
             Weight.WRAPPER,
             "ray.exceptions.RayTaskError: ray::inner() (pid=9)",
+            "ray-project/ray, python/ray/exceptions.py",
         ),
         # DCP wraps the errors of all ranks in this exception. Their own tracebacks follow it.
         (
@@ -83,6 +115,7 @@ WRAPPERS: tuple[Rule, ...] = tuple(
             r"\bCheckpointException\b",
             Weight.WRAPPER,
             "torch.distributed.checkpoint.api.CheckpointException: CheckpointException ranks:",
+            "pytorch/pytorch, torch/distributed/checkpoint/api.py",
         ),
     )
 )
@@ -114,7 +147,7 @@ DEATHS: tuple[Rule, ...] = (
         Weight.DEATH,
         unless=r"\bFatal Python error: Aborted\b|worker process has died|root causes?",
         example="train.sh: line 3: 4812 Segmentation fault      (core dumped) python train.py",
-        source="OpenBMB/BMTrain#66",
+        source="GNU bash, jobs.c",
     ),
     Rule(
         ("double free", "free():", "malloc():", "stack smashing", "corrupted size", "assertion `"),
@@ -145,8 +178,9 @@ DEATHS: tuple[Rule, ...] = (
         Failure.ABORTED,
         Action.RESTART,
         Weight.ABORT,
-        example="failed (exitcode: -6) local_rank: 2 (pid: 434) of binary: /env/bin/python",
-        source="pytorch/pytorch#150916",
+        example="torch/distributed/elastic/multiprocessing/api.py:882] failed"
+        " (exitcode: -6) local_rank: 2 (pid: 434) of binary: /env/bin/python",
+        source=_ELASTIC,
     ),
     Rule(
         ("sigbus", "bus error", "exitcode: -7", "exitcode  : -7"),
@@ -155,7 +189,7 @@ DEATHS: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.DEATH,
         example="train.sh: line 9: 812 Bus error               (core dumped) python train.py",
-        source="jade-hpc-gpu/jade-hpc-gpu.github.io#194",
+        source="GNU bash, jobs.c",
     ),
     Rule(
         ("killed", "sigkill", "exitcode: -9", "code = -9", "code -9", "code: -9", "137"),
@@ -167,9 +201,10 @@ DEATHS: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.DEATH,
         unless=r"root causes?",
-        example="[rank: 1] Child process with PID 812 terminated with code -9. Forcefully"
-        " terminating all other processes",
-        source="resistzzz/Prompt4NR#3",
+        example="[rank: 1] Child process with PID 812 terminated with code -9."
+        " Forcefully terminating all other processes to avoid zombies",
+        source="Lightning-AI/pytorch-lightning,"
+        " src/lightning/fabric/strategies/launchers/subprocess_script.py",
     ),
     Rule(
         ("exitcode  : 78", "exitcode: 78"),
@@ -178,7 +213,7 @@ DEATHS: tuple[Rule, ...] = (
         Action.HOLD,
         Weight.DEATH,
         example="  exitcode  : 78 (pid: 962449)",
-        source="this project's contract",
+        source=_CONTRACT,
     ),
     Rule(
         ("exitcode  : 75", "exitcode: 75"),
@@ -187,7 +222,7 @@ DEATHS: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.DEATH,
         example="  exitcode  : 75 (pid: 962449)",
-        source="this project's contract",
+        source=_CONTRACT,
     ),
     Rule(
         ("got signal: 2", "received 2 death signal", "detected keyboardinterrupt"),
@@ -197,7 +232,7 @@ DEATHS: tuple[Rule, ...] = (
         Action.NONE,
         Weight.DEATH,
         example="Detected KeyboardInterrupt, attempting graceful shutdown ...",
-        source="GuHuangAI/ADM-Public#6",
+        source="Lightning-AI/pytorch-lightning, src/lightning/pytorch/trainer/call.py",
     ),
     Rule(
         ("keyboardinterrupt",),
@@ -206,7 +241,7 @@ DEATHS: tuple[Rule, ...] = (
         Action.NONE,
         Weight.DEATH,
         example="KeyboardInterrupt",
-        source="MCG-NJU/RTD-Action#31",
+        source="python/cpython, Modules/signalmodule.c",
     ),
     Rule(
         ("got signal: 15", "received 15 death signal"),
@@ -216,6 +251,6 @@ DEATHS: tuple[Rule, ...] = (
         Weight.DEATH,
         example="torch.distributed.elastic.multiprocessing.api.SignalException: Process 1359 got"
         " signal: 15",
-        source="pytorch/pytorch#150916",
+        source=_ELASTIC,
     ),
 )

@@ -89,7 +89,7 @@ DEVICE: tuple[Rule, ...] = (
         r"\bgpu requires reset\b|nvml_?error_?reset_?required",
         Failure.GPU_NEEDS_RESET,
         "pynvml.NVMLError_ResetRequired: GPU requires reset",
-        "NVIDIA/go-nvml#36",
+        "leptonai/gpud#1133",
         _RESET,
     ),
     Rule(
@@ -116,7 +116,7 @@ DEVICE: tuple[Rule, ...] = (
         Action.RESTART,
         unless=r"\bkill(?:ed)? process\b",
         example="torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 1.50 GiB.",
-        source="modelscope/FunASR#2006",
+        source="modelscope/FunASR#863",
         advice=_SMALLER,
     ),
     Rule(
@@ -126,9 +126,10 @@ DEVICE: tuple[Rule, ...] = (
         r"\b(?:device|instance|mode|partition)",
         Failure.CONFIGURATION,
         Action.HOLD,
-        example="RuntimeError: device >= 0 && device < num_gpus INTERNAL ASSERT FAILED at"
-        ' "../aten/src/ATen/cuda/CUDAContext.cpp":49',
-        source="pytorch/pytorch#130181",
+        example="RuntimeError: device >= 0 && device < num_gpus INTERNAL ASSERT"
+        ' FAILED at "../aten/src/ATen/cuda/CUDAContext.cpp":50, please report a bug to'
+        " PyTorch. device=2, num_gpus=1",
+        source="pytorch/pytorch#131650",
         advice=Advice(
             "The process sees fewer devices than it asks for; a MIG slice is one device.",
             "nvidia-smi -L",
@@ -142,8 +143,9 @@ DEVICE: tuple[Rule, ...] = (
         r"|cudaErrorAssert\b",
         Failure.CUDA_DEVICE_ASSERT,
         Action.HOLD,
-        example="Indexing.cu:1284: indexSelectLargeIndex: block: [134,0,0], thread: [0,0,0]"
-        " Assertion `srcIndex < srcSelectDimSize` failed.",
+        example="../aten/src/ATen/native/cuda/Indexing.cu:1290:"
+        " indexSelectLargeIndex: block: [21,0,0], thread: [64,0,0] Assertion `srcIndex <"
+        " srcSelectDimSize` failed.",
         source="huggingface/trl#1995",
         advice=Advice(
             "An index is out of range, as a label or token id: run once with blocking launches, and"
@@ -157,7 +159,7 @@ DEVICE: tuple[Rule, ...] = (
         Failure.CONFIGURATION,
         Action.HOLD,
         example="RuntimeError: CUDA error: invalid device ordinal",
-        source="Project-MONAI/MONAI#7497",
+        source="seiichiinoue/odcnn#5",
         advice=Advice(
             "The script asks for a GPU that this process does not see.",
             "nvidia-smi -L; echo $CUDA_VISIBLE_DEVICES",
@@ -188,9 +190,10 @@ DEVICE: tuple[Rule, ...] = (
         r"|cuda failure 802|driver/library version mismatch|invalid device ordinal",
         Failure.GPU_UNAVAILABLE,
         Action.BACKOFF,
-        example="RuntimeError: Unexpected error from cudaGetDeviceCount(). Error 802: system not yet"
-        " initialized",
-        source="huggingface/huggingface_hub#4134",
+        example="RuntimeError: Unexpected error from cudaGetDeviceCount(). Did"
+        " you run some cuda functions before calling NumCudaDevices() that might have"
+        " already set an error? Error 802: system not yet initialized",
+        source="haotian-liu/LLaVA#683",
         advice=_NOT_SEEN,
     ),
     Rule(
@@ -216,7 +219,7 @@ DEVICE: tuple[Rule, ...] = (
         Failure.CUDA_FAULT,
         Action.RESTART,
         example="RuntimeError: cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
-        source="hiyouga/LLaMA-Factory#10261",
+        source="facebookresearch/fairseq#465",
     ),
     Rule(
         ("cuda error: driver shutting down", "cuda error: context is destroyed"),
@@ -225,7 +228,7 @@ DEVICE: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.CASCADE,  # destructors print it while the interpreter ends
         example="CUDA error: driver shutting down",
-        source="pytorch/pytorch#25009",
+        source="pytorch/pytorch#35736",
     ),
     Rule(
         ("cuda error", "hip error", "cuda failure", "cudaerror", "cuda_error_", "cudnn failed"),
@@ -234,7 +237,7 @@ DEVICE: tuple[Rule, ...] = (
         r"|\b(?:cuda|hip) error: (?!success)\w|\bcuda failure (?:\d{1,4}|')",
         Failure.CUDA_FAULT,
         Action.RESTART,
-        example="torch.AcceleratorError: CUDA error: the launch timed out and was terminated",
-        source="pytorch/pytorch#126544",
+        example="RuntimeError: CUDA error: the launch timed out and was terminated",
+        source="SJTU-LuHe/TransVOD#21",
     ),
 )

@@ -42,7 +42,7 @@ MEMORY: tuple[Rule, ...] = (
         unless=r"^0 ",
         example="ray.exceptions.OutOfMemoryError: Task was killed due to the node running low on"
         " memory.",
-        source="ray-project/ray#47461",
+        source="real-stanford/flingbot#11",
         outlasts=3,
         names_killer=True,
     ),
@@ -64,7 +64,7 @@ MEMORY: tuple[Rule, ...] = (
         Action.HOLD,
         example="ERROR: Unexpected bus error encountered in worker. This might be caused by"
         " insufficient shared memory (shm).",
-        source="open-mmlab/mmsegmentation#1356",
+        source="pytorch/pytorch, torch/csrc/DataLoader.cpp",
         advice=Advice(
             "Give the container more shared memory (docker: --shm-size), or use fewer workers.",
             "df -h /dev/shm",
@@ -90,7 +90,7 @@ MEMORY: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.DEATH,
         example="libgomp: Thread creation failed: Resource temporarily unavailable",
-        source="OpenBLAS FAQ, pthread_create(3)",
+        source="Alexander-H-Liu/End-to-end-ASR-Pytorch#50",
         advice=Advice("The limit of processes and threads is reached: raise it.", "ulimit -u"),
     ),
     Rule(
@@ -106,8 +106,9 @@ MEMORY: tuple[Rule, ...] = (
         Failure.HOST_OUT_OF_MEMORY,
         Action.RESTART,
         unless=r"\bibv_",
-        example="numpy.core._exceptions._ArrayMemoryError: Unable to allocate 8.00 GiB for an array",
-        source="open-mmlab/mmhuman3d#331",
+        example="numpy._core._exceptions._ArrayMemoryError: Unable to allocate"
+        " 8.00 GiB for an array with shape (1073741824,) and data type float64",
+        source="numpy/numpy, numpy/_core/_exceptions.py",
     ),
     Rule(
         ("dataloader worker", "pin memory thread exited"),
@@ -118,6 +119,6 @@ MEMORY: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.CONSEQUENCE,
         example="RuntimeError: DataLoader worker (pid 13904) is killed by signal: Killed.",
-        source="Ragheb2464/SDPS-Net#16",
+        source="pytorch/pytorch, torch/csrc/DataLoader.cpp",
     ),
 )

@@ -28,7 +28,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Action.RESTART,
         Weight.CONSEQUENCE,
         example="BrokenPipeError: [Errno 32] Broken pipe",
-        source="pytorch/pytorch#2341",
+        source="python/cpython, Objects/exceptions.c",
     ),
     Rule(
         ("connectionreseterror", "connectionrefusederror", "connectionabortederror"),
@@ -37,7 +37,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Action.BACKOFF,
         Weight.CONSEQUENCE,
         example="ConnectionRefusedError: [Errno 111] Connection refused",
-        source="pytorch/pytorch#2341",
+        source="python/cpython, Objects/exceptions.c",
     ),
     Rule(
         (
@@ -80,7 +80,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.ACCESS_DENIED,
         Action.HOLD,
         example="huggingface_hub.errors.GatedRepoError: 403 Client Error. (Request ID: Root=1-6)",
-        source="kyegomez/NeoSapiens#3",
+        source="huggingface/huggingface_hub, src/huggingface_hub/utils/_http.py",
         advice=_LOGIN,
         late=Action.BACKOFF,
     ),
@@ -91,7 +91,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.CONFIGURATION,
         Action.HOLD,
         example="requests.exceptions.HTTPError: 404 Client Error: Not Found for url: https://h.co/x",
-        source="huggingface/huggingface_hub#1516",
+        source="psf/requests, src/requests/models.py",
         advice=Advice("The server has nothing under this name: check the name and the revision."),
         only_before_first_step=True,
     ),
@@ -101,7 +101,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.EXCEPTION,
         Action.BACKOFF,
         example="wandb.errors.errors.CommError: Run initialization has timed out after 90.0 sec.",
-        source="wandb/wandb#9938",
+        source="wandb/wandb, wandb/sdk/wandb_init.py",
         advice=Advice(
             "Weights & Biases did not answer; offline mode needs no server.", "wandb offline"
         ),
@@ -121,9 +121,9 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|\b(?:429 client|50[0234] server) error|\btoo many requests\b",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,
-        example="requests.exceptions.ConnectionError: HTTPSConnectionPool(host='h.co', port=443): Max retries"
-        " exceeded with url: /x",
-        source="huggingface/huggingface_hub#1516",
+        example="requests.exceptions.ConnectionError: HTTPSConnectionPool(host='h.co', port=443):"
+        " Max retries exceeded with url: /x",
+        source="huggingface/huggingface_hub#2319",
         advice=_OUTAGE,
     ),
     Rule(
@@ -150,7 +150,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,
         example="httpx.ReadTimeout: The read operation timed out",
-        source="huggingface/huggingface_hub#1516",
+        source="encode/httpx, httpx/_exceptions.py",
         advice=_OUTAGE,
     ),
     Rule(
@@ -176,7 +176,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,
         example="OSError: We couldn't connect to 'https://huggingface.co' to load the files",
-        source="huggingface/huggingface_hub#1516",
+        source="huggingface/transformers, src/transformers/utils/hub.py",
         advice=_OUTAGE,
     ),
     Rule(
@@ -188,8 +188,9 @@ OUTSIDE: tuple[Rule, ...] = (
         r"(?:407|408|425|429|50[0-4])\b|\berror occurred \((?:408|429|50[0-4])\))",
         Failure.DOWNLOAD_FAILED,
         Action.BACKOFF,
-        example="huggingface_hub.errors.HfHubHTTPError: 504 Server Error: Gateway Time-out for url: https://h.co",
-        source="huggingface/huggingface_hub#1516",
+        example="huggingface_hub.errors.HfHubHTTPError: 504 Server Error: Gateway Time-out for url:"
+        " https://h.co",
+        source="psf/requests, src/requests/models.py",
         advice=_OUTAGE,
     ),
     Rule(
@@ -200,7 +201,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Action.BACKOFF,
         example="botocore.exceptions.ClientError: An error occurred (SlowDown) when calling the"
         " GetObject operation (reached max retries: 4): Please reduce your request rate.",
-        source="boto/botocore#1246",
+        source="boto/botocore, botocore/exceptions.py",
         advice=_OUTAGE,
     ),
     Rule(
@@ -209,7 +210,7 @@ OUTSIDE: tuple[Rule, ...] = (
         Failure.EXCEPTION,
         Action.BACKOFF,
         example="TimeoutError: timed out",
-        source="python/cpython, Lib/socket.py",
+        source="python/cpython, Modules/socketmodule.c",
     ),
     Rule(
         ("upload", "push to", "pushing to"),
@@ -219,7 +220,8 @@ OUTSIDE: tuple[Rule, ...] = (
         r"|^(?:\w+\.)*\w{0,20}UploadFailed\w{0,10}\b|^upload failed: ",
         Failure.EXCEPTION,
         Action.BACKOFF,
-        example="upload failed: ./c.pt to s3://bucket/c.pt: Could not connect to the endpoint URL",
-        source="aws/aws-cli#2401",
+        example="upload failed: ./c.pt to s3://bucket/c.pt Could not connect to"
+        ' the endpoint URL: "https://bucket.s3.amazonaws.com/c.pt"',
+        source="aws/aws-cli, awscli/customizations/s3/results.py",
     ),
 )

@@ -46,16 +46,16 @@ SCHEDULER: tuple[Rule, ...] = (
         ("due to preemption", "due to job requeue"),
         r"CANCELLED AT .{0,60}DUE TO (?:PREEMPTION|JOB REQUEUE)",
         PREEMPTED,
-        "slurmstepd: error: *** JOB 3239 ON cn119 CANCELLED AT 2021-06-18T13:05:36 DUE TO"
-        " PREEMPTION ***",
+        "slurmstepd: error: *** JOB 3239 ON gpu21 CANCELLED AT"
+        " 2024-02-11T09:44:18 DUE TO PREEMPTION ***",
         "SystemsGenetics/GEMmaker#242",
     ),
     _stated(
         ("due to time limit",),
         r"CANCELLED AT .{0,60}DUE TO TIME LIMIT|job .{0,80}due to time limit",
         TIME_LIMIT,
-        "slurmstepd: error: *** STEP 555.0 ON n3017 CANCELLED AT 2025-01-10T15:27:25 DUE TO TIME"
-        " LIMIT ***",
+        "slurmstepd: error: *** STEP 555.0 ON n117 CANCELLED AT"
+        " 2024-11-03T22:10:41 DUE TO TIME LIMIT ***",
         "Lightning-AI/pytorch-lightning#20542",
         _LONGER,
     ),
@@ -66,7 +66,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bjob .{0,60}exceeded (?:its )?(?:walltime|run ?(?:time )?limit|time limit)",
         TIME_LIMIT,
         "=>> PBS: job killed: walltime 86433 exceeded limit 86400",
-        "help pages of PBS Professional and LSF",
+        "marbl/canu#1214",
         _LONGER,
     ),
     _stated(
@@ -76,7 +76,7 @@ SCHEDULER: tuple[Rule, ...] = (
         NODE_FAILED,
         "slurmstepd: error: *** STEP 71.0 ON gpu-c14 CANCELLED AT 2025-07-01T03:11:09 DUE TO NODE"
         " FAILURE, SEE SLURMCTLD LOG FOR DETAILS ***",
-        "nebius/soperator#854",
+        "SchedMD/slurm, src/slurmd/slurmstepd/req.c",
     ),
     # A step is also cancelled because one of its tasks died. Only a job is cancelled by a person.
     _stated(
@@ -84,7 +84,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r"\*\*\* JOB \S{1,60} ON \S{1,200} CANCELLED AT (?!.{0,60}DUE TO)",
         CANCELLED,
         "slurmstepd: error: *** JOB 98012 ON gpu07 CANCELLED AT 2025-03-14T05:12:01 ***",
-        "Lightning-AI/pytorch-lightning#15008",
+        "icbi-lab/nextNEOpi#23",
     ),
     Rule(
         ("cancelled at ",),
@@ -93,7 +93,7 @@ SCHEDULER: tuple[Rule, ...] = (
         Action.NONE,
         Weight.WRAPPER,
         example="slurmstepd: error: *** STEP 98012.0 ON gpu07 CANCELLED AT 2025-03-14T05:12:01 ***",
-        source="Lightning-AI/pytorch-lightning#15008",
+        source="nextflow-io/nextflow#625",
         outlasts=OUTLASTS_STEPS,
         names_killer=True,
     ),
@@ -104,7 +104,7 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bPBS: job (?:killed|deleted)(?: by|: qdel)",
         CANCELLED,
         "TERM_OWNER: job killed by owner.",
-        "help pages of LSF and TORQUE",
+        "nextflow-io/nextflow#1592",
     ),
     _stated(
         (
@@ -126,15 +126,17 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|\bTaintManagerEviction\b",
         PREEMPTED,
         "start-worker 2024/12/17 16:03:58 GCP Metadata Service says termination is imminent",
-        "mozilla/translations#964",
+        "mozilla/translations#400",
     ),
     _stated(
         ("low on resource: ephemeral-storage", "exceeds the total limit of containers"),
         r"node was low on resource: ephemeral-storage"
         r"|ephemeral local storage usage exceeds the total limit",
         (Failure.DISK_FULL, Action.HOLD),
-        "The node was low on resource: ephemeral-storage. Threshold quantity: 10%",
-        "kubernetes/kubernetes#91600",
+        "The node was low on resource: ephemeral-storage. Threshold"
+        " quantity: 3221225472, available: 1093412Ki. Container train was using 41208Ki,"
+        " request is 0",
+        "cloud-ark/kubeplus#1382",
         Advice("The pod's node has no disk space left for it: ask for more.", "df -h"),
     ),
     _stated(
@@ -143,6 +145,6 @@ SCHEDULER: tuple[Rule, ...] = (
         r"|PBS: job killed: (?:v?mem|ncpus) .{0,40}exceeded limit",
         (Failure.HOST_OUT_OF_MEMORY, Action.RESTART),
         "The node was low on resource: memory. Threshold quantity: 100Mi, available: 88712Ki.",
-        "FederatedAI/KubeFATE#64",
+        "sentry-kubernetes/charts#1470",
     ),
 )

@@ -55,8 +55,9 @@ SOFTWARE: tuple[Rule, ...] = (
         r"|installed CUDA version .{0,40}does not match the version"
         r"|forward compatibility was attempted on non supported HW"
         r"|\bdriver version .{0,60}(?:is )?(?:too old|insufficient|older than)",
-        "RuntimeError: The NVIDIA driver on your system is too old (found version 11040).",
-        "deepspeedai/DeepSpeed#2223",
+        "RuntimeError: The NVIDIA driver on your system is too old (found"
+        " version 12020). Please update your GPU driver",
+        "serend1p1ty/SeqNet#36",
         _TORCH_BUILD,
     ),
     Rule(
@@ -64,7 +65,9 @@ SOFTWARE: tuple[Rule, ...] = (
         r"^(?:ImportError: |RuntimeError: Failed to import ).{0,400}(?:\bundefined symbol: |cannot open shared object file)",
         Failure.CONFIGURATION,
         Action.HOLD,
-        example="ImportError: /env/flash_attn_2_cuda.so: undefined symbol: _ZN3c105ErrorC2ENS_14S",
+        example="ImportError:"
+        " /env/lib/python3.12/site-packages/flash_attn_2_cuda.cpython-312-x86_64-linux-gnu.so:"
+        " undefined symbol: _ZN3c105ErrorC2ENS_14SourceLocationE",
         source="axolotl-ai-cloud/axolotl#3142",
         advice=_REBUILD,
         only_before_first_step=True,
@@ -80,8 +83,10 @@ SOFTWARE: tuple[Rule, ...] = (
         ),
         r"\bundefined symbol: |version `(?:GLIBCXX|GLIBC|CXXABI)_[\d.]+' not found"
         r"|cannot open shared object file",
-        "OSError: /env/lib/libcublas.so.12: undefined symbol: cublasLtGetStatusString",
-        "ROCm/legacy-rocm-build#3132",
+        "OSError:"
+        " /env/lib/python3.10/site-packages/nvidia/cublas/lib/libcublas.so.12: undefined"
+        " symbol: cublasLtGetStatusString, version libcublasLt.so.12",
+        "hcnoh/gail-pytorch#5",
         _REBUILD,
     ),
     Rule(
@@ -91,7 +96,7 @@ SOFTWARE: tuple[Rule, ...] = (
         Failure.INCOMPATIBLE_SOFTWARE,
         Action.HOLD,
         example="XlaRuntimeError: FAILED_PRECONDITION: DNN library initialization failed.",
-        source="jax-ml/jax#23715",
+        source="jax-ml/jax#16082",
         advice=_REBUILD,
         only_raised=True,
         late=Action.RESTART,
@@ -100,16 +105,18 @@ SOFTWARE: tuple[Rule, ...] = (
         ("cuda setup failed", "bitsandbytes", "compiled without gpu support"),
         r"CUDA Setup failed despite (?:CUDA|GPU) being available"
         r"|bitsandbytes.{0,120}(?:compiled without gpu support|not compiled|native library)",
-        "CUDA Setup failed despite CUDA being available. Please run the following command",
-        "bitsandbytes-foundation/bitsandbytes#1139",
+        "CUDA Setup failed despite GPU being available. Please run the"
+        " following command to get more information:",
+        "bitsandbytes-foundation/bitsandbytes#828",
         _REBUILD,
     ),
     _incompatible(
         ("numpy", "compiled using numpy", "dtype size changed", "binary incompatib"),
         r"numpy\.(?:dtype|ufunc) size changed, may indicate binary incompatibility"
         r"|compiled using NumPy 1\.x cannot be run in|numpy\.core\.multiarray failed to import",
-        "ValueError: numpy.dtype size changed, may indicate binary incompatibility.",
-        "numpy/numpy#26710",
+        "ValueError: numpy.dtype size changed, may indicate binary"
+        " incompatibility. Expected 96 from C header, got 88 from PyObject",
+        "matterport/Mask_RCNN#3063",
         _REBUILD,
     ),
     _incompatible(
@@ -135,7 +142,7 @@ SOFTWARE: tuple[Rule, ...] = (
         r"|\brequires? (?:a )?(?:GPU with )?compute capability|\bcompute capability .{0,60}not"
         r" supported|\btriton.{0,60}only supports? .{0,40}compute capability",
         "RuntimeError: FlashAttention only supports Ampere GPUs or newer.",
-        "Dao-AILab/flash-attention#1147",
+        "Dao-AILab/flash-attention#762",
         _TORCH_BUILD,
     ),
     _incompatible(
@@ -145,7 +152,7 @@ SOFTWARE: tuple[Rule, ...] = (
         r"\bis incompatible with\b",
         "ImportError: tokenizers>=0.21,<0.22 is required for a normal functioning of this module,"
         " but found tokenizers==0.20.1.",
-        "huggingface/transformers#35459",
+        "huggingface/transformers, src/transformers/utils/versions.py",
         _REBUILD,
     ),
     Rule(
@@ -178,7 +185,7 @@ SOFTWARE: tuple[Rule, ...] = (
         Failure.BUILD_FAILED,
         Action.HOLD,
         example="torch._inductor.exc.InductorError: CppCompileError: C++ compile error",
-        source="vllm-project/vllm#19656",
+        source="pytorch/pytorch#152172",
         advice=_COMPILER,
         only_raised=True,
         late=Action.RESTART,

@@ -32,7 +32,7 @@ STORAGE: tuple[Rule, ...] = (
         r"|buffer i/o error on dev",
         Failure.FILESYSTEM,
         Action.BACKOFF,
-        example="RuntimeError: write(): fd 29 failed with Input/output error",
+        example="RuntimeError: write(): fd 41 failed with Input/output error",
         source="pytorch/pytorch#10577",
         full_disk_decides=True,
     ),
@@ -41,8 +41,8 @@ STORAGE: tuple[Rule, ...] = (
         r"pytorchstreamwriter failed|\bfile write failed\b|\bunexpected pos \d{1,20} vs \d",
         Failure.DISK_FULL,
         Action.HOLD,
-        example="RuntimeError: [enforce fail at inline_container.cc:445] . PytorchStreamWriter failed"
-        " writing file data/176: file write failed",
+        example="RuntimeError: [enforce fail at inline_container.cc:471] ."
+        " PytorchStreamWriter failed writing file data/58: file write failed",
         source="hiyouga/LLaMA-Factory#1223",
         advice=_ROOM,
     ),
@@ -77,7 +77,7 @@ STORAGE: tuple[Rule, ...] = (
         Failure.FILESYSTEM,
         Action.BACKOFF,
         example="OSError: [Errno 116] Stale file handle: '/nfs/run/train.bin'",
-        source="huggingface/transformers#9732",
+        source="modelscope/ms-swift#6695",
     ),
     # The kernel's complaints about a file server. Clients reconnect, so these lines count less than
     # a cause.
@@ -88,6 +88,6 @@ STORAGE: tuple[Rule, ...] = (
         Action.BACKOFF,
         Weight.CONSEQUENCE,
         example="nfs: server filer2 not responding, still trying",
-        source="jade-hpc-gpu/jade-hpc-gpu.github.io#14",
+        source="torvalds/linux, net/sunrpc/clnt.c",
     ),
 )

@@ -38,7 +38,7 @@ TRAINING: tuple[Rule, ...] = (
         unless=r"\b(?:no|without|not|0) (?:nan|inf|non-?finite|infinite)\b|\bnan ?= ?0\b"
         r"|\bcannot convert float\b|\binput (?:x |y )?contains (?:nan|inf)",
         example="FloatingPointError: Loss became infinite or NaN at iteration=1002!",
-        source="facebookresearch/meshrcnn#29",
+        source="facebookresearch/detectron2, detectron2/engine/train_loop.py",
     ),
     Rule(
         ("loss scale already", "minimum loss scale"),
@@ -47,7 +47,7 @@ TRAINING: tuple[Rule, ...] = (
         Action.ROLLBACK,
         example="Exception: Current loss scale already at minimum - cannot decrease scale anymore."
         " Exiting run.",
-        source="deepspeedai/DeepSpeed#1599",
+        source="deepspeedai/DeepSpeed, deepspeed/runtime/fp16/loss_scaler.py",
     ),
     Rule(
         (
@@ -67,7 +67,8 @@ TRAINING: tuple[Rule, ...] = (
         r"|\bloss\b.{0,160}\b(?:stopping|aborting|halting|terminating) (?:the )?(?:run|training)\b",
         Failure.LOSS_SPIKE,
         Action.RESTART,
-        example="RuntimeError: loss spike detected at iteration 2001",
-        source="NVIDIA-NeMo/Megatron-Bridge#620",
+        example="RuntimeError: Rank 3, node n12, device 3, iteration 2001:"
+        " Unexpected result 48.2 (message='Spiky loss')",
+        source="NVIDIA/Megatron-LM, megatron/core/rerun_state_machine.py",
     ),
 )
