@@ -38,7 +38,7 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         action=entry.action,
         reason=entry.reason or "",
         last_save_s=entry.last_save_s or past.last_save_s,
-        budget=_with_death(_with_stop(past.budget, entry), entry),
+        budget=_with_free(_with_death(_with_stop(past.budget, entry), entry), entry),
         warm=_warm(past, noted, entry),
     )
     return charged(past, noted, entry)
@@ -59,6 +59,12 @@ def _with_death(budget: Budget, entry: AttemptEndedEntry) -> Budget:
         return budget
     known = with_death(budget.died_in_training, (entry.exception, entry.frame))
     return replace(budget, died_in_training=known)
+
+
+def _with_free(budget: Budget, entry: AttemptEndedEntry) -> Budget:
+    """The budget with the count of free ends that the entry recorded; 0 is left out on record."""
+    is_counted = entry.charged or entry.free_restarts > 0
+    return replace(budget, free_restarts=entry.free_restarts) if is_counted else budget
 
 
 def _hung_at(past: History, entry: AttemptEndedEntry) -> HungAt | None:

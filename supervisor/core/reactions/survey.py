@@ -210,5 +210,7 @@ def _incident(ending: Ending, decision: Decision) -> Incident:
         Verdict.WAIT: "waiting until the cause clears",
         Verdict.HOLD: "held: a human has to look",
     }.get(decision.verdict, "none")
+    if decision.exit_rule is not None:
+        done += f" (restart.exit_codes: {decision.exit_rule})"
     what, failure = ending.reason or decision.reason, decision.failure or Failure.UNKNOWN
     return Incident(ending.attempt, failure, what, ending.evidence, done)
