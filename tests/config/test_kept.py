@@ -27,10 +27,19 @@ def test_keys_of_a_later_version_are_passed_over_by_name(tmp_path: Path) -> None
     """Whole sections, and keys of known ones; all else is as it was."""
     config, values = kept(tmp_path)
     values["metrics"] = {"file": "/m.prom", "port": None}
-    values["restart"]["exit_codes"] = {"77": "hold"}
+    values["checkpoints"]["guard"] = {"77": "hold"}
     found, unknown = read_kept(json.dumps(values).encode())
     assert found == config
-    assert set(unknown) == {"metrics", "restart.exit_codes"}
+    assert set(unknown) == {"metrics", "checkpoints.guard"}
+
+
+def test_exit_codes_come_back_as_numbers(tmp_path: Path) -> None:
+    """Keys of JSON are text; elsewhere text is no exit code."""
+    config, values = kept(tmp_path, restart={"exit_codes": {137: "free", 3: "hold"}})
+    assert values["restart"]["exit_codes"] == {"137": "free", "3": "hold"}
+    found, _ = read_kept(json.dumps(values).encode())
+    assert found.restart.exit_codes == {137: "free", 3: "hold"}
+    assert found == config
 
 
 def test_what_cannot_be_understood_is_still_refused(tmp_path: Path) -> None:
