@@ -136,7 +136,7 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     doubt: Doubt | None = None
     """Why an exit with 0 is not the end."""
     exit_rule: str | None = left_out(None)
-    """What `restart.exit_codes` says, where that decided."""
+    """What `restart.exit_codes` says of the end, if it says anything."""
     free_restarts: int = left_out(0)
     """Ends that it called free, since durable progress."""
     duration_s: float | None = None
