@@ -42,6 +42,12 @@ def test_exit_codes_come_back_as_numbers(tmp_path: Path) -> None:
     assert found == config
 
 
+def test_without_exit_codes_the_version_before_can_read_it(tmp_path: Path) -> None:
+    """It does not know the key and refuses it; an upgrade may be taken back under a run."""
+    _, values = kept(tmp_path)
+    assert "exit_codes" not in values["restart"]
+
+
 def test_what_cannot_be_understood_is_still_refused(tmp_path: Path) -> None:
     """A known key with another version's value has no meaning here."""
     _, values = kept(tmp_path)
