@@ -64,9 +64,10 @@ def test_a_command_that_is_not_there_holds(run: Supervised) -> None:
 
 
 def test_the_user_says_what_an_exit_code_means(run: Supervised) -> None:
-    """42 is free, though one failure would be too many; 3 is held, though its name has no cause."""
+    """42 is free, though one failure would be too many; 3 is held. A new daemon knows it too."""
+    second = f"[ $SUPERVISOR_ATTEMPT != 2 ] || until [ -e {run.gate} ]; do sleep 0.1; done"
     run.configure(
-        command=["bash", "-c", "[ $SUPERVISOR_ATTEMPT -ge 3 ] || exit 42; exit 3"],
+        command=["bash", "-c", f"{second}; [ $SUPERVISOR_ATTEMPT -ge 3 ] || exit 42; exit 3"],
         restart={
             "backoff": "0.1s",
             "backoff_max": "0.3s",
@@ -74,7 +75,11 @@ def test_the_user_says_what_an_exit_code_means(run: Supervised) -> None:
             "exit_codes": {42: "free", 3: "hold"},
         },
     )
-    assert run.run() == 1
+    run.start()
+    run.wait(lambda: len(run.entries("attempt_started")) == 2)
+    assert run.command("reload").returncode == 0
+    run.let_go()
+    assert run.finish() == 1
     ends = run.entries("attempt_ended")
     told = [(end["code"], end["action"], end["exit_rule"], end["charged"]) for end in ends]
     free, held = (42, "restart", "free", False), (3, "hold", "hold", True)
