@@ -36,7 +36,7 @@ def _exit_code(key: object, info: ValidationInfo) -> int:
 def _not_a_number(key: str) -> str:
     """What to write instead of a text as an exit code."""
     if key.isdecimal():
-        return f"is text, and an exit code is a number: write {key} without quotes"
+        return f"is text, and an exit code is a number: write {int(key)} without quotes"
     number = signal.Signals.__members__.get(f"SIG{key.upper().removeprefix('SIG')}")
     if number is not None:
         return f"is a signal's name: death by {number.name} is written {SIGNAL_BASE + number}"

@@ -8,6 +8,7 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
 from supervisor.core.look_facts import HungAt
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
 from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after
@@ -63,6 +64,17 @@ def _with_death(budget: Budget, entry: AttemptEndedEntry) -> Budget:
 
 def _with_free(budget: Budget, entry: AttemptEndedEntry) -> Budget:
     """The budget with the count of free ends that the entry recorded; 0 is left out on record."""
+    if entry.exit_rule == ExitRule.FREE:
+        # If only the log tells steps, progress before a free end refilled the budget, and no entry
+        # but this one says so.
+        budget = replace(
+            budget,
+            failures=budget.failures if entry.failures is None else entry.failures,
+            repeats=entry.repeats or 0,
+            signature=entry.signature,
+            outages=entry.outages or 0,
+            full_deaths=entry.full_deaths or 0,
+        )
     is_counted = entry.charged or entry.free_restarts > 0
     return replace(budget, free_restarts=entry.free_restarts) if is_counted else budget
 

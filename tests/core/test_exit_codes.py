@@ -314,6 +314,22 @@ def test_another_daemon_goes_on_counting() -> None:
     assert history_of(more).budget.free_restarts == 0
 
 
+def test_another_daemon_knows_of_progress_that_only_the_log_tells() -> None:
+    """The trainer's checkpoints are not seen: a free end that came further refills the budget."""
+    policy = Policy(exit_codes=rules(_42="free"), trainer_finds_checkpoints=True)
+    world = World(policy=policy)
+    world.begin()
+    for code, last in ((1, 10), (1, 10), (42, 20)):
+        effects = world.end(code=code, step=last, first_step_seen=True, attached=False)
+        if world.state.run is RunState.BACKOFF:
+            again(world)
+        world.launched(effects)
+    told = [{"wall": 1.0, **entry} for entry in world.records("attempt_ended")]
+    its = history_of(told).budget
+    assert its.failures == world.state.budget.failures == 0
+    assert its.free_restarts == world.state.budget.free_restarts == 1
+
+
 def test_rules_that_change_are_obeyed_by_the_next_daemon() -> None:
     """Nothing of a rule is kept but what was decided by it."""
     world = running(_42="free")
