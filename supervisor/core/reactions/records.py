@@ -71,6 +71,8 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> AttemptEn
         idle_progress=budget.idle_stops.progress,
         evidence=ending.evidence,
         doubt=decision.doubt,
+        exit_rule=decision.exit_rule,
+        free_restarts=budget.free_restarts,
     ).without(*COURSE)
 
 
