@@ -11,6 +11,7 @@ from supervisor.config.problems import Problem
 Path = Sequence[str | int]
 _TEXT = "tag:yaml.org,2002:str"
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
+_TRUTH = "tag:yaml.org,2002:bool"
 # In these lists a number stays the text that was typed: `--lr, 1e-4` must not become 0.0001.
 _WORD_LISTS = (("command",), ("resume", "args"), ("resume", "fresh_args"))
 
@@ -60,6 +61,7 @@ class Document:
             match node:
                 case yaml.MappingNode():
                     found = [(k, v) for k, v in node.value if k.value == str(part)]
+                    found = found or [(k, v) for k, v in node.value if _meant(k) == part]
                     if not found:
                         break
                     mark, node = found[-1][0].start_mark, found[-1][1]
@@ -89,6 +91,12 @@ def _child(node: yaml.Node | None, path: Path) -> yaml.Node | None:
     return node
 
 
+def _meant(key: yaml.Node) -> object:
+    """The number or truth value that a key is, in whatever way it is typed; None for other keys."""
+    is_value = isinstance(key, yaml.ScalarNode) and key.tag in (*_NUMBERS, _TRUTH)
+    return yaml.SafeLoader("").construct_object(key) if is_value else None
+
+
 def _keep_as_typed(node: yaml.Node | None) -> None:
     """Turn the numbers in a list of words back into the text that was typed."""
     if isinstance(node, yaml.SequenceNode):
@@ -108,15 +116,17 @@ def _duplicates(root: yaml.Node) -> tuple[Problem, ...]:
             continue
         seen_nodes.add(id(node))
         if isinstance(node, yaml.MappingNode):
-            first: dict[str, int] = {}
+            first: dict[object, int] = {}
             for key, value in node.value:
                 name = str(key.value) if isinstance(key, yaml.ScalarNode) else "?"
                 dotted = f"{prefix}.{name}" if prefix else name
                 mark = key.start_mark
-                if name in first and name != "<<":
-                    message = f"stands here a second time; the first is in line {first[name]}"
+                known = {name, _meant(key)} - {None, "<<"}
+                before = next((first[one] for one in known if one in first), None)
+                if before is not None:
+                    message = f"stands here a second time; the first is in line {before}"
                     problems.append(Problem(mark.line + 1, mark.column + 1, dotted, message))
-                first.setdefault(name, mark.line + 1)
+                first |= dict.fromkeys(known - first.keys(), mark.line + 1)
                 pending.append((value, dotted))
         elif isinstance(node, yaml.SequenceNode):
             pending.extend((item, f"{prefix}[{i}]") for i, item in enumerate(node.value))

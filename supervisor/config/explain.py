@@ -17,8 +17,10 @@ def explain(error: ValidationError, document: Document) -> list[Problem]:
 def _problem(details: ErrorDetails, document: Document) -> Problem:
     """One error in words."""
     path = tuple(part for part in details["loc"] if part != "[key]")
-    line, column = document.place(path)
     found, context = details["input"], details.get("ctx", {})
+    line, column = document.place(path)
+    if details["loc"][-1] == "[key]" and isinstance(found, bool):
+        path = path[:-1]  # pydantic's path has 1 for the key `true`
     meant: str | None = None
     match details["type"]:
         case "extra_forbidden":

@@ -114,5 +114,10 @@ class RunConfig(Section):
 
     def to_json(self) -> str:
         """All values as JSON that `RunConfig.model_validate_json` turns back into the same."""
-        unset = None if self.checkpoints.keep_set else {"checkpoints": {"keep"}}
+        unset: dict[str, set[str]] = {}
+        if not self.checkpoints.keep_set:
+            unset["checkpoints"] = {"keep"}
+        if not self.restart.exit_codes:
+            # After an upgrade that is taken back, a daemon of before would refuse the key.
+            unset["restart"] = {"exit_codes"}
         return self.model_dump_json(exclude=unset, indent=2)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic.fields import FieldInfo
 
 from supervisor.config.arguments import PLACEHOLDERS, unknown_placeholders
+from supervisor.config.exit_code_rules import ExitCodes
 from supervisor.config.problems import nearest
 from supervisor.config.values import AutoDuration, Count, Duration, Word, with_step_group
 
@@ -197,6 +198,12 @@ class RestartConfig(Section):
     """Hold after so many failures in a row without a newer valid checkpoint."""
     max_per_day: Count = 50
     """Hold after so many failures in 24 hours, whatever their progress."""
+    exit_codes: ExitCodes = Field(default_factory=dict)
+    """What an exit code of the command leads to, whatever the log says: `restart`, `backoff`,
+    `rollback`, `hold`, or `free`, a restart that is charged to no budget.
+
+    For example `{3: hold, 42: free}`. Codes are 1 to 255. 128 + N is death by signal N as well, so
+    that 137 is SIGKILL. 0, 75 and 78 keep their meaning. Details: docs/restart-policy.md."""
 
     @field_validator("backoff_max")
     @classmethod

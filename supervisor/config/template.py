@@ -54,6 +54,7 @@ restart:  #
   backoff_max: 5m           #
   max_failures: 5           #
   max_per_day: 50           #
+  # exit_codes: {{3: hold, 42: free}}
 
 grace: 2m
 

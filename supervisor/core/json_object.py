@@ -46,8 +46,13 @@ class JsonObject:
 
     def without(self, *keys: str) -> Self:
         """The same object, without these keys on record."""
-        left = tuple(key for key in self.keys or _plan(type(self)).keys if key not in keys)
+        left = tuple(key for key in self.keys or self._written() if key not in keys)
         return replace(self, keys=left)
+
+    def _written(self) -> tuple[str, ...]:
+        """The keys that stand on record where `keys` does not say it."""
+        written = _plan(type(self)).written
+        return tuple(key for key, name, default in written if getattr(self, name) != default)
 
     def to_json(self) -> dict[str, Any]:
         """The object as it is written to the record."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from supervisor.core.rules.exit_codes import ExitRules
 from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.vocabulary import Phase
 
@@ -15,6 +16,7 @@ class Policy:
     backoff_max_s: float = 300.0
     max_failures: int = 5
     max_per_day: int = 50
+    exit_codes: ExitRules = ()
     heartbeat_timeout_s: float | None = None
     startup_timeout_s: float | None = None
     phase_timeouts_s: tuple[tuple[Phase, float], ...] = ()

@@ -8,6 +8,7 @@ from supervisor.core.entries.entry import Stamped
 from supervisor.core.history import History
 from supervisor.core.job import IdleStops
 from supervisor.core.look_facts import HungAt
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.outage import with_death
 from supervisor.core.rules.patience import beyond, with_hang
 from supervisor.core.rules.warm_launch import WarmTrust, has_begun, trust_after
@@ -38,7 +39,7 @@ def with_end(past: History, noted: Stamped, entry: AttemptEndedEntry) -> History
         action=entry.action,
         reason=entry.reason or "",
         last_save_s=entry.last_save_s or past.last_save_s,
-        budget=_with_death(_with_stop(past.budget, entry), entry),
+        budget=_with_free(_with_death(_with_stop(past.budget, entry), entry), entry),
         warm=_warm(past, noted, entry),
     )
     return charged(past, noted, entry)
@@ -59,6 +60,23 @@ def _with_death(budget: Budget, entry: AttemptEndedEntry) -> Budget:
         return budget
     known = with_death(budget.died_in_training, (entry.exception, entry.frame))
     return replace(budget, died_in_training=known)
+
+
+def _with_free(budget: Budget, entry: AttemptEndedEntry) -> Budget:
+    """The budget with the count of free ends that the entry recorded; 0 is left out on record."""
+    if entry.exit_rule == ExitRule.FREE:
+        # If only the log tells steps, progress before a free end refilled the budget, and no entry
+        # but this one says so.
+        budget = replace(
+            budget,
+            failures=budget.failures if entry.failures is None else entry.failures,
+            repeats=entry.repeats or 0,
+            signature=entry.signature,
+            outages=entry.outages or 0,
+            full_deaths=entry.full_deaths or 0,
+        )
+    is_counted = entry.charged or entry.free_restarts > 0
+    return replace(budget, free_restarts=entry.free_restarts) if is_counted else budget
 
 
 def _hung_at(past: History, entry: AttemptEndedEntry) -> HungAt | None:

@@ -66,6 +66,10 @@ class Budget:
     """Deaths that said nothing about the checkpoint, since the last durable progress."""
     full_deaths: int = 0
     """Deaths for want of room on a disk, since the last durable progress."""
+    free_restarts: int = 0
+    """Ends that `restart.exit_codes` says are free, since the last durable progress.
+
+    The pause grows with them. No hold counts them."""
     died_in_training: tuple[tuple[str, str | None], ...] = ()
     """Exception and frame of the last few distinct deaths of attempts that had made steps."""
 

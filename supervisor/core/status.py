@@ -127,6 +127,8 @@ class BudgetStatus:
     max_failures: int | None = None
     today: int | None = None
     max_per_day: int | None = None
+    free_restarts: int | None = None
+    """Ends that `restart.exit_codes` called free, since durable progress."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,6 +71,23 @@ def test_a_run_whose_supervisor_is_gone_is_down(command: Command, fake_run: Fake
     assert body["pids"] == {"launcher": None, "daemon": None, "trainer": None}
 
 
+@pytest.mark.parametrize(
+    ("free", "words"),
+    [(2, "0 of 5 failures without progress, 0 of 50 today; 2 free restarts without progress"),
+     (1, "; 1 free restart without progress"), (0, None), (None, None)],
+)  # fmt: skip
+def test_free_restarts_are_told_beside_the_budget(
+    command: Command, fake_run: FakeRun, free: int | None, words: str | None
+) -> None:
+    """They are part of none; a daemon of the version before does not count them."""
+    budget = {"failures": 0, "max_failures": 5, "today": 0, "max_per_day": 50}
+    fake_run.write_status("running", budget={**budget, "free_restarts": free})
+    fake_run.hold_lock()
+    text = " ".join(command("status").stdout.split())
+    assert ("budget" in text) == (words is not None)
+    assert words is None or words in text
+
+
 def test_a_status_that_is_not_written_grows_old(command: Command, fake_run: FakeRun) -> None:
     """On a full disk status.json is outdated, so its ages are counted from its own time."""
     written = rfc3339(time.time() - 50)

@@ -39,6 +39,16 @@ def test_a_pointer_is_told_with_where_it_leads() -> None:
     )
 
 
+def test_an_end_is_told_with_what_the_user_says_of_its_code() -> None:
+    """After the reason of the diagnosis, which alone would lead elsewhere."""
+    entry = {"type": "attempt_ended", "attempt": 2, "code": 42, "failure": "unknown",
+             "reason": "its log names no cause", "exit_rule": "free"}  # fmt: skip
+    assert sentence(read_entry(entry)) == (
+        "Attempt 2 ended with exit code 42: unknown. Its log names no cause."
+        " restart.exit_codes says free."
+    )
+
+
 @pytest.mark.parametrize(("tier", "told"), [("memory", ", the snapshot in memory"), ("disk", "")])
 def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
     """The sentence names the tier, because the disk has no checkpoint from memory."""
@@ -55,6 +65,7 @@ def test_an_attempt_from_memory_is_told_so(tier: str, told: str) -> None:
     [
         ("disk_full", "hold", "waiting", "disk_full → waiting"),
         ("disk_full", "hold", "held", "disk_full → hold"),
+        ("disk_full", "restart", "backoff", "disk_full → restart"),
         ("hang", "restart", "running", "hang → restart"),
         ("hang", None, "running", "hang"),
     ],

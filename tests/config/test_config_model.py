@@ -1,16 +1,20 @@
 """The values of a valid configuration, for the daemon and for editors."""
 
 from pathlib import Path
+from typing import get_args
 
 import jsonschema
 import pytest
 import yaml
 
 from supervisor.config.arguments import expand_arguments
+from supervisor.config.exit_code_rules import ExitRuleWord
 from supervisor.config.load import load_config
 from supervisor.config.model import RunConfig
 from supervisor.config.schema import config_schema
 from supervisor.config.template import config_template
+from supervisor.core.rules.exit_codes import ExitRule
+from supervisor.daemon.act.trainer_environment import policy_of
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 OURS = ["demo.yaml", "single_gpu.yaml", "any_command.yaml", "torchrun.yaml"]
@@ -44,6 +48,22 @@ def test_numbers_in_a_command_are_passed_as_typed(tmp_path: Path) -> None:
     )
     assert config.command == ("t", "--lr", "1.0e-4", "010", "1_000", "0x10")
     assert config.resume.args == ("0.10",)
+
+
+def test_exit_codes_are_numbers(tmp_path: Path) -> None:
+    """Each rule of the core may be given, and the daemon gets them in the order of their codes."""
+    rules = "{255: free, 1: restart, 137: rollback, 3: hold, 0x20: backoff}"
+    config = load(tmp_path, f"command: [a]\nrestart: {{exit_codes: {rules}}}\n")
+    assert config.restart.exit_codes[32] == "backoff"
+    assert set(config.restart.exit_codes.values()) == set(ExitRule) == set(get_args(ExitRuleWord))
+    assert policy_of(config, "id").exit_codes == (
+        (1, ExitRule.RESTART),
+        (3, ExitRule.HOLD),
+        (32, ExitRule.BACKOFF),
+        (137, ExitRule.ROLLBACK),
+        (255, ExitRule.FREE),
+    )
+    assert policy_of(load(tmp_path, "command: [a]\n"), "id").exit_codes == ()
 
 
 def test_signals_may_have_their_prefix(tmp_path: Path) -> None:
@@ -124,6 +144,9 @@ def test_our_own_configurations_are_valid(name: str) -> None:
         {},
         {"command": ["a"], "signals": ["KILL"]},
         {"command": ["a"], "checkpoints": {"keep": 0}},
+        {"command": ["a"], "restart": {"exit_codes": {"75": "hold"}}},
+        {"command": ["a"], "restart": {"exit_codes": {"256": "hold"}}},
+        {"command": ["a"], "restart": {"exit_codes": {"3": "holt"}}},
     ],
 )
 def test_the_schema_refuses_what_the_loader_refuses(values: dict[str, object]) -> None:

@@ -7,6 +7,8 @@ import pytest
 from supervisor.config.load import load_config
 from supervisor.config.problems import ConfigError, Problem
 
+CODES = "command: [a]\nrestart: {exit_codes: "
+
 
 def problems_of(tmp_path: Path, text: str | bytes) -> tuple[Problem, ...]:
     """The problems of a text."""
@@ -80,6 +82,24 @@ colour: red
         ("command: [a]\nwatch: {progress: '(\\d+)'}", "watch.progress", "(?P<step>"),
         ("command: [a]\nwatch: {log_silence: auto}", "watch.log_silence", "expected a duration"),
         ("command: [a]\nrestart: {backoff: 10m}", "restart.backoff_max", "longer than backoff_max"),
+        (f"{CODES}{{'137': hold}}}}", "restart.exit_codes.137", "write 137 without quotes"),
+        (f"{CODES}{{yes: hold}}}}", "restart.exit_codes", "a number from 1 to 255, found true"),
+        (f"{CODES}{{1.5: hold}}}}", "restart.exit_codes.1.5", "1 to 255, found 1.5"),
+        (f"{CODES}{{300: hold}}}}", "restart.exit_codes[300]", "1 to 255, found 300"),
+        (f"{CODES}{{-1000: hold}}}}", "restart.exit_codes[-1000]", "1 to 255, found -1000"),
+        (f"{CODES}{{-9: hold}}}}", "restart.exit_codes[-9]", "signal 9 is written 137"),
+        (f"{CODES}{{SIGKILL: hold}}}}", "restart.exit_codes.SIGKILL", "is written 137"),
+        (f"{CODES}{{term: hold}}}}", "restart.exit_codes.term", "death by SIGTERM is written 143"),
+        (f"{CODES}{{other: hold}}}}", "restart.exit_codes.other", "found 'other'"),
+        (f"{CODES}{{~: hold}}}}", "restart.exit_codes.None", "1 to 255, found nothing"),
+        (f"{CODES}{{0: hold}}}}", "restart.exit_codes[0]", "`finish` can ask for more"),
+        (f"{CODES}{{75: hold}}}}", "restart.exit_codes[75]", "have the command exit with another"),
+        (f"{CODES}{{78: free}}}}", "restart.exit_codes[78]", "have the command exit with another"),
+        (f"{CODES}{{3: fre}}}}", "restart.exit_codes[3]", "did you mean 'free'?"),
+        (f"{CODES}{{3: off}}}}", "restart.exit_codes[3]", "'hold' or 'free', found false"),
+        (f"{CODES}{{3: hold, 0x3: free}}}}", "restart.exit_codes.0x3", "a second time"),
+        (f"{CODES}{{1: hold, yes: free}}}}", "restart.exit_codes.yes", "a second time"),
+        (f"{CODES}[3]}}", "restart.exit_codes", "expected keys with values"),
         ("command: [a]\ncheckpoints: {keep: true}", "checkpoints.keep", "whole number"),
         ("command: [a]\ncheckpoints: {keep: '5'}", "checkpoints.keep", "whole number"),
         (
@@ -98,6 +118,15 @@ def test_a_problem_names_its_key_and_what_to_write(
     assert problem.key == key
     assert says in str(problem)
     assert problem.line is not None
+
+
+def test_a_key_is_found_however_it_is_typed(tmp_path: Path) -> None:
+    """Numbers and truth values are told with the line that they stand in."""
+    codes = "137: holt\n0x20: holt\non: hold\n3: free\n"
+    text = "command: [a]\nrestart:\n  exit_codes:\n" + "".join(
+        f"    {c}\n" for c in codes.split("\n")
+    )
+    assert [problem.line for problem in problems_of(tmp_path, text)] == [4, 5, 6]
 
 
 @pytest.mark.parametrize(

@@ -27,10 +27,25 @@ def test_keys_of_a_later_version_are_passed_over_by_name(tmp_path: Path) -> None
     """Unknown sections, and unknown keys of known sections, are ignored by name."""
     config, values = kept(tmp_path)
     values["metrics"] = {"file": "/m.prom", "port": None}
-    values["restart"]["exit_codes"] = {"77": "hold"}
+    values["checkpoints"]["guard"] = {"77": "hold"}
     found, unknown = read_kept(json.dumps(values).encode())
     assert found == config
-    assert set(unknown) == {"metrics", "restart.exit_codes"}
+    assert set(unknown) == {"metrics", "checkpoints.guard"}
+
+
+def test_exit_codes_come_back_as_numbers(tmp_path: Path) -> None:
+    """Keys of JSON are text; elsewhere text is no exit code."""
+    config, values = kept(tmp_path, restart={"exit_codes": {137: "free", 3: "hold"}})
+    assert values["restart"]["exit_codes"] == {"137": "free", "3": "hold"}
+    found, _ = read_kept(json.dumps(values).encode())
+    assert found.restart.exit_codes == {137: "free", 3: "hold"}
+    assert found == config
+
+
+def test_without_exit_codes_the_version_before_can_read_it(tmp_path: Path) -> None:
+    """It does not know the key and refuses it; an upgrade may be taken back under a run."""
+    _, values = kept(tmp_path)
+    assert "exit_codes" not in values["restart"]
 
 
 def test_what_cannot_be_understood_is_still_refused(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from supervisor.core.events import (
 from supervisor.core.look_facts import RankSeen, RanksGone
 from supervisor.core.policy import Policy
 from supervisor.core.reactions.persist_snapshot import is_waiting
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.snapshot_facts import MemorySnapshot
 from supervisor.core.states import Checkpoint, State
 from supervisor.core.step import step
@@ -136,6 +137,9 @@ policies = st.builds(
     Policy,
     max_failures=st.integers(1, 4),
     max_per_day=st.integers(1, 6),
+    exit_codes=st.dictionaries(st.sampled_from([1, 137, 139]), st.sampled_from(ExitRule)).map(
+        lambda rules: tuple(rules.items())
+    ),
     restart_on_silence=st.booleans(),
     start_fresh_if_none_valid=st.booleans(),
     trainer_finds_checkpoints=st.booleans(),

@@ -63,6 +63,41 @@ def test_a_command_that_is_not_there_holds(run: Supervised) -> None:
     assert run.status["failure"] == "configuration"
 
 
+def test_the_user_says_what_an_exit_code_means(run: Supervised) -> None:
+    """42 is free, though one failure would be too many; 3 is held. A new daemon knows it too."""
+    second = f"[ $SUPERVISOR_ATTEMPT != 2 ] || until [ -e {run.gate} ]; do sleep 0.1; done"
+    run.configure(
+        command=["bash", "-c", f"{second}; [ $SUPERVISOR_ATTEMPT -ge 3 ] || exit 42; exit 3"],
+        restart={
+            "backoff": "0.1s",
+            "backoff_max": "0.3s",
+            "max_failures": 1,
+            "exit_codes": {42: "free", 3: "hold"},
+        },
+    )
+    run.start()
+    run.wait(lambda: len(run.entries("attempt_started")) == 2)
+    assert run.command("reload").returncode == 0
+    run.let_go()
+    assert run.finish() == 1
+    ends = run.entries("attempt_ended")
+    told = [(end["code"], end["action"], end["exit_rule"], end["charged"]) for end in ends]
+    free, held = (42, "restart", "free", False), (3, "hold", "hold", True)
+    assert told == [free, free, held]
+    assert {end["failure"] for end in ends} == {"unknown"}
+    waits = [entry["wait_s"] for entry in run.entries("decision") if entry["state"] == "backoff"]
+    assert len(waits) == 2
+    assert waits[0] <= 0.1 < waits[1] <= 0.2
+    assert (
+        run.text.count("exit code 42: restart.exit_codes says free, so no budget is charged") == 2
+    )
+    assert "exit code 3: restart.exit_codes says hold" in run.status["reason"]
+    budget = run.status["budget"]
+    assert (budget["failures"], budget["today"], budget["free_restarts"]) == (1, 1, 2)
+    assert "2 free restarts" in run.command("status").stdout
+    assert "restart.exit_codes says free." in " ".join(run.command("events").stdout.split())
+
+
 def test_finish_file(run: Supervised) -> None:
     """With a finish condition exit 0 alone does not finish the run."""
     marker = run.folder / "done"

@@ -51,6 +51,15 @@ def test_preempted_unasked(run: Cold) -> None:
     hold_record(run, "exit75")
 
 
+def test_exit_codes_with_a_meaning_of_the_users(run: Cold) -> None:
+    """Free after a pause, free at once behind a checkpoint, and held."""
+    faults = {"1": [5, "exit42"], "2": [15, "exit42"], "3": [20, "exit9"]}
+    rules = {42: "free", 9: "hold"}
+    run.configure(faults=faults, restart={"backoff": "0.1s", "exit_codes": rules})
+    assert run.run() == 1
+    hold_record(run, "exit-codes")
+
+
 DYING = """
 from supervisor.worker import attach
 run = attach()

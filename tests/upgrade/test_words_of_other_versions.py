@@ -81,7 +81,7 @@ def test_a_configuration_with_more_in_it(run: Tampered) -> None:
     run.start()
     trainer = run.wait_step(15)
     kept = json.loads(run.paths.config.read_text())
-    kept["restart"]["exit_codes"] = {"77": "hold"}
+    kept["checkpoints"]["guard"] = {"77": "hold"}
     run.paths.config.write_text(json.dumps({**kept, "metrics": {"file": "m.prom"}}))
     daemon = run.status["pids"]["daemon"]
     os.kill(daemon, signal.SIGKILL)
@@ -89,7 +89,7 @@ def test_a_configuration_with_more_in_it(run: Tampered) -> None:
     assert run.wait_step(15) == trainer
     (warning,) = run.status["warnings"]
     assert "ignores keys" in warning
-    assert warning.endswith(("restart.exit_codes, metrics", "metrics, restart.exit_codes"))
+    assert warning.endswith(("checkpoints.guard, metrics", "metrics, checkpoints.guard"))
     assert warning in run.text
     run.let_go()
     assert run.finish() == 0

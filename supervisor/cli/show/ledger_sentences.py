@@ -123,7 +123,8 @@ def _attempt_ended(entry: attempt.AttemptEndedEntry) -> str:
     # The reason says that no evidence explains the SIGKILL. But the supervisor sent it, when the
     # grace of the stop was over.
     is_known = entry.stop_requested and entry.signal == signal.SIGKILL
-    return f"{text} {_whole(entry.reason)}" if entry.reason and not is_known else text
+    text = f"{text} {_whole(entry.reason)}" if entry.reason and not is_known else text
+    return f"{text} restart.exit_codes says {entry.exit_rule}." if entry.exit_rule else text
 
 
 def _attempt_unwatched(entry: attempt.AttemptUnwatchedEntry) -> str:

@@ -18,7 +18,8 @@ from supervisor.core.status import (
     Status,
     StillRunning,
 )
-from supervisor.core.vocabulary import Failure, Nature, RunState
+from supervisor.core.vocabulary import Action, Failure, Nature, RunState
+from supervisor.core.wording import counted
 from supervisor.daemon.look.frozen_launcher import frozen_text
 
 STATE_COLOURS: dict[str, str] = {
@@ -202,7 +203,8 @@ def is_remarkable(status: Status) -> bool:
 def failure_text(status: Status) -> str:
     """The last failure, and what was done about it."""
     # A full disk is held only where the wait for room has a limit.
-    is_awaited = status.failure == Failure.DISK_FULL and status.state != RunState.HELD
+    is_full = status.failure == Failure.DISK_FULL and status.action == Action.WAIT.told
+    is_awaited = is_full and status.state != RunState.HELD
     action = "waiting" if is_awaited else status.action
     return f"{status.failure} → {action}" if action else str(status.failure)
 
@@ -265,10 +267,12 @@ def goodput_text(spent: GoodputStatus | None) -> str:
 
 def _budget_text(budget: BudgetStatus | None) -> str:
     """How much of the restart budgets is spent; empty while nothing is."""
-    if budget is None or not (budget.failures or budget.today):
+    free = (budget and budget.free_restarts) or 0
+    if budget is None or not (budget.failures or budget.today or free):
         return ""
     noun = "failure" if budget.max_failures == 1 else "failures"
-    return (
+    text = (
         f"{budget.failures} of {budget.max_failures} {noun} without progress, "
         f"{budget.today} of {budget.max_per_day} today"
     )
+    return f"{text}; {counted(free, 'free restart')} without progress" if free else text

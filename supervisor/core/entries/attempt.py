@@ -6,7 +6,7 @@ from typing import Self
 
 from supervisor.core.ending import Advice, Doubt
 from supervisor.core.entries.entry import Entry
-from supervisor.core.json_object import JsonObject
+from supervisor.core.json_object import JsonObject, left_out
 from supervisor.core.vocabulary import Action, Failure, StopSource, Tier
 
 
@@ -137,6 +137,10 @@ class AttemptEndedEntry(Entry, kind="attempt_ended"):
     """What a person can do about the failure."""
     doubt: Doubt | None = None
     """Why an exit with 0 is not the end."""
+    exit_rule: str | None = left_out(None)
+    """What `restart.exit_codes` says of the end, if it says anything."""
+    free_restarts: int = left_out(0)
+    """Ends that it called free, since durable progress."""
     duration_s: float | None = None
     last_save_s: float | None = None
     loss: float | None = None

@@ -72,6 +72,8 @@ def attempt_ended(state: State, ending: Ending, decision: Decision) -> AttemptEn
         evidence=ending.evidence,
         advice=ending.advice if decision.failure == ending.failure else None,
         doubt=decision.doubt,
+        exit_rule=decision.exit_rule,
+        free_restarts=budget.free_restarts,
     ).without(*COURSE)
 
 

@@ -20,6 +20,7 @@ from supervisor.core.reactions.records import attempt_ended, decision_entry, pla
 from supervisor.core.rules.budget import is_ahead, with_progress
 from supervisor.core.rules.checkpoint_choice import doubt
 from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.patience import beyond
 from supervisor.core.rules.restart_policy import began_by, decide
 from supervisor.core.rules.warm_launch import patience_s, trust_after, why_cold
@@ -209,6 +210,8 @@ def on_survey_failed(state: State, event: SurveyFailed, now: float) -> Reaction:
 def _is_incident(ending: Ending, decision: Decision) -> bool:
     if ending.ended_by_us:
         return False  # It became an incident, with stacks, when it was found to hang.
+    if decision.exit_rule is ExitRule.FREE:
+        return False  # No budget limits their number, and each incident takes up to 64 KiB of log.
     failure = decision.failure
     return failure is not None and failure.nature is not Nature.ORDINARY
 
@@ -220,5 +223,7 @@ def _incident(ending: Ending, decision: Decision) -> Incident:
         Verdict.WAIT: "waiting until the cause clears",
         Verdict.HOLD: "held: a human has to look",
     }.get(decision.verdict, "none")
+    if decision.exit_rule is not None:
+        done += f" (restart.exit_codes: {decision.exit_rule})"
     what, failure = ending.reason or decision.reason, decision.failure or Failure.UNKNOWN
     return Incident(ending.attempt, failure, what, ending.evidence, done)

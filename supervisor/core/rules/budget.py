@@ -49,7 +49,8 @@ def cleared(budget: Budget) -> Budget:
 
 
 def _refilled(budget: Budget) -> Budget:
-    return replace(budget, failures=0, signature=None, repeats=0, outages=0, full_deaths=0)
+    budget = replace(budget, failures=0, signature=None, repeats=0, outages=0)
+    return replace(budget, full_deaths=0, free_restarts=0)
 
 
 def is_ahead(state: State) -> bool:
@@ -70,6 +71,11 @@ def with_failure(budget: Budget, ending: Ending, now: float) -> Budget:
         repeats=budget.repeats + 1 if same else 1 if signature is not None else 0,
         progressed=False,
     )
+
+
+def with_free_restart(budget: Budget) -> Budget:
+    """The budget after an end that is free: it costs nothing, and only the pause grows."""
+    return replace(budget, free_restarts=budget.free_restarts + 1)
 
 
 def exhausted(budget: Budget, policy: Policy) -> str | None:

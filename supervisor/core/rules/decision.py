@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from supervisor.core.ending import Doubt
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.states import Budget, Checkpoint
 from supervisor.core.vocabulary import Action, ExitCode, Failure
 
@@ -40,3 +41,5 @@ class Decision:
     """The directory that the run waits for room in. None: the checkpoint directory."""
     ended_training: bool | None = None
     """The failure came in training: after a first step and before the last one."""
+    exit_rule: ExitRule | None = None
+    """What `restart.exit_codes` says of the end. None: it says nothing, or was not asked."""

@@ -11,12 +11,12 @@ from supervisor.core.ending import Ending
 from supervisor.core.events import Surveyed
 from supervisor.core.policy import Policy
 from supervisor.core.rules.budget import DAY_S
+from supervisor.core.rules.exit_codes import OWN_WORDS
 from supervisor.core.states import Budget, Checkpoint, State
-from supervisor.core.vocabulary import Action, ExitCode, Failure, Tier
+from supervisor.core.vocabulary import Action, Failure, Tier
 
 # For a pause that never comes to its maximum: a backoff that is set to 0, say.
 UNCHARGED_MOST = 16
-_ITS_OWN_WORD = frozenset({ExitCode.PREEMPTED, ExitCode.CONFIGURATION})
 DEATHS_KNOWN_MOST = 8
 
 Death = tuple[str, str | None]
@@ -25,7 +25,7 @@ Death = tuple[str, str | None]
 
 def weigh(state: State, survey: Surveyed, ending: Ending, budget: Budget) -> Ending:
     """The ending, corrected by what the checkpoints show: the diagnosis knows the log alone."""
-    if ending.effective_code in _ITS_OWN_WORD:
+    if ending.effective_code in OWN_WORDS:
         return ending
     is_late = ending.first_step_seen or _has_own(survey, budget)
     if ending.failure is Failure.CONFIGURATION and is_late:
@@ -73,7 +73,7 @@ def outage_of(state: State, survey: Surveyed, ending: Ending, budget: Budget) ->
     """
     if ending.action is Action.BACKOFF:
         return Outage.OUTSIDE
-    if ending.action.needs_human or ending.effective_code in _ITS_OWN_WORD:
+    if ending.action.needs_human or ending.effective_code in OWN_WORDS:
         return None
     if is_after_the_end(state, ending):
         return Outage.OUTSIDE

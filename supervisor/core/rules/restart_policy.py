@@ -12,12 +12,15 @@ from supervisor.core.rules.budget import (
     exhausted,
     is_ahead,
     with_failure,
+    with_free_restart,
     with_headway,
     with_progress,
 )
 from supervisor.core.rules.completion import failure_of, weigh_exit
 from supervisor.core.rules.decision import Decision, Verdict
+from supervisor.core.rules.exit_codes import ExitRule, RuledExit, rule_of
 from supervisor.core.rules.outage import (
+    Outage,
     ended_training,
     made_headway,
     outage_of,
@@ -64,7 +67,10 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
         return Decision(Verdict.FINISHED, Failure.COMPLETED, Action.NONE, reason, budget)
     if state.stop is not None:
         return launch(state, survey, budget, None, Action.RESTART, "the stop was taken back")
-    if ending.failure is not Failure.DISK_FULL and state.intent is not Intent.HOLD:
+    ruled = rule_of(state.policy.exit_codes, ending)
+    rule = None if ruled is None else ruled.rule
+    is_held = rule is ExitRule.HOLD or state.intent is Intent.HOLD
+    if ending.failure is not Failure.DISK_FULL and not is_held:
         began = began_by(state, ending, now)
         if tries_cold(state.warm, state.launched, began=began):
             why = (
@@ -72,9 +78,9 @@ def decide(state: State, survey: Surveyed, now: float, *, rollback: bool) -> Dec
             )
             why, name = f"{ending.reason}; {why}" if ending.reason else why, ending.failure
             return launch(state, survey, budget, name, Action.RESTART_COLD, why, rollback=rollback)
-    decision = _after_failure(state, survey, ending, budget, now)
-    ended = ended_training(state, survey, ending, budget)
-    return replace(decision, doubt=_doubt(state, survey, ending), ended_training=ended)
+    decision = _after_failure(state, survey, ending, budget, now, ruled)
+    decision = replace(decision, doubt=_doubt(state, survey, ending), exit_rule=rule)
+    return replace(decision, ended_training=ended_training(state, survey, ending, budget))
 
 
 def began_by(state: State, ending: Ending, now: float) -> bool:
@@ -179,7 +185,12 @@ def _doubt(state: State, survey: Surveyed, ending: Ending) -> Doubt | None:
 
 
 def _after_failure(
-    state: State, survey: Surveyed, ending: Ending, before: Budget, now: float
+    state: State,
+    survey: Surveyed,
+    ending: Ending,
+    before: Budget,
+    now: float,
+    ruled: RuledExit | None,
 ) -> Decision:
     policy = state.policy
     code = ending.effective_code
@@ -187,15 +198,21 @@ def _after_failure(
         failure, action, reason = failure_of(state, survey, ending, _doubt(state, survey, ending))
         ending = replace(ending, failure=failure, action=action, reason=reason)
     ending = weigh(state, survey, ending, before)
-    outage = outage_of(state, survey, ending, before)
+    rule, outage = None, outage_of(state, survey, ending, before)
+    if ruled is not None:
+        rule, ending = ruled.rule, ruled.of(ending)
+        outage = Outage.OUTSIDE if rule is ExitRule.BACKOFF else None
+    waits_for_room = ending.failure is Failure.DISK_FULL and rule is None
     failure, action, reason = ending.failure, ending.action, ending.reason
     action = action if outage is None else Action.BACKOFF
     is_unseen = policy.trainer_finds_checkpoints and not survey.exists and not survey.candidates
     if is_unseen and ending.step is not None and is_ahead(state):
         # This trainer's checkpoints are not seen: only its log tells how far it comes.
         before = with_headway(before)
+    if rule is ExitRule.FREE:
+        return _after_free(state, survey, ending, before)
     progressed = before.progressed or made_headway(state, survey)
-    if failure is Failure.DISK_FULL:
+    if waits_for_room:
         budget = disk_space.with_full_disk(before, now)
     elif outage is not None:
         budget = with_outage(before, outage, policy, now)
@@ -212,12 +229,12 @@ def _after_failure(
             reason or "the trainer says that its configuration is wrong (78)",
             Failure.CONFIGURATION,
         )
-    if failure is Failure.CONFIGURATION:
+    if failure is Failure.CONFIGURATION and rule is None:
         return hold(reason)
     if state.intent is Intent.HOLD:
         return hold(HOLD_ASKED, failure)
     spent = exhausted(budget, policy)
-    if failure is Failure.DISK_FULL:
+    if waits_for_room:
         full = disk_space.why_held(budget, policy, ending.full_place)
         if full is not None:
             return hold(f"{reason}; {full}")
@@ -238,6 +255,19 @@ def _after_failure(
         return launch(state, survey, budget, failure, action, reason, rollback=rollback)
     wait = backoff_s(policy, budget.failures, ending.attempt)
     return Decision(Verdict.BACKOFF, failure, action, reason, budget, wait_s=wait)
+
+
+def _after_free(state: State, survey: Surveyed, ending: Ending, before: Budget) -> Decision:
+    """The relaunch after an end that the user calls free; its pause grows without progress."""
+    budget, failure, reason = with_free_restart(before), ending.failure, ending.reason
+    if state.intent is Intent.HOLD:
+        return Decision(Verdict.HOLD, failure, Action.HOLD, HOLD_ASKED, budget)
+    # `progressed` is left to the next failure, which is charged.
+    is_first = before.progressed and before.free_restarts == 0
+    if is_first or made_headway(state, survey):
+        return launch(state, survey, budget, failure, ending.action, reason)
+    wait = backoff_s(state.policy, budget.free_restarts, ending.attempt)
+    return Decision(Verdict.BACKOFF, failure, ending.action, reason, budget, wait_s=wait)
 
 
 def _at(step: int | None) -> str:

@@ -8,6 +8,7 @@ from typing import Literal
 from supervisor.config.arguments import expand_arguments
 from supervisor.config.model import RunConfig
 from supervisor.core.policy import Policy
+from supervisor.core.rules.exit_codes import ExitRule
 from supervisor.core.rules.warm_launch import LaunchMode
 from supervisor.core.states import Checkpoint
 from supervisor.core.vocabulary import Phase
@@ -27,6 +28,9 @@ def policy_of(config: RunConfig, run_id: str) -> Policy:
         backoff_max_s=restart.backoff_max,
         max_failures=restart.max_failures,
         max_per_day=restart.max_per_day,
+        exit_codes=tuple(
+            (code, ExitRule(word)) for code, word in sorted(restart.exit_codes.items())
+        ),
         heartbeat_timeout_s=_seconds(watch.heartbeat_timeout),
         startup_timeout_s=_seconds(watch.startup_timeout),
         phase_timeouts_s=tuple(

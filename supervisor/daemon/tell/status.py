@@ -112,6 +112,7 @@ def status_of(
             max_failures=state.policy.max_failures,
             today=sum(1 for failed in state.budget.recent if now - failed < DAY_S),
             max_per_day=state.policy.max_per_day,
+            free_restarts=state.budget.free_restarts,
         ),
         goodput=GoodputStatus(
             goodput=_rounded(goodput(account), 4),
