@@ -49,6 +49,11 @@ _STEP_ENDS = re.compile(
     r"|^evaluation_loop$|^_maybe_log_save_evaluate$|^_save_checkpoint$|^on_(?:validation|save)"
 )
 _OPTIMIZER_STEP = re.compile(r"\b_?optimizer_step\b")
+_STEP = re.compile(
+    r"^_?(?:train|training|optimizer|rollout|env)_?step$|^step$|^forward$|^_call_impl$|^backward$"
+    r"|^compute_loss$|^train_(?:one_)?(?:epoch|batch|loop)$|^run_epoch$|^advance$|^closure$"
+    r"|^generate\w{0,40}$|rollout|^reward|^__next__$|^_next_data$"
+)
 _UPLOADER = re.compile(
     r"(?:^|_)upload(?:_|s|er|$)|push_to_hub|create_commit|(?:^|_)put_object|(?:^|_)sync_to_"
 )
@@ -86,6 +91,11 @@ def shows_a_step(frames: Sequence[Frame]) -> bool:
     if frames and _OPTIMIZER_STEP.search(f"{frames[-1].function} {frames[-1].source}"):
         return True
     return any(_STEP_ENDS.search(frame.function) is not None for frame in frames)
+
+
+def makes_a_step(frames: Iterable[Frame]) -> bool:
+    """Whether the calls belong to a step of training: it may be any step."""
+    return any(_STEP.search(frame.function) is not None for frame in frames)
 
 
 def is_upload(frames: Iterable[Frame]) -> bool:

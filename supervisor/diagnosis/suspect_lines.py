@@ -18,7 +18,6 @@ from supervisor.diagnosis.xid import read_xid
 
 _EXIT_CODE = re.compile(r"\bexitcode {1,3}: (-?\d{1,3})\b")
 _TABLE_LINES = 8
-_OF_A_WORKER = re.compile(r"\((?!raylet)[^)]* pid=")
 
 
 def may_tell_of_a_start(lines: Sequence[str]) -> bool:
@@ -75,8 +74,6 @@ def _from_lines(
         is_late = hit.index >= first_step
         if is_late and hit.rule.only_before_first_step and not as_at_start:
             continue
-        if hit.rule.names_killer and _OF_A_WORKER.search(split_prefix(lines[hit.index]).stream):
-            continue  # a scheduler does not speak through a worker of Ray
         voice = voice_of(hit.text, hit.start)
         if voice is Voice.QUOTED:
             continue

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from supervisor.core.ending import PROGRAM_ERRORS
 from supervisor.core.vocabulary import Action, Failure
@@ -11,6 +12,7 @@ from supervisor.diagnosis.calls import (
     is_outermost,
     is_upload,
     loads_checkpoint,
+    makes_a_step,
     reads_data,
     shows_a_step,
 )
@@ -42,6 +44,8 @@ _PYTHON_WARNING = re.compile(r"^\S{1,300}:\d{1,9}: \w{0,60}Warning\b|^  warnings
 # glog's warnings and notes put their head before each line of a traceback.
 _WARNED_LABEL = re.compile(r"\[?[WI]\d{3,4} ")
 _EVIDENCE_DETAILS = 3
+# With fewer lines before a traceback, a log may be an excerpt.
+_BEGINNING_LINES = 3
 # Hydra cuts a traceback so that it begins at the user's own function.
 _HYDRA = "Error executing job with overrides"
 _OF_OTHERS = re.compile(
@@ -50,6 +54,16 @@ _OF_OTHERS = re.compile(
     r"|/http/client\.py$|/urllib/request\.py$|/ssl\.py$|/socket\.py$|/asyncio/|huggingface_hub/"
 )
 _ABOUT_THE_SETUP = (Failure.CONFIGURATION, Failure.INCOMPATIBLE_SOFTWARE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What a chain's calls and its place in the log say, which rules may ask for."""
+
+    frames: tuple[Frame, ...]
+    loads: bool | None
+    is_unhandled: bool
+    has_beginning: bool
 
 
 def explain_chain(
@@ -64,14 +78,11 @@ def explain_chain(
     loads = loads_checkpoint(frames) if frames else None
     first_step_seen = first_step_seen or shows_a_step(frames)
     is_unhandled = is_outermost(chain.raised[-1].frames) or chain.lead.startswith(_HYDRA)
+    facts = _Facts(frames, loads, is_unhandled, chain.start >= _BEGINNING_LINES)
     known, plain, wrapped = [], [], []
     for order, raised in enumerate(chain.raised):
-        row = _rule_of(raised, rules.rules, frames, loads, is_unhandled=is_unhandled)
-        row = (
-            _rule_of(raised, table, frames, loads, is_unhandled=is_unhandled)
-            if row is None
-            else row
-        )
+        row = _rule_of(raised, rules.rules, facts)
+        row = _rule_of(raised, table, facts) if row is None else row
         if row is None:
             plain.append((order, raised))
         elif row.weight is Weight.WRAPPER:
@@ -137,27 +148,15 @@ def _evidence(chain: Chain, raised: Raised) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def _rule_of(
-    raised: Raised,
-    table: Sequence[Rule],
-    frames: Sequence[Frame],
-    loads: bool | None,
-    *,
-    is_unhandled: bool,
-) -> Rule | None:
+def _rule_of(raised: Raised, table: Sequence[Rule], facts: _Facts) -> Rule | None:
     """The rule that matches an exception's line, else the first that matches a line below it."""
-    found = next(
-        _fitting(
-            matches(without_hedge(raised.line), table), frames, loads, is_unhandled=is_unhandled
-        ),
-        None,
-    )
+    found = next(_fitting(matches(without_hedge(raised.line), table), facts), None)
     if found is not None and found.rule.weight <= Weight.CAUSE:
         return found.rule
     is_message = raised.line.endswith(":")  # the message begins on the next line
     for detail in raised.details:
         text = without_hedge(detail.strip())
-        for hit in _fitting(matches(text, table), frames, loads, is_unhandled=is_unhandled):
+        for hit in _fitting(matches(text, table), facts):
             is_raised = is_message or exception_of(text.lstrip()) is not None
             is_closer = found is None or hit.rule.weight < found.rule.weight
             if is_closer and _is_meant(hit) and (is_raised or not hit.rule.only_raised):
@@ -165,28 +164,32 @@ def _rule_of(
     return None if found is None else found.rule
 
 
-def _fitting(
-    hits: Iterator[Hit], frames: Sequence[Frame], loads: bool | None, *, is_unhandled: bool
-) -> Iterator[Hit]:
+def _fitting(hits: Iterator[Hit], facts: _Facts) -> Iterator[Hit]:
     """The hits whose rule allows what the calls were doing.
 
     A pickle that ends early is as often a data set's cache, or a pipe of another process.
     """
     for hit in hits:
-        if hit.rule.only_before_first_step and shows_a_step(frames):
+        if hit.rule.only_before_first_step and shows_a_step(facts.frames):
             continue
-        if hit.rule.only_unhandled and not (is_unhandled and _is_the_scripts_own(frames)):
+        if hit.rule.only_after_a_beginning and (
+            not facts.has_beginning or makes_a_step(facts.frames)
+        ):
+            continue
+        if hit.rule.only_unhandled and not (
+            facts.is_unhandled and _is_the_scripts_own(facts.frames)
+        ):
             continue
         match hit.rule.calls:
             case Calls.ANY:
                 yield hit
-            case Calls.LOADING if loads:
+            case Calls.LOADING if facts.loads:
                 yield hit
-            case Calls.READING if loads is False and reads_data(frames):
+            case Calls.READING if facts.loads is False and reads_data(facts.frames):
                 yield hit
-            case Calls.NOT_READING if frames and not reads_data(frames):
+            case Calls.NOT_READING if facts.frames and not reads_data(facts.frames):
                 yield hit
-            case Calls.LOADING_IF_KNOWN if loads is not False:
+            case Calls.LOADING_IF_KNOWN if facts.loads is not False:
                 yield hit
 
 

@@ -26,6 +26,7 @@ def _wrong(
     unless: str | None = None,
     only_raised: bool = False,
     only_unhandled: bool = False,
+    only_after_a_beginning: bool = False,
 ) -> Rule:
     return Rule(
         needles,
@@ -39,6 +40,7 @@ def _wrong(
         only_before_first_step=True,
         only_raised=only_raised,
         only_unhandled=only_unhandled,
+        only_after_a_beginning=only_after_a_beginning,
     )
 
 
@@ -214,7 +216,8 @@ CONFIGURATION: tuple[Rule, ...] = (
     ),
 )
 
-# The script's own mistakes. They come last: any other rule knows better.
+# The script's own mistakes. They come last: any other rule knows better. A traceback alone, without
+# what was printed before, does not show that training had not begun.
 START_MISTAKES: tuple[Rule, ...] = (
     _wrong(
         ("typeerror", "attributeerror", "nameerror", "unboundlocalerror"),
@@ -224,6 +227,7 @@ START_MISTAKES: tuple[Rule, ...] = (
         source="python/cpython, Lib/traceback.py",
         only_raised=True,
         only_unhandled=True,
+        only_after_a_beginning=True,
     ),
     Rule(
         ("valueerror", "keyerror", "assertionerror", "notimplementederror", "exception: "),
@@ -237,6 +241,7 @@ START_MISTAKES: tuple[Rule, ...] = (
         only_before_first_step=True,
         only_raised=True,
         only_unhandled=True,
+        only_after_a_beginning=True,
         calls=Calls.NOT_READING,
     ),
     _wrong(

@@ -84,6 +84,8 @@ class Rule:
     """The line counts only if it is an exception's own line."""
     only_unhandled: bool = False
     """It counts only in a traceback of the script itself, from its outermost call on."""
+    only_after_a_beginning: bool = False
+    """It counts only if the log shows a beginning, and no step was being made."""
     calls: Calls = Calls.ANY
     full_disk_decides: bool = False
     outlasts: int = 0
